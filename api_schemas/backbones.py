@@ -1,0 +1,17 @@
+"""The shape of a backbone: the few numbers that the search space and the known costs depend on."""
+
+from pydantic import Field
+
+from api_schemas.base import Schema
+
+
+class BackboneShape(Schema):
+    """Sizes of a transformer, read from its configuration file. All widths count scalars."""
+
+    model_type: str
+    layers: int = Field(ge=1)
+    hidden_size: int = Field(ge=1)
+    ffn_size: int = Field(ge=1)
+    query_size: int = Field(ge=1, description="attention heads times head size")
+    key_value_size: int = Field(ge=1, description="key-value heads times head size")
+    max_positions: int = Field(ge=1)

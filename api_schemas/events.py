@@ -1,0 +1,24 @@
+"""What may happen to a study. One row of the append-only `events` table each."""
+
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    """The kinds of events."""
+
+    STUDY_CREATED = "study.created"
+    STUDY_PAUSED = "study.paused"
+    STUDY_RESUMED = "study.resumed"
+    STUDY_CANCELLING = "study.cancelling"
+    STUDY_CANCELLED = "study.cancelled"
+    STUDY_SUCCEEDED = "study.succeeded"
+    STUDY_FAILED = "study.failed"
+    TRIAL_QUEUED = "trial.queued"
+    TRIAL_STARTED = "trial.started"
+    TRIAL_MEASURED = "trial.measured"
+    TRIAL_REQUEUED = "trial.requeued"
+    TRIAL_SUCCEEDED = "trial.succeeded"
+    TRIAL_INFEASIBLE = "trial.infeasible"
+    TRIAL_FAILED = "trial.failed"
+    TRIAL_CANCELLED = "trial.cancelled"
+    FRONT_STORED = "front.stored"

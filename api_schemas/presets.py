@@ -1,0 +1,50 @@
+"""Search spaces that come with Paretune, expanded to plain parameters for a backbone of any shape."""
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.search_space import (
+    BoolParameter,
+    FloatParameter,
+    OrdinalParameter,
+    Parameter,
+    PresetName,
+)
+
+LORA_RANKS = (1, 2, 4, 8, 16, 32, 64)
+
+
+def expand_preset(name: PresetName, *, shape: BackboneShape) -> tuple[Parameter, ...]:
+    """Give the parameters of a preset on a backbone of this shape."""
+    return {PresetName.AUTOPEFT: _autopeft, PresetName.LORA: _lora}[name](shape)
+
+
+def bottleneck_sizes(hidden_size: int) -> tuple[int, ...]:
+    """Halve the width down to 1, and 0 for "absent": the paper's eleven sizes at width 768.
+
+    Width / 2^k for k = 0..8, then 1, then 0 (arXiv 2301.12132; the published code maps k = 9 to 1
+    and k = 10 to absent). Narrow backbones reach 1 sooner and so have fewer sizes.
+    """
+    return tuple(sorted({0, 1} | {hidden_size // 2**k for k in range(9)}))
+
+
+def _autopeft(shape: BackboneShape) -> tuple[Parameter, ...]:
+    sizes = bottleneck_sizes(shape.hidden_size)
+    return (
+        OrdinalParameter(name="peft.serial_adapter.bottleneck_size", choices=sizes),
+        OrdinalParameter(name="peft.parallel_adapter.bottleneck_size", choices=sizes),
+        OrdinalParameter(name="peft.prefix_tuning.length", choices=sizes),
+        *_layer_switches(shape),
+    )
+
+
+def _lora(shape: BackboneShape) -> tuple[Parameter, ...]:
+    roles = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
+    return (
+        OrdinalParameter(name="peft.lora.rank", choices=LORA_RANKS),
+        *(BoolParameter(name=f"peft.lora.{role}") for role in roles),
+        *_layer_switches(shape),
+        FloatParameter(name="training.learning_rate", low=1e-4, high=5e-3, log=True),
+    )
+
+
+def _layer_switches(shape: BackboneShape) -> tuple[BoolParameter, ...]:
+    return tuple(BoolParameter(name=f"peft.active_layers.{layer}") for layer in range(shape.layers))

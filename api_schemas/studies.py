@@ -1,0 +1,109 @@
+"""Studies: what a client posts, and what it reads back."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.base import Schema
+from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.search_space import Parameterization, SearchSpace, SearchSpaceRequest
+from api_schemas.trial_configuration import TrialConfiguration
+
+
+class StudyState(StrEnum):
+    """Where a study stands."""
+
+    ACTIVE = "ACTIVE"
+    """Trials are proposed and run."""
+    PAUSED = "PAUSED"
+    """No trial is proposed or started; running trials end."""
+    CANCELLING = "CANCELLING"
+    """No trial is proposed or started; running trials stop at their next heartbeat."""
+    SUCCEEDED = "SUCCEEDED"
+    """The budget is spent, or the space is exhausted."""
+    FAILED = "FAILED"
+    """The study cannot go on; `state_reason` says why."""
+    CANCELLED = "CANCELLED"
+    """Somebody cancelled it."""
+
+
+class Budget(Schema):
+    """How much a study may spend."""
+
+    trials: int = Field(ge=1, le=100_000)
+
+
+class StudyCreate(Schema):
+    """A study to run. `configuration` is the base; a trial is the base patched with its parameters.
+
+    `starting_points` are run first, in order; a parameter they leave out takes the base's value.
+    """
+
+    display_name: str = Field(min_length=1, max_length=200)
+    configuration: TrialConfiguration
+    search_space: SearchSpaceRequest
+    objectives: tuple[Objective, ...] = Field(min_length=1, max_length=6)
+    constraints: tuple[OutcomeConstraint, ...] = Field(default=(), max_length=20)
+    budget: Budget
+    parallelism: int = Field(default=1, ge=1, le=1024)
+    starting_points: tuple[Parameterization, ...] = Field(default=(), max_length=1000)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _check_objectives_differ(self) -> Self:
+        metrics = [objective.metric for objective in self.objectives]
+        for position, metric in enumerate(metrics):
+            if metric in metrics[:position]:
+                raise PydanticCustomError(
+                    "duplicate_objective",
+                    "objective {position} repeats the metric '{metric}'",
+                    {"position": position, "metric": metric, "pointer": f"objectives/{position}/metric"},
+                )
+        return self
+
+
+class TrialCounts(Schema):
+    """How many trials of a study are in which state."""
+
+    queued: int = 0
+    running: int = 0
+    succeeded: int = 0
+    infeasible: int = 0
+    failed: int = 0
+    stopped_early: int = 0
+    cancelled: int = 0
+
+
+class StudyRead(Schema):
+    """A study as the service keeps it: search space expanded, reference point as far as it is known."""
+
+    id: str
+    display_name: str
+    state: StudyState
+    state_reason: str | None
+    configuration: TrialConfiguration
+    search_space: SearchSpace
+    objectives: tuple[Objective, ...]
+    constraints: tuple[OutcomeConstraint, ...]
+    budget: Budget
+    parallelism: int
+    starting_points: tuple[Parameterization, ...]
+    seed: int
+    backbone_shape: BackboneShape
+    classes: int
+    reference_point: tuple[float, ...] | None
+    hypervolume: float | None
+    trials: TrialCounts
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class StudyPage(Schema):
+    """Studies, newest first. `next_page_token` asks for the rest; null means there is none."""
+
+    studies: tuple[StudyRead, ...]
+    next_page_token: str | None

@@ -1,0 +1,1 @@
+"""The service: owns studies, trials, the database and the next proposal."""

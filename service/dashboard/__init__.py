@@ -1,0 +1,1 @@
+"""The dashboard: static files that read the public API and nothing else."""

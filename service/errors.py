@@ -1,0 +1,94 @@
+"""Everything that can go wrong on our side of the door, each with its HTTP status and its cure.
+
+    ServiceError
+    ├── InvalidStudy            422  one or more fields of a posted study cannot work
+    │   ├── UnknownBackbone     422
+    │   └── UnknownTask         422
+    ├── Unauthorized            401
+    ├── NotFound                404
+    ├── WrongState              409  the study's state does not allow it
+    └── StaleAttempt            409  another attempt owns the trial now
+
+The docstring of a class is its title. `errors` points at the guilty fields.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import ClassVar
+
+from api_schemas.errors import FieldError, Problem
+
+
+class ServiceError(Exception):
+    """The request cannot be served."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    slug: ClassVar[str] = "service-error"
+
+    def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+
+    def as_problem(self) -> Problem:
+        """Give the RFC 9457 body."""
+        return Problem(
+            type=f"/problems/{self.slug}",
+            title=(type(self).__doc__ or "").splitlines()[0],
+            status=self.status,
+            detail=self.detail,
+            errors=self.errors,
+        )
+
+
+class InvalidStudy(ServiceError):
+    """The study cannot work as posted."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-study"
+
+
+class UnknownBackbone(InvalidStudy):
+    """The backbone cannot be loaded."""
+
+    slug = "unknown-backbone"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, errors=[FieldError(pointer="/configuration/backbone", detail=detail)])
+
+
+class UnknownTask(InvalidStudy):
+    """The task cannot be loaded."""
+
+    slug = "unknown-task"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, errors=[FieldError(pointer="/configuration/task/name", detail=detail)])
+
+
+class Unauthorized(ServiceError):
+    """The request carries no valid API key."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    slug = "unauthorized"
+
+
+class NotFound(ServiceError):
+    """There is no such thing, or it is not yours."""
+
+    status = HTTPStatus.NOT_FOUND
+    slug = "not-found"
+
+
+class WrongState(ServiceError):
+    """The study's state does not allow this."""
+
+    status = HTTPStatus.CONFLICT
+    slug = "wrong-state"
+
+
+class StaleAttempt(ServiceError):
+    """Another attempt owns the trial now."""
+
+    status = HTTPStatus.CONFLICT
+    slug = "stale-attempt"

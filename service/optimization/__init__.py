@@ -1,0 +1,1 @@
+"""The engine: suggests the next trials. Pure: arrays in, parameterizations out."""

@@ -1,0 +1,34 @@
+"""Settings of every process, read once from the environment. Nothing else reads the environment."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What may differ from one deployment to the next."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="PARETUNE_", populate_by_name=True)
+
+    database_url: SecretStr = Field(validation_alias="DATABASE_URL")
+    broker_url: SecretStr = Field(validation_alias="BROKER_URL")
+    artifacts_dir: Path
+    models_dir: Path | None = None
+    """Where local backbones may lie; names like `local:NAME` resolve here and nowhere else."""
+    bootstrap_api_key: SecretStr | None = Field(default=None, validation_alias="PARETUNE_API_KEY")
+    """A key that `paretune migrate` registers for the default tenant."""
+    lease_seconds: float = Field(default=30.0, gt=0)
+    max_attempts: int = Field(default=3, ge=1)
+    sweep_seconds: float = Field(default=1.0, gt=0)
+    wake_up_seconds: float = Field(default=5.0, gt=0)
+    """A wake-up older than this counts as lost and is sent again."""
+    trial_threads: int = Field(default=1, ge=1)
+    max_body_bytes: int = Field(default=1_000_000, ge=1)
+
+
+@cache
+def settings() -> Settings:
+    """Read the environment, once."""
+    return Settings()

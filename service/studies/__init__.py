@@ -1,0 +1,1 @@
+"""Studies: their endpoints, life cycle, queries and fronts."""

@@ -1,0 +1,1 @@
+"""Turn a claimed trial into measurements and artifacts."""
