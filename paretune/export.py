@@ -1,0 +1,110 @@
+"""Turn a trial into a folder that somebody else can use: weights, configuration, model card, load.py."""
+
+import hashlib
+from pathlib import Path
+
+from api_schemas.studies import StudyRead
+from api_schemas.trials import ArtifactRecord, TrialRead
+from paretune.client import Client
+from paretune.errors import ParetuneError
+from paretune.front_report import describe_modules
+from paretune.numbers import format_metric
+
+LOAD_PY = '''"""Load this classifier and predict: `python load.py "some text" "another text"`."""
+
+import sys
+from pathlib import Path
+
+from paretune import load_classifier
+
+classifier = load_classifier(Path(__file__).parent)
+for prediction in classifier.predict(sys.argv[1:] or ["a film full of warmth and wit"]):
+    print(f"{prediction.label}\\t{prediction.probability:.4f}")
+'''
+
+
+class NothingToExport(ParetuneError):
+    """The trial left no trained weights."""
+
+
+class DamagedDownload(ParetuneError):
+    """A file arrived with another hash than the server recorded."""
+
+
+def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: Path) -> Path:
+    """Write the folder and give its path.
+
+    Raises:
+        NothingToExport: If the trial has no artifacts.
+        DamagedDownload: If a file does not have the recorded hash.
+    """
+    if not trial.artifacts:
+        raise NothingToExport(
+            f"Trial {trial.number} is {trial.state} and left no weights. Choose a succeeded trial; "
+            f"`paretune status {study.id}` lists them."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for record in trial.artifacts:
+        _download(client, study, trial, record, folder=folder)
+    (folder / "README.md").write_text(model_card(study, trial), encoding="utf-8")
+    (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
+    return folder
+
+
+def model_card(study: StudyRead, trial: TrialRead) -> str:
+    """Write the model card: task, scores with split and seed, parameters, versions."""
+    configuration = trial.configuration
+    scores = [
+        *(f"| validation | {name} | {format_metric(name, value)} |" for name, value in trial.metrics.items()),
+        *(f"| test | {name} | {format_metric(name, value)} |" for name, value in trial.test_metrics.items()),
+    ]
+    facts = {
+        "backbone": configuration.backbone,
+        "task": configuration.task.name,
+        "modules": describe_modules(configuration),
+        "trained parameters": format_metric(
+            "trainable_parameters", trial.metrics.get("trainable_parameters", 0)
+        ),
+        "training seed": str(configuration.training.seed),
+        "recipe": (
+            f"AdamW, learning rate {configuration.training.learning_rate:g}, "
+            f"{configuration.training.epochs} epochs, batches of {configuration.training.batch_size}, "
+            f"at most {configuration.training.max_length} tokens"
+        ),
+        "study, trial": f"{study.id}, {trial.id} (number {trial.number}, attempt {trial.attempt})",
+        "proposed by": trial.generated_by,
+    }
+    return "\n".join(
+        [
+            f"# {configuration.backbone} for {configuration.task.name}",
+            "",
+            f'Found by Paretune in the study "{study.display_name}".',
+            'Run `python load.py "some text"` to use it.',
+            "",
+            *(f"- **{name}**: {value}" for name, value in facts.items()),
+            "",
+            "## Scores",
+            "",
+            f"One training run (seed {configuration.training.seed}). The search looked at the validation",
+            "split only; the test split was used once, for this report. `score` is accuracy.",
+            "",
+            "| split | metric | value |",
+            "| --- | --- | ---: |",
+            *scores,
+            "",
+            "## Made with",
+            "",
+            *(f"- {name}: {value}" for name, value in sorted(trial.provenance.items())),
+            "",
+        ]
+    )
+
+
+def _download(
+    client: Client, study: StudyRead, trial: TrialRead, record: ArtifactRecord, *, folder: Path
+) -> None:
+    target = folder / record.name
+    client.download_artifact(study.id, trial.id, record.name, to=target)
+    if hashlib.sha256(target.read_bytes()).hexdigest() != record.sha256:
+        target.unlink()
+        raise DamagedDownload(f"{record.name} arrived damaged and was removed. Run the export again.")

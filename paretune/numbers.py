@@ -1,0 +1,19 @@
+"""Numbers as a person reads them."""
+
+from api_schemas.objectives import Metric
+
+COUNTS = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEAK_MEMORY_BYTES})
+
+
+def format_metric(metric: str, value: float) -> str:
+    """Write a metric: counts with thousands separators, everything else with four digits."""
+    return f"{value:,.0f}" if metric in COUNTS else f"{value:.4g}"
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration in the two largest of its units."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

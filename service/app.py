@@ -1,0 +1,46 @@
+"""The HTTP application: routes, error bodies, the sweeper, the dashboard. Never loads torch.
+
+Start it with `uvicorn service.app:create_app --factory`.
+"""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from service.body_limit import BodyLimit
+from service.dashboard.routes import mount_dashboard
+from service.health import router as health_router
+from service.problems import add_problem_handlers
+from service.settings import settings
+from service.studies.endpoints import router as studies_router
+from service.sweeper import sweep_until
+
+
+def create_app() -> FastAPI:
+    """Build the application."""
+    app = FastAPI(
+        title="Paretune",
+        version="1",
+        summary="Multi-objective search of parameter-efficient fine-tuning configurations",
+        lifespan=_with_sweeper,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(BodyLimit, max_bytes=settings().max_body_bytes)
+    add_problem_handlers(app)
+    app.include_router(health_router)
+    app.include_router(studies_router)
+    mount_dashboard(app)
+    return app
+
+
+@asynccontextmanager
+async def _with_sweeper(_: FastAPI) -> AsyncIterator[None]:
+    stopped = threading.Event()
+    sweeper = threading.Thread(target=sweep_until, args=(stopped,), name="sweeper", daemon=True)
+    sweeper.start()
+    yield
+    stopped.set()
+    sweeper.join(timeout=5)

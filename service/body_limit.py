@@ -1,0 +1,48 @@
+"""Refuse bodies over a limit with 413, whether or not they declare their length."""
+
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api_schemas.errors import Problem
+from service.problems import problem_response
+
+
+class BodyLimit:
+    """ASGI middleware that reads a body up to `max_bytes` before the application sees it."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass small bodies on; answer 413 for large ones."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        messages: list[Message] = []
+        size = 0
+        while True:
+            message = await receive()
+            messages.append(message)
+            size += len(message.get("body", b""))
+            if size > self.max_bytes:
+                await self._refuse(scope, receive, send)
+                return
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                break
+
+        async def replay() -> Message:
+            return messages.pop(0) if messages else await receive()
+
+        await self.app(scope, replay, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = Problem(
+            type="/problems/content-too-large",
+            title="The body is too large.",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            detail=f"The limit is {self.max_bytes:,} bytes. A study needs no more; data travels as a task.",
+        )
+        response = problem_response(problem, headers={"Connection": "close"})
+        await response(scope, receive, send)

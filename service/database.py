@@ -1,0 +1,32 @@
+"""The engine, and the one way to open a transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session
+
+from service.broker import send_wake_ups
+from service.settings import settings
+
+
+@cache
+def engine() -> Engine:
+    """Connect lazily. The pool covers the API's thread pool, so that no request waits for a connection."""
+    return create_engine(
+        settings().database_url.get_secret_value(),
+        pool_size=10,
+        max_overflow=30,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5},
+    )
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Commit once at the end, then send the wake-ups; roll back and send none on an exception."""
+    with Session(engine(), expire_on_commit=False) as session:
+        with session.begin():
+            yield session
+        send_wake_ups(session.info.pop("wake_ups", []))

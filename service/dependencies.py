@@ -1,0 +1,52 @@
+"""What an endpoint asks for: a session that commits before the answer, and the caller's tenant."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.database import transaction
+from service.errors import Unauthorized
+from service.models import ApiKey
+
+bearer = HTTPBearer(auto_error=False, description="An API key; `paretune up` makes one and prints it.")
+
+
+def open_session() -> Iterator[Session]:
+    """Open the request's one transaction."""
+    with transaction() as session:
+        yield session
+
+
+# The scope makes the commit come before the answer: a client never reads 201 for rows that do not exist.
+SessionDep = Annotated[Session, Depends(open_session, scope="function")]
+
+
+def authenticate(
+    session: SessionDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> str:
+    """Give the tenant of the key.
+
+    Raises:
+        Unauthorized: If the key is missing or unknown.
+    """
+    if credentials is None:
+        raise Unauthorized("Send your API key as 'Authorization: Bearer KEY'.")
+    tenant_id = session.scalar(
+        select(ApiKey.tenant_id).where(ApiKey.sha256 == key_hash(credentials.credentials))
+    )
+    if tenant_id is None:
+        raise Unauthorized("This API key is not known here. Check PARETUNE_API_KEY.")
+    return tenant_id
+
+
+def key_hash(key: str) -> str:
+    """Hash an API key. Keys are long and random, so one round of SHA-256 is enough."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+TenantDep = Annotated[str, Depends(authenticate, scope="function")]

@@ -1,0 +1,120 @@
+"""The one door for whoever runs trials: claim, heartbeat, report, complete, release.
+
+Every write names its attempt, the fencing token; a stale attempt writes nothing. Each function is
+one short transaction, repeated while the database is away, and safe to repeat.
+"""
+
+import stamina
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import ClaimedTrial, Measurement, TrialReport
+from service.database import engine, transaction
+from service.errors import StaleAttempt
+from service.models import Study, Trial
+from service.settings import settings
+from service.studies import lifecycle, repository
+
+retry_while_database_is_away = stamina.retry(
+    on=OperationalError, attempts=None, timeout=120.0, wait_initial=0.2, wait_max=2.0
+)
+
+
+@retry_while_database_is_away
+def claim(worker: str) -> ClaimedTrial | None:
+    """Take the next queued trial that its study's parallelism allows, or None."""
+    with transaction() as session:
+        for study_id in repository.claimable_studies(session):
+            study = repository.lock_study(session, study_id)
+            # Another worker may have been faster while we waited for the lock.
+            if study is None or study_id not in repository.claimable_studies(session):
+                continue
+            trial = repository.next_queued(session, study_id)
+            if trial is not None:
+                lifecycle.start_trial(
+                    session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
+                )
+                session.flush()
+                return _handed_over(trial)
+    return None
+
+
+@retry_while_database_is_away
+def heartbeat(trial_id: str, attempt: int) -> bool:
+    """Renew the lease; say whether the worker should stop.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now.
+    """
+    with transaction() as session:
+        # No study lock: a heartbeat must not wait behind a proposal that is being stored.
+        trial = repository.lock_trial(session, trial_id)
+        study = session.get_one(Study, trial.study_id)
+        return lifecycle.extend_lease(study, trial, attempt=attempt, lease_seconds=settings().lease_seconds)
+
+
+@retry_while_database_is_away
+def record_measurement(trial_id: str, attempt: int, measurement: Measurement) -> None:
+    """Store metrics of a running attempt at one step.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now.
+    """
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        lifecycle.record_measurement(session, study, trial, attempt=attempt, measurement=measurement)
+
+
+@retry_while_database_is_away
+def complete(trial_id: str, attempt: int, report: TrialReport) -> None:
+    """Store how an attempt ended, and the front that follows from it.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now.
+    """
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        lifecycle.finish_trial(
+            session, study, trial, attempt=attempt, report=report, max_attempts=settings().max_attempts
+        )
+
+
+@retry_while_database_is_away
+def release(trial_id: str, attempt: int) -> None:
+    """Give a trial back unfinished, because its worker stops or its study is cancelled.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now.
+    """
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        lifecycle.release_trial(session, study, trial, attempt=attempt)
+
+
+def forget_inherited_connections() -> None:
+    """Start with fresh connections after a fork; the parent goes on using its own."""
+    engine().dispose(close=False)
+
+
+def lock_study_and_trial(session: Session, trial_id: str) -> tuple[Study, Trial]:
+    """Lock the study, then the trial: the lock order of the whole service.
+
+    Raises:
+        StaleAttempt: If the trial is gone.
+    """
+    study_id = repository.study_of_trial(session, trial_id)
+    study = None if study_id is None else repository.lock_study(session, study_id)
+    if study is None:
+        raise StaleAttempt(f"Trial '{trial_id}' is gone. Drop this result.")
+    return study, repository.lock_trial(session, trial_id)
+
+
+def _handed_over(trial: Trial) -> ClaimedTrial:
+    return ClaimedTrial(
+        trial_id=trial.id,
+        study_id=trial.study_id,
+        number=trial.number,
+        attempt=trial.attempt,
+        configuration=TrialConfiguration.model_validate(trial.configuration),
+    )

@@ -1,0 +1,195 @@
+"""The tables. Nothing here changes state: that is `service.studies.lifecycle`."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TIMESTAMP
+
+from api_schemas.studies import StudyState
+from api_schemas.trials import TrialState
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Constraint names by rule, JSON as JSONB, times with a zone."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy's own hook
+        dict[str, Any]: JSONB(none_as_null=True),
+        list[Any]: JSONB(none_as_null=True),
+        datetime: TIMESTAMP(timezone=True),
+    }
+
+
+def _state_type(states: type[StudyState] | type[TrialState]) -> Enum:
+    return Enum(states, native_enum=False, create_constraint=False, length=20)
+
+
+def _one_of(column: str, states: type[StudyState] | type[TrialState]) -> str:
+    return f"{column} IN ({', '.join(repr(state.value) for state in states)})"
+
+
+class Tenant(Base):
+    """Who owns studies."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ApiKey(Base):
+    """A key by its hash. The key itself is random and long, so a plain SHA-256 is enough."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
+    sha256: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Study(Base):
+    """A search. Its row lock orders everything that happens to it."""
+
+    __tablename__ = "studies"
+    __table_args__ = (
+        CheckConstraint(_one_of("state", StudyState), name="state"),
+        CheckConstraint("trials_created <= trial_budget", name="budget"),
+        Index("ix_studies_open", "state", postgresql_where=text("state IN ('ACTIVE', 'CANCELLING')")),
+        Index("ix_studies_tenant_id_id", "tenant_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    display_name: Mapped[str]
+    state: Mapped[StudyState] = mapped_column(default=StudyState.ACTIVE, type_=_state_type(StudyState))
+    state_reason: Mapped[str | None]
+    configuration: Mapped[dict[str, Any]]
+    search_space: Mapped[dict[str, Any]]
+    objectives: Mapped[list[Any]]
+    constraints: Mapped[list[Any]]
+    starting_points: Mapped[list[Any]]
+    trial_budget: Mapped[int]
+    parallelism: Mapped[int]
+    seed: Mapped[int]
+    backbone_shape: Mapped[dict[str, Any]]
+    classes: Mapped[int]
+    reference_defaults: Mapped[list[Any]]
+    reference_point: Mapped[list[Any] | None]
+    hypervolume: Mapped[float | None]
+    trials_created: Mapped[int] = mapped_column(server_default="0", default=0)
+    front_sequence: Mapped[int] = mapped_column(server_default="0", default=0)
+    event_sequence: Mapped[int] = mapped_column(server_default="0", default=0)
+    woken_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+
+
+class Trial(Base):
+    """One configuration to train. `attempt` is the fencing token of its lease."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        UniqueConstraint("study_id", "number"),
+        UniqueConstraint("study_id", "configuration_key"),
+        CheckConstraint(_one_of("state", TrialState), name="state"),
+        CheckConstraint("(state = 'RUNNING') = (lease_expires_at IS NOT NULL)", name="lease"),
+        Index("ix_trials_queued", "study_id", "number", postgresql_where=text("state = 'QUEUED'")),
+        Index("ix_trials_leased", "lease_expires_at", postgresql_where=text("state = 'RUNNING'")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"))
+    number: Mapped[int]
+    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=_state_type(TrialState))
+    state_reason: Mapped[str | None]
+    generated_by: Mapped[str]
+    proposal_seconds: Mapped[float]
+    parameters: Mapped[dict[str, Any]]
+    configuration: Mapped[dict[str, Any]]
+    configuration_key: Mapped[str]
+    attempt: Mapped[int] = mapped_column(server_default="0", default=0)
+    lost_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
+    worker: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    test_metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    provenance: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    woken_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class TrialMeasurement(Base):
+    """Metrics of one attempt at one step."""
+
+    __tablename__ = "measurements"
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    metrics: Mapped[dict[str, Any]]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class StoredFront(Base):
+    """The front of a study after `sequence` accepted results, written in the transaction of the last."""
+
+    __tablename__ = "pareto_fronts"
+
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), unique=True)
+    member_trial_ids: Mapped[list[Any]]
+    reference_point: Mapped[list[Any] | None]
+    hypervolume: Mapped[float | None]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Event(Base):
+    """What happened to a study, in order. Append-only."""
+
+    __tablename__ = "events"
+
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    trial_id: Mapped[str | None]
+    attempt: Mapped[int | None]
+    body: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Artifact(Base):
+    """A file of a trial, under the artifact directory."""
+
+    __tablename__ = "artifacts"
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str]
+    sha256: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,120 @@
+"""Every error as `application/problem+json` (RFC 9457), and how the OpenAPI document says so."""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+
+from api_schemas.errors import FieldError, Problem
+from service.errors import ServiceError
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+PROBLEM_SCHEMAS = models_json_schema(
+    [(Problem, "serialization")], ref_template="#/components/schemas/{model}"
+)[1]["$defs"]
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every error of the app with a problem body."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _crash)
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        document["components"]["schemas"] |= PROBLEM_SCHEMAS
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe error answers for the OpenAPI document."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def problem_response(problem: Problem, *, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Answer with a problem."""
+    return JSONResponse(
+        problem.model_dump(mode="json"), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def _service_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ServiceError)  # noqa: S101  registered for this type only
+    headers = {"WWW-Authenticate": "Bearer"} if error.status is HTTPStatus.UNAUTHORIZED else None
+    return problem_response(error.as_problem(), headers=headers)
+
+
+def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this type only
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return problem_response(
+            Problem(
+                type="/problems/malformed-json",
+                title="The body is not JSON.",
+                status=HTTPStatus.BAD_REQUEST,
+                detail="The body must be a JSON object in UTF-8.",
+            )
+        )
+    return problem_response(
+        Problem(
+            type="/problems/invalid-request",
+            title="The request does not fit its schema.",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY,
+            detail="`errors` says where and why; /openapi.json has the schema.",
+            errors=tuple(FieldError(pointer=_pointer(item), detail=item["msg"]) for item in found),
+        )
+    )
+
+
+def _pointer(item: dict[str, Any]) -> str:
+    # FastAPI's location begins with body, query or path; a pointer is into the body, RFC 6901.
+    where, *steps = item["loc"]
+    steps = [step for step in steps if step not in ("float", "int", "ordinal", "categorical", "bool")]
+    extra = item.get("ctx", {}).get("pointer")
+    if extra:
+        steps.extend(extra.split("/"))
+    escaped = [str(step).replace("~", "~0").replace("/", "~1") for step in steps]
+    return ("" if where == "body" else f"{where}:") + "".join(f"/{step}" for step in escaped)
+
+
+def _http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for this type only
+    status = HTTPStatus(error.status_code)
+    return problem_response(
+        Problem(
+            type=f"/problems/{status.phrase.lower().replace(' ', '-')}",
+            title=status.phrase,
+            status=status,
+            detail=f"{status.description or status.phrase}. /openapi.json lists the routes.",
+        ),
+        headers=dict(error.headers) if error.headers else None,
+    )
+
+
+def _crash(request: Request, error: Exception) -> JSONResponse:
+    log.error("request crashed", path=request.url.path, exc_info=error)
+    return problem_response(
+        Problem(
+            type="/problems/internal-error",
+            title="Something broke on our side.",
+            status=HTTPStatus.INTERNAL_SERVER_ERROR,
+            detail="The request was not carried out. Try again; the server's log has the cause.",
+        )
+    )

@@ -1,0 +1,89 @@
+"""The Pareto front, its hypervolume and its reference point. Pure NumPy; knows no database and no torch.
+
+Everything is turned to minimisation once, in `_costs`: maximised objectives change sign, metrics of
+`LOG_METRICS` are taken as log10.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+from api_schemas.objectives import LOG_METRICS, Direction, Metric, Objective, OutcomeConstraint
+
+REFERENCE_MARGIN = 0.1
+"""How far beyond the worst value a reference without a natural bound lies, as a share of that value."""
+
+TRIALS_BEFORE_PINNING = 5
+"""A reference without a natural bound is pinned once this many trials have been accepted."""
+
+
+def satisfies(constraints: Sequence[OutcomeConstraint], metrics: Mapping[str, float]) -> bool:
+    """Say whether measured metrics keep every constraint."""
+    return all(constraint.holds(metrics[constraint.metric]) for constraint in constraints)
+
+
+def front_members(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> list[int]:
+    """Give the positions of the points that no other point dominates; equal points stay together."""
+    if not metrics:
+        return []
+    keep = moocore.is_nondominated(_costs(objectives, metrics), keep_weakly=True)
+    return [int(position) for position in np.flatnonzero(keep)]
+
+
+def hypervolume(
+    objectives: Sequence[Objective],
+    metrics: Sequence[Mapping[str, float]],
+    *,
+    reference_point: Sequence[float],
+) -> float:
+    """Measure the volume that the points dominate up to the reference point (in raw metric units)."""
+    if not metrics:
+        return 0.0
+    reference: dict[str, float] = {
+        objective.metric: value for objective, value in zip(objectives, reference_point, strict=True)
+    }
+    return float(moocore.hypervolume(_costs(objectives, metrics), ref=_costs(objectives, [reference])[0]))
+
+
+def reference_point(
+    objectives: Sequence[Objective],
+    defaults: Sequence[float | None],
+    metrics: Sequence[Mapping[str, float]],
+) -> tuple[float, ...] | None:
+    """Settle the reference point, or give None while too little is known.
+
+    The user's reference wins, then the natural bound in `defaults` (the score of guessing, the
+    largest configuration of the space), then a tenth beyond the worst of the first trials.
+    """
+    settled = [
+        objective.reference if objective.reference is not None else default
+        for objective, default in zip(objectives, defaults, strict=True)
+    ]
+    if None in settled and len(metrics) < TRIALS_BEFORE_PINNING:
+        return None
+    return tuple(
+        _beyond_worst(objective, metrics) if value is None else value
+        for objective, value in zip(objectives, settled, strict=True)
+    )
+
+
+def _beyond_worst(objective: Objective, metrics: Sequence[Mapping[str, float]]) -> float:
+    values = [point[objective.metric] for point in metrics]
+    if objective.direction is Direction.MINIMIZE:
+        worst = max(values)
+        return worst + REFERENCE_MARGIN * abs(worst)
+    worst = min(values)
+    return worst - REFERENCE_MARGIN * abs(worst)
+
+
+def _costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+    columns = [[_cost(objective, point[objective.metric]) for point in metrics] for objective in objectives]
+    return np.array(columns, dtype=np.float64).T
+
+
+def _cost(objective: Objective, value: float) -> float:
+    # A count or a size of zero has no logarithm; it counts as one.
+    scaled = float(np.log10(max(value, 1.0))) if Metric(objective.metric) in LOG_METRICS else float(value)
+    return -scaled if objective.direction is Direction.MAXIMIZE else scaled

@@ -1,0 +1,211 @@
+"""Every query over studies and trials. Changes no state.
+
+Lock order, everywhere: the study's row first, then the trial's. Whoever holds the study's row may
+read its trials, its counters and its front as one consistent whole.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from api_schemas.studies import StudyState, TrialCounts
+from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
+from service.errors import NotFound
+from service.models import Artifact, StoredFront, Study, Trial, TrialMeasurement
+
+Query = TypeVar("Query", bound=Select[Any])
+
+
+def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = False) -> Study:
+    """Read a study of the tenant.
+
+    Raises:
+        NotFound: If there is none, or it belongs to somebody else.
+    """
+    query = select(Study).where(Study.id == study_id, Study.tenant_id == tenant_id)
+    study = session.scalar(_locked(query) if lock else query)
+    if study is None:
+        raise NotFound(f"There is no study '{study_id}'. GET /v1/studies lists yours.")
+    return study
+
+
+def lock_study(session: Session, study_id: str) -> Study | None:
+    """Take the row lock of a study, waiting for whoever holds it."""
+    return session.scalar(_locked(select(Study).where(Study.id == study_id)))
+
+
+def list_studies(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[Study]:
+    """Read studies, newest first, older than `before`."""
+    query = select(Study).where(Study.tenant_id == tenant_id).order_by(Study.id.desc()).limit(page_size)
+    return list(session.scalars(query if before is None else query.where(Study.id < before)))
+
+
+def count_trials(session: Session, study_ids: Sequence[str]) -> dict[str, TrialCounts]:
+    """Count the trials of each study by state."""
+    rows = session.execute(
+        select(Trial.study_id, Trial.state, func.count())
+        .where(Trial.study_id.in_(study_ids))
+        .group_by(Trial.study_id, Trial.state)
+    )
+    counts: dict[str, dict[str, int]] = {study_id: {} for study_id in study_ids}
+    for study_id, state, count in rows:
+        counts[study_id][state.value.lower()] = count
+    return {study_id: TrialCounts(**by_state) for study_id, by_state in counts.items()}
+
+
+def get_trial(session: Session, study_id: str, trial_id: str) -> Trial:
+    """Read a trial of a study.
+
+    Raises:
+        NotFound: If the study has no such trial.
+    """
+    trial = session.scalar(select(Trial).where(Trial.id == trial_id, Trial.study_id == study_id))
+    if trial is None:
+        raise NotFound(f"Study '{study_id}' has no trial '{trial_id}'.")
+    return trial
+
+
+def list_trials(
+    session: Session, study_id: str, *, page_size: int | None = None, after: int = -1
+) -> list[Trial]:
+    """Read the trials of a study by number, from the one after `after`."""
+    query = select(Trial).where(Trial.study_id == study_id, Trial.number > after).order_by(Trial.number)
+    return list(session.scalars(query if page_size is None else query.limit(page_size)))
+
+
+def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Trial]:
+    """Read the trials of a study in one of the states, by number."""
+    return list(
+        session.scalars(
+            select(Trial).where(Trial.study_id == study_id, Trial.state.in_(states)).order_by(Trial.number)
+        )
+    )
+
+
+def study_of_trial(session: Session, trial_id: str) -> str | None:
+    """Find the study of a trial."""
+    return session.scalar(select(Trial.study_id).where(Trial.id == trial_id))
+
+
+def lock_trial(session: Session, trial_id: str) -> Trial:
+    """Take the row lock of a trial whose study's lock is held."""
+    return session.scalars(_locked(select(Trial).where(Trial.id == trial_id))).one()
+
+
+def claimable_studies(session: Session) -> list[str]:
+    """Find active studies that have a queued trial and room for another running one, oldest wait first."""
+    running = (
+        select(func.count())
+        .where(Trial.study_id == Study.id, Trial.state == TrialState.RUNNING)
+        .correlate(Study)
+        .scalar_subquery()
+    )
+    waiting_since = (
+        select(func.min(Trial.created_at))
+        .where(Trial.study_id == Study.id, Trial.state == TrialState.QUEUED)
+        .correlate(Study)
+        .scalar_subquery()
+    )
+    query = (
+        select(Study.id)
+        .where(Study.state == StudyState.ACTIVE, waiting_since.is_not(None), running < Study.parallelism)
+        .order_by(waiting_since)
+        .limit(20)
+    )
+    return list(session.scalars(query))
+
+
+def next_queued(session: Session, study_id: str) -> Trial | None:
+    """Lock the first queued trial that nobody else is taking."""
+    return session.scalar(
+        select(Trial)
+        .where(Trial.study_id == study_id, Trial.state == TrialState.QUEUED)
+        .order_by(Trial.number)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def expired_leases(session: Session) -> list[Trial]:
+    """Find running trials whose lease is over by the database's clock. Takes no lock."""
+    return list(
+        session.scalars(
+            select(Trial).where(
+                Trial.state == TrialState.RUNNING, Trial.lease_expires_at < func.clock_timestamp()
+            )
+        )
+    )
+
+
+def studies_to_wake(session: Session, *, silent_for: timedelta) -> list[Study]:
+    """Find active studies whose last wake-up is old, locked, skipping those in use."""
+    return list(
+        session.scalars(
+            select(Study)
+            .where(Study.state == StudyState.ACTIVE, Study.woken_at < func.clock_timestamp() - silent_for)
+            .with_for_update(skip_locked=True)
+        )
+    )
+
+
+def ended_trials(session: Session, study_id: str) -> list[Trial]:
+    """Read the trials of a study that will not change any more, in the order in which they ended."""
+    return list(
+        session.scalars(
+            select(Trial)
+            .where(Trial.study_id == study_id, Trial.state.in_(TERMINAL_TRIAL_STATES))
+            .order_by(Trial.finished_at, Trial.number)
+        )
+    )
+
+
+def latest_front(session: Session, study_id: str) -> StoredFront | None:
+    """Read the front after the last accepted result."""
+    return session.scalar(
+        select(StoredFront)
+        .where(StoredFront.study_id == study_id)
+        .order_by(StoredFront.sequence.desc())
+        .limit(1)
+    )
+
+
+def list_fronts(session: Session, study_id: str) -> list[StoredFront]:
+    """Read every stored front of a study, oldest first."""
+    return list(
+        session.scalars(
+            select(StoredFront).where(StoredFront.study_id == study_id).order_by(StoredFront.sequence)
+        )
+    )
+
+
+def measurements_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[TrialMeasurement]]:
+    """Read the measurements of the current attempt of each trial, by step."""
+    attempts = {trial.id: trial.attempt for trial in trials}
+    rows = session.scalars(
+        select(TrialMeasurement)
+        .where(TrialMeasurement.trial_id.in_(attempts))
+        .order_by(TrialMeasurement.trial_id, TrialMeasurement.step)
+    )
+    found: dict[str, list[TrialMeasurement]] = {trial_id: [] for trial_id in attempts}
+    for row in rows:
+        if row.attempt == attempts[row.trial_id]:
+            found[row.trial_id].append(row)
+    return found
+
+
+def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[Artifact]]:
+    """Read the artifacts of each trial, by name."""
+    found: dict[str, list[Artifact]] = {trial.id: [] for trial in trials}
+    for row in session.scalars(
+        select(Artifact).where(Artifact.trial_id.in_(found)).order_by(Artifact.trial_id, Artifact.name)
+    ):
+        found[row.trial_id].append(row)
+    return found
+
+
+def _locked(query: Query) -> Query:
+    # populate_existing: the row may have changed while we waited for its lock.
+    return query.with_for_update().execution_options(populate_existing=True)

@@ -1,0 +1,62 @@
+"""Reaper and sweeper: take back expired leases, send lost wake-ups again.
+
+One deployment needs one of them; two do no harm, because each pass holds an advisory lock and
+every change is fenced. Knows no broker: a wake-up is remembered and sent after the commit.
+"""
+
+import threading
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from api_schemas.trials import TrialState
+from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
+from service.database import transaction
+from service.leases import lock_study_and_trial
+from service.settings import settings
+from service.studies import lifecycle, repository
+
+log = structlog.get_logger(__name__)
+
+SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that nobody else uses
+
+
+def sweep_until(stopped: threading.Event) -> None:
+    """Sweep every `sweep_seconds` until told to stop. A database that is away is tried again."""
+    while not stopped.wait(settings().sweep_seconds):
+        try:
+            sweep_once()
+        except SQLAlchemyError as error:
+            log.warning("sweep failed; trying again", error=type(error).__name__)
+
+
+def sweep_once() -> None:
+    """Do one pass, unless another process is doing one."""
+    with transaction() as session:
+        if session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
+            reap_expired_leases(session)
+            resend_wake_ups(session)
+
+
+def reap_expired_leases(session: Session) -> None:
+    """Requeue or fail every trial whose worker has gone silent."""
+    for silent in repository.expired_leases(session):
+        attempt = silent.attempt
+        study, trial = lock_study_and_trial(session, silent.id)
+        if trial.state is TrialState.RUNNING and trial.attempt == attempt:
+            log.warning("lease expired", trial_id=trial.id, attempt=trial.attempt, worker=trial.worker)
+            lifecycle.lose_trial(session, study, trial, max_attempts=settings().max_attempts)
+
+
+def resend_wake_ups(session: Session) -> None:
+    """Wake every active study that has been silent, and workers for its waiting trials."""
+    silent_for = timedelta(seconds=settings().wake_up_seconds)
+    for study in repository.studies_to_wake(session, silent_for=silent_for):
+        study.woken_at = func.clock_timestamp()
+        wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+        counts = repository.count_trials(session, [study.id])[study.id]
+        for _ in range(min(counts.queued, study.parallelism - counts.running)):
+            wake_after_commit(session, WakeUp(RUN_TRIAL))

@@ -1,0 +1,52 @@
+"""The presets are the published spaces, for a backbone of any shape."""
+
+import pytest
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.presets import bottleneck_sizes, expand_preset
+from api_schemas.search_space import OrdinalParameter, PresetName, SearchSpace
+
+
+def shape(*, layers: int, hidden_size: int) -> BackboneShape:
+    return BackboneShape(
+        model_type="bert",
+        layers=layers,
+        hidden_size=hidden_size,
+        ffn_size=4 * hidden_size,
+        query_size=hidden_size,
+        key_value_size=hidden_size,
+        max_positions=512,
+    )
+
+
+def test_autopeft_at_bert_base_is_the_papers_space() -> None:
+    """Three sizes of eleven values and twelve switches: 11^3 x 2^12 = 5,451,776 configurations."""
+    parameters = expand_preset(PresetName.AUTOPEFT, shape=shape(layers=12, hidden_size=768))
+    sizes = [parameter for parameter in parameters if isinstance(parameter, OrdinalParameter)]
+    assert [size.choices for size in sizes] == [(0, 1, 3, 6, 12, 24, 48, 96, 192, 384, 768)] * 3
+    assert len(parameters) == 15
+    assert 11**3 * 2**12 == 5_451_776
+
+
+@pytest.mark.parametrize(
+    ("hidden_size", "expected"),
+    [
+        (1024, (0, 1, 4, 8, 16, 32, 64, 128, 256, 512, 1024)),
+        (384, (0, 1, 3, 6, 12, 24, 48, 96, 192, 384)),
+        (8, (0, 1, 2, 4, 8)),
+    ],
+)
+def test_sizes_fit_any_width(hidden_size: int, expected: tuple[int, ...]) -> None:
+    """Halving ends at 1 whatever the width, and 0 leaves the module out."""
+    assert bottleneck_sizes(hidden_size) == expected
+
+
+@pytest.mark.parametrize("preset", list(PresetName))
+@pytest.mark.parametrize("layers", [1, 6, 48])
+def test_every_preset_is_a_legal_space(preset: PresetName, layers: int) -> None:
+    """Presets pass the same checks as a user's own parameters, at any depth."""
+    space = SearchSpace(parameters=expand_preset(preset, shape=shape(layers=layers, hidden_size=64)))
+    switches = [
+        parameter for parameter in space.parameters if parameter.name.startswith("peft.active_layers.")
+    ]
+    assert len(switches) == layers

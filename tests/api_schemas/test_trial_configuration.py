@@ -1,0 +1,70 @@
+"""Patching reaches every path, and configurations that train the same network are the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from api_schemas.trial_configuration import Peft, TrialConfiguration, canonical, patch
+
+BASE = TrialConfiguration.model_validate(
+    {"backbone": "b", "task": {"name": "t"}, "peft": {"active_layers": [True, True, True]}}
+)
+
+
+@pytest.mark.parametrize(
+    "path", ["peft.active_layers.3", "peft.adapters.size", "nothing", "peft.lora.rank.deep"]
+)
+def test_an_unknown_path_is_named(path: str) -> None:
+    """A path that does not exist is an error that carries the path."""
+    with pytest.raises(KeyError, match=path):
+        patch(BASE, {path: True})
+
+
+def test_an_illegal_value_is_refused() -> None:
+    """A negative size is refused by the configuration's own type."""
+    with pytest.raises(ValidationError):
+        patch(BASE, {"peft.lora.rank": -1})
+
+
+def test_a_patch_sets_exactly_its_paths() -> None:
+    """Nested settings and list items are reached; everything else stays."""
+    patched = patch(BASE, {"peft.active_layers.1": False, "training.learning_rate": 0.5})
+    assert patched.peft.active_layers == (True, False, True)
+    assert patched.training.learning_rate == 0.5
+    assert patched.peft.lora == BASE.peft.lora
+
+
+def test_modules_without_layers_are_the_linear_probe() -> None:
+    """Sizes mean nothing where no layer is on."""
+    off = patch(BASE, {f"peft.active_layers.{layer}": False for layer in range(3)})
+    assert canonical(patch(off, {"peft.serial_adapter.bottleneck_size": 8})) == canonical(off)
+    assert off.is_head_only
+
+
+def test_layers_without_modules_are_the_linear_probe() -> None:
+    """Layers mean nothing where every size is zero."""
+    assert canonical(BASE) == canonical(patch(BASE, {"peft.active_layers.0": False}))
+    assert BASE.is_head_only
+
+
+def test_settings_of_an_absent_module_do_not_matter() -> None:
+    """Alpha of a rank-0 LoRA, and LoRA without targets, change nothing."""
+    adapter = patch(BASE, {"peft.serial_adapter.bottleneck_size": 8})
+    assert canonical(patch(adapter, {"peft.lora.alpha": 3.0})) == canonical(adapter)
+    aimless = {"peft.lora.rank": 8, "peft.lora.query": False, "peft.lora.value": False}
+    assert canonical(patch(adapter, aimless)) == canonical(adapter)
+
+
+@given(st.lists(st.booleans(), min_size=3, max_size=3), st.integers(0, 2), st.integers(0, 2))
+def test_canonical_is_idempotent(layers: list[bool], serial: int, rank: int) -> None:
+    """Taking the representative twice changes nothing."""
+    peft = Peft.model_validate(
+        {
+            "active_layers": layers,
+            "serial_adapter": {"bottleneck_size": serial},
+            "lora": {"rank": rank, "alpha": 2.0},
+        }
+    )
+    once = canonical(BASE.model_copy(update={"peft": peft}))
+    assert canonical(once) == once

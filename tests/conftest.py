@@ -1,0 +1,116 @@
+"""One embedded Postgres and one Valkey per run; a database cloned from a migrated template per test."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# Settings are read once; these stand until a test's own database replaces them.
+os.environ.setdefault("DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+os.environ.setdefault("BROKER_URL", "redis://127.0.0.1:1/0")
+os.environ.setdefault("PARETUNE_ARTIFACTS_DIR", tempfile.gettempdir())
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.orm import Session
+
+from api_schemas.studies import StudyCreate
+from paretune.embedded_postgres import embedded_postgres
+from paretune.embedded_valkey import embedded_valkey
+from service import broker, database, schema_version, settings, tenants
+
+API_KEY = "pt_test_key_of_the_first_tenant"
+OTHER_KEY = "pt_test_key_of_the_second_tenant"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded_postgres(tmp_path_factory.mktemp("postgres"), fsync=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded_valkey(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+def run_on(url: str, statement: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def renamed(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_url: str) -> str:
+    run_on(postgres_url, "CREATE DATABASE template_paretune")
+    engine = create_engine(renamed(postgres_url, "template_paretune"))
+    schema_version.upgrade(engine)
+    with Session(engine) as session, session.begin():
+        tenants.register_key(session, API_KEY)
+        tenants.register_key(session, OTHER_KEY, tenant_name="other")
+    engine.dispose()
+    return "template_paretune"
+
+
+@pytest.fixture
+def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    run_on(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    yield renamed(postgres_url, name)
+    run_on(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def service_environment(
+    database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """The service's own settings, engine and broker, on this test's database and the run's Valkey."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("BROKER_URL", valkey_url)
+    monkeypatch.setenv("PARETUNE_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    settings.settings.cache_clear()
+    database.engine.cache_clear()
+    monkeypatch.setattr(broker.celery_app.conf, "broker_url", valkey_url)
+    monkeypatch.setattr(broker.celery_app.conf, "broker_write_url", valkey_url)
+    broker.celery_app.set_current()
+    yield
+    database.engine().dispose()
+    database.engine.cache_clear()
+    settings.settings.cache_clear()
+
+
+@pytest.fixture
+def session(service_environment: None) -> Iterator[Session]:
+    with Session(database.engine(), expire_on_commit=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def study_request() -> Callable[..., StudyCreate]:
+    return make_study_request
+
+
+def make_study_request(**changes: object) -> StudyCreate:
+    return StudyCreate.model_validate(study_body(**changes))
+
+
+def study_body(**changes: object) -> dict[str, object]:
+    return {
+        "display_name": "a study",
+        "configuration": {"backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}},
+        "search_space": {"preset": "autopeft"},
+        "objectives": [
+            {"metric": "score", "direction": "maximize"},
+            {"metric": "trainable_parameters", "direction": "minimize"},
+        ],
+        "budget": {"trials": 4},
+        **changes,
+    }

@@ -1,0 +1,255 @@
+"""The HTTP door: what it refuses and how, and what a study looks like through it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api_schemas.trials import TrialReport, TrialState
+from service import leases
+from service.app import create_app
+from service.models import Study
+from tests.conftest import API_KEY, OTHER_KEY, study_body
+from tests.service.test_leases import stored_study
+
+
+@pytest.fixture
+def client(service_environment: None) -> Iterator[TestClient]:
+    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
+        yield opened
+
+
+def pointers(response: Any) -> dict[str, str]:
+    return {item["pointer"]: item["detail"] for item in response.json()["errors"]}
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": ""}, {"Authorization": "Bearer wrong"}])
+@pytest.mark.parametrize("path", ["/v1/studies", "/v1/studies/std_1", "/v1/studies/std_1/pareto_front"])
+def test_without_a_valid_key_nothing_is_told(client: TestClient, path: str, headers: dict[str, str]) -> None:
+    """401 as a problem, with the scheme to use."""
+    response = client.get(path, headers=headers)
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_anothers_study_does_not_exist(client: TestClient) -> None:
+    """404, the same answer as for a study that never was."""
+    study_id = client.post("/v1/studies", json=study_body()).json()["id"]
+    other = {"Authorization": f"Bearer {OTHER_KEY}"}
+    for verb, path in (
+        ("GET", ""), ("GET", "/trials"), ("GET", "/pareto_front"), ("GET", "/hypervolume_history"),
+        ("POST", ":pause"), ("POST", ":resume"), ("POST", ":cancel"),
+    ):  # fmt: skip
+        assert client.request(verb, f"/v1/studies/{study_id}{path}", headers=other).status_code == 404
+    assert client.get("/v1/studies", headers=other).json()["studies"] == []
+
+
+PARAMETER = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "detail"),
+    [
+        ({"objectives": [{"metric": "beauty", "direction": "maximize"}]}, "/objectives/0/metric", "Input"),
+        (
+            {"objectives": [{"metric": "test_score", "direction": "minimize"}]},
+            "/objectives/0/metric", "Input",
+        ),
+        ({"search_space": {}}, "/search_space", "the search space is empty"),
+        ({"search_space": {"parameters": []}}, "/search_space", "the search space is empty"),
+        ({"search_space": {"preset": "paperpeft"}}, "/search_space/preset", "Input should be"),
+        (
+            {"search_space": {"parameters": [{"type": "bool", "name": "peft.active_layers.6"}]}},
+            "/search_space/parameters/0", "layers 0 to 5",
+        ),
+        (
+            {"search_space": {"parameters": [PARAMETER, PARAMETER]}},
+            "/search_space/parameters/1/name", "repeats the name",
+        ),
+        (
+            {"search_space": {"parameters": [{**PARAMETER, "name": "training.luck"}]}},
+            "/search_space/parameters/0", "no such setting",
+        ),
+        (
+            {"search_space": {"parameters": [{**PARAMETER, "name": "backbone"}]}},
+            "/search_space/parameters/0", "can be searched",
+        ),
+        (
+            {"search_space": {"parameters": [{**PARAMETER, "high": 5.0}]}},
+            "/search_space/parameters/0", "not legal there",
+        ),
+        ({"budget": {"trials": 0}}, "/budget/trials", "greater than or equal to 1"),
+        (
+            {"starting_points": [{"peft.lora.rank": 3}]},
+            "/starting_points/0/peft.lora.rank", "no such parameter",
+        ),
+        (
+            {"starting_points": [{"peft.prefix_tuning.length": 5}]},
+            "/starting_points/0/peft.prefix_tuning.length", "not a value",
+        ),
+        (
+            {"configuration": {"backbone": "gpt-17", "task": {"name": "rotten-tomatoes"}}},
+            "/configuration/backbone", "",
+        ),
+        (
+            {"configuration": {"backbone": "all-MiniLM-L6-v2", "task": {"name": "knitting"}}},
+            "/configuration/task/name", "",
+        ),
+        ({"surprise": 1}, "/surprise", "Extra inputs"),
+    ],
+)  # fmt: skip
+def test_a_study_that_cannot_work_is_refused_at_the_door(
+    client: TestClient, session: Session, changes: dict[str, object], pointer: str, detail: str
+) -> None:
+    """422 with a JSON pointer to the guilty field, and nothing is stored."""
+    response = client.post("/v1/studies", json=study_body(**changes))
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert detail in pointers(response)[pointer]
+    assert session.scalars(select(Study)).all() == []
+
+
+@pytest.mark.parametrize("bound", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_bounds_that_are_no_numbers_are_refused(client: TestClient, bound: str) -> None:
+    """Python's JSON reader lets NaN through; the schema does not."""
+    body = json.dumps(study_body(search_space={"parameters": [{**PARAMETER, "high": 424242}]}))
+    response = client.post(
+        "/v1/studies", content=body.replace("424242", bound), headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 422
+    assert "finite" in pointers(response)["/search_space/parameters/0/high"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b""])
+def test_a_body_that_is_not_json_is_a_problem(client: TestClient, body: bytes) -> None:
+    """400 or 422, never a crash."""
+    response = client.post("/v1/studies", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_two_megabyte_body_is_refused(client: TestClient, declared: bool) -> None:
+    """413, whether or not the length is declared."""
+    chunk = b" " * 100_000
+    content = chunk * 20 if declared else (chunk for _ in range(20))
+    response = client.post("/v1/studies", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 413
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_an_unknown_route_is_a_problem(client: TestClient) -> None:
+    """404 with the same kind of body as every other error."""
+    response = client.get("/v2/studies")
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_crash_tells_nothing_of_its_inside(
+    service_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text of an exception stays in the log."""
+
+    def explode(*_: object, **__: object) -> None:
+        raise RuntimeError("the secret")
+
+    monkeypatch.setattr("service.studies.repository.list_studies", explode)
+    with TestClient(create_app(), raise_server_exceptions=False) as client:
+        response = client.get("/v1/studies", headers={"Authorization": f"Bearer {API_KEY}"})
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "secret" not in response.text
+
+
+def test_a_preset_is_shown_expanded(client: TestClient) -> None:
+    """The answer holds plain parameters, the resolved layers and the natural reference point."""
+    study = client.post("/v1/studies", json=study_body()).json()
+    names = [parameter["name"] for parameter in study["search_space"]["parameters"]]
+    assert names[3:] == [f"peft.active_layers.{layer}" for layer in range(6)]
+    assert study["configuration"]["peft"]["active_layers"] == [True] * 6
+    assert study["state"] == "ACTIVE"
+    assert client.get(f"/v1/studies/{study['id']}").json() == study
+
+
+def test_studies_come_in_pages_newest_first(client: TestClient) -> None:
+    """The token asks for the rest; the last page has none."""
+    made = [client.post("/v1/studies", json=study_body(display_name=str(n))).json()["id"] for n in range(3)]
+    first = client.get("/v1/studies?page_size=2").json()
+    rest = client.get(f"/v1/studies?page_size=2&page_token={first['next_page_token']}").json()
+    assert [study["id"] for page in (first, rest) for study in page["studies"]] == made[::-1]
+    assert rest["next_page_token"] is None
+
+
+def test_a_result_shows_on_the_front_and_in_the_history(client: TestClient) -> None:
+    """Trial, front, hypervolume and counts tell the same story."""
+    study_id = stored_study(trials=2, parallelism=2)
+    for score in (0.7, 0.8):
+        claimed = leases.claim("w")
+        assert claimed is not None
+        metrics = {"score": score, "trainable_parameters": 1000.0}
+        leases.complete(
+            claimed.trial_id, claimed.attempt, TrialReport(state=TrialState.SUCCEEDED, metrics=metrics)
+        )
+    front = client.get(f"/v1/studies/{study_id}/pareto_front").json()
+    history = client.get(f"/v1/studies/{study_id}/hypervolume_history").json()["records"]
+    trials = client.get(f"/v1/studies/{study_id}/trials").json()["trials"]
+    study = client.get(f"/v1/studies/{study_id}").json()
+    assert [point["number"] for point in front["points"]] == [1]
+    assert [trial["on_front"] for trial in trials] == [False, True]
+    assert front["hypervolume"] == history[-1]["hypervolume"] == study["hypervolume"] > 0
+    assert [record["sequence"] for record in history] == [1, 2]
+    assert study["trials"]["succeeded"] == 2
+    assert study["state"] == "SUCCEEDED"
+
+
+def test_verbs_that_the_state_forbids_are_conflicts(client: TestClient) -> None:
+    """409 that names the state."""
+    study_id = client.post("/v1/studies", json=study_body()).json()["id"]
+    assert client.post(f"/v1/studies/{study_id}:pause").json()["state"] == "PAUSED"
+    assert client.post(f"/v1/studies/{study_id}:cancel").json()["state"] == "CANCELLED"
+    response = client.post(f"/v1/studies/{study_id}:resume")
+    assert response.status_code == 409
+    assert "CANCELLED" in response.json()["detail"]
+
+
+def test_ready_only_with_a_database_of_this_version(client: TestClient, session: Session) -> None:
+    """An older schema is not ready, and the answer says what to run."""
+    assert client.get("/readyz").status_code == 200
+    session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    session.commit()
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert "paretune migrate" in response.json()["detail"]
+    assert client.get("/healthz").status_code == 200
+
+
+def test_every_error_in_the_document_is_a_problem(client: TestClient) -> None:
+    """The OpenAPI document promises problem+json for every error it lists."""
+    document = client.get("/openapi.json").json()
+    assert "Problem" in document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                if status.startswith(("4", "5")):
+                    assert list(answer["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_the_application_does_not_load_torch() -> None:
+    """Importing the API in a fresh process leaves torch and BoTorch out, and memory under 200 MB."""
+    script = (
+        "import sys, resource; from service.app import create_app; create_app();"
+        "print({'torch', 'botorch', 'transformers', 'service.optimization'} & set(sys.modules));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    lines = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    assert lines[0] == "set()"
+    assert int(lines[1]) < 200
