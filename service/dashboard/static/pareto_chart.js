@@ -1,0 +1,213 @@
+/** The Pareto plot: every measured trial, the front as a staircase, the head-only trial by its own sign. */
+
+import { axisStyle, createChart, decades, fitted, tooltipElement, tooltipStyle } from "./chart_frame.js";
+import { describeParameters, formatCount, formatMetric, formatWithUnit, metricFormat } from "./format.js";
+import { isHeadOnly, keepsLimits } from "./study_data.js";
+
+/** @import {Axes, Axis} from "./axes.js" */
+/** @import {Colours} from "./chart_frame.js" */
+/** @import {StudyData} from "./study_data.js" */
+/** @import {Study, Trial} from "./types.js" */
+
+/** @typedef {{trial: Trial, x: number, y: number, kind: "front" | "dominated" | "beyond limits"}} Point */
+
+const HEAD_ONLY = "Head only";
+
+/**
+ * @param {HTMLElement} element
+ * @param {(trialId: string) => void} onSelect
+ */
+export function createParetoChart(element, onSelect) {
+  const { chart, draw, dispose } = createChart(element);
+  chart.on("click", (/** @type {{data?: {id?: string}}} */ { data }) => {
+    if (data?.id) onSelect(data.id);
+  });
+  return {
+    dispose,
+    /**
+     * @param {StudyData} data
+     * @param {Axes} axes
+     * @param {Trial | null} selected
+     */
+    update(data, axes, selected) {
+      const points = pointsOf(data, axes);
+      element.setAttribute("aria-label", spoken(points, axes));
+      draw((colours) => option(data.study, points, axes, selected, colours));
+    },
+  };
+}
+
+/**
+ * @param {StudyData} data
+ * @param {Axes} axes
+ * @returns {Point[]}
+ */
+function pointsOf({ study, trials }, { x, y }) {
+  return trials
+    .filter((trial) => trial.state === "SUCCEEDED")
+    .map((trial) => ({ trial, x: valueOn(x, trial), y: valueOn(y, trial), kind: kindOf(study, trial) }))
+    .filter((point) => Number.isFinite(point.x) && Number.isFinite(point.y));
+}
+
+/**
+ * @param {Study} study
+ * @param {Trial} trial
+ * @returns {Point["kind"]}
+ */
+function kindOf(study, trial) {
+  if (trial.on_front) return "front";
+  return keepsLimits(study, trial) ? "dominated" : "beyond limits";
+}
+
+/**
+ * @param {Axis} axis
+ * @param {Trial} trial
+ */
+function valueOn({ metric }, trial) {
+  if (metric === "number") return trial.number;
+  const value = trial.metrics[metric] ?? NaN;
+  // As the service does: a count of zero has no logarithm and counts as one.
+  return metricFormat(metric).log ? Math.max(value, 1) : value;
+}
+
+/**
+ * The corners of the front seen on these axes, from left to right. Where both are objectives, only
+ * members of the stored front can be corners; else this is the best so far along the axis.
+ * @param {Point[]} points
+ * @param {Axes} axes
+ * @returns {Point[]}
+ */
+function staircase(points, { x, y }) {
+  const candidates = points.filter(({ kind }) => (comparesObjectives({ x, y }) ? kind === "front" : kind !== "beyond limits"));
+  const sign = (/** @type {Axis} */ axis) => (axis.maximize ? -1 : 1);
+  const fromBest = candidates.sort((a, b) => sign(x) * (a.x - b.x) || sign(y) * (a.y - b.y));
+  /** @type {Point[]} */
+  const corners = [];
+  for (const point of fromBest) {
+    const last = corners.at(-1);
+    if (last === undefined || sign(y) * (point.y - last.y) < 0) corners.push(point);
+  }
+  return x.maximize ? corners.reverse() : corners;
+}
+
+/**
+ * @param {Study} study
+ * @param {Point[]} points
+ * @param {Axes} axes
+ * @param {Trial | null} selected
+ * @param {Colours} colours
+ */
+function option(study, points, axes, selected, colours) {
+  const others = points.filter(({ trial }) => !isHeadOnly(trial));
+  const of = (/** @type {string} */ kind) => others.filter((point) => point.kind === kind);
+  const heads = points.filter(({ trial }) => isHeadOnly(trial));
+  const chosen = points.filter(({ trial }) => trial.id === selected?.id);
+  return {
+    grid: { left: 64, right: 28, top: 44, bottom: 52 },
+    legend: { top: 4, left: 0, itemGap: 18, itemWidth: 14, itemHeight: 14, textStyle: { color: colours.text }, selectedMode: false, data: legend(study, axes) },
+    tooltip: { ...tooltipStyle(colours), trigger: "item", formatter: (/** @type {any} */ { data }) => tooltip(study, data.point) },
+    xAxis: { ...axisOption(axes.x, colours), nameGap: 32 },
+    yAxis: { ...axisOption(axes.y, colours), nameGap: 46 },
+    series: [
+      scatter(otherName(axes), of("dominated"), { symbol: "circle", symbolSize: 9, itemStyle: { color: colours.fade } }),
+      scatter("Beyond a limit", of("beyond limits"), {
+        symbol: "triangle", symbolSize: 9, itemStyle: { color: "transparent", borderColor: colours.fade, borderWidth: 1.5 },
+      }),
+      line(staircase(points, axes), axes, colours),
+      scatter(frontName(axes), of("front"), { symbol: "circle", symbolSize: 12, itemStyle: { color: colours.front }, z: 4 }),
+      scatter(HEAD_ONLY, heads, {
+        symbol: "diamond", symbolSize: 16, z: 5,
+        itemStyle: { color: colours.probe, borderColor: colours.surface, borderWidth: 1 },
+      }),
+      scatter("Selected", chosen, {
+        symbol: "circle", symbolSize: 24, silent: true, z: 3,
+        itemStyle: { color: "transparent", borderColor: colours.text, borderWidth: 2 },
+      }),
+    ],
+  };
+}
+
+/**
+ * @param {Study} study
+ * @param {Axes} axes
+ */
+function legend({ constraints }, axes) {
+  return [frontName(axes), otherName(axes), HEAD_ONLY, ...(constraints.length ? ["Beyond a limit"] : [])];
+}
+
+/** @param {Axes} axes */
+const frontName = (axes) => (comparesObjectives(axes) ? "On the front" : "Best");
+
+/** @param {Axes} axes */
+const otherName = (axes) => (comparesObjectives(axes) ? "Dominated" : "Other");
+
+/** @param {Axes} axes */
+const comparesObjectives = ({ x, y }) => x.isObjective && y.isObjective;
+
+/**
+ * @param {string} name
+ * @param {Point[]} points
+ * @param {object} style
+ */
+const scatter = (name, points, style) => ({
+  type: "scatter",
+  id: name,
+  name,
+  ...style,
+  data: points.map((point) => ({ id: point.trial.id, value: [point.x, point.y], point })),
+});
+
+/**
+ * @param {Point[]} corners
+ * @param {Axes} axes
+ * @param {Colours} colours
+ */
+const line = (corners, { x }, colours) => ({
+  type: "line",
+  id: "staircase",
+  // Between two corners, what the cheaper one reaches is the best that can be had.
+  step: x.maximize ? "start" : "end",
+  symbol: "none",
+  silent: true,
+  z: 2,
+  lineStyle: { color: colours.front, width: 2 },
+  data: corners.map((point) => [point.x, point.y]),
+});
+
+/**
+ * @param {Axis} axis
+ * @param {Colours} colours
+ */
+function axisOption({ metric, maximize }, colours) {
+  const { label, unit, log, tick } = metricFormat(metric);
+  const better = metric === "number" ? "" : maximize ? "more is better" : "less is better";
+  const remarks = [unit, log ? "log scale" : "", better].filter(Boolean).join(", ");
+  const style = axisStyle(remarks ? `${label} (${remarks})` : label, colours);
+  const scale = log ? { type: "log", ...decades } : { type: "value", ...fitted };
+  return { ...style, ...scale, axisLabel: { ...style.axisLabel, formatter: tick } };
+}
+
+/**
+ * @param {Study} study
+ * @param {Point} point
+ */
+function tooltip(study, { trial, kind }) {
+  const head = isHeadOnly(trial) ? ", head only" : "";
+  const metrics = study.objectives.map(({ metric }) => formatWithUnit(metric, trial.metrics[metric]));
+  const standing = kind === "front" ? "on the front" : kind;
+  return tooltipElement(`Trial ${trial.number}`, [...metrics, `${standing}${head}`], describeParameters(trial.parameters).join(" · "));
+}
+
+/**
+ * @param {Point[]} points
+ * @param {Axes} axes
+ */
+function spoken(points, { x, y }) {
+  const onFront = points.filter(({ kind }) => kind === "front").length;
+  const best = points.toSorted((a, b) => (y.maximize ? b.y - a.y : a.y - b.y))[0];
+  const most = best && ` Best ${metricFormat(y.metric).label.toLowerCase()} ${formatMetric(y.metric, best.y)} in trial ${best.trial.number}.`;
+  return (
+    `${metricFormat(y.metric).label} over ${metricFormat(x.metric).label.toLowerCase()}: ` +
+    `${formatCount(points.length)} measured trials, ${formatCount(onFront)} on the front.${most ?? ""} The table below has the numbers.`
+  );
+}

@@ -1,0 +1,126 @@
+/** The list of studies: state, progress, the best so far, age. */
+
+import { arrange, find, fromTemplate, make, named, showState } from "./elements.js";
+import { endedTrials, formatAge, formatCount, formatMetric, metricFormat } from "./format.js";
+import { startPolling } from "./polling.js";
+
+/** @import {Api} from "./api.js" */
+/** @import {Frame} from "./main.js" */
+/** @import {ParetoFront, Study} from "./types.js" */
+
+/** @typedef {{succeeded: number, front: ParetoFront}} KnownFront */
+
+/**
+ * Show the list until the function that this returns is called.
+ * @param {HTMLElement} root
+ * @param {Api} api
+ * @param {Frame} frame
+ */
+export function showStudies(root, api, frame) {
+  const view = fromTemplate("studies");
+  const older = named(view, "older-studies");
+  const rows = new Map();
+  const fronts = new Map();
+  let pages = 1;
+
+  const polling = startPolling(async (signal) => {
+    const { studies, more } = await listPages(api, pages, signal);
+    await refreshFronts(api, studies, fronts, signal);
+    named(view, "no-study").hidden = studies.length > 0;
+    named(view, "studies").hidden = studies.length === 0;
+    older.hidden = !more;
+    const body = find(view, "tbody");
+    arrange(body, studies.map((study) => rowOf(rows, study, fronts.get(study.id)?.front)));
+    if (!view.isConnected) root.replaceChildren(view);
+    frame.settled("live");
+    return false;
+  }, frame.failed);
+
+  older.addEventListener("click", () => {
+    pages += 1;
+    polling.again();
+  });
+  root.replaceChildren(make("p", { class: "hint" }, "Loading studies"));
+  return polling.stop;
+}
+
+/**
+ * @param {Api} api
+ * @param {number} pages
+ * @param {AbortSignal} signal
+ */
+async function listPages(api, pages, signal) {
+  /** @type {Study[]} */
+  const studies = [];
+  /** @type {string | null} */
+  let token = null;
+  for (let page = 0; page < pages; page += 1) {
+    const answer = await api.listStudies(token, signal);
+    studies.push(...answer.studies);
+    token = answer.next_page_token;
+    if (token === null) break;
+  }
+  return { studies, more: token !== null };
+}
+
+/**
+ * Read the fronts that may have changed: a front changes only with another success.
+ * @param {Api} api
+ * @param {Study[]} studies
+ * @param {Map<string, KnownFront>} fronts
+ * @param {AbortSignal} signal
+ */
+async function refreshFronts(api, studies, fronts, signal) {
+  const changed = studies.filter(({ id, trials }) => trials.succeeded !== (fronts.get(id)?.succeeded ?? 0));
+  await Promise.all(changed.map(async ({ id, trials }) => {
+    fronts.set(id, { succeeded: trials.succeeded, front: await api.getFront(id, signal) });
+  }));
+}
+
+/**
+ * @param {Map<string, HTMLTableRowElement>} rows
+ * @param {Study} study
+ * @param {ParetoFront | undefined} front
+ */
+function rowOf(rows, study, front) {
+  const row = rows.get(study.id) ?? newRow(study);
+  rows.set(study.id, row);
+  showState(find(row, ".chip"), study.state);
+  const ended = endedTrials(study);
+  const bar = find(row, "progress");
+  bar.max = study.budget.trials;
+  bar.value = ended;
+  find(row, ".progress-text").textContent = `${formatCount(ended)} / ${formatCount(study.budget.trials)} trials`;
+  find(row, ".best").textContent = bestOf(study, front);
+  find(row, ".front-size").textContent = front ? String(front.points.length) : "";
+  find(row, ".age").textContent = formatAge(study.created_at, Date.now());
+  return row;
+}
+
+/** @param {Study} study */
+function newRow(study) {
+  const { backbone, task } = study.configuration;
+  const link = make("a", { href: `#study=${encodeURIComponent(study.id)}` }, study.display_name);
+  return make(
+    "tr",
+    { "data-testid": `study-${study.id}` },
+    make("th", { scope: "row" }, link, make("p", { class: "meta" }, `${backbone} · ${task.name}`)),
+    make("td", {}, make("span", { class: "chip" })),
+    make("td", {}, make("span", { class: "progress-text" }), make("progress", { "aria-label": "Trials ended" })),
+    make("td", { class: "number best" }),
+    make("td", { class: "number front-size" }),
+    make("td", { class: "number age" }),
+  );
+}
+
+/**
+ * @param {Study} study
+ * @param {ParetoFront | undefined} front
+ */
+function bestOf(study, front) {
+  const { metric } = study.objectives[0];
+  const best = front?.points[0]?.metrics[metric];
+  if (best === undefined) return "";
+  const { label, unit } = metricFormat(metric);
+  return metric === "score" ? formatMetric(metric, best) : `${formatMetric(metric, best)} ${unit || label.toLowerCase()}`;
+}

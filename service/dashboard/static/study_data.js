@@ -1,0 +1,78 @@
+/** Everything a study's page shows, read so that one poll costs little and its parts fit together. */
+
+/** @import {Api} from "./api.js" */
+/** @import {HypervolumeHistory, ParetoFront, Study, Trial, TrialPage} from "./types.js" */
+
+/** @typedef {{study: Study, trials: Trial[], front: ParetoFront, history: HypervolumeHistory}} StudyData */
+
+const TERMINAL_STUDY_STATES = ["SUCCEEDED", "FAILED", "CANCELLED"];
+const OPEN_TRIAL_STATES = ["QUEUED", "RUNNING"];
+
+/** @param {Study} study */
+export const hasEnded = (study) => TERMINAL_STUDY_STATES.includes(study.state);
+
+/** @param {Trial} trial */
+export const isOpen = (trial) => OPEN_TRIAL_STATES.includes(trial.state);
+
+/**
+ * Whether nothing but the head is trained: no module, or no layer that carries one.
+ * @param {Trial} trial
+ */
+export function isHeadOnly({ configuration: { peft } }) {
+  const { active_layers, serial_adapter, parallel_adapter, prefix_tuning, lora } = peft;
+  const sizes = [serial_adapter.bottleneck_size, parallel_adapter.bottleneck_size, prefix_tuning.length, lora.rank];
+  return sizes.every((size) => size === 0) || (active_layers !== null && !active_layers.some(Boolean));
+}
+
+/**
+ * Whether a measured trial keeps every limit of its study; one that does not cannot stand on the front.
+ * @param {Study} study
+ * @param {Trial} trial
+ */
+export function keepsLimits({ constraints }, { metrics }) {
+  return constraints.every(({ metric, op, bound }) => (op === "<=" ? metrics[metric] <= bound : metrics[metric] >= bound));
+}
+
+/**
+ * Give a function that reads the study anew each time.
+ * @param {Api} api
+ * @param {string} id
+ * @returns {(signal: AbortSignal) => Promise<StudyData>}
+ */
+export function studyReader(api, id) {
+  /** @type {TrialPage[]} */
+  const settled = [];
+  return async (signal) => {
+    // The study first: if it has ended, whatever is read after it is final, too.
+    const study = await api.getStudy(id, signal);
+    const [trials, front, history] = await Promise.all([
+      readTrials(api, id, settled, signal),
+      api.getFront(id, signal),
+      api.getHistory(id, signal),
+    ]);
+    const members = new Set(front.points.map((point) => point.trial_id));
+    return { study, trials: trials.map((trial) => ({ ...trial, on_front: members.has(trial.id) })), front, history };
+  };
+}
+
+/**
+ * Read the trials by pages. A full page of ended trials will not change any more, but for its members'
+ * place on the front, which is taken from the front itself.
+ * @param {Api} api
+ * @param {string} id
+ * @param {TrialPage[]} settled the pages, from the first on, that need not be read again
+ * @param {AbortSignal} signal
+ */
+async function readTrials(api, id, settled, signal) {
+  const trials = settled.flatMap((page) => page.trials);
+  let token = settled.at(-1)?.next_page_token ?? null;
+  let unbroken = true;
+  do {
+    const page = await api.listTrials(id, token, signal);
+    trials.push(...page.trials);
+    token = page.next_page_token;
+    unbroken &&= token !== null && !page.trials.some(isOpen);
+    if (unbroken) settled.push(page);
+  } while (token !== null);
+  return trials;
+}

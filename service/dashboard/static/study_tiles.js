@@ -1,0 +1,83 @@
+/** The few numbers that sum a study up: progress, the best, what it gains over the head alone, hypervolume. */
+
+import { make } from "./elements.js";
+import {
+  endedTrials, formatAge, formatCount, formatDuration, formatHypervolume, formatMetric, formatWithUnit, metricFormat,
+} from "./format.js";
+import { hasEnded, isHeadOnly } from "./study_data.js";
+
+/** @import {Study} from "./types.js" */
+/** @import {StudyData} from "./study_data.js" */
+
+/**
+ * @param {HTMLElement} list
+ * @param {StudyData} data
+ */
+export function showTiles(list, data) {
+  list.replaceChildren(progressTile(data.study), bestTile(data), hypervolumeTile(data), timeTile(data.study));
+}
+
+/** @param {Study} study */
+function progressTile(study) {
+  const { trials, budget } = study;
+  const ended = endedTrials(study);
+  const parts = Object.entries(trials)
+    .filter(([state, count]) => count > 0 && state !== "succeeded")
+    .map(([state, count]) => `${formatCount(count)} ${state.replace("_", " ")}`);
+  const bar = make("progress", { max: budget.trials, value: ended, "aria-label": "Trials ended" });
+  const text = `${formatCount(ended)} / ${formatCount(budget.trials)} trials`;
+  return tile("Progress", text, parts.join(" · "), "progress", bar);
+}
+
+/** @param {StudyData} data */
+function bestTile({ study, trials, front }) {
+  const { metric } = study.objectives[0];
+  const { label } = metricFormat(metric);
+  const best = front.points[0];
+  if (best === undefined) return tile(`Best ${label.toLowerCase()}`, "–", "no result yet", "best");
+  const value = best.metrics[metric];
+  const head = trials.find((trial) => trial.state === "SUCCEEDED" && isHeadOnly(trial));
+  let note = `trial ${best.number}`;
+  if (head !== undefined && head.id !== best.trial_id) {
+    const difference = value - head.metrics[metric];
+    note += ` · ${difference < 0 ? "−" : "+"}${formatMetric(metric, Math.abs(difference))} vs head only`;
+  }
+  return tile(`Best ${label.toLowerCase()}`, formatMetric(metric, value), note, "best");
+}
+
+/** @param {StudyData} data */
+function hypervolumeTile({ study, front }) {
+  const volume = study.hypervolume === null ? "–" : formatHypervolume(study.hypervolume);
+  const size = front.points.length;
+  return tile("Hypervolume", volume, `${size} ${size === 1 ? "trial" : "trials"} on the front`, "hypervolume");
+}
+
+/** @param {Study} study */
+function timeTile(study) {
+  const end = study.finished_at === null ? Date.now() : Date.parse(study.finished_at);
+  const started = formatAge(study.created_at, Date.now());
+  const seconds = (end - Date.parse(study.created_at)) / 1000;
+  return tile(hasEnded(study) ? "Took" : "Elapsed", formatDuration(seconds), `started ${started}`, "time");
+}
+
+/**
+ * @param {string} name
+ * @param {string} value
+ * @param {string} note
+ * @param {string} testId
+ * @param {...Node} more
+ */
+function tile(name, value, note, testId, ...more) {
+  const parts = [make("dd", { class: "value", "data-testid": testId }, value), ...more.map((node) => make("dd", {}, node))];
+  return make("div", { class: "card tile" }, make("dt", {}, name), ...parts, make("dd", { class: "hint" }, note));
+}
+
+/**
+ * Say what the hypervolume is measured from.
+ * @param {HTMLElement} element
+ * @param {Study} study
+ */
+export function showReferencePoint(element, { objectives, reference_point }) {
+  const values = (reference_point ?? []).map((value, position) => formatWithUnit(objectives[position].metric, value));
+  element.textContent = values.length ? `measured from ${values.join(", ")}` : "";
+}

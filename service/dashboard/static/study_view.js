@@ -1,0 +1,135 @@
+/** One study: its head, the charts, the chosen trial and the table of trials. */
+
+import { chosenAxes, offerAxes } from "./axes.js";
+import { fromTemplate, make, named } from "./elements.js";
+import { createHypervolumeChart } from "./hypervolume_chart.js";
+import { createParetoChart } from "./pareto_chart.js";
+import { startPolling } from "./polling.js";
+import { hasEnded, studyReader } from "./study_data.js";
+import { connectVerbs, showHeader } from "./study_header.js";
+import { showReferencePoint, showTiles } from "./study_tiles.js";
+import { showTrialDetails } from "./trial_details.js";
+import { createTrialsTable } from "./trials_table.js";
+
+/** @import {Api} from "./api.js" */
+/** @import {Frame} from "./main.js" */
+/** @import {StudyData} from "./study_data.js" */
+
+/**
+ * Show a study until the function that this returns is called.
+ * @param {HTMLElement} root
+ * @param {Api} api
+ * @param {Frame} frame
+ * @param {string} id
+ */
+export function showStudy(root, api, frame, id) {
+  const read = studyReader(api, id);
+  /** @type {ReturnType<typeof openView> | null} */
+  let view = null;
+  const polling = startPolling(async (signal) => {
+    const data = await read(signal);
+    view ??= openView(root, tell);
+    view.update(data);
+    frame.settled(livenessOf(data));
+    return hasEnded(data.study);
+  }, frame.failed);
+
+  async function tell(/** @type {string} */ verb) {
+    try {
+      await api.tellStudy(id, verb);
+    } catch (error) {
+      frame.refused(error);
+    }
+    await polling.again();
+  }
+
+  root.replaceChildren(make("p", { class: "hint" }, "Loading the study"));
+  return () => {
+    polling.stop();
+    view?.close();
+  };
+}
+
+/**
+ * Put the view on the page. Charts need an element that has a size, so this waits for the first data.
+ * @param {HTMLElement} root
+ * @param {(verb: string) => void} tell
+ */
+function openView(root, tell) {
+  const view = fromTemplate("study");
+  root.replaceChildren(view);
+  connectVerbs(view, tell);
+  const axes = named(view, "axes");
+  const pareto = createParetoChart(named(view, "pareto-chart"), select);
+  const hypervolume = createHypervolumeChart(named(view, "hypervolume-chart"));
+  const table = createTrialsTable(named(view, "trials"), select);
+  /** @type {StudyData} */
+  let data;
+  /** @type {string | null} */
+  let selectedId = null;
+
+  function select(/** @type {string} */ trialId) {
+    selectedId = trialId;
+    draw();
+    table.reveal(trialId);
+  }
+
+  function draw() {
+    const selected = data.trials.find((trial) => trial.id === selectedId) ?? null;
+    pareto.update(data, chosenAxes(axes, data), selected);
+    table.update(data, selectedId);
+    showTrialDetails(named(view, "details"), data, selected);
+  }
+
+  function update(/** @type {StudyData} */ latest) {
+    data = latest;
+    document.title = `${data.study.display_name} · Paretune`;
+    showHeader(view, data.study);
+    showTiles(named(view, "tiles"), data);
+    showReferencePoint(named(view, "reference-point"), data.study);
+    showEmptyStates(view, data);
+    offerAxes(axes, data, draw);
+    hypervolume.update(data);
+    draw();
+  }
+
+  function close() {
+    pareto.dispose();
+    hypervolume.dispose();
+  }
+
+  return { update, close };
+}
+
+/**
+ * Where there is nothing to draw yet, say so instead.
+ * @param {HTMLElement} view
+ * @param {StudyData} data
+ */
+function showEmptyStates(view, { study, trials, history }) {
+  const measured = trials.some((trial) => trial.state === "SUCCEEDED");
+  const volumes = history.records.some((record) => record.hypervolume !== null);
+  const nothingComes = hasEnded(study) ? "No trial of this study succeeded." : null;
+  showInstead(named(view, "pareto-empty"), measured ? null : (nothingComes ?? "Points appear here as trials are measured."));
+  showInstead(
+    named(view, "hypervolume-empty"),
+    volumes ? null : (nothingComes ?? "Drawn once every objective has a reference: after five results at the latest."),
+  );
+  showInstead(named(view, "no-trial"), trials.length ? null : (nothingComes ?? "The first trial is being proposed."));
+}
+
+/**
+ * @param {HTMLElement} hint stands right before what it replaces
+ * @param {string | null} text
+ */
+function showInstead(hint, text) {
+  hint.hidden = text === null;
+  hint.textContent = text;
+  /** @type {HTMLElement} */ (hint.nextElementSibling).hidden = text !== null;
+}
+
+/** @param {StudyData} data */
+function livenessOf({ study }) {
+  if (hasEnded(study)) return "finished";
+  return study.state === "PAUSED" ? "paused" : "live";
+}

@@ -1,0 +1,66 @@
+/**
+ * The public API's schemas as far as the page reads them. Types only: no page loads this file.
+ *
+ * @typedef {{metric: string, direction: "maximize" | "minimize", reference: number | null}} Objective
+ * @typedef {{metric: string, op: "<=" | ">=", bound: number}} Constraint
+ * @typedef {Object<string, boolean | number | string>} Parameterization
+ * @typedef {{queued: number, running: number, succeeded: number, infeasible: number, failed: number,
+ *   stopped_early: number, cancelled: number}} TrialCounts
+ *
+ * @typedef {object} Peft
+ * @property {boolean[] | null} active_layers
+ * @property {{bottleneck_size: number}} serial_adapter
+ * @property {{bottleneck_size: number}} parallel_adapter
+ * @property {{length: number}} prefix_tuning
+ * @property {{rank: number} & Object<string, boolean | number>} lora
+ *
+ * @typedef {{backbone: string, task: {name: string}, peft: Peft}} TrialConfiguration
+ *
+ * @typedef {object} Study
+ * @property {string} id
+ * @property {string} display_name
+ * @property {"ACTIVE" | "PAUSED" | "CANCELLING" | "SUCCEEDED" | "FAILED" | "CANCELLED"} state
+ * @property {string | null} state_reason
+ * @property {TrialConfiguration} configuration
+ * @property {{parameters: {name: string}[]}} search_space
+ * @property {Objective[]} objectives
+ * @property {Constraint[]} constraints
+ * @property {{trials: number}} budget
+ * @property {number} parallelism
+ * @property {number[] | null} reference_point
+ * @property {number | null} hypervolume
+ * @property {TrialCounts} trials
+ * @property {string} created_at
+ * @property {string | null} finished_at
+ *
+ * @typedef {object} Trial
+ * @property {string} id
+ * @property {number} number
+ * @property {"QUEUED" | "RUNNING" | "SUCCEEDED" | "INFEASIBLE" | "FAILED" | "STOPPED_EARLY" | "CANCELLED"} state
+ * @property {string | null} state_reason
+ * @property {string} generated_by
+ * @property {number} proposal_seconds
+ * @property {Parameterization} parameters
+ * @property {TrialConfiguration} configuration
+ * @property {number} attempt
+ * @property {Object<string, number>} metrics
+ * @property {Object<string, number>} test_metrics
+ * @property {{step: number, metrics: Object<string, number>}[]} measurements
+ * @property {boolean} on_front
+ * @property {string | null} worker
+ * @property {string} created_at
+ * @property {string | null} started_at
+ * @property {string | null} finished_at
+ *
+ * @typedef {{trial_id: string, number: number, metrics: Object<string, number>}} ParetoPoint
+ * @typedef {{sequence: number, points: ParetoPoint[], reference_point: number[] | null,
+ *   hypervolume: number | null}} ParetoFront
+ * @typedef {{sequence: number, trial_id: string, hypervolume: number | null}} HypervolumeRecord
+ * @typedef {{records: HypervolumeRecord[]}} HypervolumeHistory
+ *
+ * @typedef {{studies: Study[], next_page_token: string | null}} StudyPage
+ * @typedef {{trials: Trial[], next_page_token: string | null}} TrialPage
+ * @typedef {{title: string, detail: string, errors?: {pointer: string, detail: string}[]}} Problem
+ */
+
+export {};

@@ -1,0 +1,81 @@
+"""Metrics as outcomes: which are modelled, which are known, and the one place where signs flip."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction, Metric
+from api_schemas.search_space import Parameterization
+from service.optimization.problem import Problem
+
+INFERRED_MARGIN = 0.1
+"""An inferred reference lies this share of the observed range below the worst observation."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A metric on the scale and with the sign in which the optimiser sees it."""
+
+    metric: Metric
+    sign: float
+    known: bool
+
+    def value(self, raw: float) -> float:
+        """Put a raw value on the optimiser's scale."""
+        # A count or a size of zero has no logarithm; it counts as one.
+        return self.sign * (math.log10(max(raw, 1.0)) if self.metric in LOG_METRICS else raw)
+
+
+def outcomes_of(problem: Problem) -> list[Outcome]:
+    """List the objectives in their order, then metrics that only a constraint names."""
+    named = {
+        objective.metric: 1.0 if objective.direction is Direction.MAXIMIZE else -1.0
+        for objective in problem.objectives
+    }
+    for constraint in problem.constraints:
+        named.setdefault(constraint.metric, 1.0)
+    return [Outcome(metric, sign, metric in problem.known_metrics) for metric, sign in named.items()]
+
+
+def observed_values(
+    outcomes: Sequence[Outcome], metrics: Sequence[Mapping[str, float]]
+) -> Float64[Tensor, "n m"]:
+    """Put observed metrics on the optimiser's scale."""
+    rows = [[outcome.value(observed[outcome.metric]) for outcome in outcomes] for observed in metrics]
+    return torch.tensor(rows, dtype=torch.double).reshape(len(rows), len(outcomes))
+
+
+def known_values(
+    problem: Problem, outcomes: Sequence[Outcome], parameterizations: Sequence[Parameterization]
+) -> Float64[Tensor, "n k"]:
+    """Compute the known outcomes exactly."""
+    columns = [
+        [outcome.value(raw) for raw in problem.known_metrics[outcome.metric](parameterizations)]
+        for outcome in outcomes
+        if outcome.known
+    ]
+    return torch.tensor(columns, dtype=torch.double).reshape(len(columns), len(parameterizations)).T
+
+
+def signed_bound(outcome: Outcome, op: ConstraintOp, bound: float) -> tuple[float, float]:
+    """Give (sign, offset) such that sign * value + offset <= 0 exactly where the constraint holds."""
+    side = 1.0 if op is ConstraintOp.AT_MOST else -1.0
+    return side * outcome.sign, -side * outcome.sign * outcome.value(bound)
+
+
+def reference_values(
+    problem: Problem, outcomes: Sequence[Outcome], Y: Float64[Tensor, "n m"]
+) -> Float64[Tensor, " objectives"]:
+    """Give the reference point on the optimiser's scale, inferring it if the problem has none."""
+    count = len(problem.objectives)
+    if problem.reference_point is not None:
+        values = [
+            outcome.value(raw) for outcome, raw in zip(outcomes[:count], problem.reference_point, strict=True)
+        ]
+        return torch.tensor(values, dtype=torch.double)
+    worst, best = Y[:, :count].min(dim=0).values, Y[:, :count].max(dim=0).values
+    return worst - INFERRED_MARGIN * (best - worst)

@@ -1,0 +1,43 @@
+"""What the optimiser is asked, and what it answers."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+from api_schemas.objectives import Metric, Objective, OutcomeConstraint
+from api_schemas.search_space import Parameterization, SearchSpace
+
+KnownMetric = Callable[[Sequence[Parameterization]], Sequence[float]]
+"""The exact values of a metric for many parameterizations, in the metric's unit."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A search space, what to optimise in it, and what is known without a trial.
+
+    `key` gives equal values for parameterizations that are the same trial. `reference_point` is in
+    the metrics' units, in the order of the objectives; None lets the observations decide.
+    """
+
+    search_space: SearchSpace
+    objectives: tuple[Objective, ...]
+    constraints: tuple[OutcomeConstraint, ...]
+    known_metrics: Mapping[Metric, KnownMetric]
+    key: Callable[[Parameterization], Hashable]
+    reference_point: tuple[float, ...] | None
+    starting_points: tuple[Parameterization, ...]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A trial that has ended. `metrics` is None if the configuration proved infeasible."""
+
+    parameterization: Parameterization
+    metrics: Mapping[str, float] | None
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A parameterization to try, and which rule proposed it."""
+
+    parameterization: Parameterization
+    generated_by: str

@@ -1,0 +1,55 @@
+"""The report says what was found, and does not flatter."""
+
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from paretune.front_report import compare_with_probe, describe_modules, front_table, write_front
+from tests.paretune.trials import front, trial
+
+PROBE = trial(0, score=0.7, parameters=18, serial=0)
+TUNED = trial(1, score=0.75, parameters=200)
+WORSE = trial(2, score=0.65, parameters=300)
+
+
+def test_a_front_that_does_not_beat_the_probe_says_so() -> None:
+    """The user should know when a search was not worth it."""
+    verdict = compare_with_probe(front([PROBE]), [PROBE, WORSE])
+    assert verdict is not None
+    assert verdict.startswith("No point of the front beats the linear probe (trial 0, score 0.7000)")
+
+
+def test_a_front_that_beats_the_probe_names_the_best_point_on_both_splits() -> None:
+    """Validation and test are told apart."""
+    verdict = compare_with_probe(front([PROBE, TUNED]), [PROBE, TUNED])
+    assert verdict is not None
+    assert "1 of 2 points" in verdict
+    assert "Best: trial 1, validation 0.7500, test 0.7400, 200 trained parameters" in verdict
+
+
+def test_without_a_probe_nothing_is_claimed() -> None:
+    """No comparison is made with what was not measured."""
+    assert compare_with_probe(front([TUNED]), [TUNED]) is None
+
+
+def test_the_table_shows_every_point_with_its_modules() -> None:
+    """Best score first, in words a person can act on."""
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(front_table(front([PROBE, TUNED]), [PROBE, TUNED]))
+    text = console.export_text()
+    assert text.index("serial 4 on layers 0,1") < text.index("head only (linear probe)")
+
+
+def test_modules_off_every_layer_are_the_probe() -> None:
+    """A description follows the canonical configuration."""
+    assert describe_modules(PROBE.configuration) == "head only (linear probe)"
+
+
+def test_the_front_is_written_as_json_and_as_a_picture(tmp_path: Path) -> None:
+    """Both files are what their names say."""
+    as_json, as_plot = write_front(front([PROBE, TUNED]), [PROBE, TUNED, WORSE], folder=tmp_path / "out")
+    assert [point["number"] for point in json.loads(as_json.read_text())["points"]] == [1, 0]
+    assert as_plot.read_bytes().startswith(b"\x89PNG")
+    assert as_plot.stat().st_size > 10_000

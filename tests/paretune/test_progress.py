@@ -1,0 +1,37 @@
+"""The progress display estimates honestly and shows what happened."""
+
+import io
+from datetime import timedelta
+
+from rich.console import Console
+
+from api_schemas.trials import TrialState
+from paretune.progress import seconds_left, trials_table
+from tests.paretune.trials import START, study, trial
+
+
+def test_no_estimate_before_the_first_trial_has_ended() -> None:
+    """Nothing is known yet, so nothing is said."""
+    running = trial(0, score=0.0, parameters=0.0, state=TrialState.RUNNING, finished_at=None)
+    assert seconds_left(study(), [running], now=START + timedelta(seconds=50)) is None
+
+
+def test_the_estimate_goes_on_at_the_pace_so_far() -> None:
+    """One of four trials in ten seconds leaves thirty."""
+    done = trial(0, score=0.7, parameters=10.0)
+    assert seconds_left(study(), [done], now=START + timedelta(seconds=10)) == 30.0
+
+
+def test_a_failure_shows_its_reason() -> None:
+    """The table says why a trial is not a result."""
+    failed = trial(
+        3,
+        score=0.0,
+        parameters=0.0,
+        state=TrialState.INFEASIBLE,
+        metrics={},
+        state_reason="out-of-memory: 9 GB",
+    )
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(trials_table(study(), [failed]))
+    assert "INFEASIBLE: out-of-memory: 9 GB" in console.export_text()

@@ -1,0 +1,173 @@
+"""Save what a trial trained, and load it again to predict.
+
+Two files: `weights.safetensors` with the trained tensors under stable names, and
+`configuration.json` with everything needed to rebuild the network around them. Written to a
+temporary folder and renamed into place, so a reader sees a whole trial or none.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.base import Schema
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import ArtifactRecord
+from workers.backbones import Backbone, load_backbone
+from workers.errors import ArtifactError
+from workers.peft_methods import TrialModules, attached, logits
+from workers.task_data import Row, evaluation_batches, tokenise
+
+WEIGHTS = "weights.safetensors"
+CONFIGURATION = "configuration.json"
+PREDICTION_BATCH_SIZE = 64
+
+
+class SavedTrial(Schema):
+    """The content of `configuration.json`."""
+
+    format_version: int = 1
+    configuration: TrialConfiguration
+    backbone_shape: BackboneShape
+    labels: tuple[str, ...]
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The most probable label of a text."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A backbone with a trial's modules, ready to predict."""
+
+    saved: SavedTrial
+    backbone: Backbone
+    modules: TrialModules
+
+    @torch.inference_mode()
+    def predict(self, texts: list[str]) -> list[Prediction]:
+        """Classify texts, in their order."""
+        training = self.saved.configuration.training
+        split = tokenise(
+            [Row(text, 0) for text in texts], self.backbone.tokenizer, max_length=training.max_length
+        )
+        found: dict[int, Prediction] = {}
+        with attached(self.modules, backbone=self.backbone):
+            for positions, batch in evaluation_batches(
+                split,
+                batch_size=PREDICTION_BATCH_SIZE,
+                pad_id=self.backbone.tokenizer.pad_token_id,
+                device=self.backbone.device,
+            ):
+                scores = logits(self.modules, batch, backbone=self.backbone).softmax(dim=1)
+                best = scores.max(dim=1)
+                for position, chance, number in zip(positions, best.values, best.indices, strict=True):
+                    found[position] = Prediction(self.saved.labels[int(number)], float(chance))
+        return [found[position] for position in range(len(texts))]
+
+
+def save_trial(
+    modules: TrialModules,
+    configuration: TrialConfiguration,
+    *,
+    backbone: Backbone,
+    labels: tuple[str, ...],
+    artifacts_dir: Path,
+    path: str,
+) -> tuple[ArtifactRecord, ...]:
+    """Write the trial's files to `artifacts_dir / path` and give their records."""
+    final = artifacts_dir / path
+    unfinished = final.with_name(f".{final.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in modules.state_dict().items()}
+    save_file(tensors, unfinished / WEIGHTS)
+    saved = SavedTrial(
+        configuration=configuration,
+        backbone_shape=backbone.shape,
+        labels=labels,
+        weights_sha256=_sha256(unfinished / WEIGHTS),
+    )
+    (unfinished / CONFIGURATION).write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for name in (WEIGHTS, CONFIGURATION):
+        _flush(unfinished / name)
+    shutil.rmtree(final, ignore_errors=True)
+    unfinished.replace(final)
+    _flush(final.parent)
+    return tuple(
+        ArtifactRecord(
+            name=name,
+            path=f"{path}/{name}",
+            sha256=_sha256(final / name),
+            size_bytes=(final / name).stat().st_size,
+        )
+        for name in (WEIGHTS, CONFIGURATION)
+    )
+
+
+def load_classifier(
+    folder: Path, *, models_dir: Path | None = None, device: torch.device | None = None
+) -> Classifier:
+    """Load a saved trial.
+
+    Raises:
+        ArtifactError: If a file is missing, damaged, or does not fit the others.
+        service.errors.UnknownBackbone: If its backbone cannot be found.
+    """
+    saved = _read_saved(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise ArtifactError(f"{weights} is missing. Export the trial again.")
+    if _sha256(weights) != saved.weights_sha256:
+        raise ArtifactError(
+            f"{weights} is damaged: its hash is not the recorded one. Export the trial again."
+        )
+    backbone = load_backbone(
+        saved.configuration.backbone, models_dir=models_dir, device=device or torch.device("cpu")
+    )
+    if backbone.shape != saved.backbone_shape:
+        raise ArtifactError(
+            f"The backbone '{saved.configuration.backbone}' here has another shape than the one trained on."
+        )
+    modules = TrialModules(saved.configuration.peft, backbone=backbone, classes=len(saved.labels), seed=0)
+    try:
+        modules.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise ArtifactError(f"{weights} does not fit its configuration: {error}") from error
+    return Classifier(saved=saved, backbone=backbone, modules=modules.to(backbone.device))
+
+
+def _read_saved(folder: Path) -> SavedTrial:
+    file = folder / CONFIGURATION
+    try:
+        return SavedTrial.model_validate(json.loads(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ArtifactError(f"{file} cannot be read: is {folder} an exported trial?") from error
+    except (ValueError, ValidationError) as error:
+        raise ArtifactError(f"{file} is damaged: {error}") from error
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,93 @@
+"""What a trial costs besides its score: parameters, latency, memory, time."""
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from workers.backbones import Backbone
+from workers.peft_methods import TrialModules, logits
+from workers.task_data import TokenisedSplit, pad
+
+WARM_UP_RUNS = 3
+TIMED_RUNS = 15
+SAMPLE_SECONDS = 0.02
+
+
+@dataclass
+class Spending:
+    """Filled when the block of `measured` ends."""
+
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+def count_trainable(modules: TrialModules) -> int:
+    """Count the scalars that are trained and saved."""
+    return sum(parameter.numel() for parameter in modules.parameters())
+
+
+@torch.inference_mode()
+def latency_ms(modules: TrialModules, split: TokenisedSplit, *, backbone: Backbone) -> float:
+    """Time one forward pass over the text of median length, alone in its batch: the median of 15 runs."""
+    by_length = sorted(range(len(split)), key=lambda position: len(split.ids[position]))
+    middle = by_length[len(by_length) // 2]
+    batch = pad(split, [middle], pad_id=backbone.tokenizer.pad_token_id, device=backbone.device)
+    runs = []
+    for _ in range(WARM_UP_RUNS + TIMED_RUNS):
+        started = time.perf_counter()
+        logits(modules, batch, backbone=backbone)
+        _synchronise(backbone.device)
+        runs.append(1000 * (time.perf_counter() - started))
+    return statistics.median(runs[WARM_UP_RUNS:])
+
+
+@contextmanager
+def measured(device: torch.device) -> Iterator[Spending]:
+    """Measure seconds and peak memory of a block.
+
+    On CUDA the peak is what the allocator handed out. On a CPU it is the largest resident size of
+    the process seen every 20 ms: it holds the resident backbone, and pages that earlier trials left
+    with the allocator, so small differences between trials mean nothing.
+    """
+    spending = Spending()
+    started = time.perf_counter()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        yield spending
+        _synchronise(device)
+        spending.peak_memory_bytes = torch.cuda.max_memory_allocated(device)
+    else:
+        with _sampled_resident_size(spending):
+            yield spending
+    spending.seconds = time.perf_counter() - started
+
+
+@contextmanager
+def _sampled_resident_size(spending: Spending) -> Iterator[None]:
+    ended = threading.Event()
+    process = psutil.Process()
+
+    def sample() -> None:
+        while True:
+            spending.peak_memory_bytes = max(spending.peak_memory_bytes, process.memory_info().rss)
+            if ended.wait(SAMPLE_SECONDS):
+                return
+
+    sampler = threading.Thread(target=sample, name="resident size", daemon=True)
+    sampler.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        sampler.join()
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

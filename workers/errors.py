@@ -1,0 +1,21 @@
+"""What makes a configuration impossible to train. Reported as INFEASIBLE, with the sentence as reason."""
+
+
+class TrialError(Exception):
+    """The configuration cannot be trained."""
+
+
+class NotANumber(TrialError):
+    """The loss or a metric is not a finite number."""
+
+
+class TaskDataError(TrialError):
+    """The task's data cannot serve this configuration."""
+
+
+class UnsupportedBackbone(TrialError):
+    """The backbone has no place where a chosen module could be attached."""
+
+
+class ArtifactError(Exception):
+    """A saved trial cannot be loaded."""

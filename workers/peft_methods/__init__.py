@@ -1,0 +1,84 @@
+"""The PEFT methods, and how a configuration of them is attached to a frozen backbone.
+
+One file per method, each with `build` and `attach`. Methods work through forward hooks: the
+backbone's modules and the names of its weights are never touched, and detaching is removing hooks.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from api_schemas.trial_configuration import Peft
+from workers.backbones import Backbone
+from workers.peft_methods import lora, parallel_adapter, prefix_tuning, serial_adapter
+from workers.task_data import Batch
+
+# The order in which hooks are registered: a low-rank update belongs to the projection itself, so it
+# comes before whatever reads the projection's output.
+METHODS: Mapping[str, ModuleType] = {
+    "lora": lora,
+    "serial_adapter": serial_adapter,
+    "parallel_adapter": parallel_adapter,
+    "prefix_tuning": prefix_tuning,
+}
+
+
+class TrialModules(nn.Module):
+    """Everything that a trial trains: the modules of each active layer, and a linear head."""
+
+    def __init__(self, peft: Peft, *, backbone: Backbone, classes: int, seed: int) -> None:
+        super().__init__()
+        generator = Generator().manual_seed(seed)
+        self.peft = peft
+        self.layers = nn.ModuleDict()
+        self.head = nn.Linear(backbone.shape.hidden_size, classes)
+        with torch.no_grad():
+            self.head.weight.normal_(0.0, 0.02, generator=generator)
+            self.head.bias.zero_()
+        for layer in active_layers(peft, backbone=backbone):
+            built = {
+                name: method.build(peft, backbone=backbone, generator=generator)
+                for name, method in METHODS.items()
+            }
+            present = {name: module for name, module in built.items() if module is not None}
+            if present:
+                self.layers[str(layer)] = nn.ModuleDict(present)
+
+
+def active_layers(peft: Peft, *, backbone: Backbone) -> list[int]:
+    """Give the numbers of the layers that carry modules."""
+    switches = (True,) * backbone.shape.layers if peft.active_layers is None else peft.active_layers
+    return [layer for layer, on in enumerate(switches) if on]
+
+
+@contextmanager
+def attached(modules: TrialModules, *, backbone: Backbone) -> Iterator[None]:
+    """Attach the modules for the length of a block; detach them whatever happens inside."""
+    handles: list[RemovableHandle] = []
+    try:
+        for layer, methods in modules.layers.items():
+            assert isinstance(methods, nn.ModuleDict)  # noqa: S101  what the constructor made
+            for name, module in methods.items():
+                handles.extend(
+                    METHODS[name].attach(module, backbone=backbone, layer=int(layer), peft=modules.peft)
+                )
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def logits(modules: TrialModules, batch: Batch, *, backbone: Backbone) -> Float[Tensor, "n c"]:
+    """Classify a batch: backbone with whatever is attached, mean over real tokens, linear head."""
+    hidden = backbone.model(
+        input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
+    ).last_hidden_state.float()
+    mask = batch.mask.unsqueeze(-1).float()
+    pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+    scores: Tensor = modules.head(pooled)
+    return scores

@@ -1,0 +1,55 @@
+"""What stays in a worker between trials: the backbone and the tokenised task."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from api_schemas.trial_configuration import TrialConfiguration
+from workers.backbones import Backbone, load_backbone
+from workers.task_data import TokenisedTask, tokenise_task
+
+KEPT = 2
+"""How many backbones and how many tasks are kept; the one used longest ago goes first."""
+
+
+class ResidentParts:
+    """Loads on first use and keeps what was used last."""
+
+    def __init__(self, models_dir: Path | None, *, device: torch.device) -> None:
+        self.models_dir = models_dir
+        self.device = device
+        self._backbones: dict[str, Backbone] = {}
+        self._tasks: dict[str, TokenisedTask] = {}
+
+    def backbone(self, name: str) -> Backbone:
+        """Give a backbone, loading it if need be."""
+        found = self._backbones.pop(name, None) or load_backbone(
+            name, models_dir=self.models_dir, device=self.device
+        )
+        self._backbones[name] = found
+        _forget_oldest(self._backbones)
+        return found
+
+    def task(self, configuration: TrialConfiguration) -> TokenisedTask:
+        """Give a tokenised task, reading it if need be."""
+        backbone = self.backbone(configuration.backbone)
+        max_length = min(configuration.training.max_length, backbone.shape.max_positions)
+        key = f"{configuration.backbone}\n{max_length}\n{configuration.task.model_dump_json()}"
+        found = self._tasks.pop(key, None) or tokenise_task(
+            configuration.task, backbone.tokenizer, max_length=max_length
+        )
+        self._tasks[key] = found
+        _forget_oldest(self._tasks)
+        return found
+
+
+@cache
+def resident_parts(models_dir: Path | None) -> ResidentParts:
+    """Give this process's parts, on its GPU if it has one."""
+    return ResidentParts(models_dir, device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _forget_oldest(kept: dict[str, Backbone] | dict[str, TokenisedTask]) -> None:
+    while len(kept) > KEPT:
+        del kept[next(iter(kept))]
