@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -40,9 +40,7 @@ def up(
     """Start the server with everything it needs, and keep it running until Ctrl-C."""
     from paretune.local import default_state_dir, serve
 
-    serve(
-        state_dir or default_state_dir(), trial_workers=trial_workers, host=host, port=port, say=console.print
-    )
+    serve(state_dir or default_state_dir(), trial_workers=trial_workers, host=host, port=port, say=_say)
 
 
 @app.command()
@@ -69,10 +67,13 @@ def run(
 ) -> None:
     """Run a study to its end and write its front, a plot and the best trained adapter."""
     study = read_study_file(study_file)
-    with _server(state_dir, trial_workers) as client:
+    with _server(state_dir, trial_workers) as (client, between_polls):
+        for other in client.studies():
+            if other.state is StudyState.ACTIVE:
+                _say(f"Study {other.id} is still active on this server and goes on too.")
         created = client.create_study(study)
         console.print(f"Study {created.id}: {created.budget.trials} trials.")
-        _follow_to_the_end(client, created.id, output=output)
+        _follow_to_the_end(client, created.id, output=output, between_polls=between_polls)
 
 
 @app.command()
@@ -83,10 +84,10 @@ def resume(
     output: Output = Path("results"),
 ) -> None:
     """Go on with a paused or interrupted study, to its end."""
-    with _server(state_dir, trial_workers) as client:
+    with _server(state_dir, trial_workers) as (client, between_polls):
         if client.get_study(study_id).state is StudyState.PAUSED:
             client.resume(study_id)
-        _follow_to_the_end(client, study_id, output=output)
+        _follow_to_the_end(client, study_id, output=output, between_polls=between_polls)
 
 
 @app.command()
@@ -95,14 +96,17 @@ def status(
     state_dir: StateDir = None,
 ) -> None:
     """Show your studies, or one study with its trials and its front."""
-    with _server(state_dir, trial_workers=0) as client:
+    with _server(state_dir, trial_workers=0) as (client, _):
         if study_id is None:
-            for study in client.studies():
-                console.print(_study_line(study))
+            studies = list(client.studies())
+            for study in studies:
+                _say(_study_line(study))
+            if not studies:
+                _say("No study yet. Start one: paretune run examples/rotten-tomatoes.yaml")
             return
         study = client.get_study(study_id)
         trials = list(client.trials(study_id))
-        console.print(_study_line(study))
+        _say(_study_line(study))
         console.print(trials_table(study, trials))
         front = client.pareto_front(study_id)
         if front.points:
@@ -119,7 +123,7 @@ def export(
     state_dir: StateDir = None,
 ) -> None:
     """Write a trained trial as a folder with weights, model card and a load.py."""
-    with _server(state_dir, trial_workers=0) as client:
+    with _server(state_dir, trial_workers=0) as (client, _):
         study = client.get_study(study_id)
         chosen = _choose(client, study, number=trial)
         console.print(f"Wrote {export_trial(client, study, chosen, folder=output)}")
@@ -137,27 +141,36 @@ def main() -> None:
 
 
 @contextmanager
-def _server(state_dir: Path | None, trial_workers: int) -> Iterator[Client]:
-    """Use the server at PARETUNE_URL, else the one running on the state directory, else start one."""
+def _server(state_dir: Path | None, trial_workers: int) -> Iterator[tuple[Client, Callable[[], None]]]:
+    """Use the server at PARETUNE_URL, else the one running on the state directory, else start one.
+
+    Gives a client, and what to call now and then while the server is in use.
+    """
     url = os.environ.get("PARETUNE_URL")
     if url is not None:
         with Client(url, api_key=os.environ.get("PARETUNE_API_KEY", "")) as client:
-            yield client
+            yield client, lambda: None
         return
-    from paretune.local import default_state_dir, running_stack
+    from paretune.local import default_state_dir, running_stack, server_in_use
 
+    directory = state_dir or default_state_dir()
+    running = server_in_use(directory)
+    if running is not None:
+        with Client(running[0], api_key=running[1]) as client:
+            yield client, lambda: None
+        return
     with (
-        running_stack(
-            state_dir or default_state_dir(), trial_workers=trial_workers, say=console.print
-        ) as stack,
+        running_stack(directory, trial_workers=trial_workers, say=_say) as stack,
         Client(stack.url, api_key=stack.api_key) as client,
     ):
-        yield client
+        yield client, stack.supervise_once
 
 
-def _follow_to_the_end(client: Client, study_id: str, *, output: Path) -> None:
+def _follow_to_the_end(
+    client: Client, study_id: str, *, output: Path, between_polls: Callable[[], None]
+) -> None:
     try:
-        study = follow(client, study_id, console=console)
+        study = follow(client, study_id, console=console, between_polls=between_polls)
     except KeyboardInterrupt:
         client.pause(study_id)
         console.print(f"\nPaused; nothing is lost. Go on with: paretune resume {study_id}")
@@ -171,6 +184,10 @@ def _follow_to_the_end(client: Client, study_id: str, *, output: Path) -> None:
     _write_results(client, study, folder=output / _folder_name(study))
     if study.state is StudyState.FAILED:
         raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
