@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,13 @@ from paretune.front_report import best_point, compare_with_probe, front_table, w
 from paretune.progress import follow, trials_table
 from paretune.study_file import read_study_file
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Search PEFT configurations.")
-console = Console()
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its frames show local variables, and those hold passwords
+    help="Search PEFT configurations.",
+)
+console = Console(width=None if sys.stdout.isatty() else 140)
 
 StateDir = Annotated[
     Path | None,

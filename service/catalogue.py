@@ -53,6 +53,8 @@ class TaskFacts:
     requirement: str
     file: str
     source: str
+    split_rows: tuple[int, int, int]
+    """How many rows train, validation and test have."""
 
     @property
     def classes(self) -> int:
@@ -80,12 +82,14 @@ TASKS: Mapping[str, TaskFacts] = {
         name="rotten-tomatoes",
         description="Sentiment of one sentence of a film review (Pang and Lee, 2005)",
         source="rotten_tomatoes",
+        split_rows=(6398, 1066, 1066),
         **_FILM_REVIEWS,  # type: ignore[arg-type]  # mypy does not look into the mapping
     ),
     "imdb": TaskFacts(
         name="imdb",
         description="Sentiment of a whole film review (Maas and others, 2011)",
         source="imdb",
+        split_rows=(18678, 3113, 3113),
         **_FILM_REVIEWS,  # type: ignore[arg-type]
     ),
 }

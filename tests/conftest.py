@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Settings are read once; these stand until a test's own database replaces them.
@@ -30,9 +31,23 @@ OTHER_KEY = "pt_test_key_of_the_second_tenant"
 _numbers = itertools.count()
 
 
+@contextmanager
+def reachable_directory() -> Iterator[Path]:
+    """A temporary folder that the database's user may pass through; pytest's own is private to root."""
+    with tempfile.TemporaryDirectory(prefix="paretune-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture
+def state_root() -> Iterator[Path]:
+    with reachable_directory() as directory:
+        yield directory
+
+
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with embedded_postgres(tmp_path_factory.mktemp("postgres"), fsync=False) as url:
+def postgres_url() -> Iterator[str]:
+    with reachable_directory() as directory, embedded_postgres(directory, fsync=False) as url:
         yield url
 
 

@@ -32,7 +32,7 @@ def fine_tune(
     clipped at 1. The order of batches depends on the seed only.
 
     Raises:
-        NotANumber: If a loss is not finite.
+        NotANumber: If a loss or a gradient norm is not finite.
     """
     steps_per_epoch = math.ceil(len(split) / training.batch_size)
     steps = steps_per_epoch * training.epochs
@@ -60,7 +60,10 @@ def fine_tune(
                 loss.backward()  # type: ignore[no-untyped-call]
             if not torch.isfinite(loss):
                 raise NotANumber(f"not-a-number: the loss is {loss.item()} in epoch {epoch}")
-            torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
+            # Clipping by an infinite norm would set every gradient to zero and hide the divergence.
+            if not torch.isfinite(norm):
+                raise NotANumber(f"not-a-number: the gradient norm is {norm.item()} in epoch {epoch}")
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()

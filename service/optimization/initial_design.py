@@ -69,5 +69,8 @@ def _nearest_to_target(
 
 
 def _sobol_row(problem: Problem, *, position: int, seed: int) -> list[Parameterization]:
-    engine = qmc.Sobol(dimensions(problem.search_space), rng=seed).fast_forward(position)
+    engine = qmc.Sobol(dimensions(problem.search_space), rng=seed)
+    # One row at a time: a sequence cut at a length that is no power of two is unbalanced, not wrong.
+    for _ in range(position):
+        engine.random(1)
     return decode(problem.search_space, torch.from_numpy(engine.random(1)))

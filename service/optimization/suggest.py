@@ -8,7 +8,7 @@ import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.exceptions.errors import BotorchError, ModelFittingError
 from botorch.utils.multi_objective.pareto import is_non_dominated
-from gpytorch.utils.errors import NanError, NotPSDError
+from linear_operator.utils.errors import NanError, NotPSDError
 
 from api_schemas.search_space import Parameterization
 from service.optimization.acquisition import acquisition_function, score

@@ -57,6 +57,7 @@ def admit(request: StudyCreate) -> AdmittedStudy:
     search_space = _expanded(request, shape)
     errors = [
         *_layer_errors(configuration, shape),
+        *_task_errors(configuration, shape, facts),
         *_parameter_errors(request, search_space, configuration, shape),
     ]
     if not errors:
@@ -115,6 +116,23 @@ def _layer_errors(configuration: TrialConfiguration, shape: BackboneShape) -> It
         yield FieldError(
             pointer="/configuration/peft/active_layers",
             detail=f"the backbone has {shape.layers} layers, not {len(layers)}; leave the list out for all",
+        )
+
+
+def _task_errors(
+    configuration: TrialConfiguration, shape: BackboneShape, facts: catalogue.TaskFacts
+) -> Iterator[FieldError]:
+    for split, rows in zip(("train", "validation", "test"), facts.split_rows, strict=True):
+        wanted = getattr(configuration.task, f"{split}_rows")
+        if wanted is not None and wanted > rows:
+            yield FieldError(
+                pointer=f"/configuration/task/{split}_rows",
+                detail=f"the {split} split of '{facts.name}' has {rows} rows; leave this out for all of them",
+            )
+    if configuration.training.max_length > shape.max_positions:
+        yield FieldError(
+            pointer="/configuration/training/max_length",
+            detail=f"the backbone reads at most {shape.max_positions} tokens",
         )
 
 

@@ -102,6 +102,25 @@ PARAMETER = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "hi
             {"configuration": {"backbone": "all-MiniLM-L6-v2", "task": {"name": "knitting"}}},
             "/configuration/task/name", "",
         ),
+        (
+            {
+                "configuration": {
+                    "backbone": "all-MiniLM-L6-v2",
+                    "task": {"name": "rotten-tomatoes", "test_rows": 1067},
+                }
+            },
+            "/configuration/task/test_rows", "has 1066 rows",
+        ),
+        (
+            {
+                "configuration": {
+                    "backbone": "all-MiniLM-L6-v2",
+                    "task": {"name": "rotten-tomatoes"},
+                    "training": {"max_length": 513},
+                }
+            },
+            "/configuration/training/max_length", "at most 512",
+        ),
         ({"surprise": 1}, "/surprise", "Extra inputs"),
     ],
 )  # fmt: skip
@@ -244,9 +263,9 @@ def test_every_error_in_the_document_is_a_problem(client: TestClient) -> None:
 def test_the_application_does_not_load_torch() -> None:
     """Importing the API in a fresh process leaves torch and BoTorch out, and memory under 200 MB."""
     script = (
-        "import sys, resource; from service.app import create_app; create_app();"
+        "import sys, psutil; from service.app import create_app; create_app();"
         "print({'torch', 'botorch', 'transformers', 'service.optimization'} & set(sys.modules));"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "print(psutil.Process().memory_info().rss // 2**20)"
     )
     lines = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

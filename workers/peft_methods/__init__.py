@@ -75,10 +75,9 @@ def attached(modules: TrialModules, *, backbone: Backbone) -> Iterator[None]:
 
 def logits(modules: TrialModules, batch: Batch, *, backbone: Backbone) -> Float[Tensor, "n c"]:
     """Classify a batch: backbone with whatever is attached, mean over real tokens, linear head."""
-    hidden = backbone.model(
-        input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
-    ).last_hidden_state.float()
-    mask = batch.mask.unsqueeze(-1).float()
+    output = backbone.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+    hidden = output.last_hidden_state.to(modules.head.weight.dtype)
+    mask = batch.mask.unsqueeze(-1).to(hidden.dtype)
     pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
     scores: Tensor = modules.head(pooled)
     return scores

@@ -1,5 +1,7 @@
 /** Elements from data. Strings become text nodes, so nothing that a server says is ever read as markup. */
 
+import { asWords } from "./format.js";
+
 /**
  * Make an element. `true` sets an empty attribute; `false` leaves it out.
  * @template {keyof HTMLElementTagNameMap} Tag
@@ -64,7 +66,7 @@ export function showText(element, text) {
 export function showState(element, state) {
   element.className = "chip";
   element.dataset.state = state;
-  element.textContent = state.replace("_", " ").toLowerCase();
+  element.textContent = asWords(state).toLowerCase();
 }
 
 /**

@@ -6,6 +6,7 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const two = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 3 });
 const three = new Intl.NumberFormat("en", { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+const tenths = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const significant = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const bytes = ["B", "KiB", "MiB", "GiB", "TiB"];
 
@@ -31,7 +32,7 @@ const METRICS = {
  * @returns {MetricFormat}
  */
 export function metricFormat(name) {
-  const plain = { label: name.replaceAll("_", " "), unit: "", log: false };
+  const plain = { label: asWords(name), unit: "", log: false };
   return METRICS[name] ?? { ...plain, value: significant.format, tick: significant.format };
 }
 
@@ -52,11 +53,23 @@ export function formatWithUnit(name, value) {
   return `${formatMetric(name, value)} ${unit}`.trim();
 }
 
+/**
+ * A metric's name where there is little room.
+ * @param {string} name
+ */
+export const shortName = (name) => (name === "trainable_parameters" ? "parameters" : metricFormat(name).label.toLowerCase());
+
+/** @param {string} name */
+export const asWords = (name) => name.replaceAll("_", " ");
+
 /** @param {number} value */
 export const formatCount = (value) => whole.format(value);
 
 /** @param {number} value */
 export const formatHypervolume = (value) => value.toPrecision(4);
+
+/** @param {number | undefined} seconds */
+export const formatSeconds = (seconds) => (seconds === undefined ? "" : tenths.format(seconds));
 
 /** @param {number} seconds */
 export function formatDuration(seconds) {
@@ -101,7 +114,7 @@ export function describeParameters(parameters) {
 
 /** @param {string} path */
 function splitPath(path) {
-  const steps = path.replace(/^peft\./, "").split(".").map((step) => step.replaceAll("_", " "));
+  const steps = path.replace(/^peft\./, "").split(".").map(asWords);
   const last = steps.pop() ?? "";
   return { group: steps.join(" ").replace("lora", "LoRA"), last };
 }

@@ -1,7 +1,7 @@
 /** The hypervolume after each accepted result. */
 
 import { axisStyle, createChart, fitted, tooltipElement, tooltipStyle } from "./chart_frame.js";
-import { formatHypervolume, metricFormat } from "./format.js";
+import { formatHypervolume, metricFormat, shortName } from "./format.js";
 
 /** @import {Colours} from "./chart_frame.js" */
 /** @import {StudyData} from "./study_data.js" */
@@ -46,10 +46,19 @@ function stepsOf({ history, trials }) {
 function option(study, steps, colours) {
   const style = axisStyle("Accepted results", colours);
   return {
-    grid: { left: 64, right: 20, top: 14, bottom: 48 },
+    grid: { left: 64, right: 24, top: 30, bottom: 44 },
     tooltip: { ...tooltipStyle(colours), trigger: "axis", formatter: (/** @type {any[]} */ [{ data }]) => tooltip(data.step) },
-    xAxis: { ...style, nameGap: 30, type: "value", min: 1, max: Math.max(2, steps.at(-1)?.sequence ?? 2), minInterval: 1, splitLine: { show: false } },
-    yAxis: { ...axisStyle(unitOf(study), colours), nameGap: 46, type: "value", ...fitted, splitNumber: 3 },
+    xAxis: { ...style, nameGap: 26, type: "value", min: 1, max: Math.max(2, steps.at(-1)?.sequence ?? 2), minInterval: 1, splitLine: { show: false } },
+    yAxis: {
+      ...axisStyle(unitOf(study), colours),
+      // The axis is shorter than its name.
+      nameLocation: "end",
+      nameGap: 12,
+      nameTextStyle: { color: colours.muted, align: "left" },
+      type: "value",
+      ...fitted,
+      splitNumber: 5,
+    },
     series: [
       {
         type: "line",
@@ -72,11 +81,8 @@ function option(study, steps, colours) {
  */
 function unitOf({ objectives }) {
   if (objectives.length > 2) return `product of ${objectives.length} objectives`;
-  return objectives.map(({ metric }) => (metricFormat(metric).log ? `log₁₀ ${short(metric)}` : short(metric))).join(" × ");
+  return objectives.map(({ metric }) => (metricFormat(metric).log ? `log₁₀ ${shortName(metric)}` : shortName(metric))).join(" × ");
 }
-
-/** @param {string} metric */
-const short = (metric) => (metric === "trainable_parameters" ? "parameters" : metricFormat(metric).label.toLowerCase());
 
 /** @param {Step} step */
 function tooltip({ sequence, volume, number }) {

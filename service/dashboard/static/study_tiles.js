@@ -2,7 +2,7 @@
 
 import { make } from "./elements.js";
 import {
-  endedTrials, formatAge, formatCount, formatDuration, formatHypervolume, formatMetric, formatWithUnit, metricFormat,
+  asWords, endedTrials, formatAge, formatCount, formatDuration, formatHypervolume, formatMetric, metricFormat, shortName,
 } from "./format.js";
 import { hasEnded, isHeadOnly } from "./study_data.js";
 
@@ -23,7 +23,7 @@ function progressTile(study) {
   const ended = endedTrials(study);
   const parts = Object.entries(trials)
     .filter(([state, count]) => count > 0 && state !== "succeeded")
-    .map(([state, count]) => `${formatCount(count)} ${state.replace("_", " ")}`);
+    .map(([state, count]) => `${formatCount(count)} ${asWords(state)}`);
   const bar = make("progress", { max: budget.trials, value: ended, "aria-label": "Trials ended" });
   const text = `${formatCount(ended)} / ${formatCount(budget.trials)} trials`;
   return tile("Progress", text, parts.join(" · "), "progress", bar);
@@ -78,6 +78,10 @@ function tile(name, value, note, testId, ...more) {
  * @param {Study} study
  */
 export function showReferencePoint(element, { objectives, reference_point }) {
-  const values = (reference_point ?? []).map((value, position) => formatWithUnit(objectives[position].metric, value));
-  element.textContent = values.length ? `measured from ${values.join(", ")}` : "";
+  const values = (reference_point ?? []).map((value, position) => {
+    const { metric } = objectives[position];
+    const { tick, unit } = metricFormat(metric);
+    return [tick(value), metric === "score" ? "" : unit, shortName(metric)].filter(Boolean).join(" ");
+  });
+  element.textContent = values.length ? `from ${values.join(", ")}` : "";
 }

@@ -51,14 +51,9 @@ def autopeft_problem(layers: int, *, hidden_size: int = 768) -> Problem:
             for values in parameterizations
         ]
 
-    largest = {f"peft.active_layers.{layer}": True for layer in range(layers)} | {
-        name: hidden_size
-        for name in (
-            "peft.serial_adapter.bottleneck_size",
-            "peft.parallel_adapter.bottleneck_size",
-            "peft.prefix_tuning.length",
-        )
-    }
+    sizes = ("serial_adapter.bottleneck_size", "parallel_adapter.bottleneck_size", "prefix_tuning.length")
+    largest: Parameterization = {f"peft.active_layers.{layer}": True for layer in range(layers)}
+    largest |= {f"peft.{size}": hidden_size for size in sizes}
     return Problem(
         search_space=SearchSpace(parameters=expand_preset(PresetName.AUTOPEFT, shape=shape)),
         objectives=(SCORE, PARAMETERS),
@@ -79,9 +74,7 @@ def simulated_score(parameterization: Parameterization, layers: int) -> float:
         "peft.parallel_adapter.bottleneck_size": 0.12,
         "peft.prefix_tuning.length": 0.04,
     }
-    gain = sum(
-        weight * (1 - math.exp(-float(parameterization[name]) / 24)) for name, weight in sizes.items()
-    )
+    gain = sum(weight * (1 - math.exp(-float(parameterization[name]) / 24)) for name, weight in sizes.items())
     total = sum(float(parameterization[name]) for name in sizes)
     return 0.7 + gain * importance**0.5 - 0.03 * (total * len(on) / (768 * layers)) ** 0.5
 

@@ -1,0 +1,228 @@
+"""A study's page in a real browser, on the real service: charts, table, verbs."""
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from api_schemas.trials import TrialReport, TrialState
+from service.database import transaction
+from service.models import Study
+from service.settings import settings
+from service.studies import lifecycle
+from tests.browser.studies import (
+    HEAD_ONLY,
+    PLACE_OF,
+    SERIAL_24,
+    add_result,
+    add_trial,
+    create_study,
+    drawn,
+    finish_trial,
+    numbers_in_table,
+    open_study,
+    poll,
+    queue_trial,
+)
+from tests.conftest import API_KEY
+
+pytestmark = pytest.mark.browser
+
+
+def test_results_appear_while_the_page_is_open(page: Page, server_url: str) -> None:
+    """Front, staircase, dominated and head-only points, numbers and table follow each result."""
+    study_id = create_study(server_url)
+    open_study(page, server_url, study_id)
+    expect(page.get_by_test_id("pareto-empty")).to_be_visible()
+    expect(page.get_by_test_id("no-trial")).to_be_visible()
+    add_result(study_id, 0.7, 770, parameters=HEAD_ONLY)
+    add_result(study_id, 0.8, 98_690)
+    add_result(study_id, 0.75, 500_000)
+    poll(page)
+    expect(page.get_by_test_id("progress")).to_have_text("3 / 4 trials")
+    expect(page.get_by_test_id("trial-1")).to_contain_text("98,690")
+    assert numbers_in_table(page) == ["2", "1", "0"]
+    picture = drawn(page)
+    assert picture["series"]["Head only"] == [[770, 0.7]]
+    assert picture["series"]["On the front"] == [[98_690, 0.8]]
+    assert picture["series"]["Dominated"] == [[500_000, 0.75]]
+    assert picture["series"]["staircase"] == [[770, 0.7], [98_690, 0.8]]
+    assert picture["x"] == "log"
+    study = httpx.get(
+        f"{server_url}/v1/studies/{study_id}", headers={"Authorization": f"Bearer {API_KEY}"}
+    ).json()
+    expect(page.get_by_test_id("hypervolume")).to_have_text(f"{study['hypervolume']:#.4g}")
+
+
+@pytest.mark.parametrize("state", [TrialState.INFEASIBLE, TrialState.FAILED])
+def test_a_trial_that_came_to_nothing_says_why(page: Page, server_url: str, state: TrialState) -> None:
+    """State and reason stand in its row, and it is not drawn."""
+    study_id = create_study(server_url)
+    queue_trial(study_id, SERIAL_24)
+    for _ in range(settings().max_attempts if state is TrialState.FAILED else 1):
+        finish_trial(TrialReport(state=state, reason="out-of-memory: 2 GiB asked for"))
+    open_study(page, server_url, study_id)
+    row = page.get_by_test_id("trial-0")
+    expect(row.locator(".chip")).to_have_text(state.lower())
+    expect(row.locator(".reason")).to_have_text("out-of-memory: 2 GiB asked for")
+    expect(page.get_by_test_id("pareto-empty")).to_be_visible()
+
+
+def test_a_click_on_a_point_selects_its_row(page: Page, server_url: str) -> None:
+    """The row is marked, and the panel says what the trial trained."""
+    study_id = create_study(server_url)
+    add_result(study_id, 0.7, 770, parameters=HEAD_ONLY)
+    add_result(study_id, 0.8, 98_690)
+    open_study(page, server_url, study_id)
+    expect(page.get_by_test_id("details")).to_contain_text("Best: trial 1")
+    x, y = page.evaluate(PLACE_OF, ["Head only", 0])
+    page.mouse.click(x, y)
+    expect(page.get_by_test_id("details")).to_contain_text("Trial 0")
+    expect(page.get_by_test_id("details")).to_contain_text("nothing but the classifier is trained")
+    expect(page.get_by_test_id("trial-0")).to_have_attribute("data-selected", "")
+    expect(page.locator("tr[data-selected]")).to_have_count(1)
+
+
+def test_a_row_is_selected_by_keyboard(page: Page, server_url: str) -> None:
+    """Its number is a button that says whether it is pressed, and keeps the focus through a poll."""
+    study_id = create_study(server_url)
+    add_result(study_id, 0.8, 98_690)
+    open_study(page, server_url, study_id)
+    button = page.get_by_role("button", name="Trial 0")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_test_id("details")).to_contain_text("serial adapter 24")
+    expect(page.get_by_test_id("details")).to_contain_text("0.700 → 0.800")
+    add_result(study_id, 0.9, 100_000)
+    poll(page)
+    expect(page.get_by_test_id("trial-1")).to_be_visible()
+    expect(button).to_be_focused()
+
+
+def test_the_table_is_sorted_by_the_column_that_is_clicked(page: Page, server_url: str) -> None:
+    """Largest first, then smallest first; rows without a value stay last."""
+    study_id = create_study(server_url)
+    for score in (0.8, 0.9, 0.7):
+        add_result(study_id, score, 1000)
+    queue_trial(study_id, SERIAL_24)
+    open_study(page, server_url, study_id)
+    heading = page.get_by_test_id("trials").get_by_role("columnheader", name="Score", exact=True)
+    heading.get_by_role("button").click()
+    assert numbers_in_table(page) == ["1", "0", "2", "3"]
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    heading.get_by_role("button").click()
+    assert numbers_in_table(page) == ["2", "0", "1", "3"]
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+
+
+def test_pause_and_resume_follow_the_state(page: Page, server_url: str) -> None:
+    """Only the verb that the state allows can be clicked."""
+    open_study(page, server_url, create_study(server_url))
+    expect(page.get_by_test_id("resume")).to_be_disabled()
+    page.get_by_test_id("pause").click()
+    expect(page.get_by_test_id("study-state")).to_have_text("paused")
+    expect(page.get_by_test_id("pause")).to_be_disabled()
+    page.get_by_test_id("resume").click()
+    expect(page.get_by_test_id("study-state")).to_have_text("active")
+
+
+def test_cancel_asks_first(page: Page, server_url: str) -> None:
+    """Keeping it changes nothing, confirming ends the study."""
+    open_study(page, server_url, create_study(server_url))
+    page.get_by_test_id("cancel").click()
+    page.get_by_test_id("cancel-keep").click()
+    expect(page.get_by_test_id("cancel-dialog")).to_be_hidden()
+    expect(page.get_by_test_id("study-state")).to_have_text("active")
+    page.get_by_test_id("cancel").click()
+    page.get_by_test_id("cancel-confirm").click()
+    expect(page.get_by_test_id("study-state")).to_have_text("cancelled")
+    expect(page.get_by_test_id("cancel")).to_be_disabled()
+
+
+def test_a_verb_that_is_refused_says_why(page: Page, server_url: str) -> None:
+    """Somebody else cancelled the study between two polls: the conflict's detail is shown."""
+    study_id = create_study(server_url)
+    open_study(page, server_url, study_id)
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    assert httpx.post(f"{server_url}/v1/studies/{study_id}:cancel", headers=headers).status_code == 200
+    page.get_by_test_id("pause").click()
+    expect(page.get_by_test_id("problem")).to_contain_text("The study is CANCELLED")
+    expect(page.get_by_test_id("study-state")).to_have_text("cancelled")
+    page.get_by_test_id("problem").get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_test_id("problem")).to_be_hidden()
+
+
+def test_a_study_with_one_objective_lets_the_axes_be_chosen(page: Page, server_url: str) -> None:
+    """The best so far over the trials at first, then over whatever else was measured."""
+    study_id = create_study(server_url, objectives=[{"metric": "score", "direction": "maximize"}])
+    for score, trained in ((0.7, 5000), (0.6, 1000), (0.8, 2000)):
+        add_result(study_id, score, trained)
+    open_study(page, server_url, study_id)
+    expect(page.get_by_test_id("axes")).to_be_visible()
+    assert drawn(page)["series"]["staircase"] == [[0, 0.7], [2, 0.8]]
+    page.get_by_test_id("axis-x").select_option("trainable_parameters")
+    assert drawn(page)["series"]["staircase"] == [[1000, 0.6], [2000, 0.8]]
+
+
+def test_a_trial_beyond_a_limit_has_a_sign_of_its_own(page: Page, server_url: str) -> None:
+    """It may lie above the front without standing on it, and the legend says why."""
+    limit = {"metric": "trainable_parameters", "op": "<=", "bound": 5000}
+    study_id = create_study(server_url, constraints=[limit])
+    add_result(study_id, 0.7, 4000)
+    add_result(study_id, 0.9, 6000)
+    open_study(page, server_url, study_id)
+    picture = drawn(page)
+    assert picture["series"]["Beyond a limit"] == [[6000, 0.9]]
+    assert picture["series"]["staircase"] == [[4000, 0.7]]
+    expect(page.get_by_test_id("best")).to_have_text("0.700")
+
+
+def test_of_three_objectives_any_two_can_be_seen(page: Page, server_url: str) -> None:
+    """The corners are those of the stored front that no other beats on the two chosen axes."""
+    objectives = [
+        {"metric": "score", "direction": "maximize"},
+        {"metric": "trainable_parameters", "direction": "minimize"},
+        {"metric": "latency_ms", "direction": "minimize"},
+    ]
+    study_id = create_study(server_url, objectives=objectives)
+    for score, trained, latency_ms in ((0.7, 1000, 5.0), (0.8, 2000, 9.0), (0.75, 3000, 4.0)):
+        add_result(study_id, score, trained, latency_ms=latency_ms)
+    open_study(page, server_url, study_id)
+    assert len(drawn(page)["series"]["On the front"]) == 3
+    assert drawn(page)["series"]["staircase"] == [[1000, 0.7], [2000, 0.8]]
+    page.get_by_test_id("axis-x").select_option("latency_ms")
+    assert drawn(page)["series"]["staircase"] == [[4, 0.75], [9, 0.8]]
+
+
+def test_two_objectives_leave_nothing_to_choose(page: Page, server_url: str) -> None:
+    """The second objective lies under the first."""
+    study_id = create_study(server_url)
+    add_result(study_id, 0.7, 5000)
+    open_study(page, server_url, study_id)
+    expect(page.get_by_test_id("axes")).to_be_hidden()
+    assert re.match(r"Score \(validation.*more is better\)", drawn(page)["y"])
+
+
+def test_a_long_study_is_shown_whole_and_read_in_parts(page: Page, server_url: str) -> None:
+    """All 205 trials are there; a poll asks again only for the page that can still change."""
+    study_id = create_study(server_url, budget={"trials": 300}, parallelism=300)
+    report = TrialReport(state=TrialState.INFEASIBLE, reason="out-of-memory")
+    with transaction() as session:
+        study = session.get_one(Study, study_id, with_for_update=True)
+        for number in range(205):
+            trial = add_trial(session, study, SERIAL_24)
+            if number < 200:
+                lifecycle.start_trial(session, study, trial, worker="w", lease_seconds=30)
+                lifecycle.finish_trial(
+                    session, study, trial, attempt=trial.attempt, report=report, max_attempts=1
+                )
+    open_study(page, server_url, study_id)
+    expect(page.get_by_test_id("trials").locator("tbody tr")).to_have_count(205)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/trials" in request.url else None)
+    with page.expect_response("**/hypervolume_history"):
+        poll(page)
+    assert [address.partition("?")[2] for address in asked] == ["page_size=200&page_token=199"]
+    expect(page.get_by_test_id("trials").locator("tbody tr")).to_have_count(205)

@@ -1,0 +1,76 @@
+"""From a posted study to a loaded adapter, on the real server, model and text."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api_schemas.studies import StudyState
+from paretune.cli import app
+from paretune.export import export_trial
+from tests.end_to_end.stack import check_history, stack_on, submit, wait_until_ended
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_study_ends_in_an_adapter_that_loads(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight trials on two workers, linear probe first; the export predicts in a fresh process."""
+    with stack_on(state_root / "state", monkeypatch, trial_workers=2) as (stack, client):
+        study = submit(client, budget={"trials": 8}, parallelism=2, starting_points=[{}])
+        ended = wait_until_ended(stack, client, study)
+        assert (ended.state, ended.trials.succeeded) == (StudyState.SUCCEEDED, 8)
+        check_history(stack, ended)
+        trials = list(client.trials(study.id))
+        assert trials[0].generated_by == "starting_point"
+        assert trials[0].configuration.is_head_only
+        front = client.pareto_front(study.id)
+        best = next(trial for trial in trials if trial.id == front.points[0].trial_id)
+        folder = export_trial(client, study, best, folder=state_root / "adapter")
+    assert "| test | score |" in (folder / "README.md").read_text()
+    loaded = subprocess.run(
+        [sys.executable, folder / "load.py", "a film full of warmth and wit", "dull and far too long"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    labels = [line.split("\t")[0] for line in loaded.stdout.splitlines()]
+    assert len(labels) == 2
+    assert set(labels) <= {"negative", "positive"}
+
+
+def test_run_writes_front_plot_and_adapter(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`paretune run` with its own server, as `make demo` does it."""
+    for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_DIR", "PARETUNE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    study_file = state_root / "study.yaml"
+    study_file.write_text(
+        """
+display_name: a small study
+configuration:
+  backbone: all-MiniLM-L6-v2
+  task: {name: rotten-tomatoes, train_rows: 48, validation_rows: 32, test_rows: 32}
+  training: {epochs: 1, max_length: 16}
+search_space: {preset: lora}
+objectives:
+  - {metric: score, direction: maximize}
+  - {metric: trainable_parameters, direction: minimize}
+budget: {trials: 2}
+"""
+    )
+    arguments = ["--state-dir", str(state_root / "state"), "--trial-workers", "1"]
+    output = state_root / "out"
+    result = CliRunner().invoke(app, ["run", str(study_file), *arguments, "--output", str(output)])
+    assert result.exit_code == 0, result.output
+    (folder,) = output.iterdir()
+    assert json.loads((folder / "pareto_front.json").read_text())["points"]
+    assert (folder / "pareto_front.png").read_bytes().startswith(b"\x89PNG")
+    (adapter,) = folder.glob("trial-*")
+    assert {file.name for file in adapter.iterdir()} == {
+        "weights.safetensors", "configuration.json", "README.md", "load.py",
+    }  # fmt: skip
+    listed = CliRunner().invoke(app, ["status", *arguments[:2]])
+    assert "SUCCEEDED" in listed.output
+    assert "a small study" in listed.output

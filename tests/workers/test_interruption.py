@@ -1,0 +1,40 @@
+"""When a signal may break into a trial, and when it waits."""
+
+import pytest
+
+from workers.interruption import Interruption, TrialStopped, WorkerStopping
+
+
+def test_an_idle_worker_ends_at_once() -> None:
+    """There is nothing to wait for."""
+    with pytest.raises(SystemExit):
+        Interruption().stop_worker()
+
+
+def test_a_training_worker_gives_up_its_trial() -> None:
+    """The interruption reaches the training, once."""
+    interruption = Interruption()
+    with pytest.raises(WorkerStopping), interruption.allowed():
+        interruption.stop_worker()
+    with pytest.raises(SystemExit):
+        interruption.exit_if_asked()
+
+
+def test_a_result_being_stored_is_not_interrupted() -> None:
+    """The process ends after it."""
+    interruption = Interruption()
+    with interruption.allowed():
+        pass
+    interruption.stop_worker()
+    interruption.stop_trial()
+    with pytest.raises(SystemExit):
+        interruption.exit_if_asked()
+
+
+def test_a_late_stop_of_a_trial_does_not_reach_the_next() -> None:
+    """Nothing happens while nothing trains."""
+    interruption = Interruption()
+    interruption.stop_trial()
+    with pytest.raises(TrialStopped), interruption.allowed():
+        interruption.stop_trial()
+    interruption.exit_if_asked()

@@ -1,0 +1,139 @@
+"""Whole trials on the real MiniLM and real text: repeatable, honest about failure, and without trace."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trials import Measurement, TrialReport, TrialState
+from workers.artifacts import load_classifier
+from workers.interruption import TrialStopped
+from workers.resident import ResidentParts
+from workers.run_trial import run_trial
+
+
+def run(
+    configuration: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path, **callbacks: object
+) -> tuple[TrialReport, list[Measurement]]:
+    measurements: list[Measurement] = []
+    report = run_trial(
+        configuration,
+        resident=resident,
+        artifacts_dir=artifacts_dir,
+        artifacts_path="study/trial/1",
+        report=callbacks.get("report", measurements.append),  # type: ignore[arg-type]
+    )
+    return report, measurements
+
+
+def test_a_diverging_trial_is_infeasible(
+    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """Not a number is a fact about the configuration; nothing is saved."""
+    adapter = {"peft.parallel_adapter.scaling": 1e38, "peft.parallel_adapter.bottleneck_size": 4}
+    wild = patch(small_trial, {**adapter, "training.learning_rate": 1.0})
+    report, _ = run(wild, resident, artifacts_dir)
+    assert report.state is TrialState.INFEASIBLE
+    assert report.reason is not None
+    assert report.reason.startswith("not-a-number")
+    assert not artifacts_dir.exists()
+
+
+def test_too_many_rows_are_infeasible(
+    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """The reason says how many there are."""
+    report, _ = run(patch(small_trial, {"task.train_rows": 10**6}), resident, artifacts_dir)
+    assert report.state is TrialState.INFEASIBLE
+    assert "6398" in (report.reason or "")
+
+
+def test_a_stopped_trial_leaves_the_backbone_as_it_was(
+    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """The interruption passes through, and no hook stays behind."""
+
+    def stop(_: Measurement) -> None:
+        raise TrialStopped("cancelled")
+
+    with pytest.raises(TrialStopped):
+        run(small_trial, resident, artifacts_dir, report=stop)
+    model = resident.backbone(small_trial.backbone).model
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_same_seed_same_score_to_the_last_bit(
+    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """Whatever ran in between, and whatever the global random state."""
+    first, measured = run(small_trial, resident, artifacts_dir)
+    weights = (artifacts_dir / "study/trial/1/weights.safetensors").read_bytes()
+    torch.manual_seed(99)
+    run(patch(small_trial, {"training.seed": 5}), resident, artifacts_dir)
+    second, measured_again = run(small_trial, resident, artifacts_dir)
+    assert measured == measured_again
+    assert first.metrics["loss"] == second.metrics["loss"]
+    assert first.test_metrics == second.test_metrics
+    assert (artifacts_dir / "study/trial/1/weights.safetensors").read_bytes() == weights
+
+
+def test_a_trial_reports_every_cost_and_where_it_comes_from(
+    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """One measurement per epoch; scores of both splits apart; exact parameters; versions and data."""
+    report, measurements = run(small_trial, resident, artifacts_dir)
+    assert [measurement.step for measurement in measurements] == [1, 2]
+    assert report.metrics["score"] == measurements[-1].metrics["score"]
+    assert report.metrics["trainable_parameters"] == (2 * 384 * 4 + 4 + 384) + (384 * 2 + 2)
+    assert min(report.metrics[name] for name in ("latency_ms", "peak_memory_bytes", "training_seconds")) > 0
+    assert set(report.test_metrics) == {"score", "macro_f1", "loss"}
+    assert {"torch", "transformers", "seed", "data_sha256", "dtype"} <= set(report.provenance)
+    assert load_classifier(artifacts_dir / "study/trial/1").saved.configuration == small_trial
+
+
+OUT_OF_MEMORY = """
+import json, resource, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from api_schemas.trial_configuration import TrialConfiguration, patch
+from workers.resident import ResidentParts
+from workers.run_trial import run_trial
+
+small = TrialConfiguration.model_validate_json(sys.argv[1])
+huge = patch(small, {"task.train_rows": 512, "training.batch_size": 512, "training.max_length": 64,
+                     "peft.parallel_adapter.bottleneck_size": 60000})
+resident = ResidentParts(None, device=torch.device("cpu"))
+trial = lambda c: run_trial(
+    c, resident=resident, artifacts_dir=Path(sys.argv[2]), artifacts_path="t", report=lambda m: None
+)
+resident.task(small)
+if sys.argv[3] == "limited":
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 700_000_000,) * 2)
+    report = trial(huge)
+    print(report.state, report.reason)
+report = trial(small)
+print(json.dumps([report.metrics["score"], report.metrics["loss"], report.test_metrics]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space limits are read from /proc")
+@pytest.mark.slow
+def test_out_of_memory_is_infeasible_and_the_next_trial_is_unaffected(
+    small_trial: TrialConfiguration, tmp_path: Path
+) -> None:
+    """A real allocation fails under a real limit; the next trial equals one in a fresh process."""
+
+    def lines(mode: str) -> list[str]:
+        return subprocess.run(
+            [sys.executable, "-c", OUT_OF_MEMORY, small_trial.model_dump_json(), tmp_path, mode],
+            capture_output=True, text=True, check=True,
+        ).stdout.splitlines()  # fmt: skip
+
+    failed, after = lines("limited")
+    assert failed.startswith("INFEASIBLE out-of-memory: ")
+    assert [after] == lines("free")
