@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import TrialState
@@ -25,12 +25,14 @@ SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that nobody else use
 
 
 def sweep_until(stopped: threading.Event) -> None:
-    """Sweep every `sweep_seconds` until told to stop. A database that is away is tried again."""
+    """Sweep every `sweep_seconds` until told to stop. This is the thread's edge: no error ends it."""
     while not stopped.wait(settings().sweep_seconds):
         try:
             sweep_once()
-        except SQLAlchemyError as error:
-            log.warning("sweep failed; trying again", error=type(error).__name__)
+        except OperationalError as error:
+            log.warning("the database is away; sweeping again soon", error=str(error.orig))
+        except Exception:
+            log.exception("sweep failed; sweeping again soon")
 
 
 def sweep_once() -> None:

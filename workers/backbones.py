@@ -12,10 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from api_schemas.backbones import BackboneShape
 from service import catalogue
 from workers.errors import UnsupportedBackbone
+
+# Its bars would fill the worker's log and the output of whoever loads an exported trial.
+transformers_logging.disable_progress_bar()
 
 
 @dataclass(frozen=True)

@@ -104,16 +104,18 @@ def test_a_row_is_selected_by_keyboard(page: Page, server_url: str) -> None:
 def test_the_table_is_sorted_by_the_column_that_is_clicked(page: Page, server_url: str) -> None:
     """Largest first, then smallest first; rows without a value stay last."""
     study_id = create_study(server_url)
-    for score in (0.8, 0.9, 0.7):
-        add_result(study_id, score, 1000)
+    add_result(study_id, 0.8, 1000)
     queue_trial(study_id, SERIAL_24)
+    finish_trial(TrialReport(state=TrialState.INFEASIBLE, reason="out-of-memory"))
+    add_result(study_id, 0.9, 1000)
+    add_result(study_id, 0.7, 1000)
     open_study(page, server_url, study_id)
     heading = page.get_by_test_id("trials").get_by_role("columnheader", name="Score", exact=True)
     heading.get_by_role("button").click()
-    assert numbers_in_table(page) == ["1", "0", "2", "3"]
+    assert numbers_in_table(page) == ["2", "0", "3", "1"]
     expect(heading).to_have_attribute("aria-sort", "descending")
     heading.get_by_role("button").click()
-    assert numbers_in_table(page) == ["2", "0", "1", "3"]
+    assert numbers_in_table(page) == ["3", "0", "2", "1"]
     expect(heading).to_have_attribute("aria-sort", "ascending")
 
 

@@ -54,7 +54,12 @@ async function request(key, method, path, signal) {
   let response;
   try {
     // "no-cache" makes the browser ask with If-None-Match and hand us its own copy after a 304.
-    response = await fetch(path, { method, signal, cache: "no-cache", headers: { Authorization: `Bearer ${key}` } });
+    response = await fetch(path, {
+      method,
+      signal,
+      cache: "no-cache",
+      headers: { Authorization: `Bearer ${key}` },
+    });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Unreachable("The service does not answer. Trying again every two seconds.", { cause: error });
@@ -70,7 +75,10 @@ async function request(key, method, path, signal) {
 async function problemOf(response) {
   if (response.headers.get("Content-Type")?.startsWith("application/problem+json")) return response.json();
   // A proxy in between answers in its own way.
-  return { title: response.statusText, detail: `The service answered ${response.status} ${response.statusText}.` };
+  return {
+    title: response.statusText,
+    detail: `The service answered ${response.status} ${response.statusText}.`,
+  };
 }
 
 /**

@@ -61,7 +61,9 @@ function offer(select, metrics, preset, redraw) {
   const offered = [...select.options].map((option) => option.value);
   if (offered.join() === metrics.join()) return;
   const chosen = select.value || preset;
-  select.replaceChildren(...metrics.map((metric) => make("option", { value: metric }, metricFormat(metric).label)));
+  select.replaceChildren(
+    ...metrics.map((metric) => make("option", { value: metric }, metricFormat(metric).label)),
+  );
   select.value = chosen;
 }
 

@@ -110,7 +110,12 @@ function colours() {
   const style = getComputedStyle(document.documentElement);
   const read = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
   return {
-    text: read("text"), muted: read("muted"), grid: read("line"), surface: read("surface"),
-    front: read("front"), probe: read("probe"), fade: read("fade"),
+    text: read("text"),
+    muted: read("muted"),
+    grid: read("line"),
+    surface: read("surface"),
+    front: read("front"),
+    probe: read("probe"),
+    fade: read("fade"),
   };
 }

@@ -18,11 +18,27 @@ const bytes = ["B", "KiB", "MiB", "GiB", "TiB"];
 const METRICS = {
   score: { label: "Score", unit: "validation", log: false, value: three.format, tick: two.format },
   trainable_parameters: {
-    label: "Trainable parameters", unit: "", log: true, value: whole.format, tick: compact.format,
+    label: "Trainable parameters",
+    unit: "",
+    log: true,
+    value: whole.format,
+    tick: compact.format,
   },
-  latency_ms: { label: "Latency", unit: "ms", log: false, value: significant.format, tick: significant.format },
+  latency_ms: {
+    label: "Latency",
+    unit: "ms",
+    log: false,
+    value: significant.format,
+    tick: significant.format,
+  },
   peak_memory_bytes: { label: "Peak memory", unit: "", log: true, value: inBytes, tick: inBytes },
-  training_seconds: { label: "Training time", unit: "s", log: false, value: significant.format, tick: significant.format },
+  training_seconds: {
+    label: "Training time",
+    unit: "s",
+    log: false,
+    value: significant.format,
+    tick: significant.format,
+  },
   number: { label: "Trial number", unit: "", log: false, value: whole.format, tick: whole.format },
 };
 
@@ -49,7 +65,8 @@ export const formatMetric = (name, value) => (value === undefined ? "" : metricF
  */
 export function formatWithUnit(name, value) {
   const { unit, label } = metricFormat(name);
-  if (name === "score" || name === "trainable_parameters") return `${formatMetric(name, value)} ${label.toLowerCase()}`;
+  if (name === "score" || name === "trainable_parameters")
+    return `${formatMetric(name, value)} ${label.toLowerCase()}`;
   return `${formatMetric(name, value)} ${unit}`.trim();
 }
 
@@ -57,7 +74,8 @@ export function formatWithUnit(name, value) {
  * A metric's name where there is little room.
  * @param {string} name
  */
-export const shortName = (name) => (name === "trainable_parameters" ? "parameters" : metricFormat(name).label.toLowerCase());
+export const shortName = (name) =>
+  name === "trainable_parameters" ? "parameters" : metricFormat(name).label.toLowerCase();
 
 /** @param {string} name */
 export const asWords = (name) => name.replaceAll("_", " ");
@@ -114,7 +132,10 @@ export function describeParameters(parameters) {
 
 /** @param {string} path */
 function splitPath(path) {
-  const steps = path.replace(/^peft\./, "").split(".").map(asWords);
+  const steps = path
+    .replace(/^peft\./, "")
+    .split(".")
+    .map(asWords);
   const last = steps.pop() ?? "";
   return { group: steps.join(" ").replace("lora", "LoRA"), last };
 }

@@ -20,7 +20,9 @@ export function createHypervolumeChart(element) {
       const last = steps.at(-1);
       element.setAttribute(
         "aria-label",
-        last ? `Hypervolume ${formatHypervolume(last.volume)} after ${last.sequence} results.` : "No hypervolume yet.",
+        last
+          ? `Hypervolume ${formatHypervolume(last.volume)} after ${last.sequence} results.`
+          : "No hypervolume yet.",
       );
       draw((colours) => option(data.study, steps, colours));
     },
@@ -47,8 +49,20 @@ function option(study, steps, colours) {
   const style = axisStyle("Accepted results", colours);
   return {
     grid: { left: 64, right: 24, top: 30, bottom: 44 },
-    tooltip: { ...tooltipStyle(colours), trigger: "axis", formatter: (/** @type {any[]} */ [{ data }]) => tooltip(data.step) },
-    xAxis: { ...style, nameGap: 26, type: "value", min: 1, max: Math.max(2, steps.at(-1)?.sequence ?? 2), minInterval: 1, splitLine: { show: false } },
+    tooltip: {
+      ...tooltipStyle(colours),
+      trigger: "axis",
+      formatter: (/** @type {any[]} */ [{ data }]) => tooltip(data.step),
+    },
+    xAxis: {
+      ...style,
+      nameGap: 26,
+      type: "value",
+      min: 1,
+      max: Math.max(2, steps.at(-1)?.sequence ?? 2),
+      minInterval: 1,
+      splitLine: { show: false },
+    },
     yAxis: {
       ...axisStyle(unitOf(study), colours),
       // The axis is shorter than its name.
@@ -81,10 +95,15 @@ function option(study, steps, colours) {
  */
 function unitOf({ objectives }) {
   if (objectives.length > 2) return `product of ${objectives.length} objectives`;
-  return objectives.map(({ metric }) => (metricFormat(metric).log ? `log₁₀ ${shortName(metric)}` : shortName(metric))).join(" × ");
+  return objectives
+    .map(({ metric }) => (metricFormat(metric).log ? `log₁₀ ${shortName(metric)}` : shortName(metric)))
+    .join(" × ");
 }
 
 /** @param {Step} step */
 function tooltip({ sequence, volume, number }) {
-  return tooltipElement(`Result ${sequence}`, [`hypervolume ${formatHypervolume(volume)}`, `from trial ${number ?? "?"}`]);
+  return tooltipElement(`Result ${sequence}`, [
+    `hypervolume ${formatHypervolume(volume)}`,
+    `from trial ${number ?? "?"}`,
+  ]);
 }

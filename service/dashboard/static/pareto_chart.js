@@ -78,7 +78,9 @@ function valueOn({ metric }, trial) {
  * @returns {Point[]}
  */
 function staircase(points, { x, y }) {
-  const candidates = points.filter(({ kind }) => (comparesObjectives({ x, y }) ? kind === "front" : kind !== "beyond limits"));
+  const candidates = points.filter(({ kind }) =>
+    comparesObjectives({ x, y }) ? kind === "front" : kind !== "beyond limits",
+  );
   const sign = (/** @type {Axis} */ axis) => (axis.maximize ? -1 : 1);
   const fromBest = candidates.sort((a, b) => sign(x) * (a.x - b.x) || sign(y) * (a.y - b.y));
   /** @type {Point[]} */
@@ -104,23 +106,52 @@ function option(study, points, axes, selected, colours) {
   const chosen = points.filter(({ trial }) => trial.id === selected?.id);
   return {
     grid: { left: 64, right: 28, top: 44, bottom: 52 },
-    legend: { top: 4, left: 0, itemGap: 18, itemWidth: 14, itemHeight: 14, textStyle: { color: colours.text }, selectedMode: false, data: legend(study, axes) },
-    tooltip: { ...tooltipStyle(colours), trigger: "item", formatter: (/** @type {any} */ { data }) => tooltip(study, data.point) },
+    legend: {
+      top: 4,
+      left: 0,
+      itemGap: 18,
+      itemWidth: 14,
+      itemHeight: 14,
+      textStyle: { color: colours.text },
+      selectedMode: false,
+      data: legend(study, axes),
+    },
+    tooltip: {
+      ...tooltipStyle(colours),
+      trigger: "item",
+      formatter: (/** @type {any} */ { data }) => tooltip(study, data.point),
+    },
     xAxis: { ...axisOption(axes.x, colours), nameGap: 32 },
     yAxis: { ...axisOption(axes.y, colours), nameGap: 46 },
     series: [
-      scatter(otherName(axes), of("dominated"), { symbol: "circle", symbolSize: 9, itemStyle: { color: colours.fade } }),
+      scatter(otherName(axes), of("dominated"), {
+        symbol: "circle",
+        symbolSize: 9,
+        itemStyle: { color: colours.fade },
+      }),
       scatter("Beyond a limit", of("beyond limits"), {
-        symbol: "triangle", symbolSize: 9, itemStyle: { color: "transparent", borderColor: colours.fade, borderWidth: 1.5 },
+        symbol: "triangle",
+        symbolSize: 9,
+        itemStyle: { color: "transparent", borderColor: colours.fade, borderWidth: 1.5 },
       }),
       line(staircase(points, axes), axes, colours),
-      scatter(frontName(axes), of("front"), { symbol: "circle", symbolSize: 12, itemStyle: { color: colours.front }, z: 4 }),
+      scatter(frontName(axes), of("front"), {
+        symbol: "circle",
+        symbolSize: 12,
+        itemStyle: { color: colours.front },
+        z: 4,
+      }),
       scatter(HEAD_ONLY, heads, {
-        symbol: "diamond", symbolSize: 16, z: 5,
+        symbol: "diamond",
+        symbolSize: 16,
+        z: 5,
         itemStyle: { color: colours.probe, borderColor: colours.surface, borderWidth: 1 },
       }),
       scatter("Selected", chosen, {
-        symbol: "circle", symbolSize: 24, silent: true, z: 3,
+        symbol: "circle",
+        symbolSize: 24,
+        silent: true,
+        z: 3,
         itemStyle: { color: "transparent", borderColor: colours.text, borderWidth: 2 },
       }),
     ],
@@ -195,7 +226,11 @@ function tooltip(study, { trial, kind }) {
   const head = isHeadOnly(trial) ? ", head only" : "";
   const metrics = study.objectives.map(({ metric }) => formatWithUnit(metric, trial.metrics[metric]));
   const standing = kind === "front" ? "on the front" : kind;
-  return tooltipElement(`Trial ${trial.number}`, [...metrics, `${standing}${head}`], describeParameters(trial.parameters).join(" · "));
+  return tooltipElement(
+    `Trial ${trial.number}`,
+    [...metrics, `${standing}${head}`],
+    describeParameters(trial.parameters).join(" · "),
+  );
 }
 
 /**
@@ -205,7 +240,9 @@ function tooltip(study, { trial, kind }) {
 function spoken(points, { x, y }) {
   const onFront = points.filter(({ kind }) => kind === "front").length;
   const best = points.toSorted((a, b) => (y.maximize ? b.y - a.y : a.y - b.y))[0];
-  const most = best && ` Best ${metricFormat(y.metric).label.toLowerCase()} ${formatMetric(y.metric, best.y)} in trial ${best.trial.number}.`;
+  const most =
+    best &&
+    ` Best ${metricFormat(y.metric).label.toLowerCase()} ${formatMetric(y.metric, best.y)} in trial ${best.trial.number}.`;
   return (
     `${metricFormat(y.metric).label} over ${metricFormat(x.metric).label.toLowerCase()}: ` +
     `${formatCount(points.length)} measured trials, ${formatCount(onFront)} on the front.${most ?? ""} The table below has the numbers.`

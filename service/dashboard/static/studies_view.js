@@ -30,7 +30,10 @@ export function showStudies(root, api, frame) {
     named(view, "studies").hidden = studies.length === 0;
     older.hidden = !more;
     const body = find(view, "tbody");
-    arrange(body, studies.map((study) => rowOf(rows, study, fronts.get(study.id)?.front)));
+    arrange(
+      body,
+      studies.map((study) => rowOf(rows, study, fronts.get(study.id)?.front)),
+    );
     if (!view.isConnected) root.replaceChildren(view);
     frame.settled("live");
     return false;
@@ -72,9 +75,11 @@ async function listPages(api, pages, signal) {
  */
 async function refreshFronts(api, studies, fronts, signal) {
   const changed = studies.filter(({ id, trials }) => trials.succeeded !== (fronts.get(id)?.succeeded ?? 0));
-  await Promise.all(changed.map(async ({ id, trials }) => {
-    fronts.set(id, { succeeded: trials.succeeded, front: await api.getFront(id, signal) });
-  }));
+  await Promise.all(
+    changed.map(async ({ id, trials }) => {
+      fronts.set(id, { succeeded: trials.succeeded, front: await api.getFront(id, signal) });
+    }),
+  );
 }
 
 /**
@@ -90,7 +95,8 @@ function rowOf(rows, study, front) {
   const bar = find(row, "progress");
   bar.max = study.budget.trials;
   bar.value = ended;
-  find(row, ".progress-text").textContent = `${formatCount(ended)} / ${formatCount(study.budget.trials)} trials`;
+  find(row, ".progress-text").textContent =
+    `${formatCount(ended)} / ${formatCount(study.budget.trials)} trials`;
   find(row, ".best").textContent = bestOf(study, front);
   find(row, ".front-size").textContent = front ? String(front.points.length) : "";
   find(row, ".age").textContent = formatAge(study.created_at, Date.now());
@@ -106,7 +112,12 @@ function newRow(study) {
     { "data-testid": `study-${study.id}` },
     make("th", { scope: "row" }, link, make("p", { class: "meta" }, `${backbone} · ${task.name}`)),
     make("td", {}, make("span", { class: "chip" })),
-    make("td", {}, make("span", { class: "progress-text" }), make("progress", { "aria-label": "Trials ended" })),
+    make(
+      "td",
+      {},
+      make("span", { class: "progress-text" }),
+      make("progress", { "aria-label": "Trials ended" }),
+    ),
     make("td", { class: "number best" }),
     make("td", { class: "number front-size" }),
     make("td", { class: "number age" }),
@@ -122,5 +133,7 @@ function bestOf(study, front) {
   const best = front?.points[0]?.metrics[metric];
   if (best === undefined) return "";
   const { label, unit } = metricFormat(metric);
-  return metric === "score" ? formatMetric(metric, best) : `${formatMetric(metric, best)} ${unit || label.toLowerCase()}`;
+  return metric === "score"
+    ? formatMetric(metric, best)
+    : `${formatMetric(metric, best)} ${unit || label.toLowerCase()}`;
 }

@@ -20,7 +20,12 @@ export const isOpen = (trial) => OPEN_TRIAL_STATES.includes(trial.state);
  */
 export function isHeadOnly({ configuration: { peft } }) {
   const { active_layers, serial_adapter, parallel_adapter, prefix_tuning, lora } = peft;
-  const sizes = [serial_adapter.bottleneck_size, parallel_adapter.bottleneck_size, prefix_tuning.length, lora.rank];
+  const sizes = [
+    serial_adapter.bottleneck_size,
+    parallel_adapter.bottleneck_size,
+    prefix_tuning.length,
+    lora.rank,
+  ];
   return sizes.every((size) => size === 0) || (active_layers !== null && !active_layers.some(Boolean));
 }
 
@@ -30,7 +35,9 @@ export function isHeadOnly({ configuration: { peft } }) {
  * @param {Trial} trial
  */
 export function keepsLimits({ constraints }, { metrics }) {
-  return constraints.every(({ metric, op, bound }) => (op === "<=" ? metrics[metric] <= bound : metrics[metric] >= bound));
+  return constraints.every(({ metric, op, bound }) =>
+    op === "<=" ? metrics[metric] <= bound : metrics[metric] >= bound,
+  );
 }
 
 /**
@@ -51,7 +58,12 @@ export function studyReader(api, id) {
       api.getHistory(id, signal),
     ]);
     const members = new Set(front.points.map((point) => point.trial_id));
-    return { study, trials: trials.map((trial) => ({ ...trial, on_front: members.has(trial.id) })), front, history };
+    return {
+      study,
+      trials: trials.map((trial) => ({ ...trial, on_front: members.has(trial.id) })),
+      front,
+      history,
+    };
   };
 }
 

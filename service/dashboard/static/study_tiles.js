@@ -2,7 +2,15 @@
 
 import { make } from "./elements.js";
 import {
-  asWords, endedTrials, formatAge, formatCount, formatDuration, formatHypervolume, formatMetric, metricFormat, shortName,
+  asWords,
+  endedTrials,
+  formatAge,
+  formatCount,
+  formatDuration,
+  formatHypervolume,
+  formatMetric,
+  metricFormat,
+  shortName,
 } from "./format.js";
 import { hasEnded, isHeadOnly } from "./study_data.js";
 
@@ -49,7 +57,12 @@ function bestTile({ study, trials, front }) {
 function hypervolumeTile({ study, front }) {
   const volume = study.hypervolume === null ? "–" : formatHypervolume(study.hypervolume);
   const size = front.points.length;
-  return tile("Hypervolume", volume, `${size} ${size === 1 ? "trial" : "trials"} on the front`, "hypervolume");
+  return tile(
+    "Hypervolume",
+    volume,
+    `${size} ${size === 1 ? "trial" : "trials"} on the front`,
+    "hypervolume",
+  );
 }
 
 /** @param {Study} study */
@@ -68,8 +81,17 @@ function timeTile(study) {
  * @param {...Node} more
  */
 function tile(name, value, note, testId, ...more) {
-  const parts = [make("dd", { class: "value", "data-testid": testId }, value), ...more.map((node) => make("dd", {}, node))];
-  return make("div", { class: "card tile" }, make("dt", {}, name), ...parts, make("dd", { class: "hint" }, note));
+  const parts = [
+    make("dd", { class: "value", "data-testid": testId }, value),
+    ...more.map((node) => make("dd", {}, node)),
+  ];
+  return make(
+    "div",
+    { class: "card tile" },
+    make("dt", {}, name),
+    ...parts,
+    make("dd", { class: "hint" }, note),
+  );
 }
 
 /**

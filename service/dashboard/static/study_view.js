@@ -110,12 +110,20 @@ function showEmptyStates(view, { study, trials, history }) {
   const measured = trials.some((trial) => trial.state === "SUCCEEDED");
   const volumes = history.records.some((record) => record.hypervolume !== null);
   const nothingComes = hasEnded(study) ? "No trial of this study succeeded." : null;
-  showInstead(named(view, "pareto-empty"), measured ? null : (nothingComes ?? "Points appear here as trials are measured."));
+  showInstead(
+    named(view, "pareto-empty"),
+    measured ? null : (nothingComes ?? "Points appear here as trials are measured."),
+  );
   showInstead(
     named(view, "hypervolume-empty"),
-    volumes ? null : (nothingComes ?? "Drawn once every objective has a reference: after five results at the latest."),
+    volumes
+      ? null
+      : (nothingComes ?? "Drawn once every objective has a reference: after five results at the latest."),
   );
-  showInstead(named(view, "no-trial"), trials.length ? null : (nothingComes ?? "The first trial is being proposed."));
+  showInstead(
+    named(view, "no-trial"),
+    trials.length ? null : (nothingComes ?? "The first trial is being proposed."),
+  );
 }
 
 /**

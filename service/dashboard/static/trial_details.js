@@ -24,7 +24,8 @@ export function showTrialDetails(panel, { study, trials, front }, chosen) {
   // Left alone while nothing changes, so that a person can mark and copy the command.
   if (shown.get(panel) === content) return;
   shown.set(panel, content);
-  const parts = trial === null ? [title("Trial")] : partsOf(study, trial, chosen === null ? "Best: trial" : "Trial");
+  const parts =
+    trial === null ? [title("Trial")] : partsOf(study, trial, chosen === null ? "Best: trial" : "Trial");
   if (chosen === null) parts.push(hint(INVITATION));
   panel.replaceChildren(...parts);
 }
@@ -40,7 +41,14 @@ function partsOf(study, trial, name) {
   showState(chip, trial.state);
   const head = title(`${name} ${trial.number} `);
   head.append(chip);
-  const parts = [head, hint(standingOf(trial)), parametersOf(trial), metricsOf(trial), courseOf(trial), exportOf(study, trial)];
+  const parts = [
+    head,
+    hint(standingOf(trial)),
+    parametersOf(trial),
+    metricsOf(trial),
+    courseOf(trial),
+    exportOf(study, trial),
+  ];
   return parts.filter((part) => part !== null);
 }
 
@@ -66,7 +74,11 @@ function standingOf(trial) {
 function parametersOf(trial) {
   const words = describeParameters(trial.parameters);
   if (!words.length) return null;
-  return make("ul", { class: "words", "aria-label": "Parameters" }, ...words.map((word) => make("li", {}, word)));
+  return make(
+    "ul",
+    { class: "words", "aria-label": "Parameters" },
+    ...words.map((word) => make("li", {}, word)),
+  );
 }
 
 /**
@@ -80,10 +92,21 @@ function metricsOf({ metrics, test_metrics }) {
   const rows = names.map((name) => {
     const { label, unit } = metricFormat(name);
     const heading = unit && name !== "score" ? `${label} (${unit})` : label;
-    return make("tr", {}, make("th", { scope: "row" }, heading), cell(formatMetric(name, metrics[name])), cell(formatMetric(name, test_metrics[name])));
+    return make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, heading),
+      cell(formatMetric(name, metrics[name])),
+      cell(formatMetric(name, test_metrics[name])),
+    );
   });
   const heads = ["", "Validation", "Test"].map((text) => make("th", { scope: "col", class: "number" }, text));
-  return make("table", { class: "metrics" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
+  return make(
+    "table",
+    { class: "metrics" },
+    make("thead", {}, make("tr", {}, ...heads)),
+    make("tbody", {}, ...rows),
+  );
 }
 
 /**
@@ -91,7 +114,9 @@ function metricsOf({ metrics, test_metrics }) {
  * @param {Trial} trial
  */
 function courseOf({ measurements }) {
-  const scores = measurements.filter(({ metrics }) => metrics.score !== undefined).map(({ metrics }) => formatMetric("score", metrics.score));
+  const scores = measurements
+    .filter(({ metrics }) => metrics.score !== undefined)
+    .map(({ metrics }) => formatMetric("score", metrics.score));
   return scores.length > 1 ? hint(`Score by epoch: ${scores.join(" → ")}`) : null;
 }
 

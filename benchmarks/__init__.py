@@ -1,0 +1,1 @@
+"""Numbers to measure. Run each as a module: `python -m benchmarks.NAME`."""
