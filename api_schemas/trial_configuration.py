@@ -92,7 +92,7 @@ class TrialConfiguration(Schema):
     @property
     def is_head_only(self) -> bool:
         """Whether nothing but the linear head is trained: the linear probe."""
-        return not any(canonical(self).peft.active_layers or ())
+        return canonical(self).peft == Peft(active_layers=_none_active(self.peft.active_layers))
 
 
 def patch(configuration: TrialConfiguration, parameterization: Parameterization) -> TrialConfiguration:
@@ -125,10 +125,14 @@ def canonical(configuration: TrialConfiguration) -> TrialConfiguration:
     )
     layers = peft.active_layers
     if not any(sizes) or (layers is not None and not any(layers)):
-        bare = Peft(active_layers=() if layers is None else (False,) * len(layers))
+        bare = Peft(active_layers=_none_active(layers))
         return configuration.model_copy(update={"peft": bare})
     kept = peft.model_copy(update={"lora": lora, "parallel_adapter": parallel})
     return configuration.model_copy(update={"peft": kept})
+
+
+def _none_active(layers: tuple[bool, ...] | None) -> tuple[bool, ...]:
+    return () if layers is None else (False,) * len(layers)
 
 
 def _set_at(node: Any, path: str, value: JsonValue) -> None:

@@ -16,6 +16,9 @@ from service.models import Study, Trial
 from service.settings import settings
 from service.studies import lifecycle, repository
 
+RELEASE_SECONDS = 3.0
+"""A worker that is being stopped does not wait longer for the database; its lease will expire."""
+
 retry_while_database_is_away = stamina.retry(
     on=OperationalError, attempts=None, timeout=120.0, wait_initial=0.2, wait_max=2.0
 )
@@ -80,7 +83,7 @@ def complete(trial_id: str, attempt: int, report: TrialReport) -> None:
         )
 
 
-@retry_while_database_is_away
+@stamina.retry(on=OperationalError, attempts=None, timeout=RELEASE_SECONDS, wait_max=0.5)
 def release(trial_id: str, attempt: int) -> None:
     """Give a trial back unfinished, because its worker stops or its study is cancelled.
 

@@ -32,21 +32,25 @@ HEARTBEATS_PER_LEASE = 3
 
 @worker_process_init.connect
 def prepare_child(**_: object) -> None:
-    """Let the pool's child die with its parent, and give back its trial when asked to stop."""
-    die_with_parent()
+    """Give the pool's child its own connections, and a SIGTERM when its parent dies."""
+    # SIGTERM, not SIGKILL: an orphan first gives its trial back.
+    die_with_parent(signal.SIGTERM)
     leases.forget_inherited_connections()
-    signal.signal(signal.SIGTERM, _stop_worker)
-    signal.signal(signal.SIGUSR1, _stop_trial)
 
 
 @celery_app.task(name=RUN_TRIAL)
 def run_next_trial() -> None:
     """Run the next waiting trial, if there is one."""
-    claimed = leases.claim(f"{socket.gethostname()}:{os.getpid()}")
-    if claimed is not None:
-        with structlog.contextvars.bound_contextvars(trial_id=claimed.trial_id, attempt=claimed.attempt):
-            _run_claimed(claimed)
-    interruption.exit_if_asked()
+    # Here and not when the child starts: Celery's pool sets its own handlers after that.
+    signal.signal(signal.SIGTERM, _stop_worker)
+    signal.signal(signal.SIGUSR1, _stop_trial)
+    try:
+        claimed = leases.claim(f"{socket.gethostname()}:{os.getpid()}")
+        if claimed is not None:
+            with structlog.contextvars.bound_contextvars(trial_id=claimed.trial_id, attempt=claimed.attempt):
+                _run_claimed(claimed)
+    finally:
+        interruption.exit_if_asked()
 
 
 def _run_claimed(claimed: ClaimedTrial) -> None:

@@ -48,6 +48,15 @@ def test_layers_without_modules_are_the_linear_probe() -> None:
     assert BASE.is_head_only
 
 
+def test_every_layer_is_more_than_the_linear_probe() -> None:
+    """Null layers mean all of them, not none."""
+    everywhere = TrialConfiguration.model_validate(
+        {"backbone": "b", "task": {"name": "t"}, "peft": {"lora": {"rank": 8}}}
+    )
+    assert not everywhere.is_head_only
+    assert patch(everywhere, {"peft.lora.rank": 0}).is_head_only
+
+
 def test_settings_of_an_absent_module_do_not_matter() -> None:
     """Alpha of a rank-0 LoRA, and LoRA without targets, change nothing."""
     adapter = patch(BASE, {"peft.serial_adapter.bottleneck_size": 8})

@@ -3,7 +3,10 @@
 import * as echarts from "./vendor/echarts.esm.min.mjs";
 import { make } from "./elements.js";
 
-/** @typedef {{text: string, muted: string, grid: string, surface: string, front: string, probe: string, fade: string}} Colours */
+/**
+ * @typedef {{text: string, muted: string, grid: string, surface: string, front: string, probe: string,
+ *   fade: string}} Colours
+ */
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");

@@ -105,7 +105,7 @@ export function formatDuration(seconds) {
  */
 export function formatAge(time, now) {
   const seconds = (now - Date.parse(time)) / 1000;
-  return seconds < 5 ? "just now" : `${formatDuration(Math.round(seconds))} ago`;
+  return seconds < 10 ? "just now" : `${formatDuration(Math.round(seconds))} ago`;
 }
 
 /**

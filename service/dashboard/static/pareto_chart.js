@@ -234,17 +234,18 @@ function tooltip(study, { trial, kind }) {
 }
 
 /**
+ * The picture in words, for those who do not see it.
  * @param {Point[]} points
  * @param {Axes} axes
  */
 function spoken(points, { x, y }) {
+  const [over, of] = [metricFormat(y.metric).label, metricFormat(x.metric).label.toLowerCase()];
   const onFront = points.filter(({ kind }) => kind === "front").length;
+  const words = [
+    `${over} over ${of}:`,
+    `${formatCount(points.length)} measured trials, ${formatCount(onFront)} on the front.`,
+  ];
   const best = points.toSorted((a, b) => (y.maximize ? b.y - a.y : a.y - b.y))[0];
-  const most =
-    best &&
-    ` Best ${metricFormat(y.metric).label.toLowerCase()} ${formatMetric(y.metric, best.y)} in trial ${best.trial.number}.`;
-  return (
-    `${metricFormat(y.metric).label} over ${metricFormat(x.metric).label.toLowerCase()}: ` +
-    `${formatCount(points.length)} measured trials, ${formatCount(onFront)} on the front.${most ?? ""} The table below has the numbers.`
-  );
+  if (best) words.push(`Best: ${formatMetric(y.metric, best.y)} in trial ${best.trial.number}.`);
+  return [...words, "The table below has the numbers."].join(" ");
 }
