@@ -15,11 +15,13 @@ import psutil
 import psycopg
 import pytest
 
+from paretune.client import Client
 from paretune.embedded_postgres import EmbeddedPostgres, OtherPostgresMajor, embedded_postgres, free_port
 from paretune.local import (
     PortTaken,
     StateDirectoryInUse,
     StateDirectoryNotWritable,
+    _answers,
     running_stack,
 )
 
@@ -126,6 +128,20 @@ def test_a_state_directory_serves_one_server_at_a_time(state_root: Path) -> None
         assert process.poll() is None
 
 
+@pytest.mark.slow
+def test_addresses_in_the_environment_replace_the_embedded_servers(
+    state_root: Path, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither PostgreSQL nor Valkey is started; the given ones are migrated and used."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("BROKER_URL", valkey_url)
+    with running_stack(state_root / "state", trial_workers=0, say=silent) as stack:
+        assert [item.child.name for item in stack.supervised] == ["study-worker", "api"]
+        with Client(stack.url, api_key=stack.api_key) as client:
+            assert list(client.studies()) == []
+    assert not (state_root / "state" / "postgres").exists()
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_however_the_supervisor_ends_no_process_is_left(state_root: Path, signal_number: int) -> None:
@@ -158,7 +174,6 @@ def test_what_dies_is_started_again(state_root: Path) -> None:
                 return item.child.is_running() and item.child.pid != before  # noqa: B023
 
             until(back)
-        from paretune.local import _answers
 
         def ready() -> bool:
             stack.supervise_once()
