@@ -26,9 +26,6 @@ class Metric(StrEnum):
     TRAINING_SECONDS = "training_seconds"
 
 
-KNOWN_METRICS = frozenset({Metric.TRAINABLE_PARAMETERS})
-"""Exact functions of the configuration."""
-
 LOG_METRICS = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEAK_MEMORY_BYTES})
 """Metrics that span orders of magnitude: hypervolume, plots and the optimiser take their log10."""
 

@@ -12,7 +12,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState, TrialCounts
-from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
+from api_schemas.trials import TrialState
 from service.errors import NotFound
 from service.models import Artifact, StoredFront, Study, Trial, TrialMeasurement
 
@@ -147,17 +147,6 @@ def studies_to_wake(session: Session, *, silent_for: timedelta) -> list[Study]:
             select(Study)
             .where(Study.state == StudyState.ACTIVE, Study.woken_at < func.clock_timestamp() - silent_for)
             .with_for_update(skip_locked=True)
-        )
-    )
-
-
-def ended_trials(session: Session, study_id: str) -> list[Trial]:
-    """Read the trials of a study that will not change any more, in the order in which they ended."""
-    return list(
-        session.scalars(
-            select(Trial)
-            .where(Trial.study_id == study_id, Trial.state.in_(TERMINAL_TRIAL_STATES))
-            .order_by(Trial.finished_at, Trial.number)
         )
     )
 
