@@ -7,6 +7,8 @@ is worth keeping, and the process ends right after.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+STOP_ASKED = "the worker was asked to stop"
+
 
 class TrialStopped(BaseException):  # not an Exception: no handler inside a trial may swallow it
     """The study was cancelled, or another attempt owns the trial."""
@@ -24,10 +26,16 @@ class Interruption:
         self._busy = False
         self._exit_asked = False
 
+    def begin(self) -> None:
+        """From here to `exit_if_asked` the process does not end, for it may have claimed a trial."""
+        self._busy = True
+
     @contextmanager
     def allowed(self) -> Iterator[None]:
         """Let signals raise inside this block; after it, they wait for `exit_if_asked`."""
-        self._training = self._busy = True
+        if self._exit_asked:
+            raise WorkerStopping(STOP_ASKED)
+        self._training = True
         try:
             yield
         finally:
@@ -50,6 +58,6 @@ class Interruption:
         self._exit_asked = True
         if self._training:
             self._training = False
-            raise WorkerStopping("the worker was asked to stop")
+            raise WorkerStopping(STOP_ASKED)
         if not self._busy:
             raise SystemExit(0)

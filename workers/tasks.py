@@ -44,6 +44,7 @@ def run_next_trial() -> None:
     # Here and not when the child starts: Celery's pool sets its own handlers after that.
     signal.signal(signal.SIGTERM, _stop_worker)
     signal.signal(signal.SIGUSR1, _stop_trial)
+    interruption.begin()
     try:
         claimed = leases.claim(f"{socket.gethostname()}:{os.getpid()}")
         if claimed is not None:

@@ -11,6 +11,17 @@ def test_an_idle_worker_ends_at_once() -> None:
         Interruption().stop_worker()
 
 
+def test_a_worker_stopped_while_it_claims_gives_the_claim_back() -> None:
+    """The trial that it may just have got is not trained, and not left behind."""
+    interruption = Interruption()
+    interruption.begin()
+    interruption.stop_worker()
+    with pytest.raises(WorkerStopping), interruption.allowed():
+        pytest.fail("must not train")
+    with pytest.raises(SystemExit):
+        interruption.exit_if_asked()
+
+
 def test_a_training_worker_gives_up_its_trial() -> None:
     """The interruption reaches the training, once."""
     interruption = Interruption()
@@ -23,6 +34,7 @@ def test_a_training_worker_gives_up_its_trial() -> None:
 def test_a_result_being_stored_is_not_interrupted() -> None:
     """The process ends after it."""
     interruption = Interruption()
+    interruption.begin()
     with interruption.allowed():
         pass
     interruption.stop_worker()
