@@ -78,7 +78,7 @@ def run(
             if other.state is StudyState.ACTIVE:
                 _say(f"Study {other.id} is still active on this server and goes on too.")
         created = client.create_study(study)
-        console.print(f"Study {created.id}: {created.budget.trials} trials.")
+        _say(f"Study {created.id}: {created.budget.trials} trials.")
         _follow_to_the_end(client, created.id, output=output, between_polls=between_polls)
 
 
@@ -132,7 +132,7 @@ def export(
     with _server(state_dir, trial_workers=0) as (client, _):
         study = client.get_study(study_id)
         chosen = _choose(client, study, number=trial)
-        console.print(f"Wrote {export_trial(client, study, chosen, folder=output)}")
+        _say(f"Wrote {export_trial(client, study, chosen, folder=output)}")
 
 
 def main() -> None:
@@ -179,14 +179,12 @@ def _follow_to_the_end(
         study = follow(client, study_id, console=console, between_polls=between_polls)
     except KeyboardInterrupt:
         client.pause(study_id)
-        console.print(f"\nPaused; nothing is lost. Go on with: paretune resume {study_id}")
+        _say(f"\nPaused; nothing is lost. Go on with: paretune resume {study_id}")
         raise typer.Exit(130) from None
     if study.state is StudyState.PAUSED:
-        console.print(f"The study is paused. Go on with: paretune resume {study_id}")
+        _say(f"The study is paused. Go on with: paretune resume {study_id}")
         return
-    console.print(
-        f"{study.display_name}: {study.state}" + (f", {study.state_reason}" if study.state_reason else "")
-    )
+    _say(f"{study.display_name}: {study.state}" + (f", {study.state_reason}" if study.state_reason else ""))
     _write_results(client, study, folder=output / _folder_name(study))
     if study.state is StudyState.FAILED:
         raise typer.Exit(1)
@@ -200,18 +198,16 @@ def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
     trials = list(client.trials(study.id))
     front = client.pareto_front(study.id)
     if not front.points:
-        console.print("No trial succeeded, so there is no front.")
+        _say("No trial succeeded, so there is no front.")
         return
     console.print(front_table(front, trials))
     verdict = compare_with_probe(front, trials)
     if verdict is not None:
-        console.print(verdict)
+        _say(verdict)
     as_json, as_plot = write_front(front, trials, folder=folder)
     best = next(trial for trial in trials if trial.id == best_point(front).trial_id)
     adapter = export_trial(client, study, best, folder=folder / f"trial-{best.number}")
-    console.print(
-        f"Front: {as_json}\nPlot: {as_plot}\nTrained adapter: {adapter} (python {adapter}/load.py TEXT)"
-    )
+    _say(f"Front: {as_json}\nPlot: {as_plot}\nTrained adapter: {adapter} (python {adapter}/load.py TEXT)")
 
 
 def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRead:

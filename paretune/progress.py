@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from rich.console import Console, Group
@@ -38,13 +39,15 @@ def follow(
     """Show a study until it ends or is paused; give its last state."""
     study = client.get_study(study_id)
     printed: set[str] = set()
-    with Live(console=console, refresh_per_second=4, transient=False) as live:
+    # Without a terminal nothing can be redrawn: one line for each trial that has ended.
+    with Live(console=console, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
         while True:
             trials = list(client.trials(study_id))
             study = client.get_study(study_id)
-            live.update(_picture(study, trials))
-            if not console.is_terminal:
+            if live is None:
                 _print_ended(console, study, trials, printed)
+            else:
+                live.update(_picture(study, trials))
             if study.state in (*TERMINAL_STUDY_STATES, StudyState.PAUSED):
                 return study
             between_polls()
@@ -98,7 +101,6 @@ def _picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
 
 
 def _print_ended(console: Console, study: StudyRead, trials: Sequence[TrialRead], printed: set[str]) -> None:
-    # Without a terminal nothing can be redrawn: one line for each trial that has ended.
     for trial in trials:
         if trial.state in TERMINAL_TRIAL_STATES and trial.id not in printed:
             printed.add(trial.id)
