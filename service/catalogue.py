@@ -94,6 +94,9 @@ TASKS: Mapping[str, TaskFacts] = {
     ),
 }
 
+SUPPORTED_FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "electra", "llama", "mistral", "qwen2"})
+"""The `model_type`s whose layers the workers know; a test holds this equal to what they know."""
+
 # What families of configuration files call the same size, first hit wins.
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
 HIDDEN_SIZE = ("hidden_size", "n_embd", "dim", "d_model")
@@ -115,12 +118,18 @@ def backbone_shape(name: str, *, models_dir: Path | None) -> BackboneShape:
     else:
         file = backbone_directory(name, models_dir=models_dir) / "config.json"
     try:
-        return shape_from_configuration(json.loads(file.read_text(encoding="utf-8")))
+        shape = shape_from_configuration(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, ValidationError) as error:
         raise UnknownBackbone(
             f"The configuration of '{name}' gives no transformer shape ({type(error).__name__}: {error}). "
             "It needs layers, hidden size and heads under one of the usual names."
         ) from error
+    if shape.model_type not in SUPPORTED_FAMILIES:
+        raise UnknownBackbone(
+            f"'{name}' is of the family '{shape.model_type}', to which modules cannot be attached yet. "
+            f"These can: {', '.join(sorted(SUPPORTED_FAMILIES))}."
+        )
+    return shape
 
 
 def backbone_directory(name: str, *, models_dir: Path | None) -> Path:

@@ -108,6 +108,9 @@ def load_backbone(name: str, *, models_dir: Path | None, device: torch.device) -
         use_safetensors=True,
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if tokenizer.pad_token_id is None:
+        # Decoders often have none. Padding is masked everywhere, so any token will do.
+        tokenizer.pad_token = tokenizer.eos_token
     return freeze(model, tokenizer, name=name, device=device)
 
 

@@ -98,6 +98,14 @@ def test_an_unreachable_hub_is_explained(tmp_path: Path, monkeypatch: pytest.Mon
         shape("good/model")
 
 
+def test_a_family_that_cannot_be_trained_is_refused(tmp_path: Path) -> None:
+    """The message lists those that can."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "config.json").write_text(json.dumps({**BERT, "model_type": "t5"}))
+    with pytest.raises(UnknownBackbone, match=r"'t5'.*bert.*llama"):
+        catalogue.backbone_shape("local:tree", models_dir=tmp_path)
+
+
 @pytest.mark.usefixtures("hub")
 def test_a_hub_backbone_is_read_from_its_configuration() -> None:
     """Only config.json is fetched to learn the shape."""
