@@ -140,7 +140,7 @@ def running_stack(
     started = time.monotonic()
     state_dir = _writable(state_dir.absolute())
     chosen = _free(host, port)
-    with _locked(state_dir), _terminated_as_interrupted():
+    with _locked(state_dir), _interruptible():
         stack = Stack(
             state_dir=state_dir,
             url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
@@ -285,15 +285,21 @@ def _locked(state_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def _interruptible() -> Iterator[None]:
+    """Let SIGINT and SIGTERM alike end the block in good order.
+
+    SIGINT is named too, because a shell that starts a process in the background has it ignored.
+    """
+
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _kept_secret(path: Path, *, prefix: str = "") -> str:
