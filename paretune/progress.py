@@ -47,7 +47,7 @@ def follow(
             if live is None:
                 _print_ended(console, study, trials, printed)
             else:
-                live.update(_picture(study, trials))
+                live.update(picture(study, trials))
             if study.state in (*TERMINAL_STUDY_STATES, StudyState.PAUSED):
                 return study
             between_polls()
@@ -86,7 +86,8 @@ def seconds_left(study: StudyRead, trials: Sequence[TrialRead], *, now: datetime
     return elapsed / ended * (study.budget.trials - ended)
 
 
-def _picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
+def picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
+    """Draw a study: heading with the time left, bar, the newest trials."""
     ended = sum(trial.state in TERMINAL_TRIAL_STATES for trial in trials)
     left = seconds_left(study, trials, now=datetime.now(UTC))
     heading = Text.assemble(
@@ -96,7 +97,8 @@ def _picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
         f"  about {format_duration(left)} left" if left else "",
     )
     newest = sorted(trials, key=lambda trial: trial.number)[-SHOWN_TRIALS:]
-    bar = ProgressBar(total=study.budget.trials, completed=ended, width=60)
+    bar = Table.grid()  # a bar alone would not end its line
+    bar.add_row(ProgressBar(total=study.budget.trials, completed=ended, width=60))
     return Group(heading, bar, trials_table(study, newest))
 
 

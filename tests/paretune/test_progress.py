@@ -6,7 +6,7 @@ from datetime import timedelta
 from rich.console import Console
 
 from api_schemas.trials import TrialState
-from paretune.progress import seconds_left, trials_table
+from paretune.progress import picture, seconds_left, trials_table
 from tests.paretune.trials import START, study, trial
 
 
@@ -35,3 +35,14 @@ def test_a_failure_shows_its_reason() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(trials_table(study(), [failed]))
     assert "INFEASIBLE: out-of-memory: 9 GB" in console.export_text()
+
+
+def test_heading_bar_and_trials_have_lines_of_their_own() -> None:
+    """State, progress, hypervolume and time left on top; the table below the bar."""
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(picture(study(), [trial(0, score=0.7, parameters=10.0)]))
+    heading, bar, header, row = console.export_text().splitlines()
+    assert "ACTIVE  1 / 4 trials  hypervolume 0.2500" in heading
+    assert set(bar.strip()) <= set("━╸╺")
+    assert header.split()[:2] == ["trial", "state"]
+    assert row.split()[:2] == ["0", "SUCCEEDED"]
