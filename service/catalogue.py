@@ -7,7 +7,7 @@ files only; loads no weights, no torch, no transformers.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -224,7 +224,7 @@ def _local_directory(name: str, models_dir: Path | None) -> Path:
     return folder
 
 
-def _from_hub(name: str, download: Any) -> Path:
+def _from_hub(name: str, download: Callable[[], str]) -> Path:
     try:
         return Path(download())
     except GatedRepoError as error:

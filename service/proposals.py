@@ -26,6 +26,9 @@ from service.studies.admission import starting_parameterization
 PROPOSED_AHEAD = 1
 """Trials kept queued beyond those that may run, so that a free worker does not wait for a proposal."""
 
+TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE)
+"""What the optimiser learns from. A FAILED trial says nothing about its configuration."""
+
 
 @dataclass(frozen=True)
 class ProposalRequest:
@@ -90,9 +93,6 @@ def store_suggestions(
 def configuration_key(configuration: TrialConfiguration) -> str:
     """Give equal keys to configurations that train the same network in the same way."""
     return hashlib.sha256(canonical(configuration).model_dump_json().encode()).hexdigest()
-
-
-TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE)
 
 
 def _wanted(study: Study, trials: Sequence[Trial]) -> int:
