@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from service.body_limit import BodyLimit
 from service.dashboard.routes import mount_dashboard
 from service.health import router as health_router
+from service.logs import configure_logs
 from service.problems import add_problem_handlers
 from service.settings import settings
 from service.studies.endpoints import router as studies_router
@@ -20,6 +21,7 @@ from service.sweeper import sweep_until
 
 def create_app() -> FastAPI:
     """Build the application."""
+    configure_logs()
     app = FastAPI(
         title="Paretune",
         version="1",

@@ -11,12 +11,14 @@ from celery.signals import worker_process_init
 from service.broker import ADVANCE_STUDY, celery_app
 from service.database import transaction
 from service.leases import forget_inherited_connections
+from service.logs import configure_logs
 from service.process_lifetime import die_with_parent
 from service.proposals import read_request, store_suggestions
 
 log = structlog.get_logger(__name__)
 
 app = celery_app
+configure_logs()
 
 
 @worker_process_init.connect

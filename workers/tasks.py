@@ -18,6 +18,7 @@ from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialStat
 from service import leases
 from service.broker import RUN_TRIAL, celery_app
 from service.errors import StaleAttempt
+from service.logs import configure_logs
 from service.process_lifetime import die_with_parent
 from service.settings import settings
 from workers.interruption import Interruption, TrialStopped, WorkerStopping
@@ -25,6 +26,7 @@ from workers.interruption import Interruption, TrialStopped, WorkerStopping
 log = structlog.get_logger(__name__)
 
 app = celery_app
+configure_logs()
 interruption = Interruption()
 
 HEARTBEATS_PER_LEASE = 3

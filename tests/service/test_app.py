@@ -172,12 +172,13 @@ def test_an_unknown_route_is_a_problem(client: TestClient) -> None:
 
 
 def test_a_crash_tells_nothing_of_its_inside(
-    service_environment: None, monkeypatch: pytest.MonkeyPatch
+    service_environment: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The text of an exception stays in the log."""
+    """The text of an exception stays in the log, and local variables do not even get there."""
 
     def explode(*_: object, **__: object) -> None:
-        raise RuntimeError("the secret")
+        password = "hunter" + str(2)
+        raise RuntimeError("the secret", len(password))
 
     monkeypatch.setattr("service.studies.repository.list_studies", explode)
     with TestClient(create_app(), raise_server_exceptions=False) as client:
@@ -185,6 +186,9 @@ def test_a_crash_tells_nothing_of_its_inside(
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"
     assert "secret" not in response.text
+    logged = capsys.readouterr().out
+    assert "the secret" in logged
+    assert "hunter2" not in logged
 
 
 def test_a_preset_is_shown_expanded(client: TestClient) -> None:

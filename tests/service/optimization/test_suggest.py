@@ -55,7 +55,7 @@ def only(suggestions: Sequence[Suggestion]) -> Suggestion:
     return suggestion
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 1000), st.integers(0, 4), st.integers(0, 4))
 def test_nothing_is_ever_suggested_twice(seed: int, ended: int, waiting: int) -> None:
     """A space of eight, asked for all that is left and more: exactly the rest comes, each once."""
