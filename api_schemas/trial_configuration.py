@@ -65,6 +65,7 @@ class Training(Schema):
 
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     epochs: int = Field(default=3, ge=1, le=1000)
+    measurements_per_epoch: int = Field(default=1, ge=1, le=100)
     batch_size: int = Field(default=32, ge=1, le=4096)
     max_length: int = Field(default=128, ge=8, le=131072)
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)

@@ -24,9 +24,9 @@ def fine_tune(
     *,
     backbone: Backbone,
     training: Training,
-    after_epoch: Callable[[int, float], None],
+    measure: Callable[[int, float], None],
 ) -> None:
-    """Train attached modules; after each epoch hand over its number (from 1) and its mean loss.
+    """Train attached modules; hand over the number of each measurement (from 1) and the mean loss since the last.
 
     AdamW, linear warm-up over `warmup_fraction` of the steps, linear decay to zero, gradient norm
     clipped at 1. The order of batches depends on the seed only.
@@ -45,8 +45,9 @@ def fine_tune(
     # Without dropout SDPA picks the CPU flash kernel, whose bfloat16 backward pass is slow.
     slow_flash = backbone.device.type == "cpu" and next(backbone.model.parameters()).dtype == torch.bfloat16
     kernel = partial(sdpa_kernel, SDPBackend.MATH) if slow_flash else nullcontext
+    measured_after = measured_steps(steps_per_epoch, training)
+    step, seen, total = 0, 0, 0.0
     for epoch in range(1, training.epochs + 1):
-        total = 0.0
         for batch in training_batches(
             split,
             batch_size=training.batch_size,
@@ -67,5 +68,22 @@ def fine_tune(
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
+            step, seen = step + 1, seen + len(batch.labels)
             total += loss.item() * len(batch.labels)
-        after_epoch(epoch, total / len(split))
+            if step in measured_after:
+                measure(measured_after[step], total / seen)
+                seen, total = 0, 0.0
+
+
+def measured_steps(steps_per_epoch: int, training: Training) -> dict[int, int]:
+    """Give the steps after which a trial is measured, each with the number of its measurement.
+
+    Measurements divide an epoch into equal parts; an epoch of fewer steps than parts has one a step.
+    """
+    parts = min(training.measurements_per_epoch, steps_per_epoch)
+    ends = [
+        epoch * steps_per_epoch + round(part * steps_per_epoch / parts)
+        for epoch in range(training.epochs)
+        for part in range(1, parts + 1)
+    ]
+    return {end: number for number, end in enumerate(ends, start=1)}

@@ -70,15 +70,15 @@ def _run(
 
     evaluations: list[Evaluation] = []
 
-    def after_epoch(epoch: int, train_loss: float) -> None:
+    def measure(number: int, train_loss: float) -> None:
         found = evaluate(modules, task.validation, backbone=backbone, classes=classes)
         evaluations.append(found)
         metrics = {"score": found.score, "loss": found.loss, "train_loss": train_loss}
-        report(Measurement(step=epoch, metrics=_finite(metrics)))
+        report(Measurement(step=number, metrics=_finite(metrics)))
 
     with attached(modules, backbone=backbone):
         with measured(backbone.device) as spending:
-            fine_tune(modules, task.train, backbone=backbone, training=training, after_epoch=after_epoch)
+            fine_tune(modules, task.train, backbone=backbone, training=training, measure=measure)
         # The last epoch counts, not the best one: choosing among epochs would flatter the score.
         validation = evaluations[-1]
         test = evaluate(modules, task.test, backbone=backbone, classes=classes)
