@@ -1,20 +1,29 @@
 """Search spaces that come with Paretune, expanded to plain parameters for a backbone of any shape."""
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.peft import ROLES
 from api_schemas.search_space import (
     BoolParameter,
     FloatParameter,
+    IntParameter,
     OrdinalParameter,
     Parameter,
     PresetName,
 )
 
 LORA_RANKS = (1, 2, 4, 8, 16, 32, 64)
+LEARNING_RATE = FloatParameter(name="training.learning_rate", low=1e-4, high=5e-3, log=True)
 
 
 def expand_preset(name: PresetName, *, shape: BackboneShape) -> tuple[Parameter, ...]:
     """Give the parameters of a preset on a backbone of this shape."""
-    return {PresetName.AUTOPEFT: _autopeft, PresetName.LORA: _lora}[name](shape)
+    expansions = {
+        PresetName.AUTOPEFT: _autopeft,
+        PresetName.AUTOPEFT_BY_LAYER: _autopeft_by_layer,
+        PresetName.LORA: _lora,
+        PresetName.LORA_BY_LAYER: _lora_by_layer,
+    }
+    return expansions[name](shape)
 
 
 def bottleneck_sizes(hidden_size: int) -> tuple[int, ...]:
@@ -36,13 +45,44 @@ def _autopeft(shape: BackboneShape) -> tuple[Parameter, ...]:
     )
 
 
+def _autopeft_by_layer(shape: BackboneShape) -> tuple[Parameter, ...]:
+    # Every second size: the neighbours of a size differ by less than the noise of one seed.
+    sizes = bottleneck_sizes(shape.hidden_size)[::2]
+    modules = ("serial_adapter", "parallel_adapter", "prefix_tuning")
+    return (
+        *_first_active_layer(shape),
+        *(
+            OrdinalParameter(name=f"peft.{module}.by_layer.{layer}", choices=sizes)
+            for layer in range(shape.layers)
+            for module in modules
+        ),
+        LEARNING_RATE,
+    )
+
+
+def _lora_by_layer(shape: BackboneShape) -> tuple[Parameter, ...]:
+    return (
+        *(
+            OrdinalParameter(name=f"peft.lora.by_layer.{layer}.{role}", choices=(0, *LORA_RANKS))
+            for layer in range(shape.layers)
+            for role in ROLES
+        ),
+        LEARNING_RATE,
+    )
+
+
+def _first_active_layer(shape: BackboneShape) -> tuple[IntParameter, ...]:
+    if shape.layers == 1:
+        return ()
+    return (IntParameter(name="peft.first_active_layer", low=0, high=shape.layers - 1),)
+
+
 def _lora(shape: BackboneShape) -> tuple[Parameter, ...]:
-    roles = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
     return (
         OrdinalParameter(name="peft.lora.rank", choices=LORA_RANKS),
-        *(BoolParameter(name=f"peft.lora.{role}") for role in roles),
+        *(BoolParameter(name=f"peft.lora.{role}") for role in ROLES),
         *_layer_switches(shape),
-        FloatParameter(name="training.learning_rate", low=1e-4, high=5e-3, log=True),
+        LEARNING_RATE,
     )
 
 

@@ -29,7 +29,13 @@ class PresetName(StrEnum):
     """Search spaces that come with Paretune; `expand_preset` turns one into plain parameters."""
 
     AUTOPEFT = "autopeft"
+    """The paper's space: one size each for serial adapter, parallel adapter and prefix; a switch a layer."""
+    AUTOPEFT_BY_LAYER = "autopeft_by_layer"
+    """Beyond the paper: sizes layer by layer, the first active layer, and the learning rate."""
     LORA = "lora"
+    """One rank, a switch for each projection and each layer, and the learning rate."""
+    LORA_BY_LAYER = "lora_by_layer"
+    """A rank for every projection of every layer, and the learning rate."""
 
 
 class Condition(Schema):

@@ -1,39 +1,61 @@
 """The exact number of trained scalars of a configuration: a known cost, never measured, never modelled.
 
-Counts everything that is trained and saved: adapter weights and biases, prefixes, low-rank factors
-and the linear head. (AutoPEFT leaves out biases and the head; section 3 of arXiv 2301.12132.)
+Counts everything that is trained and saved: adapter weights and biases, prefixes, low-rank factors,
+factors and shifts, and the linear head. (AutoPEFT leaves out biases and the head; section 3 of
+arXiv 2301.12132.)
 """
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.trial_configuration import Lora, TrialConfiguration
+from api_schemas.peft import SIZE_FIELDS, LoraRanks, Peft
+from api_schemas.trial_configuration import TrialConfiguration
 
 
 def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneShape, classes: int) -> int:
     """Count the trained scalars of a configuration on a backbone of this shape."""
     peft = configuration.peft
-    layers = shape.layers if peft.active_layers is None else sum(peft.active_layers)
-    per_layer = (
-        _bottleneck(peft.serial_adapter.bottleneck_size, hidden_size=shape.hidden_size)
-        + _bottleneck(peft.parallel_adapter.bottleneck_size, hidden_size=shape.hidden_size)
-        + 2 * peft.prefix_tuning.length * shape.key_value_size
-        + _lora(peft.lora, shape=shape)
-    )
     head = shape.hidden_size * classes + classes
-    return layers * per_layer + head
+    active = [layer for layer in range(shape.layers) if peft.is_active(layer)]
+    if any(getattr(peft, name).by_layer is not None for name in SIZE_FIELDS):
+        modules = sum(_layer(peft, layer, shape=shape) for layer in active)
+    else:
+        modules = len(active) * _layer(peft, 0, shape=shape)
+    shared = any(peft.compacter.size_at(layer) for layer in active)
+    return modules + shared * peft.compacter.division**3 + head
+
+
+def _layer(peft: Peft, layer: int, *, shape: BackboneShape) -> int:
+    return (
+        _bottleneck(peft.serial_adapter.size_at(layer), hidden_size=shape.hidden_size)
+        + _bottleneck(peft.parallel_adapter.size_at(layer), hidden_size=shape.hidden_size)
+        + 2 * peft.prefix_tuning.size_at(layer) * shape.key_value_size
+        + _lora(peft.lora.ranks_at(layer), shape=shape)
+        + _compacter(peft.compacter.size_at(layer), hidden_size=shape.hidden_size)
+        + peft.scale_shift.size_at(layer) * 2 * sum(outputs for _, outputs in _widths(shape).values())
+    )
 
 
 def _bottleneck(size: int, *, hidden_size: int) -> int:
     return 2 * hidden_size * size + size + hidden_size if size else 0
 
 
-def _lora(lora: Lora, *, shape: BackboneShape) -> int:
+def _compacter(size: int, *, hidden_size: int) -> int:
+    # Rank one: each projection has a column of its inputs' width and a row of its outputs', then biases.
+    return 2 * (hidden_size + size) + size + hidden_size if size else 0
+
+
+def _lora(ranks: LoraRanks, *, shape: BackboneShape) -> int:
+    widths = _widths(shape)
+    return sum(rank * sum(widths[role]) for role, rank in ranks.present().items())
+
+
+def _widths(shape: BackboneShape) -> dict[str, tuple[int, int]]:
+    """Give the inputs and outputs of each projection."""
     hidden, query, key_value, ffn = shape.hidden_size, shape.query_size, shape.key_value_size, shape.ffn_size
-    in_plus_out = {
-        "query": hidden + query,
-        "key": hidden + key_value,
-        "value": hidden + key_value,
-        "attention_output": query + hidden,
-        "ffn_in": hidden + ffn,
-        "ffn_out": ffn + hidden,
+    return {
+        "query": (hidden, query),
+        "key": (hidden, key_value),
+        "value": (hidden, key_value),
+        "attention_output": (query, hidden),
+        "ffn_in": (hidden, ffn),
+        "ffn_out": (ffn, hidden),
     }
-    return lora.rank * sum(in_plus_out[role] for role in lora.targets)

@@ -9,55 +9,8 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from api_schemas.base import Schema
+from api_schemas.peft import Peft, canonical_peft
 from api_schemas.search_space import Parameterization
-
-
-class SerialAdapter(Schema):
-    """Bottleneck after the feed-forward block: y + up(relu(down(y))). Size 0 leaves it out."""
-
-    bottleneck_size: int = Field(default=0, ge=0, le=65536)
-
-
-class ParallelAdapter(Schema):
-    """Bottleneck beside the feed-forward block: y + scaling * up(relu(down(x))). Size 0 leaves it out."""
-
-    bottleneck_size: int = Field(default=0, ge=0, le=65536)
-    scaling: float = Field(default=4.0, gt=0)
-
-
-class PrefixTuning(Schema):
-    """Trained keys and values in front of every self-attention. Length 0 leaves them out."""
-
-    length: int = Field(default=0, ge=0, le=65536)
-
-
-class Lora(Schema):
-    """Low-rank update W + alpha / rank * B A of the chosen projections. Rank 0 leaves it out."""
-
-    rank: int = Field(default=0, ge=0, le=65536)
-    alpha: float = Field(default=16.0, gt=0)
-    query: bool = True
-    key: bool = False
-    value: bool = True
-    attention_output: bool = False
-    ffn_in: bool = False
-    ffn_out: bool = False
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Roles of the projections that get an update, in a fixed order."""
-        roles = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
-        return tuple(role for role in roles if getattr(self, role))
-
-
-class Peft(Schema):
-    """The PEFT modules, and the layers that carry them. `active_layers` null means every layer."""
-
-    active_layers: tuple[bool, ...] | None = Field(default=None, max_length=1000)
-    serial_adapter: SerialAdapter = SerialAdapter()
-    parallel_adapter: ParallelAdapter = ParallelAdapter()
-    prefix_tuning: PrefixTuning = PrefixTuning()
-    lora: Lora = Lora()
 
 
 class Training(Schema):
@@ -93,7 +46,8 @@ class TrialConfiguration(Schema):
     @property
     def is_head_only(self) -> bool:
         """Whether nothing but the linear head is trained: the linear probe."""
-        return canonical(self).peft == Peft(active_layers=_none_active(self.peft.active_layers))
+        active = canonical(self).peft.active_layers
+        return active is not None and not any(active)
 
 
 def patch(configuration: TrialConfiguration, parameterization: Parameterization) -> TrialConfiguration:
@@ -110,30 +64,8 @@ def patch(configuration: TrialConfiguration, parameterization: Parameterization)
 
 
 def canonical(configuration: TrialConfiguration) -> TrialConfiguration:
-    """Give every set of configurations that train the same network one representative.
-
-    A module of size zero keeps no settings; without a module no layer is active; without an active
-    layer no module has a size.
-    """
-    peft = configuration.peft
-    lora = peft.lora if peft.lora.rank and peft.lora.targets else Lora()
-    parallel = peft.parallel_adapter if peft.parallel_adapter.bottleneck_size else ParallelAdapter()
-    sizes = (
-        peft.serial_adapter.bottleneck_size,
-        parallel.bottleneck_size,
-        peft.prefix_tuning.length,
-        lora.rank,
-    )
-    layers = peft.active_layers
-    if not any(sizes) or (layers is not None and not any(layers)):
-        bare = Peft(active_layers=_none_active(layers))
-        return configuration.model_copy(update={"peft": bare})
-    kept = peft.model_copy(update={"lora": lora, "parallel_adapter": parallel})
-    return configuration.model_copy(update={"peft": kept})
-
-
-def _none_active(layers: tuple[bool, ...] | None) -> tuple[bool, ...]:
-    return () if layers is None else (False,) * len(layers)
+    """Give every set of configurations that train the same network one representative."""
+    return configuration.model_copy(update={"peft": canonical_peft(configuration.peft)})
 
 
 def _set_at(node: Any, path: str, value: JsonValue) -> None:

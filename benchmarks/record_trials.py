@@ -73,7 +73,10 @@ def record(base: TrialConfiguration, search_space: SearchSpace, *, file: Path, t
             line = recorded(base, parameters, number=number, resident=resident)
             with file.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(line) + "\n")
-            print(f"{file.stem} {number + 1}/{trials}: {line['state']} {line['metrics'].get('score')}", flush=True)
+            print(
+                f"{file.stem} {number + 1}/{trials}: {line['state']} {line['metrics'].get('score')}",
+                flush=True,
+            )
 
 
 def drawn(search_space: SearchSpace, trials: int) -> list[Parameterization]:
@@ -90,7 +93,11 @@ def recorded(
     curve: list[Measurement] = []
     with tempfile.TemporaryDirectory() as folder:
         report = run_trial(
-            configuration, resident=resident, artifacts_dir=Path(folder), artifacts_path="trial", report=curve.append
+            configuration,
+            resident=resident,
+            artifacts_dir=Path(folder),
+            artifacts_path="trial",
+            report=curve.append,
         )
     metrics = {name: value for name, value in report.metrics.items() if name != Metric.PEAK_MEMORY_BYTES}
     return {

@@ -26,7 +26,7 @@ def fine_tune(
     training: Training,
     measure: Callable[[int, float], None],
 ) -> None:
-    """Train attached modules; hand over the number of each measurement (from 1) and the mean loss since the last.
+    """Train attached modules; hand each measurement its number (from 1) and the mean loss since the last.
 
     AdamW, linear warm-up over `warmup_fraction` of the steps, linear decay to zero, gradient norm
     clipped at 1. The order of batches depends on the seed only.

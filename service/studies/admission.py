@@ -28,6 +28,7 @@ from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service import catalogue
 from service.errors import InvalidStudy
 from service.settings import settings
+from service.studies.layers import layer_errors, layer_of, with_layers
 
 SEARCHABLE = ("peft.", "training.")
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
@@ -53,10 +54,10 @@ def admit(request: StudyCreate) -> AdmittedStudy:
     """
     shape = catalogue.backbone_shape(request.configuration.backbone, models_dir=settings().models_dir)
     facts = catalogue.task_facts(request.configuration.task.name)
-    configuration = _with_layers(request.configuration, shape)
     search_space = _expanded(request, shape)
+    configuration = with_layers(request.configuration, shape, search_space=search_space)
     errors = [
-        *_layer_errors(configuration, shape),
+        *layer_errors(configuration, shape, search_space=search_space),
         *_task_errors(configuration, shape, facts),
         *_parameter_errors(request, search_space, configuration, shape),
     ]
@@ -86,13 +87,6 @@ def starting_parameterization(
     return search_space.active(values | given)
 
 
-def _with_layers(configuration: TrialConfiguration, shape: BackboneShape) -> TrialConfiguration:
-    if configuration.peft.active_layers is not None:
-        return configuration
-    peft = configuration.peft.model_copy(update={"active_layers": (True,) * shape.layers})
-    return configuration.model_copy(update={"peft": peft})
-
-
 def _expanded(request: StudyCreate, shape: BackboneShape) -> SearchSpace:
     own = request.search_space.parameters
     preset = request.search_space.preset
@@ -108,15 +102,6 @@ def _expanded(request: StudyCreate, shape: BackboneShape) -> SearchSpace:
                 FieldError(pointer="/search_space/parameters", detail=item["msg"]) for item in error.errors()
             ],
         ) from error
-
-
-def _layer_errors(configuration: TrialConfiguration, shape: BackboneShape) -> Iterator[FieldError]:
-    layers = configuration.peft.active_layers or ()
-    if len(layers) != shape.layers:
-        yield FieldError(
-            pointer="/configuration/peft/active_layers",
-            detail=f"the backbone has {shape.layers} layers, not {len(layers)}; leave the list out for all",
-        )
 
 
 def _task_errors(
@@ -157,7 +142,8 @@ def _parameter_error(
         return f"only {' and '.join(SEARCHABLE)} paths can be searched"
     if name in FIXED:
         return FIXED[name]
-    if name.startswith("peft.active_layers.") and not 0 <= int(name.rsplit(".", 1)[1]) < shape.layers:
+    layer = layer_of(name)
+    if layer is not None and layer >= shape.layers:
         return f"the backbone has layers 0 to {shape.layers - 1}"
     for value in _extremes(parameter):
         try:

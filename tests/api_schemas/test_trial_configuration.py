@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from api_schemas.trial_configuration import Peft, TrialConfiguration, canonical, patch
+from api_schemas.peft import Peft, canonical_peft
+from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 
 BASE = TrialConfiguration.model_validate(
     {"backbone": "b", "task": {"name": "t"}, "peft": {"active_layers": [True, True, True]}}
@@ -77,3 +78,51 @@ def test_canonical_is_idempotent(layers: list[bool], serial: int, rank: int) -> 
     )
     once = canonical(BASE.model_copy(update={"peft": peft}))
     assert canonical(once) == once
+
+
+SIZES = st.lists(st.sampled_from([0, 0, 4, 8]), min_size=3, max_size=3)
+RANKS = st.lists(
+    st.fixed_dictionaries({"query": st.sampled_from([0, 2]), "ffn_in": st.sampled_from([0, 2, 3])}),
+    min_size=3,
+    max_size=3,
+)
+
+
+@given(st.lists(st.booleans(), min_size=3, max_size=3), st.integers(0, 3), SIZES, SIZES, RANKS)
+def test_the_representative_has_the_same_modules(
+    layers: list[bool], first: int, serial: list[int], prefix: list[int], ranks: list[dict[str, int]]
+) -> None:
+    """Whatever the spelling, each layer keeps its sizes, and the representative is its own."""
+    peft = Peft.model_validate(
+        {
+            "active_layers": layers,
+            "first_active_layer": first,
+            "serial_adapter": {"by_layer": serial},
+            "prefix_tuning": {"by_layer": prefix},
+            "lora": {"by_layer": ranks},
+        }
+    )
+    once = canonical_peft(peft)
+    for layer in range(3):
+        on = layers[layer] and layer >= first
+        assert once.serial_adapter.size_at(layer) * once.is_active(layer) == serial[layer] * on
+        assert once.prefix_tuning.size_at(layer) * once.is_active(layer) == prefix[layer] * on
+        found = once.lora.ranks_at(layer).present() if once.is_active(layer) else {}
+        assert found == ({role: rank for role, rank in ranks[layer].items() if rank} if on else {})
+    assert canonical_peft(once) == once
+
+
+def test_one_size_and_a_list_of_it_are_the_same() -> None:
+    """So are a switch that is off and a size of zero, and a first layer and the switches below it."""
+    one_size = Peft.model_validate(
+        {"active_layers": [False, True, True], "serial_adapter": {"bottleneck_size": 8}}
+    )
+    listed = Peft.model_validate({"serial_adapter": {"by_layer": [0, 8, 8]}})
+    first = Peft.model_validate(
+        {
+            "active_layers": [True, True, True],
+            "first_active_layer": 1,
+            "serial_adapter": {"bottleneck_size": 8},
+        }
+    )
+    assert canonical_peft(one_size) == canonical_peft(listed) == canonical_peft(first) == one_size

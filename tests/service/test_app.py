@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api_schemas.search_space import PresetName
 from api_schemas.trials import TrialReport, TrialState
 from service import leases
 from service.app import create_app
@@ -67,6 +68,10 @@ PARAMETER = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "hi
         ({"search_space": {"preset": "paperpeft"}}, "/search_space/preset", "Input should be"),
         (
             {"search_space": {"parameters": [{"type": "bool", "name": "peft.active_layers.6"}]}},
+            "/search_space/parameters/0", "layers 0 to 5",
+        ),
+        (
+            {"search_space": {"parameters": [{**PARAMETER, "name": "peft.lora.by_layer.6.query"}]}},
             "/search_space/parameters/0", "layers 0 to 5",
         ),
         (
@@ -189,6 +194,13 @@ def test_a_crash_tells_nothing_of_its_inside(
     logged = capsys.readouterr().out
     assert "the secret" in logged
     assert "hunter2" not in logged
+
+
+@pytest.mark.parametrize("preset", list(PresetName))
+def test_every_preset_is_admitted(client: TestClient, preset: PresetName) -> None:
+    """The base configuration has an entry for every path that a preset reaches into."""
+    answer = client.post("/v1/studies", json=study_body(search_space={"preset": preset}))
+    assert answer.status_code == 201, answer.json()
 
 
 def test_a_preset_is_shown_expanded(client: TestClient) -> None:

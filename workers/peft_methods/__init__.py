@@ -6,6 +6,7 @@ backbone's modules and the names of its weights are never touched, and detaching
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import ModuleType
 
 import torch
@@ -13,16 +14,26 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from api_schemas.trial_configuration import Peft
+from api_schemas.peft import Peft
 from workers.backbones import Backbone
-from workers.peft_methods import lora, parallel_adapter, prefix_tuning, serial_adapter
+from workers.peft_methods import (
+    compacter,
+    lora,
+    parallel_adapter,
+    prefix_tuning,
+    scale_shift,
+    serial_adapter,
+)
+from workers.peft_methods.place import Place
 from workers.task_data import Batch
 
-# The order in which hooks are registered: a low-rank update belongs to the projection itself, so it
-# comes before whatever reads the projection's output.
+# The order in which hooks are registered: a low-rank update belongs to the projection itself and a
+# scale and shift to its output, so they come before whatever reads that output.
 METHODS: Mapping[str, ModuleType] = {
     "lora": lora,
+    "scale_shift": scale_shift,
     "serial_adapter": serial_adapter,
+    "compacter": compacter,
     "parallel_adapter": parallel_adapter,
     "prefix_tuning": prefix_tuning,
 }
@@ -34,26 +45,31 @@ class TrialModules(nn.Module):
     def __init__(self, peft: Peft, *, backbone: Backbone, classes: int, seed: int) -> None:
         super().__init__()
         generator = Generator().manual_seed(seed)
-        self.peft = peft
+        self.layer_count = backbone.shape.layers
+        self.shared = nn.ModuleDict()
         self.layers = nn.ModuleDict()
+        self.places: dict[str, Place] = {}
         self.head = nn.Linear(backbone.shape.hidden_size, classes)
         with torch.no_grad():
             self.head.weight.normal_(0.0, 0.02, generator=generator)
             self.head.bias.zero_()
         for layer in active_layers(peft, backbone=backbone):
-            built = {
-                name: method.build(peft, backbone=backbone, generator=generator)
-                for name, method in METHODS.items()
-            }
+            place = Place(peft, backbone, layer, generator, self.shared)
+            built = {name: method.build(place) for name, method in METHODS.items()}
             present = {name: module for name, module in built.items() if module is not None}
             if present:
                 self.layers[str(layer)] = nn.ModuleDict(present)
+                self.places[str(layer)] = place
+
+    @property
+    def first_layer(self) -> int:
+        """Number of the lowest layer that carries modules; the number of layers if none does."""
+        return min(map(int, self.layers), default=self.layer_count)
 
 
 def active_layers(peft: Peft, *, backbone: Backbone) -> list[int]:
     """Give the numbers of the layers that carry modules."""
-    switches = (True,) * backbone.shape.layers if peft.active_layers is None else peft.active_layers
-    return [layer for layer, on in enumerate(switches) if on]
+    return [layer for layer in range(backbone.shape.layers) if peft.is_active(layer)]
 
 
 @contextmanager
@@ -65,7 +81,7 @@ def attached(modules: TrialModules, *, backbone: Backbone) -> Iterator[None]:
             assert isinstance(methods, nn.ModuleDict)  # noqa: S101  what the constructor made
             for name, module in methods.items():
                 handles.extend(
-                    METHODS[name].attach(module, backbone=backbone, layer=int(layer), peft=modules.peft)
+                    METHODS[name].attach(module, replace(modules.places[layer], backbone=backbone))
                 )
         yield
     finally:

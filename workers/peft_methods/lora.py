@@ -11,9 +11,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from api_schemas.trial_configuration import Peft
-from workers.backbones import Backbone
 from workers.errors import UnsupportedBackbone
+from workers.peft_methods.place import Place
 
 
 class LowRank(nn.Module):
@@ -31,37 +30,36 @@ class LowRank(nn.Module):
         return functional.linear(functional.linear(x, self.A.to(x.dtype)), self.B.to(x.dtype))
 
 
-def build(peft: Peft, *, backbone: Backbone, generator: Generator) -> nn.Module | None:
-    """Make the updates of one layer, or None if the rank is zero or nothing is targeted.
+def build(place: Place) -> nn.Module | None:
+    """Make the updates of one layer, or None if none has a rank.
 
     Raises:
         UnsupportedBackbone: If a target is not a plain linear projection.
     """
-    lora = peft.lora
-    if not (lora.rank and lora.targets):
-        return None
     updates = nn.ModuleDict()
-    for role in lora.targets:
-        # Every layer of a backbone has the same shapes, so the first one stands for all.
-        projection = backbone.part(0, role)
+    for role, rank in place.peft.lora.ranks_at(place.layer).present().items():
+        projection = place.part(role)
         if not isinstance(projection, nn.Linear):
             raise UnsupportedBackbone(f"LoRA needs a linear {role} projection; this backbone has none.")
         updates[role] = LowRank(
-            projection.in_features, projection.out_features, rank=lora.rank, generator=generator
+            projection.in_features, projection.out_features, rank=rank, generator=place.generator
         )
-    return updates
+    return updates if len(updates) else None
 
 
-def attach(module: nn.Module, *, backbone: Backbone, layer: int, peft: Peft) -> list[RemovableHandle]:
+def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
     """Add each update to the output of its projection."""
     assert isinstance(module, nn.ModuleDict)  # noqa: S101  what `build` made
-    scale = peft.lora.alpha / peft.lora.rank
+    alpha = place.peft.lora.alpha
 
     def add_to(role: str, update: nn.Module) -> RemovableHandle:
+        assert isinstance(update, LowRank)  # noqa: S101  what `build` made
+        scale = alpha / len(update.A)
+
         def add(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
             change: Tensor = update(arguments[0])
             return output + scale * change
 
-        return backbone.part(layer, role).register_forward_hook(add)
+        return place.part(role).register_forward_hook(add)
 
     return [add_to(role, update) for role, update in module.items()]

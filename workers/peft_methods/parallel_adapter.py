@@ -4,23 +4,22 @@ He and others 2022, "Towards a Unified View" (arXiv 2110.04366); scaling 4 as in
 2301.12132). `up` starts at zero.
 """
 
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from api_schemas.trial_configuration import Peft
-from workers.backbones import Backbone
 from workers.peft_methods.bottleneck import Bottleneck
+from workers.peft_methods.place import Place
 
 
-def build(peft: Peft, *, backbone: Backbone, generator: Generator) -> nn.Module | None:
+def build(place: Place) -> nn.Module | None:
     """Make the module of one layer, or None if its size is zero."""
-    size = peft.parallel_adapter.bottleneck_size
-    return Bottleneck(backbone.shape.hidden_size, size, generator=generator) if size else None
+    size = place.peft.parallel_adapter.size_at(place.layer)
+    return Bottleneck(place.hidden_size, size, generator=place.generator) if size else None
 
 
-def attach(module: nn.Module, *, backbone: Backbone, layer: int, peft: Peft) -> list[RemovableHandle]:
+def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
     """Remember the block's input, then add the module's view of it to the block's output."""
-    scaling = peft.parallel_adapter.scaling
+    scaling = place.peft.parallel_adapter.scaling
     inputs: list[Tensor] = []
 
     def remember(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
@@ -31,6 +30,6 @@ def attach(module: nn.Module, *, backbone: Backbone, layer: int, peft: Peft) -> 
         return y + scaling * change
 
     return [
-        backbone.part(layer, "ffn_input").register_forward_pre_hook(remember),
-        backbone.part(layer, "ffn_output").register_forward_hook(add),
+        place.part("ffn_input").register_forward_pre_hook(remember),
+        place.part("ffn_output").register_forward_hook(add),
     ]

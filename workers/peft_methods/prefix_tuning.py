@@ -14,8 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from api_schemas.trial_configuration import Peft
-from workers.backbones import Backbone
+from workers.peft_methods.place import Place
 
 INITIAL_DEVIATION = 0.02
 
@@ -45,19 +44,21 @@ class PrefixCache:
         return _in_front(self.prefix.key, keys), _in_front(self.prefix.value, values)
 
 
-def build(peft: Peft, *, backbone: Backbone, generator: Generator) -> nn.Module | None:
+def build(place: Place) -> nn.Module | None:
     """Make the module of one layer, or None if its length is zero."""
-    length = peft.prefix_tuning.length
-    return Prefix(length, backbone.shape.key_value_size, generator=generator) if length else None
+    length = place.peft.prefix_tuning.size_at(place.layer)
+    if not length:
+        return None
+    return Prefix(length, place.backbone.shape.key_value_size, generator=place.generator)
 
 
-def attach(module: nn.Module, *, backbone: Backbone, layer: int, peft: Peft) -> list[RemovableHandle]:
+def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
     """Hand the attention of one layer a cache with the prefix, and a mask that lets it be seen."""
-    attention = backbone.part(layer, "attention")
+    attention = place.part("attention")
     signature = inspect.signature(attention.forward)
     assert isinstance(module, Prefix)  # noqa: S101  what `build` made
     cache = PrefixCache(module)
-    length = peft.prefix_tuning.length
+    length = len(module.key)
 
     def hand_over(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
         bound = signature.bind_partial(*arguments, **named)

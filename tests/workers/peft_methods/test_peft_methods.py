@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DynamicCache
 
+from api_schemas.peft import Peft
 from api_schemas.trainable_parameters import trainable_parameters
-from api_schemas.trial_configuration import Peft, TrialConfiguration
+from api_schemas.trial_configuration import TrialConfiguration
 from workers.backbones import Backbone
+from workers.errors import UnsupportedBackbone
 from workers.peft_methods import TrialModules, attached, logits
 from workers.task_data import Batch
 
@@ -26,7 +28,18 @@ PREFIX = {"prefix_tuning": {"length": 2}}
 LORA = {
     "lora": {"rank": 2, "alpha": 8.0, "key": True, "attention_output": True, "ffn_in": True, "ffn_out": True}
 }
-EVERYTHING = {**SERIAL, **PARALLEL, **PREFIX, **LORA}
+COMPACTER = {"compacter": {"bottleneck_size": 8, "division": 2}}
+SCALE_SHIFT = {"scale_shift": {"on": True}}
+BY_LAYER = {
+    "serial_adapter": {"by_layer": [3, 0, 2]},
+    "parallel_adapter": {"by_layer": [0, 4, 2]},
+    "prefix_tuning": {"by_layer": [1, 0, 3]},
+    "lora": {"by_layer": [{"query": 2}, {"query": 1, "ffn_in": 3}, {}]},
+    "compacter": {"by_layer": [0, 0, 4], "division": 2},
+    "scale_shift": {"by_layer": [False, False, True]},
+}
+EVERYTHING = {**SERIAL, **PARALLEL, **PREFIX, **LORA, **COMPACTER, **SCALE_SHIFT}
+METHODS = [SERIAL, PARALLEL, PREFIX, LORA, COMPACTER, SCALE_SHIFT, BY_LAYER, EVERYTHING]
 LAYERS = {"active_layers": [True, False, True]}
 
 
@@ -53,21 +66,21 @@ def real_tokens(hidden: Tensor) -> Tensor:
     return hidden[MASK.bool()]
 
 
-@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, PREFIX, LORA, EVERYTHING])
+@pytest.mark.parametrize("peft", METHODS)
 def test_layers_that_are_off_carry_nothing(backbone: Backbone, peft: dict[str, object]) -> None:
     """With every layer off the network is the backbone, bit for bit."""
     modules = modules_for(backbone, {**peft, "active_layers": [False] * 3})
     assert torch.equal(hidden_states(backbone, modules), hidden_states(backbone))
 
 
-@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, PREFIX, LORA, EVERYTHING])
+@pytest.mark.parametrize("peft", METHODS)
 def test_every_method_changes_the_output(backbone: Backbone, peft: dict[str, object]) -> None:
     """A hook that is never called would leave the output as it was."""
     difference = real_tokens(hidden_states(backbone, modules_for(backbone, {**peft, **LAYERS})))
     assert (difference - real_tokens(hidden_states(backbone))).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, LORA])
+@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, LORA, COMPACTER, SCALE_SHIFT])
 def test_training_starts_from_the_backbone_as_it_is(backbone: Backbone, peft: dict[str, object]) -> None:
     """Adapters and low-rank updates add exactly zero at first."""
     modules = modules_for(backbone, {**peft, **LAYERS}, trained=False)
@@ -87,7 +100,7 @@ def test_detaching_leaves_no_trace(backbone: Backbone) -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in backbone.model.modules())
 
 
-@pytest.mark.parametrize("peft", [{}, SERIAL, PARALLEL, PREFIX, LORA, EVERYTHING])
+@pytest.mark.parametrize("peft", [{}, *METHODS])
 @pytest.mark.parametrize("layers", [[True, True, True], [False, True, False], None])
 def test_the_known_cost_is_the_number_of_trained_scalars(
     backbone: Backbone, peft: dict[str, object], layers: list[bool] | None
@@ -101,7 +114,7 @@ def test_the_known_cost_is_the_number_of_trained_scalars(
     assert counted == trainable_parameters(configuration, shape=backbone.shape, classes=2)
 
 
-@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, PREFIX, LORA, EVERYTHING])
+@pytest.mark.parametrize("peft", METHODS)
 def test_every_trained_scalar_gets_a_gradient_and_nothing_else_does(
     backbone: Backbone, peft: dict[str, object]
 ) -> None:
@@ -189,6 +202,55 @@ def test_the_parallel_adapter_reads_the_input_of_the_whole_block(bert: Backbone)
 
     layer.feed_forward_chunk = feed_forward  # type: ignore[assignment]
     assert torch.allclose(hidden_states(bert, modules), hidden_states(other), atol=1e-10)
+
+
+def test_the_compacter_is_its_formula(backbone: Backbone) -> None:
+    """Kronecker products written out with torch.kron, behind the feed-forward block."""
+    modules = modules_for(backbone, {**COMPACTER, **ONE_LAYER})
+    found = modules.state_dict()
+    rule = found["shared.compacter.A"]
+
+    def weight(part: str) -> Tensor:
+        s, t = found[f"layers.1.compacter.{part}.s"], found[f"layers.1.compacter.{part}.t"]
+        return sum((torch.kron(rule[i], s[i] @ t[i]) for i in range(2)), torch.zeros(()))
+
+    def change(_: Tensor, y: Tensor) -> Tensor:
+        inner = torch.relu(y @ weight("down") + found["layers.1.compacter.down.bias"])
+        return y + inner @ weight("up") + found["layers.1.compacter.up.bias"]
+
+    expected = replaced(backbone, 1, "ffn_output", lambda inner: Wrapped(inner, change))
+    assert torch.allclose(hidden_states(backbone, modules), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("role", ["query", "attention_output", "ffn_in"])
+def test_scale_and_shift_is_its_formula(backbone: Backbone, role: str) -> None:
+    """Gamma * y + beta, written into a projection; the other five are left at one and zero."""
+    modules = modules_for(backbone, {**SCALE_SHIFT, **ONE_LAYER}, trained=False)
+    own = modules.get_submodule(f"layers.1.scale_shift.{role}")
+    with torch.no_grad():
+        own.gamma.normal_(1.0, 0.5)  # type: ignore[union-attr,operator]
+        own.beta.normal_(0.0, 0.5)  # type: ignore[union-attr,operator]
+    expected = replaced(
+        backbone,
+        1,
+        role,
+        lambda inner: Wrapped(inner, lambda _, y: y * own.gamma + own.beta),  # type: ignore[operator]
+    )
+    assert torch.allclose(hidden_states(backbone, modules), expected, atol=1e-10)
+
+
+def test_a_size_by_layer_equals_that_size_in_one_layer(backbone: Backbone) -> None:
+    """A list with one entry is the module in that layer alone, tensor by tensor."""
+    listed = modules_for(backbone, {"serial_adapter": {"by_layer": [0, 3, 0]}}, trained=False).state_dict()
+    alone = modules_for(backbone, {**SERIAL, **ONE_LAYER}, trained=False).state_dict()
+    assert listed.keys() == alone.keys()
+    assert all(torch.equal(listed[name], alone[name]) for name in alone)
+
+
+def test_a_division_that_does_not_fit_is_refused(bert: Backbone) -> None:
+    """The error names both widths."""
+    with pytest.raises(UnsupportedBackbone, match="hidden size 16"):
+        modules_for(bert, {"compacter": {"bottleneck_size": 3, "division": 2}})
 
 
 @pytest.mark.parametrize("role", ["query", "value", "ffn_out"])
