@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     wake_up_seconds: float = Field(default=5.0, gt=0)
     """A wake-up older than this counts as lost and is sent again."""
     trial_threads: int = Field(default=1, ge=1)
+    activation_cache_bytes: int = Field(default=2**30, ge=0)
+    """How much a trial worker keeps of what frozen layers computed; 0 keeps nothing."""
     max_body_bytes: int = Field(default=1_000_000, ge=1)
 
 

@@ -5,6 +5,7 @@ what will be attached.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,16 @@ LAYER_LISTS = ("encoder.layer", "layers")
 
 @dataclass(frozen=True)
 class Backbone:
-    """A frozen transformer with its tokenizer, its shape and its layers."""
+    """A frozen transformer with its tokenizer, its shape and its layers.
+
+    `layer_list` is the model's own list, which a caller may cut short for a call; `layers` stays whole.
+    """
 
     name: str
     model: nn.Module
     tokenizer: Any
     shape: BackboneShape
+    layer_list: nn.ModuleList
     layers: tuple[nn.Module, ...]
     paths: LayerPaths
     device: torch.device
@@ -131,12 +136,14 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
         )
     model.requires_grad_(requires_grad=False)
     model.eval().to(device)
+    layer_list = _layer_list(model)
     return Backbone(
         name=name,
         model=model,
         tokenizer=tokenizer,
         shape=catalogue.shape_from_configuration(configuration),
-        layers=_layers(model),
+        layer_list=layer_list,
+        layers=tuple(layer_list),
         paths=FAMILIES[family],
         device=device,
     )
@@ -151,10 +158,10 @@ def frozen_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def _layers(model: nn.Module) -> tuple[nn.Module, ...]:
+def _layer_list(model: nn.Module) -> nn.ModuleList:
     for path in LAYER_LISTS:
-        try:
-            return tuple(model.get_submodule(path).children())
-        except AttributeError:
-            continue
+        with suppress(AttributeError):
+            found = model.get_submodule(path)
+            if isinstance(found, nn.ModuleList):
+                return found
     raise UnsupportedBackbone("The transformer keeps its layers in no list that is known here.")

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from api_schemas.trial_configuration import TrialConfiguration
+from workers.activation_cache import ActivationCache
 from workers.backbones import Backbone, load_backbone
 from workers.task_data import TokenisedTask, tokenise_task
 
@@ -16,9 +17,12 @@ KEPT = 2
 class ResidentParts:
     """Loads on first use and keeps what was used last."""
 
-    def __init__(self, models_dir: Path | None, *, device: torch.device) -> None:
+    def __init__(
+        self, models_dir: Path | None, *, device: torch.device, activation_cache_bytes: int = 2**30
+    ) -> None:
         self.models_dir = models_dir
         self.device = device
+        self.activations = ActivationCache(activation_cache_bytes)
         self._backbones: dict[str, Backbone] = {}
         self._tasks: dict[str, TokenisedTask] = {}
 
@@ -35,7 +39,7 @@ class ResidentParts:
         """Give a tokenised task, reading it if need be."""
         backbone = self.backbone(configuration.backbone)
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
-        key = f"{configuration.backbone}\n{max_length}\n{configuration.task.model_dump_json()}"
+        key = _task_key(configuration, max_length)
         found = self._tasks.pop(key, None) or tokenise_task(
             configuration.task, backbone.tokenizer, max_length=max_length
         )
@@ -43,11 +47,24 @@ class ResidentParts:
         _forget_oldest(self._tasks)
         return found
 
+    def task_from(self, configuration: TrialConfiguration, *, layer: int) -> TokenisedTask:
+        """Give a tokenised task with the inputs of a layer kept, so that nothing below it is run again."""
+        backbone = self.backbone(configuration.backbone)
+        max_length = min(configuration.training.max_length, backbone.shape.max_positions)
+        return self.activations.task(
+            self.task(configuration), key=_task_key(configuration, max_length), backbone=backbone, layer=layer
+        )
+
 
 @cache
-def resident_parts(models_dir: Path | None) -> ResidentParts:
+def resident_parts(models_dir: Path | None, *, activation_cache_bytes: int) -> ResidentParts:
     """Give this process's parts, on its GPU if it has one."""
-    return ResidentParts(models_dir, device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return ResidentParts(models_dir, device=device, activation_cache_bytes=activation_cache_bytes)
+
+
+def _task_key(configuration: TrialConfiguration, max_length: int) -> str:
+    return f"{configuration.backbone}\n{max_length}\n{configuration.task.model_dump_json()}"
 
 
 def _forget_oldest(kept: dict[str, Backbone] | dict[str, TokenisedTask]) -> None:

@@ -61,13 +61,13 @@ def _run(
     report: Callable[[Measurement], None],
 ) -> TrialReport:
     backbone = resident.backbone(configuration.backbone)
-    task = resident.task(configuration)
-    classes = len(task.labels)
+    classes = len(resident.task(configuration).labels)
     training = configuration.training
     modules = TrialModules(configuration.peft, backbone=backbone, classes=classes, seed=training.seed).to(
         backbone.device
     )
-
+    # Outside the measured part: what earlier trials left in the cache must not change this one's cost.
+    task = resident.task_from(configuration, layer=modules.first_layer)
     evaluations: list[Evaluation] = []
 
     def measure(number: int, train_loss: float) -> None:
@@ -82,7 +82,7 @@ def _run(
         # The last epoch counts, not the best one: choosing among epochs would flatter the score.
         validation = evaluations[-1]
         test = evaluate(modules, task.test, backbone=backbone, classes=classes)
-        latency = latency_ms(modules, task.validation, backbone=backbone)
+        latency = latency_ms(modules, resident.task(configuration).validation, backbone=backbone)
     metrics = {
         "score": validation.score,
         "macro_f1": validation.macro_f1,
@@ -134,4 +134,5 @@ def _provenance(
         "dtype": str(next(backbone.model.parameters()).dtype),
         "seed": configuration.training.seed,
         "data_sha256": task.sha256,
+        "starts_at_layer": 0 if task.train.activations is None else task.train.activations.layer,
     }

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from api_schemas.trial_configuration import Task
 from service import catalogue
 from workers.errors import TaskDataError
+from workers.frozen_activations import FrozenActivations
 
 csv.field_size_limit(10_000_000)
 
@@ -38,10 +39,11 @@ class Row:
 
 @dataclass(frozen=True)
 class TokenisedSplit:
-    """Unpadded token ids and label numbers, in a fixed order."""
+    """Unpadded token ids and label numbers, in a fixed order; maybe with what frozen layers make of them."""
 
     ids: tuple[tuple[int, ...], ...]
     labels: tuple[int, ...]
+    activations: FrozenActivations | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,11 +62,16 @@ class TokenisedTask:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded token ids, the mask of real tokens, and label numbers, on a device."""
+    """Padded token ids, the mask of real tokens, and label numbers, on a device.
+
+    With `hidden`, the input of layer `start`, the layers below need not be run.
+    """
 
     ids: Int[Tensor, "n t"]
     mask: Int[Tensor, "n t"]
     labels: Int[Tensor, " n"]
+    hidden: Float[Tensor, "n t h"] | None = None
+    start: int = 0
 
 
 def read_rows(name: str) -> list[Row]:
@@ -181,13 +188,20 @@ def pad(split: TokenisedSplit, positions: Sequence[int], *, pad_id: int, device:
     """Pad rows on the right to the longest of them."""
     longest = max(len(split.ids[position]) for position in positions)
     ids = torch.full((len(positions), longest), pad_id, dtype=torch.long)
-    mask = torch.zeros((len(positions), longest), dtype=torch.long)
     for row, position in enumerate(positions):
         tokens = split.ids[position]
         ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
-    labels = torch.tensor([split.labels[position] for position in positions])
-    return Batch(ids=ids.to(device), mask=mask.to(device), labels=labels.to(device))
+    labels = torch.tensor([split.labels[position] for position in positions]).to(device)
+    kept = split.activations
+    if kept is None:
+        lengths = [len(split.ids[position]) for position in positions]
+        return Batch(ids=ids.to(device), mask=_mask(lengths).to(device), labels=labels)
+    mask = _mask([kept.lengths[position] for position in positions]).to(device)
+    return Batch(ids.to(device), mask, labels, hidden=kept.padded(positions), start=kept.layer)
+
+
+def _mask(lengths: Sequence[int]) -> Int[Tensor, "n t"]:
+    return (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).long()
 
 
 def _hash_of_text(row: Row) -> str:

@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from api_schemas.peft import Peft
+from workers.activation_cache import final_hidden, pool
 from workers.backbones import Backbone
 from workers.peft_methods import (
     compacter,
@@ -91,9 +92,6 @@ def attached(modules: TrialModules, *, backbone: Backbone) -> Iterator[None]:
 
 def logits(modules: TrialModules, batch: Batch, *, backbone: Backbone) -> Float[Tensor, "n c"]:
     """Classify a batch: backbone with whatever is attached, mean over real tokens, linear head."""
-    output = backbone.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
-    hidden = output.last_hidden_state.to(modules.head.weight.dtype)
-    mask = batch.mask.unsqueeze(-1).to(hidden.dtype)
-    pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-    scores: Tensor = modules.head(pooled)
+    hidden = final_hidden(batch, backbone=backbone).to(modules.head.weight.dtype)
+    scores: Tensor = modules.head(pool(hidden, batch.mask))
     return scores
