@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     trial_threads: int = Field(default=1, ge=1)
     activation_cache_bytes: int = Field(default=2**30, ge=0)
     """How much a trial worker keeps of what frozen layers computed; 0 keeps nothing."""
+    trial_memory_bytes: int | None = Field(default=None, ge=1)
+    """The most that a trial may take beside the backbone; without it, nine tenths of what is free."""
     max_body_bytes: int = Field(default=1_000_000, ge=1)
 
 

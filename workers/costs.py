@@ -25,6 +25,7 @@ class Spending:
 
     seconds: float = 0.0
     peak_memory_bytes: int = 0
+    memory_before_bytes: int = 0
 
 
 def count_trainable(modules: TrialModules) -> int:
@@ -59,6 +60,7 @@ def measured(device: torch.device) -> Iterator[Spending]:
     started = time.perf_counter()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+        spending.memory_before_bytes = torch.cuda.memory_allocated(device)
         yield spending
         _synchronise(device)
         spending.peak_memory_bytes = torch.cuda.max_memory_allocated(device)
@@ -72,6 +74,7 @@ def measured(device: torch.device) -> Iterator[Spending]:
 def _sampled_resident_size(spending: Spending) -> Iterator[None]:
     ended = threading.Event()
     process = psutil.Process()
+    spending.memory_before_bytes = process.memory_info().rss
 
     def sample() -> None:
         while True:

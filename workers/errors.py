@@ -9,6 +9,10 @@ class NotANumber(TrialError):
     """The loss or a metric is not a finite number."""
 
 
+class OutOfMemory(TrialError):
+    """The configuration does not fit on the device, by prediction or by experience."""
+
+
 class TaskDataError(TrialError):
     """The task's data cannot serve this configuration."""
 

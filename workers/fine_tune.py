@@ -13,7 +13,7 @@ from api_schemas.trial_configuration import Training
 from workers.backbones import Backbone
 from workers.errors import NotANumber
 from workers.peft_methods import TrialModules, logits
-from workers.task_data import TokenisedSplit, training_batches
+from workers.task_data import TokenisedSplit, micro_batches, training_batches
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -24,12 +24,14 @@ def fine_tune(
     *,
     backbone: Backbone,
     training: Training,
+    micro_batch_tokens: int | None = None,
     measure: Callable[[int, float], None],
 ) -> None:
     """Train attached modules; hand each measurement its number (from 1) and the mean loss since the last.
 
     AdamW, linear warm-up over `warmup_fraction` of the steps, linear decay to zero, gradient norm
-    clipped at 1. The order of batches depends on the seed only.
+    clipped at 1. The order of batches depends on the seed only. A batch of more than
+    `micro_batch_tokens` tokens is run in parts whose gradients are summed.
 
     Raises:
         NotANumber: If a loss or a gradient norm is not finite.
@@ -56,9 +58,13 @@ def fine_tune(
             epoch=epoch,
             device=backbone.device,
         ):
-            with kernel():
-                loss = functional.cross_entropy(logits(modules, batch, backbone=backbone), batch.labels)
-                loss.backward()  # type: ignore[no-untyped-call]
+            loss = torch.zeros((), device=backbone.device)
+            for part in micro_batches(batch, tokens=micro_batch_tokens):
+                with kernel():
+                    scores = logits(modules, part, backbone=backbone)
+                    share = functional.cross_entropy(scores, part.labels, reduction="sum") / len(batch.labels)
+                    share.backward()  # type: ignore[no-untyped-call]
+                loss = loss + share.detach()
             if not torch.isfinite(loss):
                 raise NotANumber(f"not-a-number: the loss is {loss.item()} in epoch {epoch}")
             norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)

@@ -8,6 +8,7 @@ import torch
 from api_schemas.trial_configuration import TrialConfiguration
 from workers.activation_cache import ActivationCache
 from workers.backbones import Backbone, load_backbone
+from workers.memory import MemoryModel
 from workers.task_data import TokenisedTask, tokenise_task
 
 KEPT = 2
@@ -18,11 +19,17 @@ class ResidentParts:
     """Loads on first use and keeps what was used last."""
 
     def __init__(
-        self, models_dir: Path | None, *, device: torch.device, activation_cache_bytes: int = 2**30
+        self,
+        models_dir: Path | None,
+        *,
+        device: torch.device,
+        activation_cache_bytes: int = 2**30,
+        trial_memory_bytes: int | None = None,
     ) -> None:
         self.models_dir = models_dir
         self.device = device
         self.activations = ActivationCache(activation_cache_bytes)
+        self.memory = MemoryModel(trial_memory_bytes)
         self._backbones: dict[str, Backbone] = {}
         self._tasks: dict[str, TokenisedTask] = {}
 
@@ -57,10 +64,16 @@ class ResidentParts:
 
 
 @cache
-def resident_parts(models_dir: Path | None, *, activation_cache_bytes: int) -> ResidentParts:
+def resident_parts(
+    models_dir: Path | None, *, activation_cache_bytes: int, trial_memory_bytes: int | None
+) -> ResidentParts:
     """Give this process's parts, on its GPU if it has one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return ResidentParts(models_dir, device=device, activation_cache_bytes=activation_cache_bytes)
+    return ResidentParts(
+        models_dir,
+        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        activation_cache_bytes=activation_cache_bytes,
+        trial_memory_bytes=trial_memory_bytes,
+    )
 
 
 def _task_key(configuration: TrialConfiguration, max_length: int) -> str:

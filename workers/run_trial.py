@@ -17,9 +17,13 @@ from workers.costs import count_trainable, latency_ms, measured
 from workers.errors import NotANumber, TrialError
 from workers.evaluate import Evaluation, evaluate
 from workers.fine_tune import fine_tune
+from workers.memory import training_shape
 from workers.peft_methods import TrialModules, attached
 from workers.resident import ResidentParts
 from workers.task_data import TokenisedTask
+
+HALVINGS_ALLOWED = 1
+"""How often a trial that ran out of memory is tried again with half as much at once."""
 
 ALLOCATION_FAILURES = ("DefaultCPUAllocator", "out of memory", "can't allocate memory", "bad_alloc")
 
@@ -38,18 +42,23 @@ def run_trial(
     INFEASIBLE report and leaves nothing behind; whatever else goes wrong is raised.
     """
     try:
-        return _run(configuration, resident, artifacts_dir, artifacts_path, report)
+        for halvings in range(HALVINGS_ALLOWED + 1):
+            reason = ""
+            try:
+                return _run(configuration, resident, artifacts_dir, artifacts_path, report, 2**halvings)
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                reason = f"out-of-memory: {str(error).splitlines()[0] if str(error) else 'no memory left'}"[
+                    :1000
+                ]
+                # The traceback holds every tensor of the trial; let it go before memory is given back.
+                del error
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
     except TrialError as error:
-        return TrialReport(state=TrialState.INFEASIBLE, reason=str(error))
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        reason = f"out-of-memory: {str(error).splitlines()[0] if str(error) else 'no memory left'}"[:1000]
-        # The traceback holds every tensor of the trial; let it go before the memory is given back.
-        del error
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        reason = str(error)
     return TrialReport(state=TrialState.INFEASIBLE, reason=reason)
 
 
@@ -59,6 +68,7 @@ def _run(
     artifacts_dir: Path,
     artifacts_path: str,
     report: Callable[[Measurement], None],
+    micro_batch_divisor: int,
 ) -> TrialReport:
     backbone = resident.backbone(configuration.backbone)
     classes = len(resident.task(configuration).labels)
@@ -68,6 +78,13 @@ def _run(
     )
     # Outside the measured part: what earlier trials left in the cache must not change this one's cost.
     task = resident.task_from(configuration, layer=modules.first_layer)
+    needs = training_shape(
+        trained=count_trainable(modules), first_layer=modules.first_layer, split=task.train, backbone=backbone
+    )
+    micro_batch_tokens = (
+        resident.memory.micro_batch_tokens(needs, backbone=backbone, batch_size=training.batch_size)
+        // micro_batch_divisor
+    )
     evaluations: list[Evaluation] = []
 
     def measure(number: int, train_loss: float) -> None:
@@ -78,7 +95,20 @@ def _run(
 
     with attached(modules, backbone=backbone):
         with measured(backbone.device) as spending:
-            fine_tune(modules, task.train, backbone=backbone, training=training, measure=measure)
+            fine_tune(
+                modules,
+                task.train,
+                backbone=backbone,
+                training=training,
+                micro_batch_tokens=micro_batch_tokens,
+                measure=measure,
+            )
+        resident.memory.learn(
+            needs,
+            backbone=backbone,
+            rows=min(training.batch_size, max(1, micro_batch_tokens // needs.longest)),
+            observed_bytes=spending.peak_memory_bytes - spending.memory_before_bytes,
+        )
         # The last epoch counts, not the best one: choosing among epochs would flatter the score.
         validation = evaluations[-1]
         test = evaluate(modules, task.test, backbone=backbone, classes=classes)
@@ -106,7 +136,7 @@ def _run(
         metrics=_finite(metrics),
         test_metrics=_finite({"score": test.score, "macro_f1": test.macro_f1, "loss": test.loss}),
         artifacts=artifacts,
-        provenance=_provenance(configuration, backbone, task),
+        provenance=_provenance(configuration, backbone, task, micro_batch_tokens),
     )
 
 
@@ -124,7 +154,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _provenance(
-    configuration: TrialConfiguration, backbone: Backbone, task: TokenisedTask
+    configuration: TrialConfiguration, backbone: Backbone, task: TokenisedTask, micro_batch_tokens: int
 ) -> dict[str, str | int | float]:
     libraries = ("paretune", "torch", "transformers", "tokenizers", "safetensors")
     return {
@@ -134,5 +164,6 @@ def _provenance(
         "dtype": str(next(backbone.model.parameters()).dtype),
         "seed": configuration.training.seed,
         "data_sha256": task.sha256,
+        "micro_batch_tokens": micro_batch_tokens,
         "starts_at_layer": 0 if task.train.activations is None else task.train.activations.layer,
     }

@@ -29,6 +29,10 @@ BUCKETED_BATCHES = 8
 """Batches whose texts are sorted by length together, so that little is padded and order stays random."""
 
 
+EVALUATION_TOKENS = 16384
+"""The most tokens in a batch without gradients, padding included."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A text and the number of its label."""
@@ -174,14 +178,32 @@ def training_batches(
         yield pad(split, positions, pad_id=pad_id, device=device)
 
 
+def micro_batches(batch: Batch, *, tokens: int | None) -> Iterator[Batch]:
+    """Cut a batch into parts of at most so many tokens, padding included, but at least one row each."""
+    rows, longest = batch.mask.shape
+    at_once = rows if tokens is None else max(1, tokens // longest)
+    for start in range(0, rows, at_once):
+        part = slice(start, start + at_once)
+        hidden = None if batch.hidden is None else batch.hidden[part]
+        yield Batch(batch.ids[part], batch.mask[part], batch.labels[part], hidden=hidden, start=batch.start)
+
+
 def evaluation_batches(
     split: TokenisedSplit, *, batch_size: int, pad_id: int, device: torch.device
 ) -> Iterator[tuple[list[int], Batch]]:
-    """Give every row once, sorted by length; with each batch the positions of its rows."""
+    """Give every row once, sorted by length; with each batch the positions of its rows.
+
+    A batch has at most `batch_size` rows and, if it has more than one, at most `EVALUATION_TOKENS` tokens.
+    """
     order = sorted(range(len(split)), key=lambda position: (len(split.ids[position]), position))
-    for start in range(0, len(order), batch_size):
-        positions = order[start : start + batch_size]
-        yield positions, pad(split, positions, pad_id=pad_id, device=device)
+    positions: list[int] = []
+    for position in order:
+        tokens = (len(positions) + 1) * len(split.ids[position])
+        if positions and (len(positions) == batch_size or tokens > EVALUATION_TOKENS):
+            yield positions, pad(split, positions, pad_id=pad_id, device=device)
+            positions = []
+        positions.append(position)
+    yield positions, pad(split, positions, pad_id=pad_id, device=device)
 
 
 def pad(split: TokenisedSplit, positions: Sequence[int], *, pad_id: int, device: torch.device) -> Batch:

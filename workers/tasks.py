@@ -86,7 +86,9 @@ def _train(claimed: ClaimedTrial) -> TrialReport:
         return run_trial(
             claimed.configuration,
             resident=resident_parts(
-                settings().models_dir, activation_cache_bytes=settings().activation_cache_bytes
+                settings().models_dir,
+                activation_cache_bytes=settings().activation_cache_bytes,
+                trial_memory_bytes=settings().trial_memory_bytes,
             ),
             artifacts_dir=settings().artifacts_dir,
             artifacts_path=f"{claimed.study_id}/{claimed.trial_id}/{claimed.attempt}",

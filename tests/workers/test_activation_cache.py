@@ -75,7 +75,7 @@ def test_training_from_the_cache_takes_the_same_steps(backbone: Backbone, layer:
 
 @pytest.mark.parametrize("layer", [1, 2])
 def test_activations_of_the_wrong_layer_are_far_off(backbone: Backbone, layer: int) -> None:
-    """The negative control: shifted by one layer, losses differ by more than a hundred times the tolerance."""
+    """The negative control: shifted by one layer, losses differ by a hundred times the tolerance."""
     peft = FROM_LAYER_1.model_copy(update={"first_active_layer": layer})
     wrong = cached(backbone, layer - 1 or 2).train
     assert wrong.activations is not None

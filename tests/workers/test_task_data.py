@@ -11,6 +11,8 @@ from workers.task_data import (
     Row,
     TokenisedSplit,
     evaluation_batches,
+    micro_batches,
+    pad,
     read_rows,
     split_rows,
     take,
@@ -87,6 +89,26 @@ def test_evaluation_tells_which_rows_a_batch_holds() -> None:
     """Positions come with the batch, for it is sorted by length."""
     for positions, batch in evaluation_batches(SPLIT, batch_size=8, pad_id=0, device=CPU):
         assert batch.labels.tolist() == [SPLIT.labels[position] for position in positions]
+
+
+def test_long_texts_are_evaluated_in_smaller_batches() -> None:
+    """No batch of several rows passes the token limit; every row comes once."""
+    lengths = [5, 9000, 7000, 6000, 30, 20000]
+    split = TokenisedSplit(ids=tuple((1,) * length for length in lengths), labels=(0,) * 6)
+    found = list(evaluation_batches(split, batch_size=4, pad_id=0, device=CPU))
+    assert sorted(position for positions, _ in found for position in positions) == list(range(6))
+    assert all(len(positions) == 1 or batch.ids.numel() <= 16384 for positions, batch in found)
+    assert len(found) < 6
+
+
+@pytest.mark.parametrize(("tokens", "rows"), [(None, [4]), (12, [2, 2]), (18, [3, 1]), (1, [1, 1, 1, 1])])
+def test_a_batch_is_cut_by_tokens(tokens: int | None, rows: list[int]) -> None:
+    """Parts hold every row once, in order, and at least one row each."""
+    split = TokenisedSplit(ids=((1, 2), (3,), (4, 5, 6), (7, 8, 9, 1, 2, 3)), labels=(0, 1, 0, 1))
+    batch = pad(split, [0, 1, 2, 3], pad_id=0, device=CPU)
+    parts = list(micro_batches(batch, tokens=tokens))
+    assert [len(part.labels) for part in parts] == rows
+    assert torch.equal(torch.cat([part.ids for part in parts]), batch.ids)
 
 
 def test_texts_are_cut_and_their_hash_is_recorded(resident: ResidentParts) -> None:
