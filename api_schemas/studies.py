@@ -37,6 +37,16 @@ class Budget(Schema):
     trials: int = Field(ge=1, le=100_000)
 
 
+class EarlyStopping(StrEnum):
+    """When a trial is stopped before its last epoch."""
+
+    HYPERVOLUME = "hypervolume"
+    """When the chance that it still adds hypervolume is small, by a model of the study's learning curves."""
+    RANK = "rank"
+    """From half of its training on, when at least half of the others are ahead of it (Pareto rank)."""
+    NEVER = "never"
+
+
 class StudyCreate(Schema):
     """A study to run. `configuration` is the base; a trial is the base patched with its parameters.
 

@@ -1,0 +1,1 @@
+"""Decide from learning curves whether a running trial is worth finishing. Pure NumPy; knows no database."""

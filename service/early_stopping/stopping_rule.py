@@ -1,0 +1,172 @@
+"""The rules: stop a trial that hardly can add hypervolume, or one whose rank among its peers is low.
+
+Only the score is uncertain while a trial runs: parameters are exact, latency and memory are measured
+before the first epoch ends, seconds grow in proportion to the steps. So a trial adds hypervolume
+exactly if its final score passes a threshold, and the chance of that is one tail of one distribution.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import moocore
+import numpy as np
+
+from api_schemas.objectives import ConstraintOp, Direction, Metric, Objective, OutcomeConstraint
+from api_schemas.studies import EarlyStopping
+from service.early_stopping.learning_curves import Prediction, calibration, predict
+
+FINISHED_BEFORE_STOPPING = 8
+"""No trial is stopped before this many have been trained to the end."""
+
+SMALL_CHANCE = 0.05
+MISCALIBRATED = 4.0
+"""Predictions whose errors are this much larger (in variance) than they claim are not trusted."""
+
+RANK_FROM_FRACTION = 0.5
+RANK_KEEPS = 0.5
+"""The rank rule drops the worse half, and not before half of the training."""
+
+
+class Reason(StrEnum):
+    """Which rule spoke."""
+
+    HYPERVOLUME = "hypervolume"
+    RANK = "rank"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A trial's measurements so far, in order; `final` holds its metrics if it was trained to the end."""
+
+    measurements: Sequence[Mapping[str, float]]
+    final: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether to stop, by which rule, and what was predicted for the final score."""
+
+    stop: bool
+    reason: Reason | None = None
+    prediction: Prediction | None = None
+    chance: float | None = None
+
+
+GO_ON = Verdict(stop=False)
+
+
+def judge(
+    own: Curve,
+    others: Sequence[Curve],
+    *,
+    objectives: Sequence[Objective],
+    constraints: Sequence[OutcomeConstraint],
+    reference_point: Sequence[float] | None,
+    rule: EarlyStopping,
+    measurements_of_a_trial: int,
+) -> Verdict:
+    """Judge a running trial after its latest measurement."""
+    number = len(own.measurements)
+    finished = [curve for curve in others if curve.final is not None and len(curve.measurements) >= number]
+    if rule is EarlyStopping.NEVER or number >= measurements_of_a_trial:
+        return GO_ON
+    if len(finished) < FINISHED_BEFORE_STOPPING:
+        return GO_ON
+    if rule is EarlyStopping.HYPERVOLUME and _maximises_score(objectives):
+        features = [_features(curve, number) for curve in finished]
+        finals = [curve.final[Metric.SCORE] for curve in finished if curve.final is not None]
+        if calibration(features, finals) <= MISCALIBRATED:
+            prediction = predict(features, finals, _features(own, number))
+            return _by_hypervolume(own, finished, prediction, objectives, constraints, reference_point)
+    if number < RANK_FROM_FRACTION * measurements_of_a_trial:
+        return GO_ON
+    peers = [curve for curve in others if len(curve.measurements) >= number]
+    return _by_rank(own, peers, objectives, number)
+
+
+def threshold(
+    own: Mapping[str, float],
+    finished: Sequence[Mapping[str, float]],
+    *,
+    objectives: Sequence[Objective],
+    constraints: Sequence[OutcomeConstraint],
+    reference_point: Sequence[float] | None,
+) -> float:
+    """Give the score above which a trial with these other metrics adds hypervolume; infinite if none does.
+
+    That is the best score among finished trials which are at least as good in everything else, the
+    reference score, and the bounds on the score, whichever is highest.
+    """
+    found = [-np.inf]
+    for position, objective in enumerate(objectives):
+        if reference_point is not None:
+            if objective.metric is Metric.SCORE:
+                found.append(reference_point[position])
+            elif _gain(objective, own) <= _signed(objective, reference_point[position]):
+                return float("inf")
+    for constraint in constraints:
+        if constraint.metric is Metric.SCORE and constraint.op is ConstraintOp.AT_LEAST:
+            found.append(constraint.bound)
+        elif constraint.metric is not Metric.SCORE and not constraint.holds(own[constraint.metric]):
+            return float("inf")
+    costs = [objective for objective in objectives if objective.metric is not Metric.SCORE]
+    for other in finished:
+        if all(_gain(cost, other) >= _gain(cost, own) for cost in costs) and all(
+            constraint.holds(other[constraint.metric]) for constraint in constraints
+        ):
+            found.append(other[Metric.SCORE])
+    return float(max(found))
+
+
+def _by_hypervolume(
+    own: Curve,
+    finished: Sequence[Curve],
+    prediction: Prediction,
+    objectives: Sequence[Objective],
+    constraints: Sequence[OutcomeConstraint],
+    reference_point: Sequence[float] | None,
+) -> Verdict:
+    bar = threshold(
+        own.measurements[-1],
+        [curve.final for curve in finished if curve.final is not None],
+        objectives=objectives,
+        constraints=constraints,
+        reference_point=reference_point,
+    )
+    chance = 0.0 if np.isinf(bar) and bar > 0 else prediction.chance_above(bar)
+    return Verdict(chance < SMALL_CHANCE, Reason.HYPERVOLUME, prediction, chance)
+
+
+def _by_rank(own: Curve, peers: Sequence[Curve], objectives: Sequence[Objective], number: int) -> Verdict:
+    points = [own, *peers]
+    gains = [
+        [_gain(objective, curve.measurements[number - 1]) for objective in objectives] for curve in points
+    ]
+    ranks = moocore.pareto_rank(-np.asarray(gains, dtype=np.float64))
+    better = int((ranks[1:] < ranks[0]).sum())
+    return Verdict(better >= RANK_KEEPS * len(peers), Reason.RANK)
+
+
+def _features(curve: Curve, number: int) -> list[float]:
+    """Give what a curve shows at a measurement: score, both losses, and what the last step gained."""
+    now = curve.measurements[number - 1]
+    before = curve.measurements[max(0, number - 2)]
+    return [
+        now[Metric.SCORE],
+        now["loss"],
+        now["train_loss"],
+        now[Metric.SCORE] - before[Metric.SCORE],
+    ]
+
+
+def _maximises_score(objectives: Sequence[Objective]) -> bool:
+    return any(item.metric is Metric.SCORE and item.direction is Direction.MAXIMIZE for item in objectives)
+
+
+def _gain(objective: Objective, metrics: Mapping[str, float]) -> float:
+    return _signed(objective, metrics[objective.metric])
+
+
+def _signed(objective: Objective, value: float) -> float:
+    return value if objective.direction is Direction.MAXIMIZE else -value
