@@ -94,16 +94,19 @@ TASKS: Mapping[str, TaskFacts] = {
     ),
 }
 
-SUPPORTED_FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "electra", "llama", "mistral", "qwen2"})
+SUPPORTED_FAMILIES = frozenset({
+    "bert", "roberta", "xlm-roberta", "electra", "distilbert", "mpnet", "deberta-v2",
+    "gpt2", "llama", "mistral", "qwen2", "qwen3", "t5",
+})  # fmt: skip
 """The `model_type`s whose layers the workers know; a test holds this equal to what they know."""
 
 # What families of configuration files call the same size, first hit wins.
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HIDDEN_SIZE = ("hidden_size", "n_embd", "dim", "d_model")
 FFN_SIZE = ("intermediate_size", "n_inner", "hidden_dim", "d_ff")
-HEADS = ("num_attention_heads", "n_head", "n_heads")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 KEY_VALUE_HEADS = ("num_key_value_heads",)
-HEAD_SIZE = ("head_dim",)
+HEAD_SIZE = ("head_dim", "d_kv", "attention_head_size")
 MAX_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx")
 
 

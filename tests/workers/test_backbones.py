@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import T5Config, T5EncoderModel
+from transformers import T5Config
 
 from service import catalogue
 from workers.backbones import FAMILIES, freeze
@@ -14,9 +14,51 @@ from workers.resident import ResidentParts
 
 def test_an_unknown_family_is_refused_with_a_list() -> None:
     """The message says what would work."""
-    model = T5EncoderModel(T5Config(vocab_size=10, d_model=8, d_ff=8, num_layers=1, num_heads=2, d_kv=4))
-    with pytest.raises(UnsupportedBackbone, match=r"'t5' yet.*bert.*llama"):
-        freeze(model, SimpleNamespace(pad_token_id=0), name="t5", device=torch.device("cpu"))
+    model = BartModel(BartConfig(vocab_size=10, d_model=8, encoder_layers=1, decoder_layers=1))
+    with pytest.raises(UnsupportedBackbone, match=r"'bart' yet.*bert.*llama"):
+        freeze(model, SimpleNamespace(pad_token_id=0), name="bart", device=CPU)
+
+
+def test_a_known_family_with_other_layers_is_refused() -> None:
+    """A T5 whose feed-forward block is neither of the two kinds is not guessed at."""
+    backbone = tiny("t5")
+    del backbone.layers[0].layer[1].DenseReluDense.wi  # type: ignore[union-attr,index]
+    with pytest.raises(UnsupportedBackbone, match="not built as the family's"):
+        freeze(backbone.model, backbone.tokenizer, name="t5", device=CPU)
+
+
+def test_a_low_rank_update_needs_a_linear_projection(bert: Backbone) -> None:
+    """A role that another kind of module plays is refused with its name."""
+    bert.layers[0].attention.self.query = torch.nn.Bilinear(4, 4, 4)  # type: ignore[union-attr]
+    with pytest.raises(UnsupportedBackbone, match="query of 'bert' is no linear"):
+        bert.projection(0, "query")
+
+
+def test_layers_stay_whole_while_their_list_is_cut_short(backbone: Backbone) -> None:
+    """The list is the model's own: cutting it cuts the forward pass, and no layer is forgotten."""
+    assert len(backbone.layers) == len(backbone.layer_list) == backbone.shape.layers == 3
+    assert any(module is backbone.layer_list for module in backbone.model.modules())
+    del backbone.layer_list[2]
+    assert len(backbone.layers) == 3
+
+
+def test_gpt2_keeps_three_projections_in_one() -> None:
+    """Query, key and value are thirds of the columns; together they are the whole output."""
+    backbone = tiny("gpt2")
+    x = torch.randn(2, 5, 16, dtype=torch.float64)
+    roles = [backbone.projection(1, role) for role in ("query", "key", "value")]
+    bias = roles[0].module.get_parameter("bias")
+    together = sum((role.widened(x @ role.weight.T) for role in roles), start=bias)
+    assert torch.allclose(together, roles[0].module(x), atol=1e-12)
+
+
+def test_the_decoder_of_t5_is_never_loaded(tmp_path: Path) -> None:
+    """From a checkpoint of both halves only the encoder is read."""
+    save_with_tokenizer(T5Model(T5Config(**T5_SIZES)), tmp_path / "t5")
+    backbone = load_backbone("local:t5", models_dir=tmp_path, device=CPU)
+    names = [name for name, _ in backbone.model.named_parameters()]
+    assert any("encoder" in name for name in names)
+    assert not any("decoder" in name for name in names)
 
 
 def test_the_door_admits_exactly_the_families_that_can_be_trained() -> None:

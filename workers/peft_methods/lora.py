@@ -13,7 +13,6 @@ from torch.utils.hooks import RemovableHandle
 
 from api_schemas.trial_configuration import Peft
 from workers.backbones import Backbone
-from workers.errors import UnsupportedBackbone
 
 
 class LowRank(nn.Module):
@@ -43,12 +42,8 @@ def build(peft: Peft, *, backbone: Backbone, generator: Generator) -> nn.Module 
     updates = nn.ModuleDict()
     for role in lora.targets:
         # Every layer of a backbone has the same shapes, so the first one stands for all.
-        projection = backbone.part(0, role)
-        if not isinstance(projection, nn.Linear):
-            raise UnsupportedBackbone(f"LoRA needs a linear {role} projection; this backbone has none.")
-        updates[role] = LowRank(
-            projection.in_features, projection.out_features, rank=lora.rank, generator=generator
-        )
+        projection = backbone.projection(0, role)
+        updates[role] = LowRank(projection.inputs, projection.outputs, rank=lora.rank, generator=generator)
     return updates
 
 
@@ -58,10 +53,11 @@ def attach(module: nn.Module, *, backbone: Backbone, layer: int, peft: Peft) -> 
     scale = peft.lora.alpha / peft.lora.rank
 
     def add_to(role: str, update: nn.Module) -> RemovableHandle:
-        def add(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            change: Tensor = update(arguments[0])
-            return output + scale * change
+        projection = backbone.projection(layer, role)
 
-        return backbone.part(layer, role).register_forward_hook(add)
+        def add(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            return output + projection.widened(scale * update(arguments[0]))
+
+        return projection.module.register_forward_hook(add)
 
     return [add_to(role, update) for role, update in module.items()]

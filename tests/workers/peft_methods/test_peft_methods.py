@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import DynamicCache
 
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import Peft, TrialConfiguration
@@ -27,6 +26,8 @@ LORA = {
     "lora": {"rank": 2, "alpha": 8.0, "key": True, "attention_output": True, "ffn_in": True, "ffn_out": True}
 }
 EVERYTHING = {**SERIAL, **PARALLEL, **PREFIX, **LORA}
+# T5 and RMSNorm compute their variance in single precision whatever the weights are.
+ATOL = 1e-6
 LAYERS = {"active_layers": [True, False, True]}
 
 
@@ -78,6 +79,7 @@ def test_detaching_leaves_no_trace(backbone: Backbone) -> None:
     """Outputs and weights are bit-equal afterwards, also when the block raised; no hook is left."""
     before = hidden_states(backbone)
     weights = copy.deepcopy(backbone.model.state_dict())
+    attributes = [set(vars(module)) for module in backbone.model.modules()]
     modules = modules_for(backbone, {**EVERYTHING, **LAYERS})
     with suppress(ZeroDivisionError), attached(modules, backbone=backbone):
         logits(modules, BATCH, backbone=backbone).sum().backward()  # type: ignore[no-untyped-call]
@@ -85,6 +87,7 @@ def test_detaching_leaves_no_trace(backbone: Backbone) -> None:
     assert torch.equal(hidden_states(backbone), before)
     assert all(torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in backbone.model.modules())
+    assert [set(vars(module)) for module in backbone.model.modules()] == attributes
 
 
 @pytest.mark.parametrize("peft", [{}, SERIAL, PARALLEL, PREFIX, LORA, EVERYTHING])
@@ -124,15 +127,6 @@ def test_padding_does_not_matter(backbone: Backbone, peft: dict[str, object]) ->
     assert torch.allclose(together, single, atol=1e-6)
 
 
-def replaced(backbone: Backbone, layer: int, role: str, build: Callable[[nn.Module], nn.Module]) -> Tensor:
-    """Run a copy of the backbone in which one module is replaced: the reference, without any hook."""
-    other = copy.deepcopy(backbone)
-    path = getattr(other.paths, role)
-    parent, _, name = path.rpartition(".")
-    setattr(other.layers[layer].get_submodule(parent), name, build(other.layers[layer].get_submodule(path)))
-    return hidden_states(other)
-
-
 class Wrapped(nn.Module):
     def __init__(self, inner: nn.Module, change: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -142,6 +136,18 @@ class Wrapped(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.inner(x)
         return self.change(x, y)
+
+
+class Recorded(nn.Module):
+    def __init__(self, inner: nn.Module, inputs: list[Tensor]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.inputs = inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.inputs.append(x)
+        y: Tensor = self.inner(x)
+        return y
 
 
 def bottleneck(modules: TrialModules, method: str, x: Tensor) -> Tensor:
@@ -154,26 +160,36 @@ def bottleneck(modules: TrialModules, method: str, x: Tensor) -> Tensor:
 ONE_LAYER = {"active_layers": [False, True, False]}
 
 
+def replace_module(backbone: Backbone, role: str, build: Callable[[nn.Module], nn.Module]) -> None:
+    parent, _, name = getattr(backbone.paths, role).rpartition(".")
+    place = backbone.layers[1].get_submodule(parent)
+    setattr(place, name, build(place.get_submodule(name)))
+
+
 def test_the_serial_adapter_is_its_formula(backbone: Backbone) -> None:
     """Y + up(relu(down(y))) behind the feed-forward block."""
     modules = modules_for(backbone, {**SERIAL, **ONE_LAYER})
-    expected = replaced(
-        backbone,
-        1,
+    reference = copy.deepcopy(backbone)
+    replace_module(
+        reference,
         "ffn_output",
         lambda inner: Wrapped(inner, lambda _, y: y + bottleneck(modules, "serial_adapter", y)),
     )
-    assert torch.allclose(hidden_states(backbone, modules), expected, atol=1e-10)
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(reference), atol=ATOL)
 
 
-def test_the_parallel_adapter_is_its_formula(llama: Backbone) -> None:
-    """Y + 4 up(relu(down(x))) beside the block, where block input and output are one module's."""
-    modules = modules_for(llama, {**PARALLEL, **ONE_LAYER})
-    expected = replaced(
-        llama, 1, "ffn_output",
-        lambda inner: Wrapped(inner, lambda x, y: y + 4 * bottleneck(modules, "parallel_adapter", x)),
-    )  # fmt: skip
-    assert torch.allclose(hidden_states(llama, modules), expected, atol=1e-10)
+def test_the_parallel_adapter_is_its_formula(backbone: Backbone) -> None:
+    """Y + 4 up(relu(down(x))) beside the block, whether the block is one module or two in a row."""
+    modules = modules_for(backbone, {**PARALLEL, **ONE_LAYER})
+    reference = copy.deepcopy(backbone)
+    inputs: list[Tensor] = []
+
+    def change(_: Tensor, y: Tensor) -> Tensor:
+        return y + 4 * bottleneck(modules, "parallel_adapter", inputs.pop())
+
+    replace_module(reference, "ffn_output", lambda inner: Wrapped(inner, change))
+    replace_module(reference, "ffn_input", lambda inner: Recorded(inner, inputs))
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(reference), atol=ATOL)
 
 
 def test_the_parallel_adapter_reads_the_input_of_the_whole_block(bert: Backbone) -> None:
@@ -188,69 +204,21 @@ def test_the_parallel_adapter_reads_the_input_of_the_whole_block(bert: Backbone)
         return normed
 
     layer.feed_forward_chunk = feed_forward  # type: ignore[assignment]
-    assert torch.allclose(hidden_states(bert, modules), hidden_states(other), atol=1e-10)
+    assert torch.allclose(hidden_states(bert, modules), hidden_states(other), atol=ATOL)
 
 
-@pytest.mark.parametrize("role", ["query", "value", "ffn_out"])
+@pytest.mark.parametrize("role", ["query", "key", "value", "attention_output", "ffn_in", "ffn_out"])
 def test_lora_equals_merged_weights(backbone: Backbone, role: str) -> None:
-    """W + alpha / rank B A, written into the weight itself."""
+    """W + alpha / rank B A, written into the weight itself, or into its columns where roles share one."""
     off = dict.fromkeys(("query", "key", "value", "attention_output", "ffn_in", "ffn_out"), False)
     modules = modules_for(backbone, {"lora": {"rank": 2, "alpha": 6.0, **off, role: True}, **ONE_LAYER})
     other = copy.deepcopy(backbone)
     found = modules.state_dict()
-    merged = other.part(1, role)
-    assert isinstance(merged, nn.Linear)
     with torch.no_grad():
-        merged.weight += 3.0 * found[f"layers.1.lora.{role}.B"] @ found[f"layers.1.lora.{role}.A"]
-    assert torch.allclose(hidden_states(backbone, modules), hidden_states(other), atol=1e-10)
-
-
-def test_the_prefix_is_attention_over_concatenated_keys_and_values(bert: Backbone) -> None:
-    """The softmax written out, on BERT."""
-    modules = modules_for(bert, {**PREFIX, **ONE_LAYER})
-    found = modules.state_dict()
-    other = copy.deepcopy(bert)
-    attention = other.part(1, "attention")
-
-    def heads(x: Tensor) -> Tensor:
-        return x.view(*x.shape[:-1], 4, 4).transpose(-3, -2)
-
-    def reference(hidden: Tensor, *_: object, **__: object) -> tuple[Tensor, None]:
-        n = len(hidden)
-        keys = torch.cat(
-            [found["layers.1.prefix_tuning.key"].expand(n, -1, -1), attention.key(hidden)], dim=1
+        other.projection(1, role).weight.add_(
+            3.0 * found[f"layers.1.lora.{role}.B"] @ found[f"layers.1.lora.{role}.A"]
         )
-        values = torch.cat(
-            [found["layers.1.prefix_tuning.value"].expand(n, -1, -1), attention.value(hidden)], dim=1
-        )
-        scores = heads(attention.query(hidden)) @ heads(keys).transpose(-1, -2) / 2.0
-        visible = torch.cat([torch.ones(n, 2), MASK.float()], dim=1).bool()[:, None, None, :]
-        weights = scores.masked_fill(~visible, -torch.inf).softmax(dim=-1)
-        return (weights @ heads(values)).transpose(1, 2).reshape(hidden.shape), None
-
-    attention.forward = reference  # type: ignore[method-assign]
-    expected = real_tokens(hidden_states(other))
-    assert torch.allclose(real_tokens(hidden_states(bert, modules)), expected, atol=1e-10)
-
-
-def test_the_prefix_equals_a_filled_cache_on_a_decoder(llama: Backbone) -> None:
-    """Transformers' own cache, filled with the prefix, with positions that do not count it."""
-    modules = modules_for(llama, {**PREFIX, "active_layers": [True, True, True]})
-    found = modules.state_dict()
-    cache = DynamicCache()
-    for layer in range(3):
-        key, value = (
-            found[f"layers.{layer}.prefix_tuning.{part}"].view(2, 2, 4).transpose(0, 1).expand(2, -1, -1, -1)
-            for part in ("key", "value")
-        )
-        cache.update(key, value, layer)
-    expected = llama.model(
-        input_ids=IDS,
-        attention_mask=torch.cat([torch.ones(2, 2, dtype=torch.long), MASK], dim=1),
-        position_ids=torch.arange(5).expand(2, -1),
-        past_key_values=cache,
-    ).last_hidden_state
-    assert torch.allclose(real_tokens(hidden_states(llama, modules)), real_tokens(expected), atol=1e-10)
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(other), atol=ATOL)
 
 
 def test_equal_seeds_give_equal_modules_whatever_the_global_state(bert: Backbone) -> None:
