@@ -17,8 +17,10 @@ from transformers.utils import logging as transformers_logging
 
 from api_schemas.backbones import BackboneShape
 from service import catalogue
+from service.packaged_backbones import PACKAGED_BACKBONES
 from workers.errors import UnsupportedBackbone
 from workers.families import FAMILIES, LAYER_LISTS, MODEL_CLASSES, NOT_PATHS, LayerPaths
+from workers.gguf_conversion import converted_directory
 
 # Its bars would fill the worker's log and the output of whoever loads an exported trial.
 transformers_logging.disable_progress_bar()
@@ -106,6 +108,9 @@ def load_backbone(name: str, *, models_dir: Path | None, device: torch.device) -
         UnsupportedBackbone: If its family is not in `FAMILIES`.
     """
     folder = catalogue.backbone_directory(name, models_dir=models_dir)
+    gguf_file = PACKAGED_BACKBONES[name].gguf_file if name in PACKAGED_BACKBONES else None
+    if gguf_file is not None:
+        folder = converted_directory(name, folder / gguf_file)
     configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     # SDPA where a family has it, eager attention where it does not.
     model = MODEL_CLASSES.get(configuration.model_type, AutoModel).from_pretrained(

@@ -43,7 +43,7 @@ KINDS: dict[str, PretrainedConfig] = {
     "xlm-roberta": XLMRobertaConfig(**_ENCODER),
     "electra": ElectraConfig(**_ENCODER, embedding_size=8),
     "distilbert": DistilBertConfig(vocab_size=50, dim=16, n_layers=3, n_heads=4, hidden_dim=32),
-    "mpnet": MPNetConfig(**_ENCODER),
+    "mpnet": MPNetConfig(**{**_ENCODER, "pad_token_id": 1}),
     "deberta-v2": DebertaV2Config(**_DEBERTA, pos_att_type=["p2c", "c2p"], share_att_key=True),
     "deberta-v2 with own position projections": DebertaV2Config(
         **_DEBERTA, pos_att_type=["p2c", "c2p"], conv_kernel_size=3

@@ -116,6 +116,17 @@ def test_every_trained_scalar_gets_a_gradient_and_nothing_else_does(
     assert all(p.grad is None for p in backbone.model.parameters())
 
 
+def test_float32_modules_train_on_a_bfloat16_backbone(backbone: Backbone) -> None:
+    """The arithmetic follows the frozen part; values and gradients of what is trained stay float32."""
+    modules = modules_for(backbone, {**EVERYTHING, **LAYERS}).float()
+    backbone.model.bfloat16()
+    with attached(modules, backbone=backbone):
+        loss = functional.cross_entropy(logits(modules, BATCH, backbone=backbone), BATCH.labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in modules.parameters())
+
+
 @pytest.mark.parametrize("peft", [PREFIX, EVERYTHING])
 def test_padding_does_not_matter(backbone: Backbone, peft: dict[str, object]) -> None:
     """A text alone, without padding and without a mask of zeros, gets the same scores as in a batch."""
