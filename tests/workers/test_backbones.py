@@ -1,27 +1,93 @@
 """Backbones are frozen, understood, or refused."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import T5Config, T5EncoderModel
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import AlbertConfig, AlbertModel, PreTrainedTokenizerFast, T5Config, T5Model
 
 from service import catalogue
-from workers.backbones import FAMILIES, freeze
+from tests.workers.conftest import CPU, KINDS, tiny
+from workers.backbones import Backbone, freeze, load_backbone
 from workers.errors import UnsupportedBackbone
+from workers.families import FAMILIES
 from workers.resident import ResidentParts
 
 
 def test_an_unknown_family_is_refused_with_a_list() -> None:
     """The message says what would work."""
-    model = T5EncoderModel(T5Config(vocab_size=10, d_model=8, d_ff=8, num_layers=1, num_heads=2, d_kv=4))
-    with pytest.raises(UnsupportedBackbone, match=r"'t5' yet.*bert.*llama"):
-        freeze(model, SimpleNamespace(pad_token_id=0), name="t5", device=torch.device("cpu"))
+    model = AlbertModel(
+        AlbertConfig(vocab_size=10, hidden_size=8, num_attention_heads=2, intermediate_size=8)
+    )
+    with pytest.raises(UnsupportedBackbone, match=r"'albert' yet.*bert.*llama"):
+        freeze(model, SimpleNamespace(pad_token_id=0), name="albert", device=CPU)
+
+
+def test_a_known_family_with_other_layers_is_refused() -> None:
+    """A T5 whose feed-forward block is neither of the two kinds is not guessed at."""
+    backbone = tiny("t5")
+    del backbone.layers[0].layer[1].DenseReluDense.wi  # type: ignore[union-attr,index]
+    with pytest.raises(UnsupportedBackbone, match="not built as the family's"):
+        freeze(backbone.model, backbone.tokenizer, name="t5", device=CPU)
+
+
+def test_a_low_rank_update_needs_a_linear_projection(bert: Backbone) -> None:
+    """A role that another kind of module plays is refused with its name."""
+    bert.layers[0].attention.self.query = torch.nn.Bilinear(4, 4, 4)  # type: ignore[union-attr]
+    with pytest.raises(UnsupportedBackbone, match="query of 'bert' is no linear"):
+        bert.projection(0, "query")
+
+
+def test_layers_stay_whole_while_their_list_is_cut_short(backbone: Backbone) -> None:
+    """The list is the model's own: cutting it cuts the forward pass, and no layer is forgotten."""
+    assert len(backbone.layers) == len(backbone.layer_list) == backbone.shape.layers == 3
+    assert any(module is backbone.layer_list for module in backbone.model.modules())
+    del backbone.layer_list[2]
+    assert len(backbone.layers) == 3
+
+
+def test_gpt2_keeps_three_projections_in_one() -> None:
+    """Query, key and value are thirds of the columns; together they are the whole output."""
+    backbone = tiny("gpt2")
+    x = torch.randn(2, 5, 16, dtype=torch.float64)
+    roles = [backbone.projection(1, role) for role in ("query", "key", "value")]
+    bias = roles[0].module.get_parameter("bias")
+    together = sum((role.widened(x @ role.weight.T) for role in roles), start=bias)
+    assert torch.allclose(together, roles[0].module(x), atol=1e-12)
+
+
+def test_the_decoder_of_t5_is_never_loaded(tmp_path: Path) -> None:
+    """From a checkpoint of both halves only the encoder is read."""
+    configuration = T5Config(vocab_size=10, d_model=8, d_ff=8, num_layers=1, num_heads=2, d_kv=4)
+    T5Model(configuration).save_pretrained(tmp_path / "t5")
+    words = Tokenizer(WordLevel({"<pad>": 0, "word": 1}, unk_token="<pad>"))
+    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>").save_pretrained(tmp_path / "t5")
+    backbone = load_backbone("local:t5", models_dir=tmp_path, device=CPU)
+    names = [name for name, _ in backbone.model.named_parameters()]
+    assert any("encoder" in name for name in names)
+    assert not any("decoder" in name for name in names)
 
 
 def test_the_door_admits_exactly_the_families_that_can_be_trained() -> None:
     """A study on another family is refused when it is posted, not trial by trial."""
     assert FAMILIES.keys() == catalogue.SUPPORTED_FAMILIES
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_longest_text_is_one_that_the_backbone_can_read(kind: str) -> None:
+    """Where positions are learned, the shape counts those that tokens can have."""
+    backbone = tiny(kind)
+    ids = torch.full((1, min(600, backbone.shape.max_positions)), 5)
+    output = backbone.model(input_ids=ids, attention_mask=torch.ones_like(ids))
+    assert output.last_hidden_state.isfinite().all()
+
+
+def test_every_family_is_tried_on_a_tiny_network() -> None:
+    """A row of the table without a network in the tests would be a guess."""
+    assert {configuration.model_type for configuration in KINDS.values()} == FAMILIES.keys()
 
 
 def test_minilm_is_what_its_configuration_says(resident: ResidentParts) -> None:

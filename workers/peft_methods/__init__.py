@@ -12,7 +12,6 @@ from types import ModuleType
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from api_schemas.peft import Peft
 from workers.activation_cache import final_hidden, pool
@@ -26,6 +25,7 @@ from workers.peft_methods import (
     serial_adapter,
 )
 from workers.peft_methods.place import Place
+from workers.peft_methods.prefix_entry import Handle
 from workers.task_data import Batch
 
 # The order in which hooks are registered: a low-rank update belongs to the projection itself and a
@@ -76,7 +76,7 @@ def active_layers(peft: Peft, *, backbone: Backbone) -> list[int]:
 @contextmanager
 def attached(modules: TrialModules, *, backbone: Backbone) -> Iterator[None]:
     """Attach the modules for the length of a block; detach them whatever happens inside."""
-    handles: list[RemovableHandle] = []
+    handles: list[Handle] = []
     try:
         for layer, methods in modules.layers.items():
             assert isinstance(methods, nn.ModuleDict)  # noqa: S101  what the constructor made

@@ -11,7 +11,6 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from workers.errors import UnsupportedBackbone
 from workers.peft_methods.place import Place
 
 
@@ -38,12 +37,8 @@ def build(place: Place) -> nn.Module | None:
     """
     updates = nn.ModuleDict()
     for role, rank in place.peft.lora.ranks_at(place.layer).present().items():
-        projection = place.part(role)
-        if not isinstance(projection, nn.Linear):
-            raise UnsupportedBackbone(f"LoRA needs a linear {role} projection; this backbone has none.")
-        updates[role] = LowRank(
-            projection.in_features, projection.out_features, rank=rank, generator=place.generator
-        )
+        projection = place.projection(role)
+        updates[role] = LowRank(projection.inputs, projection.outputs, rank=rank, generator=place.generator)
     return updates if len(updates) else None
 
 
@@ -54,12 +49,12 @@ def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
 
     def add_to(role: str, update: nn.Module) -> RemovableHandle:
         assert isinstance(update, LowRank)  # noqa: S101  what `build` made
+        projection = place.projection(role)
         scale = alpha / len(update.A)
 
         def add(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            change: Tensor = update(arguments[0])
-            return output + scale * change
+            return output + projection.widened(scale * update(arguments[0]))
 
-        return place.part(role).register_forward_hook(add)
+        return projection.module.register_forward_hook(add)
 
     return [add_to(role, update) for role, update in module.items()]

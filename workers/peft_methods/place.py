@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Generator, nn
 
 from api_schemas.peft import Peft
-from workers.backbones import Backbone
+from workers.backbones import Backbone, Projection
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,7 @@ class Place:
     def part(self, role: str) -> nn.Module:
         """Give the module that plays a role in this layer."""
         return self.backbone.part(self.layer, role)
+
+    def projection(self, role: str) -> Projection:
+        """Give the linear map that plays a role in this layer."""
+        return self.backbone.projection(self.layer, role)

@@ -1,20 +1,17 @@
 """Prefix tuning: attention(Q, [P_k; K], [P_v; V]) with trained P_k and P_v of some length per layer.
 
 Li and Liang 2021 (arXiv 2101.00190), without the reparametrisation network: what is trained is what
-is saved. The prefix enters where a key-value cache would, after any rotary embedding, so it takes no
-positions; under grouped-query attention it has one row per key-value head.
+is saved. The prefix takes no positions: it comes after any rotary embedding, and its relative position
+bias is zero. Under grouped-query attention it has one row per key-value head.
+
+How it enters an attention is another module's job.
 """
 
-import inspect
-from typing import Any
-
 import torch
-from jaxtyping import Float
-from torch import Generator, Tensor, nn
-from torch.nn import functional
-from torch.utils.hooks import RemovableHandle
+from torch import Generator, nn
 
 from workers.peft_methods.place import Place
+from workers.peft_methods.prefix_entry import Handle, enter_by_cache, enter_by_projections, takes_a_cache
 
 INITIAL_DEVIATION = 0.02
 
@@ -31,19 +28,6 @@ class Prefix(nn.Module):
             self.value.normal_(0.0, INITIAL_DEVIATION, generator=generator)
 
 
-class PrefixCache:
-    """Stands where transformers expects a key-value cache and puts the prefix in front."""
-
-    def __init__(self, prefix: Prefix) -> None:
-        self.prefix = prefix
-
-    def update(
-        self, keys: Float[Tensor, "n g t c"], values: Float[Tensor, "n g t c"], *_: Any, **__: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Give keys and values with the prefix in front."""
-        return _in_front(self.prefix.key, keys), _in_front(self.prefix.value, values)
-
-
 def build(place: Place) -> nn.Module | None:
     """Make the module of one layer, or None if its length is zero."""
     length = place.peft.prefix_tuning.size_at(place.layer)
@@ -52,39 +36,8 @@ def build(place: Place) -> nn.Module | None:
     return Prefix(length, place.backbone.shape.key_value_size, generator=place.generator)
 
 
-def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
-    """Hand the attention of one layer a cache with the prefix, and a mask that lets it be seen."""
-    attention = place.part("attention")
-    signature = inspect.signature(attention.forward)
+def attach(module: nn.Module, place: Place) -> list[Handle]:
+    """Put the prefix in front of the keys and values of one layer."""
     assert isinstance(module, Prefix)  # noqa: S101  what `build` made
-    cache = PrefixCache(module)
-    length = len(module.key)
-
-    def hand_over(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
-        bound = signature.bind_partial(*arguments, **named)
-        mask = bound.arguments.get("attention_mask")
-        if mask is None and getattr(attention, "is_causal", False):
-            # Without a mask SDPA would align its causal one with the first key, which is the prefix.
-            mask = _causal_mask(bound.arguments["hidden_states"])
-        bound.arguments["attention_mask"] = None if mask is None else _with_prefix_visible(mask, length)
-        bound.arguments["past_key_values"] = cache
-        return bound.args, bound.kwargs
-
-    return [attention.register_forward_pre_hook(hand_over, with_kwargs=True)]
-
-
-def _in_front(prefix: Float[Tensor, "p k"], rows: Float[Tensor, "n g t c"]) -> Float[Tensor, "n g pt c"]:
-    n, groups, _, channels = rows.shape
-    shaped = prefix.to(rows.dtype).view(len(prefix), groups, channels).transpose(0, 1)
-    return torch.cat([shaped.expand(n, -1, -1, -1), rows], dim=2)
-
-
-def _with_prefix_visible(mask: Tensor, length: int) -> Tensor:
-    # A boolean mask says True for "may look"; an additive one says 0.
-    visible = True if mask.dtype == torch.bool else 0.0
-    return functional.pad(mask, (length, 0), value=visible)
-
-
-def _causal_mask(hidden_states: Float[Tensor, "n t h"]) -> Tensor:
-    tokens = hidden_states.shape[1]
-    return torch.ones(1, 1, tokens, tokens, dtype=torch.bool, device=hidden_states.device).tril()
+    enter = enter_by_cache if takes_a_cache(place.part("attention")) else enter_by_projections
+    return enter(module.key, module.value, backbone=place.backbone, layer=place.layer)

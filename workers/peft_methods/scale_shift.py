@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from api_schemas.peft import ROLES
-from workers.errors import UnsupportedBackbone
 from workers.peft_methods.place import Place
 
 
@@ -35,15 +34,7 @@ def build(place: Place) -> nn.Module | None:
     """
     if not place.peft.scale_shift.size_at(place.layer):
         return None
-    modules = nn.ModuleDict()
-    for role in ROLES:
-        projection = place.part(role)
-        if not isinstance(projection, nn.Linear):
-            raise UnsupportedBackbone(
-                f"Scale and shift needs a linear {role} projection; this backbone has none."
-            )
-        modules[role] = ScaleShift(projection.out_features)
-    return modules
+    return nn.ModuleDict({role: ScaleShift(place.projection(role).outputs) for role in ROLES})
 
 
 def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
@@ -51,10 +42,12 @@ def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
     assert isinstance(module, nn.ModuleDict)  # noqa: S101  what `build` made
 
     def onto(role: str, scale_shift: nn.Module) -> RemovableHandle:
-        def apply(_: nn.Module, __: tuple[Tensor, ...], y: Tensor) -> Tensor:
-            changed: Tensor = scale_shift(y)
-            return changed
+        projection = place.projection(role)
+        own = slice(projection.start, projection.start + projection.outputs)
 
-        return place.part(role).register_forward_hook(apply)
+        def apply(_: nn.Module, __: tuple[Tensor, ...], y: Tensor) -> Tensor:
+            return y + projection.widened(scale_shift(y[..., own]) - y[..., own])
+
+        return projection.module.register_forward_hook(apply)
 
     return [onto(role, scale_shift) for role, scale_shift in module.items()]

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import DynamicCache
 
 from api_schemas.peft import Peft
 from api_schemas.trainable_parameters import trainable_parameters
@@ -40,6 +39,8 @@ BY_LAYER = {
 }
 EVERYTHING = {**SERIAL, **PARALLEL, **PREFIX, **LORA, **COMPACTER, **SCALE_SHIFT}
 METHODS = [SERIAL, PARALLEL, PREFIX, LORA, COMPACTER, SCALE_SHIFT, BY_LAYER, EVERYTHING]
+# T5 and RMSNorm compute their variance in single precision whatever the weights are.
+ATOL = 1e-6
 LAYERS = {"active_layers": [True, False, True]}
 
 
@@ -91,6 +92,7 @@ def test_detaching_leaves_no_trace(backbone: Backbone) -> None:
     """Outputs and weights are bit-equal afterwards, also when the block raised; no hook is left."""
     before = hidden_states(backbone)
     weights = copy.deepcopy(backbone.model.state_dict())
+    attributes = [set(vars(module)) for module in backbone.model.modules()]
     modules = modules_for(backbone, {**EVERYTHING, **LAYERS})
     with suppress(ZeroDivisionError), attached(modules, backbone=backbone):
         logits(modules, BATCH, backbone=backbone).sum().backward()  # type: ignore[no-untyped-call]
@@ -98,6 +100,7 @@ def test_detaching_leaves_no_trace(backbone: Backbone) -> None:
     assert torch.equal(hidden_states(backbone), before)
     assert all(torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in backbone.model.modules())
+    assert [set(vars(module)) for module in backbone.model.modules()] == attributes
 
 
 @pytest.mark.parametrize("peft", [{}, *METHODS])
@@ -126,6 +129,17 @@ def test_every_trained_scalar_gets_a_gradient_and_nothing_else_does(
     assert all(p.grad is None for p in backbone.model.parameters())
 
 
+def test_float32_modules_train_on_a_bfloat16_backbone(backbone: Backbone) -> None:
+    """The arithmetic follows the frozen part; values and gradients of what is trained stay float32."""
+    modules = modules_for(backbone, {**EVERYTHING, **LAYERS}).float()
+    backbone.model.bfloat16()
+    with attached(modules, backbone=backbone):
+        loss = functional.cross_entropy(logits(modules, BATCH, backbone=backbone), BATCH.labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in modules.parameters())
+
+
 @pytest.mark.parametrize("peft", [PREFIX, EVERYTHING])
 def test_padding_does_not_matter(backbone: Backbone, peft: dict[str, object]) -> None:
     """A text alone, without padding and without a mask of zeros, gets the same scores as in a batch."""
@@ -135,15 +149,6 @@ def test_padding_does_not_matter(backbone: Backbone, peft: dict[str, object]) ->
         together = logits(modules, BATCH, backbone=backbone)[1]
         single = logits(modules, alone, backbone=backbone)[0]
     assert torch.allclose(together, single, atol=1e-6)
-
-
-def replaced(backbone: Backbone, layer: int, role: str, build: Callable[[nn.Module], nn.Module]) -> Tensor:
-    """Run a copy of the backbone in which one module is replaced: the reference, without any hook."""
-    other = copy.deepcopy(backbone)
-    path = getattr(other.paths, role)
-    parent, _, name = path.rpartition(".")
-    setattr(other.layers[layer].get_submodule(parent), name, build(other.layers[layer].get_submodule(path)))
-    return hidden_states(other)
 
 
 class Wrapped(nn.Module):
@@ -157,6 +162,18 @@ class Wrapped(nn.Module):
         return self.change(x, y)
 
 
+class Recorded(nn.Module):
+    def __init__(self, inner: nn.Module, inputs: list[Tensor]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.inputs = inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.inputs.append(x)
+        y: Tensor = self.inner(x)
+        return y
+
+
 def bottleneck(modules: TrialModules, method: str, x: Tensor) -> Tensor:
     found = modules.state_dict()
     prefix = f"layers.1.{method}"
@@ -167,26 +184,36 @@ def bottleneck(modules: TrialModules, method: str, x: Tensor) -> Tensor:
 ONE_LAYER = {"active_layers": [False, True, False]}
 
 
+def replace_module(backbone: Backbone, role: str, build: Callable[[nn.Module], nn.Module]) -> None:
+    parent, _, name = getattr(backbone.paths, role).rpartition(".")
+    place = backbone.layers[1].get_submodule(parent)
+    setattr(place, name, build(place.get_submodule(name)))
+
+
 def test_the_serial_adapter_is_its_formula(backbone: Backbone) -> None:
     """Y + up(relu(down(y))) behind the feed-forward block."""
     modules = modules_for(backbone, {**SERIAL, **ONE_LAYER})
-    expected = replaced(
-        backbone,
-        1,
+    reference = copy.deepcopy(backbone)
+    replace_module(
+        reference,
         "ffn_output",
         lambda inner: Wrapped(inner, lambda _, y: y + bottleneck(modules, "serial_adapter", y)),
     )
-    assert torch.allclose(hidden_states(backbone, modules), expected, atol=1e-10)
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(reference), atol=ATOL)
 
 
-def test_the_parallel_adapter_is_its_formula(llama: Backbone) -> None:
-    """Y + 4 up(relu(down(x))) beside the block, where block input and output are one module's."""
-    modules = modules_for(llama, {**PARALLEL, **ONE_LAYER})
-    expected = replaced(
-        llama, 1, "ffn_output",
-        lambda inner: Wrapped(inner, lambda x, y: y + 4 * bottleneck(modules, "parallel_adapter", x)),
-    )  # fmt: skip
-    assert torch.allclose(hidden_states(llama, modules), expected, atol=1e-10)
+def test_the_parallel_adapter_is_its_formula(backbone: Backbone) -> None:
+    """Y + 4 up(relu(down(x))) beside the block, whether the block is one module or two in a row."""
+    modules = modules_for(backbone, {**PARALLEL, **ONE_LAYER})
+    reference = copy.deepcopy(backbone)
+    inputs: list[Tensor] = []
+
+    def change(_: Tensor, y: Tensor) -> Tensor:
+        return y + 4 * bottleneck(modules, "parallel_adapter", inputs.pop())
+
+    replace_module(reference, "ffn_output", lambda inner: Wrapped(inner, change))
+    replace_module(reference, "ffn_input", lambda inner: Recorded(inner, inputs))
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(reference), atol=ATOL)
 
 
 def test_the_parallel_adapter_reads_the_input_of_the_whole_block(bert: Backbone) -> None:
@@ -201,7 +228,7 @@ def test_the_parallel_adapter_reads_the_input_of_the_whole_block(bert: Backbone)
         return normed
 
     layer.feed_forward_chunk = feed_forward  # type: ignore[assignment]
-    assert torch.allclose(hidden_states(bert, modules), hidden_states(other), atol=1e-10)
+    assert torch.allclose(hidden_states(bert, modules), hidden_states(other), atol=ATOL)
 
 
 def test_the_compacter_is_its_formula(backbone: Backbone) -> None:
@@ -218,8 +245,9 @@ def test_the_compacter_is_its_formula(backbone: Backbone) -> None:
         inner = torch.relu(y @ weight("down") + found["layers.1.compacter.down.bias"])
         return y + inner @ weight("up") + found["layers.1.compacter.up.bias"]
 
-    expected = replaced(backbone, 1, "ffn_output", lambda inner: Wrapped(inner, change))
-    assert torch.allclose(hidden_states(backbone, modules), expected, atol=1e-10)
+    reference = copy.deepcopy(backbone)
+    replace_module(reference, "ffn_output", lambda inner: Wrapped(inner, change))
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(reference), atol=ATOL)
 
 
 @pytest.mark.parametrize("role", ["query", "attention_output", "ffn_in"])
@@ -227,16 +255,19 @@ def test_scale_and_shift_is_its_formula(backbone: Backbone, role: str) -> None:
     """Gamma * y + beta, written into a projection; the other five are left at one and zero."""
     modules = modules_for(backbone, {**SCALE_SHIFT, **ONE_LAYER}, trained=False)
     own = modules.get_submodule(f"layers.1.scale_shift.{role}")
+    gamma, beta = own.get_parameter("gamma"), own.get_parameter("beta")
     with torch.no_grad():
-        own.gamma.normal_(1.0, 0.5)  # type: ignore[union-attr,operator]
-        own.beta.normal_(0.0, 0.5)  # type: ignore[union-attr,operator]
-    expected = replaced(
-        backbone,
-        1,
-        role,
-        lambda inner: Wrapped(inner, lambda _, y: y * own.gamma + own.beta),  # type: ignore[operator]
-    )
-    assert torch.allclose(hidden_states(backbone, modules), expected, atol=1e-10)
+        gamma.normal_(1.0, 0.5)
+        beta.normal_(0.0, 0.5)
+    start = backbone.projection(1, role).start
+
+    def change(_: Tensor, y: Tensor) -> Tensor:
+        before, inside, after = y.tensor_split([start, start + len(gamma)], dim=-1)
+        return torch.cat([before, inside * gamma + beta, after], dim=-1)
+
+    reference = copy.deepcopy(backbone)
+    replace_module(reference, role, lambda inner: Wrapped(inner, change))
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(reference), atol=ATOL)
 
 
 def test_a_size_by_layer_equals_that_size_in_one_layer(backbone: Backbone) -> None:
@@ -253,66 +284,18 @@ def test_a_division_that_does_not_fit_is_refused(bert: Backbone) -> None:
         modules_for(bert, {"compacter": {"bottleneck_size": 3, "division": 2}})
 
 
-@pytest.mark.parametrize("role", ["query", "value", "ffn_out"])
+@pytest.mark.parametrize("role", ["query", "key", "value", "attention_output", "ffn_in", "ffn_out"])
 def test_lora_equals_merged_weights(backbone: Backbone, role: str) -> None:
-    """W + alpha / rank B A, written into the weight itself."""
+    """W + alpha / rank B A, written into the weight itself, or into its columns where roles share one."""
     off = dict.fromkeys(("query", "key", "value", "attention_output", "ffn_in", "ffn_out"), False)
     modules = modules_for(backbone, {"lora": {"rank": 2, "alpha": 6.0, **off, role: True}, **ONE_LAYER})
     other = copy.deepcopy(backbone)
     found = modules.state_dict()
-    merged = other.part(1, role)
-    assert isinstance(merged, nn.Linear)
     with torch.no_grad():
-        merged.weight += 3.0 * found[f"layers.1.lora.{role}.B"] @ found[f"layers.1.lora.{role}.A"]
-    assert torch.allclose(hidden_states(backbone, modules), hidden_states(other), atol=1e-10)
-
-
-def test_the_prefix_is_attention_over_concatenated_keys_and_values(bert: Backbone) -> None:
-    """The softmax written out, on BERT."""
-    modules = modules_for(bert, {**PREFIX, **ONE_LAYER})
-    found = modules.state_dict()
-    other = copy.deepcopy(bert)
-    attention = other.part(1, "attention")
-
-    def heads(x: Tensor) -> Tensor:
-        return x.view(*x.shape[:-1], 4, 4).transpose(-3, -2)
-
-    def reference(hidden: Tensor, *_: object, **__: object) -> tuple[Tensor, None]:
-        n = len(hidden)
-        keys = torch.cat(
-            [found["layers.1.prefix_tuning.key"].expand(n, -1, -1), attention.key(hidden)], dim=1
+        other.projection(1, role).weight.add_(
+            3.0 * found[f"layers.1.lora.{role}.B"] @ found[f"layers.1.lora.{role}.A"]
         )
-        values = torch.cat(
-            [found["layers.1.prefix_tuning.value"].expand(n, -1, -1), attention.value(hidden)], dim=1
-        )
-        scores = heads(attention.query(hidden)) @ heads(keys).transpose(-1, -2) / 2.0
-        visible = torch.cat([torch.ones(n, 2), MASK.float()], dim=1).bool()[:, None, None, :]
-        weights = scores.masked_fill(~visible, -torch.inf).softmax(dim=-1)
-        return (weights @ heads(values)).transpose(1, 2).reshape(hidden.shape), None
-
-    attention.forward = reference  # type: ignore[method-assign]
-    expected = real_tokens(hidden_states(other))
-    assert torch.allclose(real_tokens(hidden_states(bert, modules)), expected, atol=1e-10)
-
-
-def test_the_prefix_equals_a_filled_cache_on_a_decoder(llama: Backbone) -> None:
-    """Transformers' own cache, filled with the prefix, with positions that do not count it."""
-    modules = modules_for(llama, {**PREFIX, "active_layers": [True, True, True]})
-    found = modules.state_dict()
-    cache = DynamicCache()
-    for layer in range(3):
-        key, value = (
-            found[f"layers.{layer}.prefix_tuning.{part}"].view(2, 2, 4).transpose(0, 1).expand(2, -1, -1, -1)
-            for part in ("key", "value")
-        )
-        cache.update(key, value, layer)
-    expected = llama.model(
-        input_ids=IDS,
-        attention_mask=torch.cat([torch.ones(2, 2, dtype=torch.long), MASK], dim=1),
-        position_ids=torch.arange(5).expand(2, -1),
-        past_key_values=cache,
-    ).last_hidden_state
-    assert torch.allclose(real_tokens(hidden_states(llama, modules)), real_tokens(expected), atol=1e-10)
+    assert torch.allclose(hidden_states(backbone, modules), hidden_states(other), atol=ATOL)
 
 
 def test_equal_seeds_give_equal_modules_whatever_the_global_state(bert: Backbone) -> None:
