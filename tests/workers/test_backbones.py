@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from sentencepiece import SentencePieceTrainer
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import AlbertConfig, AlbertModel, PreTrainedTokenizerFast, T5Config, T5Model
@@ -54,6 +55,7 @@ def test_gpt2_keeps_three_projections_in_one() -> None:
     backbone = tiny("gpt2")
     x = torch.randn(2, 5, 16, dtype=torch.float64)
     roles = [backbone.projection(1, role) for role in ("query", "key", "value")]
+    assert [role.start for role in roles] == [0, 16, 32]
     bias = roles[0].module.get_parameter("bias")
     together = sum((role.widened(x @ role.weight.T) for role in roles), start=bias)
     assert torch.allclose(together, roles[0].module(x), atol=1e-12)
@@ -74,6 +76,18 @@ def test_the_decoder_of_t5_is_never_loaded(tmp_path: Path) -> None:
 def test_the_door_admits_exactly_the_families_that_can_be_trained() -> None:
     """A study on another family is refused when it is posted, not trial by trial."""
     assert FAMILIES.keys() == catalogue.SUPPORTED_FAMILIES
+
+
+def test_a_sentencepiece_file_is_tokenizer_enough(tmp_path: Path) -> None:
+    """DeBERTa-v3 is published without a `tokenizer.json`."""
+    folder = tmp_path / "deberta"
+    tiny("deberta-v2").model.save_pretrained(folder)  # type: ignore[operator]  # transformers ships no types
+    (tmp_path / "text").write_text("a film that is dull and a film that is not\n" * 20)
+    SentencePieceTrainer.train(
+        input=tmp_path / "text", model_prefix=folder / "spm", vocab_size=18, minloglevel=2
+    )
+    backbone = load_backbone("local:deberta", models_dir=tmp_path, device=CPU)
+    assert "".join(backbone.tokenizer.tokenize("a dull film")) == "▁a▁dull▁film"
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
