@@ -5,6 +5,8 @@ and the linear head. (AutoPEFT leaves out biases and the head; section 3 of arXi
 """
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.library_parameters import library_parameters
+from api_schemas.peft_methods import PeftMethod
 from api_schemas.trial_configuration import Lora, TrialConfiguration
 
 
@@ -12,13 +14,15 @@ def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneSh
     """Count the trained scalars of a configuration on a backbone of this shape."""
     peft = configuration.peft
     layers = shape.layers if peft.active_layers is None else sum(peft.active_layers)
+    head = shape.hidden_size * classes + classes
+    if peft.method is not PeftMethod.MODULES:
+        return library_parameters(peft.method, peft.library, shape=shape, layers=layers) + head
     per_layer = (
         _bottleneck(peft.serial_adapter.bottleneck_size, hidden_size=shape.hidden_size)
         + _bottleneck(peft.parallel_adapter.bottleneck_size, hidden_size=shape.hidden_size)
         + 2 * peft.prefix_tuning.length * shape.key_value_size
         + _lora(peft.lora, shape=shape)
     )
-    head = shape.hidden_size * classes + classes
     return layers * per_layer + head
 
 

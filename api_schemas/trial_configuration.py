@@ -9,6 +9,13 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from api_schemas.base import Schema
+from api_schemas.peft_methods import (
+    PROMPT_METHODS,
+    TARGETED,
+    LibrarySettings,
+    PeftMethod,
+    only_what_is_read,
+)
 from api_schemas.search_space import Parameterization
 
 
@@ -51,13 +58,18 @@ class Lora(Schema):
 
 
 class Peft(Schema):
-    """The PEFT modules, and the layers that carry them. `active_layers` null means every layer."""
+    """What is trained, and the layers that carry it. `active_layers` null means every layer.
 
+    The method `modules` reads the sections of our own modules; every other method reads `library`.
+    """
+
+    method: PeftMethod = PeftMethod.MODULES
     active_layers: tuple[bool, ...] | None = Field(default=None, max_length=1000)
     serial_adapter: SerialAdapter = SerialAdapter()
     parallel_adapter: ParallelAdapter = ParallelAdapter()
     prefix_tuning: PrefixTuning = PrefixTuning()
     lora: Lora = Lora()
+    library: LibrarySettings = LibrarySettings()
 
 
 class Training(Schema):
@@ -112,9 +124,11 @@ def canonical(configuration: TrialConfiguration) -> TrialConfiguration:
     """Give every set of configurations that train the same network one representative.
 
     A module of size zero keeps no settings; without a module no layer is active; without an active
-    layer no module has a size.
+    layer no module has a size. Settings that the method does not read take their defaults.
     """
     peft = configuration.peft
+    if peft.method is not PeftMethod.MODULES:
+        return configuration.model_copy(update={"peft": _canonical_library(peft)})
     lora = peft.lora if peft.lora.rank and peft.lora.targets else Lora()
     parallel = peft.parallel_adapter if peft.parallel_adapter.bottleneck_size else ParallelAdapter()
     sizes = (
@@ -127,8 +141,20 @@ def canonical(configuration: TrialConfiguration) -> TrialConfiguration:
     if not any(sizes) or (layers is not None and not any(layers)):
         bare = Peft(active_layers=_none_active(layers))
         return configuration.model_copy(update={"peft": bare})
-    kept = peft.model_copy(update={"lora": lora, "parallel_adapter": parallel})
+    kept = peft.model_copy(update={"lora": lora, "parallel_adapter": parallel, "library": LibrarySettings()})
     return configuration.model_copy(update={"peft": kept})
+
+
+def _canonical_library(peft: Peft) -> Peft:
+    layers, settings = peft.active_layers, only_what_is_read(peft.method, peft.library)
+    if peft.method in PROMPT_METHODS:
+        everywhere = None if layers is None else (True,) * len(layers)
+        return Peft(method=peft.method, active_layers=everywhere, library=settings)
+    aimless = peft.method in TARGETED and not settings.targets
+    nowhere = layers is not None and not any(layers)
+    if peft.method is PeftMethod.HEAD_ONLY or aimless or nowhere:
+        return Peft(active_layers=_none_active(layers))
+    return Peft(method=peft.method, active_layers=layers, library=settings)
 
 
 def _none_active(layers: tuple[bool, ...] | None) -> tuple[bool, ...]:

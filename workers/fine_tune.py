@@ -45,6 +45,7 @@ def fine_tune(
     # Without dropout SDPA picks the CPU flash kernel, whose bfloat16 backward pass is slow.
     slow_flash = backbone.device.type == "cpu" and next(backbone.model.parameters()).dtype == torch.bfloat16
     kernel = partial(sdpa_kernel, SDPBackend.MATH) if slow_flash else nullcontext
+    step = 0
     for epoch in range(1, training.epochs + 1):
         total = 0.0
         for batch in training_batches(
@@ -66,6 +67,8 @@ def fine_tune(
                 raise NotANumber(f"not-a-number: the gradient norm is {norm.item()} in epoch {epoch}")
             optimiser.step()
             schedule.step()
+            step += 1
+            modules.after_step(step, steps)
             optimiser.zero_grad()
             total += loss.item() * len(batch.labels)
         after_epoch(epoch, total / len(split))

@@ -1,0 +1,56 @@
+"""BitFit: every bias of the active layers is trained. Ben Zaken and others 2022 (arXiv 2106.10199).
+
+What is trained is the change of each bias, added to the output of its linear map or norm; the
+backbone keeps its weights. Changes start at zero.
+"""
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from api_schemas.trial_configuration import Peft
+from workers.backbones import Backbone
+from workers.errors import UnsupportedBackbone
+
+
+def build(peft: Peft, *, backbone: Backbone, generator: Generator) -> nn.Module | None:  # noqa: ARG001
+    """Make the changes of one layer.
+
+    Raises:
+        UnsupportedBackbone: If its layers have no biases.
+    """
+    # Every layer of a backbone has the same parts, so the first one stands for all.
+    sizes = {name: len(bias) for name, bias in biases(backbone.layers[0]).items()}
+    if not sizes:
+        raise UnsupportedBackbone("BitFit trains biases; the layers of this backbone have none.")
+    return nn.ParameterDict({_key(name): nn.Parameter(torch.zeros(size)) for name, size in sizes.items()})
+
+
+def attach(module: nn.Module, *, backbone: Backbone, layer: int, peft: Peft) -> list[RemovableHandle]:  # noqa: ARG001
+    """Add each change to the output of the module whose bias it changes."""
+    assert isinstance(module, nn.ParameterDict)  # noqa: S101  what `build` made
+
+    def add_to(name: str) -> RemovableHandle:
+        change = module[_key(name)]
+
+        def add(_: nn.Module, __: tuple[Tensor, ...], y: Tensor) -> Tensor:
+            changed: Tensor = y + change.to(y.dtype)
+            return changed
+
+        return backbone.layers[layer].get_submodule(name).register_forward_hook(add)
+
+    return [add_to(name) for name in biases(backbone.layers[layer])]
+
+
+def biases(layer: nn.Module) -> dict[str, Tensor]:
+    """Give the biases of a layer by the name of their module."""
+    return {
+        name: part.bias
+        for name, part in layer.named_modules()
+        if isinstance(getattr(part, "bias", None), Tensor)
+    }
+
+
+def _key(name: str) -> str:
+    # Parameter names hold no dots.
+    return name.replace(".", "/")
