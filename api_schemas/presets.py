@@ -1,6 +1,7 @@
 """Search spaces that come with Paretune, expanded to plain parameters for a backbone of any shape."""
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.methods_preset import methods_preset
 from api_schemas.search_space import (
     BoolParameter,
     FloatParameter,
@@ -14,7 +15,12 @@ LORA_RANKS = (1, 2, 4, 8, 16, 32, 64)
 
 def expand_preset(name: PresetName, *, shape: BackboneShape) -> tuple[Parameter, ...]:
     """Give the parameters of a preset on a backbone of this shape."""
-    return {PresetName.AUTOPEFT: _autopeft, PresetName.LORA: _lora}[name](shape)
+    expansions = {
+        PresetName.AUTOPEFT: _autopeft,
+        PresetName.LORA: _lora,
+        PresetName.METHODS: methods_preset,
+    }
+    return expansions[name](shape)
 
 
 def bottleneck_sizes(hidden_size: int) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ class PresetName(StrEnum):
 
     AUTOPEFT = "autopeft"
     LORA = "lora"
+    METHODS = "methods"
 
 
 class Condition(Schema):

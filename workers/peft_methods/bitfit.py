@@ -51,6 +51,15 @@ def biases(layer: nn.Module) -> dict[str, Tensor]:
     }
 
 
+def named_changes(module: nn.Module) -> dict[str, Tensor]:
+    """Give the trained change of each bias of a layer by the name of its module."""
+    return {_module_name(key): change for key, change in module.named_parameters()}
+
+
 def _key(name: str) -> str:
     # Parameter names hold no dots.
     return name.replace(".", "/")
+
+
+def _module_name(key: str) -> str:
+    return key.replace("/", ".")

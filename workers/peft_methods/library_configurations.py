@@ -15,6 +15,8 @@ from api_schemas.peft_methods import LibrarySettings, PeftMethod
 
 ADAPTER = "default"
 """peft's own name for the only adapter; it leaves it out of the names that it saves."""
+FEATURES = "FEATURE_EXTRACTION"
+"""The task under which `PeftModel.from_pretrained` gives hidden states, with prompts in front."""
 # AdaLoRA keeps all ranks for the first share of the steps and trains the chosen ones alone for the last.
 WARM_UP_SHARE = 0.1
 FINAL_SHARE = 0.3
@@ -45,8 +47,7 @@ def peft_configuration(
     if method is PeftMethod.IA3:
         fields["feedforward_modules"] = sorted(feed_forward)
     configuration: PeftConfig = make(**fields)
-    # With this task `PeftModel.from_pretrained` gives hidden states, and puts prompts in front.
-    configuration.task_type = "FEATURE_EXTRACTION"
+    configuration.task_type = FEATURES
     configuration.base_model_name_or_path = backbone
     return configuration
 
@@ -61,7 +62,7 @@ def prompt_configuration(
         "num_transformer_submodules": 1,
         "num_layers": layers,
         "num_attention_heads": 1,  # read by prefix tuning only
-        "task_type": "FEATURE_EXTRACTION",
+        "task_type": FEATURES,
         "base_model_name_or_path": backbone,
     }
     if method is PeftMethod.PROMPT_TUNING:
