@@ -28,6 +28,8 @@ CHOICES = {
     "frequencies": (100, 300, 1000, 3000, 10000),
     "virtual_tokens": (1, 2, 5, 10, 20, 50),
 }
+LEFT_OUT = frozenset({PeftMethod.MODULES, PeftMethod.VBLORA})
+"""Our own modules have a preset of their own; VB-LoRA's logits outnumber a small backbone's weights."""
 ROOM_FOR_TEXT = 128
 """Positions that virtual tokens leave free: the default of `training.max_length`."""
 
@@ -42,7 +44,7 @@ def methods_preset(shape: BackboneShape) -> tuple[Parameter, ...]:
     methods = tuple(
         method
         for method in PeftMethod
-        if method is not PeftMethod.MODULES
+        if method not in LEFT_OUT
         and method_problem(method, shape=shape) is None
         and not too_few & set(SETTINGS[method])
     )
