@@ -10,9 +10,14 @@ from typing import Any
 from pydantic import Field
 
 from api_schemas.base import Schema
-
-ROLES = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
-"""The projections of a layer, by the part they play."""
+from api_schemas.peft_methods import (
+    PROMPT_METHODS,
+    ROLES,
+    TARGETED,
+    LibrarySettings,
+    PeftMethod,
+    only_what_is_read,
+)
 
 LAYERS_LIMIT = 1000
 SIZE_LIMIT = 65536
@@ -124,12 +129,14 @@ class Lora(Schema):
 
 
 class Peft(Schema):
-    """The PEFT modules, and the layers that carry them.
+    """What is trained, and the layers that carry it.
 
-    A layer is active if `active_layers` says so (null means every layer) and it is not below
+    The method `modules` reads the sections of our own modules; every other method reads `library`. A
+    layer is active if `active_layers` says so (null means every layer) and it is not below
     `first_active_layer`.
     """
 
+    method: PeftMethod = PeftMethod.MODULES
     active_layers: tuple[bool, ...] | None = Field(default=None, max_length=LAYERS_LIMIT)
     first_active_layer: int = Field(default=0, ge=0, le=LAYERS_LIMIT)
     serial_adapter: SerialAdapter = SerialAdapter()
@@ -138,6 +145,7 @@ class Peft(Schema):
     lora: Lora = Lora()
     compacter: Compacter = Compacter()
     scale_shift: ScaleShift = ScaleShift()
+    library: LibrarySettings = LibrarySettings()
 
     def is_active(self, layer: int) -> bool:
         """Say whether a layer may carry modules."""
@@ -159,8 +167,11 @@ def canonical_peft(peft: Peft) -> Peft:
     """Give every set of descriptions of the same modules one representative.
 
     A layer without modules is not active; a module that is nowhere keeps no settings; sizes that
-    are the same in every active layer are one size.
+    are the same in every active layer are one size; settings that the method does not read take
+    their defaults.
     """
+    if peft.method is not PeftMethod.MODULES:
+        return _canonical_library(peft)
     modules = {name: getattr(peft, name) for name in SIZE_FIELDS}
     count = _layer_count(peft)
     if count is None:
@@ -182,6 +193,21 @@ def canonical_peft(peft: Peft) -> Peft:
 def entries_by_layer(name: str, module: Any, layers: int) -> tuple[Any, ...]:
     """Write the size that holds for every layer as a list with an entry for each layer."""
     return tuple(_entry(name, module, layer) for layer in range(layers))
+
+
+def _canonical_library(peft: Peft) -> Peft:
+    layers = peft.active_layers
+    active = None if layers is None else tuple(peft.is_active(layer) for layer in range(len(layers)))
+    settings = only_what_is_read(peft.method, peft.library)
+    if peft.method in PROMPT_METHODS:
+        everywhere = None if layers is None else (True,) * len(layers)
+        return Peft(method=peft.method, active_layers=everywhere, library=settings)
+    aimless = peft.method in TARGETED and not settings.targets
+    nowhere = active is not None and not any(active)
+    if peft.method is PeftMethod.HEAD_ONLY or aimless or nowhere:
+        return Peft(active_layers=() if active is None else (False,) * len(active))
+    first = peft.first_active_layer if active is None else 0
+    return Peft(method=peft.method, active_layers=active, first_active_layer=first, library=settings)
 
 
 def _layer_count(peft: Peft) -> int | None:

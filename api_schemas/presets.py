@@ -1,7 +1,8 @@
 """Search spaces that come with Paretune, expanded to plain parameters for a backbone of any shape."""
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.peft import ROLES
+from api_schemas.methods_preset import methods_preset
+from api_schemas.peft_methods import ROLES
 from api_schemas.search_space import (
     BoolParameter,
     FloatParameter,
@@ -22,6 +23,7 @@ def expand_preset(name: PresetName, *, shape: BackboneShape) -> tuple[Parameter,
         PresetName.AUTOPEFT_BY_LAYER: _autopeft_by_layer,
         PresetName.LORA: _lora,
         PresetName.LORA_BY_LAYER: _lora_by_layer,
+        PresetName.METHODS: methods_preset,
     }
     return expansions[name](shape)
 

@@ -36,6 +36,8 @@ class PresetName(StrEnum):
     """One rank, a switch for each projection and each layer, and the learning rate."""
     LORA_BY_LAYER = "lora_by_layer"
     """A rank for every projection of every layer, and the learning rate."""
+    METHODS = "methods"
+    """The method itself, the sizes that it reads, and the learning rate."""
 
 
 class Condition(Schema):

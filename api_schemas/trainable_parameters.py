@@ -6,7 +6,9 @@ arXiv 2301.12132.)
 """
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.library_parameters import library_parameters
 from api_schemas.peft import SIZE_FIELDS, LoraRanks, Peft
+from api_schemas.peft_methods import PeftMethod
 from api_schemas.trial_configuration import TrialConfiguration
 
 
@@ -15,6 +17,8 @@ def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneSh
     peft = configuration.peft
     head = shape.hidden_size * classes + classes
     active = [layer for layer in range(shape.layers) if peft.is_active(layer)]
+    if peft.method is not PeftMethod.MODULES:
+        return library_parameters(peft.method, peft.library, shape=shape, layers=len(active)) + head
     if any(getattr(peft, name).by_layer is not None for name in SIZE_FIELDS):
         modules = sum(_layer(peft, layer, shape=shape) for layer in active)
     else:

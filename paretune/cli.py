@@ -15,7 +15,7 @@ from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
 from paretune.client import Client
 from paretune.errors import ParetuneError
-from paretune.export import export_trial
+from paretune.export import export_trial, merge_exported
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
 from paretune.progress import follow, trials_table
 from paretune.study_file import read_study_file
@@ -126,6 +126,9 @@ def export(
         int | None, typer.Option(help="Trial number; the front's best in the first objective if left out.")
     ] = None,
     output: Output = Path("adapter"),
+    merged: Annotated[
+        bool, typer.Option(help="Also write the backbone with the trained change merged into it.")
+    ] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Write a trained trial as a folder with weights, model card and a load.py."""
@@ -133,6 +136,8 @@ def export(
         study = client.get_study(study_id)
         chosen = _choose(client, study, number=trial)
         _say(f"Wrote {export_trial(client, study, chosen, folder=output)}")
+    if merged:
+        _say(f"Wrote {merge_exported(output)}")
 
 
 def main() -> None:

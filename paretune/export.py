@@ -1,6 +1,7 @@
 """Turn a trial into a folder that somebody else can use: weights, configuration, model card, load.py."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from api_schemas.studies import StudyRead
@@ -27,6 +28,10 @@ class NothingToExport(ParetuneError):
     """The trial left no trained weights."""
 
 
+class CannotBeMerged(ParetuneError):
+    """What the trial trained is no change of weights, or its backbone is not at hand."""
+
+
 class DamagedDownload(ParetuneError):
     """A file arrived with another hash than the server recorded."""
 
@@ -49,6 +54,27 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     (folder / "README.md").write_text(model_card(study, trial), encoding="utf-8")
     (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
     return folder
+
+
+def merge_exported(folder: Path) -> Path:
+    """Merge an exported trial into its backbone, as a plain transformer in `folder / "merged"`.
+
+    Raises:
+        CannotBeMerged: If the trial's method adds parts or tokens instead of changing weights, or its
+            backbone cannot be found; `PARETUNE_MODELS_DIR` says where local ones are.
+    """
+    # torch loads only for those who merge, not for every export.
+    from service.errors import UnknownBackbone
+    from workers.errors import ArtifactError
+    from workers.merged import export_merged
+
+    models_dir = os.environ.get("PARETUNE_MODELS_DIR")
+    try:
+        return export_merged(
+            folder, folder / "merged", models_dir=None if models_dir is None else Path(models_dir)
+        )
+    except (ArtifactError, UnknownBackbone) as error:
+        raise CannotBeMerged(str(error)) from error
 
 
 def model_card(study: StudyRead, trial: TrialRead) -> str:

@@ -6,8 +6,11 @@ from pathlib import Path
 import matplotlib
 from rich.table import Table
 
+from api_schemas.library_parameters import SIZES
 from api_schemas.objectives import LOG_METRICS, Direction, Metric
 from api_schemas.pareto import ParetoFront, ParetoPoint
+from api_schemas.peft import Peft
+from api_schemas.peft_methods import PROMPT_METHODS, SETTINGS, TARGETED, PeftMethod
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialRead, TrialState
 from paretune.numbers import format_metric
@@ -45,6 +48,8 @@ def describe_modules(configuration: TrialConfiguration) -> str:
     if configuration.is_head_only:
         return "head only (linear probe)"
     peft = configuration.peft
+    if peft.method is not PeftMethod.MODULES:
+        return _describe_library(peft)
     sizes = {
         "serial": peft.serial_adapter.bottleneck_size,
         "parallel": peft.parallel_adapter.bottleneck_size,
@@ -54,6 +59,18 @@ def describe_modules(configuration: TrialConfiguration) -> str:
     modules = " + ".join(f"{name} {size}" for name, size in sizes.items() if size)
     layers = [str(number) for number, on in enumerate(peft.active_layers or ()) if on]
     return f"{modules} on layers {','.join(layers)}"
+
+
+def _describe_library(peft: Peft) -> str:
+    read = SETTINGS[peft.method]
+    sizes = [f"{name} {getattr(peft.library, name)}" for name in SIZES if name in read]
+    words = ", ".join([peft.method.value, *sizes])
+    if peft.method in TARGETED:
+        words += f" on {','.join(peft.library.targets)}"
+    if peft.method in PROMPT_METHODS:
+        return words
+    layers = [str(number) for number, on in enumerate(peft.active_layers or ()) if on]
+    return f"{words} of layers {','.join(layers)}"
 
 
 def compare_with_probe(front: ParetoFront, trials: Sequence[TrialRead]) -> str | None:

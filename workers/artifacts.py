@@ -1,8 +1,9 @@
 """Save what a trial trained, and load it again to predict.
 
 Two files: `weights.safetensors` with the trained tensors under stable names, and
-`configuration.json` with everything needed to rebuild the network around them. Written to a
-temporary folder and renamed into place, so a reader sees a whole trial or none.
+`configuration.json` with everything needed to rebuild the network around them; and two more in the
+format of HF `peft` where it has the method. Written to a temporary folder and renamed into place, so
+a reader sees a whole trial or none.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord
 from workers.backbones import Backbone, load_backbone
 from workers.errors import ArtifactError
+from workers.hf_format import save_peft_format
 from workers.peft_methods import TrialModules, attached, logits
 from workers.task_data import Row, evaluation_batches, tokenise
 
@@ -102,7 +104,8 @@ def save_trial(
         weights_sha256=_sha256(unfinished / WEIGHTS),
     )
     (unfinished / CONFIGURATION).write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    for name in (WEIGHTS, CONFIGURATION):
+    names = (WEIGHTS, CONFIGURATION, *save_peft_format(modules, unfinished, backbone=backbone))
+    for name in names:
         _flush(unfinished / name)
     shutil.rmtree(final, ignore_errors=True)
     unfinished.replace(final)
@@ -114,7 +117,7 @@ def save_trial(
             sha256=_sha256(final / name),
             size_bytes=(final / name).stat().st_size,
         )
-        for name in (WEIGHTS, CONFIGURATION)
+        for name in names
     )
 
 
@@ -142,7 +145,12 @@ def load_classifier(
         raise ArtifactError(
             f"The backbone '{saved.configuration.backbone}' here has another shape than the one trained on."
         )
-    modules = TrialModules(saved.configuration.peft, backbone=backbone, classes=len(saved.labels), seed=0)
+    modules = TrialModules(
+        saved.configuration.peft,
+        backbone=backbone,
+        classes=len(saved.labels),
+        seed=saved.configuration.training.seed,
+    )
     try:
         modules.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:

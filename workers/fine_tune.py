@@ -73,8 +73,9 @@ def fine_tune(
                 raise NotANumber(f"not-a-number: the gradient norm is {norm.item()} in epoch {epoch}")
             optimiser.step()
             schedule.step()
-            optimiser.zero_grad()
             step, seen = step + 1, seen + len(batch.labels)
+            modules.after_step(step, steps)
+            optimiser.zero_grad()
             total += loss.item() * len(batch.labels)
             if step in measured_after:
                 measure(measured_after[step], total / seen)

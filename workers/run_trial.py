@@ -156,7 +156,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def _provenance(
     configuration: TrialConfiguration, backbone: Backbone, task: TokenisedTask, micro_batch_tokens: int
 ) -> dict[str, str | int | float]:
-    libraries = ("paretune", "torch", "transformers", "tokenizers", "safetensors")
+    libraries = ("paretune", "torch", "transformers", "tokenizers", "safetensors", "peft")
     return {
         **{name: version(name) for name in libraries},
         "python": platform.python_version(),

@@ -6,6 +6,7 @@ against the typed configuration. Everything wrong is reported at once, each with
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from pydantic import ValidationError
 
@@ -29,6 +30,7 @@ from service import catalogue
 from service.errors import InvalidStudy
 from service.settings import settings
 from service.studies.layers import layer_errors, layer_of, with_layers
+from service.studies.method_checks import METHOD, method_errors
 
 SEARCHABLE = ("peft.", "training.")
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
@@ -63,6 +65,9 @@ def admit(request: StudyCreate) -> AdmittedStudy:
     ]
     if not errors:
         errors.extend(_starting_point_errors(request, search_space, configuration))
+        errors.extend(
+            method_errors(configuration, search_space, shape=shape, pointers=_pointers(request, search_space))
+        )
     if errors:
         raise InvalidStudy("The study cannot work as posted; `errors` says where and why.", errors=errors)
     return AdmittedStudy(
@@ -124,14 +129,21 @@ def _task_errors(
 def _parameter_errors(
     request: StudyCreate, search_space: SearchSpace, configuration: TrialConfiguration, shape: BackboneShape
 ) -> Iterator[FieldError]:
-    own = {parameter.name: position for position, parameter in enumerate(request.search_space.parameters)}
+    pointers = _pointers(request, search_space)
     for parameter in search_space.parameters:
-        pointer = (
-            f"/search_space/parameters/{own[parameter.name]}" if parameter.name in own else "/search_space"
-        )
+        pointer = pointers[parameter.name]
         detail = _parameter_error(parameter, configuration, shape)
         if detail is not None:
             yield FieldError(pointer=pointer, detail=f"'{parameter.name}': {detail}")
+
+
+def _pointers(request: StudyCreate, search_space: SearchSpace) -> dict[str, str]:
+    """Say where the client wrote each parameter; a preset's own stand where the preset is named."""
+    own = {
+        parameter.name: f"/search_space/parameters/{position}"
+        for position, parameter in enumerate(request.search_space.parameters)
+    }
+    return {parameter.name: own.get(parameter.name, "/search_space") for parameter in search_space.parameters}
 
 
 def _parameter_error(
@@ -193,11 +205,23 @@ def _natural_reference(
     if objective.metric is Metric.SCORE and objective.direction is Direction.MAXIMIZE:
         return facts.chance_score
     if objective.metric is Metric.TRAINABLE_PARAMETERS and objective.direction is Direction.MINIMIZE:
-        largest = {parameter.name: _extremes(parameter)[-1] for parameter in search_space.parameters}
-        return 1.1 * trainable_parameters(  # a configuration at the largest size still counts
-            canonical(patch(configuration, largest)), shape=shape, classes=facts.classes
-        )
+        # A configuration at the largest size still counts.
+        return 1.1 * _largest_count(configuration, search_space, shape=shape, classes=facts.classes)
     return None
+
+
+def _largest_count(
+    configuration: TrialConfiguration, search_space: SearchSpace, *, shape: BackboneShape, classes: int
+) -> int:
+    extremes = {parameter.name: _extremes(parameter) for parameter in search_space.parameters}
+    largest = {name: values[-1] for name, values in extremes.items()}
+    # Methods have no order, and a longer block means more scalars in one and fewer in another.
+    unordered = {name: extremes[name] for name in (METHOD, "peft.library.block_size") if name in extremes}
+    corners = (dict(zip(unordered, corner, strict=True)) for corner in product(*unordered.values()))
+    return max(
+        trainable_parameters(canonical(patch(configuration, largest | corner)), shape=shape, classes=classes)
+        for corner in corners
+    )
 
 
 def _value_at(node: object, path: str) -> ParameterValue:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from api_schemas.peft import Peft, canonical_peft
+from api_schemas.peft_methods import PeftMethod
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 
 BASE = TrialConfiguration.model_validate(
@@ -126,3 +127,44 @@ def test_one_size_and_a_list_of_it_are_the_same() -> None:
         }
     )
     assert canonical_peft(one_size) == canonical_peft(listed) == canonical_peft(first) == one_size
+
+
+def test_settings_that_a_method_does_not_read_do_not_matter() -> None:
+    """OFT reads no rank, no method of the library our own modules, and our own modules no library."""
+    oft = patch(BASE, {"peft.method": "oft"})
+    unread = {"peft.library.rank": 3, "peft.library.virtual_tokens": 7, "peft.lora.rank": 8}
+    assert canonical(patch(oft, unread)) == canonical(oft)
+    assert canonical(patch(oft, {"peft.library.block_size": 8})) != canonical(oft)
+    own = patch(BASE, {"peft.lora.rank": 8})
+    assert canonical(patch(own, {"peft.library.rank": 3})) == canonical(own)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"peft.method": "head_only", "peft.library.rank": 3, "peft.lora.rank": 8},
+        {"peft.method": "lora", "peft.library.query": False, "peft.library.value": False},
+        {"peft.method": "bitfit", **{f"peft.active_layers.{layer}": False for layer in range(3)}},
+    ],
+)
+def test_a_method_without_a_place_is_the_linear_probe(parameters: dict[str, bool | int | str]) -> None:
+    """No projection, no layer, or nothing but the head asked for."""
+    configuration = patch(BASE, dict(parameters))
+    assert configuration.is_head_only
+    assert canonical(configuration) == canonical(BASE)
+
+
+def test_prompts_know_no_layers() -> None:
+    """Switching layers off leaves the same prompt."""
+    prompt = patch(BASE, {"peft.method": "prompt_tuning"})
+    off = patch(prompt, {f"peft.active_layers.{layer}": False for layer in range(3)})
+    assert canonical(off) == canonical(prompt)
+    assert not off.is_head_only
+
+
+@given(st.sampled_from(PeftMethod), st.integers(1, 9), st.booleans())
+def test_canonical_is_idempotent_for_every_method(method: PeftMethod, rank: int, query: bool) -> None:
+    """Taking the representative twice changes nothing."""
+    settings = {"peft.library.rank": rank, "peft.library.query": query, "peft.library.value": False}
+    once = canonical(patch(BASE, {"peft.method": method.value, **settings}))
+    assert canonical(once) == once

@@ -4,8 +4,10 @@ import io
 import json
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
+from api_schemas.trial_configuration import patch
 from paretune.front_report import compare_with_probe, describe_modules, front_table, write_front
 from tests.paretune.trials import front, trial
 
@@ -45,6 +47,24 @@ def test_the_table_shows_every_point_with_its_modules() -> None:
 def test_modules_off_every_layer_are_the_probe() -> None:
     """A description follows the canonical configuration."""
     assert describe_modules(PROBE.configuration) == "head only (linear probe)"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (
+            {"peft.method": "oft", "peft.library.block_size": 8},
+            "oft, block_size 8 on query,value of layers 0,1",
+        ),
+        ({"peft.method": "bitfit"}, "bitfit of layers 0,1"),
+        ({"peft.method": "p_tuning"}, "p_tuning, virtual_tokens 20"),
+    ],
+)
+def test_a_method_of_the_library_is_described_by_what_it_reads(
+    parameters: dict[str, int | str], words: str
+) -> None:
+    """Sizes, projections and layers where the method has them."""
+    assert describe_modules(patch(TUNED.configuration, dict(parameters))) == words
 
 
 def test_the_front_is_written_as_json_and_as_a_picture(tmp_path: Path) -> None:

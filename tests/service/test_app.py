@@ -12,10 +12,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.search_space import PresetName
+from api_schemas.studies import StudyCreate
 from api_schemas.trials import TrialReport, TrialState
 from service import leases
 from service.app import create_app
 from service.models import Study
+from service.studies.admission import admit
 from tests.conftest import API_KEY, OTHER_KEY, study_body
 from tests.service.test_leases import stored_study
 
@@ -89,6 +91,27 @@ PARAMETER = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "hi
         (
             {"search_space": {"parameters": [{**PARAMETER, "high": 5.0}]}},
             "/search_space/parameters/0", "not legal there",
+        ),
+        (
+            {
+                "search_space": {
+                    "parameters": [
+                        {"type": "categorical", "name": "peft.method", "choices": ["lora", "magic"]}
+                    ]
+                }
+            },
+            "/search_space/parameters/0", "'magic' is not legal there",
+        ),
+        (
+            {
+                "search_space": {
+                    "parameters": [
+                        {"type": "categorical", "name": "peft.method", "choices": ["lora", "oft"]},
+                        {"type": "ordinal", "name": "peft.library.block_size", "choices": [32, 100]},
+                    ]
+                }
+            },
+            "/search_space/parameters/1", "a block of 100 does not divide the width 384",
         ),
         ({"budget": {"trials": 0}}, "/budget/trials", "greater than or equal to 1"),
         (
@@ -211,6 +234,19 @@ def test_a_preset_is_shown_expanded(client: TestClient) -> None:
     assert study["configuration"]["peft"]["active_layers"] == [True] * 6
     assert study["state"] == "ACTIVE"
     assert client.get(f"/v1/studies/{study['id']}").json() == study
+
+
+def test_a_search_over_methods_is_admitted(client: TestClient) -> None:
+    """The preset is expanded with its conditions, and the natural reference covers its largest method."""
+    body = study_body(search_space={"preset": "methods"})
+    study = client.post("/v1/studies", json=body).json()
+    rank = next(p for p in study["search_space"]["parameters"] if p["name"] == "peft.library.rank")
+    assert "lora" in rank["when"]["in"]
+    assert "oft" not in rank["when"]["in"]
+    # LoHa of rank 64 everywhere trains most: 2 x 64 x (inputs + outputs) of six projections, six layers.
+    widths = 4 * (384 + 384) + 2 * (384 + 1536)
+    reference = admit(StudyCreate.model_validate(body)).reference_defaults[1]
+    assert reference == pytest.approx(1.1 * (6 * 2 * 64 * widths + 2 * 385))
 
 
 def test_studies_come_in_pages_newest_first(client: TestClient) -> None:

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
 
-from api_schemas.trial_configuration import Peft
+from api_schemas.peft import Peft
 from service import catalogue
 from tests.workers.conftest import CPU
 from workers.backbones import Backbone, load_backbone

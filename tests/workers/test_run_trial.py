@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from workers.artifacts import load_classifier
@@ -137,3 +139,30 @@ def test_out_of_memory_is_infeasible_and_the_next_trial_is_unaffected(
     failed, after = lines("limited")
     assert failed.startswith("INFEASIBLE out-of-memory: ")
     assert [after] == lines("free")
+
+
+@pytest.mark.parametrize("method", ["adalora", "bitfit", "oft", "p_tuning"])
+def test_a_method_of_the_library_is_a_whole_trial(
+    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path, method: str
+) -> None:
+    """Trained, measured, saved, and counted as the known cost says; the backbone comes out as it went in."""
+    backbone = resident.backbone(small_trial.backbone)
+    before = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
+    configuration = patch(small_trial, {"peft.method": method})
+    report, _ = run(configuration, resident, artifacts_dir)
+    assert report.state is TrialState.SUCCEEDED
+    known = trainable_parameters(configuration, shape=backbone.shape, classes=2)
+    assert report.metrics["trainable_parameters"] == known
+    assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.model.state_dict().items())
+    assert len(load_classifier(artifacts_dir / "study/trial/1").predict(["a film full of wit"])) == 1
+
+
+def test_the_training_loop_lets_adalora_give_up_rank(
+    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """Half of rank 8 of the two projections is left in what is saved."""
+    run(patch(small_trial, {"peft.method": "adalora"}), resident, artifacts_dir)
+    tensors = load_file(artifacts_dir / "study/trial/1/weights.safetensors")
+    values = [tensor for name, tensor in tensors.items() if ".lora_E." in name]
+    assert [len(value) for value in values] == [8, 8]
+    assert sum(int((value != 0).sum()) for value in values) == 8

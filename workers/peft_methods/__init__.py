@@ -1,11 +1,12 @@
 """The PEFT methods, and how a configuration of them is attached to a frozen backbone.
 
-One file per method, each with `build` and `attach`. Methods work through forward hooks: the
+One file per method of our own, each with `build` and `attach`. They work through forward hooks: the
 backbone's modules and the names of its weights are never touched, and detaching is removing hooks.
+The methods of HF `peft` are in `library` and `prompts`; they take places and give them back.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import ModuleType
 
@@ -14,13 +15,17 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from api_schemas.peft import Peft
+from api_schemas.peft_methods import PROMPT_METHODS, PeftMethod
 from workers.activation_cache import final_hidden, pool
 from workers.backbones import Backbone
 from workers.peft_methods import (
+    bitfit,
     compacter,
+    library,
     lora,
     parallel_adapter,
     prefix_tuning,
+    prompts,
     scale_shift,
     serial_adapter,
 )
@@ -37,6 +42,7 @@ METHODS: Mapping[str, ModuleType] = {
     "compacter": compacter,
     "parallel_adapter": parallel_adapter,
     "prefix_tuning": prefix_tuning,
+    "bitfit": bitfit,
 }
 
 
@@ -50,13 +56,16 @@ class TrialModules(nn.Module):
         self.shared = nn.ModuleDict()
         self.layers = nn.ModuleDict()
         self.places: dict[str, Place] = {}
-        self.head = nn.Linear(backbone.shape.hidden_size, classes)
+        with torch.random.fork_rng(devices=[]):  # torch draws values here that are thrown away
+            self.head = nn.Linear(backbone.shape.hidden_size, classes)
         with torch.no_grad():
             self.head.weight.normal_(0.0, 0.02, generator=generator)
             self.head.bias.zero_()
+        self.peft = peft
+        self.library = _build_library(peft, backbone=backbone, seed=seed)
         for layer in active_layers(peft, backbone=backbone):
             place = Place(peft, backbone, layer, generator, self.shared)
-            built = {name: method.build(place) for name, method in METHODS.items()}
+            built = {name: method.build(place) for name, method in _own_methods(peft).items()}
             present = {name: module for name, module in built.items() if module is not None}
             if present:
                 self.layers[str(layer)] = nn.ModuleDict(present)
@@ -65,12 +74,35 @@ class TrialModules(nn.Module):
     @property
     def first_layer(self) -> int:
         """Number of the lowest layer that carries modules; the number of layers if none does."""
-        return min(map(int, self.layers), default=self.layer_count)
+        if isinstance(self.library, prompts.Prompt):
+            return 0
+        active = (layer for layer in range(self.layer_count) if self.peft.is_active(layer))
+        return next(active, 0) if self.library else min(map(int, self.layers), default=self.layer_count)
+
+    def after_step(self, step: int, total_steps: int) -> None:
+        """Let a method act between two steps, counted from 1, while the gradients are still there."""
+        if isinstance(self.library, library.Library):
+            self.library.after_step(step, total_steps)
 
 
 def active_layers(peft: Peft, *, backbone: Backbone) -> list[int]:
     """Give the numbers of the layers that carry modules."""
     return [layer for layer in range(backbone.shape.layers) if peft.is_active(layer)]
+
+
+def _own_methods(peft: Peft) -> Mapping[str, ModuleType]:
+    if peft.method is PeftMethod.MODULES:
+        return {name: method for name, method in METHODS.items() if method is not bitfit}
+    return {"bitfit": bitfit} if peft.method is PeftMethod.BITFIT else {}
+
+
+def _build_library(peft: Peft, *, backbone: Backbone, seed: int) -> library.Library | prompts.Prompt | None:
+    if peft.method in PROMPT_METHODS:
+        return prompts.build(peft, backbone=backbone, seed=seed)
+    layers = active_layers(peft, backbone=backbone)
+    if peft.method not in library.LAYER_METHODS or not layers:
+        return None
+    return library.build(peft, backbone=backbone, layers=layers, seed=seed)
 
 
 @contextmanager
@@ -84,7 +116,8 @@ def attached(modules: TrialModules, *, backbone: Backbone) -> Iterator[None]:
                 handles.extend(
                     METHODS[name].attach(module, replace(modules.places[layer], backbone=backbone))
                 )
-        yield
+        with nullcontext() if modules.library is None else modules.library.attached(backbone):
+            yield
     finally:
         for handle in handles:
             handle.remove()

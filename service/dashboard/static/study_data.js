@@ -19,14 +19,15 @@ export const isOpen = (trial) => OPEN_TRIAL_STATES.includes(trial.state);
  * @param {Trial} trial
  */
 export function isHeadOnly({ configuration: { peft } }) {
-  const { active_layers, serial_adapter, parallel_adapter, prefix_tuning, lora } = peft;
+  const { method, active_layers, serial_adapter, parallel_adapter, prefix_tuning, lora } = peft;
   const sizes = [
     serial_adapter.bottleneck_size,
     parallel_adapter.bottleneck_size,
     prefix_tuning.length,
     lora.rank,
   ];
-  return sizes.every((size) => size === 0) || (active_layers !== null && !active_layers.some(Boolean));
+  const nothing = method === "modules" && sizes.every((size) => size === 0);
+  return nothing || (active_layers !== null && !active_layers.some(Boolean));
 }
 
 /**

@@ -8,6 +8,7 @@
  *   stopped_early: number, cancelled: number}} TrialCounts
  *
  * @typedef {object} Peft
+ * @property {string} method
  * @property {boolean[] | null} active_layers
  * @property {{bottleneck_size: number}} serial_adapter
  * @property {{bottleneck_size: number}} parallel_adapter

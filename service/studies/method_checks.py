@@ -1,0 +1,117 @@
+"""Whether the PEFT methods of a study can work on its backbone, for every value that is searched.
+
+A setting may be fixed in the configuration or searched, and so may the method. Each value of each
+setting is tried under each method that reads it; projections that a search may switch on count as on.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.errors import FieldError
+from api_schemas.library_parameters import SIZES, method_problem, setting_problem
+from api_schemas.peft_methods import ROLES, SETTINGS, TARGETED, LibrarySettings, PeftMethod
+from api_schemas.search_space import (
+    BoolParameter,
+    CategoricalParameter,
+    IntParameter,
+    OrdinalParameter,
+    Parameter,
+    ParameterValue,
+    SearchSpace,
+)
+from api_schemas.trial_configuration import TrialConfiguration
+
+METHOD = "peft.method"
+
+
+def method_errors(
+    configuration: TrialConfiguration,
+    search_space: SearchSpace,
+    *,
+    shape: BackboneShape,
+    pointers: Mapping[str, str],
+) -> Iterator[FieldError]:
+    """Name every method, and every value of a size, that cannot work.
+
+    `pointers` says where the client wrote each searched parameter. All values must be legal at their
+    paths already.
+    """
+    searched = {parameter.name: parameter for parameter in search_space.parameters}
+    methods = _methods(configuration, searched)
+    max_length = int(max(_values("training.max_length", searched, default=configuration.training.max_length)))
+    for method in methods:
+        method_pointer = pointers.get(METHOD, "/configuration/peft/method")
+        unfit = method_problem(method, shape=shape)
+        if unfit is not None:
+            yield FieldError(pointer=method_pointer, detail=unfit)
+            continue
+        settings = _with_possible_roles(configuration.peft.library, method, searched)
+        if method in TARGETED and not settings.targets:
+            yield FieldError(
+                pointer="/configuration/peft/library",
+                detail=f"'{method}' needs a projection to change: switch one of {', '.join(ROLES)} on",
+            )
+        for setting in SIZES:
+            if setting in SETTINGS[method]:
+                yield from _setting_errors(
+                    method, setting, settings, searched, shape=shape, max_length=max_length, pointers=pointers
+                )
+
+
+def _setting_errors(
+    method: PeftMethod,
+    setting: str,
+    settings: LibrarySettings,
+    searched: Mapping[str, Parameter],
+    *,
+    shape: BackboneShape,
+    max_length: int,
+    pointers: Mapping[str, str],
+) -> Iterator[FieldError]:
+    name = f"peft.library.{setting}"
+    parameter = searched.get(name)
+    if parameter is not None and not _active_under(parameter, method):
+        parameter = None
+    values = (getattr(settings, setting),) if parameter is None else _values(name, searched, default=None)
+    pointer = f"/configuration/{name.replace('.', '/')}" if parameter is None else pointers[name]
+    for value in values:
+        tried = settings.model_copy(update={setting: value})
+        problem = setting_problem(method, setting, tried, shape=shape, max_length=max_length)
+        if problem is not None:
+            # The first value that fails says enough; a range may hold thousands.
+            yield FieldError(pointer=pointer, detail=f"'{method}': {problem}")
+            return
+
+
+def _methods(configuration: TrialConfiguration, searched: Mapping[str, Parameter]) -> tuple[PeftMethod, ...]:
+    return tuple(PeftMethod(str(value)) for value in _values(METHOD, searched, configuration.peft.method))
+
+
+def _with_possible_roles(
+    settings: LibrarySettings, method: PeftMethod, searched: Mapping[str, Parameter]
+) -> LibrarySettings:
+    def possible(role: str) -> bool:
+        parameter = searched.get(f"peft.library.{role}")
+        if parameter is None or not _active_under(parameter, method):
+            return bool(getattr(settings, role))
+        return True in _values(parameter.name, searched, default=None)
+
+    return settings.model_copy(update={role: possible(role) for role in ROLES})
+
+
+def _active_under(parameter: Parameter, method: PeftMethod) -> bool:
+    when = parameter.when
+    return when is None or when.parameter != METHOD or method in when.values
+
+
+def _values(name: str, searched: Mapping[str, Parameter], default: object) -> tuple[ParameterValue, ...]:
+    parameter = searched.get(name)
+    if parameter is None:
+        return (default,)  # type: ignore[return-value]
+    if isinstance(parameter, BoolParameter):
+        return (False, True)
+    if isinstance(parameter, OrdinalParameter | CategoricalParameter):
+        return tuple(parameter.choices)
+    if isinstance(parameter, IntParameter):
+        return tuple(range(parameter.low, parameter.high + 1))
+    return (parameter.low, parameter.high)

@@ -1,0 +1,42 @@
+"""An exported trial is merged on request, and the reason is told where it cannot be."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from api_schemas.trial_configuration import Peft, TrialConfiguration
+from paretune.export import CannotBeMerged, merge_exported
+from workers.artifacts import save_trial
+from workers.peft_methods import TrialModules
+from workers.resident import ResidentParts
+
+
+def exported(peft: dict[str, object], folder: Path) -> Path:
+    configuration = TrialConfiguration.model_validate(
+        {"backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}, "peft": peft}
+    )
+    backbone = ResidentParts(None, device=torch.device("cpu")).backbone(configuration.backbone)
+    modules = TrialModules(Peft.model_validate(peft), backbone=backbone, classes=2, seed=0)
+    save_trial(
+        modules, configuration, backbone=backbone, labels=("no", "yes"),
+        artifacts_dir=folder.parent, path=folder.name,
+    )  # fmt: skip
+    return folder
+
+
+def test_what_cannot_be_merged_is_an_error_of_the_command(tmp_path: Path) -> None:
+    """The command prints the sentence and no traceback."""
+    with pytest.raises(CannotBeMerged, match="be merged"):
+        merge_exported(exported({"serial_adapter": {"bottleneck_size": 4}}, tmp_path / "trial"))
+
+
+def test_a_merged_trial_lies_in_the_exported_folder(tmp_path: Path) -> None:
+    """Weights, tokenizer, head and labels, beside the adapter."""
+    merged = merge_exported(exported({"method": "ia3"}, tmp_path / "trial"))
+    assert merged == tmp_path / "trial" / "merged"
+    assert load_file(merged / "head.safetensors")["weight"].shape == (2, 384)
+    assert {"config.json", "model.safetensors", "tokenizer.json", "labels.json"} <= {
+        file.name for file in merged.iterdir()
+    }
