@@ -87,7 +87,7 @@ def _train(claimed: ClaimedTrial) -> TrialReport:
             claimed.configuration,
             resident=resident_parts(settings().models_dir),
             artifacts_dir=settings().artifacts_dir,
-            artifacts_path=f"{claimed.study_id}/{claimed.trial_id}/{claimed.attempt}",
+            artifacts_path=claimed.artifacts_path,
             report=lambda measurement: _report(claimed, measurement),
         )
     except StaleAttempt:

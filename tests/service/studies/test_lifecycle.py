@@ -14,8 +14,8 @@ from api_schemas.events import EventType
 from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, Measurement, TrialReport, TrialState
 from service.errors import StaleAttempt, WrongState
-from service.models import Event, StoredFront, Study, Tenant, Trial
-from service.studies import lifecycle, pareto_front
+from service.models import Event, Replicate, StoredFront, Study, Tenant, Trial
+from service.studies import lifecycle, pareto_front, repository
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
 from tests.conftest import make_study_request
@@ -48,7 +48,16 @@ def queue(session: Session, study: Study) -> Trial:
 
 
 def start(session: Session, study: Study, trial: Trial) -> Trial:
-    return lifecycle.start_trial(session, study, trial, worker="w", lease_seconds=60)
+    lifecycle.start_trial(session, study, trial, worker="w", lease_seconds=60)
+    return trial
+
+
+def lose(session: Session, study: Study, trial: Trial) -> None:
+    lifecycle.lose_trial(session, study, trial, attempt=trial.attempt, max_attempts=MAX_ATTEMPTS)
+
+
+def replicates_of(session: Session, trial: Trial) -> list[Replicate]:
+    return repository.replicates_of(session, [trial.id])[trial.id]
 
 
 def finish(session: Session, study: Study, trial: Trial, report: TrialReport) -> None:
@@ -61,7 +70,7 @@ def test_a_stale_attempt_writes_nothing(session: Session, study_request: Callabl
     """After the lease was lost and another attempt began, the first one's result is refused."""
     study = create(session, study_request())
     trial = start(session, study, queue(session, study))
-    lifecycle.lose_trial(session, study, trial, max_attempts=MAX_ATTEMPTS)
+    lose(session, study, trial)
     start(session, study, trial)
     with pytest.raises(StaleAttempt, match="Attempt 1"):
         lifecycle.finish_trial(
@@ -106,7 +115,7 @@ def test_a_trial_that_keeps_losing_its_worker_fails(
     study = create(session, study_request())
     trial = queue(session, study)
     for _ in range(MAX_ATTEMPTS):
-        lifecycle.lose_trial(session, study, start(session, study, trial), max_attempts=MAX_ATTEMPTS)
+        lose(session, study, start(session, study, trial))
     assert trial.state is TrialState.FAILED
     assert trial.state_reason == "lost its worker 3 times"
 
@@ -120,7 +129,7 @@ def test_a_stopped_worker_costs_no_attempt(
     for attempt in range(1, 3 * MAX_ATTEMPTS):
         lifecycle.release_trial(session, study, start(session, study, trial), attempt=attempt)
     assert trial.state is TrialState.QUEUED
-    assert trial.lost_attempts == 0
+    assert replicates_of(session, trial)[0].lost_attempts == 0
 
 
 def test_a_study_whose_first_trials_all_fail_ends(
@@ -130,7 +139,7 @@ def test_a_study_whose_first_trials_all_fail_ends(
     study = create(session, study_request(budget={"trials": 100}))
     trials = [queue(session, study) for _ in range(3)]
     for trial in trials:
-        trial.lost_attempts = MAX_ATTEMPTS
+        replicates_of(session, trial)[0].lost_attempts = MAX_ATTEMPTS
         finish(session, study, start(session, study, trial), TrialReport(state=TrialState.FAILED, reason="x"))
     assert study.state is StudyState.FAILED
     assert study.state_reason is not None
@@ -144,7 +153,7 @@ def test_a_cancelled_study_waits_for_its_running_trial(
     running, queued = start(session, study, queue(session, study)), queue(session, study)
     lifecycle.cancel(session, study)
     assert (study.state, queued.state) == (StudyState.CANCELLING, TrialState.CANCELLED)
-    assert lifecycle.extend_lease(study, running, attempt=1, lease_seconds=60)
+    assert lifecycle.extend_lease(session, study, running.id, attempt=1, lease_seconds=60)
     lifecycle.release_trial(session, study, running, attempt=1)
     assert (study.state, running.state) == (StudyState.CANCELLED, TrialState.CANCELLED)
 
