@@ -257,6 +257,9 @@ def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Re
         _follow_replicates(session, study, trial)
     _finish_if_done(session, study)
     wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    if repository.replicates_in(session, study.id, [TrialState.QUEUED]):
+        # Its own wake-up may have found no room under the study's parallelism.
+        wake_after_commit(session, WakeUp(RUN_TRIAL))
 
 
 def _follow_replicates(session: Session, study: Study, trial: Trial) -> None:
@@ -270,20 +273,11 @@ def _follow_replicates(session: Session, study: Study, trial: Trial) -> None:
         if trial.state is TrialState.RUNNING:
             _move_trial(trial, TrialState.QUEUED)
         return
-    deciding = _deciding(replicates)
+    deciding = replication.deciding(replicates)
     _average(trial, replicates)
     _end_trial(session, study, trial, deciding.state, reason=deciding.state_reason)
     if deciding.state is TrialState.SUCCEEDED:
         store_front(session, study, trial)
-
-
-def _deciding(replicates: Sequence[Replicate]) -> Replicate:
-    """Give the ended replicate whose state is that of its trial."""
-    by_state = {replicate.state: replicate for replicate in reversed(replicates)}
-    if TrialState.INFEASIBLE in by_state:
-        return by_state[TrialState.INFEASIBLE]
-    first = replicates[0]
-    return first if first.state is TrialState.FAILED else by_state.get(TrialState.CANCELLED, first)
 
 
 def _accept_final_replicate(session: Session, study: Study, trial: Trial, replicate: Replicate) -> None:

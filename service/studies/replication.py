@@ -100,6 +100,15 @@ def decided(replicates: Sequence[Replicate]) -> bool:
     )
 
 
+def deciding(replicates: Sequence[Replicate]) -> Replicate:
+    """Give, once all have ended, the replicate whose state and reason are those of its trial."""
+    by_state = {replicate.state: replicate for replicate in reversed(replicates)}
+    if TrialState.INFEASIBLE in by_state:
+        return by_state[TrialState.INFEASIBLE]
+    first = replicates[0]
+    return first if first.state is TrialState.FAILED else by_state.get(TrialState.CANCELLED, first)
+
+
 def requeue(session: Session, study: Study, replicate: Replicate, *, reason: str) -> None:
     """Let another worker take a replicate from its start."""
     _move(replicate, TrialState.QUEUED)

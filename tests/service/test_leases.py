@@ -250,3 +250,15 @@ def test_the_sweeper_wakes_workers_for_final_seeds() -> None:
         sweeper.resend_wake_ups(session)
         tasks = [wake_up.task for wake_up in session.info["wake_ups"]]
     assert tasks == [ADVANCE_STUDY, RUN_TRIAL, RUN_TRIAL]
+
+
+def test_the_end_of_a_seed_wakes_a_worker_for_the_next() -> None:
+    """Where parallelism had no room for it, its own wake-up was spent on nothing."""
+    stored_study(trials=1, parallelism=1, replicates=2)
+    claimed = leases.claim("w")
+    assert claimed is not None
+    assert leases.claim("idle") is None
+    with Session(engine()) as session, session.begin():
+        study, trial = leases.lock_study_and_trial(session, claimed.trial_id)
+        lifecycle.finish_trial(session, study, trial, attempt=claimed.attempt, report=REPORT, max_attempts=3)
+        assert [wake_up.task for wake_up in session.info["wake_ups"]] == [ADVANCE_STUDY, RUN_TRIAL]
