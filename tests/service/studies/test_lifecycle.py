@@ -352,8 +352,8 @@ def test_no_order_of_events_breaks_a_study(session: Session) -> None:
     run_state_machine_as_test(
         Bound,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=40,
+            max_examples=40,
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
