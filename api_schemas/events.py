@@ -21,4 +21,6 @@ class EventType(StrEnum):
     TRIAL_INFEASIBLE = "trial.infeasible"
     TRIAL_FAILED = "trial.failed"
     TRIAL_CANCELLED = "trial.cancelled"
+    REPLICATE_QUEUED = "replicate.queued"
+    REPLICATE_ENDED = "replicate.ended"
     FRONT_STORED = "front.stored"

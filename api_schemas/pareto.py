@@ -2,24 +2,35 @@
 
 from datetime import datetime
 
+from pydantic import Field
+
 from api_schemas.base import Schema
 from api_schemas.objectives import Objective
 from api_schemas.search_space import Parameterization
 
 
 class ParetoPoint(Schema):
-    """A trial for which no other is better in every objective."""
+    """A trial for which no other is better in every objective.
+
+    Metrics are means over `seeds` replicates; standard errors are empty for a single seed.
+    """
 
     trial_id: str
     number: int
     metrics: dict[str, float]
     test_metrics: dict[str, float]
+    metric_standard_errors: dict[str, float] = Field(default_factory=dict)
+    test_metric_standard_errors: dict[str, float] = Field(default_factory=dict)
+    seeds: int = 1
+    collapsed: bool = False
     parameters: Parameterization
     is_head_only: bool
 
 
 class ParetoFront(Schema):
     """The front after `sequence` accepted results, ordered by the first objective, best first.
+
+    A trial's first result and each of its final replicates are one result each.
 
     Hypervolume is taken over the objectives in their directions, with the metrics of
     `LOG_METRICS` as log10; null until every objective has a reference.

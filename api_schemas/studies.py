@@ -51,6 +51,8 @@ class StudyCreate(Schema):
     """A study to run. `configuration` is the base; a trial is the base patched with its parameters.
 
     `starting_points` are run first, in order; a parameter they leave out takes the base's value.
+    `replicates` is how many training seeds each configuration gets during the search. Every member
+    of the front gets `final_replicates` further seeds before the study says SUCCEEDED.
     """
 
     display_name: str = Field(min_length=1, max_length=200)
@@ -62,6 +64,8 @@ class StudyCreate(Schema):
     parallelism: int = Field(default=1, ge=1, le=1024)
     starting_points: tuple[Parameterization, ...] = Field(default=(), max_length=1000)
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    replicates: int = Field(default=1, ge=1, le=32)
+    final_replicates: int = Field(default=0, ge=0, le=32)
 
     @model_validator(mode="after")
     def _check_objectives_differ(self) -> Self:
@@ -88,6 +92,17 @@ class TrialCounts(Schema):
     cancelled: int = 0
 
 
+class ReplicateCounts(Schema):
+    """How many replicates of a study wait, run, or have ended with a result or a reason.
+
+    Work beside an ended search (no trial queued or running) is that of the final replicates.
+    """
+
+    queued: int = 0
+    running: int = 0
+    done: int = 0
+
+
 class StudyRead(Schema):
     """A study as the service keeps it: search space expanded, reference point as far as it is known."""
 
@@ -103,11 +118,14 @@ class StudyRead(Schema):
     parallelism: int
     starting_points: tuple[Parameterization, ...]
     seed: int
+    replicates: int = 1
+    final_replicates: int = 0
     backbone_shape: BackboneShape
     classes: int
     reference_point: tuple[float, ...] | None
     hypervolume: float | None
     trials: TrialCounts
+    replicate_counts: ReplicateCounts = ReplicateCounts()
     created_at: datetime
     finished_at: datetime | None
 

@@ -17,7 +17,7 @@ class TrialState(StrEnum):
     QUEUED = "QUEUED"
     """Proposed; waits for a worker."""
     RUNNING = "RUNNING"
-    """A worker holds its lease."""
+    """A worker holds the lease of one of its replicates."""
     SUCCEEDED = "SUCCEEDED"
     """Trained and measured."""
     INFEASIBLE = "INFEASIBLE"
@@ -50,13 +50,19 @@ class ArtifactRecord(Schema):
 
 
 class ClaimedTrial(Schema):
-    """What a worker gets: the trial, and the attempt whose number it must name in every write."""
+    """What a worker gets: one replicate of a trial, and the attempt it must name in every write.
+
+    The configuration carries the replicate's own seed. `artifacts_path` is where to save what was
+    trained, under the artifact directory; null means that nothing is kept of this replicate.
+    """
 
     trial_id: str
     study_id: str
     number: int
+    replicate: int
     attempt: int
     configuration: TrialConfiguration
+    artifacts_path: str | None
 
 
 class TrialReport(Schema):
@@ -70,8 +76,31 @@ class TrialReport(Schema):
     provenance: dict[str, str | int | float] = Field(default_factory=dict)
 
 
+class ReplicateRead(Schema):
+    """A trial's configuration trained with one seed. Number 0 has the configuration's own seed."""
+
+    number: int
+    seed: int
+    state: TrialState
+    state_reason: str | None
+    attempt: int
+    metrics: dict[str, float]
+    test_metrics: dict[str, float]
+    provenance: dict[str, str | int | float]
+    worker: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
 class TrialRead(Schema):
-    """A trial as a client sees it."""
+    """A trial as a client sees it.
+
+    `metrics` and `test_metrics` are means over the replicates that succeeded; the standard errors
+    beside them (standard deviation / sqrt(seeds)) are empty for a single seed. Measurements,
+    artifacts, provenance and worker are those of replicate 0, never those of the best one.
+    `attempt` counts the attempts of all replicates. A trial is `collapsed` if any of its seeds
+    ended in predicting one and the same thing for every input.
+    """
 
     id: str
     study_id: str
@@ -85,6 +114,10 @@ class TrialRead(Schema):
     attempt: int
     metrics: dict[str, float]
     test_metrics: dict[str, float]
+    metric_standard_errors: dict[str, float] = Field(default_factory=dict)
+    test_metric_standard_errors: dict[str, float] = Field(default_factory=dict)
+    collapsed: bool = False
+    replicates: tuple[ReplicateRead, ...] = ()
     measurements: tuple[Measurement, ...]
     artifacts: tuple[ArtifactRecord, ...]
     provenance: dict[str, str | int | float]

@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 from api_schemas.studies import StudyRead
-from api_schemas.trials import ArtifactRecord, TrialRead
+from api_schemas.trials import ArtifactRecord, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.front_report import describe_modules
-from paretune.numbers import format_metric
+from paretune.numbers import format_metric, format_with_error
 
 LOAD_PY = '''"""Load this classifier and predict: `python load.py "some text" "another text"`."""
 
@@ -81,8 +81,12 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
     """Write the model card: task, scores with split and seed, parameters, versions."""
     configuration = trial.configuration
     scores = [
-        *(f"| validation | {name} | {format_metric(name, value)} |" for name, value in trial.metrics.items()),
-        *(f"| test | {name} | {format_metric(name, value)} |" for name, value in trial.test_metrics.items()),
+        f"| {split} | {name} | {format_with_error(name, metrics, errors)} |"
+        for split, metrics, errors in (
+            ("validation", trial.metrics, trial.metric_standard_errors),
+            ("test", trial.test_metrics, trial.test_metric_standard_errors),
+        )
+        for name in metrics
     ]
     facts = {
         "backbone": configuration.backbone,
@@ -111,8 +115,9 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             "",
             "## Scores",
             "",
-            f"One training run (seed {configuration.training.seed}). The search looked at the validation",
-            "split only; the test split was used once, for this report. `score` is accuracy.",
+            _training_runs(trial),
+            "The search looked at the validation split only; the test split was measured for this report.",
+            "`score` is accuracy.",
             "",
             "| split | metric | value |",
             "| --- | --- | ---: |",
@@ -123,6 +128,17 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             *(f"- {name}: {value}" for name, value in sorted(trial.provenance.items())),
             "",
         ]
+    )
+
+
+def _training_runs(trial: TrialRead) -> str:
+    own = trial.configuration.training.seed
+    seeds = [str(item.seed) for item in trial.replicates if item.state is TrialState.SUCCEEDED]
+    if len(seeds) < 2:
+        return f"One training run (seed {own})."
+    return (
+        f"Means of {len(seeds)} training runs (seeds {', '.join(seeds)}) ± standard error. "
+        f"The weights here are those of seed {own}."
     )
 
 

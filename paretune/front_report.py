@@ -13,32 +13,41 @@ from api_schemas.peft import Peft
 from api_schemas.peft_methods import PROMPT_METHODS, SETTINGS, TARGETED, PeftMethod
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialRead, TrialState
-from paretune.numbers import format_metric
+from paretune.numbers import format_with_error
 
 matplotlib.use("Agg")
 
 FRONT_COLOUR = "#0072B2"  # Okabe-Ito blue and vermillion: safe for the colour-blind
 PROBE_COLOUR = "#D55E00"
 
+COLLAPSED = " (collapsed: predicts one thing for every input)"
+
 
 def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
-    """Show the front, best first objective first, with what each point consists of."""
+    """Show the front, best first objective first, with what each point consists of.
+
+    Means over several seeds carry their standard errors. A collapsed point is flagged.
+    """
     configurations = {trial.id: trial.configuration for trial in trials}
     table = Table(title=f"Pareto front after {front.sequence} results")
     table.add_column("trial", justify="right")
     for objective in front.objectives:
         table.add_column(f"{objective.metric} ({objective.direction})", justify="right")
     table.add_column("test score", justify="right")
+    several_seeds = any(point.seeds > 1 for point in front.points)
+    if several_seeds:
+        table.add_column("seeds", justify="right")
     table.add_column("modules")
     for point in front.points:
         table.add_row(
             str(point.number),
             *(
-                format_metric(objective.metric, point.metrics[objective.metric])
+                format_with_error(objective.metric, point.metrics, point.metric_standard_errors)
                 for objective in front.objectives
             ),
-            format_metric("score", point.test_metrics["score"]) if "score" in point.test_metrics else "",
-            describe_modules(configurations[point.trial_id]),
+            format_with_error("score", point.test_metrics, point.test_metric_standard_errors),
+            *([str(point.seeds)] if several_seeds else []),
+            describe_modules(configurations[point.trial_id]) + (COLLAPSED if point.collapsed else ""),
         )
     return table
 

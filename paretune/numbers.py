@@ -1,5 +1,7 @@
 """Numbers as a person reads them."""
 
+from collections.abc import Mapping
+
 from api_schemas.objectives import Metric
 
 COUNTS = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEAK_MEMORY_BYTES})
@@ -8,6 +10,14 @@ COUNTS = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEAK_MEMORY_BYTES})
 def format_metric(metric: str, value: float) -> str:
     """Write a metric: counts with thousands separators, everything else with four digits."""
     return f"{value:,.0f}" if metric in COUNTS else f"{value:.4g}"
+
+
+def format_with_error(name: str, metrics: Mapping[str, float], standard_errors: Mapping[str, float]) -> str:
+    """Write a mean with its standard error, where it has one; an empty text for a missing metric."""
+    if name not in metrics:
+        return ""
+    error = standard_errors.get(name, 0.0)
+    return format_metric(name, metrics[name]) + (f" ± {format_metric(name, error)}" if error else "")
 
 
 def format_duration(seconds: float) -> str:

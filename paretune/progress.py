@@ -94,6 +94,7 @@ def picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
         (study.display_name, "bold"),
         f"  {study.state}  {ended} / {study.budget.trials} trials",
         f"  hypervolume {_hypervolume_text(study)}",
+        _final_seeds_text(study),
         f"  about {format_duration(left)} left" if left else "",
     )
     newest = sorted(trials, key=lambda trial: trial.number)[-SHOWN_TRIALS:]
@@ -116,6 +117,10 @@ def _print_ended(console: Console, study: StudyRead, trials: Sequence[TrialRead]
                 + (f"  about {format_duration(left)} left" if left else ""),
                 soft_wrap=True,
             )
+    final_seeds = _final_seeds_text(study).strip()
+    if final_seeds and final_seeds not in printed:
+        printed.add(final_seeds)
+        console.print(final_seeds)
 
 
 def _objective_text(objective: Objective, trial: TrialRead) -> str:
@@ -137,6 +142,13 @@ def _seconds_text(trial: TrialRead) -> str:
         return ""
     end = trial.finished_at or datetime.now(UTC)
     return f"{(end - trial.started_at).total_seconds():.0f}"
+
+
+def _final_seeds_text(study: StudyRead) -> str:
+    if study.trials.queued or study.trials.running or study.state in TERMINAL_STUDY_STATES:
+        return ""
+    left = study.replicate_counts.queued + study.replicate_counts.running
+    return f"  {left} final seed{'s' if left > 1 else ''} of the front left" if left else ""
 
 
 def _hypervolume_text(study: StudyRead) -> str:

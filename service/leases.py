@@ -8,11 +8,11 @@ import stamina
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import ClaimedTrial, Measurement, TrialReport
 from service.database import engine, transaction
 from service.errors import StaleAttempt
-from service.models import Study, Trial
+from service.models import Replicate, Study, Trial
 from service.settings import settings
 from service.studies import lifecycle, repository
 
@@ -26,7 +26,7 @@ retry_while_database_is_away = stamina.retry(
 
 @retry_while_database_is_away
 def claim(worker: str) -> ClaimedTrial | None:
-    """Take the next queued trial that its study's parallelism allows, or None."""
+    """Take the next queued replicate of a trial that its study's parallelism allows, or None."""
     with transaction() as session:
         for study_id in repository.claimable_studies(session):
             study = repository.lock_study(session, study_id)
@@ -35,11 +35,11 @@ def claim(worker: str) -> ClaimedTrial | None:
                 continue
             trial = repository.next_queued(session, study_id)
             if trial is not None:
-                lifecycle.start_trial(
+                replicate = lifecycle.start_trial(
                     session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
                 )
                 session.flush()
-                return _handed_over(trial)
+                return _handed_over(trial, replicate)
     return None
 
 
@@ -52,9 +52,10 @@ def heartbeat(trial_id: str, attempt: int) -> bool:
     """
     with transaction() as session:
         # No study lock: a heartbeat must not wait behind a proposal that is being stored.
-        trial = repository.lock_trial(session, trial_id)
-        study = session.get_one(Study, trial.study_id)
-        return lifecycle.extend_lease(study, trial, attempt=attempt, lease_seconds=settings().lease_seconds)
+        study = session.get_one(Study, session.get_one(Trial, trial_id).study_id)
+        return lifecycle.extend_lease(
+            session, study, trial_id, attempt=attempt, lease_seconds=settings().lease_seconds
+        )
 
 
 @retry_while_database_is_away
@@ -113,11 +114,15 @@ def lock_study_and_trial(session: Session, trial_id: str) -> tuple[Study, Trial]
     return study, repository.lock_trial(session, trial_id)
 
 
-def _handed_over(trial: Trial) -> ClaimedTrial:
+def _handed_over(trial: Trial, replicate: Replicate) -> ClaimedTrial:
+    configuration = TrialConfiguration.model_validate(trial.configuration)
+    path = f"{trial.study_id}/{trial.id}/{replicate.attempt}"
     return ClaimedTrial(
         trial_id=trial.id,
         study_id=trial.study_id,
         number=trial.number,
-        attempt=trial.attempt,
-        configuration=TrialConfiguration.model_validate(trial.configuration),
+        replicate=replicate.number,
+        attempt=replicate.attempt,
+        configuration=patch(configuration, {"training.seed": replicate.seed}),
+        artifacts_path=path if replicate.number == 0 else None,
     )

@@ -94,6 +94,8 @@ class Study(Base):
     trial_budget: Mapped[int]
     parallelism: Mapped[int]
     seed: Mapped[int]
+    replicates: Mapped[int] = mapped_column(server_default="1", default=1)
+    final_replicates: Mapped[int] = mapped_column(server_default="0", default=0)
     backbone_shape: Mapped[dict[str, Any]]
     classes: Mapped[int]
     reference_defaults: Mapped[list[Any]]
@@ -108,16 +110,13 @@ class Study(Base):
 
 
 class Trial(Base):
-    """One configuration to train. `attempt` is the fencing token of its lease."""
+    """One configuration to train. `attempt` is the last fencing token given to any of its replicates."""
 
     __tablename__ = "trials"
     __table_args__ = (
         UniqueConstraint("study_id", "number"),
         UniqueConstraint("study_id", "configuration_key"),
         CheckConstraint(_one_of("state", TrialState), name="state"),
-        CheckConstraint("(state = 'RUNNING') = (lease_expires_at IS NOT NULL)", name="lease"),
-        Index("ix_trials_queued", "study_id", "number", postgresql_where=text("state = 'QUEUED'")),
-        Index("ix_trials_leased", "lease_expires_at", postgresql_where=text("state = 'RUNNING'")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -131,13 +130,47 @@ class Trial(Base):
     configuration: Mapped[dict[str, Any]]
     configuration_key: Mapped[str]
     attempt: Mapped[int] = mapped_column(server_default="0", default=0)
+    metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    test_metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    metric_standard_errors: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    test_metric_standard_errors: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    woken_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Replicate(Base):
+    """One configuration with one seed: what a worker leases. `attempt` is 0 until the first lease."""
+
+    __tablename__ = "replicates"
+    __table_args__ = (
+        CheckConstraint(_one_of("state", TrialState), name="state"),
+        CheckConstraint("(state = 'RUNNING') = (lease_expires_at IS NOT NULL)", name="lease"),
+        Index(
+            "uq_replicates_trial_id_attempt",
+            "trial_id",
+            "attempt",
+            unique=True,
+            postgresql_where=text("attempt > 0"),
+        ),
+        Index("ix_replicates_open", "study_id", postgresql_where=text("state IN ('QUEUED', 'RUNNING')")),
+        Index("ix_replicates_leased", "lease_expires_at", postgresql_where=text("state = 'RUNNING'")),
+    )
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), index=True)
+    seed: Mapped[int]
+    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=_state_type(TrialState))
+    state_reason: Mapped[str | None]
+    attempt: Mapped[int] = mapped_column(server_default="0", default=0)
     lost_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
     metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     test_metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     provenance: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
-    woken_at: Mapped[datetime] = mapped_column(server_default=func.now())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -162,7 +195,7 @@ class StoredFront(Base):
 
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
     sequence: Mapped[int] = mapped_column(primary_key=True)
-    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), unique=True)
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"))
     member_trial_ids: Mapped[list[Any]]
     reference_point: Mapped[list[Any] | None]
     hypervolume: Mapped[float | None]

@@ -5,6 +5,7 @@ the study's lock before it is queued, so two study workers proposing at once do 
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,7 @@ from service.studies import lifecycle, repository
 from service.studies.admission import starting_parameterization
 
 PROPOSED_AHEAD = 1
-"""Trials kept queued beyond those that may run, so that a free worker does not wait for a proposal."""
+"""Replicates kept queued beyond those that may run: a free worker does not wait for a proposal."""
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE)
 """What the optimiser learns from. A FAILED trial says nothing about its configuration."""
@@ -47,7 +48,7 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
     if study is None or study.state is not StudyState.ACTIVE:
         return None
     trials = repository.list_trials(session, study_id)
-    count = _wanted(study, trials)
+    count = _wanted(session, study, trials)
     if count <= 0:
         return None
     return ProposalRequest(
@@ -69,7 +70,7 @@ def store_suggestions(
         return
     trials = repository.list_trials(session, study_id)
     used = {trial.configuration_key for trial in trials}
-    wanted = _wanted(study, trials)
+    wanted = _wanted(session, study, trials)
     base = TrialConfiguration.model_validate(study.configuration)
     for suggestion in suggestions:
         configuration = canonical(patch(base, suggestion.parameterization))
@@ -95,13 +96,13 @@ def configuration_key(configuration: TrialConfiguration) -> str:
     return hashlib.sha256(canonical(configuration).model_dump_json().encode()).hexdigest()
 
 
-def _wanted(study: Study, trials: Sequence[Trial]) -> int:
+def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
     states = [trial.state for trial in trials]
     ended = [state for state in states if state not in (TrialState.QUEUED, TrialState.RUNNING)]
     if len(ended) >= lifecycle.FAILURES_BEFORE_GIVING_UP and set(ended) == {TrialState.FAILED}:
         return 0
-    open_trials = len(states) - len(ended)
-    return min(study.parallelism + PROPOSED_AHEAD - open_trials, study.trial_budget - study.trials_created)
+    missing = study.parallelism + PROPOSED_AHEAD - repository.open_replicates(session, study.id)
+    return min(math.ceil(missing / study.replicates), study.trial_budget - study.trials_created)
 
 
 def _problem(study: Study) -> Problem:
@@ -141,5 +142,10 @@ def _key(parameterization: Parameterization, *, base: TrialConfiguration) -> str
 
 
 def _observation(trial: Trial) -> Observation:
-    metrics = trial.metrics if trial.state is TrialState.SUCCEEDED else None
-    return Observation(parameterization=trial.parameters, metrics=metrics)
+    if trial.state is not TrialState.SUCCEEDED:
+        return Observation(parameterization=trial.parameters, metrics=None)
+    return Observation(
+        parameterization=trial.parameters,
+        metrics=trial.metrics,
+        standard_errors=trial.metric_standard_errors or None,
+    )

@@ -44,21 +44,23 @@ def sweep_once() -> None:
 
 
 def reap_expired_leases(session: Session) -> None:
-    """Requeue or fail every trial whose worker has gone silent."""
+    """Requeue or fail every replicate whose worker has gone silent."""
     for silent in repository.expired_leases(session):
-        attempt = silent.attempt
-        study, trial = lock_study_and_trial(session, silent.id)
-        if trial.state is TrialState.RUNNING and trial.attempt == attempt:
-            log.warning("lease expired", trial_id=trial.id, attempt=trial.attempt, worker=trial.worker)
-            lifecycle.lose_trial(session, study, trial, max_attempts=settings().max_attempts)
+        attempt, worker = silent.attempt, silent.worker
+        study, trial = lock_study_and_trial(session, silent.trial_id)
+        replicate = repository.lock_replicate(session, trial.id, attempt=attempt)
+        # While we waited for the lock it may have ended, or gone to another worker.
+        if replicate is not None and replicate.state is TrialState.RUNNING:
+            log.warning("lease expired", trial_id=trial.id, attempt=attempt, worker=worker)
+            lifecycle.lose_trial(session, study, trial, attempt=attempt, max_attempts=settings().max_attempts)
 
 
 def resend_wake_ups(session: Session) -> None:
-    """Wake every active study that has been silent, and workers for its waiting trials."""
+    """Wake every active study that has been silent, and workers for its waiting replicates."""
     silent_for = timedelta(seconds=settings().wake_up_seconds)
     for study in repository.studies_to_wake(session, silent_for=silent_for):
         study.woken_at = func.clock_timestamp()
         wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-        counts = repository.count_trials(session, [study.id])[study.id]
+        counts = repository.count_replicates(session, [study.id])[study.id]
         for _ in range(min(counts.queued, study.parallelism - counts.running)):
             wake_after_commit(session, WakeUp(RUN_TRIAL))

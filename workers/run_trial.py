@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import Measurement, TrialReport, TrialState
+from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialState
 from workers.artifacts import save_trial
 from workers.backbones import Backbone
 from workers.costs import count_trainable, latency_ms, measured
@@ -33,10 +33,10 @@ def run_trial(
     *,
     resident: ResidentParts,
     artifacts_dir: Path,
-    artifacts_path: str,
+    artifacts_path: str | None,
     report: Callable[[Measurement], None],
 ) -> TrialReport:
-    """Train, measure and save a configuration.
+    """Train, measure and save a configuration; nothing is saved where `artifacts_path` is None.
 
     A configuration that cannot work (out of memory, not a number, no place for a module) gives an
     INFEASIBLE report and leaves nothing behind; whatever else goes wrong is raised.
@@ -66,7 +66,7 @@ def _run(
     configuration: TrialConfiguration,
     resident: ResidentParts,
     artifacts_dir: Path,
-    artifacts_path: str,
+    artifacts_path: str | None,
     report: Callable[[Measurement], None],
     micro_batch_divisor: int,
 ) -> TrialReport:
@@ -123,14 +123,16 @@ def _run(
         "peak_memory_bytes": float(spending.peak_memory_bytes),
         "training_seconds": spending.seconds,
     }
-    artifacts = save_trial(
-        modules,
-        configuration,
-        backbone=backbone,
-        labels=task.labels,
-        artifacts_dir=artifacts_dir,
-        path=artifacts_path,
-    )
+    artifacts: tuple[ArtifactRecord, ...] = ()
+    if artifacts_path is not None:
+        artifacts = save_trial(
+            modules,
+            configuration,
+            backbone=backbone,
+            labels=task.labels,
+            artifacts_dir=artifacts_dir,
+            path=artifacts_path,
+        )
     return TrialReport(
         state=TrialState.SUCCEEDED,
         metrics=_finite(metrics),

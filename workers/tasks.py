@@ -91,7 +91,7 @@ def _train(claimed: ClaimedTrial) -> TrialReport:
                 trial_memory_bytes=settings().trial_memory_bytes,
             ),
             artifacts_dir=settings().artifacts_dir,
-            artifacts_path=f"{claimed.study_id}/{claimed.trial_id}/{claimed.attempt}",
+            artifacts_path=claimed.artifacts_path,
             report=lambda measurement: _report(claimed, measurement),
         )
     except StaleAttempt:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction, Metric
 from api_schemas.search_space import Parameterization
-from service.optimization.problem import Problem
+from service.optimization.problem import Observation, Problem
 
 INFERRED_MARGIN = 0.1
 """An inferred reference lies this share of the observed range below the worst observation."""
@@ -28,6 +28,11 @@ class Outcome:
         """Put a raw value on the optimiser's scale."""
         # A count or a size of zero has no logarithm; it counts as one.
         return self.sign * (math.log10(max(raw, 1.0)) if self.metric in LOG_METRICS else raw)
+
+    def variance(self, raw: float, standard_error: float) -> float:
+        """Put a standard error on the optimiser's scale (to first order), squared."""
+        slope = 1.0 / (max(raw, 1.0) * math.log(10)) if self.metric in LOG_METRICS else 1.0
+        return (slope * standard_error) ** 2
 
 
 def outcomes_of(problem: Problem) -> list[Outcome]:
@@ -47,6 +52,30 @@ def observed_values(
     """Put observed metrics on the optimiser's scale."""
     rows = [[outcome.value(observed[outcome.metric]) for outcome in outcomes] for observed in metrics]
     return torch.tensor(rows, dtype=torch.double).reshape(len(rows), len(outcomes))
+
+
+def observed_variances(
+    outcomes: Sequence[Outcome], observations: Sequence[Observation]
+) -> list[Float64[Tensor, "n 1"] | None]:
+    """Give the noise variance of each outcome's observations; None where one of them does not tell.
+
+    Each is the mean of its own and the average one: with a few seeds a spread may be near zero by
+    luck, and the model would take that observation for exact.
+    """
+    found: list[Float64[Tensor, "n 1"] | None] = []
+    for outcome in outcomes:
+        name = outcome.metric
+        own = [
+            outcome.variance(observation.metrics[name], observation.standard_errors[name])
+            for observation in observations
+            if observation.metrics and observation.standard_errors and name in observation.standard_errors
+        ]
+        if len(own) < len(observations):
+            found.append(None)
+            continue
+        column = torch.tensor(own, dtype=torch.double).unsqueeze(1)
+        found.append((column + column.mean()) / 2)
+    return found
 
 
 def known_values(

@@ -29,10 +29,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Observation:
-    """A trial that has ended. `metrics` is None if the configuration proved infeasible."""
+    """A trial that has ended. `metrics` is None if the configuration proved infeasible.
+
+    `standard_errors` says how far each metric may be off, in the metric's unit; None if unknown.
+    """
 
     parameterization: Parameterization
     metrics: Mapping[str, float] | None
+    standard_errors: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)

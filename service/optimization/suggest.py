@@ -14,7 +14,12 @@ from api_schemas.search_space import Parameterization
 from service.optimization.acquisition import acquisition_function, score
 from service.optimization.candidates import density_sample, enumerate_space, mutation, neighbours
 from service.optimization.initial_design import design_size, next_in_design
-from service.optimization.outcomes import observed_values, outcomes_of, reference_values
+from service.optimization.outcomes import (
+    observed_values,
+    observed_variances,
+    outcomes_of,
+    reference_values,
+)
 from service.optimization.pool import Admission, augmented
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.surrogate import fit_surrogate
@@ -110,7 +115,7 @@ def _modelled(
         # BoTorch warns about numerics it then handles; what it cannot handle it raises.
         warnings.simplefilter("ignore")
         acquisition = acquisition_function(
-            fit_surrogate(X, Y, outcomes=outcomes),
+            fit_surrogate(X, Y, outcomes=outcomes, variances=observed_variances(outcomes, measured)),
             problem,
             outcomes=outcomes,
             X=X,

@@ -21,9 +21,15 @@ FIT_ITERATIONS = 75
 
 
 def fit_surrogate(
-    X: Float64[Tensor, "n dk"], Y: Float64[Tensor, "n m"], *, outcomes: Sequence[Outcome]
+    X: Float64[Tensor, "n dk"],
+    Y: Float64[Tensor, "n m"],
+    *,
+    outcomes: Sequence[Outcome],
+    variances: Sequence[Float64[Tensor, "n 1"] | None],
 ) -> ModelList:
     """Fit a model list over augmented rows: d encoded columns, then the k known outcomes.
+
+    The noise of an outcome is what `variances` (m of them) says, and inferred where that is None.
 
     Raises:
         ModelFittingError: If no fit of a Gaussian process converges.
@@ -36,14 +42,21 @@ def fit_surrogate(
             models.append(_column_model(known_column))
             known_column += 1
         else:
-            models.append(_fit_process(X, Y[:, column : column + 1], encoded=encoded))
+            models.append(_fit_process(X, Y[:, column : column + 1], variances[column], encoded=encoded))
     return ModelList(*models)
 
 
-def _fit_process(X: Float64[Tensor, "n dk"], y: Float64[Tensor, "n 1"], *, encoded: int) -> SingleTaskGP:
+def _fit_process(
+    X: Float64[Tensor, "n dk"],
+    y: Float64[Tensor, "n 1"],
+    variance: Float64[Tensor, "n 1"] | None,
+    *,
+    encoded: int,
+) -> SingleTaskGP:
     process = SingleTaskGP(
         X,
         y,
+        train_Yvar=variance,
         outcome_transform=Standardize(m=1),
         input_transform=FilterFeatures(feature_indices=torch.arange(encoded)),
     )

@@ -140,6 +140,8 @@ def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
         trial_budget=admitted.request.budget.trials,
         parallelism=admitted.request.parallelism,
         seed=admitted.request.seed,
+        replicates=admitted.request.replicates,
+        final_replicates=admitted.request.final_replicates,
         backbone_shape=admitted.backbone_shape.model_dump(mode="json"),
         classes=admitted.classes,
         reference_defaults=list(admitted.reference_defaults),

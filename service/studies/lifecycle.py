@@ -1,11 +1,13 @@
 """Every state change of studies and trials. No SQL: queries are in `repository`.
 
 Each function runs in the caller's transaction and holds the study's row lock while it changes
-anything, so events are numbered, budgets are kept and fronts are stored without gaps. The machines:
+anything, so events are numbered, budgets are kept and fronts are stored without gaps. What a worker
+leases is a replicate of a trial (`replication`); a trial follows its replicates. The machines:
 
     study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED
     trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | CANCELLED; RUNNING -> QUEUED again
-            when its attempt is lost, released or failed and attempts remain; QUEUED -> CANCELLED
+            when it waits for a worker once more; QUEUED -> CANCELLED; SUCCEEDED -> INFEASIBLE when
+            one of its final seeds proves so
 """
 
 import math
@@ -16,14 +18,17 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
-from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.studies import StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, Measurement, TrialReport, TrialState
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
-from service.errors import StaleAttempt, WrongState
+from service.errors import WrongState
 from service.ids import new_id
-from service.models import Artifact, Event, StoredFront, Study, Trial, TrialMeasurement
-from service.studies import pareto_front, repository
+from service.models import Artifact, Replicate, Study, Trial, TrialMeasurement
+from service.studies import replicate_statistics, replication, repository
+from service.studies.event_log import record_event, record_replicate_event
+from service.studies.front_history import store_front
+
+CANCELLED_WITH_STUDY = "the study was cancelled"
 
 FAILURES_BEFORE_GIVING_UP = 3
 """A study whose first trials all fail this many times ends as FAILED instead of burning its budget."""
@@ -41,6 +46,7 @@ TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED}),
     TrialState.RUNNING: (TERMINAL_TRIAL_STATES | {TrialState.QUEUED}) - {TrialState.STOPPED_EARLY},
     **{state: frozenset() for state in TERMINAL_TRIAL_STATES},
+    TrialState.SUCCEEDED: frozenset({TrialState.INFEASIBLE}),
 }
 
 ENDED = {
@@ -72,7 +78,7 @@ def resume(session: Session, study: Study) -> Study:
     if study.state is not StudyState.ACTIVE:
         _move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
         wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-        for _ in repository.trials_in(session, study.id, [TrialState.QUEUED]):
+        for _ in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
             wake_after_commit(session, WakeUp(RUN_TRIAL))
     return study
 
@@ -82,8 +88,10 @@ def cancel(session: Session, study: Study) -> Study:
     if study.state in (StudyState.CANCELLING, StudyState.CANCELLED):
         return study
     _move_study(session, study, StudyState.CANCELLING, EventType.STUDY_CANCELLING)
-    for trial in repository.trials_in(session, study.id, [TrialState.QUEUED]):
-        _end_trial(session, study, trial, TrialState.CANCELLED, reason="the study was cancelled")
+    queued = repository.replicates_in(session, study.id, [TrialState.QUEUED])
+    replication.cancel_queued(session, study, queued, reason=CANCELLED_WITH_STUDY)
+    for trial in repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
+        _follow_replicates(session, study, trial)
     _finish_if_done(session, study)
     return study
 
@@ -98,7 +106,7 @@ def add_trial(
     generated_by: str,
     proposal_seconds: float,
 ) -> Trial:
-    """Queue a proposed trial of a study whose lock is held and whose budget allows it."""
+    """Queue the replicates of a proposed trial. The study's lock is held, its budget allows it."""
     trial = Trial(
         id=new_id("trl"),
         study_id=study.id,
@@ -114,137 +122,99 @@ def add_trial(
     session.add(trial)
     session.flush()
     record_event(session, study, EventType.TRIAL_QUEUED, trial=trial)
-    wake_after_commit(session, WakeUp(RUN_TRIAL))
+    for number in range(study.replicates):
+        replication.add_replicate(session, study, trial, number=number)
     return trial
 
 
 def exhaust(session: Session, study: Study) -> None:
-    """End a study whose space holds nothing new, once its last open trial has ended."""
+    """End a study whose space holds nothing new, once its last open trial and final seed have ended."""
     if not repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
-        study.state_reason = "every configuration of the search space has been tried"
-        _move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
+        _finish_search(session, study, reason="every configuration of the search space has been tried")
 
 
-def start_trial(session: Session, study: Study, trial: Trial, *, worker: str, lease_seconds: float) -> Trial:
-    """Hand a queued trial to a worker: a new attempt with a lease."""
-    _check_transition(TRIAL_TRANSITIONS, trial.state, TrialState.RUNNING)
-    trial.state = TrialState.RUNNING
+def start_trial(
+    session: Session, study: Study, trial: Trial, *, worker: str, lease_seconds: float
+) -> Replicate:
+    """Hand the first queued replicate of a trial to a worker: a new attempt with a lease."""
+    replicate = repository.next_replicate(session, trial.id)
+    if replicate is None:
+        raise WrongState(f"Trial '{trial.id}' has nothing that waits for a worker.")
     trial.attempt += 1
-    trial.worker = worker
-    trial.started_at = func.clock_timestamp()
-    trial.lease_expires_at = lease_end(lease_seconds)
-    record_event(session, study, EventType.TRIAL_STARTED, trial=trial, worker=worker)
-    return trial
+    replication.start(
+        session, study, replicate, attempt=trial.attempt, worker=worker, lease_seconds=lease_seconds
+    )
+    if trial.state is TrialState.QUEUED:
+        _move_trial(trial, TrialState.RUNNING)
+    if replicate.number == 0:
+        trial.started_at = func.clock_timestamp()
+    return replicate
 
 
-def extend_lease(study: Study, trial: Trial, *, attempt: int, lease_seconds: float) -> bool:
-    """Renew the lease of an attempt; say whether the worker should stop."""
-    check_attempt(trial, attempt)
-    trial.lease_expires_at = lease_end(lease_seconds)
-    return study.state is StudyState.CANCELLING
+def extend_lease(
+    session: Session, study: Study, trial_id: str, *, attempt: int, lease_seconds: float
+) -> bool:
+    """Renew the lease of an attempt; say whether the worker should stop.
+
+    Raises:
+        StaleAttempt: If the attempt is not a running one; so do all functions that take one.
+    """
+    replicate = replication.held(session, trial_id, attempt)
+    replicate.lease_expires_at = replication.lease_end(lease_seconds)
+    return not replication.is_wanted(session, study, replicate)
 
 
 def record_measurement(
     session: Session, study: Study, trial: Trial, *, attempt: int, measurement: Measurement
 ) -> None:
     """Store metrics of a running attempt at one step; the same step twice changes nothing."""
-    check_attempt(trial, attempt)
+    replicate = replication.held(session, trial.id, attempt)
     if session.get(TrialMeasurement, (trial.id, attempt, measurement.step)) is None:
         session.add(
             TrialMeasurement(
                 trial_id=trial.id, attempt=attempt, step=measurement.step, metrics=measurement.metrics
             )
         )
-        record_event(session, study, EventType.TRIAL_MEASURED, trial=trial, step=measurement.step)
+        record_replicate_event(
+            session, study, EventType.TRIAL_MEASURED, replicate=replicate, step=measurement.step
+        )
 
 
 def finish_trial(
     session: Session, study: Study, trial: Trial, *, attempt: int, report: TrialReport, max_attempts: int
 ) -> None:
-    """Accept how an attempt ended. The same attempt reporting twice changes nothing.
-
-    Raises:
-        StaleAttempt: If another attempt owns the trial now.
-    """
-    if trial.attempt == attempt and trial.state in TERMINAL_TRIAL_STATES:
+    """Accept how an attempt ended. The same attempt reporting twice changes nothing."""
+    known = repository.lock_replicate(session, trial.id, attempt=attempt)
+    if known is not None and known.state in TERMINAL_TRIAL_STATES:
         return
-    check_attempt(trial, attempt)
+    replicate = replication.held(session, trial.id, attempt)
     report = _checked(study, report)
-    if report.state is TrialState.FAILED and trial.lost_attempts + 1 < max_attempts:
-        _requeue(session, study, trial, reason=report.reason or "the attempt failed", lost=True)
+    if report.state is TrialState.FAILED and replicate.lost_attempts + 1 < max_attempts:
+        _give_back(session, study, trial, replicate, reason=report.reason or "the attempt failed", lost=True)
         return
-    trial.metrics = report.metrics
-    trial.test_metrics = report.test_metrics
-    trial.provenance = report.provenance
-    session.add_all(
-        Artifact(
-            trial_id=trial.id,
-            name=record.name,
-            path=record.path,
-            sha256=record.sha256,
-            size_bytes=record.size_bytes,
-        )
-        for record in report.artifacts
-    )
-    _end_trial(session, study, trial, report.state, reason=report.reason)
-    if report.state is TrialState.SUCCEEDED:
-        _store_front(session, study, trial)
-    _finish_if_done(session, study)
-    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    replication.end(session, study, replicate, report.state, reason=report.reason, report=report)
+    if replicate.number == 0:
+        # Never those of the best replicate: choosing among seeds would flatter the score.
+        session.add_all(Artifact(trial_id=trial.id, **record.model_dump()) for record in report.artifacts)
+    _after_replicate(session, study, trial, replicate)
 
 
 def release_trial(session: Session, study: Study, trial: Trial, *, attempt: int) -> None:
     """Take back a trial whose worker is asked to stop. It costs none of the trial's attempts."""
-    check_attempt(trial, attempt)
-    _requeue(session, study, trial, reason="its worker was stopped", lost=False)
+    replicate = replication.held(session, trial.id, attempt)
+    _give_back(session, study, trial, replicate, reason="its worker was stopped", lost=False)
 
 
-def lose_trial(session: Session, study: Study, trial: Trial, *, max_attempts: int) -> None:
-    """Take back a trial whose lease expired; fail it when it has lost its last worker."""
-    if trial.lost_attempts + 1 < max_attempts or study.state is StudyState.CANCELLING:
-        _requeue(session, study, trial, reason="its worker went silent", lost=True)
+def lose_trial(session: Session, study: Study, trial: Trial, *, attempt: int, max_attempts: int) -> None:
+    """Take back an attempt whose lease expired; fail it when that was the last it had."""
+    replicate = replication.held(session, trial.id, attempt)
+    if replicate.lost_attempts + 1 < max_attempts or study.state is StudyState.CANCELLING:
+        _give_back(session, study, trial, replicate, reason="its worker went silent", lost=True)
         return
-    trial.lost_attempts += 1
-    _end_trial(
-        session, study, trial, TrialState.FAILED, reason=f"lost its worker {trial.lost_attempts} times"
-    )
-    _finish_if_done(session, study)
-    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-
-
-def check_attempt(trial: Trial, attempt: int) -> None:
-    """Refuse every write that does not come from the attempt that holds the lease.
-
-    Raises:
-        StaleAttempt: If the attempt is not the running one.
-    """
-    if trial.state is not TrialState.RUNNING or trial.attempt != attempt:
-        raise StaleAttempt(
-            f"Attempt {attempt} of trial '{trial.id}' is over: the trial is {trial.state} "
-            f"at attempt {trial.attempt}. Drop this result."
-        )
-
-
-def record_event(
-    session: Session, study: Study, type_: EventType, *, trial: Trial | None = None, **body: Any
-) -> None:
-    """Append an event under the study's lock, so that numbers have no gaps and keep the order of commits."""
-    study.event_sequence += 1
-    session.add(
-        Event(
-            study_id=study.id,
-            sequence=study.event_sequence,
-            type=type_,
-            trial_id=trial.id if trial else None,
-            attempt=trial.attempt if trial else None,
-            body=body,
-        )
-    )
-
-
-def lease_end(lease_seconds: float) -> Any:
-    """Give the end of a lease that starts now, by the database's clock."""
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds)
+    replicate.lost_attempts += 1
+    reason = f"lost its worker {replicate.lost_attempts} times"
+    replication.end(session, study, replicate, TrialState.FAILED, reason=reason)
+    _after_replicate(session, study, trial, replicate)
 
 
 def _checked(study: Study, report: TrialReport) -> TrialReport:
@@ -262,84 +232,107 @@ def _checked(study: Study, report: TrialReport) -> TrialReport:
     return report
 
 
-def _requeue(session: Session, study: Study, trial: Trial, *, reason: str, lost: bool) -> None:
-    trial.lost_attempts += int(lost)
-    if study.state is StudyState.CANCELLING:
-        _end_trial(session, study, trial, TrialState.CANCELLED, reason="the study was cancelled")
-        _finish_if_done(session, study)
+def _give_back(
+    session: Session, study: Study, trial: Trial, replicate: Replicate, *, reason: str, lost: bool
+) -> None:
+    replicate.lost_attempts += int(lost)
+    if not replication.is_wanted(session, study, replicate):
+        reason = CANCELLED_WITH_STUDY if study.state is StudyState.CANCELLING else "its trial is decided"
+        replication.end(session, study, replicate, TrialState.CANCELLED, reason=reason)
+        _after_replicate(session, study, trial, replicate)
         return
-    _check_transition(TRIAL_TRANSITIONS, trial.state, TrialState.QUEUED)
-    trial.state = TrialState.QUEUED
-    trial.state_reason = reason
-    trial.lease_expires_at = None
-    record_event(session, study, EventType.TRIAL_REQUEUED, trial=trial, reason=reason)
-    wake_after_commit(session, WakeUp(RUN_TRIAL))
+    replication.requeue(session, study, replicate, reason=reason)
+    if trial.state is TrialState.RUNNING:
+        trial.state_reason = reason
+        _follow_replicates(session, study, trial)
+    else:
+        # A final seed whose trial has left the front meanwhile is not tried again.
+        _finish_if_done(session, study)
+
+
+def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Replicate) -> None:
+    if trial.state in TERMINAL_TRIAL_STATES:
+        _accept_final_replicate(session, study, trial, replicate)
+    else:
+        _follow_replicates(session, study, trial)
+    _finish_if_done(session, study)
+    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    if repository.replicates_in(session, study.id, [TrialState.QUEUED]):
+        # Its own wake-up may have found no room under the study's parallelism.
+        wake_after_commit(session, WakeUp(RUN_TRIAL))
+
+
+def _follow_replicates(session: Session, study: Study, trial: Trial) -> None:
+    replicates = repository.replicates_of(session, [trial.id])[trial.id]
+    if replication.decided(replicates):
+        replication.cancel_queued(session, study, replicates, reason="its trial is decided")
+    states = {replicate.state for replicate in replicates}
+    if TrialState.RUNNING in states:
+        return
+    if TrialState.QUEUED in states:
+        if trial.state is TrialState.RUNNING:
+            _move_trial(trial, TrialState.QUEUED)
+        return
+    deciding = replication.deciding(replicates)
+    _average(trial, replicates)
+    _end_trial(session, study, trial, deciding.state, reason=deciding.state_reason)
+    if deciding.state is TrialState.SUCCEEDED:
+        store_front(session, study, trial)
+
+
+def _accept_final_replicate(session: Session, study: Study, trial: Trial, replicate: Replicate) -> None:
+    if trial.state is not TrialState.SUCCEEDED:
+        return
+    replicates = repository.replicates_of(session, [trial.id])[trial.id]
+    if replicate.state is TrialState.INFEASIBLE:
+        replication.cancel_queued(session, study, replicates, reason="its trial is decided")
+        _end_trial(session, study, trial, TrialState.INFEASIBLE, reason=replicate.state_reason)
+        store_front(session, study, trial)
+    elif replicate.state is TrialState.SUCCEEDED:
+        _average(trial, replicates)
+        session.flush()
+        store_front(session, study, trial)
+
+
+def _average(trial: Trial, replicates: Sequence[Replicate]) -> None:
+    accepted = [replicate for replicate in replicates if replicate.state is TrialState.SUCCEEDED]
+    validation = [replicate.metrics for replicate in accepted]
+    test = [replicate.test_metrics for replicate in accepted]
+    trial.metrics = replicate_statistics.means(validation)
+    trial.test_metrics = replicate_statistics.means(test)
+    trial.metric_standard_errors = replicate_statistics.standard_errors(validation)
+    trial.test_metric_standard_errors = replicate_statistics.standard_errors(test)
 
 
 def _end_trial(
     session: Session, study: Study, trial: Trial, state: TrialState, *, reason: str | None
 ) -> None:
-    _check_transition(TRIAL_TRANSITIONS, trial.state, state)
-    trial.state = state
+    _move_trial(trial, state)
     trial.state_reason = reason
-    trial.lease_expires_at = None
     trial.finished_at = func.clock_timestamp()
     session.flush()
     record_event(session, study, ENDED[state], trial=trial, reason=reason)
 
 
-def _store_front(session: Session, study: Study, trial: Trial) -> None:
-    objectives = [Objective.model_validate(item) for item in study.objectives]
-    constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
-    accepted = repository.trials_in(session, study.id, [TrialState.SUCCEEDED])
-    feasible = [other for other in accepted if pareto_front.satisfies(constraints, other.metrics)]
-    if study.reference_point is None:
-        settled = pareto_front.reference_point(
-            objectives, study.reference_defaults, [other.metrics for other in accepted]
-        )
-        study.reference_point = None if settled is None else list(settled)
-    members = [
-        feasible[position]
-        for position in pareto_front.front_members(objectives, [other.metrics for other in feasible])
-    ]
-    study.hypervolume = _hypervolume(objectives, members, study.reference_point)
-    study.front_sequence += 1
-    session.add(
-        StoredFront(
-            study_id=study.id,
-            sequence=study.front_sequence,
-            trial_id=trial.id,
-            member_trial_ids=[member.id for member in members],
-            reference_point=study.reference_point,
-            hypervolume=study.hypervolume,
-        )
-    )
-    record_event(session, study, EventType.FRONT_STORED, trial=trial, sequence=study.front_sequence)
-
-
-def _hypervolume(
-    objectives: Sequence[Objective], members: Sequence[Trial], reference: Sequence[float] | None
-) -> float | None:
-    if reference is None:
-        return None
-    return pareto_front.hypervolume(
-        objectives, [member.metrics for member in members], reference_point=reference
-    )
-
-
 def _finish_if_done(session: Session, study: Study) -> None:
     counts = repository.count_trials(session, [study.id])[study.id]
-    if counts.queued or counts.running:
-        return
     if study.state is StudyState.CANCELLING:
-        _move_study(session, study, StudyState.CANCELLED, EventType.STUDY_CANCELLED)
-    elif study.state in (StudyState.ACTIVE, StudyState.PAUSED):
+        if not repository.open_replicates(session, study.id):
+            _move_study(session, study, StudyState.CANCELLED, EventType.STUDY_CANCELLED)
+    elif not (counts.queued or counts.running) and study.state in (StudyState.ACTIVE, StudyState.PAUSED):
         ended = sum(counts.model_dump().values())
         if counts.failed == ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
             study.state_reason = f"all of the first {ended} trials failed; see their reasons"
             _move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
         elif study.trials_created == study.trial_budget:
-            _move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
+            _finish_search(session, study, reason=None)
+
+
+def _finish_search(session: Session, study: Study, *, reason: str | None) -> None:
+    replication.follow_front(session, study)
+    if not repository.open_replicates(session, study.id):
+        study.state_reason = reason
+        _move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
 
 
 def _move_study(session: Session, study: Study, to: StudyState, event: EventType) -> None:
@@ -352,8 +345,7 @@ def _move_study(session: Session, study: Study, to: StudyState, event: EventType
     record_event(session, study, event, reason=study.state_reason)
 
 
-def _check_transition(
-    allowed: Mapping[TrialState, frozenset[TrialState]], current: TrialState, to: TrialState
-) -> None:
-    if to not in allowed[current]:
-        raise WrongState(f"A trial that is {current} cannot become {to}.")
+def _move_trial(trial: Trial, to: TrialState) -> None:
+    if to not in TRIAL_TRANSITIONS[trial.state]:
+        raise WrongState(f"A trial that is {trial.state} cannot become {to}.")
+    trial.state = to

@@ -1,20 +1,20 @@
 """Every query over studies and trials. Changes no state.
 
-Lock order, everywhere: the study's row first, then the trial's. Whoever holds the study's row may
-read its trials, its counters and its front as one consistent whole.
+Lock order, everywhere: the study's row first, then the trial's, then the replicate's. Whoever holds
+the study's row may read its trials, its counters and its front as one consistent whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from api_schemas.studies import StudyState, TrialCounts
-from api_schemas.trials import TrialState
+from api_schemas.studies import ReplicateCounts, StudyState, TrialCounts
+from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service.errors import NotFound
-from service.models import Artifact, StoredFront, Study, Trial, TrialMeasurement
+from service.models import Artifact, Replicate, StoredFront, Study, Trial, TrialMeasurement
 
 Query = TypeVar("Query", bound=Select[Any])
 
@@ -54,6 +54,52 @@ def count_trials(session: Session, study_ids: Sequence[str]) -> dict[str, TrialC
     for study_id, state, count in rows:
         counts[study_id][state.value.lower()] = count
     return {study_id: TrialCounts(**by_state) for study_id, by_state in counts.items()}
+
+
+def count_replicates(session: Session, study_ids: Sequence[str]) -> dict[str, ReplicateCounts]:
+    """Count the replicates of each study that wait, run, or have ended; dropped ones count nowhere."""
+    rows = session.execute(
+        select(Replicate.study_id, Replicate.state, func.count())
+        .where(Replicate.study_id.in_(study_ids), Replicate.state != TrialState.CANCELLED)
+        .group_by(Replicate.study_id, Replicate.state)
+    )
+    counts = {study_id: {"queued": 0, "running": 0, "done": 0} for study_id in study_ids}
+    for study_id, state, count in rows:
+        counts[study_id]["done" if state in TERMINAL_TRIAL_STATES else state.value.lower()] += count
+    return {study_id: ReplicateCounts(**by_kind) for study_id, by_kind in counts.items()}
+
+
+def open_replicates(session: Session, study_id: str) -> int:
+    """Count the replicates of a study that wait or run."""
+    return len(replicates_in(session, study_id, [TrialState.QUEUED, TrialState.RUNNING]))
+
+
+def replicates_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Replicate]:
+    """Read the replicates of a study in one of the states, by trial and number."""
+    return list(
+        session.scalars(
+            select(Replicate)
+            .where(Replicate.study_id == study_id, Replicate.state.in_(states))
+            .order_by(Replicate.trial_id, Replicate.number)
+        )
+    )
+
+
+def replicates_of(session: Session, trial_ids: Sequence[str]) -> dict[str, list[Replicate]]:
+    """Read the replicates of each trial, by number."""
+    found: dict[str, list[Replicate]] = {trial_id: [] for trial_id in trial_ids}
+    for row in session.scalars(
+        select(Replicate).where(Replicate.trial_id.in_(found)).order_by(Replicate.trial_id, Replicate.number)
+    ):
+        found[row.trial_id].append(row)
+    return found
+
+
+def lock_replicate(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
+    """Take the row lock of the replicate that an attempt is or was at; None if a later one took it over."""
+    return session.scalar(
+        _locked(select(Replicate).where(Replicate.trial_id == trial_id, Replicate.attempt == attempt))
+    )
 
 
 def get_trial(session: Session, study_id: str, trial_id: str) -> Trial:
@@ -96,16 +142,16 @@ def lock_trial(session: Session, trial_id: str) -> Trial:
 
 
 def claimable_studies(session: Session) -> list[str]:
-    """Find active studies that have a queued trial and room for another running one, oldest wait first."""
+    """Find active studies with a queued replicate and room for another running one, oldest wait first."""
     running = (
         select(func.count())
-        .where(Trial.study_id == Study.id, Trial.state == TrialState.RUNNING)
+        .where(Replicate.study_id == Study.id, Replicate.state == TrialState.RUNNING)
         .correlate(Study)
         .scalar_subquery()
     )
     waiting_since = (
-        select(func.min(Trial.created_at))
-        .where(Trial.study_id == Study.id, Trial.state == TrialState.QUEUED)
+        select(func.min(Replicate.created_at))
+        .where(Replicate.study_id == Study.id, Replicate.state == TrialState.QUEUED)
         .correlate(Study)
         .scalar_subquery()
     )
@@ -119,22 +165,35 @@ def claimable_studies(session: Session) -> list[str]:
 
 
 def next_queued(session: Session, study_id: str) -> Trial | None:
-    """Lock the first queued trial that nobody else is taking."""
+    """Lock the first trial with a queued replicate that nobody else is taking."""
     return session.scalar(
         select(Trial)
-        .where(Trial.study_id == study_id, Trial.state == TrialState.QUEUED)
+        .join(Replicate, Replicate.trial_id == Trial.id)
+        .where(Replicate.study_id == study_id, Replicate.state == TrialState.QUEUED)
         .order_by(Trial.number)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=Trial)
     )
 
 
-def expired_leases(session: Session) -> list[Trial]:
-    """Find running trials whose lease is over by the database's clock. Takes no lock."""
+def next_replicate(session: Session, trial_id: str) -> Replicate | None:
+    """Lock the first queued replicate of a trial whose study's lock is held."""
+    return session.scalar(
+        _locked(
+            select(Replicate)
+            .where(Replicate.trial_id == trial_id, Replicate.state == TrialState.QUEUED)
+            .order_by(Replicate.number)
+            .limit(1)
+        )
+    )
+
+
+def expired_leases(session: Session) -> list[Replicate]:
+    """Find running replicates whose lease is over by the database's clock. Takes no lock."""
     return list(
         session.scalars(
-            select(Trial).where(
-                Trial.state == TrialState.RUNNING, Trial.lease_expires_at < func.clock_timestamp()
+            select(Replicate).where(
+                Replicate.state == TrialState.RUNNING, Replicate.lease_expires_at < func.clock_timestamp()
             )
         )
     )
@@ -170,9 +229,8 @@ def list_fronts(session: Session, study_id: str) -> list[StoredFront]:
     )
 
 
-def measurements_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[TrialMeasurement]]:
-    """Read the measurements of the current attempt of each trial, by step."""
-    attempts = {trial.id: trial.attempt for trial in trials}
+def measurements_of(session: Session, attempts: Mapping[str, int]) -> dict[str, list[TrialMeasurement]]:
+    """Read the measurements of one attempt of each trial, by step."""
     rows = session.scalars(
         select(TrialMeasurement)
         .where(TrialMeasurement.trial_id.in_(attempts))

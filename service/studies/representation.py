@@ -8,17 +8,19 @@ from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Direction, Objective
 from api_schemas.pareto import HypervolumeHistory, HypervolumeRecord, ParetoFront, ParetoPoint
 from api_schemas.search_space import SearchSpace
-from api_schemas.studies import Budget, StudyRead, TrialCounts
+from api_schemas.studies import Budget, ReplicateCounts, StudyRead, TrialCounts
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import ArtifactRecord, Measurement, TrialRead, TrialState
-from service.models import Artifact, Study, Trial, TrialMeasurement
+from api_schemas.trials import ArtifactRecord, Measurement, ReplicateRead, TrialRead, TrialState
+from service.models import Artifact, Replicate, Study, Trial, TrialMeasurement
 from service.studies import repository
 
 
 def represent_studies(session: Session, studies: Sequence[Study]) -> tuple[StudyRead, ...]:
-    """Show studies with their trial counts."""
-    counts = repository.count_trials(session, [study.id for study in studies])
-    return tuple(_study(study, counts[study.id]) for study in studies)
+    """Show studies with the counts of their trials and replicates."""
+    ids = [study.id for study in studies]
+    trials = repository.count_trials(session, ids)
+    replicates = repository.count_replicates(session, ids)
+    return tuple(_study(study, trials[study.id], replicates[study.id]) for study in studies)
 
 
 def represent_study(session: Session, study: Study) -> StudyRead:
@@ -27,13 +29,21 @@ def represent_study(session: Session, study: Study) -> StudyRead:
 
 
 def represent_trials(session: Session, study: Study, trials: Sequence[Trial]) -> tuple[TrialRead, ...]:
-    """Show trials with their measurements, artifacts and whether they stand on the front."""
-    measurements = repository.measurements_of(session, trials)
+    """Show trials with their replicates, artifacts and whether they stand on the front."""
+    replicates = repository.replicates_of(session, [trial.id for trial in trials])
+    firsts = {trial_id: found[0].attempt for trial_id, found in replicates.items()}
+    measurements = repository.measurements_of(session, firsts)
     artifacts = repository.artifacts_of(session, trials)
     front = repository.latest_front(session, study.id)
     members = frozenset(front.member_trial_ids) if front else frozenset()
     return tuple(
-        _trial(trial, measurements[trial.id], artifacts[trial.id], on_front=trial.id in members)
+        _trial(
+            trial,
+            replicates[trial.id],
+            measurements[trial.id],
+            artifacts[trial.id],
+            on_front=trial.id in members,
+        )
         for trial in trials
     )
 
@@ -49,11 +59,12 @@ def represent_front(session: Session, study: Study) -> ParetoFront:
         key=lambda trial: (trial.metrics[first.metric], trial.number),
         reverse=first.direction is Direction.MAXIMIZE,
     )
+    replicates = repository.replicates_of(session, [trial.id for trial in members])
     return ParetoFront(
         study_id=study.id,
         sequence=front.sequence if front else 0,
         objectives=objectives,
-        points=tuple(_point(trial) for trial in members),
+        points=tuple(_point(trial, replicates[trial.id]) for trial in members),
         reference_point=_numbers(front.reference_point if front else study.reference_point),
         hypervolume=front.hypervolume if front else None,
     )
@@ -69,7 +80,7 @@ def represent_hypervolume_history(session: Session, study: Study) -> Hypervolume
     )
 
 
-def _study(study: Study, counts: TrialCounts) -> StudyRead:
+def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> StudyRead:
     return StudyRead(
         id=study.id,
         display_name=study.display_name,
@@ -83,18 +94,26 @@ def _study(study: Study, counts: TrialCounts) -> StudyRead:
         parallelism=study.parallelism,
         starting_points=tuple(study.starting_points),
         seed=study.seed,
+        replicates=study.replicates,
+        final_replicates=study.final_replicates,
         backbone_shape=BackboneShape.model_validate(study.backbone_shape),
         classes=study.classes,
         reference_point=_numbers(study.reference_point),
         hypervolume=study.hypervolume,
-        trials=counts,
+        trials=trials,
+        replicate_counts=replicates,
         created_at=study.created_at,
         finished_at=study.finished_at,
     )
 
 
 def _trial(
-    trial: Trial, measurements: list[TrialMeasurement], artifacts: list[Artifact], *, on_front: bool
+    trial: Trial,
+    replicates: list[Replicate],
+    measurements: list[TrialMeasurement],
+    artifacts: list[Artifact],
+    *,
+    on_front: bool,
 ) -> TrialRead:
     return TrialRead(
         id=trial.id,
@@ -109,26 +128,39 @@ def _trial(
         attempt=trial.attempt,
         metrics=trial.metrics,
         test_metrics=trial.test_metrics,
+        metric_standard_errors=trial.metric_standard_errors,
+        test_metric_standard_errors=trial.test_metric_standard_errors,
+        collapsed=_collapsed(trial),
+        replicates=tuple(ReplicateRead.model_validate(row) for row in replicates),
         measurements=tuple(Measurement.model_validate(row) for row in measurements),
         artifacts=tuple(ArtifactRecord.model_validate(row) for row in artifacts),
-        provenance=trial.provenance,
+        provenance=replicates[0].provenance,
         on_front=on_front,
-        worker=trial.worker,
+        worker=replicates[0].worker,
         created_at=trial.created_at,
         started_at=trial.started_at,
         finished_at=trial.finished_at,
     )
 
 
-def _point(trial: Trial) -> ParetoPoint:
+def _point(trial: Trial, replicates: list[Replicate]) -> ParetoPoint:
     return ParetoPoint(
         trial_id=trial.id,
         number=trial.number,
         metrics=trial.metrics,
         test_metrics=trial.test_metrics,
+        metric_standard_errors=trial.metric_standard_errors,
+        test_metric_standard_errors=trial.test_metric_standard_errors,
+        seeds=sum(replicate.state is TrialState.SUCCEEDED for replicate in replicates),
+        collapsed=_collapsed(trial),
         parameters=trial.parameters,
         is_head_only=TrialConfiguration.model_validate(trial.configuration).is_head_only,
     )
+
+
+def _collapsed(trial: Trial) -> bool:
+    # A mean over replicates: more than zero means at least one of them.
+    return bool(trial.metrics.get("collapsed", 0.0) > 0)
 
 
 def _numbers(values: list[float] | None) -> tuple[float, ...] | None:

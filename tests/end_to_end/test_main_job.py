@@ -41,6 +41,26 @@ def test_a_study_ends_in_an_adapter_that_loads(state_root: Path, monkeypatch: py
     assert set(labels) <= {"negative", "positive"}
 
 
+def test_the_front_gets_a_second_seed_before_the_study_succeeds(
+    state_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three trials on two real workers, one further seed for each member; only seed 0 leaves files."""
+    with stack_on(state_root / "state", monkeypatch, trial_workers=2) as (stack, client):
+        study = submit(client, budget={"trials": 3}, parallelism=2, final_replicates=1)
+        ended = wait_until_ended(stack, client, study)
+        assert (ended.state, ended.trials.succeeded) == (StudyState.SUCCEEDED, 3)
+        check_history(stack, ended)
+        front = client.pareto_front(study.id)
+        assert {point.seeds for point in front.points} == {2}
+        for trial in client.trials(study.id):
+            assert [item.seed for item in trial.replicates] == [0, 1][: len(trial.replicates)]
+            assert [item.provenance["seed"] for item in trial.replicates] == [0, 1][: len(trial.replicates)]
+            scores = [item.metrics["score"] for item in trial.replicates]
+            assert trial.metrics["score"] == pytest.approx(sum(scores) / len(scores))
+            saved = list((stack.state_dir / "artifacts" / study.id / trial.id).iterdir())
+            assert len(saved) == 1
+
+
 def test_run_writes_front_plot_and_adapter(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`paretune run` with its own server, as `make demo` does it."""
     for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_DIR", "PARETUNE_URL"):

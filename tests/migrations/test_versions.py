@@ -1,10 +1,27 @@
 """The migrations make exactly the tables that the models describe, there and back."""
 
+from collections.abc import Callable
+
 from alembic import command
-from sqlalchemy import create_engine
+from alembic.config import Config
+from sqlalchemy import create_engine, text
 
 from service.schema_version import alembic_config
 from tests.conftest import renamed, run_on
+
+OLD_ROWS = """
+INSERT INTO tenants (id, name) VALUES ('t', 't');
+INSERT INTO studies (id, tenant_id, display_name, state, configuration, search_space, objectives,
+    constraints, starting_points, trial_budget, parallelism, seed, backbone_shape, classes,
+    reference_defaults)
+VALUES ('s', 't', 's', 'ACTIVE', '{}', '{}', '[]', '[]', '[]', 4, 1, 0, '{}', 2, '[]');
+INSERT INTO trials (id, study_id, number, state, generated_by, proposal_seconds, parameters,
+    configuration, configuration_key, attempt, lost_attempts, worker, lease_expires_at)
+VALUES
+    ('done', 's', 0, 'SUCCEEDED', 'x', 0, '{}', '{"training": {"seed": 7}}', 'a', 1, 0, 'v', NULL),
+    ('running', 's', 1, 'RUNNING', 'x', 0, '{}', '{"training": {"seed": 7}}', 'b', 2, 1, 'w', now());
+INSERT INTO pareto_fronts (study_id, sequence, trial_id, member_trial_ids) VALUES ('s', 1, 'done', '[]');
+"""
 
 
 def test_models_and_migrations_agree(database_url: str) -> None:
@@ -24,3 +41,42 @@ def test_up_down_and_up_again(postgres_url: str) -> None:
             verb(alembic_config(connection), revision)
     engine.dispose()
     run_on(postgres_url, "DROP DATABASE up_and_down WITH (FORCE)")
+
+
+def test_trials_of_version_1_become_replicates_and_back(postgres_url: str) -> None:
+    """A running trial keeps its lease and attempt; going back keeps what the first seed was."""
+    run_on(postgres_url, "CREATE DATABASE replicates_and_back")
+    engine = create_engine(renamed(postgres_url, "replicates_and_back"))
+
+    def migrate(verb: Callable[[Config, str], None], revision: str) -> None:
+        with engine.begin() as connection:
+            verb(alembic_config(connection), revision)
+
+    migrate(command.upgrade, "0001")
+    with engine.begin() as connection:
+        connection.execute(text(OLD_ROWS))
+    migrate(command.upgrade, "0002")
+    with engine.begin() as connection:
+        rows = connection.execute(
+            text("SELECT trial_id, number, seed, state, attempt, worker FROM replicates ORDER BY trial_id")
+        ).all()
+        connection.execute(
+            text("INSERT INTO pareto_fronts (study_id, sequence, trial_id, member_trial_ids) "
+                 "VALUES ('s', 2, 'done', '[]')")
+        )  # fmt: skip
+    assert [tuple(row) for row in rows] == [
+        ("done", 0, 7, "SUCCEEDED", 1, "v"),
+        ("running", 0, 7, "RUNNING", 2, "w"),
+    ]
+    migrate(command.downgrade, "0001")
+    with engine.begin() as connection:
+        trials = connection.execute(
+            text(
+                "SELECT id, attempt, lost_attempts, worker, lease_expires_at IS NULL FROM trials ORDER BY id"
+            )
+        ).all()
+        fronts = connection.execute(text("SELECT sequence FROM pareto_fronts")).scalars().all()
+    assert [tuple(row) for row in trials] == [("done", 1, 0, "v", True), ("running", 2, 1, "w", False)]
+    assert fronts == [1]
+    engine.dispose()
+    run_on(postgres_url, "DROP DATABASE replicates_and_back WITH (FORCE)")

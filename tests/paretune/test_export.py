@@ -1,4 +1,4 @@
-"""An exported trial is merged on request, and the reason is told where it cannot be."""
+"""What an export holds: a merged model on request, a card that says where its numbers come from."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from api_schemas.trial_configuration import Peft, TrialConfiguration
-from paretune.export import CannotBeMerged, merge_exported
+from paretune.export import CannotBeMerged, merge_exported, model_card
+from tests.paretune.trials import seed, study, trial
 from workers.artifacts import save_trial
 from workers.peft_methods import TrialModules
 from workers.resident import ResidentParts
@@ -40,3 +41,25 @@ def test_a_merged_trial_lies_in_the_exported_folder(tmp_path: Path) -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json", "labels.json"} <= {
         file.name for file in merged.iterdir()
     }
+
+
+def test_a_single_run_is_called_one() -> None:
+    """No spread is known, and none is shown."""
+    card = model_card(study(), trial(1, score=0.75, parameters=200))
+    assert "One training run (seed 0)." in card
+    assert "| validation | score | 0.75 |" in card
+
+
+def test_means_name_their_seeds_and_whose_weights_these_are() -> None:
+    """The weights are those of the first seed, the numbers are not."""
+    twice = trial(
+        1,
+        score=0.75,
+        parameters=200,
+        metric_standard_errors={"score": 0.01},
+        replicates=[seed(0, score=0.76), seed(1, score=0.74)],
+    )
+    card = model_card(study(), twice)
+    assert "Means of 2 training runs (seeds 0, 1)" in card
+    assert "The weights here are those of seed 0." in card
+    assert "| validation | score | 0.75 ± 0.01 |" in card

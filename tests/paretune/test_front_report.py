@@ -9,7 +9,7 @@ from rich.console import Console
 
 from api_schemas.trial_configuration import patch
 from paretune.front_report import compare_with_probe, describe_modules, front_table, write_front
-from tests.paretune.trials import front, trial
+from tests.paretune.trials import front, seed, trial
 
 PROBE = trial(0, score=0.7, parameters=18, serial=0)
 TUNED = trial(1, score=0.75, parameters=200)
@@ -42,6 +42,33 @@ def test_the_table_shows_every_point_with_its_modules() -> None:
     console.print(front_table(front([PROBE, TUNED]), [PROBE, TUNED]))
     text = console.export_text()
     assert text.index("serial 4 on layers 0,1") < text.index("head only (linear probe)")
+
+
+def test_means_over_seeds_show_their_standard_errors() -> None:
+    """With how many seeds, so that a lucky single run is not mistaken for a tested one."""
+    twice = trial(
+        1,
+        score=0.75,
+        parameters=200,
+        metric_standard_errors={"score": 0.0125, "trainable_parameters": 0.0},
+        replicates=[seed(0, score=0.7625), seed(1, score=0.7375)],
+    )
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(front_table(front([PROBE, twice]), [PROBE, twice]))
+    text = console.export_text()
+    assert "0.75 ± 0.0125" in text
+    assert "200 ±" not in text
+    assert "seeds" in text
+
+
+def test_a_collapsed_point_is_flagged() -> None:
+    """A constant prediction on the front is a warning, not a result."""
+    constant = trial(1, score=0.5, parameters=20, collapsed=True)
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(front_table(front([constant]), [constant]))
+    text = console.export_text()
+    assert "collapsed: predicts one thing for every input" in text
+    assert "seeds" not in text
 
 
 def test_modules_off_every_layer_are_the_probe() -> None:

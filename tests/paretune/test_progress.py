@@ -46,3 +46,19 @@ def test_heading_bar_and_trials_have_lines_of_their_own() -> None:
     assert set(bar.strip()) <= set("━╸╺")
     assert header.split()[:2] == ["trial", "state"]
     assert row.split()[:2] == ["0", "SUCCEEDED"]
+
+
+def test_the_heading_says_how_many_final_seeds_are_left() -> None:
+    """The bar is full by then, and the study is not at its end."""
+    waiting = study(trials={"succeeded": 4}, replicate_counts={"queued": 2, "running": 1, "done": 5})
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(picture(waiting, [trial(0, score=0.7, parameters=10.0)]))
+    assert "3 final seeds of the front left" in console.export_text()
+
+
+def test_seeds_of_the_search_are_not_called_final() -> None:
+    """While a trial is open, its seeds belong to the search."""
+    searching = study(trials={"running": 1}, replicate_counts={"queued": 2, "running": 1})
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(picture(searching, []))
+    assert "final" not in console.export_text()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from api_schemas.pareto import ParetoFront, ParetoPoint
 from api_schemas.studies import StudyRead
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from api_schemas.trials import TrialRead, TrialState
+from api_schemas.trials import ReplicateRead, TrialRead, TrialState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BASE = TrialConfiguration.model_validate(
@@ -75,6 +75,22 @@ def trial(number: int, *, score: float, parameters: float, serial: int = 4, **ch
     )
 
 
+def seed(number: int, *, score: float) -> ReplicateRead:
+    return ReplicateRead(
+        number=number,
+        seed=number,
+        state=TrialState.SUCCEEDED,
+        state_reason=None,
+        attempt=number + 1,
+        metrics={"score": score},
+        test_metrics={"score": score},
+        provenance={},
+        worker="w",
+        started_at=START,
+        finished_at=START,
+    )
+
+
 def front(trials: list[TrialRead]) -> ParetoFront:
     points = [
         ParetoPoint(
@@ -82,6 +98,10 @@ def front(trials: list[TrialRead]) -> ParetoFront:
             number=item.number,
             metrics=item.metrics,
             test_metrics=item.test_metrics,
+            metric_standard_errors=item.metric_standard_errors,
+            test_metric_standard_errors=item.test_metric_standard_errors,
+            seeds=max(1, len(item.replicates)),
+            collapsed=item.collapsed,
             parameters=item.parameters,
             is_head_only=item.configuration.is_head_only,
         )

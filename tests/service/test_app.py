@@ -249,6 +249,16 @@ def test_a_search_over_methods_is_admitted(client: TestClient) -> None:
     assert reference == pytest.approx(1.1 * (6 * 2 * 64 * widths + 2 * 385))
 
 
+def test_a_study_of_no_seeds_is_refused(client: TestClient) -> None:
+    """The pointer names the field; one seed and no final ones are the default."""
+    response = client.post("/v1/studies", json=study_body(replicates=0, final_replicates=-1))
+    assert response.status_code == 422
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/replicates", "/final_replicates"]
+    study = client.post("/v1/studies", json=study_body(final_replicates=2)).json()
+    assert (study["replicates"], study["final_replicates"]) == (1, 2)
+    assert study["replicate_counts"] == {"queued": 0, "running": 0, "done": 0}
+
+
 def test_studies_come_in_pages_newest_first(client: TestClient) -> None:
     """The token asks for the rest; the last page has none."""
     made = [client.post("/v1/studies", json=study_body(display_name=str(n))).json()["id"] for n in range(3)]

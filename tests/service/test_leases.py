@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service import leases, sweeper
-from service.database import transaction
+from service.broker import ADVANCE_STUDY, RUN_TRIAL
+from service.database import engine, transaction
 from service.errors import StaleAttempt
-from service.models import Study, Tenant, Trial, TrialMeasurement
+from service.models import Replicate, Study, Tenant, Trial, TrialMeasurement
 from service.studies import lifecycle
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
@@ -25,8 +26,10 @@ pytestmark = pytest.mark.usefixtures("service_environment")
 REPORT = TrialReport(state=TrialState.SUCCEEDED, metrics={"score": 0.7, "trainable_parameters": 1000.0})
 
 
-def stored_study(*, trials: int, parallelism: int = 1, budget: int | None = None) -> str:
-    request: StudyCreate = make_study_request(budget={"trials": budget or trials}, parallelism=parallelism)
+def stored_study(*, trials: int, parallelism: int = 1, budget: int | None = None, **changes: object) -> str:
+    request: StudyCreate = make_study_request(
+        budget={"trials": budget or trials}, parallelism=parallelism, **changes
+    )
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
         study = lifecycle.create_study(session, new_study(tenant_id, admit(request)))
@@ -51,8 +54,8 @@ def set_state(study_id: str, change: Callable[[Session, Study], Study]) -> None:
 def expire_all_leases() -> None:
     with transaction() as session:
         session.execute(
-            update(Trial)
-            .where(Trial.state == TrialState.RUNNING)
+            update(Replicate)
+            .where(Replicate.state == TrialState.RUNNING)
             .values(lease_expires_at=func.now() - func.make_interval(0, 0, 0, 0, 1))
         )
 
@@ -162,8 +165,8 @@ def test_two_reapers_take_a_trial_back_once(session: Session) -> None:
     expire_all_leases()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: sweeper.sweep_once(), range(8)))
-    trial = session.scalars(select(Trial)).one()
-    assert (trial.state, trial.lost_attempts) == (TrialState.QUEUED, 1)
+    assert session.scalars(select(Trial)).one().state is TrialState.QUEUED
+    assert session.scalars(select(Replicate)).one().lost_attempts == 1
 
 
 def test_the_last_result_ends_the_study(session: Session) -> None:
@@ -173,3 +176,89 @@ def test_the_last_result_ends_the_study(session: Session) -> None:
     assert claimed is not None
     leases.complete(claimed.trial_id, claimed.attempt, REPORT)
     assert session.get_one(Study, study_id).state is StudyState.SUCCEEDED
+
+
+def test_each_seed_of_a_trial_is_claimed_once_with_its_own_number() -> None:
+    """The worker is told its seed, and where to save: only the first seed leaves an artifact."""
+    stored_study(trials=1, parallelism=3, replicates=3)
+    claims = [leases.claim(f"w{number}") for number in range(4)]
+    assert claims.pop() is None
+    seeds = [(one.replicate, one.configuration.training.seed, one.attempt) for one in claims if one]
+    assert seeds == [(0, 0, 1), (1, 1, 2), (2, 2, 3)]
+    first, *others = [one for one in claims if one]
+    assert first.artifacts_path == f"{first.study_id}/{first.trial_id}/1"
+    assert [one.artifacts_path for one in others] == [None, None]
+
+
+def test_parallelism_counts_running_seeds() -> None:
+    """One trial with four seeds does not take more workers than its study may have."""
+    stored_study(trials=1, parallelism=2, replicates=4)
+    assert [leases.claim("w") is not None for _ in range(4)] == [True, True, False, False]
+
+
+def test_seeds_of_one_trial_are_never_shared_under_a_race() -> None:
+    """Eight threads run ten trials of four seeds; every attempt is handed out and accepted once."""
+    study_id = stored_study(trials=10, parallelism=40, replicates=4)
+    barrier = threading.Barrier(8)
+
+    def work(_: int) -> list[tuple[str, int]]:
+        barrier.wait()
+        taken = []
+        while (claimed := leases.claim("w")) is not None:
+            assert leases.heartbeat(claimed.trial_id, claimed.attempt) is False
+            leases.complete(claimed.trial_id, claimed.attempt, REPORT)
+            taken.append((claimed.trial_id, claimed.replicate))
+        return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [seed for part in pool.map(work, range(8)) for seed in part]
+    assert len(taken) == len(set(taken)) == 40
+    with transaction() as session:
+        study = session.get_one(Study, study_id)
+        assert (study.state, study.front_sequence) == (StudyState.SUCCEEDED, 10)
+
+
+def test_an_expired_lease_of_a_final_seed_goes_to_another_worker(session: Session) -> None:
+    """The reaper takes it back, the late worker is refused, and the study ends with the second attempt."""
+    study_id = stored_study(trials=1, final_replicates=1)
+    only = leases.claim("w")
+    assert only is not None
+    leases.complete(only.trial_id, only.attempt, REPORT)
+    silent = leases.claim("slow")
+    assert silent is not None
+    assert (silent.trial_id, silent.replicate, silent.attempt) == (only.trial_id, 1, 2)
+    expire_all_leases()
+    sweeper.sweep_once()
+    second = leases.claim("fast")
+    assert second is not None
+    assert (second.replicate, second.attempt) == (1, 3)
+    with pytest.raises(StaleAttempt):
+        leases.complete(silent.trial_id, silent.attempt, REPORT)
+    leases.complete(second.trial_id, second.attempt, REPORT)
+    assert session.get_one(Study, study_id).state is StudyState.SUCCEEDED
+
+
+def test_the_sweeper_wakes_workers_for_final_seeds() -> None:
+    """No trial is open any more, yet there is work; a wake-up that was lost is sent again."""
+    stored_study(trials=1, parallelism=2, final_replicates=3)
+    claimed = leases.claim("w")
+    assert claimed is not None
+    leases.complete(claimed.trial_id, claimed.attempt, REPORT)
+    with transaction() as session:
+        session.execute(update(Study).values(woken_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
+    with Session(engine()) as session, session.begin():
+        sweeper.resend_wake_ups(session)
+        tasks = [wake_up.task for wake_up in session.info["wake_ups"]]
+    assert tasks == [ADVANCE_STUDY, RUN_TRIAL, RUN_TRIAL]
+
+
+def test_the_end_of_a_seed_wakes_a_worker_for_the_next() -> None:
+    """Where parallelism had no room for it, its own wake-up was spent on nothing."""
+    stored_study(trials=1, parallelism=1, replicates=2)
+    claimed = leases.claim("w")
+    assert claimed is not None
+    assert leases.claim("idle") is None
+    with Session(engine()) as session, session.begin():
+        study, trial = leases.lock_study_and_trial(session, claimed.trial_id)
+        lifecycle.finish_trial(session, study, trial, attempt=claimed.attempt, report=REPORT, max_attempts=3)
+        assert [wake_up.task for wake_up in session.info["wake_ups"]] == [ADVANCE_STUDY, RUN_TRIAL]

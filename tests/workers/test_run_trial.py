@@ -77,7 +77,8 @@ def test_same_seed_same_score_to_the_last_bit(
     run(patch(small_trial, {"training.seed": 5}), resident, artifacts_dir)
     second, measured_again = run(small_trial, resident, artifacts_dir)
     assert measured == measured_again
-    assert first.metrics["loss"] == second.metrics["loss"]
+    learned = ("score", "macro_f1", "loss", "collapsed")
+    assert [first.metrics[name] for name in learned] == [second.metrics[name] for name in learned]
     assert first.test_metrics == second.test_metrics
     assert (artifacts_dir / "study/trial/1/weights.safetensors").read_bytes() == weights
 
@@ -94,6 +95,21 @@ def test_a_trial_reports_every_cost_and_where_it_comes_from(
     assert set(report.test_metrics) == {"score", "macro_f1", "loss"}
     assert {"torch", "transformers", "seed", "data_sha256", "dtype"} <= set(report.provenance)
     assert load_classifier(artifacts_dir / "study/trial/1").saved.configuration == small_trial
+
+
+def test_a_trial_without_a_place_leaves_nothing(
+    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """Further seeds are measured only; the first one's weights are the trial's."""
+    report = run_trial(
+        small_trial,
+        resident=resident,
+        artifacts_dir=artifacts_dir,
+        artifacts_path=None,
+        report=lambda _: None,
+    )
+    assert (report.state, report.artifacts) == (TrialState.SUCCEEDED, ())
+    assert not artifacts_dir.exists()
 
 
 OUT_OF_MEMORY = """

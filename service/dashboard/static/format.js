@@ -59,6 +59,15 @@ export function metricFormat(name) {
 export const formatMetric = (name, value) => (value === undefined ? "" : metricFormat(name).value(value));
 
 /**
+ * A mean with its standard error, where there is one.
+ * @param {string} name
+ * @param {number | undefined} value
+ * @param {number | undefined} error
+ */
+export const formatWithError = (name, value, error) =>
+  error ? `${formatMetric(name, value)} ± ${formatMetric(name, error)}` : formatMetric(name, value);
+
+/**
  * A metric with its unit, for running text.
  * @param {string} name
  * @param {number} value

@@ -225,7 +225,7 @@ function axisOption({ metric, maximize }, colours) {
 function tooltip(study, { trial, kind }) {
   const head = isHeadOnly(trial) ? ", head only" : "";
   const metrics = study.objectives.map(({ metric }) => formatWithUnit(metric, trial.metrics[metric]));
-  const standing = kind === "front" ? "on the front" : kind;
+  const standing = (kind === "front" ? "on the front" : kind) + (trial.collapsed ? ", collapsed" : "");
   return tooltipElement(
     `Trial ${trial.number}`,
     [...metrics, `${standing}${head}`],

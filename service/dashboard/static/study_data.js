@@ -15,6 +15,13 @@ export const hasEnded = (study) => TERMINAL_STUDY_STATES.includes(study.state);
 export const isOpen = (trial) => OPEN_TRIAL_STATES.includes(trial.state);
 
 /**
+ * Whether ended trials may still change, because members of the front are trained with further seeds.
+ * @param {Study} study
+ */
+const mayMoveFront = ({ final_replicates, trials }) =>
+  final_replicates > 0 && trials.queued + trials.running === 0;
+
+/**
  * Whether nothing but the head is trained: no module, or no layer that carries one.
  * @param {Trial} trial
  */
@@ -53,6 +60,7 @@ export function studyReader(api, id) {
   return async (signal) => {
     // The study first: if it has ended, whatever is read after it is final, too.
     const study = await api.getStudy(id, signal);
+    if (mayMoveFront(study)) settled.length = 0;
     const [trials, front, history] = await Promise.all([
       readTrials(api, id, settled, signal),
       api.getFront(id, signal),

@@ -32,6 +32,8 @@ function progressTile(study) {
   const parts = Object.entries(trials)
     .filter(([state, count]) => count > 0 && state !== "succeeded")
     .map(([state, count]) => `${formatCount(count)} ${asWords(state)}`);
+  const seeds = study.replicate_counts.queued + study.replicate_counts.running;
+  if (seeds && !trials.queued && !trials.running) parts.push(`${formatCount(seeds)} final seeds left`);
   const bar = make("progress", { max: budget.trials, value: ended, "aria-label": "Trials ended" });
   const text = `${formatCount(ended)} / ${formatCount(budget.trials)} trials`;
   return tile("Progress", text, parts.join(" · "), "progress", bar);

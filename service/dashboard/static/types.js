@@ -31,8 +31,13 @@
  * @property {number[] | null} reference_point
  * @property {number | null} hypervolume
  * @property {TrialCounts} trials
+ * @property {number} final_replicates
+ * @property {{queued: number, running: number, done: number}} replicate_counts
  * @property {string} created_at
  * @property {string | null} finished_at
+ *
+ * @typedef {{number: number, seed: number, state: Trial["state"], state_reason: string | null,
+ *   metrics: Object<string, number>}} Replicate
  *
  * @typedef {object} Trial
  * @property {string} id
@@ -46,6 +51,10 @@
  * @property {number} attempt
  * @property {Object<string, number>} metrics
  * @property {Object<string, number>} test_metrics
+ * @property {Object<string, number>} metric_standard_errors
+ * @property {Object<string, number>} test_metric_standard_errors
+ * @property {boolean} collapsed
+ * @property {Replicate[]} replicates
  * @property {{step: number, metrics: Object<string, number>}[]} measurements
  * @property {boolean} on_front
  * @property {string | null} worker

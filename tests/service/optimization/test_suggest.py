@@ -157,7 +157,7 @@ def test_known_outcomes_enter_the_model_exactly() -> None:
     drawn = density_sample(problem.search_space, 40, rng=random.Random(0))
     X = augmented(problem, drawn)
     Y = torch.cat([torch.rand(20, 1, dtype=torch.double), known_values(problem, outcomes, drawn[:20])], dim=1)
-    model = fit_surrogate(X[:20], Y, outcomes=outcomes)
+    model = fit_surrogate(X[:20], Y, outcomes=outcomes, variances=[None, None])
     predicted = model.models[1].posterior(X[20:]).mean
     assert torch.equal(predicted, known_values(problem, outcomes, drawn[20:]))
 

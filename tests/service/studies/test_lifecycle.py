@@ -14,13 +14,15 @@ from api_schemas.events import EventType
 from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, Measurement, TrialReport, TrialState
 from service.errors import StaleAttempt, WrongState
-from service.models import Event, StoredFront, Study, Tenant, Trial
-from service.studies import lifecycle, pareto_front
+from service.models import Event, Replicate, StoredFront, Study, Tenant, Trial
+from service.studies import lifecycle, repository
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
 from tests.conftest import make_study_request
+from tests.service.studies.replay import replayed_fronts
 
 MAX_ATTEMPTS = 3
+OBJECTIVES = list(make_study_request().objectives)
 COSTS = {"latency_ms": 1.0, "peak_memory_bytes": 1.0, "training_seconds": 1.0}
 
 
@@ -48,12 +50,23 @@ def queue(session: Session, study: Study) -> Trial:
 
 
 def start(session: Session, study: Study, trial: Trial) -> Trial:
-    return lifecycle.start_trial(session, study, trial, worker="w", lease_seconds=60)
+    lifecycle.start_trial(session, study, trial, worker="w", lease_seconds=60)
+    return trial
 
 
-def finish(session: Session, study: Study, trial: Trial, report: TrialReport) -> None:
+def lose(session: Session, study: Study, trial: Trial) -> None:
+    lifecycle.lose_trial(session, study, trial, attempt=trial.attempt, max_attempts=MAX_ATTEMPTS)
+
+
+def replicates_of(session: Session, trial: Trial) -> list[Replicate]:
+    return repository.replicates_of(session, [trial.id])[trial.id]
+
+
+def finish(
+    session: Session, study: Study, trial: Trial, report: TrialReport, *, attempt: int | None = None
+) -> None:
     lifecycle.finish_trial(
-        session, study, trial, attempt=trial.attempt, report=report, max_attempts=MAX_ATTEMPTS
+        session, study, trial, attempt=attempt or trial.attempt, report=report, max_attempts=MAX_ATTEMPTS
     )
 
 
@@ -61,7 +74,7 @@ def test_a_stale_attempt_writes_nothing(session: Session, study_request: Callabl
     """After the lease was lost and another attempt began, the first one's result is refused."""
     study = create(session, study_request())
     trial = start(session, study, queue(session, study))
-    lifecycle.lose_trial(session, study, trial, max_attempts=MAX_ATTEMPTS)
+    lose(session, study, trial)
     start(session, study, trial)
     with pytest.raises(StaleAttempt, match="Attempt 1"):
         lifecycle.finish_trial(
@@ -106,7 +119,7 @@ def test_a_trial_that_keeps_losing_its_worker_fails(
     study = create(session, study_request())
     trial = queue(session, study)
     for _ in range(MAX_ATTEMPTS):
-        lifecycle.lose_trial(session, study, start(session, study, trial), max_attempts=MAX_ATTEMPTS)
+        lose(session, study, start(session, study, trial))
     assert trial.state is TrialState.FAILED
     assert trial.state_reason == "lost its worker 3 times"
 
@@ -120,7 +133,7 @@ def test_a_stopped_worker_costs_no_attempt(
     for attempt in range(1, 3 * MAX_ATTEMPTS):
         lifecycle.release_trial(session, study, start(session, study, trial), attempt=attempt)
     assert trial.state is TrialState.QUEUED
-    assert trial.lost_attempts == 0
+    assert replicates_of(session, trial)[0].lost_attempts == 0
 
 
 def test_a_study_whose_first_trials_all_fail_ends(
@@ -130,7 +143,7 @@ def test_a_study_whose_first_trials_all_fail_ends(
     study = create(session, study_request(budget={"trials": 100}))
     trials = [queue(session, study) for _ in range(3)]
     for trial in trials:
-        trial.lost_attempts = MAX_ATTEMPTS
+        replicates_of(session, trial)[0].lost_attempts = MAX_ATTEMPTS
         finish(session, study, start(session, study, trial), TrialReport(state=TrialState.FAILED, reason="x"))
     assert study.state is StudyState.FAILED
     assert study.state_reason is not None
@@ -144,7 +157,7 @@ def test_a_cancelled_study_waits_for_its_running_trial(
     running, queued = start(session, study, queue(session, study)), queue(session, study)
     lifecycle.cancel(session, study)
     assert (study.state, queued.state) == (StudyState.CANCELLING, TrialState.CANCELLED)
-    assert lifecycle.extend_lease(study, running, attempt=1, lease_seconds=60)
+    assert lifecycle.extend_lease(session, study, running.id, attempt=1, lease_seconds=60)
     lifecycle.release_trial(session, study, running, attempt=1)
     assert (study.state, running.state) == (StudyState.CANCELLED, TrialState.CANCELLED)
 
@@ -188,14 +201,31 @@ class StudyMachine(RuleBasedStateMachine):
 
     session: Session
 
-    @initialize(budget=st.integers(1, 4))
-    def create(self, budget: int) -> None:
-        self.study = create(self.session, make_study_request(budget={"trials": budget}))
+    @initialize(budget=st.integers(1, 4), seeds=st.integers(1, 3), final=st.integers(0, 2))
+    def create(self, budget: int, seeds: int, final: int) -> None:
+        request = make_study_request(
+            budget={"trials": budget}, replicates=seeds, final_replicates=final, parallelism=4
+        )
+        self.study = create(self.session, request)
         self.budget = budget
 
     def trials(self, *states: TrialState) -> list[Trial]:
         found = self.session.scalars(select(Trial).where(Trial.study_id == self.study.id))
         return [trial for trial in found if not states or trial.state in states]
+
+    def replicates(self, *states: TrialState) -> list[Replicate]:
+        return repository.replicates_in(self.session, self.study.id, states or list(TrialState))
+
+    def events(self) -> list[Event]:
+        query = select(Event).where(Event.study_id == self.study.id).order_by(Event.sequence)
+        return list(self.session.scalars(query))
+
+    def running(self, position: int) -> tuple[Trial, int] | None:
+        leased = self.replicates(TrialState.RUNNING)
+        if not leased:
+            return None
+        replicate = leased[position % len(leased)]
+        return self.session.get_one(Trial, replicate.trial_id), replicate.attempt
 
     @rule()
     def propose(self) -> None:
@@ -205,31 +235,45 @@ class StudyMachine(RuleBasedStateMachine):
     @rule()
     def claim(self) -> None:
         if self.study.state is StudyState.ACTIVE:
-            for trial in self.trials(TrialState.QUEUED)[:1]:
+            trial = repository.next_queued(self.session, self.study.id)
+            if trial is not None:
                 start(self.session, self.study, trial)
 
-    @rule(score=st.floats(0, 1), parameters=st.integers(1, 10**6), twice=st.booleans())
-    def succeed(self, score: float, parameters: int, twice: bool) -> None:
-        for trial in self.trials(TrialState.RUNNING)[:1]:
-            for _ in range(1 + twice):
-                finish(self.session, self.study, trial, succeeded(score, parameters))
+    @rule(
+        which=st.integers(0, 9), score=st.floats(0, 1), parameters=st.integers(1, 10**6), twice=st.booleans()
+    )
+    def succeed(self, which: int, score: float, parameters: int, twice: bool) -> None:
+        self.end(which, succeeded(score, parameters), times=1 + twice)
 
-    @rule(state=st.sampled_from([TrialState.INFEASIBLE, TrialState.FAILED]))
-    def fail(self, state: TrialState) -> None:
-        for trial in self.trials(TrialState.RUNNING)[:1]:
-            finish(self.session, self.study, trial, TrialReport(state=state, reason="r"))  # type: ignore[arg-type]
+    @rule(scores=st.lists(st.floats(0, 1), min_size=1, max_size=6), parameters=st.integers(1, 10**6))
+    def work(self, scores: list[float], parameters: int) -> None:
+        for score in scores:
+            self.claim()
+            self.succeed(0, score, parameters, twice=False)
 
-    @rule()
-    def lose(self) -> None:
-        for trial in self.trials(TrialState.RUNNING)[:1]:
-            lifecycle.lose_trial(self.session, self.study, trial, max_attempts=MAX_ATTEMPTS)
+    @rule(which=st.integers(0, 9), state=st.sampled_from([TrialState.INFEASIBLE, TrialState.FAILED]))
+    def fail(self, which: int, state: TrialState) -> None:
+        self.end(which, TrialReport(state=state, reason="r"))  # type: ignore[arg-type]
 
-    @rule()
-    def release(self) -> None:
-        for trial in self.trials(TrialState.RUNNING)[:1]:
-            lifecycle.release_trial(self.session, self.study, trial, attempt=trial.attempt)
+    def end(self, which: int, report: TrialReport, *, times: int = 1) -> None:
+        if found := self.running(which):
+            trial, attempt = found
+            for _ in range(times):
+                finish(self.session, self.study, trial, report, attempt=attempt)
 
-    @rule(verb=st.sampled_from([lifecycle.pause, lifecycle.resume, lifecycle.cancel]))
+    @rule(which=st.integers(0, 9))
+    def lose(self, which: int) -> None:
+        if found := self.running(which):
+            trial, attempt = found
+            lifecycle.lose_trial(self.session, self.study, trial, attempt=attempt, max_attempts=MAX_ATTEMPTS)
+
+    @rule(which=st.integers(0, 9))
+    def release(self, which: int) -> None:
+        if found := self.running(which):
+            trial, attempt = found
+            lifecycle.release_trial(self.session, self.study, trial, attempt=attempt)
+
+    @rule(verb=st.sampled_from([lifecycle.pause, lifecycle.resume, lifecycle.resume, lifecycle.cancel]))
     def command(self, verb: Callable[[Session, Study], Study]) -> None:
         before = self.study.state
         try:
@@ -240,42 +284,58 @@ class StudyMachine(RuleBasedStateMachine):
     @invariant()
     def budget_is_kept(self) -> None:
         assert len(self.trials()) == self.study.trials_created <= self.budget
+        seeds = self.study.replicates + self.study.final_replicates
+        assert {replicate.number for replicate in self.replicates()} <= set(range(seeds))
 
     @invariant()
-    def terminal_studies_have_no_open_trials(self) -> None:
+    def terminal_studies_have_nothing_open(self) -> None:
         if self.study.state in (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED):
             assert not self.trials(TrialState.QUEUED, TrialState.RUNNING)
+            assert not self.replicates(TrialState.QUEUED, TrialState.RUNNING)
 
     @invariant()
     def a_spent_budget_ends_the_study(self) -> None:
-        ended = self.trials(*TERMINAL_TRIAL_STATES)
-        if len(ended) == self.budget:
-            assert self.study.finished_at is not None
+        if len(self.trials(*TERMINAL_TRIAL_STATES)) == self.budget:
+            still_open = self.replicates(TrialState.QUEUED, TrialState.RUNNING)
+            assert (self.study.finished_at is None) == bool(still_open)
+
+    @invariant()
+    def a_trial_is_open_while_a_seed_of_its_search_is(self) -> None:
+        for trial in self.trials(TrialState.QUEUED, TrialState.RUNNING):
+            states = {replicate.state for replicate in replicates_of(self.session, trial)}
+            assert (TrialState.RUNNING in states) == (trial.state is TrialState.RUNNING)
+            assert states & {TrialState.QUEUED, TrialState.RUNNING}
 
     @invariant()
     def every_ended_trial_has_one_terminal_event(self) -> None:
-        terminal = [lifecycle.ENDED[state] for state in lifecycle.ENDED]
-        events = list(
-            self.session.scalars(
-                select(Event).where(Event.study_id == self.study.id).order_by(Event.sequence)
-            )
-        )
+        events = self.events()
         assert [event.sequence for event in events] == list(range(1, len(events) + 1))
         assert events[0].type == EventType.STUDY_CREATED
-        ended = sorted(trial.id for trial in self.trials(*TERMINAL_TRIAL_STATES))
-        assert sorted(event.trial_id or "" for event in events if event.type in terminal) == ended
+        for trial in self.trials():
+            mine = [event for event in events if event.trial_id == trial.id]
+            ends = [event.type for event in mine if event.type in lifecycle.ENDED.values()]
+            # A final seed may prove a trial infeasible that had succeeded; nothing else ends twice.
+            assert ends[:-1] in ([], [EventType.TRIAL_SUCCEEDED])
+            assert ends[-1:] == [lifecycle.ENDED[item] for item in [trial.state] if item in lifecycle.ENDED]
+            starts = [event.attempt for event in mine if event.type == EventType.TRIAL_STARTED]
+            assert starts == list(range(1, trial.attempt + 1))
 
     @invariant()
-    def the_stored_front_is_the_recomputed_one(self) -> None:
+    def every_stored_front_is_the_replayed_one(self) -> None:
         fronts = self.session.scalars(
             select(StoredFront).where(StoredFront.study_id == self.study.id).order_by(StoredFront.sequence)
         ).all()
-        accepted = self.trials(TrialState.SUCCEEDED)
-        assert len(fronts) == len(accepted)
-        if fronts:
-            objectives = admit(make_study_request()).request.objectives
-            expected = pareto_front.front_members(objectives, [trial.metrics for trial in accepted])
-            assert set(fronts[-1].member_trial_ids) == {accepted[position].id for position in expected}
+        expected = replayed_fronts(OBJECTIVES, self.events(), self.replicates())
+        assert [(front.trial_id, set(front.member_trial_ids)) for front in fronts] == expected
+
+    @invariant()
+    def a_succeeded_study_gave_its_front_every_seed(self) -> None:
+        front = repository.latest_front(self.session, self.study.id)
+        if self.study.state is StudyState.SUCCEEDED and front and self.study.final_replicates:
+            for trial_id in front.member_trial_ids:
+                replicates = repository.replicates_of(self.session, [trial_id])[trial_id]
+                assert len(replicates) == self.study.replicates + self.study.final_replicates
+                assert TrialState.CANCELLED not in {replicate.state for replicate in replicates}
 
     def teardown(self) -> None:
         self.session.rollback()
@@ -293,7 +353,7 @@ def test_no_order_of_events_breaks_a_study(session: Session) -> None:
         Bound,
         settings=settings(
             max_examples=40,
-            stateful_step_count=25,
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -1,0 +1,44 @@
+"""The append-only log of what happened to a study. Decides nothing."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api_schemas.events import EventType
+from service.models import Event, Replicate, Study, Trial
+
+
+def record_event(
+    session: Session, study: Study, type_: EventType, *, trial: Trial | None = None, **body: Any
+) -> None:
+    """Append an event under the study's lock, so that numbers have no gaps and keep the order of commits."""
+    _append(session, study, type_, trial.id if trial else None, trial.attempt if trial else None, body)
+
+
+def record_replicate_event(
+    session: Session, study: Study, type_: EventType, *, replicate: Replicate, **body: Any
+) -> None:
+    """Append an event of one replicate, with the attempt that it is at."""
+    body = {"replicate": replicate.number, **body}
+    _append(session, study, type_, replicate.trial_id, replicate.attempt, body)
+
+
+def _append(
+    session: Session,
+    study: Study,
+    type_: EventType,
+    trial_id: str | None,
+    attempt: int | None,
+    body: dict[str, Any],
+) -> None:
+    study.event_sequence += 1
+    session.add(
+        Event(
+            study_id=study.id,
+            sequence=study.event_sequence,
+            type=type_,
+            trial_id=trial_id,
+            attempt=attempt,
+            body=body,
+        )
+    )

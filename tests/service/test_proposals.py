@@ -1,0 +1,43 @@
+"""What a study wants proposed, and what the optimiser learns of its trials."""
+
+import pytest
+from sqlalchemy.orm import Session
+
+from service.proposals import read_request
+from tests.conftest import make_study_request
+from tests.service.studies.test_lifecycle import create, finish, queue, start, succeeded
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "replicates", "wanted"),
+    [(1, 1, 2), (4, 1, 5), (1, 3, 1), (2, 3, 1), (4, 3, 2), (8, 3, 3)],
+)
+def test_workers_are_kept_busy_by_seeds_not_by_more_trials(
+    session: Session, parallelism: int, replicates: int, wanted: int
+) -> None:
+    """With n seeds per trial fewer trials are open at once, so each is proposed knowing more."""
+    request = make_study_request(parallelism=parallelism, replicates=replicates, budget={"trials": 50})
+    study = create(session, request)
+    asked = read_request(session, study.id)
+    assert asked is not None
+    assert asked.count == wanted
+
+
+def test_nothing_is_proposed_while_enough_seeds_wait(session: Session) -> None:
+    """One open trial of three seeds feeds two workers."""
+    study = create(session, make_study_request(parallelism=2, replicates=3))
+    queue(session, study)
+    assert read_request(session, study.id) is None
+
+
+def test_the_optimiser_hears_standard_errors(session: Session) -> None:
+    """None from a single seed; with two, half their distance."""
+    for replicates, expected in ((1, None), (2, 0.1)):
+        study = create(session, make_study_request(parallelism=4, replicates=replicates))
+        trial = queue(session, study)
+        for score in (0.6, 0.8)[:replicates]:
+            finish(session, study, start(session, study, trial), succeeded(score))
+        asked = read_request(session, study.id)
+        assert asked is not None
+        errors = asked.observations[0].standard_errors
+        assert (errors and errors["score"]) == (expected and pytest.approx(expected))
