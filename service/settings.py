@@ -17,6 +17,8 @@ class Settings(BaseSettings):
     artifacts_dir: Path
     models_dir: Path | None = None
     """Where local backbones may lie; names like `local:NAME` resolve here and nowhere else."""
+    data_dir: Path | None = None
+    """Where task files may lie, uploads among them; names like `file:NAME` resolve here and nowhere else."""
     bootstrap_api_key: SecretStr | None = Field(default=None, validation_alias="PARETUNE_API_KEY")
     """A key that `paretune migrate` registers for the default tenant."""
     lease_seconds: float = Field(default=30.0, gt=0)
@@ -26,6 +28,7 @@ class Settings(BaseSettings):
     """A wake-up older than this counts as lost and is sent again."""
     trial_threads: int = Field(default=1, ge=1)
     max_body_bytes: int = Field(default=1_000_000, ge=1)
+    max_task_file_bytes: int = Field(default=100_000_000, ge=1)
 
 
 @cache

@@ -19,3 +19,7 @@ class UnsupportedBackbone(TrialError):
 
 class ArtifactError(Exception):
     """A saved trial cannot be loaded."""
+
+
+class UnfitInput(Exception):
+    """A loaded network cannot read what it was given."""

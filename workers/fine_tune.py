@@ -6,12 +6,12 @@ from contextlib import nullcontext
 from functools import partial
 
 import torch
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from api_schemas.trial_configuration import Training
 from workers.backbones import Backbone
 from workers.errors import NotANumber
+from workers.losses import mean_loss
 from workers.peft_methods import TrialModules, logits
 from workers.task_data import TokenisedSplit, training_batches
 
@@ -56,7 +56,7 @@ def fine_tune(
             device=backbone.device,
         ):
             with kernel():
-                loss = functional.cross_entropy(logits(modules, batch, backbone=backbone), batch.labels)
+                loss = mean_loss(logits(modules, batch, backbone=backbone), batch.labels, kind=split.kind)
                 loss.backward()  # type: ignore[no-untyped-call]
             if not torch.isfinite(loss):
                 raise NotANumber(f"not-a-number: the loss is {loss.item()} in epoch {epoch}")

@@ -16,8 +16,11 @@ KEPT = 2
 class ResidentParts:
     """Loads on first use and keeps what was used last."""
 
-    def __init__(self, models_dir: Path | None, *, device: torch.device) -> None:
+    def __init__(
+        self, models_dir: Path | None, *, device: torch.device, data_dir: Path | None = None
+    ) -> None:
         self.models_dir = models_dir
+        self.data_dir = data_dir
         self.device = device
         self._backbones: dict[str, Backbone] = {}
         self._tasks: dict[str, TokenisedTask] = {}
@@ -37,7 +40,7 @@ class ResidentParts:
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
         key = f"{configuration.backbone}\n{max_length}\n{configuration.task.model_dump_json()}"
         found = self._tasks.pop(key, None) or tokenise_task(
-            configuration.task, backbone.tokenizer, max_length=max_length
+            configuration.task, backbone.tokenizer, max_length=max_length, data_dir=self.data_dir
         )
         self._tasks[key] = found
         _forget_oldest(self._tasks)
@@ -45,9 +48,10 @@ class ResidentParts:
 
 
 @cache
-def resident_parts(models_dir: Path | None) -> ResidentParts:
+def resident_parts(models_dir: Path | None, data_dir: Path | None) -> ResidentParts:
     """Give this process's parts, on its GPU if it has one."""
-    return ResidentParts(models_dir, device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return ResidentParts(models_dir, device=device, data_dir=data_dir)
 
 
 def _forget_oldest(kept: dict[str, Backbone] | dict[str, TokenisedTask]) -> None:

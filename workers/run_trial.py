@@ -62,7 +62,7 @@ def _run(
 ) -> TrialReport:
     backbone = resident.backbone(configuration.backbone)
     task = resident.task(configuration)
-    classes = len(task.labels)
+    classes = task.answers.outputs
     training = configuration.training
     modules = TrialModules(configuration.peft, backbone=backbone, classes=classes, seed=training.seed).to(
         backbone.device
@@ -73,7 +73,7 @@ def _run(
     def after_epoch(epoch: int, train_loss: float) -> None:
         found = evaluate(modules, task.validation, backbone=backbone, classes=classes)
         evaluations.append(found)
-        metrics = {"score": found.score, "loss": found.loss, "train_loss": train_loss}
+        metrics = {"score": found.score, **found.metrics, "loss": found.loss, "train_loss": train_loss}
         report(Measurement(step=epoch, metrics=_finite(metrics)))
 
     with attached(modules, backbone=backbone):
@@ -85,7 +85,7 @@ def _run(
         latency = latency_ms(modules, task.validation, backbone=backbone)
     metrics = {
         "score": validation.score,
-        "macro_f1": validation.macro_f1,
+        **validation.metrics,
         "loss": validation.loss,
         "collapsed": float(validation.collapsed),
         "trainable_parameters": float(count_trainable(modules)),
@@ -97,14 +97,14 @@ def _run(
         modules,
         configuration,
         backbone=backbone,
-        labels=task.labels,
+        answers=task.answers,
         artifacts_dir=artifacts_dir,
         path=artifacts_path,
     )
     return TrialReport(
         state=TrialState.SUCCEEDED,
         metrics=_finite(metrics),
-        test_metrics=_finite({"score": test.score, "macro_f1": test.macro_f1, "loss": test.loss}),
+        test_metrics=_finite({"score": test.score, **test.metrics, "loss": test.loss}),
         artifacts=artifacts,
         provenance=_provenance(configuration, backbone, task),
     )
@@ -134,4 +134,5 @@ def _provenance(
         "dtype": str(next(backbone.model.parameters()).dtype),
         "seed": configuration.training.seed,
         "data_sha256": task.sha256,
+        **{f"dropped_{reason}": rows for reason, rows in task.dropped.items() if rows},
     }

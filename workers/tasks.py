@@ -85,7 +85,7 @@ def _train(claimed: ClaimedTrial) -> TrialReport:
     try:
         return run_trial(
             claimed.configuration,
-            resident=resident_parts(settings().models_dir),
+            resident=resident_parts(settings().models_dir, settings().data_dir),
             artifacts_dir=settings().artifacts_dir,
             artifacts_path=f"{claimed.study_id}/{claimed.trial_id}/{claimed.attempt}",
             report=lambda measurement: _report(claimed, measurement),

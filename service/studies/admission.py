@@ -23,11 +23,13 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.studies import StudyCreate
+from api_schemas.tasks import SCORES
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service import catalogue
 from service.errors import InvalidStudy
 from service.settings import settings
+from service.task_catalogue.sources import TaskFacts, score_of, settled, task_facts
 
 SEARCHABLE = ("peft.", "training.")
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
@@ -45,15 +47,17 @@ class AdmittedStudy:
     reference_defaults: tuple[float | None, ...]
 
 
-def admit(request: StudyCreate) -> AdmittedStudy:
-    """Check a study against the backbones, the tasks and the configuration type.
+def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
+    """Check a tenant's study against the backbones, the tasks and the configuration type.
 
     Raises:
         InvalidStudy: If it cannot work; `errors` names every guilty field.
     """
     shape = catalogue.backbone_shape(request.configuration.backbone, models_dir=settings().models_dir)
-    facts = catalogue.task_facts(request.configuration.task.name)
-    configuration = _with_layers(request.configuration, shape)
+    data_dir = settings().data_dir
+    task = settled(request.configuration.task, data_dir=data_dir, tenant_id=tenant_id)
+    facts = task_facts(task, data_dir=data_dir)
+    configuration = _with_layers(request.configuration.model_copy(update={"task": task}), shape)
     search_space = _expanded(request, shape)
     errors = [
         *_layer_errors(configuration, shape),
@@ -120,7 +124,7 @@ def _layer_errors(configuration: TrialConfiguration, shape: BackboneShape) -> It
 
 
 def _task_errors(
-    configuration: TrialConfiguration, shape: BackboneShape, facts: catalogue.TaskFacts
+    configuration: TrialConfiguration, shape: BackboneShape, facts: TaskFacts
 ) -> Iterator[FieldError]:
     for split, rows in zip(("train", "validation", "test"), facts.split_rows, strict=True):
         wanted = getattr(configuration.task, f"{split}_rows")
@@ -129,6 +133,12 @@ def _task_errors(
                 pointer=f"/configuration/task/{split}_rows",
                 detail=f"the {split} split of '{facts.name}' has {rows} rows; leave this out for all of them",
             )
+    if score_of(configuration.task) not in SCORES[facts.kind]:
+        yield FieldError(
+            pointer="/configuration/task/score",
+            detail=f"a {facts.kind} task has no {score_of(configuration.task)}; "
+            f"it has: {', '.join(SCORES[facts.kind])}",
+        )
     if configuration.training.max_length > shape.max_positions:
         yield FieldError(
             pointer="/configuration/training/max_length",
@@ -202,10 +212,10 @@ def _natural_reference(
     search_space: SearchSpace,
     *,
     shape: BackboneShape,
-    facts: catalogue.TaskFacts,
+    facts: TaskFacts,
 ) -> float | None:
     if objective.metric is Metric.SCORE and objective.direction is Direction.MAXIMIZE:
-        return facts.chance_score
+        return facts.chance_score(score_of(configuration.task))
     if objective.metric is Metric.TRAINABLE_PARAMETERS and objective.direction is Direction.MINIMIZE:
         largest = {parameter.name: _extremes(parameter)[-1] for parameter in search_space.parameters}
         return 1.1 * trainable_parameters(  # a configuration at the largest size still counts

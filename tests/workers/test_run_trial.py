@@ -89,7 +89,7 @@ def test_a_trial_reports_every_cost_and_where_it_comes_from(
     assert report.metrics["score"] == measurements[-1].metrics["score"]
     assert report.metrics["trainable_parameters"] == (2 * 384 * 4 + 4 + 384) + (384 * 2 + 2)
     assert min(report.metrics[name] for name in ("latency_ms", "peak_memory_bytes", "training_seconds")) > 0
-    assert set(report.test_metrics) == {"score", "macro_f1", "loss"}
+    assert set(report.test_metrics) == {"score", "accuracy", "macro_f1", "matthews", "loss"}
     assert {"torch", "transformers", "seed", "data_sha256", "dtype"} <= set(report.provenance)
     assert load_classifier(artifacts_dir / "study/trial/1").saved.configuration == small_trial
 

@@ -32,7 +32,7 @@ def succeeded(score: float = 0.7, parameters: float = 1000.0) -> TrialReport:
 
 def create(session: Session, request: StudyCreate) -> Study:
     tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-    return lifecycle.create_study(session, new_study(tenant_id, admit(request)))
+    return lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
 
 
 def queue(session: Session, study: Study) -> Trial:
@@ -273,7 +273,7 @@ class StudyMachine(RuleBasedStateMachine):
         accepted = self.trials(TrialState.SUCCEEDED)
         assert len(fronts) == len(accepted)
         if fronts:
-            objectives = admit(make_study_request()).request.objectives
+            objectives = admit(make_study_request(), tenant_id="tnt_1").request.objectives
             expected = pareto_front.front_members(objectives, [trial.metrics for trial in accepted])
             assert set(fronts[-1].member_trial_ids) == {accepted[position].id for position in expected}
 
