@@ -4,16 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TASKS := $(VENV)/.tasks
 
 .PHONY: demo test check lint up clean
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
 
-test: $(INSTALLED)  ## every test that this machine can run
+test: $(INSTALLED) $(TASKS)  ## every test that this machine can run
 	$(BIN)/python -m pytest
 
-check: lint  ## lint, then the fast tests
+check: lint $(TASKS)  ## lint, then the fast tests
 	$(BIN)/python -m pytest -m "not slow and not chaos and not browser"
 
 lint: $(INSTALLED)  ## format, lint, types, import arrows
@@ -35,3 +36,7 @@ $(INSTALLED): pyproject.toml constraints.txt assets.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-deps --requirement assets.txt
 	touch $(INSTALLED)
+
+$(TASKS): $(INSTALLED) assets-tasks.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement assets-tasks.txt
+	touch $(TASKS)

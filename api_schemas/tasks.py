@@ -100,6 +100,16 @@ class Task(Schema):
         """Whether the rows come from a Hugging Face data set."""
         return self.name.startswith(HUB_PREFIX)
 
+    @property
+    def resolved_kind(self) -> TaskKind:
+        """What the labels are. Every packaged task is a classification."""
+        return self.kind or TaskKind.CLASSIFICATION
+
+    @property
+    def resolved_score(self) -> ScoreMetric:
+        """Which metric is the score: the chosen one, or the first that the kind allows."""
+        return self.score or SCORES[self.resolved_kind][0]
+
     @model_validator(mode="after")
     def _check_fields_fit_the_source(self) -> Self:
         tabular = ("text_column", "text_pair_column", "label_column", "group_column")
@@ -115,6 +125,22 @@ class Task(Schema):
                     "a task named '{name}' has no '{field}': leave it out",
                     {"name": self.name, "field": field, "pointer": field},
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_score_fits_the_kind(self) -> Self:
+        allowed = SCORES[self.resolved_kind]
+        if self.resolved_score not in allowed:
+            raise PydanticCustomError(
+                "foreign_score",
+                "a {kind} task has no {score}; it has: {allowed}",
+                {
+                    "kind": self.resolved_kind.value,
+                    "score": self.resolved_score.value,
+                    "allowed": ", ".join(allowed),
+                    "pointer": "score",
+                },
+            )
         return self
 
 

@@ -10,7 +10,7 @@ from paretune.errors import ParetuneError
 from paretune.front_report import describe_modules
 from paretune.numbers import format_metric
 
-LOAD_PY = '''"""Load this classifier and predict: `python load.py "some text" "another text"`."""
+LOAD_PY = '''"""Load this trial and predict: `python load.py "a text" "another"`; a pair is two in a row."""
 
 import sys
 from pathlib import Path
@@ -18,8 +18,11 @@ from pathlib import Path
 from paretune import load_classifier
 
 classifier = load_classifier(Path(__file__).parent)
-for prediction in classifier.predict(sys.argv[1:] or ["a film full of warmth and wit"]):
-    print(f"{prediction.label}\\t{prediction.probability:.4f}")
+texts = sys.argv[1:] or ["a film full of warmth and wit", "a film without either"]
+if classifier.saved.answers.takes_pairs:
+    texts = list(zip(texts[::2], texts[1::2], strict=True))
+for prediction in classifier.predict(texts):
+    print(*vars(prediction).values(), sep="\\t")
 '''
 
 
@@ -86,7 +89,8 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             "## Scores",
             "",
             f"One training run (seed {configuration.training.seed}). The search looked at the validation",
-            "split only; the test split was used once, for this report. `score` is accuracy.",
+            "split only; the test split was used once, for this report.",
+            f"`score` is {configuration.task.resolved_score}.",
             "",
             "| split | metric | value |",
             "| --- | --- | ---: |",

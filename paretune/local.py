@@ -145,7 +145,10 @@ def running_stack(
             state_dir=state_dir,
             url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
             api_key=_kept_secret(state_dir / "api_key", prefix="pt_"),
-            environment={"PARETUNE_ARTIFACTS_DIR": str(_private(state_dir / "artifacts"))},
+            environment={
+                "PARETUNE_ARTIFACTS_DIR": str(_private(state_dir / "artifacts")),
+                "PARETUNE_DATA_DIR": os.environ.get("PARETUNE_DATA_DIR") or str(_private(state_dir / "data")),
+            },
             say=say,
         )
         try:

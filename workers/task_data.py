@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
-from api_schemas.tasks import SCORES, ScoreMetric, Task, TaskKind
+from api_schemas.tasks import ScoreMetric, Task, TaskKind
 from service.errors import InvalidTask
 from service.task_catalogue.rows import Label, Row
-from service.task_catalogue.sources import TaskData, load_task, score_of
+from service.task_catalogue.sources import TaskData, load_task
 from service.task_catalogue.splits import SPLITS, take
 from workers.errors import TaskDataError
 from workers.predictions import AnswerForm
@@ -73,9 +73,7 @@ def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path
         data = load_task(task, data_dir=data_dir)
     except InvalidTask as error:
         raise TaskDataError(error.detail) from error
-    facts, score = data.facts, score_of(task)
-    if score not in SCORES[facts.kind]:
-        raise TaskDataError(f"A {facts.kind} task has no {score}; it has: {', '.join(SCORES[facts.kind])}.")
+    facts = data.facts
     rows = {split: _first(data, split, getattr(task, f"{split}_rows")) for split in SPLITS}
     mean, standard_deviation = label_scale(rows["train"]) if facts.kind is TaskKind.REGRESSION else (0.0, 1.0)
     answers = AnswerForm(
@@ -91,7 +89,7 @@ def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path
             tokenizer,
             max_length=max_length,
             kind=facts.kind,
-            score=score,
+            score=task.resolved_score,
         )
         for split, of_split in rows.items()
     }
@@ -187,8 +185,8 @@ def _shortened(row: Row, near: int) -> Row:
     # depends on the length of both.
     if row.pair is not None or len(row.text) <= near:
         return row
-    end = row.text.rfind(" ", 0, near)
-    return row if end <= 0 else replace(row, text=row.text[:end])
+    part = row.text[: row.text.rfind(" ", 0, near) + 1].rstrip()
+    return replace(row, text=part) if part else row
 
 
 def _first(data: TaskData, split: str, count: int | None) -> list[Row]:

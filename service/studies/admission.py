@@ -23,13 +23,12 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.studies import StudyCreate
-from api_schemas.tasks import SCORES
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service import catalogue
 from service.errors import InvalidStudy
 from service.settings import settings
-from service.task_catalogue.sources import TaskFacts, score_of, settled, task_facts
+from service.task_catalogue.sources import TaskFacts, settled, task_facts
 
 SEARCHABLE = ("peft.", "training.")
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
@@ -133,12 +132,6 @@ def _task_errors(
                 pointer=f"/configuration/task/{split}_rows",
                 detail=f"the {split} split of '{facts.name}' has {rows} rows; leave this out for all of them",
             )
-    if score_of(configuration.task) not in SCORES[facts.kind]:
-        yield FieldError(
-            pointer="/configuration/task/score",
-            detail=f"a {facts.kind} task has no {score_of(configuration.task)}; "
-            f"it has: {', '.join(SCORES[facts.kind])}",
-        )
     if configuration.training.max_length > shape.max_positions:
         yield FieldError(
             pointer="/configuration/training/max_length",
@@ -215,7 +208,7 @@ def _natural_reference(
     facts: TaskFacts,
 ) -> float | None:
     if objective.metric is Metric.SCORE and objective.direction is Direction.MAXIMIZE:
-        return facts.chance_score(score_of(configuration.task))
+        return facts.chance_score(configuration.task.resolved_score)
     if objective.metric is Metric.TRAINABLE_PARAMETERS and objective.direction is Direction.MINIMIZE:
         largest = {parameter.name: _extremes(parameter)[-1] for parameter in search_space.parameters}
         return 1.1 * trainable_parameters(  # a configuration at the largest size still counts

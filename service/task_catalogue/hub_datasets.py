@@ -5,13 +5,13 @@ do. Only CSV, TSV, JSONL and Parquet files are read; no code of the repository i
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from glob import escape
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from huggingface_hub import snapshot_download
@@ -22,6 +22,8 @@ from service.errors import InvalidTask, UnknownTask
 from service.hub import from_hub
 from service.task_catalogue.splits import SPLITS
 from service.task_catalogue.tables import is_table
+
+Answer = TypeVar("Answer")
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 CARD = "README.md"
@@ -57,7 +59,7 @@ def download(task: Task, *, max_bytes: int) -> HubDataset:
     commit, sizes = _listing(name, task.revision)
     card: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
     if CARD in sizes:
-        folder = _from_hub(name, revision=commit, allow_patterns=[CARD])
+        folder = _snapshot(name, revision=commit, allow_patterns=[CARD])
         card = read_card((folder / CARD).read_text(encoding="utf-8", errors="replace"))
     chosen = split_files(sorted(sizes), card, subset=task.subset, name=name)
     files = [file for of_split in chosen.values() for file in of_split]
@@ -66,7 +68,7 @@ def download(task: Task, *, max_bytes: int) -> HubDataset:
         raise InvalidTask(
             {"name": f"'{name}' has {total:,} bytes; the limit is {max_bytes:,}. Name a smaller subset"}
         )
-    folder = _from_hub(name, revision=commit, allow_patterns=[escape(file) for file in files])
+    folder = _snapshot(name, revision=commit, allow_patterns=[escape(file) for file in files])
     return HubDataset(
         commit, {split: tuple(folder / file for file in of_split) for split, of_split in chosen.items()}
     )
@@ -159,33 +161,37 @@ def _patterns(data_files: Any) -> dict[str, tuple[str, ...]]:
 
 def _listing(name: str, revision: str | None) -> tuple[str, dict[str, int]]:
     wanted = [CARD, *(f"*{end}" for end in FORMATS)]
+    infos = _explained(name, partial(_dry_run, name, revision, wanted))
+    if infos is None:
+        # The hub refuses or is out of reach: the local cache may have it all, or the cause is raised here.
+        folder = _snapshot(name, revision=revision, allow_patterns=wanted)
+        found = [file for file in folder.rglob("*") if file.is_file()]
+        return folder.name, {file.relative_to(folder).as_posix(): file.stat().st_size for file in found}
+    if not infos:
+        raise UnknownTask(f"'{name}' has no CSV, TSV, JSONL or Parquet files that can be read.")
+    return infos[0].commit_hash, {info.filename: info.file_size or 0 for info in infos}
+
+
+def _dry_run(name: str, revision: str | None, wanted: list[str]) -> list[Any] | None:
     try:
-        infos = snapshot_download(
+        found: list[Any] = snapshot_download(
             name, repo_type="dataset", revision=revision, allow_patterns=wanted, dry_run=True
         )
     except DryRunError:
-        # The hub refuses or is out of reach: the local cache may have it all, or the cause is raised here.
-        folder = _from_hub(name, revision=revision, allow_patterns=wanted)
-        found = [file for file in folder.rglob("*") if file.is_file()]
-        return folder.name, {file.relative_to(folder).as_posix(): file.stat().st_size for file in found}
-    sizes = {info.filename: info.file_size or 0 for info in infos}
-    if not infos:
-        raise UnknownTask(f"'{name}' has no CSV, TSV, JSONL or Parquet files that can be read.")
-    return infos[0].commit_hash, sizes
+        return None
+    return found
 
 
-def _from_hub(name: str, *, revision: str | None, allow_patterns: Iterable[str]) -> Path:
-    folder: str = from_hub(
+def _snapshot(name: str, *, revision: str | None, allow_patterns: Sequence[str]) -> Path:
+    options = {"repo_type": "dataset", "revision": revision, "allow_patterns": list(allow_patterns)}
+    return Path(_explained(name, partial(snapshot_download, name, **options)))
+
+
+def _explained(name: str, call: Callable[[], Answer]) -> Answer:
+    return from_hub(
         name,
-        partial(
-            snapshot_download,
-            name,
-            repo_type="dataset",
-            revision=revision,
-            allow_patterns=list(allow_patterns),
-        ),
+        call,
         refusal=UnknownTask,
         instead="put the rows under PARETUNE_DATA_DIR and name the file 'file:NAME'",
         missing="has no such file",
     )
-    return Path(folder)

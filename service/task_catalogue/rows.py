@@ -85,15 +85,15 @@ def without_repeats(
     kept: dict[str, Sequence[Row]] = {}
     elsewhere: set[tuple[str, str | None]] = set()
     for split in ("test", "validation", "train"):
-        if split not in by_split:
-            continue
         same: dict[tuple[str, str | None], list[Row]] = {}
-        for row in by_split[split]:
+        for row in by_split.get(split, ()):
             same.setdefault((row.text, row.pair), []).append(row)
-        merged = [_merged(rows) for text, rows in same.items() if text not in elsewhere]
-        dropped["conflicting_labels"] += merged.count(None)
-        kept[split] = [row for row in merged if row is not None]
-        dropped["repeated_texts"] += len(by_split[split]) - len(kept[split]) - merged.count(None)
+        first = {text: rows for text, rows in same.items() if text not in elsewhere}
+        merged = {text: _merged(rows) for text, rows in first.items()}
+        kept[split] = [row for row in merged.values() if row is not None]
+        conflicting = sum(len(first[text]) for text, row in merged.items() if row is None)
+        dropped["conflicting_labels"] += conflicting
+        dropped["repeated_texts"] += len(by_split.get(split, ())) - len(kept[split]) - conflicting
         elsewhere |= same.keys()
     return {split: kept[split] for split in by_split}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from api_schemas.tasks import SCORES, ScoreMetric, Task, TaskKind
+from api_schemas.tasks import ScoreMetric, Task, TaskKind
 from service.errors import InvalidTask, InvalidTaskFile
 from service.task_catalogue import hub_datasets
 from service.task_catalogue.packaged import PACKAGED_TASKS, package_folder, packaged_task, read_packaged
@@ -57,16 +57,6 @@ class TaskData:
     facts: TaskFacts
     splits: Mapping[str, list[Row]]
     dropped: Mapping[str, int]
-
-
-def kind_of(task: Task) -> TaskKind:
-    """Give what the labels of a task are."""
-    return task.kind or TaskKind.CLASSIFICATION
-
-
-def score_of(task: Task) -> ScoreMetric:
-    """Give the metric that is the score of a task."""
-    return task.score or SCORES[kind_of(task)][0]
 
 
 def settled(task: Task, *, data_dir: Path | None, tenant_id: str) -> Task:
@@ -138,7 +128,7 @@ def _files(task: Task, *, data_dir: Path | None) -> Mapping[str, tuple[Path, ...
 
 
 def _load_files(task: Task, files: Mapping[str, tuple[Path, ...]]) -> TaskData:
-    kind = kind_of(task)
+    kind = task.resolved_kind
     tables = {split: _joined(task, of_split) for split, of_split in files.items()}
     rows = read_rows(tables, task, kind=kind)
     splits = three_splits(rows.by_split, kind=kind)

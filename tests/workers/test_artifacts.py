@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from api_schemas.trial_configuration import TrialConfiguration
+from service.task_catalogue.rows import Row
 from workers.artifacts import load_classifier, save_trial
 from workers.errors import ArtifactError
 from workers.peft_methods import TrialModules, attached, logits
-from workers.resident import ResidentParts
-from service.task_catalogue.rows import Row
 from workers.predictions import AnswerForm
+from workers.resident import ResidentParts
 from workers.task_data import pad, tokenise
 
 TEXTS = ["a film full of warmth and wit", "dull", "neither here nor there"]
