@@ -147,7 +147,7 @@ def running_stack(
             api_key=_kept_secret(state_dir / "api_key", prefix="pt_"),
             environment={
                 "PARETUNE_ARTIFACTS_DIR": str(_private(state_dir / "artifacts")),
-                "PARETUNE_DATA_DIR": os.environ.get("PARETUNE_DATA_DIR") or str(_private(state_dir / "data")),
+                "PARETUNE_DATA_DIR": str(_data_dir(state_dir)),
             },
             say=say,
         )
@@ -161,6 +161,12 @@ def running_stack(
         finally:
             (state_dir / "url").unlink(missing_ok=True)
             stack.stop()
+
+
+def _data_dir(state_dir: Path) -> Path:
+    """Give the folder of task files: the user's own, or one among the state."""
+    own = os.environ.get("PARETUNE_DATA_DIR")
+    return Path(own).absolute() if own else _private(state_dir / "data")
 
 
 def server_in_use(state_dir: Path) -> tuple[str, str] | None:
