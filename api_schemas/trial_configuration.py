@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 from api_schemas.base import Schema
 from api_schemas.peft import Peft, canonical_peft
 from api_schemas.search_space import Parameterization
+from api_schemas.tasks import Task
 
 
 class Training(Schema):
@@ -24,15 +25,6 @@ class Training(Schema):
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
-
-
-class Task(Schema):
-    """A data set by name, and how many rows of each split to use. Null means all of them."""
-
-    name: str = Field(min_length=1, max_length=500)
-    train_rows: int | None = Field(default=None, ge=1)
-    validation_rows: int | None = Field(default=None, ge=1)
-    test_rows: int | None = Field(default=None, ge=1)
 
 
 class TrialConfiguration(Schema):

@@ -11,7 +11,7 @@ from paretune.errors import ParetuneError
 from paretune.front_report import describe_modules
 from paretune.numbers import format_metric, format_with_error
 
-LOAD_PY = '''"""Load this classifier and predict: `python load.py "some text" "another text"`."""
+LOAD_PY = '''"""Load this trial and predict: `python load.py "a text" "another"`; a pair is two in a row."""
 
 import sys
 from pathlib import Path
@@ -19,8 +19,11 @@ from pathlib import Path
 from paretune import load_classifier
 
 classifier = load_classifier(Path(__file__).parent)
-for prediction in classifier.predict(sys.argv[1:] or ["a film full of warmth and wit"]):
-    print(f"{prediction.label}\\t{prediction.probability:.4f}")
+texts = sys.argv[1:] or ["a film full of warmth and wit", "a film without either"]
+if classifier.saved.answers.takes_pairs:
+    texts = list(zip(texts[::2], texts[1::2], strict=True))
+for prediction in classifier.predict(texts):
+    print(*vars(prediction).values(), sep="\\t")
 '''
 
 
@@ -117,7 +120,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             "",
             _training_runs(trial),
             "The search looked at the validation split only; the test split was measured for this report.",
-            "`score` is accuracy.",
+            f"`score` is {configuration.task.resolved_score}.",
             "",
             "| split | metric | value |",
             "| --- | --- | ---: |",

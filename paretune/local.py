@@ -145,7 +145,10 @@ def running_stack(
             state_dir=state_dir,
             url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
             api_key=_kept_secret(state_dir / "api_key", prefix="pt_"),
-            environment={"PARETUNE_ARTIFACTS_DIR": str(_private(state_dir / "artifacts"))},
+            environment={
+                "PARETUNE_ARTIFACTS_DIR": str(_private(state_dir / "artifacts")),
+                "PARETUNE_DATA_DIR": str(_data_dir(state_dir)),
+            },
             say=say,
         )
         try:
@@ -158,6 +161,12 @@ def running_stack(
         finally:
             (state_dir / "url").unlink(missing_ok=True)
             stack.stop()
+
+
+def _data_dir(state_dir: Path) -> Path:
+    """Give the folder of task files: the user's own, or one among the state."""
+    own = os.environ.get("PARETUNE_DATA_DIR")
+    return Path(own).absolute() if own else _private(state_dir / "data")
 
 
 def server_in_use(state_dir: Path) -> tuple[str, str] | None:

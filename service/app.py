@@ -17,6 +17,7 @@ from service.problems import add_problem_handlers
 from service.settings import settings
 from service.studies.endpoints import router as studies_router
 from service.sweeper import sweep_until
+from service.task_files import endpoints as task_files
 
 
 def create_app() -> FastAPI:
@@ -30,10 +31,13 @@ def create_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, max_bytes=settings().max_body_bytes)
+    app.add_middleware(
+        BodyLimit, max_bytes=settings().max_body_bytes, streamed_prefix=f"{task_files.PREFIX}/"
+    )
     add_problem_handlers(app)
     app.include_router(health_router)
     app.include_router(studies_router)
+    app.include_router(task_files.router)
     mount_dashboard(app)
     return app
 

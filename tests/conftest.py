@@ -96,6 +96,7 @@ def service_environment(
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("BROKER_URL", valkey_url)
     monkeypatch.setenv("PARETUNE_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("PARETUNE_DATA_DIR", str(tmp_path / "data"))
     settings.settings.cache_clear()
     database.engine.cache_clear()
     monkeypatch.setattr(broker.celery_app.conf, "broker_url", valkey_url)

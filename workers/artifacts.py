@@ -10,8 +10,10 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import ValidationError
@@ -22,11 +24,13 @@ from api_schemas.backbones import BackboneShape
 from api_schemas.base import Schema
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord
+from service.task_catalogue.rows import Row
 from workers.backbones import Backbone, load_backbone
 from workers.errors import ArtifactError
 from workers.hf_format import save_peft_format
 from workers.peft_methods import TrialModules, attached, logits
-from workers.task_data import Row, evaluation_batches, tokenise
+from workers.predictions import AnswerForm, AnyPrediction, predictions, split_pairs
+from workers.task_data import evaluation_batches, tokenise
 
 WEIGHTS = "weights.safetensors"
 CONFIGURATION = "configuration.json"
@@ -36,19 +40,11 @@ PREDICTION_BATCH_SIZE = 64
 class SavedTrial(Schema):
     """The content of `configuration.json`."""
 
-    format_version: int = 1
+    format_version: Literal[2] = 2
     configuration: TrialConfiguration
     backbone_shape: BackboneShape
-    labels: tuple[str, ...]
+    answers: AnswerForm
     weights_sha256: str
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The most probable label of a text."""
-
-    label: str
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -60,13 +56,20 @@ class Classifier:
     modules: TrialModules
 
     @torch.inference_mode()
-    def predict(self, texts: list[str]) -> list[Prediction]:
-        """Classify texts, in their order."""
+    def predict(self, texts: Sequence[str | tuple[str, str]]) -> list[AnyPrediction]:
+        """Answer for texts, or for pairs of them, in their order.
+
+        Raises:
+            UnfitInput: If it was trained on pairs and gets single texts, or the other way round.
+        """
+        pairs = split_pairs(texts, takes_pairs=self.saved.answers.takes_pairs)
         training = self.saved.configuration.training
         split = tokenise(
-            [Row(text, 0) for text in texts], self.backbone.tokenizer, max_length=training.max_length
+            [Row(text, 0, pair) for text, pair in pairs],
+            self.backbone.tokenizer,
+            max_length=training.max_length,
         )
-        found: dict[int, Prediction] = {}
+        outputs = torch.zeros(len(texts), self.saved.answers.outputs)
         with attached(self.modules, backbone=self.backbone):
             for positions, batch in evaluation_batches(
                 split,
@@ -74,11 +77,8 @@ class Classifier:
                 pad_id=self.backbone.tokenizer.pad_token_id,
                 device=self.backbone.device,
             ):
-                scores = logits(self.modules, batch, backbone=self.backbone).softmax(dim=1)
-                best = scores.max(dim=1)
-                for position, chance, number in zip(positions, best.values, best.indices, strict=True):
-                    found[position] = Prediction(self.saved.labels[int(number)], float(chance))
-        return [found[position] for position in range(len(texts))]
+                outputs[positions] = logits(self.modules, batch, backbone=self.backbone).float().cpu()
+        return predictions(outputs, self.saved.answers)
 
 
 def save_trial(
@@ -86,7 +86,7 @@ def save_trial(
     configuration: TrialConfiguration,
     *,
     backbone: Backbone,
-    labels: tuple[str, ...],
+    answers: AnswerForm,
     artifacts_dir: Path,
     path: str,
 ) -> tuple[ArtifactRecord, ...]:
@@ -100,7 +100,7 @@ def save_trial(
     saved = SavedTrial(
         configuration=configuration,
         backbone_shape=backbone.shape,
-        labels=labels,
+        answers=answers,
         weights_sha256=_sha256(unfinished / WEIGHTS),
     )
     (unfinished / CONFIGURATION).write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -148,7 +148,7 @@ def load_classifier(
     modules = TrialModules(
         saved.configuration.peft,
         backbone=backbone,
-        classes=len(saved.labels),
+        classes=saved.answers.outputs,
         seed=saved.configuration.training.seed,
     )
     try:

@@ -23,3 +23,7 @@ class UnsupportedBackbone(TrialError):
 
 class ArtifactError(Exception):
     """A saved trial cannot be loaded."""
+
+
+class UnfitInput(Exception):
+    """A loaded network cannot read what it was given."""

@@ -6,12 +6,12 @@ from contextlib import nullcontext
 from functools import partial
 
 import torch
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from api_schemas.trial_configuration import Training
 from workers.backbones import Backbone
 from workers.errors import NotANumber
+from workers.losses import mean_loss
 from workers.peft_methods import TrialModules, logits
 from workers.task_data import TokenisedSplit, micro_batches, training_batches
 
@@ -62,7 +62,8 @@ def fine_tune(
             for part in micro_batches(batch, tokens=micro_batch_tokens):
                 with kernel():
                     scores = logits(modules, part, backbone=backbone)
-                    share = functional.cross_entropy(scores, part.labels, reduction="sum") / len(batch.labels)
+                    weight = len(part.labels) / len(batch.labels)
+                    share = weight * mean_loss(scores, part.labels, kind=split.kind)
                     share.backward()  # type: ignore[no-untyped-call]
                 loss = loss + share.detach()
             if not torch.isfinite(loss):

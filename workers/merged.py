@@ -3,7 +3,6 @@
 Works where the trained change is a change of weights. Prompts, adapters and prefixes are not.
 """
 
-import json
 import warnings
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from workers.hf_format import ADAPTER_CONFIGURATION
 from workers.peft_methods.bitfit import named_changes
 
 HEAD = "head.safetensors"
-LABELS = "labels.json"
+ANSWERS = "answers.json"
 EXPECTED_WARNINGS = (
     ".*is_gradient_checkpointing",  # peft asks transformers for a property by its old name
     "Unsupported layer type",  # peft says so of every norm that it trains
@@ -33,8 +32,8 @@ def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) ->
     """Write the merged transformer of a saved trial to `out`, in float32, and give that path.
 
     `out` loads with `AutoModel.from_pretrained`; `head.safetensors` holds `weight` of shape (classes,
-    hidden size) and `bias`, for the mean of the hidden states over the real tokens; `labels.json` the
-    labels in the head's order.
+    hidden size) and `bias`, for the mean of the hidden states over the real tokens; `answers.json` what
+    its outputs mean.
 
     Raises:
         ArtifactError: If the trial is damaged, or what it trained is no change of weights.
@@ -50,7 +49,7 @@ def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) ->
     AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(out)
     head = {name: tensor.contiguous() for name, tensor in classifier.modules.head.state_dict().items()}
     save_file(head, out / HEAD)
-    (out / LABELS).write_text(json.dumps(classifier.saved.labels) + "\n", encoding="utf-8")
+    (out / ANSWERS).write_text(classifier.saved.answers.model_dump_json() + "\n", encoding="utf-8")
     return out
 
 

@@ -23,10 +23,12 @@ class ResidentParts:
         models_dir: Path | None,
         *,
         device: torch.device,
+        data_dir: Path | None = None,
         activation_cache_bytes: int = 2**30,
         trial_memory_bytes: int | None = None,
     ) -> None:
         self.models_dir = models_dir
+        self.data_dir = data_dir
         self.device = device
         self.activations = ActivationCache(activation_cache_bytes)
         self.memory = MemoryModel(trial_memory_bytes)
@@ -48,7 +50,7 @@ class ResidentParts:
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
         key = _task_key(configuration, max_length)
         found = self._tasks.pop(key, None) or tokenise_task(
-            configuration.task, backbone.tokenizer, max_length=max_length
+            configuration.task, backbone.tokenizer, max_length=max_length, data_dir=self.data_dir
         )
         self._tasks[key] = found
         _forget_oldest(self._tasks)
@@ -65,12 +67,17 @@ class ResidentParts:
 
 @cache
 def resident_parts(
-    models_dir: Path | None, *, activation_cache_bytes: int, trial_memory_bytes: int | None
+    models_dir: Path | None,
+    data_dir: Path | None,
+    *,
+    activation_cache_bytes: int,
+    trial_memory_bytes: int | None,
 ) -> ResidentParts:
     """Give this process's parts, on its GPU if it has one."""
     return ResidentParts(
         models_dir,
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        data_dir=data_dir,
         activation_cache_bytes=activation_cache_bytes,
         trial_memory_bytes=trial_memory_bytes,
     )

@@ -71,7 +71,7 @@ def _run(
     micro_batch_divisor: int,
 ) -> TrialReport:
     backbone = resident.backbone(configuration.backbone)
-    classes = len(resident.task(configuration).labels)
+    classes = resident.task(configuration).answers.outputs
     training = configuration.training
     modules = TrialModules(configuration.peft, backbone=backbone, classes=classes, seed=training.seed).to(
         backbone.device
@@ -90,7 +90,7 @@ def _run(
     def measure(number: int, train_loss: float) -> None:
         found = evaluate(modules, task.validation, backbone=backbone, classes=classes)
         evaluations.append(found)
-        metrics = {"score": found.score, "loss": found.loss, "train_loss": train_loss}
+        metrics = {"score": found.score, **found.metrics, "loss": found.loss, "train_loss": train_loss}
         report(Measurement(step=number, metrics=_finite(metrics)))
 
     with attached(modules, backbone=backbone):
@@ -115,7 +115,7 @@ def _run(
         latency = latency_ms(modules, resident.task(configuration).validation, backbone=backbone)
     metrics = {
         "score": validation.score,
-        "macro_f1": validation.macro_f1,
+        **validation.metrics,
         "loss": validation.loss,
         "collapsed": float(validation.collapsed),
         "trainable_parameters": float(count_trainable(modules)),
@@ -129,14 +129,14 @@ def _run(
             modules,
             configuration,
             backbone=backbone,
-            labels=task.labels,
+            answers=task.answers,
             artifacts_dir=artifacts_dir,
             path=artifacts_path,
         )
     return TrialReport(
         state=TrialState.SUCCEEDED,
         metrics=_finite(metrics),
-        test_metrics=_finite({"score": test.score, "macro_f1": test.macro_f1, "loss": test.loss}),
+        test_metrics=_finite({"score": test.score, **test.metrics, "loss": test.loss}),
         artifacts=artifacts,
         provenance=_provenance(configuration, backbone, task, micro_batch_tokens),
     )
@@ -168,4 +168,5 @@ def _provenance(
         "data_sha256": task.sha256,
         "micro_batch_tokens": micro_batch_tokens,
         "starts_at_layer": 0 if task.train.activations is None else task.train.activations.layer,
+        **{f"dropped_{reason}": rows for reason, rows in task.dropped.items() if rows},
     }

@@ -1,52 +1,48 @@
-"""Rows, splits and batches of a task. Deterministic: no seed moves a row from one split to another.
+"""A task as tokens, and its batches. Where rows come from and how they are split is not known here."""
 
-A text's place follows from its hash, label by label, so the splits are stratified, do not depend on
-the order of the file, and stay the same when a study asks for fewer rows.
-"""
-
-import csv
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from api_schemas.trial_configuration import Task
-from service import catalogue
+from api_schemas.tasks import ScoreMetric, Task, TaskKind
+from service.errors import InvalidTask
+from service.task_catalogue.rows import Label, Row
+from service.task_catalogue.sources import TaskData, load_task
+from service.task_catalogue.splits import SPLITS, take
 from workers.errors import TaskDataError
 from workers.frozen_activations import FrozenActivations
-
-csv.field_size_limit(10_000_000)
-
-HELD_OUT_SHARE = 8
-"""One text in eight is for validation and one in eight for the final test."""
+from workers.predictions import AnswerForm
 
 BUCKETED_BATCHES = 8
 """Batches whose texts are sorted by length together, so that little is padded and order stays random."""
 
-
 EVALUATION_TOKENS = 16384
 """The most tokens in a batch without gradients, padding included."""
 
-
-@dataclass(frozen=True)
-class Row:
-    """A text and the number of its label."""
-
-    text: str
-    label: int
+CHARACTERS_PER_TOKEN = 16
+"""Of a long text, this many characters for each token kept are tokenised first; rarely more are needed."""
 
 
 @dataclass(frozen=True)
 class TokenisedSplit:
-    """Unpadded token ids and label numbers, in a fixed order; maybe with what frozen layers make of them."""
+    """Unpadded token ids and targets, in a fixed order; what the targets are, and how they are scored.
+
+    With `activations`, what frozen layers make of the rows is kept beside them.
+    """
 
     ids: tuple[tuple[int, ...], ...]
-    labels: tuple[int, ...]
+    labels: tuple[Label, ...]
+    """Numbers of classes, standardised values, or a 0 or 1 for each label."""
+    kind: TaskKind = TaskKind.CLASSIFICATION
+    score: ScoreMetric = ScoreMetric.ACCURACY
     activations: FrozenActivations | None = None
 
     def __len__(self) -> int:
@@ -55,110 +51,95 @@ class TokenisedSplit:
 
 @dataclass(frozen=True)
 class TokenisedTask:
-    """The three splits of a task as one configuration uses them."""
+    """The three splits of a task as one configuration uses them; `dropped` counts rows left out."""
 
-    labels: tuple[str, ...]
+    answers: AnswerForm
     train: TokenisedSplit
     validation: TokenisedSplit
     test: TokenisedSplit
+    dropped: Mapping[str, int]
     sha256: str
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded token ids, the mask of real tokens, and label numbers, on a device.
+    """Padded token ids, the mask of real tokens, and targets, on a device.
 
     With `hidden`, the input of layer `start`, the layers below need not be run.
     """
 
     ids: Int[Tensor, "n t"]
     mask: Int[Tensor, "n t"]
-    labels: Int[Tensor, " n"]
+    labels: Shaped[Tensor, "n ..."]
     hidden: Float[Tensor, "n t h"] | None = None
     start: int = 0
 
 
-def read_rows(name: str) -> list[Row]:
-    """Read the rows of a task, without empty texts and without repeated ones.
-
-    A text that stands twice counts once; one that stands with two labels is left out.
-    """
-    facts = catalogue.task_facts(name)
-    found: dict[str, set[int]] = {}
-    with catalogue.task_file(name).open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            text = row["text"].strip()
-            if row["source"] == facts.source and text:
-                found.setdefault(text, set()).add(int(row["label"]))
-    return [Row(text, labels.pop()) for text, labels in found.items() if len(labels) == 1]
-
-
-def split_rows(rows: Sequence[Row]) -> tuple[list[Row], list[Row], list[Row]]:
-    """Split into train, validation and test, label by label, by the hash of the text."""
-    train: list[Row] = []
-    validation: list[Row] = []
-    test: list[Row] = []
-    for label in sorted({row.label for row in rows}):
-        of_label = sorted((row for row in rows if row.label == label), key=_hash_of_text)
-        held_out = len(of_label) // HELD_OUT_SHARE
-        test.extend(of_label[:held_out])
-        validation.extend(of_label[held_out : 2 * held_out])
-        train.extend(of_label[2 * held_out :])
-    return tuple(sorted(split, key=_hash_of_text) for split in (train, validation, test))  # type: ignore[return-value]
-
-
-def take(rows: Sequence[Row], count: int | None, *, split: str) -> list[Row]:
-    """Take the first rows of each label in turn, so that a part is as balanced as the whole.
-
-    Raises:
-        TaskDataError: If the split has fewer rows.
-    """
-    if count is None:
-        return list(rows)
-    if count > len(rows):
-        raise TaskDataError(f"The {split} split has {len(rows)} rows; {count} were asked for.")
-    by_label: dict[int, list[Row]] = {}
-    for row in rows:
-        by_label.setdefault(row.label, []).append(row)
-    ranked = sorted(
-        (
-            (position / len(of_label), label, row)
-            for label, of_label in by_label.items()
-            for position, row in enumerate(of_label)
-        ),
-        key=lambda item: item[:2],
-    )
-    return [row for _, _, row in ranked[:count]]
-
-
-def tokenise_task(task: Task, tokenizer: Any, *, max_length: int) -> TokenisedTask:
+def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path | None) -> TokenisedTask:
     """Read, split, cut and tokenise a task.
 
     Raises:
-        TaskDataError: If a split has fewer rows than asked for.
+        TaskDataError: If its data cannot be used, or a split has fewer rows than asked for.
+        service.errors.UnknownTask: If this machine does not have it.
     """
-    train, validation, test = split_rows(read_rows(task.name))
-    parts = {
-        "train": take(train, task.train_rows, split="train"),
-        "validation": take(validation, task.validation_rows, split="validation"),
-        "test": take(test, task.test_rows, split="test"),
-    }
-    digest = hashlib.sha256()
-    for name, rows in parts.items():
-        digest.update(name.encode())
-        for row in rows:
-            digest.update(f"{row.label}\t{row.text}\n".encode())
-    return TokenisedTask(
-        labels=catalogue.task_facts(task.name).labels,
-        sha256=digest.hexdigest(),
-        **{name: tokenise(rows, tokenizer, max_length=max_length) for name, rows in parts.items()},
+    try:
+        data = load_task(task, data_dir=data_dir)
+    except InvalidTask as error:
+        raise TaskDataError(error.detail) from error
+    facts = data.facts
+    rows = {split: _first(data, split, getattr(task, f"{split}_rows")) for split in SPLITS}
+    mean, standard_deviation = label_scale(rows["train"]) if facts.kind is TaskKind.REGRESSION else (0.0, 1.0)
+    answers = AnswerForm(
+        kind=facts.kind,
+        labels=facts.labels,
+        mean=mean,
+        standard_deviation=standard_deviation,
+        takes_pairs=facts.takes_pairs,
     )
+    splits = {
+        split: tokenise(
+            [replace(row, label=_target(row.label, answers)) for row in of_split],
+            tokenizer,
+            max_length=max_length,
+            kind=facts.kind,
+            score=task.resolved_score,
+        )
+        for split, of_split in rows.items()
+    }
+    return TokenisedTask(answers=answers, dropped=data.dropped, sha256=_sha256(rows), **splits)
 
 
-def tokenise(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> TokenisedSplit:
-    """Turn texts into unpadded token ids, cut at `max_length` tokens."""
-    encoded = tokenizer([row.text for row in rows], truncation=True, max_length=max_length)["input_ids"]
-    return TokenisedSplit(ids=tuple(tuple(ids) for ids in encoded), labels=tuple(row.label for row in rows))
+def label_scale(rows: Sequence[Row]) -> tuple[float, float]:
+    """Give mean and standard deviation of the rows' values; 1 where all values are the same."""
+    values = [float(row.label) for row in rows if not isinstance(row.label, tuple)]
+    return statistics.fmean(values), statistics.pstdev(values) or 1.0
+
+
+def tokenise(
+    rows: Sequence[Row],
+    tokenizer: Any,
+    *,
+    max_length: int,
+    kind: TaskKind = TaskKind.CLASSIFICATION,
+    score: ScoreMetric = ScoreMetric.ACCURACY,
+) -> TokenisedSplit:
+    """Turn texts, or pairs of them, into unpadded token ids, cut at `max_length` tokens.
+
+    Of a pair the longer text is cut first. The labels of the rows are the targets.
+    """
+    near = max_length * CHARACTERS_PER_TOKEN
+    short = [_shortened(row, near) for row in rows]
+    ids = _encoded(short, tokenizer, max_length=max_length)
+    # A part that does not fill the length has lost something: those few are read whole.
+    again = [
+        position
+        for position, row in enumerate(rows)
+        if short[position] is not row and len(ids[position]) < max_length
+    ]
+    whole = _encoded([rows[position] for position in again], tokenizer, max_length=max_length)
+    for position, of_whole in zip(again, whole, strict=True):
+        ids[position] = of_whole
+    return TokenisedSplit(ids=tuple(ids), labels=tuple(row.label for row in rows), kind=kind, score=score)
 
 
 def training_batches(
@@ -226,5 +207,46 @@ def _mask(lengths: Sequence[int]) -> Int[Tensor, "n t"]:
     return (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).long()
 
 
-def _hash_of_text(row: Row) -> str:
-    return hashlib.sha256(row.text.encode()).hexdigest()
+def _encoded(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> list[tuple[int, ...]]:
+    if not rows:
+        return []
+    pairs = [row.pair for row in rows] if rows[0].pair is not None else None
+    encoded = tokenizer([row.text for row in rows], pairs, truncation="longest_first", max_length=max_length)[
+        "input_ids"
+    ]
+    return [tuple(ids) for ids in encoded]
+
+
+def _shortened(row: Row, near: int) -> Row:
+    # A tokenizer reads all of a text before it cuts. It reads word by word, so what stands before a
+    # space gives the same tokens whatever follows. A pair is left alone: which of its texts is cut
+    # depends on the length of both.
+    if row.pair is not None or len(row.text) <= near:
+        return row
+    part = row.text[: row.text.rfind(" ", 0, near) + 1].rstrip()
+    return replace(row, text=part) if part else row
+
+
+def _first(data: TaskData, split: str, count: int | None) -> list[Row]:
+    rows = data.splits[split]
+    if count is not None and count > len(rows):
+        raise TaskDataError(f"The {split} split has {len(rows)} rows; {count} were asked for.")
+    return take(rows, count, kind=data.facts.kind)
+
+
+def _target(label: Label, answers: AnswerForm) -> Label:
+    if isinstance(label, tuple):
+        return tuple(int(number in label) for number in range(len(answers.labels)))
+    if answers.kind is TaskKind.CLASSIFICATION:
+        return label
+    return (label - answers.mean) / answers.standard_deviation
+
+
+def _sha256(rows: Mapping[str, Sequence[Row]]) -> str:
+    digest = hashlib.sha256()
+    for split, of_split in rows.items():
+        digest.update(split.encode())
+        for row in of_split:
+            text = row.text if row.pair is None else f"{row.text}\t{row.pair}"
+            digest.update(f"{row.label}\t{text}\n".encode())
+    return digest.hexdigest()

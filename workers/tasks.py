@@ -87,6 +87,7 @@ def _train(claimed: ClaimedTrial) -> TrialReport:
             claimed.configuration,
             resident=resident_parts(
                 settings().models_dir,
+                settings().data_dir,
                 activation_cache_bytes=settings().activation_cache_bytes,
                 trial_memory_bytes=settings().trial_memory_bytes,
             ),

@@ -31,6 +31,7 @@ from service.errors import InvalidStudy
 from service.settings import settings
 from service.studies.layers import layer_errors, layer_of, with_layers
 from service.studies.method_checks import METHOD, method_errors
+from service.task_catalogue.sources import TaskFacts, settled, task_facts
 
 SEARCHABLE = ("peft.", "training.")
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
@@ -48,16 +49,19 @@ class AdmittedStudy:
     reference_defaults: tuple[float | None, ...]
 
 
-def admit(request: StudyCreate) -> AdmittedStudy:
-    """Check a study against the backbones, the tasks and the configuration type.
+def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
+    """Check a tenant's study against the backbones, the tasks and the configuration type.
 
     Raises:
         InvalidStudy: If it cannot work; `errors` names every guilty field.
     """
     shape = catalogue.backbone_shape(request.configuration.backbone, models_dir=settings().models_dir)
-    facts = catalogue.task_facts(request.configuration.task.name)
+    data_dir = settings().data_dir
+    task = settled(request.configuration.task, data_dir=data_dir, tenant_id=tenant_id)
+    facts = task_facts(task, data_dir=data_dir)
     search_space = _expanded(request, shape)
-    configuration = with_layers(request.configuration, shape, search_space=search_space)
+    posted = request.configuration.model_copy(update={"task": task})
+    configuration = with_layers(posted, shape, search_space=search_space)
     errors = [
         *layer_errors(configuration, shape, search_space=search_space),
         *_task_errors(configuration, shape, facts),
@@ -110,7 +114,7 @@ def _expanded(request: StudyCreate, shape: BackboneShape) -> SearchSpace:
 
 
 def _task_errors(
-    configuration: TrialConfiguration, shape: BackboneShape, facts: catalogue.TaskFacts
+    configuration: TrialConfiguration, shape: BackboneShape, facts: TaskFacts
 ) -> Iterator[FieldError]:
     for split, rows in zip(("train", "validation", "test"), facts.split_rows, strict=True):
         wanted = getattr(configuration.task, f"{split}_rows")
@@ -200,10 +204,10 @@ def _natural_reference(
     search_space: SearchSpace,
     *,
     shape: BackboneShape,
-    facts: catalogue.TaskFacts,
+    facts: TaskFacts,
 ) -> float | None:
     if objective.metric is Metric.SCORE and objective.direction is Direction.MAXIMIZE:
-        return facts.chance_score
+        return facts.chance_score(configuration.task.resolved_score)
     if objective.metric is Metric.TRAINABLE_PARAMETERS and objective.direction is Direction.MINIMIZE:
         # A configuration at the largest size still counts.
         return 1.1 * _largest_count(configuration, search_space, shape=shape, classes=facts.classes)

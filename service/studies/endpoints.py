@@ -35,7 +35,7 @@ NumberToken = Annotated[int | None, Query(ge=0)]
 @router.post("", status_code=201, responses=documented(400, 413))
 def create_study(request: StudyCreate, session: SessionDep, tenant_id: TenantDep) -> StudyRead:
     """Register a study; its first trials are proposed at once."""
-    study = lifecycle.create_study(session, new_study(tenant_id, admit(request)))
+    study = lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
     return represent_study(session, study)
 
 

@@ -11,6 +11,7 @@ from paretune.export import CannotBeMerged, merge_exported, model_card
 from tests.paretune.trials import seed, study, trial
 from workers.artifacts import save_trial
 from workers.peft_methods import TrialModules
+from workers.predictions import AnswerForm
 from workers.resident import ResidentParts
 
 
@@ -21,7 +22,7 @@ def exported(peft: dict[str, object], folder: Path) -> Path:
     backbone = ResidentParts(None, device=torch.device("cpu")).backbone(configuration.backbone)
     modules = TrialModules(Peft.model_validate(peft), backbone=backbone, classes=2, seed=0)
     save_trial(
-        modules, configuration, backbone=backbone, labels=("no", "yes"),
+        modules, configuration, backbone=backbone, answers=AnswerForm(labels=("no", "yes")),
         artifacts_dir=folder.parent, path=folder.name,
     )  # fmt: skip
     return folder
@@ -38,7 +39,7 @@ def test_a_merged_trial_lies_in_the_exported_folder(tmp_path: Path) -> None:
     merged = merge_exported(exported({"method": "ia3"}, tmp_path / "trial"))
     assert merged == tmp_path / "trial" / "merged"
     assert load_file(merged / "head.safetensors")["weight"].shape == (2, 384)
-    assert {"config.json", "model.safetensors", "tokenizer.json", "labels.json"} <= {
+    assert {"config.json", "model.safetensors", "tokenizer.json", "answers.json"} <= {
         file.name for file in merged.iterdir()
     }
 

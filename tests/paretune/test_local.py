@@ -22,6 +22,7 @@ from paretune.local import (
     StateDirectoryInUse,
     StateDirectoryNotWritable,
     _answers,
+    _data_dir,
     running_stack,
 )
 
@@ -67,6 +68,18 @@ def up(state_dir: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Pro
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+
+
+def test_task_files_lie_where_the_user_says_or_among_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative folder is made absolute: the processes below may run elsewhere."""
+    monkeypatch.delenv("PARETUNE_DATA_DIR", raising=False)
+    assert _data_dir(tmp_path) == tmp_path / "data"
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PARETUNE_DATA_DIR", "mine")
+    assert _data_dir(tmp_path / "state") == tmp_path / "mine"
 
 
 def test_a_taken_port_is_named_before_anything_starts(state_root: Path) -> None:

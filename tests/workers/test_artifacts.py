@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import save_file
 
 from api_schemas.trial_configuration import TrialConfiguration
+from service.task_catalogue.rows import Row
 from workers.artifacts import load_classifier, save_trial
 from workers.errors import ArtifactError
 from workers.peft_methods import TrialModules, attached, logits
+from workers.predictions import AnswerForm
 from workers.resident import ResidentParts
-from workers.task_data import Row, pad, tokenise
+from workers.task_data import pad, tokenise
 
 TEXTS = ["a film full of warmth and wit", "dull", "neither here nor there"]
 
@@ -30,7 +32,7 @@ def saved(
         modules,
         small_trial,
         backbone=backbone,
-        labels=("no", "yes"),
+        answers=AnswerForm(labels=("no", "yes")),
         artifacts_dir=artifacts_dir,
         path="s/t/1",
     )
@@ -95,7 +97,7 @@ def test_saving_again_replaces_the_whole(
         modules,
         small_trial,
         backbone=resident.backbone(small_trial.backbone),
-        labels=("no", "yes"),
+        answers=AnswerForm(labels=("no", "yes")),
         artifacts_dir=folder.parents[2],
         path="s/t/1",
     )

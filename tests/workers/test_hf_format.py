@@ -16,6 +16,7 @@ from workers.artifacts import load_classifier, save_trial
 from workers.errors import ArtifactError
 from workers.merged import export_merged
 from workers.peft_methods import TrialModules, attached, logits
+from workers.predictions import AnswerForm
 from workers.resident import ResidentParts
 from workers.task_data import Batch
 
@@ -75,7 +76,7 @@ def saved(
         modules,
         base.model_copy(update={"peft": modules.peft, "training": training}),
         backbone=resident.backbone(base.backbone),
-        labels=("no", "yes"),
+        answers=AnswerForm(labels=("no", "yes")),
         artifacts_dir=folder.parent,
         path=folder.name,
     )
@@ -154,7 +155,8 @@ def test_a_merged_trial_is_a_plain_transformer(
     backbone = resident.backbone(small_trial.backbone)
     with attached(modules, backbone=backbone), torch.inference_mode():
         assert torch.allclose(scores, logits(modules, BATCH, backbone=backbone), atol=1e-4)
-    assert (merged / "labels.json").read_text() == '["no", "yes"]\n'
+    answers = AnswerForm.model_validate_json((merged / "answers.json").read_text())
+    assert answers.labels == ("no", "yes")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Whole trials on the real MiniLM and real text: repeatable, honest about failure, and without trace."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from api_schemas.tasks import Task
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
+from service.task_catalogue.sources import settled
 from workers.artifacts import load_classifier
 from workers.interruption import TrialStopped
+from workers.predictions import LabelsPrediction, ValuePrediction
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
 
@@ -92,7 +96,7 @@ def test_a_trial_reports_every_cost_and_where_it_comes_from(
     assert report.metrics["score"] == measurements[-1].metrics["score"]
     assert report.metrics["trainable_parameters"] == (2 * 384 * 4 + 4 + 384) + (384 * 2 + 2)
     assert min(report.metrics[name] for name in ("latency_ms", "peak_memory_bytes", "training_seconds")) > 0
-    assert set(report.test_metrics) == {"score", "macro_f1", "loss"}
+    assert set(report.test_metrics) == {"score", "accuracy", "macro_f1", "matthews", "loss"}
     assert {"torch", "transformers", "seed", "data_sha256", "dtype"} <= set(report.provenance)
     assert load_classifier(artifacts_dir / "study/trial/1").saved.configuration == small_trial
 
@@ -110,6 +114,61 @@ def test_a_trial_without_a_place_leaves_nothing(
     )
     assert (report.state, report.artifacts) == (TrialState.SUCCEEDED, ())
     assert not artifacts_dir.exists()
+
+
+REVIEWS = [
+    {"text": f"{'good' if n % 2 else 'bad'} film {n}", "pair": f"scene {n}", "class": n % 3,
+     "labels": ["good"] * (n % 2) + ["long"] * (n % 3 == 0), "stars": 2.0 + n % 5}
+    for n in range(160)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "outputs", "score", "metrics"),
+    [
+        ({"label_column": "class"}, 3, "accuracy", {"accuracy", "macro_f1", "matthews"}),
+        (
+            {"label_column": "class", "score": "matthews", "text_pair_column": "pair"},
+            3, "matthews", {"accuracy", "matthews"},
+        ),
+        ({"label_column": "labels", "kind": "multi_label"}, 2, "macro_f1", {"accuracy", "macro_f1"}),
+        ({"label_column": "stars", "kind": "regression"}, 1, "spearman", {"spearman", "pearson"}),
+    ],
+)  # fmt: skip
+def test_every_kind_of_task_is_trained_scored_and_saved(
+    fields: dict[str, str], outputs: int, score: str, metrics: set[str],
+    small_trial: TrialConfiguration, resident: ResidentParts, tmp_path: Path,
+) -> None:  # fmt: skip
+    """From a file to a network that answers in the task's own terms."""
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [*REVIEWS, {"text": ""}])))
+    posted = Task.model_validate({"name": "file:a.jsonl", **fields})
+    task = settled(posted, data_dir=tmp_path, tenant_id="me")
+    here = ResidentParts(None, device=resident.device, data_dir=tmp_path)
+    report, measurements = run(small_trial.model_copy(update={"task": task}), here, tmp_path / "artifacts")
+    assert report.state is TrialState.SUCCEEDED, report.reason
+    assert metrics <= set(report.test_metrics)
+    assert report.metrics["score"] == report.metrics[score] == measurements[-1].metrics["score"]
+    assert report.metrics["trainable_parameters"] == (2 * 384 * 4 + 4 + 384) + (384 + 1) * outputs
+    assert report.provenance["dropped_empty_texts"] == 1
+    classifier = load_classifier(tmp_path / "artifacts/study/trial/1")
+    asked = ("good film", "scene") if "text_pair_column" in fields else "good film"
+    (answer,) = classifier.predict([asked])
+    if isinstance(answer, ValuePrediction):
+        assert 0 < answer.value < 8
+    elif isinstance(answer, LabelsPrediction):
+        assert list(answer.probabilities) == ["good", "long"]
+    else:
+        assert answer.label in "012"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tweets", "boolq", "sms-spam"])
+def test_packaged_tasks_are_trained_on(
+    name: str, small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """Three classes, pairs of texts, and an unbalanced task, of real text."""
+    report, _ = run(patch(small_trial, {"task.name": name}), resident, artifacts_dir)
+    assert report.state is TrialState.SUCCEEDED, report.reason
 
 
 OUT_OF_MEMORY = """

@@ -1,21 +1,30 @@
-"""Splits that nothing can move, and batches that lose nothing."""
+"""Tokens that keep what a text begins with, and batches that lose nothing."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
-from api_schemas.trial_configuration import Task
-from service import catalogue
+from api_schemas.tasks import Task
+from service.task_catalogue.rows import Row
+from service.task_catalogue.sources import settled
 from workers.errors import TaskDataError
 from workers.resident import ResidentParts
 from workers.task_data import (
-    Row,
+    CHARACTERS_PER_TOKEN,
     TokenisedSplit,
+    TokenisedTask,
     evaluation_batches,
     micro_batches,
     pad,
-    read_rows,
-    split_rows,
-    take,
+    tokenise,
     tokenise_task,
     training_batches,
 )
@@ -24,43 +33,6 @@ CPU = torch.device("cpu")
 SPLIT = TokenisedSplit(
     ids=tuple(tuple(range(1, 2 + n % 7)) for n in range(50)), labels=tuple(n % 2 for n in range(50))
 )
-
-
-def test_more_rows_than_there_are_is_an_error() -> None:
-    """The message names the split and both numbers."""
-    with pytest.raises(TaskDataError, match="validation split has 1 rows; 2 were asked for"):
-        take([Row("a", 0)], 2, split="validation")
-
-
-def test_splits_are_disjoint_stratified_and_complete() -> None:
-    """Every text is in exactly one split, in the proportion of its label."""
-    rows = read_rows("rotten-tomatoes")
-    splits = split_rows(rows)
-    texts = [row.text for split in splits for row in split]
-    assert sorted(texts) == sorted({row.text for row in rows})
-    assert [len(split) for split in splits] == [6398, 1066, 1066]
-    assert all(sum(row.label for row in split) * 2 == len(split) for split in splits)
-
-
-def test_the_facts_of_the_catalogue_are_true() -> None:
-    """What the API promises about a task's size is what the worker finds."""
-    for name, facts in catalogue.TASKS.items():
-        splits = split_rows(read_rows(name))
-        assert tuple(len(split) for split in splits) == facts.split_rows
-
-
-def test_the_order_of_the_file_does_not_matter() -> None:
-    """Splits follow from the texts alone."""
-    rows = [Row(f"text {n}", n % 2) for n in range(40)]
-    assert split_rows(rows) == split_rows(rows[::-1])
-
-
-def test_fewer_rows_are_a_balanced_part_of_more() -> None:
-    """Asking for less moves no row to another split and keeps the labels' shares."""
-    train, _, _ = split_rows(read_rows("rotten-tomatoes"))
-    few, more = take(train, 100, split="train"), take(train, 400, split="train")
-    assert set(few) <= set(more)
-    assert sum(row.label for row in few) == 50
 
 
 def test_an_epoch_gives_every_row_once() -> None:
@@ -111,11 +83,117 @@ def test_a_batch_is_cut_by_tokens(tokens: int | None, rows: list[int]) -> None:
     assert torch.equal(torch.cat([part.ids for part in parts]), batch.ids)
 
 
-def test_texts_are_cut_and_their_hash_is_recorded(resident: ResidentParts) -> None:
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return ResidentParts(None, device=CPU).backbone("all-MiniLM-L6-v2").tokenizer
+
+
+def from_file(rows: list[dict[str, object]], tokenizer: Any, folder: Path, **fields: object) -> TokenisedTask:
+    (folder / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = settled(Task.model_validate({"name": "file:a.jsonl", **fields}), data_dir=folder, tenant_id="me")
+    return tokenise_task(task, tokenizer, max_length=12, data_dir=folder)
+
+
+def test_more_rows_than_there_are_is_an_error(tokenizer: Any) -> None:
+    """The message names the split and both numbers."""
+    task = Task(name="rotten-tomatoes", validation_rows=2000)
+    with pytest.raises(TaskDataError, match="validation split has 1066 rows; 2000 were asked for"):
+        tokenise_task(task, tokenizer, max_length=8, data_dir=None)
+
+
+def test_data_that_cannot_be_used_is_the_configurations_fault(tokenizer: Any, tmp_path: Path) -> None:
+    """What the door did not see, say a file that changed, makes the trial infeasible with a reason."""
+    with pytest.raises(TaskDataError, match="the one class 'x'"):
+        from_file([{"text": str(n), "label": "x"} for n in range(20)], tokenizer, tmp_path)
+
+
+def test_texts_are_cut_and_their_hash_is_recorded(tokenizer: Any) -> None:
     """No text is longer than asked for; other rows give another hash."""
-    tokenizer = resident.backbone("all-MiniLM-L6-v2").tokenizer
     few = Task(name="rotten-tomatoes", train_rows=8, validation_rows=8, test_rows=8)
     more = few.model_copy(update={"train_rows": 9})
-    first, again, other = (tokenise_task(task, tokenizer, max_length=12) for task in (few, few, more))
+    first, again, other = (
+        tokenise_task(task, tokenizer, max_length=12, data_dir=None) for task in (few, few, more)
+    )
     assert max(len(ids) for ids in first.train.ids) <= 12
     assert first.sha256 == again.sha256 != other.sha256
+
+
+WORDS = st.sampled_from(
+    ["a", "film", "unbelievably", "x" * 200, "  ", "\n", "é", "你好", "don't", "...", "🙂"]
+)
+
+
+def byte_level_bpe() -> Any:
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.train_from_iterator(
+        ["a film, unbelievably long  and  good   don't"] * 5, trainers.BpeTrainer(show_progress=False)
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=trained)
+
+
+BYTE_LEVEL_BPE = byte_level_bpe()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.lists(WORDS, max_size=80), st.sampled_from([" ", ""])), min_size=1, max_size=4))
+@pytest.mark.parametrize("family", ["word pieces", "byte-level BPE"])
+def test_cutting_characters_first_changes_no_token(tokenizer: Any, family: str, texts: list[Any]) -> None:
+    """Exactly the tokens of the whole text, also where words are long or there are no spaces."""
+    reader = tokenizer if family == "word pieces" else BYTE_LEVEL_BPE
+    rows = [Row(space.join(words) or "a", 0) for words, space in texts]
+    whole = reader([row.text for row in rows], truncation=True, max_length=8)["input_ids"]
+    assert tokenise(rows, reader, max_length=8).ids == tuple(map(tuple, whole))
+
+
+def test_a_very_long_text_is_not_read_to_its_end(tokenizer: Any) -> None:
+    """A million characters cost about what the part costs that is kept."""
+    text = "a film of great length " * 50_000
+    shown: list[str] = []
+
+    def watched(texts: list[str], *arguments: Any, **options: Any) -> Any:
+        shown.extend(texts)
+        return tokenizer(texts, *arguments, **options)
+
+    started = time.monotonic()
+    split = tokenise([Row(text, 0)], watched, max_length=64)
+    assert time.monotonic() - started < 5
+    assert len(split.ids[0]) == 64
+    assert [len(part) <= 64 * CHARACTERS_PER_TOKEN for part in shown] == [True]
+
+
+def test_of_a_pair_the_longer_text_is_cut_first(tokenizer: Any) -> None:
+    """The question stays whole; both stand between their separators."""
+    (ids,) = tokenise([Row("is it good", 0, "a film " * 30)], tokenizer, max_length=12).ids
+    words = tokenizer.convert_ids_to_tokens(list(ids))
+    assert words == ["[CLS]", "is", "it", "good", "[SEP]", *["a", "film"] * 3, "[SEP]"]
+
+
+def test_pairs_are_read_from_their_columns(tokenizer: Any, tmp_path: Path) -> None:
+    """A row is both texts; the hash of the data covers the second one, too."""
+    rows = [{"text": "same?", "other": f"text {n}", "label": n % 2} for n in range(40)]
+    task = from_file(rows, tokenizer, tmp_path, text_pair_column="other")
+    assert task.answers.takes_pairs
+    assert all(ids.count(tokenizer.sep_token_id) == 2 for ids in task.train.ids)
+    rows[0]["other"] = "another text"
+    assert from_file(rows, tokenizer, tmp_path, text_pair_column="other").sha256 != task.sha256
+
+
+def test_several_labels_become_a_row_of_zeros_and_ones(tokenizer: Any, tmp_path: Path) -> None:
+    """One for each name, in the order of the names."""
+    rows = [{"text": f"text {n}", "label": ["b", "c"] if n % 2 else ["a"]} for n in range(40)]
+    task = from_file(rows, tokenizer, tmp_path, kind="multi_label")
+    assert task.answers.labels == ("a", "b", "c")
+    assert set(task.train.labels) == {(1, 0, 0), (0, 1, 1)}
+    assert pad(task.train, [0, 1], pad_id=0, device=CPU).labels.shape == (2, 3)
+
+
+def test_values_are_standardised_by_the_training_rows(tokenizer: Any, tmp_path: Path) -> None:
+    """Mean 0 and deviation 1 in training; the same shift and scale elsewhere."""
+    rows = [{"text": f"text {n}", "label": 100.0 + n} for n in range(160)]
+    task = from_file(rows, tokenizer, tmp_path, kind="regression", train_rows=64)
+    values = torch.tensor(task.train.labels, dtype=torch.float64)
+    assert (values.mean().item(), values.std(correction=0).item()) == pytest.approx((0.0, 1.0))
+    restored = torch.tensor(task.test.labels) * task.answers.standard_deviation + task.answers.mean
+    assert all(100 <= value < 260 for value in restored.tolist())
+    assert task.train.score == "spearman"

@@ -34,7 +34,7 @@ def succeeded(score: float = 0.7, parameters: float = 1000.0) -> TrialReport:
 
 def create(session: Session, request: StudyCreate) -> Study:
     tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-    return lifecycle.create_study(session, new_study(tenant_id, admit(request)))
+    return lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
 
 
 def queue(session: Session, study: Study) -> Trial:

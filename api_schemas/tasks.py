@@ -1,0 +1,159 @@
+"""Tasks: where the texts come from, what their labels are, and which metric is a trial's `score`.
+
+Knows no file format and no loss.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from api_schemas.base import Schema
+
+FILE_PREFIX = "file:"
+HUB_PREFIX = "hub:"
+DEFAULT_TEXT_COLUMN = "text"
+DEFAULT_LABEL_COLUMN = "label"
+
+
+class TaskKind(StrEnum):
+    """What a label is."""
+
+    CLASSIFICATION = "classification"
+    """One of two or more names."""
+    MULTI_LABEL = "multi_label"
+    """Any number of names, none included."""
+    REGRESSION = "regression"
+    """A number."""
+
+
+class ScoreMetric(StrEnum):
+    """The metrics that may be the `score`. More is better in all of them."""
+
+    ACCURACY = "accuracy"
+    """Share of texts labelled right; for several labels, of texts with exactly the right set."""
+    MACRO_F1 = "macro_f1"
+    """Mean over the labels of 2 TP / (2 TP + FP + FN)."""
+    MATTHEWS = "matthews"
+    """Correlation of true and predicted classes (Gorodkin, 2004); 0 for guessing."""
+    SPEARMAN = "spearman"
+    """Correlation of the ranks."""
+    PEARSON = "pearson"
+    """Correlation of the values."""
+    NEGATIVE_LOSS = "negative_loss"
+    """The mean loss, negated."""
+
+
+SCORES: Mapping[TaskKind, tuple[ScoreMetric, ...]] = {
+    TaskKind.CLASSIFICATION: (
+        ScoreMetric.ACCURACY,
+        ScoreMetric.MACRO_F1,
+        ScoreMetric.MATTHEWS,
+        ScoreMetric.NEGATIVE_LOSS,
+    ),
+    TaskKind.MULTI_LABEL: (ScoreMetric.MACRO_F1, ScoreMetric.ACCURACY, ScoreMetric.NEGATIVE_LOSS),
+    TaskKind.REGRESSION: (ScoreMetric.SPEARMAN, ScoreMetric.PEARSON, ScoreMetric.NEGATIVE_LOSS),
+}
+"""The scores that each kind allows. The first is the default."""
+
+
+class Task(Schema):
+    """A data set, how to read it, and how many rows of each split to use. Null rows mean all of them.
+
+    `name` is a packaged task, `file:NAME` (a CSV, TSV, JSONL or Parquet file of the data directory or
+    of your uploads) or `hub:ORGANISATION/NAME` (a Hugging Face data set). The columns, `kind`,
+    `revision`, `subset` and `sha256` belong to the sources that have them.
+    """
+
+    name: str = Field(min_length=1, max_length=500)
+    train_rows: int | None = Field(default=None, ge=1)
+    validation_rows: int | None = Field(default=None, ge=1)
+    test_rows: int | None = Field(default=None, ge=1)
+    kind: TaskKind | None = None
+    """Null: the packaged task's own, and classification for a file."""
+    score: ScoreMetric | None = None
+    """Null: accuracy, macro-F1 or Spearman's correlation, by the kind."""
+    text_column: str | None = Field(default=None, min_length=1, max_length=500)
+    """Null: `text`."""
+    text_pair_column: str | None = Field(default=None, min_length=1, max_length=500)
+    """The second text of a pair, where there is one."""
+    label_column: str | None = Field(default=None, min_length=1, max_length=500)
+    """Null: `label`."""
+    group_column: str | None = Field(default=None, min_length=1, max_length=500)
+    """Rows that share a value of it stay in one split."""
+    revision: str | None = Field(default=None, min_length=1, max_length=500)
+    """Of a hub data set: a branch, tag or commit. The stored study names the commit."""
+    subset: str | None = Field(default=None, min_length=1, max_length=500)
+    """Of a hub data set: one of its configurations."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Of a file: the hash of its bytes. The stored study has it, and other bytes are refused."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the rows come from a file of the data directory."""
+        return self.name.startswith(FILE_PREFIX)
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether the rows come from a Hugging Face data set."""
+        return self.name.startswith(HUB_PREFIX)
+
+    @property
+    def resolved_kind(self) -> TaskKind:
+        """What the labels are. Every packaged task is a classification."""
+        return self.kind or TaskKind.CLASSIFICATION
+
+    @property
+    def resolved_score(self) -> ScoreMetric:
+        """Which metric is the score: the chosen one, or the first that the kind allows."""
+        return self.score or SCORES[self.resolved_kind][0]
+
+    @model_validator(mode="after")
+    def _check_fields_fit_the_source(self) -> Self:
+        tabular = ("text_column", "text_pair_column", "label_column", "group_column")
+        foreign = [
+            *(() if self.is_file or self.is_hub else (*tabular, "kind")),
+            *(() if self.is_hub else ("revision", "subset")),
+            *(() if self.is_file else ("sha256",)),
+        ]
+        for field in foreign:
+            if getattr(self, field) is not None:
+                raise PydanticCustomError(
+                    "foreign_task_field",
+                    "a task named '{name}' has no '{field}': leave it out",
+                    {"name": self.name, "field": field, "pointer": field},
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_score_fits_the_kind(self) -> Self:
+        allowed = SCORES[self.resolved_kind]
+        if self.resolved_score not in allowed:
+            raise PydanticCustomError(
+                "foreign_score",
+                "a {kind} task has no {score}; it has: {allowed}",
+                {
+                    "kind": self.resolved_kind.value,
+                    "score": self.resolved_score.value,
+                    "allowed": ", ".join(allowed),
+                    "pointer": "score",
+                },
+            )
+        return self
+
+
+class TaskFile(Schema):
+    """An uploaded file: what it is called, how much is in it."""
+
+    name: str
+    rows: int
+    columns: tuple[str, ...]
+    bytes: int
+
+
+class TaskFileList(Schema):
+    """Your uploaded files, by name."""
+
+    task_files: tuple[TaskFile, ...]

@@ -1,0 +1,1 @@
+"""The files that tenants upload to train on."""

@@ -1,0 +1,44 @@
+"""The routes under /v1/task_files: bring data to train on, and see what is there."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from api_schemas.tasks import TaskFile, TaskFileList
+from service.dependencies import SessionDep, TenantDep
+from service.problems import documented
+from service.settings import settings
+from service.task_files import uploads
+
+PREFIX = "/v1/task_files"
+
+router = APIRouter(prefix=PREFIX, tags=["task files"], responses=documented(401, 422))
+
+RAW_BODY = {"requestBody": {"content": {"application/octet-stream": {}}, "required": True}}
+
+
+def uploading_tenant(session: SessionDep, tenant_id: TenantDep) -> str:
+    """Give the tenant, and the database connection back: an upload may take long."""
+    session.commit()
+    return tenant_id
+
+
+@router.put("/{name}", responses=documented(413), openapi_extra=RAW_BODY)
+async def put_task_file(
+    name: str, request: Request, tenant_id: Annotated[str, Depends(uploading_tenant, scope="function")]
+) -> TaskFile:
+    """Upload a CSV, TSV, JSONL or Parquet file as the raw body; a study names it `file:NAME`."""
+    kept = settings()
+    return await uploads.store(
+        name,
+        request.stream(),
+        data_dir=kept.data_dir,
+        tenant_id=tenant_id,
+        max_bytes=kept.max_task_file_bytes,
+    )
+
+
+@router.get("")
+def list_task_files(tenant_id: TenantDep) -> TaskFileList:
+    """List your uploaded files by name."""
+    return uploads.list_files(data_dir=settings().data_dir, tenant_id=tenant_id)

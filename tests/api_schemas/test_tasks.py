@@ -1,0 +1,48 @@
+"""Which fields a task may have, by its source and its kind."""
+
+import pytest
+from pydantic import ValidationError
+
+from api_schemas.tasks import SCORES, ScoreMetric, Task, TaskKind
+
+
+@pytest.mark.parametrize(
+    ("task", "field"),
+    [
+        ({"name": "imdb", "text_column": "text"}, "text_column"),
+        ({"name": "imdb", "kind": "regression"}, "kind"),
+        ({"name": "file:a.csv", "revision": "main"}, "revision"),
+        ({"name": "hub:a/b", "sha256": "0" * 64}, "sha256"),
+    ],
+)
+def test_a_field_of_another_source_is_refused(task: dict[str, str], field: str) -> None:
+    """The message names the field, and so does the pointer."""
+    with pytest.raises(ValidationError, match=f"has no '{field}'") as refused:
+        Task.model_validate(task)
+    assert refused.value.errors()[0]["ctx"]["pointer"] == field
+
+
+@pytest.mark.parametrize(
+    ("kind", "score"),
+    [("classification", "spearman"), ("multi_label", "matthews"), ("regression", "accuracy")],
+)
+def test_a_score_that_the_kind_does_not_have_is_refused(kind: str, score: str) -> None:
+    """The message lists those that it has."""
+    with pytest.raises(ValidationError, match=r"it has: .*negative_loss"):
+        Task(name="file:a.csv", kind=TaskKind(kind), score=ScoreMetric(score))
+
+
+@pytest.mark.parametrize(
+    ("kind", "score"),
+    [
+        (None, "accuracy"),
+        ("classification", "accuracy"),
+        ("multi_label", "macro_f1"),
+        ("regression", "spearman"),
+    ],
+)
+def test_each_kind_has_a_score_of_its_own(kind: str | None, score: str) -> None:
+    """Null means classification, and the kind's usual score."""
+    task = Task.model_validate({"name": "file:a.csv", "kind": kind})
+    assert task.resolved_score == score
+    assert task.resolved_score is SCORES[task.resolved_kind][0]

@@ -1,0 +1,228 @@
+"""Data sets of the hub, up to the network's edge: a server here speaks enough of its protocol."""
+
+import hashlib
+import io
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import huggingface_hub
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from api_schemas.tasks import Task
+from service.errors import InvalidTask, ServiceError, UnknownTask
+from service.task_catalogue import hub_datasets
+from service.task_catalogue.hub_datasets import download, read_card, split_files
+from service.task_catalogue.sources import load_task, settled, task_facts
+
+COMMIT = "c" * 40
+CARD = """---
+license: mit
+configs:
+- config_name: small
+  data_files:
+  - {split: train, path: small/train-*}
+  - {split: test, path: [small/test-*]}
+- config_name: large
+  data_files: large/*.parquet
+---
+# A data set
+"""
+
+
+def parquet(count: int, *, start: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    rows = [{"text": f"text {n}", "label": n % 2} for n in range(start, start + count)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()
+
+
+REPOSITORIES = {
+    "good/reviews": {
+        "README.md": b"# no front matter",
+        "data/train-00000-of-00002.parquet": parquet(80),
+        "data/train-00001-of-00002.parquet": parquet(80, start=80),
+        "data/validation-00000-of-00001.parquet": parquet(20, start=200),
+        "loader.py": b"raise SystemExit",
+    },
+    "good/subsets": {
+        "README.md": CARD.encode(),
+        "small/train-0.parquet": parquet(80),
+        "small/test-0.parquet": parquet(10, start=300),
+        "large/part.parquet": parquet(160),
+    },
+    "good/nothing": {"image.png": b""},
+}
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Revision, tree and files of a few data sets."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
+        api = parts[0] == "api"
+        name = "/".join(parts[2:4] if api else parts[1:3])
+        if name == "gated/reviews":
+            self.answer(403, b"", {"X-Error-Code": "GatedRepo"})
+        elif name not in REPOSITORIES:
+            self.answer(404, b"", {"X-Error-Code": "RepoNotFound"})
+        elif "nowhere" in parts:
+            self.answer(404, b"", {"X-Error-Code": "RevisionNotFound"})
+        elif api and parts[4] == "tree":
+            self.answer(200, json.dumps(self.tree(REPOSITORIES[name])).encode(), {})
+        elif api:
+            self.answer(200, json.dumps({"id": name, "sha": COMMIT}).encode(), {})
+        else:
+            content = REPOSITORIES[name]["/".join(parts[5:])]
+            etag = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+            self.answer(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"'})
+
+    def tree(self, files: dict[str, bytes]) -> list[dict[str, Any]]:
+        return [
+            {"type": "file", "path": path, "size": len(content),
+             "oid": hashlib.sha1(content, usedforsecurity=False).hexdigest()}
+            for path, content in files.items()
+        ]  # fmt: skip
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    there = partial(huggingface_hub.snapshot_download, endpoint=endpoint, cache_dir=tmp_path / "hub")
+    monkeypatch.setattr(hub_datasets, "snapshot_download", there)
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def get(name: str, *, max_bytes: int = 10**6, **fields: str) -> Any:
+    return download(Task.model_validate({"name": f"hub:{name}", **fields}), max_bytes=max_bytes)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "complaint"),
+    [
+        ("gated/reviews", {}, "is gated: accept its licence"),
+        ("nobody/nothing", {}, "no repository 'nobody/nothing'"),
+        ("good/reviews", {"revision": "nowhere"}, "no such revision"),
+        ("good/nothing", {}, "no CSV, TSV, JSONL or Parquet"),
+        ("good/reviews", {"subset": "tiny"}, "no files of a subset 'tiny'"),
+        ("good/subsets", {}, "name one of the subsets: small, large"),
+        ("good/subsets", {"subset": "tiny"}, "no subset 'tiny'; there are: small, large"),
+        ("../good/reviews", {}, "must read 'hub:ORGANISATION/NAME'"),
+    ],
+)
+@pytest.mark.usefixtures("hub")
+def test_what_the_hub_cannot_give_is_explained(name: str, fields: dict[str, str], complaint: str) -> None:
+    """Each refusal has its sentence."""
+    with pytest.raises(ServiceError, match=complaint):
+        get(name, **fields)
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_data_set_over_the_limit_is_not_downloaded(tmp_path: Path) -> None:
+    """The listing has the sizes."""
+    with pytest.raises(InvalidTask, match="the limit is 1,000"):
+        get("good/reviews", max_bytes=1000)
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_an_unreachable_hub_offers_a_local_file(hub: ThreadingHTTPServer) -> None:
+    """The message says how to go on without it."""
+    hub.shutdown()
+    hub.server_close()
+    with pytest.raises(UnknownTask, match="file:NAME"):
+        get("good/reviews")
+
+
+def test_named_splits_are_used_and_the_commit_is_pinned(hub: ThreadingHTTPServer) -> None:
+    """A test split is held out of training where the files name none; a cached commit needs no network."""
+    task = settled(Task(name="hub:good/reviews"), data_dir=None, tenant_id="me")
+    assert task.revision == COMMIT
+    facts = task_facts(task, data_dir=None)
+    assert (facts.labels, facts.split_rows) == (("0", "1"), (140, 20, 20))
+    hub.shutdown()
+    hub.server_close()
+    data = load_task(task, data_dir=None)
+    assert data.facts == facts
+    assert {row.text for row in data.splits["validation"]} == {f"text {n}" for n in range(200, 220)}
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_subset_is_what_the_card_says() -> None:
+    """Patterns of the card choose the files; nothing else is downloaded."""
+    found = get("good/subsets", subset="small")
+    assert {split: [file.name for file in files] for split, files in found.files.items()} == {
+        "train": ["train-0.parquet"],
+        "test": ["test-0.parquet"],
+    }
+    assert not (found.files["train"][0].parents[1] / "large").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["all.csv"], {"train": ["all.csv"]}),
+        (
+            ["train.csv", "dev.csv", "test.csv"],
+            {"train": ["train.csv"], "validation": ["dev.csv"], "test": ["test.csv"]},
+        ),
+        (
+            ["my_train_1.jsonl", "my_train_2.jsonl", "eval/x.jsonl"],
+            {"train": ["my_train_1.jsonl", "my_train_2.jsonl"], "test": ["eval/x.jsonl"]},
+        ),
+        (["train.csv", "train.parquet"], {"train": ["train.parquet"]}),
+        (["contest.csv"], {"train": ["contest.csv"]}),
+    ],
+)  # fmt: skip
+def test_without_a_card_names_tell_the_splits(names: list[str], found: dict[str, list[str]]) -> None:
+    """As whole words, in files or folders; one format is read."""
+    chosen = split_files(names, {}, subset=None, name="a/b")
+    assert {split: list(files) for split, files in chosen.items()} == found
+
+
+def test_a_data_set_without_training_rows_is_refused() -> None:
+    """It says which splits there are."""
+    with pytest.raises(InvalidTask, match="no train split; it has: test"):
+        split_files(["test.csv"], {}, subset=None, name="a/b")
+
+
+@pytest.mark.parametrize("text", ["", "# Title", "---\n: [\n---\n", "---\nconfigs: 3\n---\n"])
+def test_a_card_that_says_nothing_is_no_error(text: str) -> None:
+    """Then the names of the files decide."""
+    assert read_card(text) == {}
+
+
+def test_the_default_configuration_comes_first() -> None:
+    """It is the one that a study gets if it names none."""
+    card = read_card(
+        "---\nconfigs:\n- {config_name: b, data_files: b.csv}\n"
+        "- {config_name: default, data_files: [{split: train, path: a.csv}]}\n---\n"
+    )
+    assert list(card) == ["default", "b"]
+    assert split_files(["a.csv", "b.csv"], card, subset=None, name="a/b") == {"train": ("a.csv",)}
