@@ -94,7 +94,7 @@ def test_a_small_limit_shrinks_a_real_trial_and_a_tiny_one_refuses_it(
             resident=parts,
             artifacts_dir=tmp_path,  # type: ignore[arg-type]
             artifacts_path="t",
-            report=lambda _: None,
+            report=lambda _: False,
         )
         tokens = report.provenance.get("micro_batch_tokens")
         return report.reason or "", report.metrics.get("loss", 0.0), tokens
