@@ -105,7 +105,6 @@ def rules(measurements: int, reference: tuple[float, float]) -> dict[str, StopsA
                 constraints=(),
                 reference_point=reference,
                 rule=rule,
-                measurements_of_a_trial=measurements,
             ).stop
         )
 

@@ -19,7 +19,7 @@ from service.early_stopping.learning_curves import Prediction, calibration, pred
 FINISHED_BEFORE_STOPPING = 8
 """No trial is stopped before this many have been trained to the end."""
 
-SMALL_CHANCE = 0.05
+SMALL_CHANCE = 0.1
 MISCALIBRATED = 4.0
 """Predictions whose errors are this much larger (in variance) than they claim are not trusted."""
 

@@ -10,7 +10,7 @@ from api_schemas.objectives import Metric, Objective, OutcomeConstraint
 from api_schemas.studies import EarlyStopping
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.early_stopping.stopping_rule import SHARE, Curve, Reason, Verdict, judge
-from service.models import Study, Trial, TrialMeasurement
+from service.models import Replicate, Study, Trial, TrialMeasurement
 from service.studies import repository
 
 STOP = "stop"
@@ -49,9 +49,13 @@ def told_to_stop(measurement: TrialMeasurement) -> bool:
     return bool(measurement.metrics.get(STOP))
 
 
-def explained(session: Session, trial: Trial, *, attempt: int, report: TrialReport) -> TrialReport:
-    """Complete the report of a stopped trial: its last measurement, and the sentence that says why."""
-    measured = repository.measurements_of(session, {trial.id: attempt})[trial.id]
+def explained(session: Session, replicate: Replicate, report: TrialReport) -> TrialReport:
+    """Complete the report of a stopped attempt: its last measurement, and the sentence that says why."""
+    if replicate.number != 0:
+        reason = "only the first seed of a trial may be stopped early"
+        return report.model_copy(update={"state": TrialState.FAILED, "reason": reason})
+    attempts = {replicate.trial_id: replicate.attempt}
+    measured = repository.measurements_of(session, attempts)[replicate.trial_id]
     metrics = dict(measured[-1].metrics) if measured else {}
     share = metrics.get(SHARE, 0.0)
     if CHANCE in metrics:

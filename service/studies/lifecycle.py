@@ -195,9 +195,9 @@ def finish_trial(
     if known is not None and known.state in TERMINAL_TRIAL_STATES:
         return
     replicate = replication.held(session, trial.id, attempt)
-    report = _checked(study, report)
     if report.state is TrialState.STOPPED_EARLY:
-        report = early_stops.explained(session, trial, attempt=attempt, report=report)
+        report = early_stops.explained(session, replicate, report)
+    report = _checked(study, report)
     if report.state is TrialState.FAILED and replicate.lost_attempts + 1 < max_attempts:
         _give_back(session, study, trial, replicate, reason=report.reason or "the attempt failed", lost=True)
         return
@@ -227,7 +227,7 @@ def lose_trial(session: Session, study: Study, trial: Trial, *, attempt: int, ma
 
 
 def _checked(study: Study, report: TrialReport) -> TrialReport:
-    if report.state is not TrialState.SUCCEEDED:
+    if report.state not in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY):
         return report
     wanted = {item["metric"] for item in [*study.objectives, *study.constraints]}
     missing = sorted(wanted - set(report.metrics))
