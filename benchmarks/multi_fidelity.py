@@ -27,17 +27,15 @@ def main() -> None:
         lines = [json.loads(line) for line in (RECORDED / f"{task}.jsonl").read_text().splitlines()]
         trials = [line for line in lines if line["state"] == "SUCCEEDED"]
         print(f"\n{task}: {len(trials)} trials, {len(lines) - len(trials)} infeasible")
-        print(
-            f"{'signal':34} {'with the final score':>26} {'with the test score':>20} {'best quarter kept':>18}"
-        )
+        print(f"{'signal':34} {'rank correlation, final score':>29} {'test score':>12} {'best kept':>12}")
         finals = [trial["metrics"]["score"] for trial in trials]
         tests = [trial["test_metrics"]["score"] for trial in trials]
         for name, values in signals(trials).items():
             low, high = interval(values, finals)
             kept, best = best_kept(values, finals)
             print(
-                f"{name:34} {correlation(values, finals):8.2f} [{low:5.2f}, {high:5.2f}] "
-                f"{correlation(values, tests):20.2f} {f'{kept}/{best}':>18}"
+                f"{name:34} {correlation(values, finals):13.2f} [{low:5.2f}, {high:5.2f}] "
+                f"{correlation(values, tests):12.2f} {f'{kept}/{best}':>12}"
             )
 
 

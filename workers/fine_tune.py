@@ -73,7 +73,11 @@ def _optimiser(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     warm_up = max(1, round(training.warmup_fraction * steps))
     optimiser = torch.optim.AdamW(
-        modules.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        modules.parameters(),
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        # One launch instead of hundreds; on a CPU it brought nothing.
+        fused=True if modules.head.weight.is_cuda else None,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
