@@ -62,7 +62,8 @@ def _draw_front(axes: Any, front: ParetoFront, *, x: Metric, y: Metric) -> None:
         [point.metrics[x] for point in points], [point.metrics[y] for point in points],
         where="pre" if falling else "post", color=FRONT_COLOUR, linewidth=1.2,
     )  # fmt: skip
-    _scatter(axes, points, x=x, y=y, color=FRONT_COLOUR, s=44, zorder=3, label="Pareto front")
+    label = "Pareto front" + (", bars: standard error" if any(point.seeds > 1 for point in points) else "")
+    _scatter(axes, points, x=x, y=y, color=FRONT_COLOUR, s=44, zorder=3, label=label)
     for point in points:
         axes.annotate(
             str(point.number), (point.metrics[x], point.metrics[y]),
@@ -81,5 +82,5 @@ def _scatter(
     axes.scatter(horizontal, vertical, **style)
     axes.errorbar(
         horizontal, vertical, xerr=errors[0], yerr=errors[1],
-        fmt="none", ecolor=style.get("color", PROBE_COLOUR), elinewidth=0.8, capsize=0, zorder=2,
+        fmt="none", ecolor=style.get("color", PROBE_COLOUR), elinewidth=0.8, capsize=2.5, zorder=2,
     )  # fmt: skip

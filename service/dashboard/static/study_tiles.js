@@ -10,6 +10,7 @@ import {
   formatHypervolume,
   formatMetric,
   metricFormat,
+  scoreName,
   shortName,
 } from "./format.js";
 import { hasEnded, isHeadOnly } from "./study_data.js";
@@ -42,9 +43,9 @@ function progressTile(study) {
 /** @param {StudyData} data */
 function bestTile({ study, trials, front }) {
   const { metric } = study.objectives[0];
-  const { label } = metricFormat(metric);
+  const title = `Best ${metric === "score" && scoreName(study) ? scoreName(study) : shortName(metric)}`;
   const best = front.points[0];
-  if (best === undefined) return tile(`Best ${label.toLowerCase()}`, "–", "no result yet", "best");
+  if (best === undefined) return tile(title, "–", "no result yet", "best");
   const value = best.metrics[metric];
   const head = trials.find((trial) => trial.state === "SUCCEEDED" && isHeadOnly(trial));
   let note = `trial ${best.number}`;
@@ -52,7 +53,7 @@ function bestTile({ study, trials, front }) {
     const difference = value - head.metrics[metric];
     note += ` · ${difference < 0 ? "−" : "+"}${formatMetric(metric, Math.abs(difference))} vs head only`;
   }
-  return tile(`Best ${label.toLowerCase()}`, formatMetric(metric, value), note, "best");
+  return tile(title, formatMetric(metric, value), note, "best");
 }
 
 /** @param {StudyData} data */

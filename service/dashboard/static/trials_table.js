@@ -1,7 +1,8 @@
 /** The table of trials: newest first, or as the person sorts it. */
 
 import { arrange, find, make, showState, showText } from "./elements.js";
-import { asWords, formatMetric, formatSeconds, metricFormat } from "./format.js";
+import { asWords, formatSeconds, formatWithError, headingOf } from "./format.js";
+import { createStateFilter } from "./state_filter.js";
 
 /** @import {StudyData} from "./study_data.js" */
 /** @import {Study, Trial} from "./types.js" */
@@ -16,12 +17,14 @@ import { asWords, formatMetric, formatSeconds, metricFormat } from "./format.js"
 
 /**
  * @param {HTMLTableElement} table
+ * @param {HTMLElement} filterBox
  * @param {(trialId: string) => void} onSelect
  */
-export function createTrialsTable(table, onSelect) {
+export function createTrialsTable(table, filterBox, onSelect) {
   /** @type {Map<string, HTMLTableRowElement>} */
   const rows = new Map();
   const order = { column: 0, descending: true };
+  const filter = createStateFilter(filterBox, draw);
   /** @type {StudyData | null} */
   let data = null;
   /** @type {string | null} */
@@ -31,7 +34,7 @@ export function createTrialsTable(table, onSelect) {
     if (data === null) return;
     const columns = columnsOf(data.study);
     drawHead(find(table, "thead tr"), columns, order, draw);
-    const sorted = data.trials.toSorted(comparison(columns[order.column], order.descending));
+    const sorted = filter.keep(data.trials).toSorted(comparison(columns[order.column], order.descending));
     arrange(
       find(table, "tbody"),
       sorted.map((trial) => drawRow(rows, trial, columns, trial.id === selectedId, onSelect)),
@@ -79,34 +82,40 @@ function columnsOf(study) {
       sortBy: (trial) => trial.generated_by,
       text: (trial) => asWords(trial.generated_by),
     },
-    ...[...metrics].map((metric) => metricColumn(metric)),
+    ...[...metrics].map((metric) => metricColumn(study, metric)),
     {
       title: "Test score",
       number: true,
       sortBy: (trial) => trial.test_metrics.score,
-      text: (trial) => formatMetric("score", trial.test_metrics.score),
+      text: ({ test_metrics, test_metric_standard_errors: errors }) =>
+        formatWithError("score", test_metrics.score, errors.score),
     },
     { title: "Time (s)", number: true, sortBy: secondsOf, text: (trial) => formatSeconds(secondsOf(trial)) },
     {
       title: "On front",
       number: false,
       sortBy: (trial) => (trial.on_front ? 0 : 1),
-      text: (trial) => (trial.on_front ? "on front" : ""),
+      text: standingOf,
     },
+    { title: "Trained", number: false, sortBy: (trial) => trial.modules, text: (trial) => trial.modules },
   ];
 }
 
+/** @param {Trial} trial */
+const standingOf = ({ on_front, collapsed }) =>
+  [on_front ? "on front" : "", collapsed ? "collapsed" : ""].filter(Boolean).join(", ");
+
 /**
+ * @param {Study} study
  * @param {string} metric
  * @returns {Column}
  */
-function metricColumn(metric) {
-  const { label, unit } = metricFormat(metric);
+function metricColumn(study, metric) {
   return {
-    title: unit && metric !== "score" ? `${label} (${unit})` : label,
+    title: headingOf(study, metric),
     number: true,
     sortBy: (trial) => trial.metrics[metric],
-    text: (trial) => formatMetric(metric, trial.metrics[metric]),
+    text: (trial) => formatWithError(metric, trial.metrics[metric], trial.metric_standard_errors[metric]),
   };
 }
 
@@ -179,6 +188,7 @@ function drawRow(rows, trial, columns, selected, onSelect) {
   const row = rows.get(trial.id) ?? newRow(trial, columns, onSelect);
   rows.set(trial.id, row);
   row.classList.toggle("on-front", trial.on_front);
+  row.classList.toggle("collapsed", trial.collapsed);
   row.toggleAttribute("data-selected", selected);
   find(row, "button").setAttribute("aria-pressed", String(selected));
   columns.forEach(({ text }, position) => {
@@ -195,7 +205,9 @@ function drawRow(rows, trial, columns, selected, onSelect) {
  * @param {(trialId: string) => void} onSelect
  */
 function newRow(trial, columns, onSelect) {
-  const cells = columns.map(({ number }) => make("td", { class: number ? "number" : "" }));
+  const cells = columns.map(({ number, title }) =>
+    make("td", { class: number ? "number" : title === "Trained" ? "modules" : "" }),
+  );
   cells[0].append(
     make("button", { type: "button", "aria-label": `Trial ${trial.number}` }, String(trial.number)),
   );
