@@ -49,7 +49,7 @@ def test_a_stopped_trial_shows_what_was_predicted_for_it(page: Page, server_url:
     details = page.get_by_test_id("details")
     expect(details).to_contain_text(REASON)
     expect(details).to_contain_text(
-        "Predicted after step 2: 0.720 ± 0.030 at the end, a chance of 2 % to join the front."
+        "Predicted after epoch 2: 0.720 ± 0.030 at the end, a chance of 2 % to join the front."
     )
     series = drawn(page, "learning-curve")["series"]
     assert series["score"] == [[1, 0.61], [2, 0.68]]

@@ -7,9 +7,12 @@ import { formatMetric, headingOf, metricFormat } from "./format.js";
 /** @import {Colours} from "./chart_frame.js" */
 /** @import {Measurement, Study, Trial} from "./types.js" */
 
-/** @typedef {{after: number, step: number, score: number, deviation: number, chance: number | undefined}} Prediction */
+/** @typedef {{after: string, step: number, score: number, deviation: number, chance: number | undefined}} Prediction */
 
 const LOSSES = ["loss", "train_loss"];
+
+/** @param {Trial["configuration"]["training"]} training */
+const stepName = ({ measurements_per_epoch }) => (measurements_per_epoch === 1 ? "epoch" : "measurement");
 
 /**
  * Whether there is a curve to draw: two measurements, or one and a prediction.
@@ -27,7 +30,7 @@ export function predictionOf({ measurements, configuration: { training } }) {
   if (last === undefined) return null;
   const { predicted_score, predicted_score_deviation, chance } = last.metrics;
   return {
-    after: last.step,
+    after: `${stepName(training)} ${last.step}`,
     step: Math.max(training.epochs * training.measurements_per_epoch, last.step),
     score: predicted_score,
     deviation: predicted_score_deviation ?? 0,
@@ -41,7 +44,7 @@ export function predictionOf({ measurements, configuration: { training } }) {
  */
 export function predictionInWords({ after, score, deviation, chance }) {
   const bounds = deviation ? ` ± ${formatMetric("score", deviation)}` : "";
-  const words = `Predicted after step ${after}: ${formatMetric("score", score)}${bounds} at the end`;
+  const words = `Predicted after ${after}: ${formatMetric("score", score)}${bounds} at the end`;
   return chance === undefined ? `${words}.` : `${words}, ${percent(chance)} to join the front.`;
 }
 
@@ -55,9 +58,9 @@ function percent(chance) {
  * The scores in words, for those who do not see the picture.
  * @param {Trial} trial
  */
-export function curveInWords({ measurements }) {
+export function curveInWords({ measurements, configuration: { training } }) {
   const scores = measurements.map(({ metrics }) => formatMetric("score", metrics.score));
-  return `Score by step: ${scores.filter(Boolean).join(" → ")}`;
+  return `Score by ${stepName(training)}: ${scores.filter(Boolean).join(" → ")}`;
 }
 
 /**
@@ -95,10 +98,10 @@ function option(study, trial, colours) {
     tooltip: {
       ...tooltipStyle(colours),
       trigger: "axis",
-      formatter: (/** @type {any[]} */ [{ axisValue }]) => tooltip(measurements, prediction, axisValue),
+      formatter: (/** @type {any[]} */ [{ axisValue }]) => tooltip(trial, prediction, axisValue),
     },
     xAxis: {
-      ...axisStyle(configuration.training.measurements_per_epoch === 1 ? "Epoch" : "Measurement", colours),
+      ...axisStyle(stepName(configuration.training), colours),
       nameGap: 24,
       type: "value",
       min: Math.min(...steps),
@@ -170,7 +173,8 @@ const lossLine = (name, measurements, colours) => ({
   yAxisIndex: 1,
   symbol: "none",
   lineStyle: { color: colours.muted, width: 1.5, type: name === "loss" ? "dashed" : "dotted" },
-  itemStyle: { color: colours.muted },
+  // A line without points has none in the legend either.
+  itemStyle: { color: colours.muted, opacity: 0 },
   data: pointsOf(name, measurements),
 });
 
@@ -193,15 +197,15 @@ const predicted = ({ step, score, deviation }, colours) => [
 ];
 
 /**
- * @param {Measurement[]} measurements
+ * @param {Trial} trial
  * @param {Prediction | null} prediction
  * @param {number} step
  */
-function tooltip(measurements, prediction, step) {
+function tooltip({ measurements, configuration: { training } }, prediction, step) {
   const metrics = measurements.find((measurement) => measurement.step === step)?.metrics ?? {};
   const lines = ["score", ...LOSSES]
     .filter((name) => metrics[name] !== undefined)
     .map((name) => `${metricFormat(name).label} ${formatMetric(name, metrics[name])}`);
   if (prediction?.step === step) lines.push(predictionInWords(prediction));
-  return tooltipElement(`Step ${step}`, lines);
+  return tooltipElement(`${stepName(training)} ${step}`, lines);
 }

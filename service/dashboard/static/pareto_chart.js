@@ -38,10 +38,17 @@ export function createParetoChart(element, onSelect) {
     update(data, axes, selected) {
       const points = pointsOf(data, axes);
       element.setAttribute("aria-label", spoken(points, axes));
-      draw((colours) => option(data.study, points, axes, selected, colours));
+      const roomy = element.clientWidth > 520;
+      draw((colours) => ({ ...option(data.study, points, axes, selected, colours), grid: gridOf(roomy) }));
     },
   };
 }
+
+/**
+ * On a narrow page the legend takes two lines.
+ * @param {boolean} roomy
+ */
+const gridOf = (roomy) => ({ left: 64, right: 28, top: roomy ? 44 : 70, bottom: 52 });
 
 /**
  * @param {StudyData} data
@@ -120,7 +127,6 @@ function option(study, points, axes, selected, colours) {
   const onFront = (/** @type {Point} */ { kind }) => kind === "front";
   const chosen = points.filter(({ trial }) => trial.id === selected?.id);
   return {
-    grid: { left: 64, right: 28, top: 44, bottom: 52 },
     legend: {
       top: 4,
       left: 0,

@@ -8,6 +8,7 @@ import { isHeadOnly } from "./study_data.js";
 /** @import {StudyData} from "./study_data.js" */
 /** @import {Study, Trial} from "./types.js" */
 
+const FIRST_METRICS = ["score", "trainable_parameters", "latency_ms", "peak_memory_bytes", "training_seconds"];
 const INVITATION = "Choose any point or row to see what it trained.";
 
 /** @param {HTMLElement} panel */
@@ -123,9 +124,10 @@ function parametersOf(trial) {
 function metricsOf(study, trial) {
   const { metrics, test_metrics, metric_standard_errors, test_metric_standard_errors } = trial;
   const saidElsewhere = [scoreMetric(study), "collapsed", "chance", "predicted_score", "predicted_score_deviation"];
-  const names = [...new Set([...Object.keys(metrics), ...Object.keys(test_metrics)])].filter(
-    (name) => !saidElsewhere.includes(name),
+  const measured = [...FIRST_METRICS, ...Object.keys(metrics), ...Object.keys(test_metrics)].filter(
+    (name) => !saidElsewhere.includes(name) && (name in metrics || name in test_metrics),
   );
+  const names = [...new Set(measured)];
   if (!names.length) return null;
   const cell = (/** @type {string} */ text) => make("td", { class: "number" }, text);
   const rows = names.map((name) => {
@@ -153,7 +155,7 @@ function metricsOf(study, trial) {
 function seedsOf({ replicates }) {
   if (replicates.length < 2) return null;
   const words = replicates.map(({ seed, state, metrics }) => {
-    const score = metrics.score === undefined ? state.toLowerCase() : formatMetric("score", metrics.score);
+    const score = metrics.score === undefined ? asWords(state).toLowerCase() : formatMetric("score", metrics.score);
     return `${seed}: ${score}`;
   });
   return hint(`Score by seed: ${words.join(" · ")}`);
