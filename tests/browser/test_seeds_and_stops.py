@@ -91,5 +91,6 @@ def test_a_score_that_is_not_accuracy_is_named(page: Page, server_url: str) -> N
     open_study(page, server_url, study_id)
     assert drawn(page)["y"] == "Score (macro F1, validation, more is better)"
     expect(page.get_by_role("columnheader", name="Score (macro F1)")).to_be_visible()
+    expect(page.get_by_test_id("tiles")).to_contain_text("Best macro F1")
     page.get_by_role("link", name="All studies").click()
     expect(page.get_by_test_id(f"study-{study_id}")).to_contain_text("0.800 macro F1")

@@ -47,7 +47,11 @@ const defaultMetrics = ({ objectives }) => [objectives[0].metric, objectives[1]?
  * @param {StudyData} data
  */
 function offeredMetrics({ study, trials }) {
-  const measured = trials.flatMap((trial) => Object.keys(trial.metrics)).sort();
+  const measured = trials
+    .filter(({ state }) => state === "SUCCEEDED")
+    .flatMap(({ metrics }) => Object.keys(metrics))
+    .filter((metric) => metric !== "collapsed")
+    .sort();
   return [...new Set([...study.objectives.map((objective) => objective.metric), ...measured, "number"])];
 }
 
@@ -62,9 +66,7 @@ function offer(select, options, preset, redraw) {
   const offered = [...select.options].map((option) => option.value);
   if (offered.join() === options.map(({ metric }) => metric).join()) return;
   const chosen = select.value || preset;
-  select.replaceChildren(
-    ...options.map(({ metric, heading }) => make("option", { value: metric }, heading)),
-  );
+  select.replaceChildren(...options.map(({ metric, heading }) => make("option", { value: metric }, heading)));
   select.value = chosen;
 }
 

@@ -118,10 +118,13 @@ export const formatWithError = (name, value, error) =>
 
 /**
  * A metric's name where there is little room.
+ * @param {Study} study
  * @param {string} name
  */
-export const shortName = (name) =>
-  name === "trainable_parameters" ? "parameters" : metricFormat(name).label.toLowerCase();
+export function shortName(study, name) {
+  if (name === "trainable_parameters") return "parameters";
+  return (name === "score" && scoreName(study)) || metricFormat(name).label.toLowerCase();
+}
 
 /** @param {string} name */
 export const asWords = (name) => name.replaceAll("_", " ");
@@ -162,7 +165,9 @@ export function formatAge(time, now) {
 export function describeParameters(parameters) {
   return Object.entries(parameters)
     .filter(([path]) => !path.startsWith("peft.") || BESIDE_SIZES.test(path))
-    .map(([path, value]) => `${nameOf(path)} ${typeof value === "number" ? significant.format(value) : value}`);
+    .map(
+      ([path, value]) => `${nameOf(path)} ${typeof value === "number" ? significant.format(value) : value}`,
+    );
 }
 
 /**

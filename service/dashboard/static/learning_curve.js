@@ -143,7 +143,9 @@ const valueAxis = (name, align, colours) => ({
  * @param {Measurement[]} measurements
  */
 const pointsOf = (name, measurements) =>
-  measurements.filter(({ metrics }) => metrics[name] !== undefined).map(({ step, metrics }) => [step, metrics[name]]);
+  measurements
+    .filter(({ metrics }) => metrics[name] !== undefined)
+    .map(({ step, metrics }) => [step, metrics[name]]);
 
 /**
  * @param {Measurement[]} measurements

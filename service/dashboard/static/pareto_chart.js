@@ -2,7 +2,15 @@
 
 import { axisStyle, createChart, decades, fitted, tooltipElement, tooltipStyle } from "./chart_frame.js";
 import { errorBars } from "./error_bars.js";
-import { describeParameters, formatCount, formatMetric, formatWithError, headingOf, metricFormat, scoreName } from "./format.js";
+import {
+  describeParameters,
+  formatCount,
+  formatMetric,
+  formatWithError,
+  headingOf,
+  metricFormat,
+  scoreName,
+} from "./format.js";
 import { isHeadOnly, keepsLimits } from "./study_data.js";
 
 /** @import {Axes, Axis} from "./axes.js" */
@@ -155,7 +163,11 @@ function option(study, points, axes, selected, colours) {
         symbolSize: 9,
         itemStyle: { color: "transparent", borderColor: colours.fade, borderWidth: 1.5 },
       }),
-      errorBars("other errors", points.filter((point) => !onFront(point)), colours.fade),
+      errorBars(
+        "other errors",
+        points.filter((point) => !onFront(point)),
+        colours.fade,
+      ),
       errorBars("front errors", points.filter(onFront), colours.front),
       line(staircase(points, axes), axes, colours),
       scatter(frontName(axes), of("front"), {

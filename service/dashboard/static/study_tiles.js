@@ -10,7 +10,6 @@ import {
   formatHypervolume,
   formatMetric,
   metricFormat,
-  scoreName,
   shortName,
 } from "./format.js";
 import { hasEnded, isHeadOnly } from "./study_data.js";
@@ -43,7 +42,7 @@ function progressTile(study) {
 /** @param {StudyData} data */
 function bestTile({ study, trials, front }) {
   const { metric } = study.objectives[0];
-  const title = `Best ${metric === "score" && scoreName(study) ? scoreName(study) : shortName(metric)}`;
+  const title = `Best ${shortName(study, metric)}`;
   const best = front.points[0];
   if (best === undefined) return tile(title, "–", "no result yet", "best");
   const value = best.metrics[metric];
@@ -102,11 +101,12 @@ function tile(name, value, note, testId, ...more) {
  * @param {HTMLElement} element
  * @param {Study} study
  */
-export function showReferencePoint(element, { objectives, reference_point }) {
+export function showReferencePoint(element, study) {
+  const { objectives, reference_point } = study;
   const values = (reference_point ?? []).map((value, position) => {
     const { metric } = objectives[position];
     const { tick, unit } = metricFormat(metric);
-    return [tick(value), metric === "score" ? "" : unit, shortName(metric)].filter(Boolean).join(" ");
+    return [tick(value), metric === "score" ? "" : unit, shortName(study, metric)].filter(Boolean).join(" ");
   });
   element.textContent = values.length ? `from ${values.join(", ")}` : "";
 }

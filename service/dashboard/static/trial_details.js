@@ -1,14 +1,33 @@
 /** The chosen trial: what it trained, how it learned, what came out, and how to take it home. */
 
 import { make, showState } from "./elements.js";
-import { asWords, describeParameters, formatMetric, formatWithError, headingOf, scoreMetric } from "./format.js";
-import { createLearningCurve, curveInWords, hasCurve, predictionInWords, predictionOf } from "./learning_curve.js";
+import {
+  asWords,
+  describeParameters,
+  formatMetric,
+  formatWithError,
+  headingOf,
+  scoreMetric,
+} from "./format.js";
+import {
+  createLearningCurve,
+  curveInWords,
+  hasCurve,
+  predictionInWords,
+  predictionOf,
+} from "./learning_curve.js";
 import { isHeadOnly } from "./study_data.js";
 
 /** @import {StudyData} from "./study_data.js" */
 /** @import {Study, Trial} from "./types.js" */
 
-const FIRST_METRICS = ["score", "trainable_parameters", "latency_ms", "peak_memory_bytes", "training_seconds"];
+const FIRST_METRICS = [
+  "score",
+  "trainable_parameters",
+  "latency_ms",
+  "peak_memory_bytes",
+  "training_seconds",
+];
 const INVITATION = "Choose any point or row to see what it trained.";
 
 /** @param {HTMLElement} panel */
@@ -123,7 +142,13 @@ function parametersOf(trial) {
  */
 function metricsOf(study, trial) {
   const { metrics, test_metrics, metric_standard_errors, test_metric_standard_errors } = trial;
-  const saidElsewhere = [scoreMetric(study), "collapsed", "chance", "predicted_score", "predicted_score_deviation"];
+  const saidElsewhere = [
+    scoreMetric(study),
+    "collapsed",
+    "chance",
+    "predicted_score",
+    "predicted_score_deviation",
+  ];
   const measured = [...FIRST_METRICS, ...Object.keys(metrics), ...Object.keys(test_metrics)].filter(
     (name) => !saidElsewhere.includes(name) && (name in metrics || name in test_metrics),
   );
@@ -155,7 +180,8 @@ function metricsOf(study, trial) {
 function seedsOf({ replicates }) {
   if (replicates.length < 2) return null;
   const words = replicates.map(({ seed, state, metrics }) => {
-    const score = metrics.score === undefined ? asWords(state).toLowerCase() : formatMetric("score", metrics.score);
+    const score =
+      metrics.score === undefined ? asWords(state).toLowerCase() : formatMetric("score", metrics.score);
     return `${seed}: ${score}`;
   });
   return hint(`Score by seed: ${words.join(" · ")}`);
