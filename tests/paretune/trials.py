@@ -32,6 +32,7 @@ def study(**changes: object) -> StudyRead:
             "parallelism": 1,
             "starting_points": [],
             "seed": 0,
+            "early_stopping": "never",
             "backbone_shape": {
                 "model_type": "bert", "layers": 2, "hidden_size": 8, "ffn_size": 32,
                 "query_size": 8, "key_value_size": 8, "max_positions": 64,
