@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -38,15 +38,12 @@ def fine_tune(
     """
     steps_per_epoch = math.ceil(len(split) / training.batch_size)
     steps = steps_per_epoch * training.epochs
-    warm_up = max(1, round(training.warmup_fraction * steps))
     parameters = list(modules.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
+        optimiser, partial(schedule_factor, steps=steps, warmup_fraction=training.warmup_fraction)
     )
-    # Without dropout SDPA picks the CPU flash kernel, whose bfloat16 backward pass is slow.
-    slow_flash = backbone.device.type == "cpu" and next(backbone.model.parameters()).dtype == torch.bfloat16
-    kernel = partial(sdpa_kernel, SDPBackend.MATH) if slow_flash else nullcontext
+    kernel = partial(training_kernel, backbone)
     measured_after = measured_steps(steps_per_epoch, training)
     step, seen, total = 0, 0, 0.0
     for epoch in range(1, training.epochs + 1):
@@ -81,6 +78,19 @@ def fine_tune(
             if step in measured_after:
                 measure(measured_after[step], total / seen)
                 seen, total = 0, 0.0
+
+
+def schedule_factor(step: int, *, steps: int, warmup_fraction: float) -> float:
+    """Give what the learning rate is multiplied with at a step, counted from 0."""
+    warm_up = max(1, round(warmup_fraction * steps))
+    return min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
+
+
+def training_kernel(backbone: Backbone) -> AbstractContextManager[None]:
+    """Choose how attention is computed while gradients are wanted."""
+    # Without dropout SDPA picks the CPU flash kernel, whose bfloat16 backward pass is slow.
+    slow_flash = backbone.device.type == "cpu" and next(backbone.model.parameters()).dtype == torch.bfloat16
+    return sdpa_kernel(SDPBackend.MATH) if slow_flash else nullcontext()
 
 
 def measured_steps(steps_per_epoch: int, training: Training) -> dict[int, int]:

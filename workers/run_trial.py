@@ -13,7 +13,7 @@ from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialState
 from workers.artifacts import save_trial
 from workers.backbones import Backbone
-from workers.costs import count_trainable, latency_ms, measured
+from workers.costs import Spending, count_trainable, latency_ms, measured
 from workers.errors import NotANumber, TrialError
 from workers.evaluate import Evaluation, evaluate
 from workers.fine_tune import fine_tune
@@ -47,7 +47,7 @@ def run_trial(
             try:
                 return _run(configuration, resident, artifacts_dir, artifacts_path, report, 2**halvings)
             except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 reason = f"out-of-memory: {str(error).splitlines()[0] if str(error) else 'no memory left'}"[
                     :1000
@@ -91,7 +91,7 @@ def _run(
         found = evaluate(modules, task.validation, backbone=backbone, classes=classes)
         evaluations.append(found)
         metrics = {"score": found.score, **found.metrics, "loss": found.loss, "train_loss": train_loss}
-        report(Measurement(step=number, metrics=_finite(metrics)))
+        report(Measurement(step=number, metrics=finite(metrics)))
 
     with attached(modules, backbone=backbone):
         with measured(backbone.device) as spending:
@@ -113,6 +113,40 @@ def _run(
         validation = evaluations[-1]
         test = evaluate(modules, task.test, backbone=backbone, classes=classes)
         latency = latency_ms(modules, resident.task(configuration).validation, backbone=backbone)
+    return trained_report(
+        configuration,
+        modules,
+        backbone=backbone,
+        task=task,
+        validation=validation,
+        test=test,
+        latency=latency,
+        spending=spending,
+        micro_batch_tokens=micro_batch_tokens,
+        artifacts_dir=artifacts_dir,
+        artifacts_path=artifacts_path,
+    )
+
+
+def trained_report(
+    configuration: TrialConfiguration,
+    modules: TrialModules,
+    *,
+    backbone: Backbone,
+    task: TokenisedTask,
+    validation: Evaluation,
+    test: Evaluation,
+    latency: float,
+    spending: Spending,
+    micro_batch_tokens: int,
+    artifacts_dir: Path,
+    artifacts_path: str | None,
+) -> TrialReport:
+    """Save what a trial trained, and say how it scored and what it cost.
+
+    Raises:
+        NotANumber: If a metric is not finite.
+    """
     metrics = {
         "score": validation.score,
         **validation.metrics,
@@ -135,21 +169,27 @@ def _run(
         )
     return TrialReport(
         state=TrialState.SUCCEEDED,
-        metrics=_finite(metrics),
-        test_metrics=_finite({"score": test.score, **test.metrics, "loss": test.loss}),
+        metrics=finite(metrics),
+        test_metrics=finite({"score": test.score, **test.metrics, "loss": test.loss}),
         artifacts=artifacts,
         provenance=_provenance(configuration, backbone, task, micro_batch_tokens),
     )
 
 
-def _finite(metrics: dict[str, float]) -> dict[str, float]:
+def finite(metrics: dict[str, float]) -> dict[str, float]:
+    """Give metrics back as they are.
+
+    Raises:
+        NotANumber: If one is not a finite number.
+    """
     odd = [name for name, value in metrics.items() if not math.isfinite(value)]
     if odd:
         raise NotANumber(f"not-a-number: {', '.join(odd)}")
     return metrics
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that no memory was left, on whatever device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(sign in str(error) for sign in ALLOCATION_FAILURES)
