@@ -21,8 +21,8 @@ from workers.run_trial import run_trial
 CHANGES: list[Parameterization] = [
     {"training.learning_rate": 5e-3},
     {
-        "training.learning_rate": 2e-3, "training.seed": 3, "peft.lora.rank": 4, "peft.prefix_tuning.length": 3,
-        "peft.active_layers.3": True,
+        "training.learning_rate": 2e-3, "training.seed": 3, "peft.lora.rank": 4,
+        "peft.prefix_tuning.length": 3, "peft.active_layers.3": True,
     },
     {"peft.serial_adapter.bottleneck_size": 16, "peft.parallel_adapter.bottleneck_size": 5},
 ]  # fmt: skip
