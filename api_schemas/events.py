@@ -20,6 +20,7 @@ class EventType(StrEnum):
     TRIAL_SUCCEEDED = "trial.succeeded"
     TRIAL_INFEASIBLE = "trial.infeasible"
     TRIAL_FAILED = "trial.failed"
+    TRIAL_STOPPED_EARLY = "trial.stopped_early"
     TRIAL_CANCELLED = "trial.cancelled"
     REPLICATE_QUEUED = "replicate.queued"
     REPLICATE_ENDED = "replicate.ended"

@@ -64,6 +64,7 @@ class StudyCreate(Schema):
     parallelism: int = Field(default=1, ge=1, le=1024)
     starting_points: tuple[Parameterization, ...] = Field(default=(), max_length=1000)
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    early_stopping: EarlyStopping = EarlyStopping.HYPERVOLUME
     replicates: int = Field(default=1, ge=1, le=32)
     final_replicates: int = Field(default=0, ge=0, le=32)
 
@@ -118,6 +119,7 @@ class StudyRead(Schema):
     parallelism: int
     starting_points: tuple[Parameterization, ...]
     seed: int
+    early_stopping: EarlyStopping
     replicates: int = 1
     final_replicates: int = 0
     backbone_shape: BackboneShape

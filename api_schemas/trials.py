@@ -68,7 +68,7 @@ class ClaimedTrial(Schema):
 class TrialReport(Schema):
     """How an attempt ended. `metrics` are from the validation split, `test_metrics` from the test split."""
 
-    state: Literal[TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.FAILED]
+    state: Literal[TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.FAILED, TrialState.STOPPED_EARLY]
     reason: str | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     test_metrics: dict[str, float] = Field(default_factory=dict)

@@ -19,7 +19,7 @@ import numpy as np
 
 from api_schemas.objectives import Direction, Metric, Objective
 from api_schemas.studies import EarlyStopping
-from service.early_stopping.stopping_rule import Curve, judge
+from service.early_stopping.stopping_rule import SHARE, Curve, judge
 from service.studies.pareto_front import hypervolume
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -70,8 +70,12 @@ def load(file: Path) -> list[Curve]:
     return [
         Curve(
             measurements=tuple(
-                {**point, Metric.TRAINABLE_PARAMETERS: line["metrics"][Metric.TRAINABLE_PARAMETERS]}
-                for point in line["curve"]
+                {
+                    **point,
+                    SHARE: number / len(line["curve"]),
+                    Metric.TRAINABLE_PARAMETERS: line["metrics"][Metric.TRAINABLE_PARAMETERS],
+                }
+                for number, point in enumerate(line["curve"], start=1)
             ),
             final=line["metrics"],
         )
@@ -101,7 +105,6 @@ def rules(measurements: int, reference: tuple[float, float]) -> dict[str, StopsA
                 constraints=(),
                 reference_point=reference,
                 rule=rule,
-                measurements_of_a_trial=measurements,
             ).stop
         )
 

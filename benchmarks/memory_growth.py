@@ -43,7 +43,7 @@ def main() -> None:
                 resident=resident,
                 artifacts_dir=Path(folder),
                 artifacts_path="trial",
-                report=lambda _: None,
+                report=lambda _: False,
             )
         if number % 10 == 0 or number == 1:
             size = psutil.Process().memory_info().rss / 1e6

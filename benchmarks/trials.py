@@ -128,7 +128,7 @@ def ours(configuration: TrialConfiguration, resident: ResidentParts) -> tuple[fl
             resident=resident,
             artifacts_dir=Path(folder),
             artifacts_path="trial",
-            report=lambda _: None,
+            report=lambda _: False,
         )
     return time.perf_counter() - started, report.metrics["score"]
 

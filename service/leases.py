@@ -59,15 +59,15 @@ def heartbeat(trial_id: str, attempt: int) -> bool:
 
 
 @retry_while_database_is_away
-def record_measurement(trial_id: str, attempt: int, measurement: Measurement) -> None:
-    """Store metrics of a running attempt at one step.
+def record_measurement(trial_id: str, attempt: int, measurement: Measurement) -> bool:
+    """Store metrics of a running attempt at one step; say whether the trial should stop early.
 
     Raises:
         StaleAttempt: If another attempt owns the trial now.
     """
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
-        lifecycle.record_measurement(session, study, trial, attempt=attempt, measurement=measurement)
+        return lifecycle.record_measurement(session, study, trial, attempt=attempt, measurement=measurement)
 
 
 @retry_while_database_is_away

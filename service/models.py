@@ -96,6 +96,7 @@ class Study(Base):
     seed: Mapped[int]
     replicates: Mapped[int] = mapped_column(server_default="1", default=1)
     final_replicates: Mapped[int] = mapped_column(server_default="0", default=0)
+    early_stopping: Mapped[str] = mapped_column(server_default="never", default="never")
     backbone_shape: Mapped[dict[str, Any]]
     classes: Mapped[int]
     reference_defaults: Mapped[list[Any]]

@@ -21,14 +21,17 @@ from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from api_schemas.trials import TrialState
 from service.models import Study, Trial
 from service.optimization.problem import Observation, Problem, Suggestion
-from service.studies import lifecycle, repository
+from service.studies import early_stops, lifecycle, repository
 from service.studies.admission import starting_parameterization
 
 PROPOSED_AHEAD = 1
 """Replicates kept queued beyond those that may run: a free worker does not wait for a proposal."""
 
-TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE)
-"""What the optimiser learns from. A FAILED trial says nothing about its configuration."""
+TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
+"""What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
+
+A FAILED trial says nothing about its configuration.
+"""
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,8 @@ def _key(parameterization: Parameterization, *, base: TrialConfiguration) -> str
 
 
 def _observation(trial: Trial) -> Observation:
+    if trial.state is TrialState.STOPPED_EARLY:
+        return Observation(parameterization=trial.parameters, metrics=early_stops.taught(trial))
     if trial.state is not TrialState.SUCCEEDED:
         return Observation(parameterization=trial.parameters, metrics=None)
     return Observation(

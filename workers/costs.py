@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psutil
 import torch
@@ -21,11 +21,24 @@ SAMPLE_SECONDS = 0.02
 
 @dataclass
 class Spending:
-    """Filled when the block of `measured` ends."""
+    """What the block of `measured` costs: so far while it runs, in the end after it."""
 
+    device: torch.device
     seconds: float = 0.0
     peak_memory_bytes: int = 0
     memory_before_bytes: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def seconds_so_far(self) -> float:
+        """Give the seconds since the block began."""
+        _synchronise(self.device)
+        return time.perf_counter() - self.started
+
+    def peak_so_far_bytes(self) -> int:
+        """Give the highest peak until now."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.device))
+        return max(self.peak_memory_bytes, int(psutil.Process().memory_info().rss))
 
 
 def count_trainable(modules: TrialModules) -> int:
@@ -56,18 +69,16 @@ def measured(device: torch.device) -> Iterator[Spending]:
     the process seen every 20 ms: it holds the resident backbone, and pages that earlier trials left
     with the allocator, so small differences between trials mean nothing.
     """
-    spending = Spending()
-    started = time.perf_counter()
+    spending = Spending(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         spending.memory_before_bytes = torch.cuda.memory_allocated(device)
         yield spending
-        _synchronise(device)
-        spending.peak_memory_bytes = torch.cuda.max_memory_allocated(device)
+        spending.peak_memory_bytes = spending.peak_so_far_bytes()
     else:
         with _sampled_resident_size(spending):
             yield spending
-    spending.seconds = time.perf_counter() - started
+    spending.seconds = spending.seconds_so_far()
 
 
 @contextmanager

@@ -8,12 +8,13 @@ from functools import partial
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Training
 from workers.backbones import Backbone
 from workers.errors import NotANumber
 from workers.losses import mean_loss
 from workers.peft_methods import TrialModules, logits
-from workers.task_data import TokenisedSplit, micro_batches, training_batches
+from workers.task_data import Batch, TokenisedSplit, micro_batches, training_batches
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -25,25 +26,21 @@ def fine_tune(
     backbone: Backbone,
     training: Training,
     micro_batch_tokens: int | None = None,
-    measure: Callable[[int, float], None],
+    measure: Callable[[float, float], bool],
 ) -> None:
-    """Train attached modules; hand each measurement its number (from 1) and the mean loss since the last.
+    """Train attached modules until the last epoch, or until a measurement says stop.
 
-    AdamW, linear warm-up over `warmup_fraction` of the steps, linear decay to zero, gradient norm
-    clipped at 1. The order of batches depends on the seed only. A batch of more than
-    `micro_batch_tokens` tokens is run in parts whose gradients are summed.
+    `measure` gets the share of the training that is done and the mean loss since the last time, and
+    says whether to stop. AdamW, linear warm-up over `warmup_fraction` of the steps, linear decay to
+    zero, gradient norm clipped at 1. The order of batches depends on the seed only. A batch of more
+    than `micro_batch_tokens` tokens is run in parts whose gradients are summed.
 
     Raises:
         NotANumber: If a loss or a gradient norm is not finite.
     """
     steps_per_epoch = math.ceil(len(split) / training.batch_size)
     steps = steps_per_epoch * training.epochs
-    parameters = list(modules.parameters())
-    optimiser = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, partial(schedule_factor, steps=steps, warmup_fraction=training.warmup_fraction)
-    )
-    kernel = partial(training_kernel, backbone)
+    optimiser, schedule = _optimiser(modules, training, steps=steps)
     measured_after = measured_steps(steps_per_epoch, training)
     step, seen, total = 0, 0, 0.0
     for epoch in range(1, training.epochs + 1):
@@ -55,29 +52,33 @@ def fine_tune(
             epoch=epoch,
             device=backbone.device,
         ):
-            loss = torch.zeros((), device=backbone.device)
-            for part in micro_batches(batch, tokens=micro_batch_tokens):
-                with kernel():
-                    scores = logits(modules, part, backbone=backbone)
-                    weight = len(part.labels) / len(batch.labels)
-                    share = weight * mean_loss(scores, part.labels, kind=split.kind)
-                    share.backward()  # type: ignore[no-untyped-call]
-                loss = loss + share.detach()
-            if not torch.isfinite(loss):
-                raise NotANumber(f"not-a-number: the loss is {loss.item()} in epoch {epoch}")
-            norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
+            loss = _backward(modules, batch, kind=split.kind, backbone=backbone, tokens=micro_batch_tokens)
+            norm = torch.nn.utils.clip_grad_norm_(modules.parameters(), MAX_GRADIENT_NORM)
             # Clipping by an infinite norm would set every gradient to zero and hide the divergence.
-            if not torch.isfinite(norm):
-                raise NotANumber(f"not-a-number: the gradient norm is {norm.item()} in epoch {epoch}")
+            for name, value in (("loss", loss), ("gradient norm", norm.item())):
+                if not math.isfinite(value):
+                    raise NotANumber(f"not-a-number: the {name} is {value} in epoch {epoch}")
             optimiser.step()
             schedule.step()
-            step, seen = step + 1, seen + len(batch.labels)
+            step, seen, total = step + 1, seen + len(batch.labels), total + loss * len(batch.labels)
             modules.after_step(step, steps)
             optimiser.zero_grad()
-            total += loss.item() * len(batch.labels)
             if step in measured_after:
-                measure(measured_after[step], total / seen)
+                if measure(step / steps, total / seen):
+                    return
                 seen, total = 0, 0.0
+
+
+def _optimiser(
+    modules: TrialModules, training: Training, *, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    optimiser = torch.optim.AdamW(
+        modules.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, partial(schedule_factor, steps=steps, warmup_fraction=training.warmup_fraction)
+    )
+    return optimiser, schedule
 
 
 def schedule_factor(step: int, *, steps: int, warmup_fraction: float) -> float:
@@ -93,15 +94,28 @@ def training_kernel(backbone: Backbone) -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH) if slow_flash else nullcontext()
 
 
-def measured_steps(steps_per_epoch: int, training: Training) -> dict[int, int]:
-    """Give the steps after which a trial is measured, each with the number of its measurement.
+def _backward(
+    modules: TrialModules, batch: Batch, *, kind: TaskKind, backbone: Backbone, tokens: int | None
+) -> float:
+    """Add the gradients of a batch's mean loss, and give that loss."""
+    loss = torch.zeros((), device=backbone.device)
+    with training_kernel(backbone):
+        for part in micro_batches(batch, tokens=tokens):
+            scores = logits(modules, part, backbone=backbone)
+            share = len(part.labels) / len(batch.labels) * mean_loss(scores, part.labels, kind=kind)
+            share.backward()  # type: ignore[no-untyped-call]
+            loss = loss + share.detach()
+    return loss.item()
 
-    Measurements divide an epoch into equal parts; an epoch of fewer steps than parts has one a step.
+
+def measured_steps(steps_per_epoch: int, training: Training) -> frozenset[int]:
+    """Give the steps after which a trial is measured.
+
+    They divide an epoch into equal parts; an epoch of fewer steps than parts has one a step.
     """
     parts = min(training.measurements_per_epoch, steps_per_epoch)
-    ends = [
+    return frozenset(
         epoch * steps_per_epoch + round(part * steps_per_epoch / parts)
         for epoch in range(training.epochs)
         for part in range(1, parts + 1)
-    ]
-    return {end: number for number, end in enumerate(ends, start=1)}
+    )

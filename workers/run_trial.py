@@ -4,6 +4,7 @@ import gc
 import math
 import platform
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,13 +18,16 @@ from workers.costs import Spending, count_trainable, latency_ms, measured
 from workers.errors import NotANumber, TrialError
 from workers.evaluate import Evaluation, evaluate
 from workers.fine_tune import fine_tune
-from workers.memory import training_shape
+from workers.memory import MemoryModel, TrainingShape, training_shape
 from workers.peft_methods import TrialModules, attached
 from workers.resident import ResidentParts
 from workers.task_data import TokenisedTask
 
 HALVINGS_ALLOWED = 1
 """How often a trial that ran out of memory is tried again with half as much at once."""
+
+WHILE_TRAINING = ("share", "train_loss")
+"""What a measurement says that a finished trial does not."""
 
 ALLOCATION_FAILURES = ("DefaultCPUAllocator", "out of memory", "can't allocate memory", "bad_alloc")
 
@@ -34,12 +38,13 @@ def run_trial(
     resident: ResidentParts,
     artifacts_dir: Path,
     artifacts_path: str | None,
-    report: Callable[[Measurement], None],
+    report: Callable[[Measurement], bool],
 ) -> TrialReport:
     """Train, measure and save a configuration; nothing is saved where `artifacts_path` is None.
 
     A configuration that cannot work (out of memory, not a number, no place for a module) gives an
-    INFEASIBLE report and leaves nothing behind; whatever else goes wrong is raised.
+    INFEASIBLE report and leaves nothing behind; whatever else goes wrong is raised. `report` gets each
+    measurement and says whether to stop there.
     """
     try:
         for halvings in range(HALVINGS_ALLOWED + 1):
@@ -62,118 +67,165 @@ def run_trial(
     return TrialReport(state=TrialState.INFEASIBLE, reason=reason)
 
 
+@dataclass(frozen=True)
+class ReadyTrial:
+    """A trial with everything that training needs, on the device."""
+
+    configuration: TrialConfiguration
+    backbone: Backbone
+    task: TokenisedTask
+    modules: TrialModules
+    needs: TrainingShape
+    micro_batch_tokens: int
+    latency_ms: float
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the head has."""
+        return self.task.answers.outputs
+
+
 def _run(
     configuration: TrialConfiguration,
     resident: ResidentParts,
     artifacts_dir: Path,
     artifacts_path: str | None,
-    report: Callable[[Measurement], None],
+    report: Callable[[Measurement], bool],
     micro_batch_divisor: int,
 ) -> TrialReport:
-    backbone = resident.backbone(configuration.backbone)
-    classes = resident.task(configuration).answers.outputs
-    training = configuration.training
-    modules = TrialModules(configuration.peft, backbone=backbone, classes=classes, seed=training.seed).to(
-        backbone.device
-    )
-    # Outside the measured part: what earlier trials left in the cache must not change this one's cost.
-    task = resident.task_from(configuration, layer=modules.first_layer)
-    needs = training_shape(
-        trained=count_trainable(modules), first_layer=modules.first_layer, split=task.train, backbone=backbone
-    )
-    micro_batch_tokens = (
-        resident.memory.micro_batch_tokens(needs, backbone=backbone, batch_size=training.batch_size)
-        // micro_batch_divisor
-    )
-    evaluations: list[Evaluation] = []
-
-    def measure(number: int, train_loss: float) -> None:
-        found = evaluate(modules, task.validation, backbone=backbone, classes=classes)
-        evaluations.append(found)
-        metrics = {"score": found.score, **found.metrics, "loss": found.loss, "train_loss": train_loss}
-        report(Measurement(step=number, metrics=finite(metrics)))
-
-    with attached(modules, backbone=backbone):
-        with measured(backbone.device) as spending:
-            fine_tune(
-                modules,
-                task.train,
-                backbone=backbone,
-                training=training,
-                micro_batch_tokens=micro_batch_tokens,
-                measure=measure,
-            )
-        resident.memory.learn(
-            needs,
-            backbone=backbone,
-            rows=min(training.batch_size, max(1, micro_batch_tokens // needs.longest)),
-            observed_bytes=spending.peak_memory_bytes - spending.memory_before_bytes,
-        )
-        # The last epoch counts, not the best one: choosing among epochs would flatter the score.
-        validation = evaluations[-1]
-        test = evaluate(modules, task.test, backbone=backbone, classes=classes)
-        latency = latency_ms(modules, resident.task(configuration).validation, backbone=backbone)
-    return trained_report(
-        configuration,
-        modules,
-        backbone=backbone,
-        task=task,
-        validation=validation,
-        test=test,
-        latency=latency,
-        spending=spending,
-        micro_batch_tokens=micro_batch_tokens,
-        artifacts_dir=artifacts_dir,
-        artifacts_path=artifacts_path,
+    trial = _ready(configuration, resident, micro_batch_divisor=micro_batch_divisor)
+    measurements: list[Measurement] = []
+    with attached(trial.modules, backbone=trial.backbone):
+        stopped = _train(trial, resident.memory, measurements, report)
+        # The last measurement counts, not the best one: choosing among them would flatter the score.
+        metrics = measurements[-1].metrics
+        if stopped:
+            return TrialReport(state=TrialState.STOPPED_EARLY, metrics=metrics, provenance=provenance(trial))
+        test = evaluate(trial.modules, trial.task.test, backbone=trial.backbone, classes=trial.outputs)
+    return finished_report(
+        trial, metrics, test=test, artifacts_dir=artifacts_dir, artifacts_path=artifacts_path
     )
 
 
-def trained_report(
-    configuration: TrialConfiguration,
-    modules: TrialModules,
+def finished_report(
+    trial: ReadyTrial,
+    metrics: dict[str, float],
     *,
-    backbone: Backbone,
-    task: TokenisedTask,
-    validation: Evaluation,
     test: Evaluation,
-    latency: float,
-    spending: Spending,
-    micro_batch_tokens: int,
     artifacts_dir: Path,
     artifacts_path: str | None,
 ) -> TrialReport:
-    """Save what a trial trained, and say how it scored and what it cost.
+    """Save a trained trial and report its last measurement and its test scores.
 
     Raises:
-        NotANumber: If a metric is not finite.
+        NotANumber: If a test score is not finite.
     """
-    metrics = {
-        "score": validation.score,
-        **validation.metrics,
-        "loss": validation.loss,
-        "collapsed": float(validation.collapsed),
-        "trainable_parameters": float(count_trainable(modules)),
-        "latency_ms": latency,
-        "peak_memory_bytes": float(spending.peak_memory_bytes),
-        "training_seconds": spending.seconds,
-    }
+    test_metrics = finite({"score": test.score, **test.metrics, "loss": test.loss})
     artifacts: tuple[ArtifactRecord, ...] = ()
     if artifacts_path is not None:
         artifacts = save_trial(
-            modules,
-            configuration,
-            backbone=backbone,
-            answers=task.answers,
+            trial.modules,
+            trial.configuration,
+            backbone=trial.backbone,
+            answers=trial.task.answers,
             artifacts_dir=artifacts_dir,
             path=artifacts_path,
         )
     return TrialReport(
         state=TrialState.SUCCEEDED,
-        metrics=finite(metrics),
-        test_metrics=finite({"score": test.score, **test.metrics, "loss": test.loss}),
+        metrics={name: value for name, value in metrics.items() if name not in WHILE_TRAINING},
+        test_metrics=test_metrics,
         artifacts=artifacts,
-        provenance=_provenance(configuration, backbone, task, micro_batch_tokens),
+        provenance=provenance(trial),
     )
+
+
+def _ready(
+    configuration: TrialConfiguration, resident: ResidentParts, *, micro_batch_divisor: int
+) -> ReadyTrial:
+    backbone = resident.backbone(configuration.backbone)
+    plain = resident.task(configuration)
+    modules = TrialModules(
+        configuration.peft,
+        backbone=backbone,
+        classes=plain.answers.outputs,
+        seed=configuration.training.seed,
+    ).to(backbone.device)
+    # Before training is timed: what earlier trials left in the cache must not change this one's cost.
+    task = resident.task_from(configuration, layer=modules.first_layer)
+    needs = training_shape(
+        trained=count_trainable(modules), first_layer=modules.first_layer, split=task.train, backbone=backbone
+    )
+    fitting = resident.memory.micro_batch_tokens(
+        needs, backbone=backbone, batch_size=configuration.training.batch_size
+    )
+    with attached(modules, backbone=backbone):
+        latency = latency_ms(modules, plain.validation, backbone=backbone)
+    return ReadyTrial(
+        configuration=configuration,
+        backbone=backbone,
+        task=task,
+        modules=modules,
+        needs=needs,
+        micro_batch_tokens=fitting // micro_batch_divisor,
+        latency_ms=latency,
+    )
+
+
+def _train(
+    trial: ReadyTrial,
+    memory: MemoryModel,
+    measurements: list[Measurement],
+    report: Callable[[Measurement], bool],
+) -> bool:
+    """Fill `measurements`, and say whether the trial was stopped early."""
+    backbone, training = trial.backbone, trial.configuration.training
+    stops: list[bool] = []
+
+    def measure(share: float, train_loss: float) -> bool:
+        found = evaluate(trial.modules, trial.task.validation, backbone=backbone, classes=trial.outputs)
+        metrics = {**scores(found), "train_loss": train_loss, **costs(trial, spending, share=share)}
+        measurements.append(Measurement(step=len(measurements) + 1, metrics=finite(metrics)))
+        stops.append(report(measurements[-1]))
+        return stops[-1]
+
+    with measured(backbone.device) as spending:
+        fine_tune(
+            trial.modules,
+            trial.task.train,
+            backbone=backbone,
+            training=training,
+            micro_batch_tokens=trial.micro_batch_tokens,
+            measure=measure,
+        )
+    memory.learn(
+        trial.needs,
+        backbone=backbone,
+        rows=min(training.batch_size, max(1, trial.micro_batch_tokens // trial.needs.longest)),
+        observed_bytes=spending.peak_memory_bytes - spending.memory_before_bytes,
+    )
+    return stops[-1]
+
+
+def scores(found: Evaluation) -> dict[str, float]:
+    """Give what a measurement says about the validation split."""
+    return {
+        "score": found.score,
+        **found.metrics,
+        "loss": found.loss,
+        "collapsed": float(found.collapsed),
+    }
+
+
+def costs(trial: ReadyTrial, spending: Spending, *, share: float) -> dict[str, float]:
+    """Give every cost as it will be at the end: what is not known yet grows in proportion to the steps."""
+    return {
+        "share": share,
+        "trainable_parameters": float(count_trainable(trial.modules)),
+        "latency_ms": trial.latency_ms,
+        "peak_memory_bytes": float(spending.peak_so_far_bytes()),
+        "training_seconds": spending.seconds_so_far() / share,
+    }
 
 
 def finite(metrics: dict[str, float]) -> dict[str, float]:
@@ -195,18 +247,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(sign in str(error) for sign in ALLOCATION_FAILURES)
 
 
-def _provenance(
-    configuration: TrialConfiguration, backbone: Backbone, task: TokenisedTask, micro_batch_tokens: int
-) -> dict[str, str | int | float]:
+def provenance(trial: ReadyTrial) -> dict[str, str | int | float]:
+    """Say what a trial was run with."""
     libraries = ("paretune", "torch", "transformers", "tokenizers", "safetensors", "peft")
+    kept = trial.task.train.activations
     return {
         **{name: version(name) for name in libraries},
         "python": platform.python_version(),
-        "device": str(backbone.device),
-        "dtype": str(next(backbone.model.parameters()).dtype),
-        "seed": configuration.training.seed,
-        "data_sha256": task.sha256,
-        "micro_batch_tokens": micro_batch_tokens,
-        "starts_at_layer": 0 if task.train.activations is None else task.train.activations.layer,
-        **{f"dropped_{reason}": rows for reason, rows in task.dropped.items() if rows},
+        "device": str(trial.backbone.device),
+        "dtype": str(next(trial.backbone.model.parameters()).dtype),
+        "seed": trial.configuration.training.seed,
+        "data_sha256": trial.task.sha256,
+        "micro_batch_tokens": trial.micro_batch_tokens,
+        "starts_at_layer": 0 if kept is None else kept.layer,
+        **{f"dropped_{reason}": rows for reason, rows in trial.task.dropped.items() if rows},
     }

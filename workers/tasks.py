@@ -102,8 +102,8 @@ def _train(claimed: ClaimedTrial) -> TrialReport:
         return TrialReport(state=TrialState.FAILED, reason=f"{type(error).__name__}: {error}"[:1000])
 
 
-def _report(claimed: ClaimedTrial, measurement: Measurement) -> None:
-    leases.record_measurement(claimed.trial_id, claimed.attempt, measurement)
+def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
+    return leases.record_measurement(claimed.trial_id, claimed.attempt, measurement)
 
 
 def _keep_alive(claimed: ClaimedTrial, ended: threading.Event) -> None:

@@ -19,11 +19,14 @@ from service.early_stopping.learning_curves import Prediction, calibration, pred
 FINISHED_BEFORE_STOPPING = 8
 """No trial is stopped before this many have been trained to the end."""
 
-SMALL_CHANCE = 0.05
+SMALL_CHANCE = 0.1
 MISCALIBRATED = 4.0
 """Predictions whose errors are this much larger (in variance) than they claim are not trusted."""
 
-RANK_FROM_FRACTION = 0.5
+SHARE = "share"
+"""The metric of a measurement that says how much of its training a trial has behind it, up to 1."""
+
+RANK_FROM_SHARE = 0.5
 RANK_KEEPS = 0.5
 """The rank rule drops the worse half, and not before half of the training."""
 
@@ -41,6 +44,14 @@ class Curve:
 
     measurements: Sequence[Mapping[str, float]]
     final: Mapping[str, float] | None = None
+
+    def reaches(self, share: float) -> bool:
+        """Say whether there is a measurement at this share of the training and one not after it."""
+        return self.measurements[0][SHARE] <= share <= self.measurements[-1][SHARE]
+
+    def until(self, share: float) -> Sequence[Mapping[str, float]]:
+        """Give the measurements up to a share of the training, the last one nearest to it."""
+        return [point for point in self.measurements if point[SHARE] <= share]
 
 
 @dataclass(frozen=True)
@@ -64,25 +75,21 @@ def judge(
     constraints: Sequence[OutcomeConstraint],
     reference_point: Sequence[float] | None,
     rule: EarlyStopping,
-    measurements_of_a_trial: int,
 ) -> Verdict:
-    """Judge a running trial after its latest measurement."""
-    number = len(own.measurements)
-    finished = [curve for curve in others if curve.final is not None and len(curve.measurements) >= number]
-    if rule is EarlyStopping.NEVER or number >= measurements_of_a_trial:
-        return GO_ON
-    if len(finished) < FINISHED_BEFORE_STOPPING:
+    """Judge a running trial after its latest measurement, against others at the same share of training."""
+    share = own.measurements[-1][SHARE]
+    finished = [curve for curve in others if curve.final is not None and curve.reaches(share)]
+    if rule is EarlyStopping.NEVER or share >= 1 or len(finished) < FINISHED_BEFORE_STOPPING:
         return GO_ON
     if rule is EarlyStopping.HYPERVOLUME and _maximises_score(objectives):
-        features = [_features(curve, number) for curve in finished]
+        features = [_features(curve, share) for curve in finished]
         finals = [curve.final[Metric.SCORE] for curve in finished if curve.final is not None]
         if calibration(features, finals) <= MISCALIBRATED:
-            prediction = predict(features, finals, _features(own, number))
+            prediction = predict(features, finals, _features(own, share))
             return _by_hypervolume(own, finished, prediction, objectives, constraints, reference_point)
-    if number < RANK_FROM_FRACTION * measurements_of_a_trial:
+    if share < RANK_FROM_SHARE:
         return GO_ON
-    peers = [curve for curve in others if len(curve.measurements) >= number]
-    return _by_rank(own, peers, objectives, number)
+    return _by_rank(own, [curve for curve in others if curve.reaches(share)], objectives, share)
 
 
 def threshold(
@@ -138,20 +145,17 @@ def _by_hypervolume(
     return Verdict(chance < SMALL_CHANCE, Reason.HYPERVOLUME, prediction, chance)
 
 
-def _by_rank(own: Curve, peers: Sequence[Curve], objectives: Sequence[Objective], number: int) -> Verdict:
-    points = [own, *peers]
-    gains = [
-        [_gain(objective, curve.measurements[number - 1]) for objective in objectives] for curve in points
-    ]
+def _by_rank(own: Curve, peers: Sequence[Curve], objectives: Sequence[Objective], share: float) -> Verdict:
+    points = [curve.until(share)[-1] for curve in (own, *peers)]
+    gains = [[_gain(objective, point) for objective in objectives] for point in points]
     ranks = moocore.pareto_rank(-np.asarray(gains, dtype=np.float64))
     better = int((ranks[1:] < ranks[0]).sum())
     return Verdict(better >= RANK_KEEPS * len(peers), Reason.RANK)
 
 
-def _features(curve: Curve, number: int) -> list[float]:
-    """Give what a curve shows at a measurement: score, both losses, and what the last step gained."""
-    now = curve.measurements[number - 1]
-    before = curve.measurements[max(0, number - 2)]
+def _features(curve: Curve, share: float) -> list[float]:
+    """Give what a curve shows at a share: score, both losses, and what the last step gained."""
+    *_, before, now = [curve.measurements[0], *curve.until(share)]
     return [
         now[Metric.SCORE],
         now["loss"],

@@ -142,6 +142,7 @@ def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
         seed=admitted.request.seed,
         replicates=admitted.request.replicates,
         final_replicates=admitted.request.final_replicates,
+        early_stopping=admitted.request.early_stopping,
         backbone_shape=admitted.backbone_shape.model_dump(mode="json"),
         classes=admitted.classes,
         reference_defaults=list(admitted.reference_defaults),

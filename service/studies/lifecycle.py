@@ -5,9 +5,9 @@ anything, so events are numbered, budgets are kept and fronts are stored without
 leases is a replicate of a trial (`replication`); a trial follows its replicates. The machines:
 
     study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED
-    trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | CANCELLED; RUNNING -> QUEUED again
-            when it waits for a worker once more; QUEUED -> CANCELLED; SUCCEEDED -> INFEASIBLE when
-            one of its final seeds proves so
+    trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING ->
+            QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; SUCCEEDED ->
+            INFEASIBLE when one of its final seeds proves so
 """
 
 import math
@@ -24,7 +24,7 @@ from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.errors import WrongState
 from service.ids import new_id
 from service.models import Artifact, Replicate, Study, Trial, TrialMeasurement
-from service.studies import replicate_statistics, replication, repository
+from service.studies import early_stops, replicate_statistics, replication, repository
 from service.studies.event_log import record_event, record_replicate_event
 from service.studies.front_history import store_front
 
@@ -44,7 +44,7 @@ STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
 
 TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED}),
-    TrialState.RUNNING: (TERMINAL_TRIAL_STATES | {TrialState.QUEUED}) - {TrialState.STOPPED_EARLY},
+    TrialState.RUNNING: TERMINAL_TRIAL_STATES | {TrialState.QUEUED},
     **{state: frozenset() for state in TERMINAL_TRIAL_STATES},
     TrialState.SUCCEEDED: frozenset({TrialState.INFEASIBLE}),
 }
@@ -53,6 +53,7 @@ ENDED = {
     TrialState.SUCCEEDED: EventType.TRIAL_SUCCEEDED,
     TrialState.INFEASIBLE: EventType.TRIAL_INFEASIBLE,
     TrialState.FAILED: EventType.TRIAL_FAILED,
+    TrialState.STOPPED_EARLY: EventType.TRIAL_STOPPED_EARLY,
     TrialState.CANCELLED: EventType.TRIAL_CANCELLED,
 }
 
@@ -166,18 +167,24 @@ def extend_lease(
 
 def record_measurement(
     session: Session, study: Study, trial: Trial, *, attempt: int, measurement: Measurement
-) -> None:
-    """Store metrics of a running attempt at one step; the same step twice changes nothing."""
+) -> bool:
+    """Store metrics of a running attempt at one step, and say whether the trial should stop there.
+
+    The same step twice changes nothing and gets the same answer.
+    """
     replicate = replication.held(session, trial.id, attempt)
-    if session.get(TrialMeasurement, (trial.id, attempt, measurement.step)) is None:
-        session.add(
-            TrialMeasurement(
-                trial_id=trial.id, attempt=attempt, step=measurement.step, metrics=measurement.metrics
-            )
-        )
-        record_replicate_event(
-            session, study, EventType.TRIAL_MEASURED, replicate=replicate, step=measurement.step
-        )
+    known = session.get(TrialMeasurement, (trial.id, attempt, measurement.step))
+    if known is not None:
+        return early_stops.told_to_stop(known)
+    metrics = dict(measurement.metrics)
+    if replicate.number == 0:
+        metrics |= early_stops.judged(session, study, trial, measurement)
+    row = TrialMeasurement(trial_id=trial.id, attempt=attempt, step=measurement.step, metrics=metrics)
+    session.add(row)
+    record_replicate_event(
+        session, study, EventType.TRIAL_MEASURED, replicate=replicate, step=measurement.step
+    )
+    return early_stops.told_to_stop(row)
 
 
 def finish_trial(
@@ -188,6 +195,8 @@ def finish_trial(
     if known is not None and known.state in TERMINAL_TRIAL_STATES:
         return
     replicate = replication.held(session, trial.id, attempt)
+    if report.state is TrialState.STOPPED_EARLY:
+        report = early_stops.explained(session, replicate, report)
     report = _checked(study, report)
     if report.state is TrialState.FAILED and replicate.lost_attempts + 1 < max_attempts:
         _give_back(session, study, trial, replicate, reason=report.reason or "the attempt failed", lost=True)
@@ -218,7 +227,7 @@ def lose_trial(session: Session, study: Study, trial: Trial, *, attempt: int, ma
 
 
 def _checked(study: Study, report: TrialReport) -> TrialReport:
-    if report.state is not TrialState.SUCCEEDED:
+    if report.state not in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY):
         return report
     wanted = {item["metric"] for item in [*study.objectives, *study.constraints]}
     missing = sorted(wanted - set(report.metrics))
@@ -302,6 +311,8 @@ def _average(trial: Trial, replicates: Sequence[Replicate]) -> None:
     trial.test_metrics = replicate_statistics.means(test)
     trial.metric_standard_errors = replicate_statistics.standard_errors(validation)
     trial.test_metric_standard_errors = replicate_statistics.standard_errors(test)
+    if replicates[0].state is TrialState.STOPPED_EARLY:
+        trial.metrics = replicates[0].metrics
 
 
 def _end_trial(

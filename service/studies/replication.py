@@ -3,8 +3,8 @@
 Each function runs in the caller's transaction under the study's row lock, as those of `lifecycle`
 do, which alone turns the states of replicates into the state of their trial. The machine:
 
-    QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | CANCELLED; RUNNING -> QUEUED again when
-    its attempt is lost, released or failed and attempts remain; QUEUED -> CANCELLED when nobody
+    QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING -> QUEUED
+    again when its attempt is lost, released or failed and attempts remain; QUEUED -> CANCELLED when nobody
     wants its result any more; CANCELLED -> QUEUED when its trial is back on the front
 """
 
@@ -28,7 +28,7 @@ SEEDS = 2**31
 
 REPLICATE_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED}),
-    TrialState.RUNNING: frozenset(TrialState) - {TrialState.RUNNING, TrialState.STOPPED_EARLY},
+    TrialState.RUNNING: frozenset(TrialState) - {TrialState.RUNNING},
     TrialState.SUCCEEDED: frozenset(),
     TrialState.INFEASIBLE: frozenset(),
     TrialState.FAILED: frozenset(),
@@ -91,11 +91,12 @@ def is_wanted(session: Session, study: Study, replicate: Replicate) -> bool:
 def decided(replicates: Sequence[Replicate]) -> bool:
     """Say whether a trial's end is known before all of its replicates have ended.
 
-    One infeasible seed makes the configuration infeasible. Without replicate 0 there is no artifact.
+    One infeasible seed makes the configuration infeasible. Without replicate 0 there is no artifact;
+    where it was stopped early, so is the trial.
     """
     return any(
         replicate.state is TrialState.INFEASIBLE
-        or (replicate.number == 0 and replicate.state is TrialState.FAILED)
+        or (replicate.number == 0 and replicate.state in (TrialState.FAILED, TrialState.STOPPED_EARLY))
         for replicate in replicates
     )
 
@@ -106,7 +107,9 @@ def deciding(replicates: Sequence[Replicate]) -> Replicate:
     if TrialState.INFEASIBLE in by_state:
         return by_state[TrialState.INFEASIBLE]
     first = replicates[0]
-    return first if first.state is TrialState.FAILED else by_state.get(TrialState.CANCELLED, first)
+    if first.state in (TrialState.FAILED, TrialState.STOPPED_EARLY):
+        return first
+    return by_state.get(TrialState.CANCELLED, first)
 
 
 def requeue(session: Session, study: Study, replicate: Replicate, *, reason: str) -> None:

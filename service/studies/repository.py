@@ -4,7 +4,7 @@ Lock order, everywhere: the study's row first, then the trial's, then the replic
 the study's row may read its trials, its counters and its front as one consistent whole.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -240,6 +240,25 @@ def measurements_of(session: Session, attempts: Mapping[str, int]) -> dict[str, 
     for row in rows:
         if row.attempt == attempts[row.trial_id]:
             found[row.trial_id].append(row)
+    return found
+
+
+def curves_of(session: Session, study_id: str, needed: Set[str]) -> dict[str, list[dict[str, float]]]:
+    """Read what the first seed of each trial measured in its last attempt, by step, where it is complete."""
+    rows = session.execute(
+        select(TrialMeasurement.trial_id, TrialMeasurement.metrics)
+        .join(
+            Replicate,
+            (Replicate.trial_id == TrialMeasurement.trial_id)
+            & (Replicate.attempt == TrialMeasurement.attempt),
+        )
+        .where(Replicate.study_id == study_id, Replicate.number == 0)
+        .order_by(TrialMeasurement.trial_id, TrialMeasurement.step)
+    )
+    found: dict[str, list[dict[str, float]]] = {}
+    for trial_id, metrics in rows:
+        if needed <= metrics.keys():
+            found.setdefault(trial_id, []).append(metrics)
     return found
 
 

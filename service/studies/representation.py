@@ -8,7 +8,7 @@ from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Direction, Objective
 from api_schemas.pareto import HypervolumeHistory, HypervolumeRecord, ParetoFront, ParetoPoint
 from api_schemas.search_space import SearchSpace
-from api_schemas.studies import Budget, ReplicateCounts, StudyRead, TrialCounts
+from api_schemas.studies import Budget, EarlyStopping, ReplicateCounts, StudyRead, TrialCounts
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, Measurement, ReplicateRead, TrialRead, TrialState
 from service.models import Artifact, Replicate, Study, Trial, TrialMeasurement
@@ -96,6 +96,7 @@ def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> St
         seed=study.seed,
         replicates=study.replicates,
         final_replicates=study.final_replicates,
+        early_stopping=EarlyStopping(study.early_stopping),
         backbone_shape=BackboneShape.model_validate(study.backbone_shape),
         classes=study.classes,
         reference_point=_numbers(study.reference_point),

@@ -245,7 +245,7 @@ def test_a_search_over_methods_is_admitted(client: TestClient) -> None:
     assert "oft" not in rank["when"]["in"]
     # LoHa of rank 64 everywhere trains most: 2 x 64 x (inputs + outputs) of six projections, six layers.
     widths = 4 * (384 + 384) + 2 * (384 + 1536)
-    reference = admit(StudyCreate.model_validate(body)).reference_defaults[1]
+    reference = admit(StudyCreate.model_validate(body), tenant_id="tnt_1").reference_defaults[1]
     assert reference == pytest.approx(1.1 * (6 * 2 * 64 * widths + 2 * 385))
 
 

@@ -71,6 +71,28 @@ def test_a_stopped_trial_leaves_the_backbone_as_it_was(
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
+def without_times(measurement: Measurement) -> dict[str, float]:
+    timed = {"latency_ms", "peak_memory_bytes", "training_seconds"}
+    return {name: value for name, value in measurement.metrics.items() if name not in timed}
+
+
+def test_a_trial_that_is_told_to_stop_ends_there(
+    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """After its first measurement: no artifact, no test scores, and the metrics as they were then."""
+    measured: list[Measurement] = []
+
+    def stop(measurement: Measurement) -> bool:
+        measured.append(measurement)
+        return True
+
+    report, _ = run(small_trial, resident, artifacts_dir, report=stop)
+    assert (report.state, report.artifacts, report.test_metrics) == (TrialState.STOPPED_EARLY, (), {})
+    assert [measurement.metrics["share"] for measurement in measured] == [0.5]
+    assert report.metrics == measured[0].metrics
+    assert not artifacts_dir.exists()
+
+
 def test_same_seed_same_score_to_the_last_bit(
     small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
 ) -> None:
@@ -80,7 +102,7 @@ def test_same_seed_same_score_to_the_last_bit(
     torch.manual_seed(99)
     run(patch(small_trial, {"training.seed": 5}), resident, artifacts_dir)
     second, measured_again = run(small_trial, resident, artifacts_dir)
-    assert measured == measured_again
+    assert list(map(without_times, measured)) == list(map(without_times, measured_again))
     learned = ("score", "macro_f1", "loss", "collapsed")
     assert [first.metrics[name] for name in learned] == [second.metrics[name] for name in learned]
     assert first.test_metrics == second.test_metrics
@@ -110,7 +132,7 @@ def test_a_trial_without_a_place_leaves_nothing(
         resident=resident,
         artifacts_dir=artifacts_dir,
         artifacts_path=None,
-        report=lambda _: None,
+        report=lambda _: False,
     )
     assert (report.state, report.artifacts) == (TrialState.SUCCEEDED, ())
     assert not artifacts_dir.exists()
@@ -185,7 +207,7 @@ huge = patch(small, {"task.train_rows": 512, "training.batch_size": 512, "traini
                      "peft.parallel_adapter.bottleneck_size": 60000})
 resident = ResidentParts(None, device=torch.device("cpu"))
 trial = lambda c: run_trial(
-    c, resident=resident, artifacts_dir=Path(sys.argv[2]), artifacts_path="t", report=lambda m: None
+    c, resident=resident, artifacts_dir=Path(sys.argv[2]), artifacts_path="t", report=lambda m: False
 )
 resident.task(small)
 if sys.argv[3] == "limited":

@@ -24,19 +24,20 @@ def fine_tune_packed(
     *,
     backbone: Backbone,
     recipes: Sequence[Training],
-    measure: Callable[[int, list[float]], None],
+    measure: Callable[[float, list[float]], None],
 ) -> None:
     """Train attached modules as `fine_tune` would train each trial alone; one recipe for each trial.
 
-    `measure` gets the number of a measurement and each trial's mean loss since the last. A trial
-    whose loss or gradient norm is not finite ends, with the reason in `packed.ended`; the others go
-    on, and would not notice.
+    `measure` gets the share of the training that is done and each trial's mean loss since the last
+    time; it may end trials. A trial whose loss or gradient norm is not finite ends too, with the reason
+    in `packed.ended`; the others go on as if nothing had happened, until none is left.
     """
     common = recipes[0]
     steps_per_epoch = math.ceil(len(split) / common.batch_size)
+    steps = steps_per_epoch * common.epochs
     optimiser = StackedAdamW(
         packed.stack,
-        learning_rates=learning_rates(recipes, steps=steps_per_epoch * common.epochs),
+        learning_rates=learning_rates(recipes, steps=steps),
         weight_decays=[recipe.weight_decay for recipe in recipes],
     )
     measured_after = measured_steps(steps_per_epoch, common)
@@ -65,9 +66,7 @@ def fine_tune_packed(
                 total + loss * count for total, loss, count in zip(totals, found, batch.counts, strict=True)
             ]
             if step in measured_after:
-                measure(
-                    measured_after[step], [total / rows for total, rows in zip(totals, seen, strict=True)]
-                )
+                measure(step / steps, [total / rows for total, rows in zip(totals, seen, strict=True)])
                 seen, totals = [0] * len(recipes), [0.0] * len(recipes)
 
 

@@ -5,7 +5,7 @@ Knows no database and no queue.
 
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -23,17 +23,41 @@ from workers.packing.modules import PackedModules, attached_pack
 from workers.packing.stack import largest_shapes, scalars
 from workers.peft_methods import TrialModules, attached
 from workers.resident import ResidentParts
-from workers.run_trial import finite, is_out_of_memory, run_trial, trained_report
-from workers.task_data import TokenisedTask
+from workers.run_trial import (
+    ReadyTrial,
+    costs,
+    finished_report,
+    finite,
+    is_out_of_memory,
+    provenance,
+    run_trial,
+    scores,
+)
+
+DIVIDED = ("training_seconds", "peak_memory_bytes")
+"""What a pack spends as a whole, and its trials in equal parts."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A trial that is to be packed; nothing is saved where `artifacts_path` is None."""
+    """A trial that may be packed; nothing is saved where `artifacts_path` is None.
+
+    `report` gets each measurement and says whether this trial should stop there.
+    """
 
     configuration: TrialConfiguration
     artifacts_path: str | None
-    report: Callable[[Measurement], None]
+    report: Callable[[Measurement], bool]
+
+
+@dataclass
+class Progress:
+    """What is known of one trial of a pack while it trains."""
+
+    member: Member
+    trial: ReadyTrial
+    measurements: list[Measurement] = field(default_factory=list)
+    stopped_early: bool = False
 
 
 def run_packed(
@@ -52,20 +76,17 @@ def run_packed(
 
 
 def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
-    configurations = [member.configuration for member in members]
+    common = members[0].configuration
     try:
-        if not can_pack(configurations) or not takes_packs(resident.backbone(configurations[0].backbone)):
+        if not can_pack([member.configuration for member in members]):
             return 1
-        shape = _shape_of_one(
-            _modules(configurations, resident), configuration=configurations[0], resident=resident
-        )
+        backbone = resident.backbone(common.backbone)
+        if not takes_packs(backbone):
+            return 1
+        shape = _shape_of_one(_modules(members, resident), configuration=common, resident=resident)
     except TrialError:
         return 1  # each of them alone says what is wrong with it
-    found = resident.memory.trials_at_once(
-        shape,
-        backbone=resident.backbone(configurations[0].backbone),
-        batch_size=configurations[0].training.batch_size,
-    )
+    found = resident.memory.trials_at_once(shape, backbone=backbone, batch_size=common.training.batch_size)
     return max(1, min(found, len(members)))
 
 
@@ -101,21 +122,18 @@ def _run_or_halve(
 
 
 def _run_pack(members: Sequence[Member], resident: ResidentParts, artifacts_dir: Path) -> list[TrialReport]:
-    configurations = [member.configuration for member in members]
-    common = configurations[0]
-    backbone = resident.backbone(common.backbone)
-    packed = PackedModules(_modules(configurations, resident))
-    task = resident.task_from(common, layer=packed.first_layer)
-    shape = _shape_of_one(packed.trials, configuration=common, resident=resident)
-    validations: list[Evaluation | None] = []
+    pack = [Progress(member, trial) for member, trial in zip(members, _ready(members, resident), strict=True)]
+    backbone, task = pack[0].trial.backbone, pack[0].trial.task
+    packed = PackedModules([progress.trial.modules for progress in pack])
 
-    def measure(number: int, train_losses: list[float]) -> None:
-        validations[:] = evaluate_packed(packed, task.validation, backbone=backbone)
-        for trial, (found, train_loss) in enumerate(zip(validations, train_losses, strict=True)):
-            if found is not None:
-                metrics = {"score": found.score, **found.metrics, "loss": found.loss}
-                measurement = Measurement(step=number, metrics={**metrics, "train_loss": train_loss})
-                _send(packed, trial, members[trial], measurement)
+    def measure(share: float, train_losses: list[float]) -> None:
+        found = evaluate_packed(packed, task.validation, backbone=backbone)
+        for number, (progress, train_loss) in enumerate(zip(pack, train_losses, strict=True)):
+            validation = found[number]
+            if validation is not None:
+                metrics = {**scores(validation), "train_loss": train_loss}
+                metrics |= _shared_costs(progress.trial, spending, share=share, trials=len(pack))
+                _record(packed, number, progress, metrics)
 
     with attached_pack(packed, backbone=backbone):
         with measured(backbone.device) as spending:
@@ -123,91 +141,112 @@ def _run_pack(members: Sequence[Member], resident: ResidentParts, artifacts_dir:
                 packed,
                 task.train,
                 backbone=backbone,
-                recipes=[configuration.training for configuration in configurations],
+                recipes=[member.configuration.training for member in members],
                 measure=measure,
             )
         tests = evaluate_packed(packed, task.test, backbone=backbone)
-    share = _share(spending, trials=len(members))
     resident.memory.learn(
-        shape,
+        pack[0].trial.needs,
         backbone=backbone,
-        rows=common.training.batch_size,
-        observed_bytes=share.peak_memory_bytes - share.memory_before_bytes,
+        rows=members[0].configuration.training.batch_size,
+        observed_bytes=(spending.peak_memory_bytes - spending.memory_before_bytes) // len(pack),
     )
     packed.write_back()
     return [
-        _ended_or_trained(
-            packed,
-            trial,
-            member,
-            resident=resident,
-            task=task,
-            artifacts_dir=artifacts_dir,
-            scores=(validations[trial], tests[trial]),
-            spending=share,
-        )
-        for trial, member in enumerate(members)
+        _outcome(progress, test, packed=packed, number=number, artifacts_dir=artifacts_dir)
+        for number, (progress, test) in enumerate(zip(pack, tests, strict=True))
     ]
 
 
-def _ended_or_trained(
-    packed: PackedModules,
-    trial: int,
-    member: Member,
+def _ready(members: Sequence[Member], resident: ResidentParts) -> list[ReadyTrial]:
+    """Make every trial ready to start at the lowest layer in which any of them has modules."""
+    common = members[0].configuration
+    backbone = resident.backbone(common.backbone)
+    modules = _modules(members, resident)
+    needs = _shape_of_one(modules, configuration=common, resident=resident)
+    plain = resident.task(common).validation
+    ready = []
+    for member, of_trial in zip(members, modules, strict=True):
+        with attached(of_trial, backbone=backbone):
+            latency = latency_ms(of_trial, plain, backbone=backbone)
+        ready.append(
+            ReadyTrial(
+                configuration=member.configuration,
+                backbone=backbone,
+                task=resident.task_from(common, layer=_first_layer(modules)),
+                modules=of_trial,
+                needs=needs,
+                micro_batch_tokens=common.training.batch_size * needs.longest,
+                latency_ms=latency,
+            )
+        )
+    return ready
+
+
+def _record(packed: PackedModules, number: int, progress: Progress, metrics: dict[str, float]) -> None:
+    try:
+        measurement = Measurement(step=len(progress.measurements) + 1, metrics=finite(metrics))
+    except NotANumber as error:
+        packed.end(number, reason=str(error))
+        return
+    progress.measurements.append(measurement)
+    if progress.member.report(measurement):
+        progress.stopped_early = True
+        packed.end(number, reason="stopped early")
+
+
+def _outcome(
+    progress: Progress,
+    test: Evaluation | None,
     *,
-    resident: ResidentParts,
-    task: TokenisedTask,
-    scores: tuple[Evaluation | None, Evaluation | None],
-    spending: Spending,
+    packed: PackedModules,
+    number: int,
     artifacts_dir: Path,
 ) -> TrialReport:
-    validation, test = scores
-    if validation is None or test is None:
-        return TrialReport(state=TrialState.INFEASIBLE, reason=packed.ended[trial])
-    configuration, modules = member.configuration, packed.trials[trial]
-    backbone = resident.backbone(configuration.backbone)
-    with attached(modules, backbone=backbone):
-        latency = latency_ms(modules, resident.task(configuration).validation, backbone=backbone)
+    packed_with = {"packed_with": len(packed.trials)}
+    if progress.stopped_early:
+        return TrialReport(
+            state=TrialState.STOPPED_EARLY,
+            metrics=progress.measurements[-1].metrics,
+            provenance=provenance(progress.trial) | packed_with,
+        )
+    if test is None:
+        return TrialReport(state=TrialState.INFEASIBLE, reason=packed.ended[number])
     try:
-        report = trained_report(
-            configuration,
-            modules,
-            backbone=backbone,
-            task=task,
-            validation=validation,
+        report = finished_report(
+            progress.trial,
+            progress.measurements[-1].metrics,
             test=test,
-            latency=latency,
-            spending=spending,
-            micro_batch_tokens=_batch_tokens(configuration, task),
             artifacts_dir=artifacts_dir,
-            artifacts_path=member.artifacts_path,
+            artifacts_path=progress.member.artifacts_path,
         )
     except NotANumber as error:
         return TrialReport(state=TrialState.INFEASIBLE, reason=str(error))
-    provenance = {**report.provenance, "packed_with": len(packed.trials)}
-    return report.model_copy(update={"provenance": provenance})
+    return report.model_copy(update={"provenance": report.provenance | packed_with})
 
 
-def _send(packed: PackedModules, trial: int, member: Member, measurement: Measurement) -> None:
-    try:
-        finite(measurement.metrics)
-    except NotANumber as error:
-        packed.end(trial, reason=str(error))
-    else:
-        member.report(measurement)
+def _shared_costs(trial: ReadyTrial, spending: Spending, *, share: float, trials: int) -> dict[str, float]:
+    found = costs(trial, spending, share=share)
+    return found | {name: found[name] / trials for name in DIVIDED}
 
 
-def _modules(
-    configurations: Sequence[TrialConfiguration], resident: ResidentParts
-) -> tuple[TrialModules, ...]:
-    backbone = resident.backbone(configurations[0].backbone)
-    classes = resident.task(configurations[0]).answers.outputs
-    return tuple(
+def _modules(members: Sequence[Member], resident: ResidentParts) -> list[TrialModules]:
+    common = members[0].configuration
+    backbone = resident.backbone(common.backbone)
+    classes = resident.task(common).answers.outputs
+    return [
         TrialModules(
-            configuration.peft, backbone=backbone, classes=classes, seed=configuration.training.seed
+            member.configuration.peft,
+            backbone=backbone,
+            classes=classes,
+            seed=member.configuration.training.seed,
         ).to(backbone.device)
-        for configuration in configurations
-    )
+        for member in members
+    ]
+
+
+def _first_layer(trials: Sequence[TrialModules]) -> int:
+    return min(trial.first_layer for trial in trials)
 
 
 def _shape_of_one(
@@ -215,22 +254,9 @@ def _shape_of_one(
 ) -> TrainingShape:
     """Give the shape of each trial of a pack: as large as the largest of every module together."""
     largest = largest_shapes([dict(trial.named_parameters()) for trial in trials])
-    first_layer = min(trial.first_layer for trial in trials)
     return training_shape(
         trained=scalars(largest),
-        first_layer=first_layer,
-        split=resident.task_from(configuration, layer=first_layer).train,
+        first_layer=_first_layer(trials),
+        split=resident.task_from(configuration, layer=_first_layer(trials)).train,
         backbone=resident.backbone(configuration.backbone),
     )
-
-
-def _share(spending: Spending, *, trials: int) -> Spending:
-    return Spending(
-        seconds=spending.seconds / trials,
-        peak_memory_bytes=spending.peak_memory_bytes // trials,
-        memory_before_bytes=spending.memory_before_bytes // trials,
-    )
-
-
-def _batch_tokens(configuration: TrialConfiguration, task: TokenisedTask) -> int:
-    return configuration.training.batch_size * max(map(len, task.train.ids))

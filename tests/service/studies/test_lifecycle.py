@@ -255,6 +255,17 @@ class StudyMachine(RuleBasedStateMachine):
     def fail(self, which: int, state: TrialState) -> None:
         self.end(which, TrialReport(state=state, reason="r"))  # type: ignore[arg-type]
 
+    @rule(which=st.integers(0, 9), score=st.floats(0, 1))
+    def stop_early(self, which: int, score: float) -> None:
+        if found := self.running(which):
+            trial, attempt = found
+            measurement = Measurement(step=1, metrics={**succeeded(score).metrics, "share": 0.5})
+            lifecycle.record_measurement(
+                self.session, self.study, trial, attempt=attempt, measurement=measurement
+            )
+            report = TrialReport(state=TrialState.STOPPED_EARLY)
+            finish(self.session, self.study, trial, report, attempt=attempt)
+
     def end(self, which: int, report: TrialReport, *, times: int = 1) -> None:
         if found := self.running(which):
             trial, attempt = found

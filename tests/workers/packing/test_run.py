@@ -1,6 +1,6 @@
 """Whole packs on the real MiniLM and real text: the reports that each trial has alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,12 +33,22 @@ def three(small_trial: TrialConfiguration) -> list[TrialConfiguration]:
     return [patch(small_trial, change) for change in CHANGES]
 
 
+def noted_in(measurements: list[Measurement]) -> Callable[[Measurement], bool]:
+    """Keep measurements and stop nothing."""
+
+    def note(measurement: Measurement) -> bool:
+        measurements.append(measurement)
+        return False
+
+    return note
+
+
 def run(
     configurations: Sequence[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
 ) -> tuple[list[TrialReport], list[list[Measurement]]]:
     measurements: list[list[Measurement]] = [[] for _ in configurations]
     members = [
-        Member(configuration, f"packed/{number}", measurements[number].append)
+        Member(configuration, f"packed/{number}", noted_in(measurements[number]))
         for number, configuration in enumerate(configurations)
     ]
     return run_packed(members, resident=resident, artifacts_dir=artifacts_dir), measurements
@@ -81,7 +91,7 @@ def test_a_stopped_pack_leaves_the_backbone_as_it_was(
 ) -> None:
     """The interruption of one trial passes through, and no hook stays behind."""
 
-    def stop(_: Measurement) -> None:
+    def stop(_: Measurement) -> bool:
         raise TrialStopped("cancelled")
 
     members = [Member(configuration, None, stop) for configuration in three]
@@ -89,6 +99,22 @@ def test_a_stopped_pack_leaves_the_backbone_as_it_was(
         run_packed(members, resident=resident, artifacts_dir=artifacts_dir)
     model = resident.backbone(three[0].backbone).model
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_trial_that_is_stopped_early_stops_alone(
+    three: list[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
+) -> None:
+    """It reports its last measurement and saves nothing; the others have both of theirs."""
+    seen: list[list[Measurement]] = [[], [], []]
+    members = [Member(one, f"packed/{n}", noted_in(seen[n])) for n, one in enumerate(three)]
+    first: list[Measurement] = []
+    members[1] = Member(three[1], "packed/1", lambda measurement: first.append(measurement) is None)
+    reports = run_packed(members, resident=resident, artifacts_dir=artifacts_dir)
+    states = [report.state for report in reports]
+    assert states == [TrialState.SUCCEEDED, TrialState.STOPPED_EARLY, TrialState.SUCCEEDED]
+    assert [measurement.metrics for measurement in first] == [reports[1].metrics]
+    assert [len(measurements) for measurements in seen] == [2, 0, 2]
+    assert sorted(path.name for path in (artifacts_dir / "packed").iterdir()) == ["0", "2"]
 
 
 def test_a_pack_has_the_scores_of_its_trials_alone(
@@ -103,7 +129,7 @@ def test_a_pack_has_the_scores_of_its_trials_alone(
             resident=resident,
             artifacts_dir=artifacts_dir,
             artifacts_path=f"alone/{number}",
-            report=measured.append,
+            report=noted_in(measured),
         )
         found = reports[number]
         assert found.provenance["packed_with"] == 3
@@ -128,7 +154,8 @@ def test_a_pack_has_the_scores_of_its_trials_alone(
 def test_packs_are_as_large_as_memory_allows(three: list[TrialConfiguration], artifacts_dir: Path) -> None:
     """Where two fit, three become a pack and a trial alone."""
     parts = ResidentParts(None, device=CPU)
-    modules = packing_run._modules(three, parts)
+    members = [Member(configuration, None, noted_in([])) for configuration in three]
+    modules = packing_run._modules(members, parts)
     shape = packing_run._shape_of_one(modules, configuration=three[0], resident=parts)
     backbone = parts.backbone(three[0].backbone)
     one = next(
