@@ -78,7 +78,7 @@ def run_packed(
 def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
     common = members[0].configuration
     try:
-        if not can_pack([member.configuration for member in members]):
+        if len(members) == 1 or not can_pack([member.configuration for member in members]):
             return 1
         backbone = resident.backbone(common.backbone)
         if not takes_packs(backbone):
