@@ -31,8 +31,9 @@ def packed_batches(
     """Give one epoch. Every trial has the batches, in the order, that its own seed gives it alone.
 
     What that costs: texts are padded to the longest of all trials' batches. Trials of one seed share
-    their order and pad nothing more; with several seeds the length buckets of different trials meet,
-    and most batches become nearly as long as the longest bucket.
+    their order and pad nothing more. With a seed each, batches of short texts meet batches of long
+    ones: 800 film reviews in batches of 32 become 1.17 times their tokens alone, 1.47 times with two
+    seeds, 1.77 with four, 2.01 with eight and 2.22 with sixteen.
     """
     orders = [
         training_order(split, batch_size=recipe.batch_size, seed=recipe.seed, epoch=epoch)

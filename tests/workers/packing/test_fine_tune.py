@@ -155,6 +155,32 @@ def test_every_family_that_takes_packs_takes_the_same_steps(backbone: Backbone) 
     assert weight < (1e-6 if single else 1e-9)
 
 
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_a_frozen_part_in_bfloat16_trains_in_packs_too(kind: str) -> None:
+    """Trained weights stay in single precision; losses agree as well as bfloat16 lets them."""
+    backbone = tiny(kind)
+    backbone.model.to(torch.bfloat16)
+
+    def single(chosen: Sequence[Trial]) -> list[TrialModules]:
+        return [TrialModules(peft, backbone=backbone, classes=2, seed=one.seed) for peft, one in chosen]
+
+    packed = PackedModules(single(TRIALS))
+    found = together(packed, TRIALS, backbone)
+    assert packed.stack.values.dtype == torch.float32
+    for number, trial in enumerate(TRIALS):
+        losses: list[float] = []
+        modules = single([trial])[0]
+        with attached(modules, backbone=backbone):
+            fine_tune(
+                modules,
+                SPLIT,
+                backbone=backbone,
+                training=trial[1],
+                measure=lambda _, loss, losses=losses: losses.append(loss),
+            )
+        assert losses == pytest.approx([step[number] for step in found], abs=5e-3)
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_no_gradient_reaches_another_trial(bert: Backbone, number: int) -> None:
     """The gradient of a trial's loss is zero, exactly, on every tensor of the others."""
