@@ -89,11 +89,8 @@ def enter_by_cache(
         if mask is None and getattr(attention, "is_causal", False):
             # Without a mask SDPA would align its causal one with the first key, which is the prefix.
             mask = _causal_mask(bound.arguments["hidden_states"])
-        if visible is not None:
-            mask = _with_padding_hidden(mask, visible, bound.arguments["hidden_states"])
-        elif mask is not None:
-            mask = _with_prefix_visible(mask, length)
-        bound.arguments[mask_name] = mask
+        hidden = bound.arguments["hidden_states"]
+        bound.arguments[mask_name] = _with_prefix(mask, hidden, length=length, visible=visible)
         if POSITION_BIAS in signature.parameters:
             bias = _position_bias(attention, bound.arguments)
             bound.arguments[POSITION_BIAS] = None if bias is None else functional.pad(bias, (length, 0))
@@ -133,12 +130,8 @@ def enter_by_projections(
         bound = signature.bind_partial(*arguments, **named)
         hidden = bound.arguments["hidden_states"]
         bound.arguments["hidden_states"] = functional.pad(hidden, (0, 0, length, 0))
-        mask = bound.arguments.get(mask_name)
-        if visible is not None:
-            mask = _with_added_queries(_with_padding_hidden(mask, visible, hidden), length)
-        elif mask is not None:
-            mask = _with_added_queries(_with_prefix_visible(mask, length), length)
-        bound.arguments[mask_name] = mask
+        mask = _with_prefix(bound.arguments.get(mask_name), hidden, length=length, visible=visible)
+        bound.arguments[mask_name] = _with_added_queries(mask, length)
         bias = bound.arguments.get(POSITION_BIAS)
         if bias is not None:
             bound.arguments[POSITION_BIAS] = functional.pad(bias, (length, 0, length, 0))
@@ -212,6 +205,19 @@ def _for_each_row(of_trials: Float[Tensor, "trials ..."], n: int) -> Float[Tenso
     return of_trials.unsqueeze(1).expand(trials, n // trials, *rest).flatten(0, 1)
 
 
+def _with_prefix(
+    mask: Tensor | None, hidden: Float[Tensor, "n t h"], *, length: int, visible: Tensor | None
+) -> Tensor | None:
+    if visible is not None:
+        return _with_padding_hidden(mask, visible, hidden)
+    # An additive mask says 0 for "may look"; one of booleans or integers says 1.
+    return None if mask is None else functional.pad(mask, (length, 0), value=_may_look(mask))
+
+
+def _may_look(mask: Tensor) -> float:
+    return 0.0 if mask.is_floating_point() else 1
+
+
 def _with_padding_hidden(mask: Tensor | None, visible: Bool[Tensor, "trials p"], hidden: Tensor) -> Tensor:
     n, tokens, _ = hidden.shape
     if mask is None:
@@ -225,16 +231,11 @@ def _with_padding_hidden(mask: Tensor | None, visible: Bool[Tensor, "trials p"],
     return torch.cat([front, mask.expand(n, -1, -1, -1)], dim=-1)
 
 
-def _with_prefix_visible(mask: Tensor, length: int) -> Tensor:
-    # An additive mask says 0 for "may look"; one of booleans or integers says 1.
-    return functional.pad(mask, (length, 0), value=0.0 if mask.is_floating_point() else 1)
-
-
-def _with_added_queries(mask: Tensor, length: int) -> Tensor:
-    if mask.shape[-2] == 1:
+def _with_added_queries(mask: Tensor | None, length: int) -> Tensor | None:
+    if mask is None or mask.shape[-2] == 1:
         return mask
     # The added queries are dropped afterwards; they only must not see nothing at all.
-    return functional.pad(mask, (0, 0, length, 0), value=0.0 if mask.is_floating_point() else 1)
+    return functional.pad(mask, (0, 0, length, 0), value=_may_look(mask))
 
 
 def _causal_mask(hidden_states: Float[Tensor, "n t h"]) -> Tensor:
