@@ -7,16 +7,21 @@ INSTALLED := $(VENV)/.installed
 LARGE := $(VENV)/.installed-large
 TASKS := $(VENV)/.installed-tasks
 
+LONG := slow or chaos or browser
+# Two processes of one thread each: most of these tests are many small ones.
+FAST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not ($(LONG))"
+
 .PHONY: demo test check lint up clean
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
 
 test: $(LARGE) $(TASKS)  ## every test that this machine can run
-	$(BIN)/python -m pytest
+	$(FAST)
+	$(BIN)/python -m pytest -m "$(LONG)"
 
 check: lint $(TASKS)  ## lint, then the fast tests
-	$(BIN)/python -m pytest -m "not slow and not chaos and not browser"
+	$(FAST)
 
 lint: $(INSTALLED)  ## format, lint, types, import arrows
 	$(BIN)/ruff format --check .

@@ -99,6 +99,12 @@ PROMPT_METHODS = frozenset({PeftMethod.PROMPT_TUNING, PeftMethod.P_TUNING})
 """Methods that put trained tokens in front of the text. They know no layers."""
 
 
+READ_FROZEN_WEIGHTS = frozenset(
+    {PeftMethod.DORA, PeftMethod.PISSA, PeftMethod.OLORA, PeftMethod.BOFT, PeftMethod.HRA}
+)
+"""Methods that compute with the frozen weights themselves, which a quantised backbone does not have."""
+
+
 def only_what_is_read(method: PeftMethod, settings: LibrarySettings) -> LibrarySettings:
     """Give the settings that the method reads their values, and all others their defaults."""
     return LibrarySettings(**{name: getattr(settings, name) for name in SETTINGS[method]})

@@ -92,6 +92,11 @@ class TrialCounts(Schema):
     stopped_early: int = 0
     cancelled: int = 0
 
+    @property
+    def ended(self) -> int:
+        """Give how many will not change any more."""
+        return self.succeeded + self.infeasible + self.failed + self.stopped_early + self.cancelled
+
 
 class ReplicateCounts(Schema):
     """How many replicates of a study wait, run, or have ended with a result or a reason.

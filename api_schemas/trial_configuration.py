@@ -4,6 +4,7 @@ Knows how a flat parameterization patches a configuration and which configuratio
 Knows nothing about search spaces, tensors or how a module is attached.
 """
 
+from enum import StrEnum
 from typing import Any
 
 from pydantic import Field, JsonValue
@@ -27,10 +28,20 @@ class Training(Schema):
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
 
 
+class Quantisation(StrEnum):
+    """How the frozen weights are kept where memory is short; what is trained stays in float32."""
+
+    EIGHT_BIT = "8bit"
+    """LLM.int8 (arXiv 2208.07339)."""
+    FOUR_BIT = "4bit"
+    """NF4, as in QLoRA (arXiv 2305.14314)."""
+
+
 class TrialConfiguration(Schema):
     """Everything a worker needs to run a trial."""
 
     backbone: str = Field(min_length=1, max_length=500)
+    quantisation: Quantisation | None = None
     task: Task
     peft: Peft = Peft()
     training: Training = Training()

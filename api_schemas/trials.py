@@ -99,7 +99,9 @@ class TrialRead(Schema):
     beside them (standard deviation / sqrt(seeds)) are empty for a single seed. Measurements,
     artifacts, provenance and worker are those of replicate 0, never those of the best one.
     `attempt` counts the attempts of all replicates. A trial is `collapsed` if any of its seeds
-    ended in predicting one and the same thing for every input.
+    ended in predicting one and the same thing for every input. `modules` says in a few words what is
+    trained. A trial that was stopped early has the metrics of its last measurement; measurements may
+    carry `predicted_score`, `predicted_score_deviation` and `chance` (of joining the front).
     """
 
     id: str
@@ -111,6 +113,7 @@ class TrialRead(Schema):
     proposal_seconds: float
     parameters: Parameterization
     configuration: TrialConfiguration
+    modules: str = ""
     attempt: int
     metrics: dict[str, float]
     test_metrics: dict[str, float]

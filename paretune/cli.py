@@ -17,7 +17,7 @@ from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.export import export_trial, merge_exported
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
-from paretune.progress import follow, trials_table
+from paretune.progress import follow, stopped_text, trials_table
 from paretune.study_file import read_study_file
 
 app = typer.Typer(
@@ -231,11 +231,10 @@ def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRea
 
 
 def _study_line(study: StudyRead) -> str:
-    ended = study.trials.succeeded + study.trials.infeasible + study.trials.failed + study.trials.cancelled
     hypervolume = "-" if study.hypervolume is None else f"{study.hypervolume:.4f}"
     return (
-        f"{study.id}  {study.state:<10}  {ended} / {study.budget.trials} trials  "
-        f"hypervolume {hypervolume}  {study.display_name}"
+        f"{study.id}  {study.state:<10}  {study.trials.ended} / {study.budget.trials} trials"
+        f"{stopped_text(study)}  hypervolume {hypervolume}  {study.display_name}"
     )
 
 

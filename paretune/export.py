@@ -4,11 +4,11 @@ import hashlib
 import os
 from pathlib import Path
 
+from api_schemas.module_description import describe_modules
 from api_schemas.studies import StudyRead
 from api_schemas.trials import ArtifactRecord, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
-from paretune.front_report import describe_modules
 from paretune.numbers import format_metric, format_with_error
 
 LOAD_PY = '''"""Load this trial and predict: `python load.py "a text" "another"`; a pair is two in a row."""

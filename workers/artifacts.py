@@ -139,7 +139,10 @@ def load_classifier(
             f"{weights} is damaged: its hash is not the recorded one. Export the trial again."
         )
     backbone = load_backbone(
-        saved.configuration.backbone, models_dir=models_dir, device=device or torch.device("cpu")
+        saved.configuration.backbone,
+        models_dir=models_dir,
+        device=device or torch.device("cpu"),
+        quantisation=saved.configuration.quantisation,
     )
     if backbone.shape != saved.backbone_shape:
         raise ArtifactError(

@@ -16,11 +16,13 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.trial_configuration import Quantisation
 from service import catalogue
 from service.packaged_backbones import PACKAGED_BACKBONES
 from workers.errors import UnsupportedBackbone
 from workers.families import FAMILIES, LAYER_LISTS, MODEL_CLASSES, NOT_PATHS, LayerPaths
 from workers.gguf_conversion import converted_directory
+from workers.quantisation import quantised
 
 # Its bars would fill the worker's log and the output of whoever loads an exported trial.
 transformers_logging.disable_progress_bar()
@@ -100,12 +102,14 @@ class Backbone:
         )
 
 
-def load_backbone(name: str, *, models_dir: Path | None, device: torch.device) -> Backbone:
+def load_backbone(
+    name: str, *, models_dir: Path | None, device: torch.device, quantisation: Quantisation | None = None
+) -> Backbone:
     """Load a backbone by its catalogue name, frozen, in the precision that the device does best.
 
     Raises:
         service.errors.UnknownBackbone: If it cannot be found or reached.
-        UnsupportedBackbone: If its family is not in `FAMILIES`.
+        UnsupportedBackbone: If its family is not in `FAMILIES`, or it cannot be quantised here.
     """
     folder = catalogue.backbone_directory(name, models_dir=models_dir)
     gguf_file = PACKAGED_BACKBONES[name].gguf_file if name in PACKAGED_BACKBONES else None
@@ -118,6 +122,7 @@ def load_backbone(name: str, *, models_dir: Path | None, device: torch.device) -
         dtype=frozen_dtype(device),
         trust_remote_code=False,
         use_safetensors=True,
+        **({} if quantisation is None else quantised(quantisation, device=device)),
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if tokenizer.pad_token_id is None:
@@ -142,7 +147,9 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
             f"Modules cannot be attached to '{family}' yet; these families can: {', '.join(FAMILIES)}."
         )
     model.requires_grad_(requires_grad=False)
-    model.eval().to(device)
+    model.eval()
+    if not getattr(model, "is_quantized", False):  # else it was put on its device while it was loaded
+        model.to(device)
     layer_list = _layer_list(model)
     return Backbone(
         name=name,

@@ -73,7 +73,11 @@ def _optimiser(
     modules: TrialModules, training: Training, *, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     optimiser = torch.optim.AdamW(
-        modules.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        modules.parameters(),
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        # One launch instead of hundreds; on a CPU it brought nothing.
+        fused=True if modules.head.weight.is_cuda else None,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, partial(schedule_factor, steps=steps, warmup_fraction=training.warmup_fraction)

@@ -55,6 +55,8 @@ def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) ->
 
 def _merged(model: nn.Module, classifier: Classifier, *, folder: Path) -> nn.Module:
     modules = classifier.modules
+    if classifier.saved.configuration.quantisation is not None:
+        raise ArtifactError("The backbone was quantised, and a merged one would not be: they would differ.")
     if modules.peft.method in PROMPT_METHODS:
         raise ArtifactError("Prompts stand in the text, not in the weights: they cannot be merged.")
     if (folder / ADAPTER_CONFIGURATION).is_file():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trial_configuration import Quantisation, TrialConfiguration
 from workers.activation_cache import ActivationCache
 from workers.backbones import Backbone, load_backbone
 from workers.memory import MemoryModel
@@ -35,18 +35,19 @@ class ResidentParts:
         self._backbones: dict[str, Backbone] = {}
         self._tasks: dict[str, TokenisedTask] = {}
 
-    def backbone(self, name: str) -> Backbone:
+    def backbone(self, name: str, quantisation: Quantisation | None = None) -> Backbone:
         """Give a backbone, loading it if need be."""
-        found = self._backbones.pop(name, None) or load_backbone(
-            name, models_dir=self.models_dir, device=self.device
+        key = f"{name} {quantisation}"
+        found = self._backbones.pop(key, None) or load_backbone(
+            name, models_dir=self.models_dir, device=self.device, quantisation=quantisation
         )
-        self._backbones[name] = found
+        self._backbones[key] = found
         _forget_oldest(self._backbones)
         return found
 
     def task(self, configuration: TrialConfiguration) -> TokenisedTask:
         """Give a tokenised task, reading it if need be."""
-        backbone = self.backbone(configuration.backbone)
+        backbone = self.backbone(configuration.backbone, configuration.quantisation)
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
         key = _task_key(configuration, max_length)
         found = self._tasks.pop(key, None) or tokenise_task(
@@ -58,7 +59,7 @@ class ResidentParts:
 
     def task_from(self, configuration: TrialConfiguration, *, layer: int) -> TokenisedTask:
         """Give a tokenised task with the inputs of a layer kept, so that nothing below it is run again."""
-        backbone = self.backbone(configuration.backbone)
+        backbone = self.backbone(configuration.backbone, configuration.quantisation)
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
         return self.activations.task(
             self.task(configuration), key=_task_key(configuration, max_length), backbone=backbone, layer=layer
@@ -84,7 +85,13 @@ def resident_parts(
 
 
 def _task_key(configuration: TrialConfiguration, max_length: int) -> str:
-    return f"{configuration.backbone}\n{max_length}\n{configuration.task.model_dump_json()}"
+    parts = (
+        configuration.backbone,
+        configuration.quantisation,
+        max_length,
+        configuration.task.model_dump_json(),
+    )
+    return "\n".join(map(str, parts))
 
 
 def _forget_oldest(kept: dict[str, Backbone] | dict[str, TokenisedTask]) -> None:

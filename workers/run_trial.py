@@ -143,7 +143,7 @@ def finished_report(
 def _ready(
     configuration: TrialConfiguration, resident: ResidentParts, *, micro_batch_divisor: int
 ) -> ReadyTrial:
-    backbone = resident.backbone(configuration.backbone)
+    backbone = resident.backbone(configuration.backbone, configuration.quantisation)
     plain = resident.task(configuration)
     modules = TrialModules(
         configuration.peft,

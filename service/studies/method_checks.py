@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.library_parameters import SIZES, method_problem, setting_problem
-from api_schemas.peft_methods import ROLES, SETTINGS, TARGETED, LibrarySettings, PeftMethod
+from api_schemas.peft_methods import (
+    READ_FROZEN_WEIGHTS,
+    ROLES,
+    SETTINGS,
+    TARGETED,
+    LibrarySettings,
+    PeftMethod,
+)
 from api_schemas.search_space import (
     BoolParameter,
     CategoricalParameter,
@@ -45,6 +52,12 @@ def method_errors(
         if unfit is not None:
             yield FieldError(pointer=method_pointer, detail=unfit)
             continue
+        if configuration.quantisation is not None and method in READ_FROZEN_WEIGHTS:
+            yield FieldError(
+                pointer=method_pointer,
+                detail=f"'{method}' computes with the frozen weights, so they cannot be quantised; leave "
+                "'quantisation' out",
+            )
         settings = _with_possible_roles(configuration.peft.library, method, searched)
         if method in TARGETED and not settings.targets:
             yield FieldError(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.module_description import describe_modules
 from api_schemas.objectives import Direction, Objective
 from api_schemas.pareto import HypervolumeHistory, HypervolumeRecord, ParetoFront, ParetoPoint
 from api_schemas.search_space import SearchSpace
@@ -116,6 +117,7 @@ def _trial(
     *,
     on_front: bool,
 ) -> TrialRead:
+    configuration = TrialConfiguration.model_validate(trial.configuration)
     return TrialRead(
         id=trial.id,
         study_id=trial.study_id,
@@ -125,7 +127,8 @@ def _trial(
         generated_by=trial.generated_by,
         proposal_seconds=trial.proposal_seconds,
         parameters=trial.parameters,
-        configuration=TrialConfiguration.model_validate(trial.configuration),
+        configuration=configuration,
+        modules=describe_modules(configuration),
         attempt=trial.attempt,
         metrics=trial.metrics,
         test_metrics=trial.test_metrics,

@@ -4,6 +4,8 @@ No worker runs: results come in through `service.leases`, the door that workers 
 """
 
 import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -12,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
-from api_schemas.trials import Measurement, TrialReport, TrialState
+from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
 from service import leases
 from service.database import transaction
-from service.models import Study, Trial
+from service.models import Replicate, Study, Trial
 from service.studies import lifecycle
 from tests.conftest import API_KEY, study_body
 
@@ -23,10 +25,16 @@ POLL_MS = 2000
 HEAD_ONLY: Parameterization = {f"peft.active_layers.{layer}": False for layer in range(6)}
 SERIAL_24: Parameterization = {"peft.serial_adapter.bottleneck_size": 24}
 
+CURVE = (
+    {"score": 0.61, "loss": 0.69, "train_loss": 0.71},
+    {"score": 0.68, "loss": 0.62, "train_loss": 0.6},
+    {"score": 0.7, "loss": 0.6, "train_loss": 0.52},
+)
+
 # What the plot draws, as its library knows it: series by name, and where on the page a point stands.
-DRAWN = """async () => {
+DRAWN = """async (name) => {
   const { getInstanceByDom } = await import("/static/vendor/echarts.esm.min.mjs");
-  const chart = getInstanceByDom(document.querySelector('[data-testid="pareto-chart"]'));
+  const chart = getInstanceByDom(document.querySelector(`[data-testid="${name}"]`));
   const { series, xAxis, yAxis } = chart.getOption();
   const values = (one) => one.data.map((point) => point.value ?? point);
   return {
@@ -74,14 +82,43 @@ def add_trial(session: Session, study: Study, parameters: Parameterization) -> T
     )
 
 
-def finish_trial(report: TrialReport, *, measurements: tuple[float, ...] = ()) -> None:
+def claim_and_measure(measurements: Sequence[dict[str, float]]) -> ClaimedTrial:
     claimed = leases.claim("a worker")
     assert claimed is not None
-    for step, score in enumerate(measurements):
-        leases.record_measurement(
-            claimed.trial_id, claimed.attempt, Measurement(step=step, metrics={"score": score})
-        )
+    for step, metrics in enumerate(measurements, start=1):
+        leases.record_measurement(claimed.trial_id, claimed.attempt, Measurement(step=step, metrics=metrics))
+    return claimed
+
+
+def finish_trial(report: TrialReport, *, measurements: Sequence[dict[str, float]] = ()) -> None:
+    claimed = claim_and_measure(measurements)
     leases.complete(claimed.trial_id, claimed.attempt, report)
+
+
+def add_stopped(study_id: str, measurements: Sequence[dict[str, float]], *, reason: str) -> None:
+    """Leave a trial as early stopping leaves it: with the metrics of its last measurement."""
+    queue_trial(study_id, SERIAL_24)
+    claimed = claim_and_measure(measurements)
+    with transaction() as session:
+        trial = session.get_one(Trial, claimed.trial_id)
+        replicate = session.get_one(Replicate, (claimed.trial_id, claimed.replicate))
+        replicate.lease_expires_at = None
+        trial.metrics = dict(measurements[-1])
+        for stopped in (trial, replicate):
+            stopped.state = TrialState.STOPPED_EARLY
+            stopped.state_reason = reason
+            stopped.finished_at = datetime.now(UTC)
+
+
+def add_seeds(study_id: str, scores: Sequence[float], trained: int, *, collapsed: bool = False) -> None:
+    """Add a trial of a study with as many replicates as there are scores."""
+    queue_trial(study_id, SERIAL_24)
+    for score in scores:
+        metrics = {"score": score, "trainable_parameters": float(trained), "collapsed": float(collapsed)}
+        finish_trial(
+            TrialReport(state=TrialState.SUCCEEDED, metrics=metrics, test_metrics={"score": score - 0.01}),
+            measurements=CURVE,
+        )
 
 
 def add_result(
@@ -96,7 +133,7 @@ def add_result(
     metrics = {"score": score, "trainable_parameters": float(trained), "latency_ms": latency_ms}
     finish_trial(
         TrialReport(state=TrialState.SUCCEEDED, metrics=metrics, test_metrics={"score": score - 0.01}),
-        measurements=(score - 0.1, score),
+        measurements=({"score": score - 0.1}, {"score": score}),
     )
 
 
@@ -117,8 +154,8 @@ def requests_of_a_poll(page: Page) -> list[str]:
     return asked
 
 
-def drawn(page: Page) -> dict[str, Any]:
-    found: dict[str, Any] = page.evaluate(DRAWN)
+def drawn(page: Page, chart: str = "pareto-chart") -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate(DRAWN, chart)
     return found
 
 

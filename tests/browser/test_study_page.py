@@ -93,8 +93,10 @@ def test_a_row_is_selected_by_keyboard(page: Page, server_url: str) -> None:
     button.focus()
     page.keyboard.press("Enter")
     expect(button).to_have_attribute("aria-pressed", "true")
-    expect(page.get_by_test_id("details")).to_contain_text("serial adapter 24")
-    expect(page.get_by_test_id("details")).to_contain_text("0.700 → 0.800")
+    expect(page.get_by_test_id("details")).to_contain_text("serial 24 on all 6 layers")
+    expect(page.get_by_test_id("learning-curve")).to_have_attribute(
+        "aria-label", "Score by epoch: 0.700 → 0.800"
+    )
     add_result(study_id, 0.9, 100_000)
     poll(page)
     expect(page.get_by_test_id("trial-1")).to_be_visible()

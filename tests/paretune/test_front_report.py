@@ -4,11 +4,10 @@ import io
 import json
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
-from api_schemas.trial_configuration import patch
-from paretune.front_report import compare_with_probe, describe_modules, front_table, write_front
+from api_schemas.tasks import Task
+from paretune.front_report import compare_with_probe, front_table, write_front
 from tests.paretune.trials import front, seed, trial
 
 PROBE = trial(0, score=0.7, parameters=18, serial=0)
@@ -41,7 +40,7 @@ def test_the_table_shows_every_point_with_its_modules() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(front_table(front([PROBE, TUNED]), [PROBE, TUNED]))
     text = console.export_text()
-    assert text.index("serial 4 on layers 0,1") < text.index("head only (linear probe)")
+    assert text.index("serial 4 on all 2 layers") < text.index("head only (linear probe)")
 
 
 def test_means_over_seeds_show_their_standard_errors() -> None:
@@ -71,32 +70,32 @@ def test_a_collapsed_point_is_flagged() -> None:
     assert "seeds" not in text
 
 
-def test_modules_off_every_layer_are_the_probe() -> None:
-    """A description follows the canonical configuration."""
-    assert describe_modules(PROBE.configuration) == "head only (linear probe)"
-
-
-@pytest.mark.parametrize(
-    ("parameters", "words"),
-    [
-        (
-            {"peft.method": "oft", "peft.library.block_size": 8},
-            "oft, block_size 8 on query,value of layers 0,1",
-        ),
-        ({"peft.method": "bitfit"}, "bitfit of layers 0,1"),
-        ({"peft.method": "p_tuning"}, "p_tuning, virtual_tokens 20"),
-    ],
-)
-def test_a_method_of_the_library_is_described_by_what_it_reads(
-    parameters: dict[str, int | str], words: str
-) -> None:
-    """Sizes, projections and layers where the method has them."""
-    assert describe_modules(patch(TUNED.configuration, dict(parameters))) == words
-
-
 def test_the_front_is_written_as_json_and_as_a_picture(tmp_path: Path) -> None:
     """Both files are what their names say."""
     as_json, as_plot = write_front(front([PROBE, TUNED]), [PROBE, TUNED, WORSE], folder=tmp_path / "out")
     assert [point["number"] for point in json.loads(as_json.read_text())["points"]] == [1, 0]
     assert as_plot.read_bytes().startswith(b"\x89PNG")
     assert as_plot.stat().st_size > 10_000
+
+
+def test_a_front_of_several_seeds_with_a_collapsed_member_can_be_drawn(tmp_path: Path) -> None:
+    """Errors on both axes and a flag change the picture; a study of another score is drawn, too."""
+    task = Task.model_validate({"name": "file:a.csv", "kind": "multi_label"})
+    named = PROBE.configuration.model_copy(update={"task": task})
+    probe = PROBE.model_copy(update={"configuration": named})
+    plain = write_front(front([probe, TUNED]), [probe, TUNED], folder=tmp_path / "plain")[1].read_bytes()
+    errors = {"score": 0.02, "trainable_parameters": 20.0}
+    tuned = TUNED.model_copy(update={"metric_standard_errors": errors})
+    with_errors = write_front(front([probe, tuned]), [probe, tuned], folder=tmp_path / "errors")[1]
+    flagged = tuned.model_copy(update={"collapsed": True})
+    with_flag = write_front(front([probe, flagged]), [probe, flagged], folder=tmp_path / "flag")[1]
+    assert len({plain, with_errors.read_bytes(), with_flag.read_bytes()}) == 3
+
+
+def test_the_front_table_names_a_score_that_is_not_accuracy() -> None:
+    """Its heading says which metric was maximized."""
+    task = Task.model_validate({"name": "file:a.csv", "kind": "multi_label"})
+    other = PROBE.model_copy(update={"configuration": PROBE.configuration.model_copy(update={"task": task})})
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(front_table(front([other]), [other]))
+    assert "score (macro F1, maximize)" in console.export_text()

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from rich.console import Console
 
+from api_schemas.tasks import Task
 from api_schemas.trials import TrialState
 from paretune.progress import picture, seconds_left, trials_table
-from tests.paretune.trials import START, study, trial
+from tests.paretune.trials import BASE, START, study, trial
 
 
 def test_no_estimate_before_the_first_trial_has_ended() -> None:
@@ -62,3 +63,30 @@ def test_seeds_of_the_search_are_not_called_final() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(picture(searching, []))
     assert "final" not in console.export_text()
+
+
+def test_trials_that_were_stopped_early_are_counted_and_explained() -> None:
+    """They are ended trials, and no failures."""
+    stopped = trial(
+        2,
+        score=0.6,
+        parameters=10.0,
+        state=TrialState.STOPPED_EARLY,
+        state_reason="2 % chance of joining the front",
+        on_front=False,
+    )
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(picture(study(trials={"stopped_early": 1}), [stopped]))
+    text = console.export_text()
+    assert "1 / 4 trials  1 stopped early  hypervolume" in text
+    assert "STOPPED_EARLY: 2 % chance of joining the front" in text
+    assert "●" not in text
+
+
+def test_a_score_that_is_not_accuracy_is_named() -> None:
+    """The same word would mean something else in another study."""
+    task = {"name": "file:a.csv", "kind": "regression"}
+    named = study(configuration=BASE.model_copy(update={"task": Task.model_validate(task)}))
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(trials_table(named, []))
+    assert "score (Spearman)" in console.export_text()

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from api_schemas.peft import Compacter, ScaleShift
+from api_schemas.peft import Compacter, Peft, ScaleShift
 from api_schemas.peft_methods import PeftMethod
-from api_schemas.trial_configuration import Training, TrialConfiguration, canonical
+from api_schemas.trial_configuration import Quantisation, Training, TrialConfiguration, canonical
 from workers.backbones import Backbone
 
 OF_EACH_TRIAL = ("learning_rate", "warmup_fraction", "weight_decay", "seed")
@@ -16,13 +16,12 @@ def can_pack(configurations: Sequence[TrialConfiguration]) -> bool:
 
     They share backbone, task, number of steps and everything else of the recipe but what is in
     `OF_EACH_TRIAL`; their modules are serial and parallel adapters, prefixes and low-rank updates.
+    In 8 bits nothing is packed: LLM.int8 looks for outliers in all rows of a batch, so trials would
+    change each other's rounding.
     """
     first = configurations[0]
-    return all(
-        (other.backbone, other.task) == (first.backbone, first.task)
-        and _common(other.training) == _common(first.training)
-        and _has_stackable_modules(other)
-        for other in configurations
+    return first.quantisation is not Quantisation.EIGHT_BIT and all(
+        _common(other) == _common(first) and _has_stackable_modules(other) for other in configurations
     )
 
 
@@ -35,8 +34,11 @@ def takes_packs(backbone: Backbone) -> bool:
     return backbone.paths.relative_bias is None
 
 
-def _common(training: Training) -> Training:
-    return training.model_copy(update={name: Training.model_fields[name].default for name in OF_EACH_TRIAL})
+def _common(configuration: TrialConfiguration) -> TrialConfiguration:
+    """Give a configuration with everything at its default that trials of a pack may have to themselves."""
+    of_each = {name: Training.model_fields[name].default for name in OF_EACH_TRIAL}
+    training = configuration.training.model_copy(update=of_each)
+    return configuration.model_copy(update={"training": training, "peft": Peft()})
 
 
 def _has_stackable_modules(configuration: TrialConfiguration) -> bool:

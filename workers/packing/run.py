@@ -80,7 +80,7 @@ def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
     try:
         if len(members) == 1 or not can_pack([member.configuration for member in members]):
             return 1
-        backbone = resident.backbone(common.backbone)
+        backbone = resident.backbone(common.backbone, common.quantisation)
         if not takes_packs(backbone):
             return 1
         shape = _shape_of_one(_modules(members, resident), configuration=common, resident=resident)
@@ -161,7 +161,7 @@ def _run_pack(members: Sequence[Member], resident: ResidentParts, artifacts_dir:
 def _ready(members: Sequence[Member], resident: ResidentParts) -> list[ReadyTrial]:
     """Make every trial ready to start at the lowest layer in which any of them has modules."""
     common = members[0].configuration
-    backbone = resident.backbone(common.backbone)
+    backbone = resident.backbone(common.backbone, common.quantisation)
     modules = _modules(members, resident)
     needs = _shape_of_one(modules, configuration=common, resident=resident)
     plain = resident.task(common).validation
@@ -232,7 +232,7 @@ def _shared_costs(trial: ReadyTrial, spending: Spending, *, share: float, trials
 
 def _modules(members: Sequence[Member], resident: ResidentParts) -> list[TrialModules]:
     common = members[0].configuration
-    backbone = resident.backbone(common.backbone)
+    backbone = resident.backbone(common.backbone, common.quantisation)
     classes = resident.task(common).answers.outputs
     return [
         TrialModules(
@@ -258,5 +258,5 @@ def _shape_of_one(
         trained=scalars(largest),
         first_layer=_first_layer(trials),
         split=resident.task_from(configuration, layer=_first_layer(trials)).train,
-        backbone=resident.backbone(configuration.backbone),
+        backbone=resident.backbone(configuration.backbone, configuration.quantisation),
     )

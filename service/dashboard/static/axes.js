@@ -1,7 +1,7 @@
 /** Which two metrics the Pareto plot shows. With two objectives there is nothing to choose. */
 
 import { find, make } from "./elements.js";
-import { metricFormat } from "./format.js";
+import { headingOf } from "./format.js";
 
 /** @import {Study} from "./types.js" */
 /** @import {StudyData} from "./study_data.js" */
@@ -19,8 +19,9 @@ export function offerAxes(box, data, redraw) {
   box.hidden = data.study.objectives.length === 2;
   const metrics = offeredMetrics(data);
   const [y, x] = defaultMetrics(data.study);
-  offer(find(box, '[data-testid="axis-y"]'), metrics, y, redraw);
-  offer(find(box, '[data-testid="axis-x"]'), metrics, x, redraw);
+  const options = metrics.map((metric) => ({ metric, heading: headingOf(data.study, metric) }));
+  offer(find(box, '[data-testid="axis-y"]'), options, y, redraw);
+  offer(find(box, '[data-testid="axis-x"]'), options, x, redraw);
 }
 
 /**
@@ -46,24 +47,26 @@ const defaultMetrics = ({ objectives }) => [objectives[0].metric, objectives[1]?
  * @param {StudyData} data
  */
 function offeredMetrics({ study, trials }) {
-  const measured = trials.flatMap((trial) => Object.keys(trial.metrics)).sort();
+  const measured = trials
+    .filter(({ state }) => state === "SUCCEEDED")
+    .flatMap(({ metrics }) => Object.keys(metrics))
+    .filter((metric) => metric !== "collapsed")
+    .sort();
   return [...new Set([...study.objectives.map((objective) => objective.metric), ...measured, "number"])];
 }
 
 /**
  * @param {HTMLSelectElement} select
- * @param {string[]} metrics
+ * @param {{metric: string, heading: string}[]} options
  * @param {string} preset
  * @param {() => void} redraw
  */
-function offer(select, metrics, preset, redraw) {
+function offer(select, options, preset, redraw) {
   select.onchange = redraw;
   const offered = [...select.options].map((option) => option.value);
-  if (offered.join() === metrics.join()) return;
+  if (offered.join() === options.map(({ metric }) => metric).join()) return;
   const chosen = select.value || preset;
-  select.replaceChildren(
-    ...metrics.map((metric) => make("option", { value: metric }, metricFormat(metric).label)),
-  );
+  select.replaceChildren(...options.map(({ metric, heading }) => make("option", { value: metric }, heading)));
   select.value = chosen;
 }
 

@@ -5,7 +5,7 @@ import { make } from "./elements.js";
 
 /**
  * @typedef {{text: string, muted: string, grid: string, surface: string, front: string, probe: string,
- *   fade: string}} Colours
+ *   fade: string, collapsed: string}} Colours
  */
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -120,5 +120,6 @@ function colours() {
     front: read("front"),
     probe: read("probe"),
     fade: read("fade"),
+    collapsed: read("red"),
   };
 }

@@ -8,13 +8,18 @@ const two = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFract
 const three = new Intl.NumberFormat("en", { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 const tenths = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const significant = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const BESIDE_SIZES = /[.](alpha|scaling|division)$/;
 const bytes = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /**
  * @typedef {{label: string, unit: string, log: boolean, value: (value: number) => string,
  *   tick: (value: number) => string}} MetricFormat
- * @type {Object<string, MetricFormat>}
  */
+
+/** @type {(label: string) => MetricFormat} */
+const fraction = (label) => ({ label, unit: "", log: false, value: three.format, tick: two.format });
+
+/** @type {Object<string, MetricFormat>} */
 const METRICS = {
   score: { label: "Score", unit: "validation", log: false, value: three.format, tick: two.format },
   trainable_parameters: {
@@ -39,6 +44,13 @@ const METRICS = {
     value: significant.format,
     tick: significant.format,
   },
+  loss: fraction("Loss"),
+  train_loss: fraction("Training loss"),
+  accuracy: fraction("Accuracy"),
+  macro_f1: fraction("Macro F1"),
+  matthews: fraction("Matthews"),
+  spearman: fraction("Spearman"),
+  pearson: fraction("Pearson"),
   number: { label: "Trial number", unit: "", log: false, value: whole.format, tick: whole.format },
 };
 
@@ -50,6 +62,43 @@ const METRICS = {
 export function metricFormat(name) {
   const plain = { label: asWords(name), unit: "", log: false };
   return METRICS[name] ?? { ...plain, value: significant.format, tick: significant.format };
+}
+
+/** What a kind of task is scored by, unless it says otherwise. @type {Object<string, string>} */
+const USUAL_SCORES = { multi_label: "macro_f1", regression: "spearman" };
+
+/** @type {Object<string, string>} */
+const SCORE_NAMES = {
+  macro_f1: "macro F1",
+  matthews: "Matthews",
+  spearman: "Spearman",
+  pearson: "Pearson",
+  negative_loss: "negative loss",
+};
+
+/**
+ * Which metric a study's score is.
+ * @param {Study} study
+ */
+export function scoreMetric({ configuration: { task } }) {
+  return task.score ?? USUAL_SCORES[task.kind ?? ""] ?? "accuracy";
+}
+
+/**
+ * What a study's score is called; empty for accuracy, which a score without a name is.
+ * @param {Study} study
+ */
+export const scoreName = (study) => SCORE_NAMES[scoreMetric(study)] ?? "";
+
+/**
+ * A metric as a heading: with its unit, or with what the study's score is.
+ * @param {Study} study
+ * @param {string} name
+ */
+export function headingOf(study, name) {
+  const { label, unit } = metricFormat(name);
+  const remark = name === "score" ? scoreName(study) : unit;
+  return remark ? `${label} (${remark})` : label;
 }
 
 /**
@@ -68,23 +117,14 @@ export const formatWithError = (name, value, error) =>
   error ? `${formatMetric(name, value)} ± ${formatMetric(name, error)}` : formatMetric(name, value);
 
 /**
- * A metric with its unit, for running text.
- * @param {string} name
- * @param {number} value
- */
-export function formatWithUnit(name, value) {
-  const { unit, label } = metricFormat(name);
-  if (name === "score" || name === "trainable_parameters")
-    return `${formatMetric(name, value)} ${label.toLowerCase()}`;
-  return `${formatMetric(name, value)} ${unit}`.trim();
-}
-
-/**
  * A metric's name where there is little room.
+ * @param {Study} study
  * @param {string} name
  */
-export const shortName = (name) =>
-  name === "trainable_parameters" ? "parameters" : metricFormat(name).label.toLowerCase();
+export function shortName(study, name) {
+  if (name === "trainable_parameters") return "parameters";
+  return (name === "score" && scoreName(study)) || metricFormat(name).label.toLowerCase();
+}
 
 /** @param {string} name */
 export const asWords = (name) => name.replaceAll("_", " ");
@@ -118,54 +158,26 @@ export function formatAge(time, now) {
 }
 
 /**
- * Say a parameterization in a few words: sizes by name, switches as lists.
+ * The searched values that the description of a trial's modules leaves out.
  * @param {Parameterization} parameters
  * @returns {string[]}
  */
 export function describeParameters(parameters) {
-  /** @type {Map<string, {on: string[], all: number}>} */
-  const switches = new Map();
-  const words = [];
-  for (const [path, value] of Object.entries(parameters)) {
-    const { group, last } = splitPath(path);
-    if (typeof value === "boolean") {
-      const { on, all } = switches.get(group) ?? { on: [], all: 0 };
-      switches.set(group, { on: value ? [...on, last] : on, all: all + 1 });
-    } else {
-      words.push(`${nameOf(group, last)} ${typeof value === "number" ? significant.format(value) : value}`);
-    }
-  }
-  for (const [group, { on, all }] of switches) words.push(`${group}: ${listOf(on, all)}`);
-  return words;
-}
-
-/** @param {string} path */
-function splitPath(path) {
-  const steps = path
-    .replace(/^peft\./, "")
-    .split(".")
-    .map(asWords);
-  const last = steps.pop() ?? "";
-  return { group: steps.join(" ").replace("lora", "LoRA"), last };
+  return Object.entries(parameters)
+    .filter(([path]) => !path.startsWith("peft.") || BESIDE_SIZES.test(path))
+    .map(
+      ([path, value]) => `${nameOf(path)} ${typeof value === "number" ? significant.format(value) : value}`,
+    );
 }
 
 /**
- * @param {string} group
- * @param {string} last
+ * A setting by its last word; one of a module by both of its words.
+ * @param {string} path
  */
-function nameOf(group, last) {
-  // The one size of a module needs no name of its own.
-  if (["bottleneck size", "length", "rank"].includes(last) && group !== "training") return group;
-  return group === "training" ? last : `${group} ${last}`;
-}
-
-/**
- * @param {string[]} on
- * @param {number} all
- */
-function listOf(on, all) {
-  if (!on.length) return "none";
-  return on.length === all ? `all ${all}` : on.join(", ");
+function nameOf(path) {
+  const steps = path.split(".").map(asWords);
+  const words = path.startsWith("peft.") && !path.includes("library") ? steps.slice(-2) : steps.slice(-1);
+  return words.join(" ").replace("lora", "LoRA").replace("compacter", "Compacter");
 }
 
 /** @param {number} value */

@@ -93,10 +93,11 @@ function option(study, steps, colours) {
  * A hypervolume's unit is the product of its objectives' units.
  * @param {Study} study
  */
-function unitOf({ objectives }) {
+function unitOf(study) {
+  const { objectives } = study;
   if (objectives.length > 2) return `product of ${objectives.length} objectives`;
   return objectives
-    .map(({ metric }) => (metricFormat(metric).log ? `log₁₀ ${shortName(metric)}` : shortName(metric)))
+    .map(({ metric }) => `${metricFormat(metric).log ? "log₁₀ " : ""}${shortName(study, metric)}`)
     .join(" × ");
 }
 

@@ -1,7 +1,16 @@
-/** The Pareto plot: every measured trial, the front as a staircase, the head-only trial by its own sign. */
+/** The Pareto plot: every measured trial with its standard errors, the front as a staircase, signs for what is special. */
 
 import { axisStyle, createChart, decades, fitted, tooltipElement, tooltipStyle } from "./chart_frame.js";
-import { describeParameters, formatCount, formatMetric, formatWithUnit, metricFormat } from "./format.js";
+import { errorBars } from "./error_bars.js";
+import {
+  describeParameters,
+  formatCount,
+  formatMetric,
+  formatWithError,
+  headingOf,
+  metricFormat,
+  scoreName,
+} from "./format.js";
 import { isHeadOnly, keepsLimits } from "./study_data.js";
 
 /** @import {Axes, Axis} from "./axes.js" */
@@ -9,9 +18,14 @@ import { isHeadOnly, keepsLimits } from "./study_data.js";
 /** @import {StudyData} from "./study_data.js" */
 /** @import {Study, Trial} from "./types.js" */
 
-/** @typedef {{trial: Trial, x: number, y: number, kind: "front" | "dominated" | "beyond limits"}} Point */
+/**
+ * @typedef {{trial: Trial, x: number, y: number, xError: number, yError: number,
+ *   kind: "front" | "dominated" | "beyond limits"}} Point
+ */
 
 const HEAD_ONLY = "Head only";
+const COLLAPSED = "Collapsed";
+const CROSS = "path://M0,0L8,8M8,0L0,8";
 
 /**
  * @param {HTMLElement} element
@@ -32,10 +46,17 @@ export function createParetoChart(element, onSelect) {
     update(data, axes, selected) {
       const points = pointsOf(data, axes);
       element.setAttribute("aria-label", spoken(points, axes));
-      draw((colours) => option(data.study, points, axes, selected, colours));
+      const roomy = element.clientWidth > 520;
+      draw((colours) => ({ ...option(data.study, points, axes, selected, colours), grid: gridOf(roomy) }));
     },
   };
 }
+
+/**
+ * On a narrow page the legend takes two lines.
+ * @param {boolean} roomy
+ */
+const gridOf = (roomy) => ({ left: 64, right: 28, top: roomy ? 44 : 70, bottom: 52 });
 
 /**
  * @param {StudyData} data
@@ -45,7 +66,14 @@ export function createParetoChart(element, onSelect) {
 function pointsOf({ study, trials }, { x, y }) {
   return trials
     .filter((trial) => trial.state === "SUCCEEDED")
-    .map((trial) => ({ trial, x: valueOn(x, trial), y: valueOn(y, trial), kind: kindOf(study, trial) }))
+    .map((trial) => ({
+      trial,
+      x: valueOn(x, trial),
+      y: valueOn(y, trial),
+      xError: trial.metric_standard_errors[x.metric] ?? 0,
+      yError: trial.metric_standard_errors[y.metric] ?? 0,
+      kind: kindOf(study, trial),
+    }))
     .filter((point) => Number.isFinite(point.x) && Number.isFinite(point.y));
 }
 
@@ -100,12 +128,13 @@ function staircase(points, { x, y }) {
  * @param {Colours} colours
  */
 function option(study, points, axes, selected, colours) {
-  const others = points.filter(({ trial }) => !isHeadOnly(trial));
+  const others = points.filter(({ trial }) => !isHeadOnly(trial) && !trial.collapsed);
   const of = (/** @type {string} */ kind) => others.filter((point) => point.kind === kind);
-  const heads = points.filter(({ trial }) => isHeadOnly(trial));
+  const heads = points.filter(({ trial }) => isHeadOnly(trial) && !trial.collapsed);
+  const collapsed = points.filter(({ trial }) => trial.collapsed);
+  const onFront = (/** @type {Point} */ { kind }) => kind === "front";
   const chosen = points.filter(({ trial }) => trial.id === selected?.id);
   return {
-    grid: { left: 64, right: 28, top: 44, bottom: 52 },
     legend: {
       top: 4,
       left: 0,
@@ -114,15 +143,15 @@ function option(study, points, axes, selected, colours) {
       itemHeight: 14,
       textStyle: { color: colours.text },
       selectedMode: false,
-      data: legend(study, axes),
+      data: legend(study, axes, collapsed.length > 0),
     },
     tooltip: {
       ...tooltipStyle(colours),
       trigger: "item",
       formatter: (/** @type {any} */ { data }) => tooltip(study, data.point),
     },
-    xAxis: { ...axisOption(axes.x, colours), nameGap: 32 },
-    yAxis: { ...axisOption(axes.y, colours), nameGap: 46 },
+    xAxis: { ...axisOption(study, axes.x, colours), nameGap: 32 },
+    yAxis: { ...axisOption(study, axes.y, colours), nameGap: 46 },
     series: [
       scatter(otherName(axes), of("dominated"), {
         symbol: "circle",
@@ -134,6 +163,12 @@ function option(study, points, axes, selected, colours) {
         symbolSize: 9,
         itemStyle: { color: "transparent", borderColor: colours.fade, borderWidth: 1.5 },
       }),
+      errorBars(
+        "other errors",
+        points.filter((point) => !onFront(point)),
+        colours.fade,
+      ),
+      errorBars("front errors", points.filter(onFront), colours.front),
       line(staircase(points, axes), axes, colours),
       scatter(frontName(axes), of("front"), {
         symbol: "circle",
@@ -146,6 +181,12 @@ function option(study, points, axes, selected, colours) {
         symbolSize: 16,
         z: 5,
         itemStyle: { color: colours.probe, borderColor: colours.surface, borderWidth: 1 },
+      }),
+      scatter(COLLAPSED, collapsed, {
+        symbol: CROSS,
+        symbolSize: 12,
+        z: 5,
+        itemStyle: { color: "transparent", borderColor: colours.collapsed, borderWidth: 3 },
       }),
       scatter("Selected", chosen, {
         symbol: "circle",
@@ -161,9 +202,16 @@ function option(study, points, axes, selected, colours) {
 /**
  * @param {Study} study
  * @param {Axes} axes
+ * @param {boolean} someCollapsed
  */
-function legend({ constraints }, axes) {
-  return [frontName(axes), otherName(axes), HEAD_ONLY, ...(constraints.length ? ["Beyond a limit"] : [])];
+function legend({ constraints }, axes, someCollapsed) {
+  return [
+    frontName(axes),
+    otherName(axes),
+    HEAD_ONLY,
+    ...(constraints.length ? ["Beyond a limit"] : []),
+    ...(someCollapsed ? [COLLAPSED] : []),
+  ];
 }
 
 /** @param {Axes} axes */
@@ -206,13 +254,15 @@ const line = (corners, { x }, colours) => ({
 });
 
 /**
+ * @param {Study} study
  * @param {Axis} axis
  * @param {Colours} colours
  */
-function axisOption({ metric, maximize }, colours) {
+function axisOption(study, { metric, maximize }, colours) {
   const { label, unit, log, tick } = metricFormat(metric);
   const better = metric === "number" ? "" : maximize ? "more is better" : "less is better";
-  const remarks = [unit, log ? "log scale" : "", better].filter(Boolean).join(", ");
+  const name = metric === "score" ? scoreName(study) : "";
+  const remarks = [name, unit, log ? "log scale" : "", better].filter(Boolean).join(", ");
   const style = axisStyle(remarks ? `${label} (${remarks})` : label, colours);
   const scale = log ? { type: "log", ...decades } : { type: "value", ...fitted };
   return { ...style, ...scale, axisLabel: { ...style.axisLabel, formatter: tick } };
@@ -223,13 +273,15 @@ function axisOption({ metric, maximize }, colours) {
  * @param {Point} point
  */
 function tooltip(study, { trial, kind }) {
-  const head = isHeadOnly(trial) ? ", head only" : "";
-  const metrics = study.objectives.map(({ metric }) => formatWithUnit(metric, trial.metrics[metric]));
+  const metrics = study.objectives.map(
+    ({ metric }) =>
+      `${headingOf(study, metric)}: ${formatWithError(metric, trial.metrics[metric], trial.metric_standard_errors[metric])}`,
+  );
   const standing = (kind === "front" ? "on the front" : kind) + (trial.collapsed ? ", collapsed" : "");
   return tooltipElement(
     `Trial ${trial.number}`,
-    [...metrics, `${standing}${head}`],
-    describeParameters(trial.parameters).join(" · "),
+    [...metrics, standing],
+    [trial.modules, ...describeParameters(trial.parameters)].join(" · "),
   );
 }
 

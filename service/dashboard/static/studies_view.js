@@ -1,14 +1,14 @@
 /** The list of studies: state, progress, the best so far, age. */
 
 import { arrange, find, fromTemplate, make, named, showState } from "./elements.js";
-import { endedTrials, formatAge, formatCount, formatMetric, metricFormat } from "./format.js";
+import { endedTrials, formatAge, formatCount, formatMetric, metricFormat, scoreName } from "./format.js";
 import { startPolling } from "./polling.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {Frame} from "./main.js" */
 /** @import {ParetoFront, Study} from "./types.js" */
 
-/** @typedef {{succeeded: number, front: ParetoFront}} KnownFront */
+/** @typedef {{results: number, front: ParetoFront}} KnownFront */
 
 /**
  * Show the list until the function that this returns is called.
@@ -67,20 +67,26 @@ async function listPages(api, pages, signal) {
 }
 
 /**
- * Read the fronts that may have changed: a front changes only with another success.
+ * Read the fronts that may have changed: a front changes only with another result.
  * @param {Api} api
  * @param {Study[]} studies
  * @param {Map<string, KnownFront>} fronts
  * @param {AbortSignal} signal
  */
 async function refreshFronts(api, studies, fronts, signal) {
-  const changed = studies.filter(({ id, trials }) => trials.succeeded !== (fronts.get(id)?.succeeded ?? 0));
+  const changed = studies.filter((study) => resultsOf(study) !== (fronts.get(study.id)?.results ?? 0));
   await Promise.all(
-    changed.map(async ({ id, trials }) => {
-      fronts.set(id, { succeeded: trials.succeeded, front: await api.getFront(id, signal) });
+    changed.map(async (study) => {
+      fronts.set(study.id, { results: resultsOf(study), front: await api.getFront(study.id, signal) });
     }),
   );
 }
+
+/**
+ * Every ended replicate may move the front: a trial's first, and each of its final ones.
+ * @param {Study} study
+ */
+const resultsOf = ({ trials, replicate_counts }) => trials.succeeded + replicate_counts.done;
 
 /**
  * @param {Map<string, HTMLTableRowElement>} rows
@@ -134,6 +140,6 @@ function bestOf(study, front) {
   if (best === undefined) return "";
   const { label, unit } = metricFormat(metric);
   return metric === "score"
-    ? formatMetric(metric, best)
+    ? `${formatMetric(metric, best)} ${scoreName(study)}`.trim()
     : `${formatMetric(metric, best)} ${unit || label.toLowerCase()}`;
 }

@@ -22,20 +22,12 @@ const mayMoveFront = ({ final_replicates, trials }) =>
   final_replicates > 0 && trials.queued + trials.running === 0;
 
 /**
- * Whether nothing but the head is trained: no module, or no layer that carries one.
+ * Whether nothing but the head is trained. The service writes every such configuration as one without
+ * an active layer.
  * @param {Trial} trial
  */
-export function isHeadOnly({ configuration: { peft } }) {
-  const { method, active_layers, serial_adapter, parallel_adapter, prefix_tuning, lora } = peft;
-  const sizes = [
-    serial_adapter.bottleneck_size,
-    parallel_adapter.bottleneck_size,
-    prefix_tuning.length,
-    lora.rank,
-  ];
-  const nothing = method === "modules" && sizes.every((size) => size === 0);
-  return nothing || (active_layers !== null && !active_layers.some(Boolean));
-}
+export const isHeadOnly = ({ configuration: { peft } }) =>
+  peft.active_layers !== null && !peft.active_layers.some(Boolean);
 
 /**
  * Whether a measured trial keeps every limit of its study; one that does not cannot stand on the front.

@@ -20,12 +20,27 @@ export function showHeader(view, study) {
     configuration.task.name,
     `${search_space.parameters.length} parameters searched`,
     `${parallelism} ${parallelism === 1 ? "trial" : "trials"} at a time`,
+    seedsOf(study),
     study.id,
-  ].join(" · ");
+  ]
+    .filter(Boolean)
+    .join(" · ");
   showText(named(view, "study-reason"), study.state_reason);
   named(view, "study-reason").dataset.state = study.state;
   const allowed = VERBS_OF_STATE[study.state] ?? [];
   for (const button of verbButtons(view)) button.disabled = !allowed.includes(button.dataset.verb ?? "");
+}
+
+/**
+ * How many seeds a configuration gets, where it is more than one.
+ * @param {Study} study
+ */
+function seedsOf({ replicates, final_replicates }) {
+  const words = [
+    replicates > 1 ? `${replicates} seeds each` : "",
+    final_replicates ? `${final_replicates} more for the front` : "",
+  ];
+  return words.filter(Boolean).join(", ");
 }
 
 /**

@@ -42,9 +42,9 @@ function progressTile(study) {
 /** @param {StudyData} data */
 function bestTile({ study, trials, front }) {
   const { metric } = study.objectives[0];
-  const { label } = metricFormat(metric);
+  const title = `Best ${shortName(study, metric)}`;
   const best = front.points[0];
-  if (best === undefined) return tile(`Best ${label.toLowerCase()}`, "–", "no result yet", "best");
+  if (best === undefined) return tile(title, "–", "no result yet", "best");
   const value = best.metrics[metric];
   const head = trials.find((trial) => trial.state === "SUCCEEDED" && isHeadOnly(trial));
   let note = `trial ${best.number}`;
@@ -52,7 +52,7 @@ function bestTile({ study, trials, front }) {
     const difference = value - head.metrics[metric];
     note += ` · ${difference < 0 ? "−" : "+"}${formatMetric(metric, Math.abs(difference))} vs head only`;
   }
-  return tile(`Best ${label.toLowerCase()}`, formatMetric(metric, value), note, "best");
+  return tile(title, formatMetric(metric, value), note, "best");
 }
 
 /** @param {StudyData} data */
@@ -101,11 +101,12 @@ function tile(name, value, note, testId, ...more) {
  * @param {HTMLElement} element
  * @param {Study} study
  */
-export function showReferencePoint(element, { objectives, reference_point }) {
+export function showReferencePoint(element, study) {
+  const { objectives, reference_point } = study;
   const values = (reference_point ?? []).map((value, position) => {
     const { metric } = objectives[position];
     const { tick, unit } = metricFormat(metric);
-    return [tick(value), metric === "score" ? "" : unit, shortName(metric)].filter(Boolean).join(" ");
+    return [tick(value), metric === "score" ? "" : unit, shortName(study, metric)].filter(Boolean).join(" ");
   });
   element.textContent = values.length ? `from ${values.join(", ")}` : "";
 }

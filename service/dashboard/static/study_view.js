@@ -8,7 +8,7 @@ import { startPolling } from "./polling.js";
 import { hasEnded, studyReader } from "./study_data.js";
 import { connectVerbs, showHeader } from "./study_header.js";
 import { showReferencePoint, showTiles } from "./study_tiles.js";
-import { showTrialDetails } from "./trial_details.js";
+import { createTrialDetails } from "./trial_details.js";
 import { createTrialsTable } from "./trials_table.js";
 
 /** @import {Api} from "./api.js" */
@@ -62,7 +62,8 @@ function openView(root, tell) {
   const axes = named(view, "axes");
   const pareto = createParetoChart(named(view, "pareto-chart"), select);
   const hypervolume = createHypervolumeChart(named(view, "hypervolume-chart"));
-  const table = createTrialsTable(named(view, "trials"), select);
+  const details = createTrialDetails(named(view, "details"));
+  const table = createTrialsTable(named(view, "trials"), named(view, "trial-filter"), select);
   /** @type {StudyData} */
   let data;
   /** @type {string | null} */
@@ -78,7 +79,7 @@ function openView(root, tell) {
     const selected = data.trials.find((trial) => trial.id === selectedId) ?? null;
     pareto.update(data, chosenAxes(axes, data), selected);
     table.update(data, selectedId);
-    showTrialDetails(named(view, "details"), data, selected);
+    details.update(data, selected);
   }
 
   function update(/** @type {StudyData} */ latest) {
@@ -96,6 +97,7 @@ function openView(root, tell) {
   function close() {
     pareto.dispose();
     hypervolume.dispose();
+    details.close();
   }
 
   return { update, close };

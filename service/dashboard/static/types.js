@@ -10,12 +10,11 @@
  * @typedef {object} Peft
  * @property {string} method
  * @property {boolean[] | null} active_layers
- * @property {{bottleneck_size: number}} serial_adapter
- * @property {{bottleneck_size: number}} parallel_adapter
- * @property {{length: number}} prefix_tuning
- * @property {{rank: number} & Object<string, boolean | number>} lora
  *
- * @typedef {{backbone: string, task: {name: string}, peft: Peft}} TrialConfiguration
+ * @typedef {{name: string, kind: string | null, score: string | null}} Task
+ *
+ * @typedef {{backbone: string, task: Task, peft: Peft,
+ *   training: {epochs: number, measurements_per_epoch: number}}} TrialConfiguration
  *
  * @typedef {object} Study
  * @property {string} id
@@ -31,6 +30,7 @@
  * @property {number[] | null} reference_point
  * @property {number | null} hypervolume
  * @property {TrialCounts} trials
+ * @property {number} replicates
  * @property {number} final_replicates
  * @property {{queued: number, running: number, done: number}} replicate_counts
  * @property {string} created_at
@@ -38,6 +38,8 @@
  *
  * @typedef {{number: number, seed: number, state: Trial["state"], state_reason: string | null,
  *   metrics: Object<string, number>}} Replicate
+ *
+ * @typedef {{step: number, metrics: Object<string, number>}} Measurement
  *
  * @typedef {object} Trial
  * @property {string} id
@@ -48,6 +50,7 @@
  * @property {number} proposal_seconds
  * @property {Parameterization} parameters
  * @property {TrialConfiguration} configuration
+ * @property {string} modules
  * @property {number} attempt
  * @property {Object<string, number>} metrics
  * @property {Object<string, number>} test_metrics
@@ -55,7 +58,7 @@
  * @property {Object<string, number>} test_metric_standard_errors
  * @property {boolean} collapsed
  * @property {Replicate[]} replicates
- * @property {{step: number, metrics: Object<string, number>}[]} measurements
+ * @property {Measurement[]} measurements
  * @property {boolean} on_front
  * @property {string | null} worker
  * @property {string} created_at

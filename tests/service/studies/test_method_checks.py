@@ -128,3 +128,16 @@ def test_the_preset_of_methods_always_works(shape: BackboneShape) -> None:
     space = SearchSpace(parameters=parameters)
     pointers = {parameter.name: "/search_space" for parameter in parameters}
     assert list(method_errors(configuration, space, shape=shape, pointers=pointers)) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "refused"), [("dora", True), ("hra", True), ("lora", False), ("ia3", False)]
+)
+def test_methods_that_compute_with_frozen_weights_need_them_whole(method: str, refused: bool) -> None:
+    """A quantised backbone has no such weights; what only calls its layers is welcome."""
+    configuration = TrialConfiguration.model_validate(
+        {"backbone": "b", "quantisation": "4bit", "task": {"name": "t"}, "peft": {"method": method}}
+    )
+    space = SearchSpace.model_validate({"parameters": [LEARNING_RATE]})
+    found = [error.detail for error in method_errors(configuration, space, shape=BERT, pointers={})]
+    assert any("cannot be quantised" in detail for detail in found) == refused

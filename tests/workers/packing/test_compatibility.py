@@ -12,6 +12,7 @@ from workers.packing.compatibility import can_pack, takes_packs
     "change",
     [
         {"backbone": "bert-base-uncased"},
+        {"quantisation": "4bit"},
         {"task.train_rows": 31},
         {"training.batch_size": 4},
         {"training.epochs": 3},
@@ -28,6 +29,12 @@ def test_what_must_be_the_same_keeps_trials_apart(
 ) -> None:
     """Other rows, other steps, or modules that cannot be stacked."""
     assert not can_pack([small_trial, patch(small_trial, change)])
+
+
+def test_a_backbone_in_eight_bits_is_not_shared(small_trial: TrialConfiguration) -> None:
+    """Its outliers are those of a whole batch; in four bits only weights are quantised."""
+    assert not can_pack([patch(small_trial, {"quantisation": "8bit"})] * 2)
+    assert can_pack([patch(small_trial, {"quantisation": "4bit"})] * 2)
 
 
 def test_rates_seeds_and_modules_may_differ(small_trial: TrialConfiguration) -> None:

@@ -1,6 +1,7 @@
 """A trial in a pack takes the steps it takes alone; what could couple the trials of a pack is seen."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -60,7 +61,7 @@ TRIALS: list[Trial] = [
 
 def fresh(trials: Sequence[Trial], backbone: Backbone) -> list[TrialModules]:
     return [
-        TrialModules(peft, backbone=backbone, classes=2, seed=training.seed).double()
+        TrialModules(peft, backbone=backbone, classes=2, seed=training.seed).double().to(backbone.device)
         for peft, training in trials
     ]
 
@@ -153,6 +154,19 @@ def test_every_family_that_takes_packs_takes_the_same_steps(backbone: Backbone) 
     single = backbone.name.startswith("t5") or backbone.name in {"llama", "mistral", "qwen2", "qwen3"}
     assert loss < (1e-6 if single else 1e-10)
     assert weight < (1e-6 if single else 1e-9)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_a_packed_trial_takes_the_same_steps_on_a_gpu(kind: str) -> None:
+    """In double precision too, each side with the kernels that it has there."""
+    cuda = torch.device("cuda")
+    backbone = replace(tiny(kind), device=cuda)
+    backbone.model.to(cuda)
+    loss, weight = worst(TRIALS, backbone)
+    assert loss < 1e-6
+    assert weight < 1e-5
 
 
 @pytest.mark.parametrize("kind", ["bert", "llama"])

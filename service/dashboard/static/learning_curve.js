@@ -1,0 +1,213 @@
+/** A trial's learning curve: score and losses from step to step, and where the score was predicted to end. */
+
+import { axisStyle, createChart, fitted, tooltipElement, tooltipStyle } from "./chart_frame.js";
+import { errorBars } from "./error_bars.js";
+import { formatMetric, headingOf, metricFormat } from "./format.js";
+
+/** @import {Colours} from "./chart_frame.js" */
+/** @import {Measurement, Study, Trial} from "./types.js" */
+
+/** @typedef {{after: string, step: number, score: number, deviation: number, chance: number | undefined}} Prediction */
+
+const LOSSES = ["loss", "train_loss"];
+
+/** @param {Trial["configuration"]["training"]} training */
+const stepName = ({ measurements_per_epoch }) => (measurements_per_epoch === 1 ? "epoch" : "measurement");
+
+/**
+ * Whether there is a curve to draw: two measurements, or one and a prediction.
+ * @param {Trial} trial
+ */
+export const hasCurve = (trial) => trial.measurements.length > 1 || predictionOf(trial) !== null;
+
+/**
+ * The last prediction of a trial's final score, placed at the last step of its training.
+ * @param {Trial} trial
+ * @returns {Prediction | null}
+ */
+export function predictionOf({ measurements, configuration: { training } }) {
+  const last = measurements.findLast(({ metrics }) => metrics.predicted_score !== undefined);
+  if (last === undefined) return null;
+  const { predicted_score, predicted_score_deviation, chance } = last.metrics;
+  return {
+    after: `${stepName(training)} ${last.step}`,
+    step: Math.max(training.epochs * training.measurements_per_epoch, last.step),
+    score: predicted_score,
+    deviation: predicted_score_deviation ?? 0,
+    chance,
+  };
+}
+
+/**
+ * The prediction in a sentence.
+ * @param {Prediction} prediction
+ */
+export function predictionInWords({ after, score, deviation, chance }) {
+  const bounds = deviation ? ` ± ${formatMetric("score", deviation)}` : "";
+  const words = `Predicted after ${after}: ${formatMetric("score", score)}${bounds} at the end`;
+  return chance === undefined ? `${words}.` : `${words}, ${percent(chance)} to join the front.`;
+}
+
+/** @param {number} chance */
+function percent(chance) {
+  if (chance < 0.01) return "a chance below 1 %";
+  return chance > 0.99 ? "a chance above 99 %" : `a chance of ${Math.round(100 * chance)} %`;
+}
+
+/**
+ * The scores in words, for those who do not see the picture.
+ * @param {Trial} trial
+ */
+export function curveInWords({ measurements, configuration: { training } }) {
+  const scores = measurements.map(({ metrics }) => formatMetric("score", metrics.score));
+  return `Score by ${stepName(training)}: ${scores.filter(Boolean).join(" → ")}`;
+}
+
+/**
+ * @param {HTMLElement} element on the page, with a size
+ * @param {Study} study
+ * @param {Trial} trial
+ */
+export function createLearningCurve(element, study, trial) {
+  const { draw, dispose } = createChart(element);
+  draw((colours) => option(study, trial, colours));
+  return { dispose };
+}
+
+/**
+ * @param {Study} study
+ * @param {Trial} trial
+ * @param {Colours} colours
+ */
+function option(study, trial, colours) {
+  const { measurements, configuration } = trial;
+  const prediction = predictionOf(trial);
+  const steps = measurements.map(({ step }) => step);
+  const last = prediction?.step ?? Math.max(...steps);
+  return {
+    grid: { left: 46, right: 46, top: 50, bottom: 38 },
+    legend: {
+      top: 0,
+      left: 0,
+      itemGap: 12,
+      itemWidth: 18,
+      itemHeight: 10,
+      textStyle: { color: colours.text, fontSize: 12 },
+      selectedMode: false,
+    },
+    tooltip: {
+      ...tooltipStyle(colours),
+      trigger: "axis",
+      formatter: (/** @type {any[]} */ [{ axisValue }]) => tooltip(trial, prediction, axisValue),
+    },
+    xAxis: {
+      ...axisStyle(stepName(configuration.training), colours),
+      nameGap: 24,
+      type: "value",
+      min: Math.min(...steps),
+      max: Math.max(last, Math.min(...steps) + 1),
+      minInterval: 1,
+      splitLine: { show: false },
+    },
+    yAxis: [
+      { ...valueAxis(headingOf(study, "score"), "left", colours) },
+      { ...valueAxis("Loss", "right", colours), splitLine: { show: false } },
+    ],
+    series: [
+      scoreLine(measurements, colours),
+      ...LOSSES.map((name) => lossLine(name, measurements, colours)),
+      ...(prediction ? predicted(prediction, colours) : []),
+    ],
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {"left" | "right"} align where its name begins
+ * @param {Colours} colours
+ */
+const valueAxis = (name, align, colours) => ({
+  ...axisStyle(name, colours),
+  // The axis is shorter than its name.
+  nameLocation: "end",
+  nameGap: 8,
+  nameTextStyle: { color: colours.muted, align, fontSize: 12 },
+  type: "value",
+  ...fitted,
+  splitNumber: 3,
+  axisLabel: { color: colours.muted, formatter: metricFormat("score").tick },
+});
+
+/**
+ * @param {string} name
+ * @param {Measurement[]} measurements
+ */
+const pointsOf = (name, measurements) =>
+  measurements
+    .filter(({ metrics }) => metrics[name] !== undefined)
+    .map(({ step, metrics }) => [step, metrics[name]]);
+
+/**
+ * @param {Measurement[]} measurements
+ * @param {Colours} colours
+ */
+const scoreLine = (measurements, colours) => ({
+  type: "line",
+  id: "score",
+  name: "Score",
+  symbol: "circle",
+  symbolSize: 6,
+  z: 4,
+  lineStyle: { color: colours.front, width: 2 },
+  itemStyle: { color: colours.front },
+  data: pointsOf("score", measurements),
+});
+
+/**
+ * @param {string} name
+ * @param {Measurement[]} measurements
+ * @param {Colours} colours
+ */
+const lossLine = (name, measurements, colours) => ({
+  type: "line",
+  id: name,
+  name: name === "loss" ? "Validation loss" : "Training loss",
+  yAxisIndex: 1,
+  symbol: "none",
+  lineStyle: { color: colours.muted, width: 1.5, type: name === "loss" ? "dashed" : "dotted" },
+  // A line without points has none in the legend either.
+  itemStyle: { color: colours.muted, opacity: 0 },
+  data: pointsOf(name, measurements),
+});
+
+/**
+ * @param {Prediction} prediction
+ * @param {Colours} colours
+ */
+const predicted = ({ step, score, deviation }, colours) => [
+  {
+    type: "scatter",
+    id: "predicted",
+    name: "Predicted end",
+    symbol: "circle",
+    symbolSize: 9,
+    z: 5,
+    itemStyle: { color: colours.surface, borderColor: colours.probe, borderWidth: 2 },
+    data: [[step, score]],
+  },
+  errorBars("predicted deviation", [{ x: step, y: score, xError: 0, yError: deviation }], colours.probe),
+];
+
+/**
+ * @param {Trial} trial
+ * @param {Prediction | null} prediction
+ * @param {number} step
+ */
+function tooltip({ measurements, configuration: { training } }, prediction, step) {
+  const metrics = measurements.find((measurement) => measurement.step === step)?.metrics ?? {};
+  const lines = ["score", ...LOSSES]
+    .filter((name) => metrics[name] !== undefined)
+    .map((name) => `${metricFormat(name).label} ${formatMetric(name, metrics[name])}`);
+  if (prediction?.step === step) lines.push(predictionInWords(prediction));
+  return tooltipElement(`${stepName(training)} ${step}`, lines);
+}

@@ -1,0 +1,45 @@
+"""What the documents promise exists, and what exists is documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from api_schemas.peft import SIZE_FIELDS
+from api_schemas.peft_methods import PeftMethod
+from api_schemas.search_space import PresetName
+from api_schemas.trial_configuration import TrialConfiguration
+
+ROOT = Path(__file__).parent.parent
+METHODS = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", METHODS, re.DOTALL)
+
+
+@pytest.mark.parametrize("name", [*PeftMethod, *SIZE_FIELDS])
+def test_every_method_and_module_has_its_row(name: str) -> None:
+    """With a formula and a count beside it."""
+    assert name == PeftMethod.MODULES or f"| `{name}` |" in METHODS
+
+
+@pytest.mark.parametrize("preset", PresetName)
+def test_every_preset_is_explained_to_beginners_and_readers(preset: PresetName) -> None:
+    """In the README and beside the methods."""
+    assert f"| `{preset}` |" in METHODS
+    assert f"| `{preset}` |" in README
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_configurations_of_the_papers_are_legal(example: str) -> None:
+    """They train something."""
+    document = {"backbone": "b", "task": {"name": "t"}, **yaml.safe_load(example)}
+    assert not TrialConfiguration.model_validate(document).is_head_only
+
+
+def test_settings_of_the_readme_exist() -> None:
+    """A variable that nobody reads would be set in vain."""
+    settings = (ROOT / "service" / "settings.py").read_text(encoding="utf-8")
+    named = set(re.findall(r"`PARETUNE_([A-Z_]+)`", README)) - {"URL", "API_KEY"}
+    assert named
+    assert [name for name in named if f"    {name.lower()}:" not in settings] == []

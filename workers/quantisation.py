@@ -1,0 +1,33 @@
+"""Frozen weights in 8 or 4 bits, by the library bitsandbytes where it is installed."""
+
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from transformers import BitsAndBytesConfig
+
+from api_schemas.trial_configuration import Quantisation
+from workers.errors import UnsupportedBackbone
+
+
+def quantised(quantisation: Quantisation, *, device: torch.device) -> dict[str, Any]:
+    """Give what `from_pretrained` needs to quantise every linear map while it loads.
+
+    Raises:
+        UnsupportedBackbone: If bitsandbytes is not installed.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise UnsupportedBackbone(
+            f"A backbone in {quantisation} needs bitsandbytes on the trial worker: pip install bitsandbytes"
+        )
+    # Of every multiplication it says that it works in half precision, which is what was asked for.
+    warnings.filterwarnings("ignore", message="MatMul8bitLt")
+    configuration = BitsAndBytesConfig(
+        load_in_8bit=quantisation is Quantisation.EIGHT_BIT,
+        load_in_4bit=quantisation is Quantisation.FOUR_BIT,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
+    )
+    return {"quantization_config": configuration, "device_map": {"": device}}
