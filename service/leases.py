@@ -4,12 +4,15 @@ Every write names its attempt, the fencing token; a stale attempt writes nothing
 one short transaction, repeated while the database is away, and safe to repeat.
 """
 
+from collections.abc import Callable
+
 import stamina
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from api_schemas.trials import ClaimedTrial, Measurement, TrialReport
+from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
 from service.database import engine, transaction
 from service.errors import StaleAttempt
 from service.models import Replicate, Study, Trial
@@ -41,6 +44,33 @@ def claim(worker: str) -> ClaimedTrial | None:
                 session.flush()
                 return _handed_over(trial, replicate)
     return None
+
+
+@retry_while_database_is_away
+def claim_more(
+    worker: str, *, like: ClaimedTrial, count: int, fits: Callable[[TrialConfiguration], bool]
+) -> list[ClaimedTrial]:
+    """Take up to `count` further queued replicates of a claimed trial's study.
+
+    Only those that fit with it, and no more than the study's parallelism allows.
+    """
+    with transaction() as session:
+        study = repository.lock_study(session, like.study_id)
+        if study is None or study.state is not StudyState.ACTIVE:
+            return []
+        running = repository.replicates_in(session, study.id, [TrialState.RUNNING])
+        taken: list[ClaimedTrial] = []
+        for waiting in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
+            if len(taken) >= min(count, study.parallelism - len(running)):
+                break
+            trial = repository.lock_trial(session, waiting.trial_id)
+            if fits(TrialConfiguration.model_validate(trial.configuration)):
+                replicate = lifecycle.start_trial(
+                    session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
+                )
+                session.flush()
+                taken.append(_handed_over(trial, replicate))
+        return taken
 
 
 @retry_while_database_is_away

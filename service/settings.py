@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     wake_up_seconds: float = Field(default=5.0, gt=0)
     """A wake-up older than this counts as lost and is sent again."""
     trial_threads: int = Field(default=1, ge=1)
+    trials_per_pack: int = Field(default=1, ge=1, le=64)
+    """How many trials of a study a worker may train in one batch: for a GPU that one trial leaves idle."""
     activation_cache_bytes: int = Field(default=2**30, ge=0)
     """How much a trial worker keeps of what frozen layers computed; 0 keeps nothing."""
     trial_memory_bytes: int | None = Field(default=None, ge=1)

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -71,7 +72,6 @@ def fine_tune(
 def _optimiser(
     modules: TrialModules, training: Training, *, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    warm_up = max(1, round(training.warmup_fraction * steps))
     optimiser = torch.optim.AdamW(
         modules.parameters(),
         lr=training.learning_rate,
@@ -80,19 +80,30 @@ def _optimiser(
         fused=True if modules.head.weight.is_cuda else None,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
+        optimiser, partial(schedule_factor, steps=steps, warmup_fraction=training.warmup_fraction)
     )
     return optimiser, schedule
+
+
+def schedule_factor(step: int, *, steps: int, warmup_fraction: float) -> float:
+    """Give what the learning rate is multiplied with at a step, counted from 0."""
+    warm_up = max(1, round(warmup_fraction * steps))
+    return min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
+
+
+def training_kernel(backbone: Backbone) -> AbstractContextManager[None]:
+    """Choose how attention is computed while gradients are wanted."""
+    # Without dropout SDPA picks the CPU flash kernel, whose bfloat16 backward pass is slow.
+    slow_flash = backbone.device.type == "cpu" and next(backbone.model.parameters()).dtype == torch.bfloat16
+    return sdpa_kernel(SDPBackend.MATH) if slow_flash else nullcontext()
 
 
 def _backward(
     modules: TrialModules, batch: Batch, *, kind: TaskKind, backbone: Backbone, tokens: int | None
 ) -> float:
     """Add the gradients of a batch's mean loss, and give that loss."""
-    # Without dropout SDPA picks the CPU flash kernel, whose bfloat16 backward pass is slow.
-    slow_flash = backbone.device.type == "cpu" and next(backbone.model.parameters()).dtype == torch.bfloat16
     loss = torch.zeros((), device=backbone.device)
-    with sdpa_kernel(SDPBackend.MATH) if slow_flash else nullcontext():
+    with training_kernel(backbone):
         for part in micro_batches(batch, tokens=tokens):
             scores = logits(modules, part, backbone=backbone)
             share = len(part.labels) / len(batch.labels) * mean_loss(scores, part.labels, kind=kind)

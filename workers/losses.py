@@ -20,3 +20,15 @@ def mean_loss(outputs: Float[Tensor, "n c"], labels: Shaped[Tensor, "n ..."], *,
     if kind is TaskKind.MULTI_LABEL:
         return functional.binary_cross_entropy_with_logits(outputs, labels.to(outputs.dtype))
     return functional.mse_loss(outputs.squeeze(dim=1), labels.to(outputs.dtype))
+
+
+def row_losses(
+    outputs: Float[Tensor, "n c"], labels: Shaped[Tensor, "n ..."], *, kind: TaskKind
+) -> Float[Tensor, " n"]:
+    """Give the loss of each row; their mean is `mean_loss`."""
+    if kind is TaskKind.CLASSIFICATION:
+        return functional.cross_entropy(outputs, labels, reduction="none")
+    targets = labels.to(outputs.dtype)
+    if kind is TaskKind.MULTI_LABEL:
+        return functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(dim=1)
+    return functional.mse_loss(outputs.squeeze(dim=1), targets, reduction="none")

@@ -65,6 +65,12 @@ class MemoryModel:
             )
         return min(rows, batch_size) * training.longest
 
+    def trials_at_once(self, training: TrainingShape, *, backbone: Backbone, batch_size: int) -> int:
+        """Give how many trials of a shape, each with a whole batch, fit in one forward and backward pass."""
+        one_step = self._factor(backbone.name) * step_bytes(training, backbone=backbone, rows=batch_size)
+        one_trial = training.trained * BYTES_PER_TRAINED + one_step
+        return int(self.free_bytes(backbone.device) / one_trial)
+
     def learn(self, training: TrainingShape, *, backbone: Backbone, rows: int, observed_bytes: int) -> None:
         """Compare a peak, counted from before the trial, with the estimate for its largest pass."""
         estimate = training.trained * BYTES_PER_TRAINED + step_bytes(training, backbone=backbone, rows=rows)

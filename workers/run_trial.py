@@ -52,7 +52,7 @@ def run_trial(
             try:
                 return _run(configuration, resident, artifacts_dir, artifacts_path, report, 2**halvings)
             except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 reason = f"out-of-memory: {str(error).splitlines()[0] if str(error) else 'no memory left'}"[
                     :1000
@@ -99,15 +99,33 @@ def _run(
         stopped = _train(trial, resident.memory, measurements, report)
         # The last measurement counts, not the best one: choosing among them would flatter the score.
         metrics = measurements[-1].metrics
-        provenance = _provenance(trial)
         if stopped:
-            return TrialReport(state=TrialState.STOPPED_EARLY, metrics=metrics, provenance=provenance)
+            return TrialReport(state=TrialState.STOPPED_EARLY, metrics=metrics, provenance=provenance(trial))
         test = evaluate(trial.modules, trial.task.test, backbone=trial.backbone, classes=trial.outputs)
+    return finished_report(
+        trial, metrics, test=test, artifacts_dir=artifacts_dir, artifacts_path=artifacts_path
+    )
+
+
+def finished_report(
+    trial: ReadyTrial,
+    metrics: dict[str, float],
+    *,
+    test: Evaluation,
+    artifacts_dir: Path,
+    artifacts_path: str | None,
+) -> TrialReport:
+    """Save a trained trial and report its last measurement and its test scores.
+
+    Raises:
+        NotANumber: If a test score is not finite.
+    """
+    test_metrics = finite({"score": test.score, **test.metrics, "loss": test.loss})
     artifacts: tuple[ArtifactRecord, ...] = ()
     if artifacts_path is not None:
         artifacts = save_trial(
             trial.modules,
-            configuration,
+            trial.configuration,
             backbone=trial.backbone,
             answers=trial.task.answers,
             artifacts_dir=artifacts_dir,
@@ -116,9 +134,9 @@ def _run(
     return TrialReport(
         state=TrialState.SUCCEEDED,
         metrics={name: value for name, value in metrics.items() if name not in WHILE_TRAINING},
-        test_metrics=_finite({"score": test.score, **test.metrics, "loss": test.loss}),
+        test_metrics=test_metrics,
         artifacts=artifacts,
-        provenance=provenance,
+        provenance=provenance(trial),
     )
 
 
@@ -166,8 +184,8 @@ def _train(
 
     def measure(share: float, train_loss: float) -> bool:
         found = evaluate(trial.modules, trial.task.validation, backbone=backbone, classes=trial.outputs)
-        metrics = {**_scores(found), "train_loss": train_loss, **_costs(trial, spending, share=share)}
-        measurements.append(Measurement(step=len(measurements) + 1, metrics=_finite(metrics)))
+        metrics = {**scores(found), "train_loss": train_loss, **costs(trial, spending, share=share)}
+        measurements.append(Measurement(step=len(measurements) + 1, metrics=finite(metrics)))
         stops.append(report(measurements[-1]))
         return stops[-1]
 
@@ -189,7 +207,8 @@ def _train(
     return stops[-1]
 
 
-def _scores(found: Evaluation) -> dict[str, float]:
+def scores(found: Evaluation) -> dict[str, float]:
+    """Give what a measurement says about the validation split."""
     return {
         "score": found.score,
         **found.metrics,
@@ -198,7 +217,7 @@ def _scores(found: Evaluation) -> dict[str, float]:
     }
 
 
-def _costs(trial: ReadyTrial, spending: Spending, *, share: float) -> dict[str, float]:
+def costs(trial: ReadyTrial, spending: Spending, *, share: float) -> dict[str, float]:
     """Give every cost as it will be at the end: what is not known yet grows in proportion to the steps."""
     return {
         "share": share,
@@ -209,20 +228,27 @@ def _costs(trial: ReadyTrial, spending: Spending, *, share: float) -> dict[str, 
     }
 
 
-def _finite(metrics: dict[str, float]) -> dict[str, float]:
+def finite(metrics: dict[str, float]) -> dict[str, float]:
+    """Give metrics back as they are.
+
+    Raises:
+        NotANumber: If one is not a finite number.
+    """
     odd = [name for name, value in metrics.items() if not math.isfinite(value)]
     if odd:
         raise NotANumber(f"not-a-number: {', '.join(odd)}")
     return metrics
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that no memory was left, on whatever device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(sign in str(error) for sign in ALLOCATION_FAILURES)
 
 
-def _provenance(trial: ReadyTrial) -> dict[str, str | int | float]:
+def provenance(trial: ReadyTrial) -> dict[str, str | int | float]:
+    """Say what a trial was run with."""
     libraries = ("paretune", "torch", "transformers", "tokenizers", "safetensors", "peft")
     kept = trial.task.train.activations
     return {

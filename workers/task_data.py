@@ -146,6 +146,12 @@ def training_batches(
     split: TokenisedSplit, *, batch_size: int, pad_id: int, seed: int, epoch: int, device: torch.device
 ) -> Iterator[Batch]:
     """Give one epoch in batches of similar length. The order depends on seed and epoch only."""
+    for positions in training_order(split, batch_size=batch_size, seed=seed, epoch=epoch):
+        yield pad(split, positions, pad_id=pad_id, device=device)
+
+
+def training_order(split: TokenisedSplit, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Give the positions of the rows of each batch of an epoch; one batch may be shorter than the others."""
     shuffler = random.Random(f"{seed}/{epoch}")  # noqa: S311  an order, not a secret
     order = list(range(len(split)))
     shuffler.shuffle(order)
@@ -155,8 +161,7 @@ def training_batches(
         bucket = sorted(order[start : start + window], key=lambda position: len(split.ids[position]))
         batches.extend(bucket[first : first + batch_size] for first in range(0, len(bucket), batch_size))
     shuffler.shuffle(batches)
-    for positions in batches:
-        yield pad(split, positions, pad_id=pad_id, device=device)
+    return batches
 
 
 def micro_batches(batch: Batch, *, tokens: int | None) -> Iterator[Batch]:

@@ -9,11 +9,14 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 
 import structlog
 from celery.signals import worker_process_init
 
+from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
 from service import leases
 from service.broker import RUN_TRIAL, celery_app
@@ -42,49 +45,64 @@ def prepare_child(**_: object) -> None:
 
 @celery_app.task(name=RUN_TRIAL)
 def run_next_trial() -> None:
-    """Run the next waiting trial, if there is one."""
+    """Run the next waiting trial, if there is one, and with it others that can share its batches."""
     # Here and not when the child starts: Celery's pool sets its own handlers after that.
     signal.signal(signal.SIGTERM, _stop_worker)
     signal.signal(signal.SIGUSR1, _stop_trial)
     interruption.begin()
+    worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
-        claimed = leases.claim(f"{socket.gethostname()}:{os.getpid()}")
+        claimed = leases.claim(worker)
         if claimed is not None:
             with structlog.contextvars.bound_contextvars(trial_id=claimed.trial_id, attempt=claimed.attempt):
-                _run_claimed(claimed)
+                _run_claimed([claimed, *_claim_more(worker, claimed)])
     finally:
         interruption.exit_if_asked()
 
 
-def _run_claimed(claimed: ClaimedTrial) -> None:
+def _claim_more(worker: str, claimed: ClaimedTrial) -> list[ClaimedTrial]:
+    others = settings().trials_per_pack - 1
+    if not others:
+        return []
+    from workers.packing.compatibility import can_pack
+
+    def fits(configuration: TrialConfiguration) -> bool:
+        return can_pack([claimed.configuration, configuration])
+
+    more = leases.claim_more(worker, like=claimed, count=others, fits=fits)
+    log.info("claimed", packed_with=[other.trial_id for other in more])
+    return more
+
+
+def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
     ended = threading.Event()
-    heartbeat = threading.Thread(target=_keep_alive, args=(claimed, ended), name="heartbeat", daemon=True)
+    heartbeat = threading.Thread(target=_keep_alive, args=(pack, ended), name="heartbeat", daemon=True)
     heartbeat.start()
     try:
         with interruption.allowed():
-            report = _train(claimed)
-        leases.complete(claimed.trial_id, claimed.attempt, report)
-        log.info("trial ended", state=report.state, reason=report.reason)
-    except (TrialStopped, WorkerStopping) as stop:
+            reports = _train(pack)
+        for claimed, report in zip(pack, reports, strict=True):
+            _complete(claimed, report)
+    except (TrialStopped, WorkerStopping, StaleAttempt) as stop:
+        # What stops one trial of a pack stops all; another worker will have the others.
         log.info("trial given back", reason=str(stop))
-        _release(claimed)
-    except StaleAttempt as error:
-        log.warning("result dropped", reason=error.detail)
+        for claimed in pack:
+            _release(claimed)
     finally:
         ended.set()
 
 
-def _train(claimed: ClaimedTrial) -> TrialReport:
+def _train(pack: Sequence[ClaimedTrial]) -> list[TrialReport]:
     # torch loads in the pool's child, never in its parent.
     import torch
 
+    from workers.packing.run import Member, run_packed
     from workers.resident import resident_parts
-    from workers.run_trial import run_trial
 
     torch.set_num_threads(settings().trial_threads)
     try:
-        return run_trial(
-            claimed.configuration,
+        return run_packed(
+            [Member(one.configuration, one.artifacts_path, partial(_report, one)) for one in pack],
             resident=resident_parts(
                 settings().models_dir,
                 settings().data_dir,
@@ -92,24 +110,36 @@ def _train(claimed: ClaimedTrial) -> TrialReport:
                 trial_memory_bytes=settings().trial_memory_bytes,
             ),
             artifacts_dir=settings().artifacts_dir,
-            artifacts_path=claimed.artifacts_path,
-            report=lambda measurement: _report(claimed, measurement),
         )
     except StaleAttempt:
         raise
     except Exception as error:
         log.exception("trial failed")
-        return TrialReport(state=TrialState.FAILED, reason=f"{type(error).__name__}: {error}"[:1000])
+        if len(pack) > 1:
+            # Alone, so that only the one whose fault it is fails.
+            return [report for one in pack for report in _train([one])]
+        return [TrialReport(state=TrialState.FAILED, reason=f"{type(error).__name__}: {error}"[:1000])]
 
 
 def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
     return leases.record_measurement(claimed.trial_id, claimed.attempt, measurement)
 
 
-def _keep_alive(claimed: ClaimedTrial, ended: threading.Event) -> None:
+def _complete(claimed: ClaimedTrial, report: TrialReport) -> None:
+    with structlog.contextvars.bound_contextvars(trial_id=claimed.trial_id, attempt=claimed.attempt):
+        try:
+            leases.complete(claimed.trial_id, claimed.attempt, report)
+            log.info("trial ended", state=report.state, reason=report.reason)
+        except StaleAttempt as error:
+            log.warning("result dropped", reason=error.detail)
+
+
+def _keep_alive(pack: Sequence[ClaimedTrial], ended: threading.Event) -> None:
     while not ended.wait(settings().lease_seconds / HEARTBEATS_PER_LEASE):
         try:
-            should_stop = leases.heartbeat(claimed.trial_id, claimed.attempt)
+            # Every lease is renewed, whatever the first one says.
+            answers = [leases.heartbeat(one.trial_id, one.attempt) for one in pack]
+            should_stop = any(answers)
         except StaleAttempt:
             should_stop = True
         if should_stop and not ended.is_set():

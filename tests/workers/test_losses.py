@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from api_schemas.tasks import TaskKind
-from workers.losses import mean_loss
+from workers.losses import mean_loss, row_losses
 
 
 def test_several_labels_need_a_target_for_each() -> None:
@@ -44,3 +44,20 @@ def test_the_precision_of_the_network_is_kept() -> None:
     """Labels take the outputs' type, so a double-precision network has a double-precision loss."""
     for kind, labels in ((TaskKind.MULTI_LABEL, torch.ones(2, 1)), (TaskKind.REGRESSION, torch.ones(2))):
         assert mean_loss(torch.zeros(2, 1, dtype=torch.float64), labels, kind=kind).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels"),
+    [
+        (TaskKind.CLASSIFICATION, torch.tensor([0, 2, 1, 1])),
+        (TaskKind.MULTI_LABEL, torch.tensor([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]])),
+        (TaskKind.REGRESSION, torch.tensor([0.5, -1.0, 2.0, 0.0])),
+    ],
+)
+def test_the_mean_over_rows_is_the_loss_of_the_batch(kind: TaskKind, labels: torch.Tensor) -> None:
+    """A row's loss is what it has alone in a batch."""
+    outputs = torch.randn(4, 1 if kind is TaskKind.REGRESSION else 3, dtype=torch.double)
+    of_rows = row_losses(outputs, labels, kind=kind)
+    assert of_rows.mean().item() == pytest.approx(mean_loss(outputs, labels, kind=kind).item(), abs=1e-14)
+    alone = [mean_loss(outputs[row : row + 1], labels[row : row + 1], kind=kind).item() for row in range(4)]
+    assert of_rows.tolist() == pytest.approx(alone, abs=1e-14)

@@ -55,6 +55,14 @@ def test_a_higher_peak_than_estimated_is_learned(bert: Backbone) -> None:
     assert model.micro_batch_tokens(SHAPE, backbone=bert, batch_size=8) == 4 * 10
 
 
+def test_as_many_trials_at_once_as_have_room_for_whole_batches(bert: Backbone) -> None:
+    """Each with its own weights, gradients and moments; none where not even one fits."""
+    one = 16 * 1000 + 1.25 * step_bytes(SHAPE, backbone=bert, rows=8)
+    for room, trials in ((0.9, 0), (1.1, 1), (4.5, 4)):
+        found = MemoryModel(int(room * one)).trials_at_once(SHAPE, backbone=bert, batch_size=8)
+        assert found == trials
+
+
 @pytest.mark.parametrize("tokens", [1, 20])
 def test_micro_batches_take_the_same_steps(backbone: Backbone, tokens: int) -> None:
     """Summed gradients of the parts are the gradient of the batch: 1e-12 in double precision."""

@@ -3,6 +3,10 @@
 Where the attention takes a key-value cache, the prefix is handed over as one. Where it takes none, the
 attention is called on a text that is longer by the prefix, and hooks put the prefix where the keys and
 values of the added rows would be; the added rows of the output are dropped.
+
+A prefix of shape (p, k) is every row's. One of shape (trials, p, k) belongs to trials whose rows lie one
+after the other in equal numbers; `visible` then says which of its p rows a trial has, the others are
+padding.
 """
 
 import inspect
@@ -10,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
@@ -24,7 +28,7 @@ POSITION_BIAS = "position_bias"
 class PrefixCache:
     """Stands where transformers expects a key-value cache and puts the prefix in front."""
 
-    def __init__(self, key: Float[Tensor, "p k"], value: Float[Tensor, "p k"]) -> None:
+    def __init__(self, key: Float[Tensor, "... p k"], value: Float[Tensor, "... p k"]) -> None:
         self.key = key
         self.value = value
 
@@ -61,7 +65,12 @@ def takes_a_cache(attention: nn.Module) -> bool:
 
 
 def enter_by_cache(
-    key: Float[Tensor, "p k"], value: Float[Tensor, "p k"], *, backbone: Backbone, layer: int
+    key: Float[Tensor, "... p k"],
+    value: Float[Tensor, "... p k"],
+    *,
+    backbone: Backbone,
+    layer: int,
+    visible: Bool[Tensor, "trials p"] | None = None,
 ) -> list[Handle]:
     """Hand the attention of one layer a cache with the prefix, and a mask that lets it be seen.
 
@@ -72,7 +81,7 @@ def enter_by_cache(
     signature = inspect.signature(attention.forward)
     mask_name = _mask_name(signature)
     cache = PrefixCache(key, value)
-    length = len(key)
+    length = key.shape[-2]
 
     def hand_over(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
         bound = signature.bind_partial(*arguments, **named)
@@ -80,7 +89,8 @@ def enter_by_cache(
         if mask is None and getattr(attention, "is_causal", False):
             # Without a mask SDPA would align its causal one with the first key, which is the prefix.
             mask = _causal_mask(bound.arguments["hidden_states"])
-        bound.arguments[mask_name] = None if mask is None else _with_prefix_visible(mask, length)
+        hidden = bound.arguments["hidden_states"]
+        bound.arguments[mask_name] = _with_prefix(mask, hidden, length=length, visible=visible)
         if POSITION_BIAS in signature.parameters:
             bias = _position_bias(attention, bound.arguments)
             bound.arguments[POSITION_BIAS] = None if bias is None else functional.pad(bias, (length, 0))
@@ -97,7 +107,12 @@ def enter_by_cache(
 
 
 def enter_by_projections(
-    key: Float[Tensor, "p k"], value: Float[Tensor, "p k"], *, backbone: Backbone, layer: int
+    key: Float[Tensor, "... p k"],
+    value: Float[Tensor, "... p k"],
+    *,
+    backbone: Backbone,
+    layer: int,
+    visible: Bool[Tensor, "trials p"] | None = None,
 ) -> list[Handle]:
     """Lengthen the text of one attention by the prefix, and put the prefix behind its projections.
 
@@ -106,16 +121,17 @@ def enter_by_projections(
     attention = backbone.part(layer, "attention")
     signature = inspect.signature(attention.forward)
     mask_name = _mask_name(signature)
-    length = len(key)
+    length = key.shape[-2]
     rows = {"query": torch.zeros_like(key), "key": key, "value": value}
     # DeBERTa's query and key projections are called a second time, for positions: that is not for us.
     awaited: set[str] = set()
 
     def lengthen(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
         bound = signature.bind_partial(*arguments, **named)
-        bound.arguments["hidden_states"] = functional.pad(bound.arguments["hidden_states"], (0, 0, length, 0))
-        mask = bound.arguments.get(mask_name)
-        bound.arguments[mask_name] = None if mask is None else _with_rows_visible(mask, length)
+        hidden = bound.arguments["hidden_states"]
+        bound.arguments["hidden_states"] = functional.pad(hidden, (0, 0, length, 0))
+        mask = _with_prefix(bound.arguments.get(mask_name), hidden, length=length, visible=visible)
+        bound.arguments[mask_name] = _with_added_queries(mask, length)
         bias = bound.arguments.get(POSITION_BIAS)
         if bias is not None:
             bound.arguments[POSITION_BIAS] = functional.pad(bias, (length, 0, length, 0))
@@ -133,7 +149,8 @@ def enter_by_projections(
             if role not in awaited:
                 return output
             awaited.discard(role)
-            return torch.cat([rows[role].to(output.dtype).expand(len(output), -1, -1), output], dim=1)
+            prefix = rows[role].to(output.dtype).view(-1, length, output.shape[-1])
+            return torch.cat([_for_each_row(prefix, len(output)), output], dim=1)
 
         projection = backbone.part(layer, role)
         return [
@@ -176,24 +193,49 @@ def _position_bias(attention: nn.Module, arguments: dict[str, Any]) -> Tensor | 
 
 
 def _in_front_of_heads(
-    prefix: Float[Tensor, "p k"], rows: Float[Tensor, "n g t c"]
+    prefix: Float[Tensor, "... p k"], rows: Float[Tensor, "n g t c"]
 ) -> Float[Tensor, "n g pt c"]:
     n, groups, _, channels = rows.shape
-    shaped = prefix.to(rows.dtype).view(len(prefix), groups, channels).transpose(0, 1)
-    return torch.cat([shaped.expand(n, -1, -1, -1), rows], dim=2)
+    shaped = prefix.to(rows.dtype).view(-1, prefix.shape[-2], groups, channels).transpose(1, 2)
+    return torch.cat([_for_each_row(shaped, n), rows], dim=2)
 
 
-def _with_prefix_visible(mask: Tensor, length: int) -> Tensor:
+def _for_each_row(of_trials: Float[Tensor, "trials ..."], n: int) -> Float[Tensor, "n ..."]:
+    trials, *rest = of_trials.shape
+    return of_trials.unsqueeze(1).expand(trials, n // trials, *rest).flatten(0, 1)
+
+
+def _with_prefix(
+    mask: Tensor | None, hidden: Float[Tensor, "n t h"], *, length: int, visible: Tensor | None
+) -> Tensor | None:
+    if visible is not None:
+        return _with_padding_hidden(mask, visible, hidden)
     # An additive mask says 0 for "may look"; one of booleans or integers says 1.
-    return functional.pad(mask, (length, 0), value=0.0 if mask.is_floating_point() else 1)
+    return None if mask is None else functional.pad(mask, (length, 0), value=_may_look(mask))
 
 
-def _with_rows_visible(mask: Tensor, length: int) -> Tensor:
-    visible = _with_prefix_visible(mask, length)
-    if mask.shape[-2] == 1:
-        return visible
+def _may_look(mask: Tensor) -> float:
+    return 0.0 if mask.is_floating_point() else 1
+
+
+def _with_padding_hidden(mask: Tensor | None, visible: Bool[Tensor, "trials p"], hidden: Tensor) -> Tensor:
+    n, tokens, _ = hidden.shape
+    if mask is None:
+        mask = torch.zeros(n, 1, 1, tokens, dtype=hidden.dtype, device=hidden.device)
+    shown = _for_each_row(visible, n)[:, None, None].expand(-1, *mask.shape[1:3], -1)
+    if mask.is_floating_point():
+        front = torch.zeros_like(shown, dtype=mask.dtype)
+        front = front.masked_fill(~shown, torch.finfo(mask.dtype).min)
+    else:
+        front = shown.to(mask.dtype)
+    return torch.cat([front, mask.expand(n, -1, -1, -1)], dim=-1)
+
+
+def _with_added_queries(mask: Tensor | None, length: int) -> Tensor | None:
+    if mask is None or mask.shape[-2] == 1:
+        return mask
     # The added queries are dropped afterwards; they only must not see nothing at all.
-    return functional.pad(visible, (0, 0, length, 0), value=0.0 if mask.is_floating_point() else 1)
+    return functional.pad(mask, (0, 0, length, 0), value=_may_look(mask))
 
 
 def _causal_mask(hidden_states: Float[Tensor, "n t h"]) -> Tensor:

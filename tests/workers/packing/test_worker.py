@@ -1,0 +1,68 @@
+"""The trial worker with packs switched on: real leases on a real Postgres, real trials on MiniLM."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
+from service.database import engine
+from service.errors import StaleAttempt
+from service.models import Replicate
+from service.settings import settings
+from tests.service.test_leases import stored_study
+from tests.workers.conftest import SMALL
+from workers import tasks
+from workers.packing import run as packing_run
+
+
+@pytest.fixture(autouse=True)
+def packs_of_three(service_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PARETUNE_TRIALS_PER_PACK", "3")
+    settings.cache_clear()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def replicates() -> list[Replicate]:
+    with Session(engine()) as session:
+        return list(session.scalars(select(Replicate).order_by(Replicate.trial_id)))
+
+
+def test_what_stops_one_trial_of_a_pack_gives_back_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost lease costs the trial that lost it; the others wait for another worker."""
+    stored_study(trials=3, parallelism=3, configuration=SMALL)
+
+    def lost(_: ClaimedTrial, __: Measurement) -> bool:
+        raise StaleAttempt("taken over")
+
+    monkeypatch.setattr(tasks, "_report", lost)
+    tasks.run_next_trial()
+    assert [replicate.state for replicate in replicates()] == [TrialState.QUEUED] * 3
+
+
+def test_a_pack_that_fails_is_run_trial_by_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours in one of them must not cost the others an attempt."""
+    stored_study(trials=2, parallelism=2, configuration=SMALL)
+
+    def faulty(*_: object) -> list[TrialReport]:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(packing_run, "_run_pack", faulty)
+    tasks.run_next_trial()
+    found = replicates()
+    assert [replicate.state for replicate in found] == [TrialState.SUCCEEDED] * 2
+    assert not any("packed_with" in replicate.provenance for replicate in found)
+
+
+def test_a_worker_trains_what_waits_together() -> None:
+    """One wake-up, three trials; each is measured and ends for itself."""
+    stored_study(trials=4, parallelism=4, configuration=SMALL)
+    tasks.run_next_trial()
+    states = [replicate.state for replicate in replicates()]
+    assert states == [TrialState.SUCCEEDED] * 3 + [TrialState.QUEUED]
+    assert [replicate.provenance.get("packed_with") for replicate in replicates()] == [3, 3, 3, None]

@@ -1,0 +1,47 @@
+"""Which configurations may share a pack. Knows nothing about tensors."""
+
+from collections.abc import Sequence
+
+from api_schemas.peft import Compacter, Peft, ScaleShift
+from api_schemas.peft_methods import PeftMethod
+from api_schemas.trial_configuration import Quantisation, Training, TrialConfiguration, canonical
+from workers.backbones import Backbone
+
+OF_EACH_TRIAL = ("learning_rate", "warmup_fraction", "weight_decay", "seed")
+"""What of the recipe may differ inside a pack."""
+
+
+def can_pack(configurations: Sequence[TrialConfiguration]) -> bool:
+    """Say whether configurations may be trained in one batch.
+
+    They share backbone, task, number of steps and everything else of the recipe but what is in
+    `OF_EACH_TRIAL`; their modules are serial and parallel adapters, prefixes and low-rank updates.
+    In 8 bits nothing is packed: LLM.int8 looks for outliers in all rows of a batch, so trials would
+    change each other's rounding.
+    """
+    first = configurations[0]
+    return first.quantisation is not Quantisation.EIGHT_BIT and all(
+        _common(other) == _common(first) and _has_stackable_modules(other) for other in configurations
+    )
+
+
+def takes_packs(backbone: Backbone) -> bool:
+    """Say whether every row that a layer of this backbone sees belongs to one trial.
+
+    DeBERTa sends its relative positions through the query and key projections too, where a trial's
+    low-rank update changes them: they would have to be computed for each trial.
+    """
+    return backbone.paths.relative_bias is None
+
+
+def _common(configuration: TrialConfiguration) -> TrialConfiguration:
+    """Give a configuration with everything at its default that trials of a pack may have to themselves."""
+    of_each = {name: Training.model_fields[name].default for name in OF_EACH_TRIAL}
+    training = configuration.training.model_copy(update=of_each)
+    return configuration.model_copy(update={"training": training, "peft": Peft()})
+
+
+def _has_stackable_modules(configuration: TrialConfiguration) -> bool:
+    peft = canonical(configuration).peft
+    left_out = (peft.compacter, peft.scale_shift) == (Compacter(), ScaleShift())
+    return peft.method is PeftMethod.MODULES and left_out

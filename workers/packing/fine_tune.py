@@ -1,0 +1,104 @@
+"""The training loop of a pack. Knows nothing about studies, leases or files."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from api_schemas.tasks import TaskKind
+from api_schemas.trial_configuration import Training
+from workers.backbones import Backbone
+from workers.fine_tune import MAX_GRADIENT_NORM, measured_steps, schedule_factor, training_kernel
+from workers.losses import row_losses
+from workers.packing.adamw import StackedAdamW, clip_each_trial
+from workers.packing.batches import PackedBatch, packed_batches
+from workers.packing.modules import PackedModules, packed_logits
+from workers.task_data import TokenisedSplit
+
+
+def fine_tune_packed(
+    packed: PackedModules,
+    split: TokenisedSplit,
+    *,
+    backbone: Backbone,
+    recipes: Sequence[Training],
+    measure: Callable[[float, list[float]], None],
+) -> None:
+    """Train attached modules as `fine_tune` would train each trial alone; one recipe for each trial.
+
+    `measure` gets the share of the training that is done and each trial's mean loss since the last
+    time; it may end trials. A trial whose loss or gradient norm is not finite ends too, with the reason
+    in `packed.ended`; the others go on as if nothing had happened, until none is left.
+    """
+    common = recipes[0]
+    steps_per_epoch = math.ceil(len(split) / common.batch_size)
+    steps = steps_per_epoch * common.epochs
+    optimiser = StackedAdamW(
+        packed.stack,
+        learning_rates=learning_rates(recipes, steps=steps),
+        weight_decays=[recipe.weight_decay for recipe in recipes],
+    )
+    measured_after = measured_steps(steps_per_epoch, common)
+    step, seen, totals = 0, [0] * len(recipes), [0.0] * len(recipes)
+    for epoch in range(1, common.epochs + 1):
+        for batch in packed_batches(
+            split,
+            recipes=recipes,
+            pad_id=backbone.tokenizer.pad_token_id,
+            epoch=epoch,
+            device=backbone.device,
+        ):
+            with training_kernel(backbone):
+                losses = packed_losses(packed, batch, backbone=backbone, kind=split.kind)
+                packed.stack.differentiate(losses.sum())
+            norms = clip_each_trial(packed.stack.gradients, MAX_GRADIENT_NORM)
+            # One wait for the device a step, however many trials there are.
+            found, found_norms = torch.stack([losses.detach(), norms]).tolist()
+            _end_diverged(packed, found, found_norms, epoch=epoch)
+            if len(packed.ended) == len(recipes):
+                return
+            optimiser.step()
+            step += 1
+            seen = [before + count for before, count in zip(seen, batch.counts, strict=True)]
+            totals = [
+                total + loss * count for total, loss, count in zip(totals, found, batch.counts, strict=True)
+            ]
+            if step in measured_after:
+                measure(step / steps, [total / rows for total, rows in zip(totals, seen, strict=True)])
+                seen, totals = [0] * len(recipes), [0.0] * len(recipes)
+
+
+def packed_losses(
+    packed: PackedModules, batch: PackedBatch, *, backbone: Backbone, kind: TaskKind
+) -> Float[Tensor, " trials"]:
+    """Give each trial's mean loss over its real rows. No loss depends on another trial's tensors."""
+    scores = packed_logits(packed, batch.rows, backbone=backbone)
+    of_rows = row_losses(scores.flatten(0, 1), batch.rows.labels, kind=kind).view(batch.real.shape)
+    return (of_rows * batch.real).sum(dim=1) / batch.real.sum(dim=1)
+
+
+def learning_rates(recipes: Sequence[Training], *, steps: int) -> Float[Tensor, "steps trials"]:
+    """Give the learning rate of each trial at each step, in double precision."""
+    return torch.tensor(
+        [
+            [
+                recipe.learning_rate
+                * schedule_factor(step, steps=steps, warmup_fraction=recipe.warmup_fraction)
+                for recipe in recipes
+            ]
+            for step in range(steps)
+        ],
+        dtype=torch.double,
+    )
+
+
+def _end_diverged(
+    packed: PackedModules, losses: Sequence[float], norms: Sequence[float], *, epoch: int
+) -> None:
+    for trial, (loss, norm) in enumerate(zip(losses, norms, strict=True)):
+        if not math.isfinite(loss):
+            packed.end(trial, reason=f"not-a-number: the loss is {loss} in epoch {epoch}")
+        elif not math.isfinite(norm):
+            packed.end(trial, reason=f"not-a-number: the gradient norm is {norm} in epoch {epoch}")

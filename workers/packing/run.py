@@ -1,0 +1,262 @@
+"""Several trials from configurations to reports, packed as far as memory allows.
+
+Knows no database and no queue.
+"""
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import Measurement, TrialReport, TrialState
+from workers.costs import Spending, latency_ms, measured
+from workers.errors import NotANumber, TrialError
+from workers.evaluate import Evaluation
+from workers.memory import TrainingShape, training_shape
+from workers.packing.compatibility import can_pack, takes_packs
+from workers.packing.evaluate import evaluate_packed
+from workers.packing.fine_tune import fine_tune_packed
+from workers.packing.modules import PackedModules, attached_pack
+from workers.packing.stack import largest_shapes, scalars
+from workers.peft_methods import TrialModules, attached
+from workers.resident import ResidentParts
+from workers.run_trial import (
+    ReadyTrial,
+    costs,
+    finished_report,
+    finite,
+    is_out_of_memory,
+    provenance,
+    run_trial,
+    scores,
+)
+
+DIVIDED = ("training_seconds", "peak_memory_bytes")
+"""What a pack spends as a whole, and its trials in equal parts."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trial that may be packed; nothing is saved where `artifacts_path` is None.
+
+    `report` gets each measurement and says whether this trial should stop there.
+    """
+
+    configuration: TrialConfiguration
+    artifacts_path: str | None
+    report: Callable[[Measurement], bool]
+
+
+@dataclass
+class Progress:
+    """What is known of one trial of a pack while it trains."""
+
+    member: Member
+    trial: ReadyTrial
+    measurements: list[Measurement] = field(default_factory=list)
+    stopped_early: bool = False
+
+
+def run_packed(
+    members: Sequence[Member], *, resident: ResidentParts, artifacts_dir: Path
+) -> list[TrialReport]:
+    """Give the report of each trial, as `run_trial` would, with `packed_with` in its provenance.
+
+    Packs are as large as the memory model allows; trials that cannot share a pack run alone, one after
+    the other. A pack that runs out of memory all the same is cut in two. Seconds and peak memory of a
+    pack are divided evenly among its trials; the latency is each trial's own, measured without the
+    others.
+    """
+    at_once = _trials_at_once(members, resident)
+    packs = [members[start : start + at_once] for start in range(0, len(members), at_once)]
+    return [report for pack in packs for report in _run_or_halve(pack, resident, artifacts_dir)]
+
+
+def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
+    common = members[0].configuration
+    try:
+        if len(members) == 1 or not can_pack([member.configuration for member in members]):
+            return 1
+        backbone = resident.backbone(common.backbone, common.quantisation)
+        if not takes_packs(backbone):
+            return 1
+        shape = _shape_of_one(_modules(members, resident), configuration=common, resident=resident)
+    except TrialError:
+        return 1  # each of them alone says what is wrong with it
+    found = resident.memory.trials_at_once(shape, backbone=backbone, batch_size=common.training.batch_size)
+    return max(1, min(found, len(members)))
+
+
+def _run_or_halve(
+    members: Sequence[Member], resident: ResidentParts, artifacts_dir: Path
+) -> list[TrialReport]:
+    if len(members) == 1:
+        alone = members[0]
+        return [
+            run_trial(
+                alone.configuration,
+                resident=resident,
+                artifacts_dir=artifacts_dir,
+                artifacts_path=alone.artifacts_path,
+                report=alone.report,
+            )
+        ]
+    try:
+        return _run_pack(members, resident, artifacts_dir)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Outside the handler: the error holds every tensor of the pack.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(members) // 2
+    return [
+        report
+        for part in (members[:half], members[half:])
+        for report in _run_or_halve(part, resident, artifacts_dir)
+    ]
+
+
+def _run_pack(members: Sequence[Member], resident: ResidentParts, artifacts_dir: Path) -> list[TrialReport]:
+    pack = [Progress(member, trial) for member, trial in zip(members, _ready(members, resident), strict=True)]
+    backbone, task = pack[0].trial.backbone, pack[0].trial.task
+    packed = PackedModules([progress.trial.modules for progress in pack])
+
+    def measure(share: float, train_losses: list[float]) -> None:
+        found = evaluate_packed(packed, task.validation, backbone=backbone)
+        for number, (progress, train_loss) in enumerate(zip(pack, train_losses, strict=True)):
+            validation = found[number]
+            if validation is not None:
+                metrics = {**scores(validation), "train_loss": train_loss}
+                metrics |= _shared_costs(progress.trial, spending, share=share, trials=len(pack))
+                _record(packed, number, progress, metrics)
+
+    with attached_pack(packed, backbone=backbone):
+        with measured(backbone.device) as spending:
+            fine_tune_packed(
+                packed,
+                task.train,
+                backbone=backbone,
+                recipes=[member.configuration.training for member in members],
+                measure=measure,
+            )
+        tests = evaluate_packed(packed, task.test, backbone=backbone)
+    resident.memory.learn(
+        pack[0].trial.needs,
+        backbone=backbone,
+        rows=members[0].configuration.training.batch_size,
+        observed_bytes=(spending.peak_memory_bytes - spending.memory_before_bytes) // len(pack),
+    )
+    packed.write_back()
+    return [
+        _outcome(progress, test, packed=packed, number=number, artifacts_dir=artifacts_dir)
+        for number, (progress, test) in enumerate(zip(pack, tests, strict=True))
+    ]
+
+
+def _ready(members: Sequence[Member], resident: ResidentParts) -> list[ReadyTrial]:
+    """Make every trial ready to start at the lowest layer in which any of them has modules."""
+    common = members[0].configuration
+    backbone = resident.backbone(common.backbone, common.quantisation)
+    modules = _modules(members, resident)
+    needs = _shape_of_one(modules, configuration=common, resident=resident)
+    plain = resident.task(common).validation
+    ready = []
+    for member, of_trial in zip(members, modules, strict=True):
+        with attached(of_trial, backbone=backbone):
+            latency = latency_ms(of_trial, plain, backbone=backbone)
+        ready.append(
+            ReadyTrial(
+                configuration=member.configuration,
+                backbone=backbone,
+                task=resident.task_from(common, layer=_first_layer(modules)),
+                modules=of_trial,
+                needs=needs,
+                micro_batch_tokens=common.training.batch_size * needs.longest,
+                latency_ms=latency,
+            )
+        )
+    return ready
+
+
+def _record(packed: PackedModules, number: int, progress: Progress, metrics: dict[str, float]) -> None:
+    try:
+        measurement = Measurement(step=len(progress.measurements) + 1, metrics=finite(metrics))
+    except NotANumber as error:
+        packed.end(number, reason=str(error))
+        return
+    progress.measurements.append(measurement)
+    if progress.member.report(measurement):
+        progress.stopped_early = True
+        packed.end(number, reason="stopped early")
+
+
+def _outcome(
+    progress: Progress,
+    test: Evaluation | None,
+    *,
+    packed: PackedModules,
+    number: int,
+    artifacts_dir: Path,
+) -> TrialReport:
+    packed_with = {"packed_with": len(packed.trials)}
+    if progress.stopped_early:
+        return TrialReport(
+            state=TrialState.STOPPED_EARLY,
+            metrics=progress.measurements[-1].metrics,
+            provenance=provenance(progress.trial) | packed_with,
+        )
+    if test is None:
+        return TrialReport(state=TrialState.INFEASIBLE, reason=packed.ended[number])
+    try:
+        report = finished_report(
+            progress.trial,
+            progress.measurements[-1].metrics,
+            test=test,
+            artifacts_dir=artifacts_dir,
+            artifacts_path=progress.member.artifacts_path,
+        )
+    except NotANumber as error:
+        return TrialReport(state=TrialState.INFEASIBLE, reason=str(error))
+    return report.model_copy(update={"provenance": report.provenance | packed_with})
+
+
+def _shared_costs(trial: ReadyTrial, spending: Spending, *, share: float, trials: int) -> dict[str, float]:
+    found = costs(trial, spending, share=share)
+    return found | {name: found[name] / trials for name in DIVIDED}
+
+
+def _modules(members: Sequence[Member], resident: ResidentParts) -> list[TrialModules]:
+    common = members[0].configuration
+    backbone = resident.backbone(common.backbone, common.quantisation)
+    classes = resident.task(common).answers.outputs
+    return [
+        TrialModules(
+            member.configuration.peft,
+            backbone=backbone,
+            classes=classes,
+            seed=member.configuration.training.seed,
+        ).to(backbone.device)
+        for member in members
+    ]
+
+
+def _first_layer(trials: Sequence[TrialModules]) -> int:
+    return min(trial.first_layer for trial in trials)
+
+
+def _shape_of_one(
+    trials: Sequence[TrialModules], *, configuration: TrialConfiguration, resident: ResidentParts
+) -> TrainingShape:
+    """Give the shape of each trial of a pack: as large as the largest of every module together."""
+    largest = largest_shapes([dict(trial.named_parameters()) for trial in trials])
+    return training_shape(
+        trained=scalars(largest),
+        first_layer=_first_layer(trials),
+        split=resident.task_from(configuration, layer=_first_layer(trials)).train,
+        backbone=resident.backbone(configuration.backbone, configuration.quantisation),
+    )
