@@ -140,6 +140,20 @@ def export(
         _say(f"Wrote {merge_exported(output)}")
 
 
+@app.command()
+def upload(
+    file: Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of texts and labels.")],
+    name: Annotated[str | None, typer.Option(help="Its name on the server; its own if left out.")] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Bring a file of rows to the server, for studies to train on."""
+    with _server(state_dir, trial_workers=0) as (client, _):
+        kept = client.upload_task_file(file, name=name)
+        _say(
+            f"{kept.rows} rows with the columns {', '.join(kept.columns)}. In a study: name: file:{kept.name}"
+        )
+
+
 def main() -> None:
     """Run the command; print what went wrong in a sentence, without a traceback."""
     try:

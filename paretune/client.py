@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
@@ -12,10 +13,14 @@ from api_schemas.base import Schema
 from api_schemas.errors import Problem
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
+from api_schemas.tasks import TaskFile, TaskFileList
 from api_schemas.trials import TrialPage, TrialRead
-from paretune.errors import RequestRefused, ServerUnreachable
+from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
 
 Answer = TypeVar("Answer", bound=Schema)
+
+UPLOAD_TIMEOUT = httpx.Timeout(30.0, read=300.0)
+"""The server reads a whole table before it answers."""
 
 
 class Client:
@@ -100,6 +105,28 @@ class Client:
                     file.write(chunk)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
+
+    def upload_task_file(self, file: Path, *, name: str | None = None) -> TaskFile:
+        """Stream a file of rows to the server; a study names it `file:NAME`.
+
+        Raises:
+            UnreadableFile: If there is no such file.
+        """
+        path = f"/v1/task_files/{quote(name or file.name, safe='')}"
+        try:
+            with file.open("rb") as content:
+                response = self._http.put(path, content=content, timeout=UPLOAD_TIMEOUT)
+        except OSError as error:
+            raise UnreadableFile(f"{file} cannot be read: {error.strerror}.") from error
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        return TaskFile.model_validate_json(response.content)
+
+    def task_files(self) -> tuple[TaskFile, ...]:
+        """Read what you have uploaded, by name."""
+        return self._get("/v1/task_files", TaskFileList).task_files
 
     def _get(self, path: str, answer: type[Answer], **query: str | None) -> Answer:
         params = {name: value for name, value in query.items() if value is not None}

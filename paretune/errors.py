@@ -25,3 +25,7 @@ class RequestRefused(ParetuneError):
 
 class StudyFileError(ParetuneError):
     """The study file cannot be read."""
+
+
+class UnreadableFile(ParetuneError):
+    """The file to upload cannot be read."""

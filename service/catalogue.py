@@ -8,16 +8,19 @@ files only; loads no weights, no torch, no transformers.
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from huggingface_hub import hf_hub_download, snapshot_download
-from pydantic import ValidationError
+from huggingface_hub import hf_hub_download, model_info, snapshot_download
 
 from api_schemas.backbones import BackboneShape
+from service.backbone_files import check_folder, check_names
 from service.errors import UnknownBackbone
-from service.hub import from_hub
+from service.hub import ANSWER_SECONDS, from_hub
 from service.packaged_backbones import PACKAGED_BACKBONES, package_folders, packaged_directory
+
+Downloaded = TypeVar("Downloaded")
 
 HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 LOCAL_NAME = re.compile(r"^local:[\w-][\w.-]*$")
@@ -45,14 +48,15 @@ POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "mpnet"})
 
 
 def backbone_shape(name: str, *, models_dir: Path | None) -> BackboneShape:
-    """Read the sizes of a backbone from its configuration file.
+    """Read the sizes of a backbone from its configuration file, and check what can be checked of the rest.
 
     Raises:
         UnknownBackbone: If it cannot be found, reached or understood.
+        service.errors.DamagedBackbone: If its weights are damaged, or no safetensors.
     """
     try:
         shape = shape_from_configuration(_configuration(name, models_dir=models_dir))
-    except (OSError, ValueError, KeyError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise UnknownBackbone(
             f"The configuration of '{name}' gives no transformer shape ({type(error).__name__}: {error}). "
             "It needs layers, hidden size and heads under one of the usual names."
@@ -62,6 +66,10 @@ def backbone_shape(name: str, *, models_dir: Path | None) -> BackboneShape:
             f"'{name}' is of the family '{shape.model_type}', to which modules cannot be attached yet. "
             f"These can: {', '.join(sorted(SUPPORTED_FAMILIES))}."
         )
+    if LOCAL_NAME.match(name):
+        check_folder(name, _local_directory(name, models_dir))
+    elif HUB_NAME.match(name):
+        check_names(name, _hub_names(name))
     return shape
 
 
@@ -70,14 +78,22 @@ def backbone_directory(name: str, *, models_dir: Path | None) -> Path:
 
     Raises:
         UnknownBackbone: If it cannot be found or reached.
+        service.errors.DamagedBackbone: If its weights or its tokenizer cannot be loaded.
     """
     if name in PACKAGED_BACKBONES:
         return packaged_directory(name)
     if LOCAL_NAME.match(name):
-        return _local_directory(name, models_dir)
-    if HUB_NAME.match(name):
-        return _from_hub(name, lambda: snapshot_download(name, allow_patterns=list(HUB_FILES)))
-    raise UnknownBackbone(
+        folder = _local_directory(name, models_dir)
+    elif HUB_NAME.match(name):
+        folder = _hub_directory(name)
+    else:
+        raise _no_such_backbone(name)
+    check_folder(name, folder)
+    return folder
+
+
+def _no_such_backbone(name: str) -> UnknownBackbone:
+    return UnknownBackbone(
         f"There is no backbone '{name}'. Packaged: {', '.join(PACKAGED_BACKBONES)}. A folder under the "
         "models directory is 'local:NAME'; a Hugging Face repository is 'ORGANISATION/NAME'."
     )
@@ -111,12 +127,40 @@ def _configuration(name: str, *, models_dir: Path | None) -> Mapping[str, Any]:
     if packaged is not None and packaged.configuration is not None:
         package_folders(name)  # that it is installed is known here, that it can be unpacked only later
         return packaged.configuration
-    if HUB_NAME.match(name):
-        file = _from_hub(name, lambda: hf_hub_download(name, "config.json"))
+    if packaged is not None:
+        file = packaged_directory(name) / "config.json"
+    elif HUB_NAME.match(name):
+        file = Path(_from_hub(name, partial(_hub_configuration, name)))
+    elif LOCAL_NAME.match(name):
+        file = _local_directory(name, models_dir) / "config.json"
     else:
-        file = backbone_directory(name, models_dir=models_dir) / "config.json"
-    found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        raise _no_such_backbone(name)
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError("config.json is no JSON object")
     return found
+
+
+def _hub_configuration(name: str, local_files_only: bool) -> str:
+    return str(hf_hub_download(name, "config.json", local_files_only=local_files_only))
+
+
+def _hub_directory(name: str) -> Path:
+    def download(local_files_only: bool) -> str:
+        patterns = list(HUB_FILES)
+        return str(snapshot_download(name, allow_patterns=patterns, local_files_only=local_files_only))
+
+    return Path(_from_hub(name, download))
+
+
+def _hub_names(name: str) -> list[str]:
+    def listing(local_files_only: bool) -> list[str]:
+        if local_files_only:
+            folder = Path(snapshot_download(name, local_files_only=True))
+            return [file.name for file in folder.iterdir()]
+        return [file.rfilename for file in model_info(name, timeout=ANSWER_SECONDS).siblings or []]
+
+    return _from_hub(name, listing)
 
 
 def _size(configuration: Mapping[str, Any], names: tuple[str, ...], *, default: int | None = None) -> int:
@@ -137,13 +181,11 @@ def _local_directory(name: str, models_dir: Path | None) -> Path:
     return folder
 
 
-def _from_hub(name: str, download: Callable[[], str]) -> Path:
-    return Path(
-        from_hub(
-            name,
-            download,
-            refusal=UnknownBackbone,
-            instead="put the model under PARETUNE_MODELS_DIR and name it 'local:NAME'",
-            missing="has no config.json, so it is no transformers model",
-        )
+def _from_hub(name: str, download: Callable[[bool], Downloaded]) -> Downloaded:
+    return from_hub(
+        name,
+        download,
+        refusal=UnknownBackbone,
+        instead="put the model under PARETUNE_MODELS_DIR and name it 'local:NAME'",
+        missing="has no config.json, so it is no transformers model",
     )

@@ -50,3 +50,12 @@ def key_hash(key: str) -> str:
 
 
 TenantDep = Annotated[str, Depends(authenticate, scope="function")]
+
+
+def tenant_alone(session: SessionDep, tenant_id: TenantDep) -> str:
+    """Give the tenant, and the database connection back: what follows may take long."""
+    session.commit()
+    return tenant_id
+
+
+TenantAloneDep = Annotated[str, Depends(tenant_alone, scope="function")]

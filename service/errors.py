@@ -3,6 +3,7 @@
     ServiceError
     ├── InvalidStudy            422  one or more fields of a posted study cannot work
     │   ├── UnknownBackbone     422
+    │   │   └── DamagedBackbone 422  it is there, but its files cannot be loaded
     │   ├── UnknownTask         422
     │   └── InvalidTask         422  there is such a task, but its data cannot be used
     ├── InvalidTaskFile         422  an uploaded or named file is no readable table
@@ -58,6 +59,12 @@ class UnknownBackbone(InvalidStudy):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, errors=[FieldError(pointer="/configuration/backbone", detail=detail)])
+
+
+class DamagedBackbone(UnknownBackbone):
+    """The backbone's files cannot be loaded."""
+
+    slug = "damaged-backbone"
 
 
 class UnknownTask(InvalidStudy):

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-import httpx
+import httpx2
+from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -17,10 +18,13 @@ from service.errors import ServiceError
 
 Downloaded = TypeVar("Downloaded")
 
+ANSWER_SECONDS = 4.0
+"""How long the hub may take to say anything at all. Its own client would wait and retry for minutes."""
+
 
 def from_hub(
     name: str,
-    download: Callable[[], Downloaded],
+    download: Callable[[bool], Downloaded],
     *,
     refusal: Callable[[str], ServiceError],
     instead: str,
@@ -28,11 +32,11 @@ def from_hub(
 ) -> Downloaded:
     """Give what `download` gives; explain in `refusal` why it did not.
 
-    `instead` says what can be done without the hub, `missing` what it means that the repository lacks
-    a file.
+    `download` is told whether only the local cache is left, because the hub does not answer. `instead`
+    says what can be done without the hub, `missing` what it means that the repository lacks a file.
     """
     try:
-        return download()
+        return download(not _answers())
     except GatedRepoError as error:
         raise refusal(
             f"'{name}' is gated: accept its licence on the hub, then set HF_TOKEN on the server."
@@ -50,7 +54,17 @@ def from_hub(
         ) from error
     except EntryNotFoundError as error:
         raise refusal(f"'{name}' {missing}.") from error
-    except (HfHubHTTPError, httpx.TransportError, OSError) as error:
+    except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
         raise refusal(
             f"The hub did not give '{name}' ({type(error).__name__}). Try again, or {instead}."
         ) from error
+
+
+def _answers() -> bool:
+    if HF_HUB_OFFLINE:
+        return False
+    try:
+        httpx2.head(ENDPOINT, timeout=ANSWER_SECONDS)
+    except httpx2.HTTPError:
+        return False
+    return True

@@ -1,9 +1,9 @@
 """Save what a trial trained, and load it again to predict.
 
 Two files: `weights.safetensors` with the trained tensors under stable names, and
-`configuration.json` with everything needed to rebuild the network around them; and two more in the
-format of HF `peft` where it has the method. Written to a temporary folder and renamed into place, so
-a reader sees a whole trial or none.
+`configuration.json` with everything needed to rebuild the network around them and the hash of every
+other file; and two more in the format of HF `peft` where it has the method. Written to a temporary
+folder and renamed into place, so a reader sees a whole trial or none.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.base import Schema
@@ -26,25 +26,30 @@ from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord
 from service.task_catalogue.rows import Row
 from workers.backbones import Backbone, load_backbone
-from workers.errors import ArtifactError
-from workers.hf_format import save_peft_format
+from workers.errors import ArtifactError, TrialNotSaved
+from workers.hf_format import ADAPTER_CONFIGURATION, save_peft_format
 from workers.peft_methods import TrialModules, attached, logits
 from workers.predictions import AnswerForm, AnyPrediction, predictions, split_pairs
 from workers.task_data import evaluation_batches, tokenise
+from workers.tensor_files import write_tensors
 
 WEIGHTS = "weights.safetensors"
 CONFIGURATION = "configuration.json"
+FORMAT = 3
+"""Of `configuration.json`. Format 1 had no `answers`, format 2 no hashes but that of the weights."""
 PREDICTION_BATCH_SIZE = 64
+UNFINISHED, REPLACED = "unfinished", "replaced"
 
 
 class SavedTrial(Schema):
     """The content of `configuration.json`."""
 
-    format_version: Literal[2] = 2
+    format_version: Literal[3] = 3
     configuration: TrialConfiguration
     backbone_shape: BackboneShape
     answers: AnswerForm
-    weights_sha256: str
+    sha256: dict[str, str]
+    """Of every other file of the trial, by name."""
 
 
 @dataclass(frozen=True)
@@ -90,26 +95,38 @@ def save_trial(
     artifacts_dir: Path,
     path: str,
 ) -> tuple[ArtifactRecord, ...]:
-    """Write the trial's files to `artifacts_dir / path` and give their records."""
+    """Write the trial's files to `artifacts_dir / path` and give their records.
+
+    Raises:
+        TrialNotSaved: If they cannot be written; nothing is left behind then.
+    """
     final = artifacts_dir / path
-    unfinished = final.with_name(f".{final.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in modules.state_dict().items()}
-    save_file(tensors, unfinished / WEIGHTS)
-    saved = SavedTrial(
-        configuration=configuration,
-        backbone_shape=backbone.shape,
-        answers=answers,
-        weights_sha256=_sha256(unfinished / WEIGHTS),
-    )
-    (unfinished / CONFIGURATION).write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    names = (WEIGHTS, CONFIGURATION, *save_peft_format(modules, unfinished, backbone=backbone))
-    for name in names:
-        _flush(unfinished / name)
-    shutil.rmtree(final, ignore_errors=True)
-    unfinished.replace(final)
-    _flush(final.parent)
+    unfinished = final.with_name(f".{final.name}.{UNFINISHED}")
+    try:
+        # Of this attempt, or of an earlier one that was killed while it saved.
+        for abandoned in final.parent.glob(f".*.{UNFINISHED}"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        write_tensors(modules.state_dict(), unfinished / WEIGHTS)
+        others = (WEIGHTS, *save_peft_format(modules, unfinished, backbone=backbone))
+        saved = SavedTrial(
+            configuration=configuration,
+            backbone_shape=backbone.shape,
+            answers=answers,
+            sha256={name: _sha256(unfinished / name) for name in others},
+        )
+        (unfinished / CONFIGURATION).write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        names = (WEIGHTS, CONFIGURATION, *others[1:])
+        for name in names:
+            _flush(unfinished / name)
+        _put_in_place(unfinished, final)
+    except OSError as error:
+        raise TrialNotSaved(
+            f"the trained weights could not be saved under {artifacts_dir} ({error.strerror or error}). "
+            "Free space under the artifact directory, or set PARETUNE_ARTIFACTS_DIR to a folder with room."
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
     return tuple(
         ArtifactRecord(
             name=name,
@@ -127,17 +144,12 @@ def load_classifier(
     """Load a saved trial.
 
     Raises:
-        ArtifactError: If a file is missing, damaged, or does not fit the others.
+        ArtifactError: If a file is missing, damaged, of another trial, or does not fit the others.
         service.errors.UnknownBackbone: If its backbone cannot be found.
     """
     saved = _read_saved(folder)
+    _check_files(folder, saved)
     weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise ArtifactError(f"{weights} is missing. Export the trial again.")
-    if _sha256(weights) != saved.weights_sha256:
-        raise ArtifactError(
-            f"{weights} is damaged: its hash is not the recorded one. Export the trial again."
-        )
     backbone = load_backbone(
         saved.configuration.backbone, models_dir=models_dir, device=device or torch.device("cpu")
     )
@@ -161,11 +173,48 @@ def load_classifier(
 def _read_saved(folder: Path) -> SavedTrial:
     file = folder / CONFIGURATION
     try:
-        return SavedTrial.model_validate(json.loads(file.read_text(encoding="utf-8")))
+        content = json.loads(file.read_text(encoding="utf-8"))
+        found = content.get("format_version") if isinstance(content, dict) else None
+        if isinstance(found, int) and found != FORMAT:
+            raise ArtifactError(
+                f"{file} has format {found}; this version of Paretune reads format {FORMAT}. Train the "
+                "configuration again with this version, or load it with the version that saved it."
+            )
+        return SavedTrial.model_validate(content)
     except OSError as error:
         raise ArtifactError(f"{file} cannot be read: is {folder} an exported trial?") from error
     except (ValueError, ValidationError) as error:
         raise ArtifactError(f"{file} is damaged: {error}") from error
+
+
+def _check_files(folder: Path, saved: SavedTrial) -> None:
+    if WEIGHTS not in saved.sha256:
+        raise ArtifactError(f"{folder / CONFIGURATION} is damaged: it lists no {WEIGHTS}.")
+    present = {*(file.name for file in folder.glob("*.safetensors")), ADAPTER_CONFIGURATION}
+    for name in sorted(present - saved.sha256.keys()):
+        if (folder / name).exists():
+            raise ArtifactError(
+                f"{folder / name} is no file of this trial. Export the trial into an empty folder."
+            )
+    for name, recorded in saved.sha256.items():
+        file = folder / Path(name).name
+        if not file.is_file():
+            raise ArtifactError(f"{file} is missing. Export the trial again.")
+        if _sha256(file) != recorded:
+            raise ArtifactError(
+                f"{file} is damaged: its hash is not the recorded one. Export the trial again."
+            )
+
+
+def _put_in_place(unfinished: Path, final: Path) -> None:
+    # An earlier folder leaves in one step too: half of it must not pass for a whole.
+    replaced = final.with_name(f".{final.name}.{REPLACED}")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if final.exists():
+        final.replace(replaced)
+    unfinished.replace(final)
+    _flush(final.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _sha256(file: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -17,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from api_schemas.backbones import BackboneShape
 from service import catalogue
+from service.errors import DamagedBackbone
 from service.packaged_backbones import PACKAGED_BACKBONES
 from workers.errors import UnsupportedBackbone
 from workers.families import FAMILIES, LAYER_LISTS, MODEL_CLASSES, NOT_PATHS, LayerPaths
@@ -105,25 +107,37 @@ def load_backbone(name: str, *, models_dir: Path | None, device: torch.device) -
 
     Raises:
         service.errors.UnknownBackbone: If it cannot be found or reached.
-        UnsupportedBackbone: If its family is not in `FAMILIES`.
+        UnsupportedBackbone: If its family is not in `FAMILIES`, or its files are damaged.
     """
-    folder = catalogue.backbone_directory(name, models_dir=models_dir)
-    gguf_file = PACKAGED_BACKBONES[name].gguf_file if name in PACKAGED_BACKBONES else None
-    if gguf_file is not None:
-        folder = converted_directory(name, folder / gguf_file)
-    configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    # SDPA where a family has it, eager attention where it does not.
-    model = MODEL_CLASSES.get(configuration.model_type, AutoModel).from_pretrained(
-        folder,
-        dtype=frozen_dtype(device),
-        trust_remote_code=False,
-        use_safetensors=True,
-    )
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    folder = backbone_folder(name, models_dir=models_dir)
+    try:
+        model = _pretrained(name, folder, dtype=frozen_dtype(device))
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise UnsupportedBackbone(
+            f"The files of '{name}' cannot be loaded ({type(error).__name__}: {error}). Get them again."[
+                :1000
+            ]
+        ) from error
     if tokenizer.pad_token_id is None:
         # Decoders often have none. Padding is masked everywhere, so any token will do.
         tokenizer.pad_token = tokenizer.eos_token
     return freeze(model, tokenizer, name=name, device=device)
+
+
+def backbone_folder(name: str, *, models_dir: Path | None) -> Path:
+    """Find the folder from which transformers loads a backbone.
+
+    Raises:
+        service.errors.UnknownBackbone: If it cannot be found or reached.
+        UnsupportedBackbone: If its files are damaged.
+    """
+    try:
+        folder = catalogue.backbone_directory(name, models_dir=models_dir)
+    except DamagedBackbone as error:
+        raise UnsupportedBackbone(error.detail) from error
+    gguf_file = PACKAGED_BACKBONES[name].gguf_file if name in PACKAGED_BACKBONES else None
+    return folder if gguf_file is None else converted_directory(name, folder / gguf_file)
 
 
 def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device) -> Backbone:
@@ -163,6 +177,29 @@ def frozen_dtype(device: torch.device) -> torch.dtype:
     # Without AVX512-BF16 or AMX a CPU emulates bfloat16, which is slower than float32.
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32
+
+
+def _pretrained(name: str, folder: Path, *, dtype: torch.dtype) -> nn.Module:
+    configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    # SDPA where a family has it, eager attention where it does not.
+    model, report = MODEL_CLASSES.get(configuration.model_type, AutoModel).from_pretrained(
+        folder,
+        dtype=dtype,
+        trust_remote_code=False,
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported below, in a sentence
+    )
+    # transformers gives random values to what a file lacks; only the pooler is never read here.
+    absent = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    unfit = [*map(str, absent), *(str(key[0]) for key in report["mismatched_keys"])]
+    if unfit:
+        raise UnsupportedBackbone(
+            f"The weights of '{name}' do not fit its config.json: {len(unfit)} tensors are missing or of "
+            f"another shape, '{unfit[0]}' among them. Get both files from the same place."
+        )
+    loaded: nn.Module = model
+    return loaded
 
 
 def _layer_list(model: nn.Module) -> nn.ModuleList:

@@ -21,6 +21,10 @@ class UnsupportedBackbone(TrialError):
     """The backbone has no place where a chosen module could be attached."""
 
 
+class TrialNotSaved(Exception):
+    """What a trial trained cannot be written: the machine's fault, not the configuration's."""
+
+
 class ArtifactError(Exception):
     """A saved trial cannot be loaded."""
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftConfig, get_peft_model_state_dict
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from api_schemas.peft_methods import PeftMethod
-from workers.backbones import Backbone
+from workers.backbones import Backbone, Projection
 from workers.peft_methods import TrialModules
 from workers.peft_methods.library import SUBTRACTED, Library
 from workers.peft_methods.library_configurations import ADAPTER, FEATURES
 from workers.peft_methods.lora import LowRank
 from workers.peft_methods.prompts import Prompt
+from workers.tensor_files import write_tensors
 
 ADAPTER_CONFIGURATION = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -37,11 +37,7 @@ def save_peft_format(modules: TrialModules, folder: Path, *, backbone: Backbone)
         if getattr(configuration, field, None):
             setattr(configuration, field, sorted(getattr(configuration, field)))
     configuration.save_pretrained(folder)
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        folder / ADAPTER_WEIGHTS,
-        metadata={"format": "pt"},
-    )
+    write_tensors(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     return ADAPTER_CONFIGURATION, ADAPTER_WEIGHTS
 
 
@@ -87,25 +83,31 @@ def _own_lora(modules: TrialModules, backbone: Backbone) -> tuple[PeftConfig, di
     if {name for methods in modules.layers.values() for name, _ in methods.named_children()} != {"lora"}:
         return None
     names = {module: name for name, module in backbone.model.named_modules()}
-    updates = {
-        names[backbone.part(int(layer), role)]: update
-        for layer, methods in modules.layers.items()
-        for role, update in _projections(methods).items()
-    }
-    ranks = {name: len(update.A) for name, update in updates.items()}
+    # Several roles may be columns of one module, as in GPT-2: peft knows that module only.
+    updates: dict[str, list[tuple[Projection, LowRank]]] = {}
+    for layer, methods in modules.layers.items():
+        for role, update in _projections(methods).items():
+            projection = backbone.projection(int(layer), role)
+            updates.setdefault(names[projection.module], []).append((projection, update))
+    ranks = {name: sum(len(update.A) for _, update in parts) for name, parts in updates.items()}
     [(rank, _)] = Counter(ranks.values()).most_common(1)
     configuration = LoraConfig(
         r=rank,
         lora_alpha=modules.peft.lora.alpha,
         rank_pattern={name: other for name, other in ranks.items() if other != rank},
         target_modules=sorted(updates),
+        fan_in_fan_out=any(part.transposed for parts in updates.values() for part, _ in parts),
         task_type=FEATURES,
         base_model_name_or_path=backbone.name,
     )
     tensors: dict[str, Tensor] = {}
-    for name, update in updates.items():
-        tensors[f"base_model.model.{name}.lora_A.weight"] = update.A
-        tensors[f"base_model.model.{name}.lora_B.weight"] = update.B
+    for name, parts in updates.items():
+        # peft scales by alpha / rank of the whole, we by alpha / rank of each part.
+        columns = [
+            projection.widened(update.B.T).T * (ranks[name] / len(update.A)) for projection, update in parts
+        ]
+        tensors[f"base_model.model.{name}.lora_A.weight"] = torch.cat([update.A for _, update in parts])
+        tensors[f"base_model.model.{name}.lora_B.weight"] = torch.cat(columns, dim=1)
     return configuration, tensors
 
 

@@ -4,21 +4,26 @@ Works where the trained change is a change of weights. Prompts, adapters and pre
 """
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from peft import PeftModel
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
 from api_schemas.peft_methods import PROMPT_METHODS
-from service import catalogue
 from workers.artifacts import Classifier, load_classifier
+from workers.backbones import Backbone, backbone_folder
 from workers.errors import ArtifactError
 from workers.hf_format import ADAPTER_CONFIGURATION
 from workers.peft_methods.bitfit import named_changes
+from workers.peft_methods.lora import LowRank
+from workers.peft_methods.scale_shift import ScaleShift
 
+CHANGES_OF_WEIGHTS = frozenset({"lora", "scale_shift", "bitfit"})
+"""Our own methods that can be merged; their modules stand in the order in which they act."""
 HEAD = "head.safetensors"
 ANSWERS = "answers.json"
 EXPECTED_WARNINGS = (
@@ -40,7 +45,7 @@ def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) ->
         service.errors.UnknownBackbone: If its backbone cannot be found.
     """
     classifier = load_classifier(folder, models_dir=models_dir)
-    source = catalogue.backbone_directory(classifier.saved.configuration.backbone, models_dir=models_dir)
+    source = backbone_folder(classifier.saved.configuration.backbone, models_dir=models_dir)
     model = AutoModel.from_pretrained(
         source, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
     )
@@ -57,22 +62,75 @@ def _merged(model: nn.Module, classifier: Classifier, *, folder: Path) -> nn.Mod
     modules = classifier.modules
     if modules.peft.method in PROMPT_METHODS:
         raise ArtifactError("Prompts stand in the text, not in the weights: they cannot be merged.")
-    if (folder / ADAPTER_CONFIGURATION).is_file():
+    kinds = {kind for methods in modules.layers.values() for kind, _ in methods.named_children()}
+    if not kinds and (folder / ADAPTER_CONFIGURATION).is_file():
         with warnings.catch_warnings():
             for message in EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message=message)
             merged: nn.Module = PeftModel.from_pretrained(model, folder).merge_and_unload()
         return merged
-    kinds = {kind for methods in modules.layers.values() for kind, _ in methods.named_children()}
-    if not kinds <= {"bitfit"}:
+    if not kinds <= CHANGES_OF_WEIGHTS:
         raise ArtifactError(
             "Adapters and prefixes are new parts of the network, not changes of weights: they cannot be "
             "merged. Use load.py, or choose a trial of LoRA or of another method that changes weights."
         )
-    names = {module: name for name, module in classifier.backbone.model.named_modules()}
     with torch.no_grad():
         for layer, methods in modules.layers.items():
-            part = classifier.backbone.layers[int(layer)]
-            for name, change in named_changes(methods.get_submodule("bitfit")).items():
-                model.get_parameter(f"{names[part]}.{name}.bias").add_(change)
+            for kind, method in methods.named_children():
+                if kind == "bitfit":
+                    _add_to_biases(model, method, backbone=classifier.backbone, layer=int(layer))
+                for role, change in method.named_children():
+                    _change_projection(
+                        _Target(model, classifier.backbone, int(layer), role),
+                        change,
+                        alpha=modules.peft.lora.alpha,
+                    )
     return model
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A projection of the model that is being merged into, found by its place in the backbone."""
+
+    model: nn.Module
+    backbone: Backbone
+    layer: int
+    role: str
+
+    def rows(self, parameter: str) -> Tensor | None:
+        """Give a view of the projection's rows of its weight or bias; None if it has no such parameter."""
+        projection = self.backbone.projection(self.layer, self.role)
+        module = self.model.get_submodule(_name_of(self.backbone, projection.module))
+        found = getattr(module, parameter, None)
+        if found is None:
+            return None
+        own = slice(projection.start, projection.start + projection.outputs)
+        tensor: Tensor = found.data.T if parameter == "weight" and projection.transposed else found.data
+        return tensor[own]
+
+
+def _change_projection(target: _Target, change: nn.Module, *, alpha: float) -> None:
+    weight, bias = target.rows("weight"), target.rows("bias")
+    assert weight is not None  # noqa: S101  a linear projection has one
+    if isinstance(change, LowRank):
+        weight += alpha / len(change.A) * change.B @ change.A
+    elif isinstance(change, ScaleShift):
+        weight *= change.gamma.unsqueeze(1)
+        if bias is None:
+            raise ArtifactError(
+                f"The {target.role} of '{target.backbone.name}' has no bias that could hold a shift: scale "
+                "and shift cannot be merged there. Use load.py."
+            )
+        bias *= change.gamma
+        bias += change.beta
+
+
+def _add_to_biases(model: nn.Module, method: nn.Module, *, backbone: Backbone, layer: int) -> None:
+    part = _name_of(backbone, backbone.layers[layer])
+    for name, change in named_changes(method).items():
+        model.get_parameter(f"{part}.{name}.bias").add_(change)
+
+
+def _name_of(backbone: Backbone, module: nn.Module) -> str:
+    names: dict[nn.Module, str] = {found: name for name, found in backbone.model.named_modules()}
+    return names[module]

@@ -125,16 +125,17 @@ def tokenise(
 ) -> TokenisedSplit:
     """Turn texts, or pairs of them, into unpadded token ids, cut at `max_length` tokens.
 
-    Of a pair the longer text is cut first. The labels of the rows are the targets.
+    Of a pair the longer text is cut first; where both are longer than the length, the one odd token
+    goes to that of which more was read. The labels of the rows are the targets.
     """
     near = max_length * CHARACTERS_PER_TOKEN
-    short = [_shortened(row, near) for row in rows]
+    short = _enough_of_pairs([_shortened(row, near) for row in rows], rows, tokenizer, max_length=max_length)
     ids = _encoded(short, tokenizer, max_length=max_length)
     # A part that does not fill the length has lost something: those few are read whole.
     again = [
         position
         for position, row in enumerate(rows)
-        if short[position] is not row and len(ids[position]) < max_length
+        if row.pair is None and short[position] is not row and len(ids[position]) < max_length
     ]
     whole = _encoded([rows[position] for position in again], tokenizer, max_length=max_length)
     for position, of_whole in zip(again, whole, strict=True):
@@ -218,13 +219,41 @@ def _encoded(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> list[tu
 
 
 def _shortened(row: Row, near: int) -> Row:
+    text = _beginning(row.text, near)
+    pair = None if row.pair is None else _beginning(row.pair, near)
+    return row if (text, pair) == (row.text, row.pair) else replace(row, text=text, pair=pair)
+
+
+def _beginning(text: str, near: int) -> str:
     # A tokenizer reads all of a text before it cuts. It reads word by word, so what stands before a
-    # space gives the same tokens whatever follows. A pair is left alone: which of its texts is cut
-    # depends on the length of both.
-    if row.pair is not None or len(row.text) <= near:
-        return row
-    part = row.text[: row.text.rfind(" ", 0, near) + 1].rstrip()
-    return replace(row, text=part) if part else row
+    # space gives the same tokens whatever follows.
+    if len(text) <= near:
+        return text
+    return text[: text.rfind(" ", 0, near) + 1].rstrip() or text
+
+
+def _enough_of_pairs(
+    short: Sequence[Row], rows: Sequence[Row], tokenizer: Any, *, max_length: int
+) -> list[Row]:
+    """Take whole those pairs of which a shortened text has fewer tokens than could be kept.
+
+    Which text of a pair is cut depends on the length of both, so that a part with too few tokens may
+    hide behind the other text.
+    """
+    cut = [at for at, row in enumerate(rows) if row.pair is not None and short[at] is not row]
+    parts = {
+        (at, field): part
+        for at in cut
+        for field in ("text", "pair")
+        if (part := getattr(short[at], field)) != getattr(rows[at], field)
+    }
+    found = list(short)
+    if parts:
+        ids = tokenizer(list(parts.values()), add_special_tokens=False)["input_ids"]
+        for (at, field), of_part in zip(parts, ids, strict=True):
+            if len(of_part) < max_length:
+                found[at] = replace(found[at], **{field: getattr(rows[at], field)})
+    return found
 
 
 def _first(data: TaskData, split: str, count: int | None) -> list[Row]:

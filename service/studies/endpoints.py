@@ -9,7 +9,8 @@ from fastapi.responses import FileResponse
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.trials import TrialPage, TrialRead
-from service.dependencies import SessionDep, TenantDep
+from service.database import transaction
+from service.dependencies import SessionDep, TenantAloneDep, TenantDep
 from service.errors import NotFound
 from service.ids import new_id
 from service.models import Artifact, Study
@@ -33,10 +34,13 @@ NumberToken = Annotated[int | None, Query(ge=0)]
 
 
 @router.post("", status_code=201, responses=documented(400, 413))
-def create_study(request: StudyCreate, session: SessionDep, tenant_id: TenantDep) -> StudyRead:
+def create_study(request: StudyCreate, tenant_id: TenantAloneDep) -> StudyRead:
     """Register a study; its first trials are proposed at once."""
-    study = lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
-    return represent_study(session, study)
+    # Without a database connection: it may read large files, or download them.
+    admitted = admit(request, tenant_id=tenant_id)
+    with transaction() as session:
+        study = lifecycle.create_study(session, new_study(tenant_id, admitted))
+        return represent_study(session, study)
 
 
 @router.get("")

@@ -172,10 +172,15 @@ def _listing(name: str, revision: str | None) -> tuple[str, dict[str, int]]:
     return infos[0].commit_hash, {info.filename: info.file_size or 0 for info in infos}
 
 
-def _dry_run(name: str, revision: str | None, wanted: list[str]) -> list[Any] | None:
+def _dry_run(name: str, revision: str | None, wanted: list[str], local_files_only: bool) -> list[Any] | None:
     try:
         found: list[Any] = snapshot_download(
-            name, repo_type="dataset", revision=revision, allow_patterns=wanted, dry_run=True
+            name,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=wanted,
+            dry_run=True,
+            local_files_only=local_files_only,
         )
     except DryRunError:
         return None
@@ -184,10 +189,10 @@ def _dry_run(name: str, revision: str | None, wanted: list[str]) -> list[Any] | 
 
 def _snapshot(name: str, *, revision: str | None, allow_patterns: Sequence[str]) -> Path:
     options = {"repo_type": "dataset", "revision": revision, "allow_patterns": list(allow_patterns)}
-    return Path(_explained(name, partial(snapshot_download, name, **options)))
+    return Path(_explained(name, lambda cached: snapshot_download(name, **options, local_files_only=cached)))
 
 
-def _explained(name: str, call: Callable[[], Answer]) -> Answer:
+def _explained(name: str, call: Callable[[bool], Answer]) -> Answer:
     return from_hub(
         name,
         call,

@@ -1,11 +1,9 @@
 """The routes under /v1/task_files: bring data to train on, and see what is there."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 
 from api_schemas.tasks import TaskFile, TaskFileList
-from service.dependencies import SessionDep, TenantDep
+from service.dependencies import TenantAloneDep, TenantDep
 from service.problems import documented
 from service.settings import settings
 from service.task_files import uploads
@@ -17,16 +15,8 @@ router = APIRouter(prefix=PREFIX, tags=["task files"], responses=documented(401,
 RAW_BODY = {"requestBody": {"content": {"application/octet-stream": {}}, "required": True}}
 
 
-def uploading_tenant(session: SessionDep, tenant_id: TenantDep) -> str:
-    """Give the tenant, and the database connection back: an upload may take long."""
-    session.commit()
-    return tenant_id
-
-
 @router.put("/{name}", responses=documented(413), openapi_extra=RAW_BODY)
-async def put_task_file(
-    name: str, request: Request, tenant_id: Annotated[str, Depends(uploading_tenant, scope="function")]
-) -> TaskFile:
+async def put_task_file(name: str, request: Request, tenant_id: TenantAloneDep) -> TaskFile:
     """Upload a CSV, TSV, JSONL or Parquet file as the raw body; a study names it `file:NAME`."""
     kept = settings()
     return await uploads.store(

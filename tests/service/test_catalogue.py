@@ -1,21 +1,35 @@
 """Names become files and facts, or an error that says what to do; the hub up to the network's edge."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from service import catalogue, packaged_backbones
+from service import hub as hub_module
 from service.errors import UnknownBackbone
+from service.hub import ANSWER_SECONDS
 
 BERT = {
     "model_type": "bert", "num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2,
     "intermediate_size": 32, "max_position_embeddings": 64,
 }  # fmt: skip
+
+
+FILES = {
+    "good/model": ["config.json", "model.safetensors", "tokenizer.json"],
+    "pickled/model": ["config.json", "pytorch_model.bin", "tokenizer.json"],
+}
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -25,8 +39,12 @@ class Hub(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        name = "/".join(self.path.split("/")[1:3])
-        if name == "good/model" and self.path.endswith("config.json"):
+        api = self.path.startswith("/api/models/")
+        name = "/".join(self.path.removeprefix("/api/models").split("/")[1:3])
+        if api and name in FILES:
+            siblings = [{"rfilename": file} for file in FILES[name]]
+            self.answer(200, json.dumps({"id": name, "siblings": siblings}).encode(), {})
+        elif name in FILES and self.path.endswith("config.json"):
             self.answer(200, json.dumps(BERT).encode(), {"X-Repo-Commit": "a" * 40, "ETag": '"b"'})
         elif name == "good/odd" and self.path.endswith("config.json"):
             self.answer(200, b'{"model_type": "tree"}', {"X-Repo-Commit": "a" * 40, "ETag": '"c"'})
@@ -62,12 +80,11 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def use_hub(monkeypatch: pytest.MonkeyPatch, endpoint: str, cache: Path) -> None:
-    def download(name: str, file: str) -> str:
-        from huggingface_hub import hf_hub_download
-
-        return hf_hub_download(name, file, endpoint=endpoint, cache_dir=cache)
-
-    monkeypatch.setattr(catalogue, "hf_hub_download", download)
+    monkeypatch.setattr(hub_module, "ENDPOINT", endpoint)
+    for name in ("hf_hub_download", "snapshot_download"):
+        there = partial(getattr(huggingface_hub, name), endpoint=endpoint, cache_dir=cache)
+        monkeypatch.setattr(catalogue, name, there)
+    monkeypatch.setattr(catalogue, "model_info", huggingface_hub.HfApi(endpoint=endpoint).model_info)
 
 
 def shape(name: str) -> Any:
@@ -81,6 +98,7 @@ def shape(name: str) -> Any:
         ("nobody/nothing", "no repository 'nobody/nothing'"),
         ("good/empty", "has no config.json"),
         ("good/odd", "gives no transformer shape"),
+        ("pickled/model", "as pickle only .pytorch_model.bin.*Save the model as safetensors"),
     ],
 )
 @pytest.mark.usefixtures("hub")
@@ -90,12 +108,30 @@ def test_what_the_hub_refuses_is_explained(name: str, complaint: str) -> None:
         shape(name)
 
 
-@pytest.mark.slow
-def test_an_unreachable_hub_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message offers a local folder."""
-    use_hub(monkeypatch, "http://127.0.0.1:1", tmp_path)
-    with pytest.raises(UnknownBackbone, match="local:NAME"):
-        shape("good/model")
+@pytest.mark.parametrize("fault", ["refuses", "hangs", "is behind a proxy that refuses"])
+def test_an_unreachable_hub_is_explained_in_seconds(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message offers a local folder; nobody waits for the retries of the hub's client."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1] if fault == "hangs" else 1
+        address = "127.0.0.1" if "proxy" not in fault else "127.0.0.2"
+        use_hub(monkeypatch, f"http://{address}:{port}", tmp_path)
+        if "proxy" in fault:
+            monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        started = time.monotonic()
+        with pytest.raises(UnknownBackbone, match="local:NAME"):
+            shape("good/model")
+        assert time.monotonic() - started < 2 * ANSWER_SECONDS
+
+
+@pytest.mark.usefixtures("hub")
+def test_what_is_in_the_cache_needs_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration that was read once is read again while the hub is away."""
+    assert shape("good/model").layers == 2
+    monkeypatch.setattr(hub_module, "ENDPOINT", "http://127.0.0.1:1")
+    configuration = catalogue._configuration("good/model", models_dir=None)
+    assert configuration["num_hidden_layers"] == 2
 
 
 def test_a_family_that_cannot_be_trained_is_refused(tmp_path: Path) -> None:
@@ -127,6 +163,8 @@ def test_a_local_backbone_lies_under_the_models_directory(tmp_path: Path) -> Non
         catalogue.backbone_shape("local:mine", models_dir=tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text(json.dumps(BERT))
+    save_file({"weight": np.zeros(3)}, tmp_path / "mine" / "model.safetensors")
+    (tmp_path / "mine" / "vocab.txt").write_text("a")
     assert catalogue.backbone_shape("local:mine", models_dir=tmp_path).layers == 2
 
 

@@ -65,7 +65,7 @@ def test_weights_of_another_configuration_do_not_load(saved: tuple[Path, TrialMo
     file, configuration = saved[0] / "weights.safetensors", saved[0] / "configuration.json"
     save_file({"head.weight": torch.zeros(2, 3)}, file)
     content = json.loads(configuration.read_text())
-    content["weights_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    content["sha256"]["weights.safetensors"] = hashlib.sha256(file.read_bytes()).hexdigest()
     configuration.write_text(json.dumps(content))
     with pytest.raises(ArtifactError, match="does not fit"):
         load_classifier(saved[0])

@@ -17,6 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from api_schemas.tasks import Task
+from service import hub as hub_module
 from service.errors import InvalidTask, ServiceError, UnknownTask
 from service.task_catalogue import hub_datasets
 from service.task_catalogue.hub_datasets import download, read_card, split_files
@@ -114,6 +115,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHT
     endpoint = f"http://127.0.0.1:{server.server_port}"
     there = partial(huggingface_hub.snapshot_download, endpoint=endpoint, cache_dir=tmp_path / "hub")
     monkeypatch.setattr(hub_datasets, "snapshot_download", there)
+    monkeypatch.setattr(hub_module, "ENDPOINT", endpoint)
     yield server
     server.shutdown()
     server.server_close()
