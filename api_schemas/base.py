@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
+WITHOUT_NUL = r"^[^\x00]*$"
+"""Text that a database can hold."""
+
 
 class Schema(BaseModel):
     """An immutable message. NaN and infinity never enter or leave."""

@@ -5,7 +5,7 @@ layer; size 0 leaves it out. Knows nothing about tensors or how a module is atta
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from api_schemas.peft_methods import (
 
 LAYERS_LIMIT = 1000
 SIZE_LIMIT = 65536
+Size = Annotated[int, Field(ge=0, le=SIZE_LIMIT)]
 ONE_PER_LAYER = Field(default=None, max_length=LAYERS_LIMIT)
 
 
@@ -28,7 +29,7 @@ class SerialAdapter(Schema):
     """Bottleneck after the feed-forward block: y + up(relu(down(y)))."""
 
     bottleneck_size: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    by_layer: tuple[int, ...] | None = ONE_PER_LAYER
+    by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
 
     def size_at(self, layer: int) -> int:
         """Give the size in an active layer."""
@@ -39,7 +40,7 @@ class ParallelAdapter(Schema):
     """Bottleneck beside the feed-forward block: y + scaling * up(relu(down(x)))."""
 
     bottleneck_size: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    by_layer: tuple[int, ...] | None = ONE_PER_LAYER
+    by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
     scaling: float = Field(default=4.0, gt=0)
 
     def size_at(self, layer: int) -> int:
@@ -51,7 +52,7 @@ class PrefixTuning(Schema):
     """Trained keys and values in front of the self-attention."""
 
     length: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    by_layer: tuple[int, ...] | None = ONE_PER_LAYER
+    by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
 
     def size_at(self, layer: int) -> int:
         """Give the length in an active layer."""
@@ -65,7 +66,7 @@ class Compacter(Schema):
     """
 
     bottleneck_size: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    by_layer: tuple[int, ...] | None = ONE_PER_LAYER
+    by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
     division: int = Field(default=4, ge=1, le=64)
 
     def size_at(self, layer: int) -> int:

@@ -21,7 +21,7 @@ ParameterValue = StrictBool | StrictInt | StrictFloat | StrictStr
 Parameterization = dict[str, ParameterValue]
 """Parameter name to value. Inactive parameters are absent: that is their one canonical form."""
 
-PATH_PATTERN = r"^[a-z][a-z0-9_]*(\.([a-z][a-z0-9_]*|[0-9]{1,3}))*$"
+PATH_PATTERN = r"^[a-z][a-z0-9_]*(\.([a-z][a-z0-9_]*|0|[1-9][0-9]{0,2}))*$"
 Name = Annotated[str, Field(pattern=PATH_PATTERN, max_length=200)]
 
 

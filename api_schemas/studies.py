@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.base import Schema
+from api_schemas.base import WITHOUT_NUL, Schema
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.search_space import Parameterization, SearchSpace, SearchSpaceRequest
 from api_schemas.trial_configuration import TrialConfiguration
@@ -55,7 +55,7 @@ class StudyCreate(Schema):
     of the front gets `final_replicates` further seeds before the study says SUCCEEDED.
     """
 
-    display_name: str = Field(min_length=1, max_length=200)
+    display_name: str = Field(min_length=1, max_length=200, pattern=WITHOUT_NUL)
     configuration: TrialConfiguration
     search_space: SearchSpaceRequest
     objectives: tuple[Objective, ...] = Field(min_length=1, max_length=6)

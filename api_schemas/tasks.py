@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api_schemas.base import Schema
+from api_schemas.base import WITHOUT_NUL, Schema
 
 FILE_PREFIX = "file:"
 HUB_PREFIX = "hub:"
@@ -75,17 +75,17 @@ class Task(Schema):
     """Null: the packaged task's own, and classification for a file."""
     score: ScoreMetric | None = None
     """Null: accuracy, macro-F1 or Spearman's correlation, by the kind."""
-    text_column: str | None = Field(default=None, min_length=1, max_length=500)
+    text_column: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
     """Null: `text`."""
-    text_pair_column: str | None = Field(default=None, min_length=1, max_length=500)
+    text_pair_column: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
     """The second text of a pair, where there is one."""
-    label_column: str | None = Field(default=None, min_length=1, max_length=500)
+    label_column: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
     """Null: `label`."""
-    group_column: str | None = Field(default=None, min_length=1, max_length=500)
+    group_column: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
     """Rows that share a value of it stay in one split."""
-    revision: str | None = Field(default=None, min_length=1, max_length=500)
+    revision: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
     """Of a hub data set: a branch, tag or commit. The stored study names the commit."""
-    subset: str | None = Field(default=None, min_length=1, max_length=500)
+    subset: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
     """Of a hub data set: one of its configurations."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Of a file: the hash of its bytes. The stored study has it, and other bytes are refused."""

@@ -4,6 +4,7 @@ Expands presets, resolves the backbone's shape and the task's classes, and tries
 against the typed configuration. Everything wrong is reported at once, each with a JSON pointer.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -17,6 +18,7 @@ from api_schemas.presets import expand_preset
 from api_schemas.search_space import (
     BoolParameter,
     CategoricalParameter,
+    FloatParameter,
     OrdinalParameter,
     Parameter,
     Parameterization,
@@ -161,7 +163,11 @@ def _parameter_error(
     layer = layer_of(name)
     if layer is not None and layer >= shape.layers:
         return f"the backbone has layers 0 to {shape.layers - 1}"
-    for value in _extremes(parameter):
+    limit = {"peft.first_active_layer": shape.layers - 1, "training.max_length": shape.max_positions}
+    if name in limit and _beyond(parameter, limit[name]):
+        what = "reads at most" if name.startswith("training") else "has layers 0 to"
+        return f"the backbone {what} {limit[name]}"
+    for value in _tried(parameter):
         try:
             patch(configuration, {name: value})
         except KeyError:
@@ -169,6 +175,19 @@ def _parameter_error(
         except ValidationError as error:
             return f"the value {value!r} is not legal there: {error.errors()[0]['msg']}"
     return None
+
+
+def _beyond(parameter: Parameter, limit: int) -> bool:
+    return any(isinstance(value, int | float) and value > limit for value in _extremes(parameter))
+
+
+def _tried(parameter: Parameter) -> tuple[ParameterValue, ...]:
+    """Give values that are all legal only if every value is."""
+    extremes = _extremes(parameter)
+    if isinstance(parameter, FloatParameter):
+        # The ends of a range may be whole numbers where what lies between is not.
+        return (*extremes, parameter.low + (parameter.high - parameter.low) / math.pi)
+    return extremes
 
 
 def _starting_point_errors(

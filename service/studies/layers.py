@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.peft import SIZE_FIELDS, Peft, entries_by_layer
-from api_schemas.search_space import IntParameter, OrdinalParameter, Parameter, SearchSpace
+from api_schemas.search_space import (
+    BoolParameter,
+    CategoricalParameter,
+    IntParameter,
+    OrdinalParameter,
+    Parameter,
+    SearchSpace,
+)
 from api_schemas.trial_configuration import TrialConfiguration
 
 BY_LAYER = re.compile(r"^peft\.(?:active_layers|(\w+)\.by_layer)\.(\d+)(?:\.|$)")
@@ -76,6 +83,8 @@ def _compacter_errors(
     configuration: TrialConfiguration, shape: BackboneShape, *, search_space: SearchSpace
 ) -> Iterator[FieldError]:
     own = [item for item in search_space.parameters if item.name.startswith("peft.compacter.")]
+    if not all(str(value).isdecimal() for item in own for value in getattr(item, "choices", ())):
+        return  # no size at all, which is said elsewhere
     if any(item.name == "peft.compacter.division" for item in own):
         yield FieldError(
             pointer="/search_space", detail="'peft.compacter.division' cannot be searched; fix it"
@@ -100,4 +109,7 @@ def _searched_by_layer(search_space: SearchSpace) -> set[str]:
 def _values(parameter: Parameter) -> set[int]:
     if isinstance(parameter, IntParameter):
         return set(range(parameter.low, parameter.high + 1))
-    return {int(choice) for choice in parameter.choices} if isinstance(parameter, OrdinalParameter) else set()
+    if isinstance(parameter, BoolParameter):
+        return {0, 1}
+    choices = parameter.choices if isinstance(parameter, OrdinalParameter | CategoricalParameter) else ()
+    return {int(choice) for choice in choices}

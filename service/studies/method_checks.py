@@ -4,12 +4,20 @@ A setting may be fixed in the configuration or searched, and so may the method. 
 setting is tried under each method that reads it; projections that a search may switch on count as on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.library_parameters import SIZES, method_problem, setting_problem
-from api_schemas.peft_methods import ROLES, SETTINGS, TARGETED, LibrarySettings, PeftMethod
+from api_schemas.peft import SIZE_FIELDS
+from api_schemas.peft_methods import (
+    PROMPT_METHODS,
+    ROLES,
+    SETTINGS,
+    TARGETED,
+    LibrarySettings,
+    PeftMethod,
+)
 from api_schemas.search_space import (
     BoolParameter,
     CategoricalParameter,
@@ -38,6 +46,7 @@ def method_errors(
     """
     searched = {parameter.name: parameter for parameter in search_space.parameters}
     methods = _methods(configuration, searched)
+    yield from _unread(configuration, searched, methods, pointers=pointers)
     max_length = int(max(_values("training.max_length", searched, default=configuration.training.max_length)))
     for method in methods:
         method_pointer = pointers.get(METHOD, "/configuration/peft/method")
@@ -56,6 +65,40 @@ def method_errors(
                 yield from _setting_errors(
                     method, setting, settings, searched, shape=shape, max_length=max_length, pointers=pointers
                 )
+
+
+def _unread(
+    configuration: TrialConfiguration,
+    searched: Mapping[str, Parameter],
+    methods: Sequence[PeftMethod],
+    *,
+    pointers: Mapping[str, str],
+) -> Iterator[FieldError]:
+    """Name what is searched or set although no method of the study reads it."""
+    listed = ", ".join(f"'{method}'" for method in methods)
+    for name, parameter in searched.items():
+        under = [method for method in methods if _active_under(parameter, method)]
+        if name.startswith("peft.") and not any(_reads(method, name) for method in under):
+            detail = f"'{name}' has no effect: no method of this study reads it ({listed})"
+            yield FieldError(pointer=pointers[name], detail=detail)
+    # A list that is written out for the search is not the client's.
+    written_out = {name.split(".")[1] for name in searched if ".by_layer." in name}
+    for section in sorted({*SIZE_FIELDS, "library"} - written_out):
+        chosen = getattr(configuration.peft, section)
+        if chosen != type(chosen)() and not any(_reads(method, f"peft.{section}") for method in methods):
+            detail = f"no method of this study reads this section ({listed}); leave it out"
+            yield FieldError(pointer=f"/configuration/peft/{section}", detail=detail)
+
+
+def _reads(method: PeftMethod, name: str) -> bool:
+    _, section, *rest = name.split(".")
+    if section == "method":
+        return True
+    if section == "library":
+        return bool(SETTINGS[method]) if not rest else rest[0] in SETTINGS[method]
+    if section in SIZE_FIELDS:
+        return method is PeftMethod.MODULES
+    return method not in PROMPT_METHODS and method is not PeftMethod.HEAD_ONLY
 
 
 def _setting_errors(

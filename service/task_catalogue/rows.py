@@ -154,6 +154,8 @@ def _text(cell: object, *, field: str, number: int) -> str:
 def _label(cell: Any, *, kind: TaskKind, number: int) -> Any:
     if kind is TaskKind.REGRESSION:
         return _value(cell, number=number)
+    if isinstance(cell, dict):
+        raise InvalidTask({"label_column": f"row {number} has {cell!r:.100} where a label should be"})
     if kind is TaskKind.CLASSIFICATION:
         if isinstance(cell, list):
             raise InvalidTask(
@@ -171,7 +173,7 @@ def _value(cell: object, *, number: int) -> float | None:
         return None
     try:
         value = float(cell)  # type: ignore[arg-type]  # whatever float() cannot take is refused below
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
         raise InvalidTask({"label_column": f"row {number} has {cell!r:.100} where a number should be"})

@@ -95,7 +95,12 @@ def _read_jsonl(content: bytes, name: str) -> Table:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidTaskFile(
+                f"Line {number} of '{name}' has half a surrogate pair, which is no character. Write it anew."
+            ) from error
+        except (ValueError, RecursionError) as error:
             raise InvalidTaskFile(f"Line {number} of '{name}' is no JSON: {error}.") from error
         if not isinstance(row, dict):
             raise InvalidTaskFile(f"Line {number} of '{name}' is no JSON object.")

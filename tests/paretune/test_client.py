@@ -1,12 +1,15 @@
 """The client turns the server's answers into types, and its refusals into sentences."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from api_schemas.studies import StudyState
+from paretune.cli import app
 from paretune.client import Client
-from paretune.errors import RequestRefused, ServerUnreachable
+from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
 from tests.conftest import API_KEY, make_study_request
 
 
@@ -31,6 +34,49 @@ def test_a_refusal_carries_its_problem(client: Client) -> None:
     with pytest.raises(RequestRefused, match=r"/search_space/parameters/0.*layers 0 to 5") as caught:
         client.create_study(bad)
     assert caught.value.problem.status == 422
+
+
+CSV = "text,label\n" + "".join(f"text {n},{n % 2}\n" for n in range(80))
+
+
+def test_a_file_that_cannot_be_read_is_named(client: Client, tmp_path: Path) -> None:
+    """Before anything is sent."""
+    with pytest.raises(UnreadableFile, match=r"no\.csv cannot be read: No such file"):
+        client.upload_task_file(tmp_path / "no.csv")
+
+
+def test_a_file_that_is_no_table_is_refused_with_its_place(client: Client, tmp_path: Path) -> None:
+    """The server's sentence reaches the user, and nothing is kept."""
+    (tmp_path / "a.csv").write_bytes(b"text,label\n\xe9,1\n")
+    with pytest.raises(RequestRefused, match="not UTF-8: the byte at offset 11"):
+        client.upload_task_file(tmp_path / "a.csv")
+    with pytest.raises(RequestRefused, match="must be letters"):
+        client.upload_task_file(tmp_path / "a.csv", name="../a b?.csv")
+    assert client.task_files() == ()
+
+
+def test_an_uploaded_file_is_trained_on(client: Client, tmp_path: Path) -> None:
+    """Under its own name or another one."""
+    (tmp_path / "mine.csv").write_text(CSV)
+    assert client.upload_task_file(tmp_path / "mine.csv").rows == 80
+    kept = client.upload_task_file(tmp_path / "mine.csv", name="yours.csv")
+    assert (kept.name, kept.columns) == ("yours.csv", ("text", "label"))
+    assert [file.name for file in client.task_files()] == ["mine.csv", "yours.csv"]
+    task = {"name": f"file:{kept.name}"}
+    study = make_study_request(configuration={"backbone": "all-MiniLM-L6-v2", "task": task})
+    assert client.create_study(study).classes == 2
+
+
+def test_the_command_uploads_and_says_how_to_name_the_file(
+    server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`paretune upload FILE --name NAME` against the server of the environment."""
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+    (tmp_path / "mine.csv").write_text(CSV)
+    done = CliRunner().invoke(app, ["upload", str(tmp_path / "mine.csv"), "--name", "yours.csv"])
+    assert done.exit_code == 0
+    assert "80 rows with the columns text, label. In a study: name: file:yours.csv" in done.output
 
 
 def test_a_study_goes_there_and_back(client: Client) -> None:

@@ -16,8 +16,10 @@ from api_schemas.studies import StudyCreate
 from api_schemas.trials import TrialReport, TrialState
 from service import leases
 from service.app import create_app
+from service.database import engine
 from service.models import Study
-from service.studies.admission import admit
+from service.studies import endpoints
+from service.studies.admission import AdmittedStudy, admit
 from tests.conftest import API_KEY, OTHER_KEY, study_body
 from tests.service.test_leases import stored_study
 
@@ -55,6 +57,16 @@ def test_anothers_study_does_not_exist(client: TestClient) -> None:
 
 
 PARAMETER = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
+INTEGER = {"type": "int", "low": 1, "high": 5}
+
+
+def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER) -> dict[str, object]:
+    return {
+        "configuration": {
+            "backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}, "peft": peft,
+        },
+        "search_space": {"parameters": [parameter]},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -150,6 +162,52 @@ PARAMETER = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "hi
             "/configuration/training/max_length", "at most 512",
         ),
         ({"surprise": 1}, "/surprise", "Extra inputs"),
+        ({"display_name": "a\0b"}, "/display_name", "String should match"),
+        (
+            {"search_space": {"parameters": [{**INTEGER, "name": "peft.first_active_layer", "high": 6}]}},
+            "/search_space/parameters/0", "the backbone has layers 0 to 5",
+        ),
+        (
+            {"search_space": {"parameters": [{**INTEGER, "name": "training.max_length", "high": 513}]}},
+            "/search_space/parameters/0", "the backbone reads at most 512",
+        ),
+        (
+            {"search_space": {"parameters": [{**PARAMETER, "name": "peft.lora.rank", "low": 1, "high": 8}]}},
+            "/search_space/parameters/0", "Input should be a valid integer",
+        ),
+        (
+            {"search_space": {"parameters": [{**INTEGER, "name": "peft.lora.by_layer.00.query"}]}},
+            "/search_space/parameters/0/name", "String should match",
+        ),
+        (
+            {"search_space": {"parameters": [{**INTEGER, "name": "peft.serial_adapter.by_layer.0", "low": -1}]}},
+            "/search_space/parameters/0", "the value -1 is not legal there",
+        ),
+        (
+            configured({"serial_adapter": {"by_layer": [10**9] * 6}}),
+            "/configuration/peft/serial_adapter/by_layer/0", "less than or equal to 65536",
+        ),
+        (
+            configured({"method": "dora", "lora": {"rank": 4}}),
+            "/configuration/peft/lora", "no method of this study reads this section ('dora')",
+        ),
+        (
+            configured({"method": "prompt_tuning"}, {**INTEGER, "name": "peft.first_active_layer"}),
+            "/search_space/parameters/0", "has no effect: no method of this study reads it ('prompt_tuning')",
+        ),
+        (
+            configured({"method": "lora"}, {**INTEGER, "name": "peft.serial_adapter.bottleneck_size"}),
+            "/search_space/parameters/0", "has no effect",
+        ),
+        (
+            configured({}, {"type": "bool", "name": "peft.compacter.bottleneck_size"}),
+            "/configuration/peft/compacter/division", "1 among them",
+        ),
+        (
+            {"configuration": {"backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"},
+                               "training": {"measurements_per_epoch": 101}}},
+            "/configuration/training/measurements_per_epoch", "less than or equal to 100",
+        ),
     ],
 )  # fmt: skip
 def test_a_study_that_cannot_work_is_refused_at_the_door(
@@ -161,6 +219,22 @@ def test_a_study_that_cannot_work_is_refused_at_the_door(
     assert response.headers["content-type"] == "application/problem+json"
     assert detail in pointers(response)[pointer]
     assert session.scalars(select(Study)).all() == []
+
+
+def test_checking_a_study_holds_no_database_connection(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A data set that downloads for minutes must not starve the rest of the service."""
+    held: list[int] = []
+
+    def watched(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
+        held.append(engine().pool.checkedout())  # type: ignore[attr-defined]
+        return admit(request, tenant_id=tenant_id)
+
+    monkeypatch.setattr(endpoints, "admit", watched)
+    created = client.post("/v1/studies", json=study_body())
+    assert (created.status_code, held) == (201, [0])
+    assert client.get(f"/v1/studies/{created.json()['id']}").json() == created.json()
 
 
 @pytest.mark.parametrize("bound", ["NaN", "Infinity", "-Infinity", "1e999"])

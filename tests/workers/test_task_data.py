@@ -162,6 +162,51 @@ def test_a_very_long_text_is_not_read_to_its_end(tokenizer: Any) -> None:
     assert [len(part) <= 64 * CHARACTERS_PER_TOKEN for part in shown] == [True]
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(*[st.lists(WORDS, max_size=120)] * 2), min_size=1, max_size=4))
+@pytest.mark.parametrize("family", ["word pieces", "byte-level BPE"])
+@pytest.mark.parametrize("max_length", [9, 10])
+def test_cutting_the_characters_of_pairs_first_changes_at_most_one_token(
+    tokenizer: Any, family: str, max_length: int, texts: list[Any]
+) -> None:
+    """The tokens of the whole pair; where both texts are too long, the one odd token may change sides."""
+    reader = tokenizer if family == "word pieces" else BYTE_LEVEL_BPE
+    rows = [Row(" ".join(one) or "a", 0, " ".join(other) or "b") for one, other in texts]
+    limits = {"truncation": "longest_first", "max_length": max_length}
+    for row, found in zip(rows, tokenise(rows, reader, max_length=max_length).ids, strict=True):
+        whole = tuple(reader([row.text], [row.pair], **limits)["input_ids"][0])
+        if found == whole:
+            continue
+        one, other = (reader(text, add_special_tokens=False)["input_ids"] for text in (row.text, row.pair))
+        specials = reader.num_special_tokens_to_add(pair=True)
+        half, odd = divmod(max_length - specials, 2)
+        assert odd
+        assert min(len(one), len(other)) > half
+        assert sorted(found) in (
+            sorted([*special_ids(reader), *one[: half + more], *other[: half + 1 - more]]) for more in (0, 1)
+        )
+
+
+def special_ids(reader: Any) -> list[int]:
+    return [] if reader is BYTE_LEVEL_BPE else [reader.cls_token_id, *[reader.sep_token_id] * 2]
+
+
+@pytest.mark.parametrize("halves", [(True, False), (False, True), (True, True)])
+def test_a_very_long_half_of_a_pair_is_not_read_to_its_end(tokenizer: Any, halves: tuple[bool, bool]) -> None:
+    """A hundred thousand characters on either side, or on both."""
+    long, short = "a film of great length " * 5_000, "is it good"
+    row = Row(long if halves[0] else short, 0, long if halves[1] else short)
+    shown: list[str] = []
+
+    def watched(texts: list[str], pairs: Any = None, **options: Any) -> Any:
+        shown.extend([*texts, *(pairs or [])])
+        return tokenizer(texts, pairs, **options)
+
+    split = tokenise([row], watched, max_length=64)
+    assert len(split.ids[0]) == 64
+    assert max(map(len, shown)) <= 64 * CHARACTERS_PER_TOKEN
+
+
 def test_of_a_pair_the_longer_text_is_cut_first(tokenizer: Any) -> None:
     """The question stays whole; both stand between their separators."""
     (ids,) = tokenise([Row("is it good", 0, "a film " * 30)], tokenizer, max_length=12).ids

@@ -81,3 +81,24 @@ def test_a_very_long_text_is_fine(tmp_path: Path) -> None:
     """A hundred thousand characters and more; it is cut when it is read by the network."""
     content = csv(*[0, 1] * 40) + b"\n" + b"long " * 40_000 + b",1\n"
     assert admitted(content, tmp_path).configuration.task.sha256 is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "field", "detail"),
+    [
+        (r'{"text": "\ud800", "label": 1}', "classification", "name", "half a surrogate pair"),
+        ('{"text": ' + "[" * 100_000, "classification", "name", "Line 1 of 'a.jsonl' is no JSON"),
+        ('{"text": "a", "label": {"b": 1}}', "classification", "label_column", "where a label should be"),
+        ('{"text": "a", "label": 1' + "0" * 400 + "}", "regression", "label_column", "where a number should"),
+    ],
+)
+def test_odd_json_is_refused(line: str, kind: str, field: str, detail: str, tmp_path: Path) -> None:
+    """What Python's reader lets through, and what it chokes on."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.jsonl").write_text(line)
+    with pytest.raises(InvalidStudy) as refused:
+        task = {"name": "file:a.jsonl", "kind": kind}
+        configuration = {"backbone": "all-MiniLM-L6-v2", "task": task}
+        admit(make_study_request(configuration=configuration, objectives=[SCORE]), tenant_id="tnt_1")
+    found = {error.pointer: error.detail for error in refused.value.errors}
+    assert detail in found[f"/configuration/task/{field}"]
