@@ -51,7 +51,7 @@ def test_a_file_that_is_no_table_is_refused_with_its_place(client: Client, tmp_p
     with pytest.raises(RequestRefused, match="not UTF-8: the byte at offset 11"):
         client.upload_task_file(tmp_path / "a.csv")
     with pytest.raises(RequestRefused, match="must be letters"):
-        client.upload_task_file(tmp_path / "a.csv", name="../a b?.csv")
+        client.upload_task_file(tmp_path / "a.csv", name="a b?.csv")
     assert client.task_files() == ()
 
 

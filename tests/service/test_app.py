@@ -180,7 +180,9 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
             "/search_space/parameters/0/name", "String should match",
         ),
         (
-            {"search_space": {"parameters": [{**INTEGER, "name": "peft.serial_adapter.by_layer.0", "low": -1}]}},
+            {"search_space": {"parameters": [
+                {**INTEGER, "name": "peft.serial_adapter.by_layer.0", "low": -1},
+            ]}},
             "/search_space/parameters/0", "the value -1 is not legal there",
         ),
         (
@@ -319,7 +321,7 @@ def test_a_search_over_methods_is_admitted(client: TestClient) -> None:
     assert "oft" not in rank["when"]["in"]
     # LoHa of rank 64 everywhere trains most: 2 x 64 x (inputs + outputs) of six projections, six layers.
     widths = 4 * (384 + 384) + 2 * (384 + 1536)
-    reference = admit(StudyCreate.model_validate(body)).reference_defaults[1]
+    reference = admit(StudyCreate.model_validate(body), tenant_id="tnt_1").reference_defaults[1]
     assert reference == pytest.approx(1.1 * (6 * 2 * 64 * widths + 2 * 385))
 
 

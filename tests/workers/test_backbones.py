@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sentencepiece import SentencePieceTrainer
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -25,6 +26,38 @@ def test_an_unknown_family_is_refused_with_a_list() -> None:
     )
     with pytest.raises(UnsupportedBackbone, match=r"'albert' yet.*bert.*llama"):
         freeze(model, SimpleNamespace(pad_token_id=0), name="albert", device=CPU)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    tiny("bert").model.save_pretrained(folder)  # type: ignore[operator]  # transformers ships no types
+    words = Tokenizer(WordLevel({"<pad>": 0, "word": 1}, unk_token="<pad>"))
+    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>").save_pretrained(folder)
+    load_backbone("local:mine", models_dir=tmp_path, device=CPU)
+    return folder
+
+
+def test_files_that_were_damaged_since_are_the_trials_reason(local: Path) -> None:
+    """Found by the worker before transformers reads a tensor; the worker lives on."""
+    weights = local / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(UnsupportedBackbone, match=r"model.safetensors of 'local:mine' is damaged"):
+        load_backbone("local:mine", models_dir=local.parent, device=CPU)
+
+
+@pytest.mark.parametrize("change", ["missing", "of another shape"])
+def test_weights_that_do_not_fit_are_not_replaced_by_random_ones(local: Path, change: str) -> None:
+    """Transformers would fill the gap and go on with a warning."""
+    weights = load_file(local / "model.safetensors")
+    name = "encoder.layer.1.output.dense.weight"
+    if change == "missing":
+        del weights[name]
+    else:
+        weights[name] = torch.zeros(2, 3)
+    save_file(weights, local / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UnsupportedBackbone, match=rf"do not fit its config.json: 1 tensors.*'{name}'"):
+        load_backbone("local:mine", models_dir=local.parent, device=CPU)
 
 
 def test_a_known_family_with_other_layers_is_refused() -> None:

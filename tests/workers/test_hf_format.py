@@ -26,6 +26,17 @@ BATCH = Batch(ids=IDS, mask=MASK, labels=torch.tensor([0, 1]))
 SETTINGS = {"rank": 4, "block_size": 32, "frequencies": 50, "virtual_tokens": 3, "key": True, "ffn_out": True}
 LAYERS = [False, True, False, False, False, True]
 OWN_LORA = {"lora": {"rank": 4, "alpha": 6.0, "attention_output": True}, "active_layers": LAYERS}
+RANKS = [{"query": 2, "ffn_in": 3} if on else {} for on in LAYERS]
+OWN_LORA_BY_LAYER = {"lora": {"alpha": 6.0, "by_layer": RANKS}, "active_layers": LAYERS}
+SCALE_SHIFT = {"scale_shift": {"on": True}, "active_layers": LAYERS}
+# Saved in our format alone.
+UNIONS: dict[str, dict[str, object]] = {
+    "scale_shift": SCALE_SHIFT,
+    "scale_shift_on_lora": {**SCALE_SHIFT, **OWN_LORA_BY_LAYER},
+    "compacter": {"compacter": {"bottleneck_size": 8}, "active_layers": LAYERS},
+    "bitfit": {"method": "bitfit", "active_layers": LAYERS},
+    "head_only": {"method": "head_only", "active_layers": LAYERS},
+}
 # What peft has no format for.
 OURS = (PeftMethod.MODULES, PeftMethod.HEAD_ONLY, PeftMethod.BITFIT)
 PEFTS = {
@@ -35,6 +46,7 @@ PEFTS = {
         if method not in OURS
     },
     "own_lora": OWN_LORA,
+    "own_lora_by_layer": OWN_LORA_BY_LAYER,
 }
 LOAD = """
 import sys
@@ -117,12 +129,12 @@ def test_peft_loads_every_method_with_the_same_hidden_states(
         assert torch.allclose(found[name][MASK.bool()], hidden[MASK.bool()], atol=2e-5), name
 
 
-@pytest.mark.parametrize("name", [*PEFTS, "bitfit", "head_only"])
+@pytest.mark.parametrize("name", [*PEFTS, *UNIONS])
 def test_a_saved_trial_loads_and_scores_the_same(
     resident: ResidentParts, small_trial: TrialConfiguration, tmp_path: Path, name: str
 ) -> None:
     """Our own format, for every method: the loaded classifier gives bit-equal logits."""
-    peft = PEFTS.get(name, {"method": name, "active_layers": LAYERS})
+    peft = {**PEFTS, **UNIONS}[name]
     modules = saved(peft, tmp_path / "trial", resident=resident, base=small_trial)
     loaded = load_classifier(tmp_path / "trial")
     backbone = resident.backbone(small_trial.backbone)
@@ -132,7 +144,7 @@ def test_a_saved_trial_loads_and_scores_the_same(
         assert torch.equal(logits(loaded.modules, BATCH, backbone=loaded.backbone), expected)
 
 
-MERGEABLE = [name for name in (*PEFTS, "bitfit", "head_only") if name not in PROMPT_METHODS]
+MERGEABLE = [name for name in (*PEFTS, *UNIONS) if name not in {*PROMPT_METHODS, "compacter"}]
 
 
 @pytest.mark.parametrize("name", MERGEABLE)
@@ -142,7 +154,7 @@ def test_a_merged_trial_is_a_plain_transformer(
     """Without peft and without us, the merged weights give the trial's scores."""
     from transformers import AutoModel
 
-    peft = PEFTS.get(name, {"method": name, "active_layers": LAYERS})
+    peft = {**PEFTS, **UNIONS}[name]
     modules = saved(peft, tmp_path / "trial", resident=resident, base=small_trial)
     merged = export_merged(tmp_path / "trial", tmp_path / "merged")
     model = AutoModel.from_pretrained(merged).eval()
@@ -165,6 +177,7 @@ def test_a_merged_trial_is_a_plain_transformer(
         PEFTS["prompt_tuning"],
         {"serial_adapter": {"bottleneck_size": 4}},
         {"prefix_tuning": {"length": 2}, **OWN_LORA},
+        UNIONS["compacter"],
     ],
 )
 def test_what_is_no_change_of_weights_is_not_merged(

@@ -96,9 +96,10 @@ def test_odd_json_is_refused(line: str, kind: str, field: str, detail: str, tmp_
     """What Python's reader lets through, and what it chokes on."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.jsonl").write_text(line)
+    task = {"name": "file:a.jsonl", "kind": kind}
+    configuration = {"backbone": "all-MiniLM-L6-v2", "task": task}
+    request = make_study_request(configuration=configuration, objectives=[SCORE])
     with pytest.raises(InvalidStudy) as refused:
-        task = {"name": "file:a.jsonl", "kind": kind}
-        configuration = {"backbone": "all-MiniLM-L6-v2", "task": task}
-        admit(make_study_request(configuration=configuration, objectives=[SCORE]), tenant_id="tnt_1")
+        admit(request, tenant_id="tnt_1")
     found = {error.pointer: error.detail for error in refused.value.errors}
     assert detail in found[f"/configuration/task/{field}"]
