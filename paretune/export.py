@@ -27,6 +27,10 @@ for prediction in classifier.predict(texts):
 '''
 
 
+OPTIONAL_FILES = frozenset({"adapter_config.json", "adapter_model.safetensors"})
+"""Files that only some trials leave."""
+
+
 class NothingToExport(ParetuneError):
     """The trial left no trained weights."""
 
@@ -52,11 +56,18 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
             f"`paretune status {study.id}` lists them."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    remove_of_another_trial(folder, keep={record.name for record in trial.artifacts})
     for record in trial.artifacts:
         _download(client, study, trial, record, folder=folder)
     (folder / "README.md").write_text(model_card(study, trial), encoding="utf-8")
     (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
     return folder
+
+
+def remove_of_another_trial(folder: Path, *, keep: set[str]) -> None:
+    """Take away what an earlier export into the folder left and this one does not replace."""
+    for name in OPTIONAL_FILES - keep:
+        (folder / name).unlink(missing_ok=True)
 
 
 def merge_exported(folder: Path) -> Path:

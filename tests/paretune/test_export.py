@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from api_schemas.trial_configuration import Peft, TrialConfiguration
-from paretune.export import CannotBeMerged, merge_exported, model_card
+from paretune.export import CannotBeMerged, merge_exported, model_card, remove_of_another_trial
 from tests.paretune.trials import seed, study, trial
 from workers.artifacts import save_trial
 from workers.peft_methods import TrialModules
@@ -42,6 +42,14 @@ def test_a_merged_trial_lies_in_the_exported_folder(tmp_path: Path) -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json", "answers.json"} <= {
         file.name for file in merged.iterdir()
     }
+
+
+def test_an_export_over_another_leaves_nothing_of_it(tmp_path: Path) -> None:
+    """A merge would take the adapter of the other trial for this one's; files of one's own stay."""
+    for name in ("adapter_config.json", "adapter_model.safetensors", "weights.safetensors", "notes.md"):
+        (tmp_path / name).write_text("old")
+    remove_of_another_trial(tmp_path, keep={"weights.safetensors", "configuration.json"})
+    assert {file.name for file in tmp_path.iterdir()} == {"weights.safetensors", "notes.md"}
 
 
 def test_a_single_run_is_called_one() -> None:

@@ -88,6 +88,7 @@ def test_a_shift_needs_a_bias(tmp_path: Path) -> None:
     assert not (tmp_path / "merged").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")
 @pytest.mark.parametrize("peft", [LORA, UNEVEN], ids=["lora", "by layer"])
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "llama", "t5"])
 def test_peft_loads_our_lora_of_any_family(kind: str, peft: dict[str, Any], tmp_path: Path) -> None:
