@@ -190,7 +190,8 @@ def evaluation_batches(
             yield positions, pad(split, positions, pad_id=pad_id, device=device)
             positions = []
         positions.append(position)
-    yield positions, pad(split, positions, pad_id=pad_id, device=device)
+    if positions:
+        yield positions, pad(split, positions, pad_id=pad_id, device=device)
 
 
 def pad(split: TokenisedSplit, positions: Sequence[int], *, pad_id: int, device: torch.device) -> Batch:

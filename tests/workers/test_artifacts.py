@@ -88,6 +88,13 @@ def test_a_loaded_classifier_predicts_what_the_trained_one_did(
     )
 
 
+def test_a_loaded_classifier_answers_whatever_it_is_asked(saved: tuple[Path, TrialModules]) -> None:
+    """Nothing, an empty text, and texts of a hundred thousand characters."""
+    classifier = load_classifier(saved[0])
+    assert classifier.predict([]) == []
+    assert len(classifier.predict(["", "x" * 100_000, "long " * 20_000])) == 3
+
+
 def test_saving_again_replaces_the_whole(
     saved: tuple[Path, TrialModules], small_trial: TrialConfiguration, resident: ResidentParts
 ) -> None:
