@@ -1,5 +1,6 @@
 """A typed client of the HTTP API. Needs the contract and httpx, nothing else."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,10 @@ from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
 
 Answer = TypeVar("Answer", bound=Schema)
 
+UNAVAILABLE_SECONDS = 60.0
+"""How long reading waits for a server whose database is away."""
+
+PAUSE_SECONDS = 1.0
 UPLOAD_TIMEOUT = httpx.Timeout(30.0, read=300.0)
 """The server reads a whole table before it answers."""
 
@@ -140,10 +145,18 @@ class Client:
         self, method: str, path: str, *, params: dict[str, str] | None = None, content: str | None = None
     ) -> httpx.Response:
         headers = {"Content-Type": "application/json"} if content is not None else None
-        try:
-            response = self._http.request(method, path, params=params, content=content, headers=headers)
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+        give_up = time.monotonic() + UNAVAILABLE_SECONDS
+        while True:
+            try:
+                response = self._http.request(method, path, params=params, content=content, headers=headers)
+            except httpx.TransportError as error:
+                raise self._unreachable(error) from error
+            # What only reads can be asked again while the server's database comes back.
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or method != "GET":
+                break
+            if time.monotonic() > give_up:
+                break
+            time.sleep(PAUSE_SECONDS)
         if response.is_error:
             raise _refusal(response)
         return response

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic.json_schema import models_json_schema
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from api_schemas.errors import FieldError, Problem
@@ -27,6 +28,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(Exception, _crash)
     describe = app.openapi
 
@@ -105,6 +107,19 @@ def _http_error(_: Request, error: Exception) -> JSONResponse:
             detail=f"{status.description or status.phrase}. /openapi.json lists the routes.",
         ),
         headers=dict(error.headers) if error.headers else None,
+    )
+
+
+def _database_away(request: Request, error: Exception) -> JSONResponse:
+    log.warning("the database is away", path=request.url.path, reason=type(error).__name__)
+    return problem_response(
+        Problem(
+            type="/problems/database-away",
+            title="The database cannot be reached.",
+            status=HTTPStatus.SERVICE_UNAVAILABLE,
+            detail="The request was not carried out. Trials that run go on; try again in a few seconds.",
+        ),
+        headers={"Retry-After": "1"},
     )
 
 

@@ -1,15 +1,18 @@
 """The client turns the server's answers into types, and its refusals into sentences."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
 from api_schemas.studies import StudyState
 from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
+from service import database
 from tests.conftest import API_KEY, make_study_request
 
 
@@ -34,6 +37,23 @@ def test_a_refusal_carries_its_problem(client: Client) -> None:
     with pytest.raises(RequestRefused, match=r"/search_space/parameters/0.*layers 0 to 5") as caught:
         client.create_study(bad)
     assert caught.value.problem.status == 422
+
+
+def test_reading_waits_for_the_database_to_come_back(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study is read as soon as connections open again; a post is refused at once, with a 503."""
+    study = client.create_study(make_study_request())
+    whole = database.engine
+    broken = create_engine(
+        "postgresql+psycopg://nobody@127.0.0.1:1/none", connect_args={"connect_timeout": 1}
+    )
+    monkeypatch.setattr(database, "engine", lambda: broken)
+    with pytest.raises(RequestRefused, match="database cannot be reached") as refused:
+        client.create_study(make_study_request())
+    assert refused.value.problem.status == 503
+    timer = threading.Timer(1.0, lambda: monkeypatch.setattr(database, "engine", whole))
+    timer.start()
+    assert client.get_study(study.id).id == study.id
+    timer.join()
 
 
 CSV = "text,label\n" + "".join(f"text {n},{n % 2}\n" for n in range(80))
