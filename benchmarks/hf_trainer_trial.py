@@ -56,7 +56,9 @@ def main() -> None:
     configuration = TrialConfiguration.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = catalogue.backbone_directory(configuration.backbone, models_dir=None)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    task = tokenise_task(configuration.task, tokenizer, max_length=configuration.training.max_length)
+    task = tokenise_task(
+        configuration.task, tokenizer, max_length=configuration.training.max_length, data_dir=None
+    )
     lora_only = configuration.peft.lora.size_at(0) and configuration.peft.lora.by_layer is None
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as output:
@@ -68,7 +70,7 @@ def main() -> None:
             modules = TrialModules(
                 configuration.peft,
                 backbone=backbone,
-                classes=len(task.labels),
+                classes=task.answers.outputs,
                 seed=configuration.training.seed,
             )
             backbone.model.train()

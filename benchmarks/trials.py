@@ -141,7 +141,7 @@ def hf_trainer(configuration: TrialConfiguration) -> tuple[float, float]:
         started = time.perf_counter()
         ended = subprocess.run(
             [sys.executable, "-m", "benchmarks.hf_trainer_trial", str(file)],
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
             check=True,
