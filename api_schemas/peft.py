@@ -180,14 +180,12 @@ def canonical_peft(peft: Peft) -> Peft:
         return (
             Peft(first_active_layer=peft.first_active_layer, **present) if present else Peft(active_layers=())
         )
-    sizes = {
-        name: [module.size_at(layer) if peft.is_active(layer) else 0 for layer in range(count)]
-        for name, module in modules.items()
-    }
-    active = tuple(any(of_module[layer] for of_module in sizes.values()) for layer in range(count))
+    allowed = [peft.is_active(layer) for layer in range(count)]
+    present = {name: _presence(module, allowed) for name, module in modules.items()}
+    active = tuple(map(any, zip(*present.values(), strict=True)))
     return Peft(
         active_layers=active,
-        **{name: _canonical_module(name, modules[name], active) for name in modules if any(sizes[name])},
+        **{name: _canonical_module(name, modules[name], active) for name in modules if any(present[name])},
     )
 
 
@@ -216,7 +214,17 @@ def _layer_count(peft: Peft) -> int | None:
     return next((len(found) for found in lists if found is not None), None)
 
 
+def _presence(module: Any, allowed: Sequence[bool]) -> list[bool]:
+    if module.by_layer is None:
+        # One size for all layers is asked for once: this runs for every candidate of the optimiser.
+        everywhere = module.size_at(0) > 0
+        return [everywhere and on for on in allowed]
+    return [on and module.size_at(layer) > 0 for layer, on in enumerate(allowed)]
+
+
 def _canonical_module(name: str, module: Any, active: Sequence[bool]) -> Any:
+    if module.by_layer is None:
+        return module
     entries = entries_by_layer(name, module, len(active))
     found = [entry for entry, on in zip(entries, active, strict=True) if on]
     if all(entry == found[0] for entry in found) and (one_size := _one_size(name, found[0])):

@@ -231,6 +231,7 @@ def test_a_fault_of_ours_is_not_taken_for_a_failed_fit(monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_it_beats_sampling_on_an_autopeft_space() -> None:
     """Thirty trials on fifteen dimensions: more hypervolume than thirty density-spread random ones."""
     problem = autopeft_problem(12)
