@@ -7,9 +7,9 @@ INSTALLED := $(VENV)/.installed
 LARGE := $(VENV)/.installed-large
 TASKS := $(VENV)/.installed-tasks
 
-LONG := slow or chaos or browser
-# Two processes of one thread each: most of these tests are many small ones.
-FAST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not ($(LONG))"
+# Tests that start whole servers have the machine to themselves; the others run in two processes.
+SERVERS := tests/browser tests/chaos tests/end_to_end tests/paretune/test_local.py
+TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS:%=--ignore=%)
 
 .PHONY: demo test check lint up clean
 
@@ -17,11 +17,11 @@ demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, 
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
 
 test: $(LARGE) $(TASKS)  ## every test that this machine can run
-	$(FAST)
-	$(BIN)/python -m pytest -m "$(LONG)"
+	$(TWO)
+	$(BIN)/python -m pytest $(SERVERS)
 
 check: lint $(TASKS)  ## lint, then the fast tests
-	$(FAST)
+	$(TWO) -m "not slow"
 
 lint: $(INSTALLED)  ## format, lint, types, import arrows
 	$(BIN)/ruff format --check .

@@ -89,7 +89,13 @@ def llama() -> Backbone:
     return tiny("llama")
 
 
-@pytest.fixture(params=list(KINDS))
+# One for each way of being built; the others repeat the table in the long run of the tests.
+QUICK = ("bert", "gpt2", "llama", "t5")
+
+
+@pytest.fixture(
+    params=[kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     return tiny(request.param)
 

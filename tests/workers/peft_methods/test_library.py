@@ -30,7 +30,7 @@ START_ELSEWHERE = PROMPT_METHODS | {PeftMethod.VBLORA}
 TABLE = pytest.mark.parametrize(
     ("family", "method"),
     [
-        (family, method)
+        pytest.param(family, method, marks=[pytest.mark.slow] if family == "llama" else [])
         for family in ("bert", "llama")
         for method in METHODS
         if (family, method) != ("llama", PeftMethod.BITFIT)
