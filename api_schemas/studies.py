@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from api_schemas.backbones import BackboneShape
 from api_schemas.base import WITHOUT_NUL, Schema
 from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.proposals import ProposalSettings
 from api_schemas.search_space import Parameterization, SearchSpace, SearchSpaceRequest
 from api_schemas.trial_configuration import TrialConfiguration
 
@@ -64,6 +65,7 @@ class StudyCreate(Schema):
     parallelism: int = Field(default=1, ge=1, le=1024)
     starting_points: tuple[Parameterization, ...] = Field(default=(), max_length=1000)
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    proposals: ProposalSettings = ProposalSettings()
     early_stopping: EarlyStopping = EarlyStopping.HYPERVOLUME
     replicates: int = Field(default=1, ge=1, le=32)
     final_replicates: int = Field(default=0, ge=0, le=32)
@@ -124,6 +126,7 @@ class StudyRead(Schema):
     parallelism: int
     starting_points: tuple[Parameterization, ...]
     seed: int
+    proposals: ProposalSettings = ProposalSettings()
     early_stopping: EarlyStopping
     replicates: int = 1
     final_replicates: int = 0

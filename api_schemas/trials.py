@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from api_schemas.base import Schema
+from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration
 
@@ -111,6 +112,7 @@ class TrialRead(Schema):
     state_reason: str | None
     generated_by: str
     proposal_seconds: float
+    explanation: Explanation | None = None
     parameters: Parameterization
     configuration: TrialConfiguration
     modules: str = ""

@@ -97,6 +97,8 @@ class Study(Base):
     replicates: Mapped[int] = mapped_column(server_default="1", default=1)
     final_replicates: Mapped[int] = mapped_column(server_default="0", default=0)
     early_stopping: Mapped[str] = mapped_column(server_default="never", default="never")
+    proposals: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    importance: Mapped[dict[str, Any] | None]
     backbone_shape: Mapped[dict[str, Any]]
     classes: Mapped[int]
     reference_defaults: Mapped[list[Any]]
@@ -127,6 +129,7 @@ class Trial(Base):
     state_reason: Mapped[str | None]
     generated_by: Mapped[str]
     proposal_seconds: Mapped[float]
+    explanation: Mapped[dict[str, Any] | None]
     parameters: Mapped[dict[str, Any]]
     configuration: Mapped[dict[str, Any]]
     configuration_key: Mapped[str]

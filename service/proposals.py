@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Metric, Objective, OutcomeConstraint
+from api_schemas.proposals import ProposalSettings
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyState
 from api_schemas.trainable_parameters import trainable_parameters
@@ -23,9 +24,6 @@ from service.models import Study, Trial
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.studies import early_stops, lifecycle, repository
 from service.studies.admission import starting_parameterization
-
-PROPOSED_AHEAD = 1
-"""Replicates kept queued beyond those that may run: a free worker does not wait for a proposal."""
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
 """What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
@@ -87,6 +85,7 @@ def store_suggestions(
                 configuration_key=key,
                 generated_by=suggestion.generated_by,
                 proposal_seconds=seconds / len(suggestions),
+                explanation=None if suggestion.explanation is None else suggestion.explanation.model_dump(),
             )
             used.add(key)
             wanted -= 1
@@ -104,8 +103,12 @@ def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
     ended = [state for state in states if state not in (TrialState.QUEUED, TrialState.RUNNING)]
     if len(ended) >= lifecycle.FAILURES_BEFORE_GIVING_UP and set(ended) == {TrialState.FAILED}:
         return 0
-    missing = study.parallelism + PROPOSED_AHEAD - repository.open_replicates(session, study.id)
+    missing = study.parallelism + _settings(study).ahead - repository.open_replicates(session, study.id)
     return min(math.ceil(missing / study.replicates), study.trial_budget - study.trials_created)
+
+
+def _settings(study: Study) -> ProposalSettings:
+    return ProposalSettings.model_validate(study.proposals)
 
 
 def _problem(study: Study) -> Problem:

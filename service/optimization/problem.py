@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from api_schemas.objectives import Metric, Objective, OutcomeConstraint
+from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization, SearchSpace
 
 KnownMetric = Callable[[Sequence[Parameterization]], Sequence[float]]
@@ -41,7 +42,8 @@ class Observation:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A parameterization to try, and which rule proposed it."""
+    """A parameterization to try, which rule proposed it, and what a model thought of it."""
 
     parameterization: Parameterization
     generated_by: str
+    explanation: Explanation | None = None

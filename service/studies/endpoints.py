@@ -144,6 +144,7 @@ def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
         trial_budget=admitted.request.budget.trials,
         parallelism=admitted.request.parallelism,
         seed=admitted.request.seed,
+        proposals=posted["proposals"],
         replicates=admitted.request.replicates,
         final_replicates=admitted.request.final_replicates,
         early_stopping=admitted.request.early_stopping,

@@ -106,6 +106,7 @@ def add_trial(
     configuration_key: str,
     generated_by: str,
     proposal_seconds: float,
+    explanation: dict[str, Any] | None = None,
 ) -> Trial:
     """Queue the replicates of a proposed trial. The study's lock is held, its budget allows it."""
     trial = Trial(
@@ -118,6 +119,7 @@ def add_trial(
         configuration_key=configuration_key,
         generated_by=generated_by,
         proposal_seconds=proposal_seconds,
+        explanation=explanation,
     )
     study.trials_created += 1
     session.add(trial)

@@ -8,6 +8,7 @@ from api_schemas.backbones import BackboneShape
 from api_schemas.module_description import describe_modules
 from api_schemas.objectives import Direction, Objective
 from api_schemas.pareto import HypervolumeHistory, HypervolumeRecord, ParetoFront, ParetoPoint
+from api_schemas.proposals import Explanation, ProposalSettings
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import Budget, EarlyStopping, ReplicateCounts, StudyRead, TrialCounts
 from api_schemas.trial_configuration import TrialConfiguration
@@ -97,6 +98,7 @@ def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> St
         seed=study.seed,
         replicates=study.replicates,
         final_replicates=study.final_replicates,
+        proposals=ProposalSettings.model_validate(study.proposals),
         early_stopping=EarlyStopping(study.early_stopping),
         backbone_shape=BackboneShape.model_validate(study.backbone_shape),
         classes=study.classes,
@@ -126,6 +128,7 @@ def _trial(
         state_reason=trial.state_reason,
         generated_by=trial.generated_by,
         proposal_seconds=trial.proposal_seconds,
+        explanation=None if trial.explanation is None else Explanation.model_validate(trial.explanation),
         parameters=trial.parameters,
         configuration=configuration,
         modules=describe_modules(configuration),

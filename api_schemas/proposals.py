@@ -1,0 +1,39 @@
+"""How trials are proposed, and why a trial was: settings of a study, explanations of its trials."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from api_schemas.base import Schema
+
+
+class Proposer(StrEnum):
+    """Who proposes the next configurations."""
+
+    PARETUNE = "paretune"
+    """Multi-objective Bayesian optimisation with known costs: the one to use."""
+
+
+class ProposalSettings(Schema):
+    """How a study's configurations are proposed.
+
+    `ahead` replicates are kept queued beyond `parallelism`, so that a free worker does not wait.
+    """
+
+    proposer: Proposer = Proposer.PARETUNE
+    ahead: int = Field(default=1, ge=0, le=1024)
+
+
+class Prediction(Schema):
+    """What the model expected of a metric, in the metric's unit, before the trial ran."""
+
+    mean: float
+    standard_deviation: float = Field(ge=0)
+
+
+class Explanation(Schema):
+    """Why a configuration was proposed. `acquisition_value` is a logarithm; the chance is in [0, 1]."""
+
+    predictions: dict[str, Prediction] = Field(default_factory=dict)
+    acquisition_value: float | None = None
+    front_probability: float | None = Field(default=None, ge=0, le=1)
