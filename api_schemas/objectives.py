@@ -5,6 +5,9 @@ needs a trial. The optimiser never models a known metric.
 """
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from api_schemas.base import Schema
 
@@ -17,7 +20,7 @@ class Direction(StrEnum):
 
 
 class Metric(StrEnum):
-    """Every number that a trial yields and an objective or a constraint may name."""
+    """The numbers that a trial of our own workers yields; objectives and constraints name them."""
 
     SCORE = "score"
     TRAINABLE_PARAMETERS = "trainable_parameters"
@@ -26,8 +29,12 @@ class Metric(StrEnum):
     TRAINING_SECONDS = "training_seconds"
 
 
-LOG_METRICS = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEAK_MEMORY_BYTES})
+LOG_METRICS: frozenset[str] = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEAK_MEMORY_BYTES})
 """Metrics that span orders of magnitude: hypervolume, plots and the optimiser take their log10."""
+
+
+MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+"""A `Metric`, or a number of the caller's own where the caller runs the trials."""
 
 
 class Objective(Schema):
@@ -36,7 +43,7 @@ class Objective(Schema):
     `reference` is the worst value that still counts, in the metric's unit.
     """
 
-    metric: Metric
+    metric: MetricName
     direction: Direction
     reference: float | None = None
 
@@ -51,7 +58,7 @@ class ConstraintOp(StrEnum):
 class OutcomeConstraint(Schema):
     """A limit that a trial must keep to stand on the front."""
 
-    metric: Metric
+    metric: MetricName
     op: ConstraintOp
     bound: float
 

@@ -55,7 +55,7 @@ def plot_front(front: ParetoFront, trials: Sequence[TrialRead], *, path: Path) -
     figure.savefig(path, dpi=150)
 
 
-def _draw_front(axes: Any, front: ParetoFront, *, x: Metric, y: Metric) -> None:
+def _draw_front(axes: Any, front: ParetoFront, *, x: str, y: str) -> None:
     points = sorted(front.points, key=lambda point: point.metrics[x])
     falling = len(front.objectives) > 1 and front.objectives[1].direction is Direction.MAXIMIZE
     axes.step(
@@ -72,7 +72,7 @@ def _draw_front(axes: Any, front: ParetoFront, *, x: Metric, y: Metric) -> None:
 
 
 def _scatter(
-    axes: Any, drawn: Sequence[TrialRead] | Sequence[ParetoPoint], *, x: Metric, y: Metric, **style: Any
+    axes: Any, drawn: Sequence[TrialRead] | Sequence[ParetoPoint], *, x: str, y: str, **style: Any
 ) -> None:
     """Draw points, each with a thin bar of one standard error where several seeds were trained."""
     if not drawn:

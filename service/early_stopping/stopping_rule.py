@@ -108,16 +108,16 @@ def threshold(
     found = [-np.inf]
     for position, objective in enumerate(objectives):
         if reference_point is not None:
-            if objective.metric is Metric.SCORE:
+            if objective.metric == Metric.SCORE:
                 found.append(reference_point[position])
             elif _gain(objective, own) <= _signed(objective, reference_point[position]):
                 return float("inf")
     for constraint in constraints:
-        if constraint.metric is Metric.SCORE and constraint.op is ConstraintOp.AT_LEAST:
+        if constraint.metric == Metric.SCORE and constraint.op is ConstraintOp.AT_LEAST:
             found.append(constraint.bound)
-        elif constraint.metric is not Metric.SCORE and not constraint.holds(own[constraint.metric]):
+        elif constraint.metric != Metric.SCORE and not constraint.holds(own[constraint.metric]):
             return float("inf")
-    costs = [objective for objective in objectives if objective.metric is not Metric.SCORE]
+    costs = [objective for objective in objectives if objective.metric != Metric.SCORE]
     for other in finished:
         if all(_gain(cost, other) >= _gain(cost, own) for cost in costs) and all(
             constraint.holds(other[constraint.metric]) for constraint in constraints
@@ -165,7 +165,7 @@ def _features(curve: Curve, share: float) -> list[float]:
 
 
 def _maximises_score(objectives: Sequence[Objective]) -> bool:
-    return any(item.metric is Metric.SCORE and item.direction is Direction.MAXIMIZE for item in objectives)
+    return any(item.metric == Metric.SCORE and item.direction is Direction.MAXIMIZE for item in objectives)
 
 
 def _gain(objective: Objective, metrics: Mapping[str, float]) -> float:

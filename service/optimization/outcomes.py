@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction, Metric
+from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction
 from api_schemas.search_space import Parameterization
 from service.optimization.problem import Observation, Problem
 
@@ -20,7 +20,7 @@ INFERRED_MARGIN = 0.1
 class Outcome:
     """A metric on the scale and with the sign in which the optimiser sees it."""
 
-    metric: Metric
+    metric: str
     sign: float
     known: bool
 

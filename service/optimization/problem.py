@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from api_schemas.objectives import Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization, SearchSpace
 
@@ -22,7 +22,7 @@ class Problem:
     search_space: SearchSpace
     objectives: tuple[Objective, ...]
     constraints: tuple[OutcomeConstraint, ...]
-    known_metrics: Mapping[Metric, KnownMetric]
+    known_metrics: Mapping[str, KnownMetric]
     key: Callable[[Parameterization], Hashable]
     reference_point: tuple[float, ...] | None
     starting_points: tuple[Parameterization, ...]

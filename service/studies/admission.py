@@ -65,6 +65,7 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
     posted = request.configuration.model_copy(update={"task": task})
     configuration = with_layers(posted, shape, search_space=search_space)
     errors = [
+        *_metric_errors(request),
         *layer_errors(configuration, shape, search_space=search_space),
         *_task_errors(configuration, shape, facts),
         *_parameter_errors(request, search_space, configuration, shape),
@@ -96,6 +97,19 @@ def starting_parameterization(
     base = configuration.model_dump(mode="json")
     values = {parameter.name: _value_at(base, parameter.name) for parameter in search_space.parameters}
     return search_space.active(values | given)
+
+
+def _metric_errors(request: StudyCreate) -> list[FieldError]:
+    named = {
+        **{f"/objectives/{place}/metric": item.metric for place, item in enumerate(request.objectives)},
+        **{f"/constraints/{place}/metric": item.metric for place, item in enumerate(request.constraints)},
+    }
+    measured = tuple(metric.value for metric in Metric)
+    return [
+        FieldError(pointer=pointer, detail=f"A trial yields no '{metric}'; it yields {', '.join(measured)}.")
+        for pointer, metric in named.items()
+        if metric not in measured
+    ]
 
 
 def _expanded(request: StudyCreate, shape: BackboneShape) -> SearchSpace:
@@ -225,9 +239,9 @@ def _natural_reference(
     shape: BackboneShape,
     facts: TaskFacts,
 ) -> float | None:
-    if objective.metric is Metric.SCORE and objective.direction is Direction.MAXIMIZE:
+    if objective.metric == Metric.SCORE and objective.direction is Direction.MAXIMIZE:
         return facts.chance_score(configuration.task.resolved_score)
-    if objective.metric is Metric.TRAINABLE_PARAMETERS and objective.direction is Direction.MINIMIZE:
+    if objective.metric == Metric.TRAINABLE_PARAMETERS and objective.direction is Direction.MINIMIZE:
         # A configuration at the largest size still counts.
         return 1.1 * _largest_count(configuration, search_space, shape=shape, classes=facts.classes)
     return None

@@ -10,7 +10,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from api_schemas.objectives import LOG_METRICS, Direction, Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import LOG_METRICS, Direction, Objective, OutcomeConstraint
 
 REFERENCE_MARGIN = 0.1
 """How far beyond the worst value a reference without a natural bound lies, as a share of that value."""
@@ -85,5 +85,5 @@ def _costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float
 
 def _cost(objective: Objective, value: float) -> float:
     # A count or a size of zero has no logarithm; it counts as one.
-    scaled = float(np.log10(max(value, 1.0))) if Metric(objective.metric) in LOG_METRICS else float(value)
+    scaled = float(np.log10(max(value, 1.0))) if objective.metric in LOG_METRICS else float(value)
     return -scaled if objective.direction is Direction.MAXIMIZE else scaled

@@ -72,10 +72,13 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
 @pytest.mark.parametrize(
     ("changes", "pointer", "detail"),
     [
-        ({"objectives": [{"metric": "beauty", "direction": "maximize"}]}, "/objectives/0/metric", "Input"),
+        (
+            {"objectives": [{"metric": "beauty", "direction": "maximize"}]},
+            "/objectives/0/metric", "A trial yields no 'beauty'",
+        ),
         (
             {"objectives": [{"metric": "test_score", "direction": "minimize"}]},
-            "/objectives/0/metric", "Input",
+            "/objectives/0/metric", "A trial yields no 'test_score'",
         ),
         ({"search_space": {}}, "/search_space", "the search space is empty"),
         ({"search_space": {"parameters": []}}, "/search_space", "the search space is empty"),
