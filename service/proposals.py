@@ -13,13 +13,13 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.objectives import Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import ProposalSettings
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyState
-from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from api_schemas.trials import TrialState
+from service.known_costs import known_metrics
 from service.models import Study, Trial
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.studies import early_stops, lifecycle, repository
@@ -119,28 +119,13 @@ def _problem(study: Study) -> Problem:
         search_space=search_space,
         objectives=tuple(Objective.model_validate(item) for item in study.objectives),
         constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
-        known_metrics={
-            Metric.TRAINABLE_PARAMETERS: partial(_count_all, base=base, shape=shape, classes=study.classes)
-        },
+        known_metrics=known_metrics(base, shape=shape, classes=study.classes),
         key=partial(_key, base=base),
         reference_point=None if study.reference_point is None else tuple(study.reference_point),
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),
     )
-
-
-def _count_all(
-    parameterizations: Sequence[Parameterization],
-    *,
-    base: TrialConfiguration,
-    shape: BackboneShape,
-    classes: int,
-) -> list[float]:
-    return [
-        float(trainable_parameters(canonical(patch(base, values)), shape=shape, classes=classes))
-        for values in parameterizations
-    ]
 
 
 def _key(parameterization: Parameterization, *, base: TrialConfiguration) -> str:
