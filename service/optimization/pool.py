@@ -9,9 +9,13 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from api_schemas.search_space import Parameterization
+from service.optimization.candidates import switches
 from service.optimization.grid import Candidates, Codes, Grid
 from service.optimization.outcomes import known_values, outcomes_of
 from service.optimization.problem import Problem
+
+SWITCHES_WITH_A_SHARE = 4
+"""From this many switches on, the share that is on is a feature of its own."""
 
 
 @dataclass
@@ -57,6 +61,14 @@ def augmented(problem: Problem, parameterizations: Sequence[Parameterization]) -
 
 
 def augmented_codes(problem: Problem, grid: Grid, codes: Codes) -> Float64[Tensor, "n dk"]:
-    """Encode candidates and append their known outcomes as columns."""
+    """Encode candidates and append the share of switches that are on, then their known outcomes.
+
+    The share says at once what a kernel would have to learn from every switch by itself.
+    """
     known = known_values(problem, outcomes_of(problem), Candidates(grid, codes))
-    return torch.cat([torch.from_numpy(grid.encode(codes)), known], dim=1)
+    X = grid.encode(codes)
+    places = switches(grid)
+    if len(places) >= SWITCHES_WITH_A_SHARE:
+        columns = [grid.columns[place] for place in places]
+        X = np.concatenate([X, X[:, columns].mean(axis=1, keepdims=True)], axis=1)
+    return torch.cat([torch.from_numpy(X), known], dim=1)

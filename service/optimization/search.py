@@ -23,6 +23,7 @@ from service.optimization.candidates import (
     swap_codes,
 )
 from service.optimization.grid import Codes, Grid
+from service.optimization.outcomes import outcomes_of
 from service.optimization.pool import Admission, augmented_codes
 from service.optimization.problem import Problem
 
@@ -186,7 +187,7 @@ def _slope(search: Search, codes: Codes, places: list[int]) -> tuple[Scores, Flo
     values = search.acquisition(X)
     (slopes,) = torch.autograd.grad(values.sum(), X)
     gradient = slopes[:, columns].numpy().copy()
-    encoded = search.grid.dimensions
+    encoded = X.shape[1] - sum(outcome.known for outcome in outcomes_of(search.problem))
     for index, place in enumerate(places):
         change = _known_change(search, codes, place, X.detach()[:, encoded:])
         gradient[:, index] += (slopes[:, encoded:] * change).sum(dim=1).numpy()
@@ -201,5 +202,5 @@ def _known_change(
     step = np.where(codes[:, place] + DIFFERENCE <= 1.0, DIFFERENCE, -DIFFERENCE)
     moved = codes.copy()
     moved[:, place] += np.where(codes[:, place] >= 0, step, 0.0)
-    after = augmented_codes(search.problem, search.grid, moved)[:, search.grid.dimensions :]
+    after = augmented_codes(search.problem, search.grid, moved)[:, -known.shape[1] :]
     return (after - known) / torch.from_numpy(step).unsqueeze(1)

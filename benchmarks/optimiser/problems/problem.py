@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.search_space import Parameterization, SearchSpace
+from service.optimization.grid import Candidates
 from service.optimization.problem import KnownMetric, Problem
 
 Columns = Mapping[str, NDArray[np.generic]]
@@ -73,7 +74,8 @@ def engine_problem(problem: BenchmarkProblem) -> Problem:
 
 
 def _on_rows(problem: BenchmarkProblem, metric: ColumnMetric) -> KnownMetric:
-    def values(parameterizations: Sequence[Parameterization]) -> list[float]:
-        return [float(value) for value in metric(columns_of(problem.search_space, parameterizations))]
+    def values(candidates: Candidates) -> NDArray[np.float64]:
+        names = [parameter.name for parameter in problem.search_space.parameters]
+        return metric({name: candidates.values(name) for name in names})
 
     return values
