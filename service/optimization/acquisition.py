@@ -1,9 +1,9 @@
 """How much a candidate is worth, given observations and pending trials. Everything is a logarithm.
 
-One measured and one known objective: log expected hypervolume improvement in closed form. One
-objective: log expected improvement. Two to four objectives otherwise: log noisy expected hypervolume
-improvement by Monte Carlo (Ament and others 2023, arXiv 2310.20708); more: a random scalarisation
-(qLogNParEGO). Each is multiplied by the probability that the trial is feasible.
+One objective: log expected improvement (Ament and others 2023, arXiv 2310.20708). Two to four: log
+expected hypervolume improvement in closed form. More: a random scalarisation by Monte Carlo
+(qLogNParEGO). Each is multiplied by the probability that the trial is feasible. Observed outcomes
+enter as their posterior means, so noise does not make a lucky trial a member of the front.
 """
 
 import math
@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.acquisition.multi_objective.parego import qLogNParEGO
 from botorch.sampling import ListSampler, SobolQMCNormalSampler
 from botorch.sampling.index_sampler import IndexSampler
+from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
+from botorch.utils.multi_objective.pareto import is_non_dominated
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
@@ -25,11 +26,17 @@ from service.optimization.problem import Problem
 from service.optimization.surrogate import Surrogate, as_botorch
 
 SAMPLES = 64
-CHUNK = 256
-"""Candidates scored at a time by Monte Carlo: bounds memory, changes no value."""
+CHUNK = 1024
+"""Candidates scored at a time: bounds memory, changes no value."""
 
 HYPERVOLUME_OBJECTIVES = 4
-"""With more, partitioning the dominated space takes longer than a trial's proposal may."""
+"""With more, cutting the attained region into boxes takes longer than a proposal may."""
+
+CELL_POINTS = {2: 2000, 3: 150, 4: 50}
+"""How much of a front is cut into boxes, by the number of objectives; of more, points far apart."""
+
+LEAST = -1e4
+"""The logarithm of nothing to gain: finite, so that gradients stay numbers."""
 
 Acquisition = Callable[[Float64[Tensor, "n dk"]], Float64[Tensor, " n"]]
 
@@ -57,20 +64,15 @@ def acquisition_function(
     seed: int,
 ) -> tuple[Acquisition, str]:
     """Build the acquisition function over augmented rows, and name it."""
-    outcomes = believed.surrogate.outcomes
     count = len(problem.objectives)
-    known = [outcome.known for outcome in outcomes[:count]]
     chance = _feasibility(believed.surrogate, problem, feasibility)
     if count == 1:
         value = _expected_improvement(believed)
         return _product(value, chance), "logei"
-    if count == 2 and sum(known) == 1:
-        value = _hypervolume_improvement(believed, reference, measured=known.index(False))
-        return _product(value, chance), "logehvi"
-    many = count > HYPERVOLUME_OBJECTIVES
-    value = _monte_carlo(believed, problem, reference=reference, scalarised=many, seed=seed)
+    if count <= HYPERVOLUME_OBJECTIVES:
+        return _product(_hypervolume_improvement(believed, reference), chance), "logehvi"
     only_infeasible = [] if feasibility is None else [_log_feasible(feasibility, believed.surrogate.encoded)]
-    return _product(value, only_infeasible), "qlognparego" if many else "qlognehvi"
+    return _product(_scalarised(believed, problem, seed=seed), only_infeasible), "qlognparego"
 
 
 def log_h(z: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
@@ -93,61 +95,82 @@ def log_probability(z: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
     return found
 
 
-def staircase(
-    known: Float64[Tensor, " n"],
-    measured: Float64[Tensor, " n"],
-    *,
-    reference: tuple[float, float],
-) -> tuple[Float64[Tensor, " steps"], Float64[Tensor, " steps"]]:
-    """Give where each step of the attained region begins on the known axis, and its height.
+def log_expected_improvement(
+    mean: Float64[Tensor, "n 1"], deviation: Float64[Tensor, "n 1"], level: Float64[Tensor, " levels"]
+) -> Float64[Tensor, "n levels"]:
+    """Give log E[max(0, z - level)] for z ~ N(mean, deviation^2)."""
+    return torch.log(deviation) + log_h((mean - level) / deviation)
 
-    The last step has no end: there nothing but the reference (known, measured) bounds a gain.
+
+def cells(
+    front: Float64[Tensor, "n m"], reference: Float64[Tensor, " m"]
+) -> tuple[Float64[Tensor, "cells m"], Float64[Tensor, "cells m"]]:
+    """Cut the region that no member of the front attains into boxes: lower and upper corners."""
+    inside = front[(front > reference).all(dim=1)]
+    limit = CELL_POINTS[len(reference)]
+    if len(inside) > limit:
+        inside = inside[is_non_dominated(inside)]
+        inside = inside[_far_apart(inside, count=limit)]
+    partition = FastNondominatedPartitioning(ref_point=reference, Y=inside)
+    lower, upper = partition.get_hypercell_bounds()
+    return lower, upper
+
+
+def _hypervolume_improvement(believed: Believed, reference: Float64[Tensor, " objectives"]) -> Acquisition:
+    """Outcomes are independent, so a box with corners l and u gains prod_j E[(min(z_j, u_j) - l_j)+].
+
+    For a measured outcome that is EI(l_j) - EI(u_j), for a known one the length itself; the
+    improvement is the sum over the boxes.
     """
-    counted = (known > reference[0]) & (measured > reference[1])
-    known, measured = known[counted], measured[counted]
-    order = torch.argsort(known, descending=True, stable=True)
-    known, best = known[order], torch.cummax(measured[order], dim=0).values if counted.any() else measured
-    starts, heights = [reference[0]], []
-    for edge, height in zip(reversed(known.tolist()), reversed(best.tolist()), strict=True):
-        if edge > starts[-1]:
-            starts.append(edge)
-            heights.append(height)
-    heights.append(reference[1])
-    return torch.tensor(starts, dtype=torch.double), torch.tensor(heights, dtype=torch.double)
-
-
-def _hypervolume_improvement(
-    believed: Believed, reference: Float64[Tensor, " objectives"], *, measured: int
-) -> Acquisition:
-    """With cost c known and score ~ N(mu, s^2), EHVI = sum_k w_k EI(h_k; mu, s).
-
-    h_k is the best score at no more cost than step k, w_k the length of the step that c reaches.
-    """
-    surrogate = believed.surrogate
-    process = surrogate.process(measured)
-    front = believed.means[believed.feasible]
-    starts, heights = staircase(
-        front[:, 1 - measured],
-        front[:, measured],
-        reference=(float(reference[1 - measured]), float(reference[measured])),
-    )
-    ends = torch.cat([starts[1:], torch.tensor([math.inf], dtype=torch.double)])
-    column = _known_column(surrogate, 1 - measured)
+    surrogate, count = believed.surrogate, len(reference)
+    lower, upper = cells(believed.means[believed.feasible, :count], reference)
+    sides = [
+        torch.unique(torch.stack([lower[:, j], upper[:, j]]), dim=1, return_inverse=True)
+        for j in range(count)
+    ]
 
     def value(X: Float64[Tensor, "n dk"]) -> Float64[Tensor, " n"]:
-        mean, variance = process.posterior(X[:, : surrogate.encoded])
-        deviation = variance.sqrt().unsqueeze(1)
-        widths = torch.minimum(X[:, column].unsqueeze(1), ends) - starts
-        reached = widths > 0
-        gains = torch.log(deviation) + log_h((mean.unsqueeze(1) - heights) / deviation)
-        logs = torch.where(reached, torch.log(torch.where(reached, widths, 1.0)) + gains, -math.inf)
-        return torch.logsumexp(torch.cat([logs, torch.full_like(logs[:, :1], LEAST)], dim=1), dim=1)
+        total = torch.zeros(len(X), len(lower), dtype=torch.double)
+        for j, (ends, box) in enumerate(sides):
+            low, high = ends
+            if surrogate.outcomes[j].known:
+                z = X[:, _known_column(surrogate, j)].unsqueeze(1)
+                length = torch.minimum(z, high) - low
+                logs = torch.where(length > 0, torch.log(length.clamp_min(1e-300)), LEAST)
+            else:
+                mean, variance = surrogate.process(j).posterior(X[:, : surrogate.encoded])
+                logs = _log_side(mean.unsqueeze(1), variance.sqrt().unsqueeze(1), low, high)
+            total = total + logs[:, box]
+        return torch.logsumexp(total, dim=1)
 
-    return value
+    return lambda X: torch.cat([value(part) for part in torch.split(X, CHUNK)])
 
 
-LEAST = -1e4
-"""The logarithm of nothing to gain: finite, so that gradients stay numbers."""
+def _log_side(
+    mean: Float64[Tensor, "n 1"],
+    deviation: Float64[Tensor, "n 1"],
+    low: Float64[Tensor, " sides"],
+    high: Float64[Tensor, " sides"],
+) -> Float64[Tensor, "n sides"]:
+    """Give log(EI(low) - EI(high)), from the logarithm of each."""
+    gain = log_expected_improvement(mean, deviation, low)
+    closed = torch.isfinite(high)
+    beyond = log_expected_improvement(mean, deviation, torch.where(closed, high, low + 1.0)) - gain
+    beyond = torch.where(closed, beyond, -math.inf).clamp_max(-1e-12)
+    return (gain + torch.log(-torch.expm1(beyond.clamp_min(-700.0)))).clamp_min(LEAST)
+
+
+def _far_apart(points: Float64[Tensor, "n m"], *, count: int) -> list[int]:
+    """Choose points one by one, each as far as possible from those before; the extremes come first."""
+    scaled = (points - points.min(dim=0).values) / (
+        points.max(dim=0).values - points.min(dim=0).values
+    ).clamp_min(1e-12)
+    chosen = list(dict.fromkeys(scaled.argmax(dim=0).tolist()))
+    nearest = torch.cdist(scaled, scaled[chosen]).min(dim=1).values
+    while len(chosen) < count:
+        chosen.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, torch.cdist(scaled, scaled[chosen[-1:]])[:, 0])
+    return chosen
 
 
 def _expected_improvement(believed: Believed) -> Acquisition:
@@ -164,19 +187,14 @@ def _expected_improvement(believed: Believed) -> Acquisition:
 
     def value(X: Float64[Tensor, "n dk"]) -> Float64[Tensor, " n"]:
         mean, variance = process.posterior(X[:, : surrogate.encoded])
-        return torch.log(variance) / 2 + log_h((mean - best) / variance.sqrt())
+        return log_expected_improvement(
+            mean.unsqueeze(1), variance.sqrt().unsqueeze(1), best.unsqueeze(0)
+        ).squeeze(1)
 
     return value
 
 
-def _monte_carlo(
-    believed: Believed,
-    problem: Problem,
-    *,
-    reference: Float64[Tensor, " objectives"],
-    scalarised: bool,
-    seed: int,
-) -> Acquisition:
+def _scalarised(believed: Believed, problem: Problem, *, seed: int) -> Acquisition:
     outcomes, count = believed.surrogate.outcomes, len(problem.objectives)
     samples = torch.Size([SAMPLES])
     sampler = ListSampler(
@@ -187,24 +205,18 @@ def _monte_carlo(
             for column, outcome in enumerate(outcomes)
         )
     )
-    shared = {
-        "X_baseline": believed.X[: believed.seen],
-        "X_pending": believed.X[believed.seen :] if believed.seen < len(believed.X) else None,
-        "sampler": sampler,
-        "constraints": [_bounded(column, sign, offset) for column, sign, offset in _bounds(problem, outcomes)]
+    function = qLogNParEGO(
+        as_botorch(believed.fitted),
+        X_baseline=believed.X[: believed.seen],
+        X_pending=believed.X[believed.seen :] if believed.seen < len(believed.X) else None,
+        sampler=sampler,
+        objective=IdentityMCMultiOutputObjective(outcomes=list(range(count))),
+        constraints=[_bounded(column, sign, offset) for column, sign, offset in _bounds(problem, outcomes)]
         or None,
-        "prune_baseline": True,
-        "cache_root": False,
-    }
-    model = as_botorch(believed.fitted)
-    objective = IdentityMCMultiOutputObjective(outcomes=list(range(count)))
-    if scalarised:
-        function = qLogNParEGO(model, objective=objective, **shared)
-    else:
-        function = qLogNoisyExpectedHypervolumeImprovement(
-            model, ref_point=reference, objective=objective, **shared
-        )
-    return lambda X: torch.cat([function(part.unsqueeze(1)) for part in torch.split(X, CHUNK)])
+        prune_baseline=True,
+        cache_root=False,
+    )
+    return lambda X: torch.cat([function(part.unsqueeze(1)) for part in torch.split(X, CHUNK // 4)])
 
 
 def _feasibility(surrogate: Surrogate, problem: Problem, feasibility: Process | None) -> list[Acquisition]:

@@ -75,4 +75,4 @@ def test_suggestions_use_standard_errors(error: float) -> None:
         for x in (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
     ]
     (found,) = suggest(problem, observations, pending=[], count=1, seed=0)
-    assert found.generated_by == "qlognehvi"
+    assert found.generated_by == "logehvi"
