@@ -1,6 +1,8 @@
 """Suggest the next trials of a study. The engine's only door."""
 
+import math
 import random
+import time
 import warnings
 from collections.abc import Sequence
 
@@ -51,12 +53,15 @@ def suggest(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
-    """Suggest up to `count` trials; fewer only if the space holds nothing new.
+    """Suggest up to `count` trials, best first; fewer only if the space holds nothing new.
 
-    Nothing that is evaluated, pending or equivalent to either is suggested again. The answer
-    depends on the arguments alone; the global random state is left as it was.
+    Nothing that is evaluated, pending or equivalent to either is suggested again. No modelled
+    suggestion is begun after `time_limit_seconds`: the rest are sampled, and say so. Until then the
+    answer depends on the arguments alone; the global random state is left as it was.
     """
+    deadline = time.monotonic() + time_limit_seconds
     admission = Admission(problem)
     for observation in observations:
         admission.take(observation.parameterization)
@@ -67,7 +72,7 @@ def suggest(
         torch.manual_seed(seed)
         while len(picked) < count:
             waiting = [*pending, *(suggestion.parameterization for suggestion in picked)]
-            suggestion = _next(problem, admission, observations, waiting, seed=seed)
+            suggestion = _next(problem, admission, observations, waiting, seed=seed, deadline=deadline)
             if suggestion is None:
                 break
             admission.take(suggestion.parameterization)
@@ -82,6 +87,7 @@ def _next(
     waiting: Sequence[Parameterization],
     *,
     seed: int,
+    deadline: float,
 ) -> Suggestion | None:
     starting = admission.admit(problem.starting_points)
     if starting:
@@ -93,6 +99,8 @@ def _next(
         if designed is not None:
             return Suggestion(designed, "initial_design")
         return _random(problem, admission, rng=_rng(seed, position), generated_by="initial_design")
+    if time.monotonic() >= deadline:
+        return _random(problem, admission, rng=_rng(seed, position), generated_by="time_limit")
     try:
         return _modelled(problem, admission, measured, waiting, rng=_rng(seed, position), seed=seed)
     except FIT_FAILURES:
