@@ -31,7 +31,13 @@ def design_size(problem: Problem) -> int:
 def next_in_design(
     problem: Problem, admission: Admission, *, position: int, seed: int
 ) -> Parameterization | None:
-    """Give the trial at a position of the design, or None if random draws find nothing new."""
+    """Give the trial at a position of the design, or None if random draws find nothing new.
+
+    Starting points that have run take positions, but leave the ends of the range to the design.
+    """
+    position -= len(
+        {key for point in problem.starting_points if (key := problem.key(point)) in admission.taken}
+    )
     rng = random.Random(f"design/{seed}/{position}")  # noqa: S311  a design, not a secret
     objective_metrics = {objective.metric for objective in problem.objectives}
     if not objective_metrics & set(problem.known_metrics):
