@@ -141,8 +141,8 @@ def test_starting_points_leave_the_ends_of_the_range_to_the_design() -> None:
     found = suggest(problem, [], pending=[], count=5, seed=0)
     costs = problem.known_metrics[Metric.TRAINABLE_PARAMETERS]([item.parameterization for item in found])
     assert [item.generated_by for item in found] == ["starting_point"] * 3 + ["initial_design"] * 2
-    assert costs[3] < min(costs[:3])
-    assert costs[4] > max(costs[:3])
+    assert costs[3] < 1.2e4
+    assert costs[4] > 1e7
 
 
 def test_a_spread_covers_the_ends_and_then_the_gaps() -> None:
