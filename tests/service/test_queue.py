@@ -21,6 +21,7 @@ from service.database import engine, transaction
 from service.errors import WrongState
 from service.models import Event, Study, Tenant, Trial
 from service.optimization.problem import Suggestion
+from service.optimization.suggest import suggest
 from service.proposals import ProposalRequest, read_request, store_suggestions
 from service.studies import lifecycle, repository, revision
 from service.studies.admission import admit
@@ -33,9 +34,8 @@ SIZES = (1, 3, 6, 12, 24, 48, 96, 192, 384)
 
 
 def stored(**changes: object) -> str:
-    request = make_study_request(
-        proposals={"ahead": 2, "default_starting_points": False}, **{"budget": {"trials": 9}, **changes}
-    )
+    proposals = {"ahead": 2, "default_starting_points": False}
+    request = make_study_request(**{"proposals": proposals, "budget": {"trials": 9}, **changes})
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
         return lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id))).id
@@ -93,6 +93,22 @@ def after_a_result() -> tuple[str, ProposalRequest]:
     answer(study_id, ask(study_id), [1, 3, 6])
     finish(claim())
     return study_id, ask(study_id)
+
+
+def test_a_new_study_begins_with_the_default_starting_points() -> None:
+    """The optimiser is handed them; what the space lacks (LoRA here) is not among them."""
+    study_id = stored(proposals={}, parallelism=2)
+    request = ask(study_id)
+    suggestions = suggest(
+        request.problem, request.observations, pending=request.pending, count=request.count,
+        seed=request.seed, time_limit_seconds=request.time_limit_seconds,
+    )  # fmt: skip
+    with transaction() as session:
+        store_suggestions(session, study_id, suggestions, request=request, seconds=0.1)
+        rules = [trial.generated_by for trial in repository.list_trials(session, study_id)]
+    assert rules == ["starting_point", "starting_point", "initial_design"]
+    sizes = list(queued_sizes(study_id).values())
+    assert sizes[:2] == [24, 0]
 
 
 def test_a_result_brings_the_queue_up_to_date() -> None:
