@@ -26,8 +26,14 @@ def design_size(problem: Problem) -> int:
 
 
 def next_in_design(admission: Admission, *, position: int, seed: int) -> Parameterization | None:
-    """Give the trial at a position of the design, or None if random draws find nothing new."""
+    """Give the trial at a position of the design, or None if random draws find nothing new.
+
+    Starting points that have run take positions, but leave the ends of the range to the design.
+    """
     problem, grid = admission.problem, admission.grid
+    position -= len(
+        {key for point in problem.starting_points if (key := problem.key(point)) in admission.taken}
+    )
     rng = np.random.default_rng([seed, position, 1])
     costly = {objective.metric for objective in problem.objectives} & set(problem.known_metrics)
     if not costly:

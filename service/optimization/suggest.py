@@ -1,5 +1,6 @@
 """Suggest the next trials of a study. The engine's only door."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -63,13 +64,13 @@ def suggest(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
-    time_limit_seconds: float = 60.0,
+    time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
-    """Suggest up to `count` trials; fewer only if the space holds nothing new.
+    """Suggest up to `count` trials, best first; fewer only if the space holds nothing new.
 
-    Nothing that is evaluated, pending or equivalent to either is suggested again. The answer
-    depends on the arguments alone (while the time lasts: after it, draws replace the model); the
-    global random state is left as it was.
+    Nothing that is evaluated, pending or equivalent to either is suggested again. No modelled
+    suggestion is begun after `time_limit_seconds`: the rest are sampled, and say so. Until then the
+    answer depends on the arguments alone; the global random state is left as it was.
     """
     deadline = time.monotonic() + time_limit_seconds
     admission = Admission(problem)
@@ -116,7 +117,7 @@ def _next(
         if designed is not None:
             return Suggestion(designed, "initial_design")
         return _drawn(admission, rng=_rng(seed, position), generated_by="initial_design")
-    if time.monotonic() > deadline:
+    if time.monotonic() >= deadline:
         return _drawn(admission, rng=_rng(seed, position), generated_by="time_limit")
     return _modelled(admission, model, waiting, position=position, seed=seed)
 

@@ -37,12 +37,16 @@ def problem_on(parameters: Sequence[dict[str, object]], **changes: object) -> Pr
     return Problem(**settings)  # type: ignore[arg-type]
 
 
-def autopeft_problem(layers: int, *, hidden_size: int = 768) -> Problem:
-    """The paper's space on an encoder of this depth, with the real parameter count as known cost."""
-    shape = BackboneShape(
+def bert_shape(layers: int, *, hidden_size: int) -> BackboneShape:
+    return BackboneShape(
         model_type="bert", layers=layers, hidden_size=hidden_size, ffn_size=4 * hidden_size,
         query_size=hidden_size, key_value_size=hidden_size, max_positions=512,
     )  # fmt: skip
+
+
+def autopeft_problem(layers: int, *, hidden_size: int = 768) -> Problem:
+    """The paper's space on an encoder of this depth, with the real parameter count as known cost."""
+    shape = bert_shape(layers, hidden_size=hidden_size)
     base = TrialConfiguration.model_validate(
         {"backbone": "b", "task": {"name": "t"}, "peft": {"active_layers": [True] * layers}}
     )

@@ -1,5 +1,6 @@
 """The optimiser's promises: never twice, always an answer, exact costs, and better than chance."""
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Sequence
@@ -130,6 +131,21 @@ def test_the_initial_design_spreads_over_the_known_cost() -> None:
     assert max(after / before for before, after in itertools.pairwise(costs)) < 30
 
 
+def test_starting_points_leave_the_ends_of_the_range_to_the_design() -> None:
+    """The cheapest and the dearest are tried, however many points of his own somebody has."""
+    middle = [
+        {**{f"peft.active_layers.{layer}": True for layer in range(6)}, "peft.prefix_tuning.length": 0,
+         "peft.serial_adapter.bottleneck_size": size, "peft.parallel_adapter.bottleneck_size": 0}
+        for size in (12, 24, 48)
+    ]  # fmt: skip
+    problem = dataclasses.replace(autopeft_problem(6), starting_points=tuple(middle))
+    found = suggest(problem, [], pending=[], count=5, seed=0)
+    costs = problem.known_metrics[Metric.TRAINABLE_PARAMETERS]([item.parameterization for item in found])
+    assert [item.generated_by for item in found] == ["starting_point"] * 3 + ["initial_design"] * 2
+    assert costs[3] < 1.2e4
+    assert costs[4] > 1e7
+
+
 def test_a_spread_covers_the_ends_and_then_the_gaps() -> None:
     """Any prefix of the sequence leaves no large gap."""
     assert [spread(position) for position in range(6)] == [0.0, 1.0, 0.5, 0.25, 0.75, 0.125]
@@ -218,6 +234,15 @@ def test_a_failed_fit_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) ->
     found = only(suggest(problem, observations, pending=[], count=1, seed=0))
     assert found.generated_by == "fallback_random"
     assert items(found.parameterization) not in {items(o.parameterization) for o in observations}
+
+
+def test_after_the_time_limit_the_rest_is_sampled() -> None:
+    """The spread design costs no time and is not cut short."""
+    problem = problem_on(SWITCHES)
+    for known, rule in ((12, "time_limit"), (0, "initial_design")):
+        observations = some_observations(problem, known)
+        found = suggest(problem, observations, pending=[], count=3, seed=0, time_limit_seconds=0.0)
+        assert [suggestion.generated_by for suggestion in found] == [rule] * 3
 
 
 def test_a_fault_of_ours_is_not_taken_for_a_failed_fit(monkeypatch: pytest.MonkeyPatch) -> None:
