@@ -13,6 +13,7 @@ from linear_operator.utils.errors import NanError, NotPSDError
 from api_schemas.search_space import Parameterization
 from service.optimization.acquisition import acquisition_function, score
 from service.optimization.candidates import density_sample, enumerate_space, mutation, neighbours
+from service.optimization.explanations import explain
 from service.optimization.initial_design import design_size, next_in_design
 from service.optimization.outcomes import (
     observed_values,
@@ -114,8 +115,9 @@ def _modelled(
     with warnings.catch_warnings():
         # BoTorch warns about numerics it then handles; what it cannot handle it raises.
         warnings.simplefilter("ignore")
+        model = fit_surrogate(X, Y, outcomes=outcomes, variances=observed_variances(outcomes, measured))
         acquisition = acquisition_function(
-            fit_surrogate(X, Y, outcomes=outcomes, variances=observed_variances(outcomes, measured)),
+            model,
             problem,
             outcomes=outcomes,
             X=X,
@@ -133,7 +135,9 @@ def _modelled(
         if not pool:
             return None
         generated_by = "qlognei" if len(problem.objectives) == 1 else "qlognehvi"
-        return Suggestion(_maximise(problem, admission, acquisition, pool, rng=rng), generated_by)
+        value, chosen = _maximise(problem, admission, acquisition, pool, rng=rng)
+        explanation = explain(problem, chosen, model=model, Y=Y, acquisition_value=value, seed=seed)
+        return Suggestion(chosen, generated_by, explanation)
 
 
 def _maximise(
@@ -143,7 +147,7 @@ def _maximise(
     pool: list[Parameterization],
     *,
     rng: random.Random,
-) -> Parameterization:
+) -> tuple[float, Parameterization]:
     values = score(acquisition, augmented(problem, pool)).tolist()
     ranked = sorted(zip(values, range(len(pool)), pool, strict=True), key=lambda item: (-item[0], item[1]))
     best = ranked[:LOCAL_STARTS]
@@ -164,7 +168,7 @@ def _maximise(
         best = found[:LOCAL_STARTS]
         if not improved:
             break
-    return best[0][2]
+    return best[0][0], best[0][2]
 
 
 def _pool(
