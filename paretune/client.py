@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from api_schemas.base import Schema
 from api_schemas.errors import Problem
+from api_schemas.importance import Importance
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.tasks import TaskFile, TaskFileList
@@ -85,6 +86,10 @@ class Client:
     def hypervolume_history(self, study_id: str) -> HypervolumeHistory:
         """Read the hypervolume after each accepted result."""
         return self._get(f"/v1/studies/{study_id}/hypervolume_history", HypervolumeHistory)
+
+    def importance(self, study_id: str) -> Importance:
+        """Read how much each parameter matters to each objective."""
+        return self._get(f"/v1/studies/{study_id}/importance", Importance)
 
     def pause(self, study_id: str) -> StudyRead:
         """Start no more trials; running ones end."""

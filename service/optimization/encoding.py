@@ -7,6 +7,7 @@ inactive parameter are 0, which is unambiguous because its parent stands before 
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from jaxtyping import Float64
@@ -28,6 +29,12 @@ from api_schemas.search_space import (
 def dimensions(space: SearchSpace) -> int:
     """Count the columns."""
     return sum(_width(parameter) for parameter in space.parameters)
+
+
+def columns_of(space: SearchSpace) -> list[slice]:
+    """Say which columns each parameter takes, in the order of the parameters."""
+    ends = list(accumulate(_width(parameter) for parameter in space.parameters))
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def encode(space: SearchSpace, parameterizations: Sequence[Parameterization]) -> Float64[Tensor, "n d"]:
