@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 from api_schemas.objectives import LOG_METRICS, Objective
 from service.studies.pareto_front import costs
 
-DRAWS = 1024
+DRAWS = 512
 CHUNK = 256
 FAR = 6.0
 """A rival this many standard errors behind in any objective cannot dominate: a chance below 1e-9."""
@@ -59,8 +59,10 @@ def front_probability(
     joint = np.hypot(errors, own_errors)
     rivals = (Z - own <= FAR * joint).all(axis=1) & (joint > 0).any(axis=1)
     rivals[position] = False
-    Z, errors = Z[rivals], errors[rivals]
-    truths = own + own_errors * _standard_normals(len(objectives))
+    # Where nothing is noisy, the rivals that are left are no worse.
+    noisy = (joint > 0).any(axis=0)
+    Z, errors = Z[rivals][:, noisy], errors[rivals][:, noisy]
+    truths = own[noisy] + own_errors[noisy] * _standard_normals(int(noisy.sum()))
     undominated = np.ones(DRAWS)
     for start in range(0, len(Z), CHUNK):
         part = slice(start, start + CHUNK)
@@ -74,7 +76,8 @@ def _chance_below(
     """Give draws x rivals x objectives: the chance that a rival's true cost is no more."""
     lead = truths[:, None, :] - Z[None, :, :]
     exact = np.broadcast_to(errors == 0, lead.shape)
-    return np.where(exact, lead >= 0, ndtr(lead / np.where(errors == 0, 1.0, errors)))
+    tails: NDArray[np.float64] = ndtr(lead / np.where(errors == 0, 1.0, errors))
+    return np.where(exact, lead >= 0, tails) if exact.any() else tails
 
 
 def _standard_normals(dimensions: int) -> NDArray[np.float64]:

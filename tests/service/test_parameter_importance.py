@@ -1,13 +1,18 @@
 """When the parameters of a study are weighed, and what is kept."""
 
+import random
+
 from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance, ObjectiveImportance
+from api_schemas.search_space import SearchSpace
 from api_schemas.trials import TrialReport, TrialState
 from service.models import Study
+from service.optimization.candidates import density_sample
 from service.parameter_importance import read_importance_request, store_importance
 from service.studies import lifecycle
 from service.studies.representation import represent_importance
+from service.tasks import advance_study
 from tests.conftest import make_study_request
 from tests.service.studies.test_lifecycle import create, finish, queue, start, succeeded
 
@@ -70,3 +75,23 @@ def test_a_late_answer_does_not_replace_a_newer_one(session: Session) -> None:
     assert represent_importance(study).observations == 25
     store_importance(session, study.id, kept(24))
     assert represent_importance(study).observations == 25
+
+
+def test_the_study_worker_weighs_what_has_ended(session: Session) -> None:
+    """A wake-up of a study that has spent its budget proposes nothing and stores what matters."""
+    study = create(session, make_study_request(budget={"trials": 20}))
+    space = SearchSpace.model_validate(study.search_space)
+    for number, values in enumerate(density_sample(space, 20, rng=random.Random(0))):
+        trial = lifecycle.add_trial(
+            session, study, parameters=values, configuration=study.configuration,
+            configuration_key=str(number), generated_by="test", proposal_seconds=0.0,
+        )  # fmt: skip
+        size = float(values["peft.serial_adapter.bottleneck_size"])
+        finish(session, study, start(session, study, trial), succeeded(0.5 + size / 1000))
+    session.commit()
+    advance_study(study.id)
+    session.refresh(study)
+    found = represent_importance(study)
+    assert (found.observations, found.reason) == (20, None)
+    assert [item.metric for item in found.objectives] == ["score", "trainable_parameters"]
+    assert found.objectives[0].parameters[0].name == "peft.serial_adapter.bottleneck_size"

@@ -64,6 +64,14 @@ def test_who_breaks_a_limit_is_no_rival() -> None:
     assert probability == 1.0
 
 
+def test_where_nobody_keeps_the_limits_anybody_joins() -> None:
+    """The front is empty."""
+    limit = OutcomeConstraint.model_validate({"metric": "training_seconds", "op": "<=", "bound": 1.0})
+    problem = problem_on(SWITCH, constraints=(limit,))
+    Y = torch.stack([row(0.9, -2.0), row(0.8, -3.0)])
+    assert front_probability(problem, means=row(0.1, -0.5), deviations=row(0.1, 0.01), Y=Y, seed=0) == 1.0
+
+
 def test_draws_agree_with_the_product_of_two_tails() -> None:
     """Two measured objectives, one rival: 1 - P(worse score) * P(more seconds)."""
     means, deviations = row(0.7, -10.0), row(0.1, 2.0)
