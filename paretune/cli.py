@@ -18,7 +18,8 @@ from paretune.errors import ParetuneError
 from paretune.export import export_trial, merge_exported
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
 from paretune.progress import follow, stopped_text, trials_table
-from paretune.study_file import read_study_file
+from paretune.recommendation_report import recommendation_lines
+from paretune.study_file import read_study_file, write_study_file
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -138,6 +139,32 @@ def export(
         _say(f"Wrote {export_trial(client, study, chosen, folder=output)}")
     if merged:
         _say(f"Wrote {merge_exported(output)}")
+
+
+@app.command()
+def recommend(
+    study_id: str,
+    at_most: Annotated[list[str] | None, typer.Option(help="METRIC:NUMBER; may repeat.")] = None,
+    at_least: Annotated[list[str] | None, typer.Option(help="METRIC:NUMBER; may repeat.")] = None,
+    weights: Annotated[list[str] | None, typer.Option(help="OBJECTIVE:NUMBER; may repeat.")] = None,
+    export_to: Annotated[
+        Path | None, typer.Option("--export", help="Also write the trained trial and a study file there.")
+    ] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Choose one point of the front: the best within bounds, by weights, or else its knee."""
+    with _server(state_dir, trial_workers=0) as (client, _):
+        found = client.recommendation(
+            study_id, at_most=at_most or (), at_least=at_least or (), weights=weights or ()
+        )
+        for line in recommendation_lines(found):
+            _say(line)
+        if export_to is not None:
+            study = client.get_study(study_id)
+            folder = export_trial(
+                client, study, _choose(client, study, number=found.number), folder=export_to
+            )
+            _say(f"Wrote {folder} and {write_study_file(found.study_file, folder / 'study.yaml')}")
 
 
 @app.command()

@@ -6,6 +6,8 @@
     │   │   └── DamagedBackbone 422  it is there, but its files cannot be loaded
     │   ├── UnknownTask         422
     │   └── InvalidTask         422  there is such a task, but its data cannot be used
+    ├── InvalidChoice           422  what is asked of a front does not fit it
+    │   └── NoPointWithinBounds 422
     ├── InvalidTaskFile         422  an uploaded or named file is no readable table
     ├── TaskFileTooLarge        413
     ├── Unauthorized            401
@@ -90,6 +92,19 @@ class InvalidTask(InvalidStudy):
                 for field, detail in details.items()
             ],
         )
+
+
+class InvalidChoice(ServiceError):
+    """The study cannot be asked for this choice."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-choice"
+
+
+class NoPointWithinBounds(InvalidChoice):
+    """No point of the front keeps the bounds."""
+
+    slug = "no-point-within-bounds"
 
 
 class InvalidTaskFile(ServiceError):

@@ -82,6 +82,12 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
     )
 
 
+def read_observations(session: Session, study: Study) -> tuple[Problem, tuple[Observation, ...]]:
+    """Read a study's problem and what its trials teach about it."""
+    trials = repository.trials_in(session, study.id, TEACHING_STATES)
+    return _problem(study), tuple(_observation(trial) for trial in trials)
+
+
 def store_suggestions(
     session: Session,
     study_id: str,

@@ -12,6 +12,7 @@ from service.broker import ADVANCE_STUDY, celery_app
 from service.database import transaction
 from service.leases import forget_inherited_connections
 from service.logs import configure_logs
+from service.parameter_importance import read_importance_request, store_importance
 from service.process_lifetime import die_with_parent
 from service.proposals import read_request, store_suggestions
 
@@ -30,7 +31,12 @@ def prepare_child(**_: object) -> None:
 
 @celery_app.task(name=ADVANCE_STUDY)
 def advance_study(study_id: str) -> None:
-    """Propose what the study wants now: new trials, and queued ones anew. Nothing wanted, nothing done."""
+    """Propose what the study wants now, new trials and queued ones anew; then weigh its parameters."""
+    _propose(study_id)
+    _weigh_parameters(study_id)
+
+
+def _propose(study_id: str) -> None:
     with transaction() as session:
         request = read_request(session, study_id)
     if request is None:
@@ -51,3 +57,20 @@ def advance_study(study_id: str) -> None:
     log.info("proposed", study_id=study_id, count=len(suggestions), seconds=round(seconds, 3))
     with transaction() as session:
         store_suggestions(session, study_id, suggestions, request=request, seconds=seconds)
+
+
+def _weigh_parameters(study_id: str) -> None:
+    with transaction() as session:
+        request = read_importance_request(session, study_id)
+    if request is None:
+        return
+    from service.optimization.importance import weigh_parameters
+
+    started = time.perf_counter()
+    importance = weigh_parameters(
+        request.problem, request.observations, known=request.known, seed=request.seed
+    )
+    seconds = time.perf_counter() - started
+    log.info("weighed parameters", study_id=study_id, seconds=round(seconds, 3))
+    with transaction() as session:
+        store_importance(session, study_id, importance)

@@ -15,7 +15,10 @@ from service.optimization.outcomes import known_values, outcomes_of
 from service.optimization.problem import Problem
 
 SWITCHES_WITH_A_SHARE = 4
-"""From this many switches on, the share that is on is a feature of its own."""
+"""From this many switches on, the share that is on is a feature of its own.
+
+It says at once what a kernel would have to learn from every switch by itself.
+"""
 
 
 @dataclass
@@ -61,14 +64,14 @@ def augmented(problem: Problem, parameterizations: Sequence[Parameterization]) -
 
 
 def augmented_codes(problem: Problem, grid: Grid, codes: Codes) -> Float64[Tensor, "n dk"]:
-    """Encode candidates and append the share of switches that are on, then their known outcomes.
-
-    The share says at once what a kernel would have to learn from every switch by itself.
-    """
+    """Give the features of candidates, then their known outcomes."""
     known = known_values(problem, outcomes_of(problem), Candidates(grid, codes))
-    X = grid.encode(codes)
-    places = switches(grid)
-    if len(places) >= SWITCHES_WITH_A_SHARE:
-        columns = [grid.columns[place] for place in places]
-        X = np.concatenate([X, X[:, columns].mean(axis=1, keepdims=True)], axis=1)
-    return torch.cat([torch.from_numpy(X), known], dim=1)
+    return torch.cat([torch.from_numpy(with_share(grid, grid.encode(codes))), known], dim=1)
+
+
+def with_share(grid: Grid, X: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, "n features"]:
+    """Append the share of switches that are on to encoded candidates, if there are several switches."""
+    columns = [grid.columns[place] for place in switches(grid)]
+    if len(columns) < SWITCHES_WITH_A_SHARE:
+        return X
+    return np.concatenate([X, X[:, columns].mean(axis=1, keepdims=True)], axis=1)

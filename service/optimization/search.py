@@ -96,8 +96,8 @@ class Search:
         return self.keys[row]
 
 
-def maximise(search: Search, front: Codes) -> Codes | None:
-    """Give the best new candidate (one row), or None if nothing new is found."""
+def maximise(search: Search, front: Codes) -> tuple[Codes, Scores] | None:
+    """Give the best new candidate (one row) and its score, or None if nothing new is found."""
     listed = enumerate_codes(search.grid, limit=SMALL_SPACE)
     pool = _pool(search, front) if listed is None else listed
     best, scores = search.new(pool, search.scores(pool), count=LOCAL_STARTS)
@@ -107,7 +107,7 @@ def maximise(search: Search, front: Codes) -> Codes | None:
         best, scores = _exchange(search, best, scores)
         if search.grid.continuous:
             best, scores = _climb(search, best, scores)
-    return best[:1]
+    return best[:1], scores[:1]
 
 
 def spread_over(front: Codes, order: Float64[np.ndarray, " n"], *, count: int) -> Codes:

@@ -18,6 +18,7 @@ from torch import Tensor
 from api_schemas.search_space import Parameterization
 from service.optimization.acquisition import Believed, acquisition_function, feasible_rows
 from service.optimization.candidates import density_codes, enumerate_codes
+from service.optimization.explanations import explain
 from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.initial_design import design_size, next_in_design
 from service.optimization.outcomes import (
@@ -52,6 +53,7 @@ class Model:
     """What was learned from the observations, fitted once for all suggestions of a call."""
 
     X: Float64[Tensor, "n dk"]
+    Y: Float64[Tensor, "n m"]
     surrogate: Surrogate
     reference: Float64[Tensor, " objectives"]
     feasibility: Process | None
@@ -130,6 +132,7 @@ def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int) ->
     Y = observed_values(outcomes, [observation.metrics for observation in measured if observation.metrics])
     return Model(
         X=X,
+        Y=Y,
         surrogate=fit_surrogate(
             X, Y, outcomes=outcomes, variances=observed_variances(outcomes, measured), seed=seed
         ),
@@ -185,7 +188,11 @@ def _modelled(
         return _drawn(admission, rng=rng, generated_by="fallback_random")
     if found is None:
         return _drawn(admission, rng=rng, generated_by=name)
-    return Suggestion(admission.grid.parameterizations(found)[0], name)
+    (chosen,), value = admission.grid.parameterizations(found[0]), float(found[1][0])
+    explanation = explain(
+        problem, chosen, surrogate=model.surrogate, Y=model.Y, acquisition_value=value, seed=seed
+    )
+    return Suggestion(chosen, name, explanation)
 
 
 def _believed(problem: Problem, model: Model, waiting: Sequence[Parameterization]) -> Believed:

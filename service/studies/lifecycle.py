@@ -18,6 +18,7 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
+from api_schemas.importance import Importance
 from api_schemas.studies import StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
@@ -158,6 +159,12 @@ def exhaust(session: Session, study: Study) -> None:
     """End a study whose space holds nothing new, once its last open trial and final seed have ended."""
     if not repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
         _finish_search(session, study, reason="every configuration of the search space has been tried")
+
+
+def record_importance(study: Study, importance: Importance) -> None:
+    """Keep what matters to the objectives, unless more is known already. The study's lock is held."""
+    if study.importance is None or study.importance["observations"] <= importance.observations:
+        study.importance = importance.model_dump(mode="json")
 
 
 def start_trial(

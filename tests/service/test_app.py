@@ -50,6 +50,7 @@ def test_anothers_study_does_not_exist(client: TestClient) -> None:
     other = {"Authorization": f"Bearer {OTHER_KEY}"}
     for verb, path in (
         ("GET", ""), ("GET", "/trials"), ("GET", "/pareto_front"), ("GET", "/hypervolume_history"),
+        ("GET", "/recommendation"), ("GET", "/importance"),
         ("POST", ":pause"), ("POST", ":resume"), ("POST", ":cancel"),
     ):  # fmt: skip
         assert client.request(verb, f"/v1/studies/{study_id}{path}", headers=other).status_code == 404

@@ -140,7 +140,8 @@ def test_starting_points_leave_the_ends_of_the_range_to_the_design() -> None:
     ]  # fmt: skip
     problem = dataclasses.replace(autopeft_problem(6), starting_points=tuple(middle))
     found = suggest(problem, [], pending=[], count=5, seed=0)
-    costs = problem.known_metrics[Metric.TRAINABLE_PARAMETERS]([item.parameterization for item in found])
+    listed = candidates(problem, [item.parameterization for item in found])
+    costs = problem.known_metrics[Metric.TRAINABLE_PARAMETERS](listed)
     assert [item.generated_by for item in found] == ["starting_point"] * 3 + ["initial_design"] * 2
     assert costs[3] < 1.2e4
     assert costs[4] > 1e7
