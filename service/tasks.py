@@ -6,12 +6,13 @@ Start it with `celery -A service.tasks worker -Q studies -c 1`.
 import time
 
 import structlog
-from celery.signals import worker_process_init
+from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
 
 from service.broker import ADVANCE_STUDY, celery_app
+from service.counters import CounterName, count
 from service.database import transaction
 from service.leases import forget_inherited_connections
-from service.logs import configure_logs
+from service.logs import configure_logs, write_json
 from service.process_lifetime import die_with_parent
 from service.proposals import read_request, store_suggestions
 
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 app = celery_app
 configure_logs()
+after_setup_logger.connect(write_json)
+after_setup_task_logger.connect(write_json)
 
 
 @worker_process_init.connect
@@ -31,6 +34,11 @@ def prepare_child(**_: object) -> None:
 @celery_app.task(name=ADVANCE_STUDY)
 def advance_study(study_id: str) -> None:
     """Propose and queue the trials that the study wants now; nothing wanted, nothing done."""
+    with structlog.contextvars.bound_contextvars(study_id=study_id):
+        _advance(study_id)
+
+
+def _advance(study_id: str) -> None:
     with transaction() as session:
         request = read_request(session, study_id)
     if request is None:
@@ -47,6 +55,8 @@ def advance_study(study_id: str) -> None:
         seed=request.seed,
     )
     seconds = time.perf_counter() - started
-    log.info("proposed", study_id=study_id, count=len(suggestions), seconds=round(seconds, 3))
+    log.info("proposed", count=len(suggestions), seconds=round(seconds, 3))
     with transaction() as session:
+        count(session, CounterName.PROPOSALS)
+        count(session, CounterName.PROPOSAL_SECONDS, seconds)
         store_suggestions(session, study_id, suggestions, asked=request.count, seconds=seconds)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.studies import ReplicateCounts, StudyState, TrialCounts
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
+from service.access import limits
 from service.errors import NotFound
 from service.models import Artifact, Replicate, StoredFront, Study, Trial, TrialMeasurement
 
@@ -142,7 +143,10 @@ def lock_trial(session: Session, trial_id: str) -> Trial:
 
 
 def claimable_studies(session: Session) -> list[str]:
-    """Find active studies with a queued replicate and room for another running one, oldest wait first."""
+    """Find active studies with a queued replicate and room for another running one.
+
+    Those of the tenant with the fewest running trials come first, then the oldest wait.
+    """
     running = (
         select(func.count())
         .where(Replicate.study_id == Study.id, Replicate.state == TrialState.RUNNING)
@@ -158,7 +162,8 @@ def claimable_studies(session: Session) -> list[str]:
     query = (
         select(Study.id)
         .where(Study.state == StudyState.ACTIVE, waiting_since.is_not(None), running < Study.parallelism)
-        .order_by(waiting_since)
+        .where(limits.has_room_to_run())
+        .order_by(limits.trials_running_by_tenant(), waiting_since)
         .limit(20)
     )
     return list(session.scalars(query))
