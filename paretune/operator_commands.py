@@ -1,6 +1,7 @@
 """`paretune keys` and `paretune tenants`: for the operator, on the server, with access to its database."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from api_schemas.access import KeyScope
 from paretune.errors import ParetuneError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 keys = typer.Typer(no_args_is_help=True, help="API keys. Needs the server's database.")
 tenants = typer.Typer(no_args_is_help=True, help="Tenants and their limits. Needs the server's database.")
-console = Console(soft_wrap=True, highlight=False, markup=False)
+console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
 
 StateDir = Annotated[
     Path | None,
@@ -60,7 +61,9 @@ def create_key(
             owner = add_tenant(session, tenant)
             console.print(f"Tenant '{tenant}' is new.")
         key, secret = create(session, tenant_id=owner.id, name=name, scope=scope, expires_at=expires_at)
-    console.print(f"{key.id}: {scope} for {tenant}. Its secret, shown only now:\n{secret}")
+    console.print(f"{key.id}: {scope} for {tenant}. Its secret, shown only now:")
+    # Not by the console, which would break it where the terminal ends.
+    typer.echo(secret)
 
 
 @keys.command("list")
@@ -71,7 +74,7 @@ def list_keys(
     from service.access.keys import list_keys as read
     from service.tenants import get_tenant
 
-    table = Table("key", "name", "scope", "last used", "expires", "revoked")
+    table = Table(Column("key", no_wrap=True), "name", "scope", "last used", "expires", "revoked")
     with _database(state_dir) as session:
         owner = get_tenant(session, tenant)
         for key in read(session, tenant_id=owner.id, page_size=1000, before=None):
