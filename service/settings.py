@@ -10,7 +10,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """What may differ from one deployment to the next."""
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="PARETUNE_", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_prefix="PARETUNE_",
+        populate_by_name=True,
+        env_ignore_empty=True,  # compose passes what .env leaves out as empty
+    )
 
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     broker_url: SecretStr = Field(validation_alias="BROKER_URL")
