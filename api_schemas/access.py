@@ -1,12 +1,22 @@
 """API keys with their scopes, and the log of what was done with them."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from api_schemas.base import WITHOUT_NUL, Schema
+
+LONGEST_VALIDITY = timedelta(days=36_500)
+
+
+def _ahead(moment: datetime) -> datetime:
+    now = datetime.now(UTC)
+    if not now < moment < now + LONGEST_VALIDITY:
+        raise ValueError("must lie ahead, and within a hundred years")
+    return moment
+
 
 KeyName = Annotated[str, Field(min_length=1, max_length=200, pattern=WITHOUT_NUL)]
 
@@ -32,7 +42,7 @@ class KeyCreate(Schema):
 
     name: KeyName
     scope: KeyScope = KeyScope.WRITE
-    expires_at: AwareDatetime | None = None
+    expires_at: Annotated[AwareDatetime, AfterValidator(_ahead)] | None = None
 
 
 class KeyRead(Schema):

@@ -45,7 +45,9 @@ def create_key(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     tenant: TenantName = "default",
     scope: Annotated[KeyScope, typer.Option(help="Each includes the ones before it.")] = KeyScope.WRITE,
-    expires_in_days: Annotated[float | None, typer.Option(min=0, help="Never if left out.")] = None,
+    expires_in_days: Annotated[
+        float | None, typer.Option(min=0, max=36_500, help="Never if left out.")
+    ] = None,
     state_dir: StateDir = None,
 ) -> None:
     """Make a key, and show its secret this once."""

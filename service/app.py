@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from service.access.endpoints import router as access_router
 from service.access.rate_limit import configured_rate_limit
@@ -21,7 +22,7 @@ from service.metrics import router as metrics_router
 from service.problems import add_problem_handlers, documented
 from service.settings import settings
 from service.studies.endpoints import router as studies_router
-from service.sweeper import sweep_until
+from service.sweeper import sweep, sweep_until
 from service.task_files import endpoints as task_files
 
 
@@ -53,6 +54,8 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _with_sweeper(_: FastAPI) -> AsyncIterator[None]:
+    # At once and before the first request: with it the service is ready.
+    await run_in_threadpool(sweep)
     stopped = threading.Event()
     sweeper = threading.Thread(target=sweep_until, args=(stopped,), name="sweeper", daemon=True)
     sweeper.start()

@@ -17,7 +17,7 @@ from service.access.key_uses import note_use
 from service.access.keys import Caller, identify
 from service.access.rate_limit import RateLimit
 from service.database import transaction
-from service.errors import MissingScope, TooManyRequests, Unauthorized
+from service.errors import MissingScope, NotFound, TooManyRequests, Unauthorized
 
 READING = frozenset({"GET", "HEAD"})
 
@@ -44,6 +44,7 @@ def authenticate(
     Raises:
         Unauthorized: If the key is missing, unknown, revoked or expired.
         TooManyRequests: If the key has used up its requests.
+        NotFound: If the path holds a name that nothing can have.
     """
     if credentials is None:
         raise Unauthorized("Send your API key as 'Authorization: Bearer KEY'.")
@@ -53,6 +54,9 @@ def authenticate(
         context.key_id = caller.key_id
     _take_token(request.app.state.rate_limit, caller)
     note_use(caller.key_id)
+    if any("\0" in str(value) for value in request.path_params.values()):
+        # The database would refuse to look it up.
+        raise NotFound("The path holds a NUL character, and nothing has such a name.")
     return caller
 
 

@@ -28,18 +28,21 @@ SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that nobody else use
 
 
 def sweep_until(stopped: threading.Event) -> None:
-    """Sweep every `sweep_seconds` until told to stop. This is the thread's edge: no error ends it."""
-    while True:
-        try:
-            sweep_once()
-            with transaction() as session:
-                write_uses(session)
-        except OperationalError as error:
-            log.warning("the database is away; sweeping again soon", error=str(error.orig))
-        except Exception:
-            log.exception("sweep failed; sweeping again soon")
-        if stopped.wait(settings().sweep_seconds):
-            return
+    """Sweep every `sweep_seconds` until told to stop."""
+    while not stopped.wait(settings().sweep_seconds):
+        sweep()
+
+
+def sweep() -> None:
+    """Sweep, whatever happens: this is the thread's edge, and no error ends it."""
+    try:
+        sweep_once()
+        with transaction() as session:
+            write_uses(session)
+    except OperationalError as error:
+        log.warning("the database is away; sweeping again soon", error=str(error.orig))
+    except Exception:
+        log.exception("sweep failed; sweeping again soon")
 
 
 def sweep_once() -> None:

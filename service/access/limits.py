@@ -5,8 +5,8 @@ one place, under the tenant's row lock, so that requests and claims side by side
 Lock order: a study's row before its tenant's.
 """
 
-from sqlalchemy import ColumnElement, Select, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, Subquery, func, select
+from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState
 from api_schemas.trials import TrialState
@@ -57,26 +57,21 @@ def trials_that_may_start(session: Session, tenant_id: str) -> int | None:
     return None if limit is None else limit - _running_trials(session, tenant_id)
 
 
-def has_room_to_run() -> ColumnElement[bool]:
-    """Say, within a query over studies, whether their tenants may run one more trial."""
-    limit = (
-        select(Tenant.running_trials).where(Tenant.id == Study.tenant_id).correlate(Study).scalar_subquery()
-    )
-    default = settings().tenant_running_trials
-    return trials_running_by_tenant() < func.coalesce(limit, UNLIMITED if default is None else default)
-
-
-def trials_running_by_tenant() -> ColumnElement[int]:
-    """Give, within a query over studies, how many trials of their tenants run."""
-    sibling = aliased(Study)
+def running_by_tenant() -> Subquery:
+    """Count the running trials of every tenant that has some: columns `tenant_id` and `running`."""
     return (
-        select(func.count())
-        .select_from(Replicate)
-        .join(sibling, sibling.id == Replicate.study_id)
-        .where(Replicate.state == TrialState.RUNNING, sibling.tenant_id == Study.tenant_id)
-        .correlate(Study)
-        .scalar_subquery()
+        select(Study.tenant_id, func.count().label("running"))
+        .join(Replicate, Replicate.study_id == Study.id)
+        .where(Replicate.state == TrialState.RUNNING)
+        .group_by(Study.tenant_id)
+        .subquery()
     )
+
+
+def running_limit() -> ColumnElement[int]:
+    """Give, within a query over tenants, how many trials each may run."""
+    default = settings().tenant_running_trials
+    return func.coalesce(Tenant.running_trials, UNLIMITED if default is None else default)
 
 
 def kept_artifact_bytes(session: Session, tenant_id: str) -> int:

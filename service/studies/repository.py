@@ -15,7 +15,7 @@ from api_schemas.studies import ReplicateCounts, StudyState, TrialCounts
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service.access import limits
 from service.errors import NotFound
-from service.models import Artifact, Replicate, StoredFront, Study, Trial, TrialMeasurement
+from service.models import Artifact, Replicate, StoredFront, Study, Tenant, Trial, TrialMeasurement
 
 Query = TypeVar("Query", bound=Select[Any])
 
@@ -159,11 +159,15 @@ def claimable_studies(session: Session) -> list[str]:
         .correlate(Study)
         .scalar_subquery()
     )
+    tenants = limits.running_by_tenant()
+    running_of_tenant = func.coalesce(tenants.c.running, 0)
     query = (
         select(Study.id)
+        .join(Tenant, Tenant.id == Study.tenant_id)
+        .outerjoin(tenants, tenants.c.tenant_id == Tenant.id)
         .where(Study.state == StudyState.ACTIVE, waiting_since.is_not(None), running < Study.parallelism)
-        .where(limits.has_room_to_run())
-        .order_by(limits.trials_running_by_tenant(), waiting_since)
+        .where(running_of_tenant < limits.running_limit())
+        .order_by(running_of_tenant, waiting_since)
         .limit(20)
     )
     return list(session.scalars(query))

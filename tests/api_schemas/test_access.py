@@ -14,10 +14,12 @@ from api_schemas.access import KeyCreate, KeyScope
         {"name": "a\0b"},
         {"name": "a", "scope": "root"},
         {"name": "a", "expires_at": "2030-01-01T00:00:00"},
+        {"name": "a", "expires_at": "2020-01-01T00:00:00Z"},
+        {"name": "a", "expires_at": "9999-12-31T23:59:59-23:00"},
     ],
 )
 def test_a_key_that_makes_no_sense_is_refused(body: dict[str, str]) -> None:
-    """Without a name, with a scope that nobody knows, with a time of no zone."""
+    """Without a name, with a scope that nobody knows, with a time of no zone, past or of no calendar."""
     with pytest.raises(ValidationError):
         KeyCreate.model_validate(body)
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,12 +28,6 @@ from tests.service.test_leases import stored_study
 def client(service_environment: None) -> Iterator[TestClient]:
     with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
         yield opened
-
-
-def wait_until_ready(client: TestClient) -> None:
-    """The first sweep begins when the application does, and is over soon after."""
-    while client.get("/readyz").status_code != 200:
-        time.sleep(0.01)
 
 
 def pointers(response: Any) -> dict[str, str]:
@@ -244,7 +237,6 @@ def test_checking_a_study_holds_no_database_connection(
         return admit(request, tenant_id=tenant_id)
 
     monkeypatch.setattr(endpoints, "admit", watched)
-    wait_until_ready(client)
     created = client.post("/v1/studies", json=study_body())
     assert (created.status_code, held) == (201, [0])
     assert client.get(f"/v1/studies/{created.json()['id']}").json() == created.json()

@@ -36,6 +36,12 @@ def test_not_ready_with_the_schema_of_another_version(
     assert client.get("/healthz").status_code == 200
 
 
+def test_a_started_application_is_ready_at_once(service_environment: None) -> None:
+    """Its first sweep comes before its first request."""
+    with TestClient(create_app()) as client:
+        assert client.get("/readyz").status_code == 200
+
+
 def test_not_ready_while_nobody_takes_lost_trials_back(client: TestClient, session: Session) -> None:
     """Before the first sweep, and when sweeps have stopped; one sweep makes it ready."""
     assert "has never run" in reasons(client)["/sweeper"]

@@ -19,6 +19,14 @@ def made(client: TestClient, **body: object) -> dict[str, str]:
     return key
 
 
+def test_a_key_with_an_end_in_the_past_is_refused(client: TestClient) -> None:
+    """422 with a pointer to the field."""
+    answer = client.post("/v1/keys", json={"name": "ci", "expires_at": "2020-01-01T00:00:00Z"})
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"]) == (422, "/expires_at")
+    assert "must lie ahead" in error["detail"]
+
+
 @pytest.mark.parametrize(
     ("scope", "allowed"), [(KeyScope.READ, [200, 403, 403]), (KeyScope.WRITE, [200, 201, 403])]
 )
@@ -51,7 +59,7 @@ def test_a_revoked_key_opens_nothing_from_then_on(client: TestClient) -> None:
 
 def test_an_expired_key_opens_nothing(client: TestClient, session: Session) -> None:
     """By the database's clock; the key is still listed."""
-    key = made(client, expires_at="2100-01-01T00:00:00Z")
+    key = made(client, expires_at="2090-01-01T00:00:00Z")
     headers = bearer(key["secret"])
     assert client.get("/v1/studies", headers=headers).status_code == 200
     session.get_one(ApiKey, key["id"]).expires_at = session.scalar(text("SELECT now()"))

@@ -3,6 +3,7 @@
 Made from the table, so a new route is covered when it is added; one with a body needs an example here.
 """
 
+import re
 from collections.abc import Iterator
 
 from fastapi import FastAPI
@@ -46,6 +47,15 @@ def test_every_route_asks_for_a_scope(service_environment: None) -> None:
     assert len(found) >= 14
     for method, path, dependant in found:
         assert len(called_by(dependant) & {permit, permit_admin}) == 1, (method, path)
+
+
+def test_a_path_that_no_database_can_look_up_is_not_found(client: TestClient) -> None:
+    """A NUL in place of any name: 404, and no crash."""
+    for method, path, _ in routes(client.app):  # type: ignore[arg-type]
+        if "{" in path:
+            address = re.sub(r"{\w+}", "%00", path)
+            answer = client.request(method, address, json=BODIES.get((method, path)))
+            assert answer.status_code == 404, (method, path)
 
 
 def things_of_the_first_tenant(client: TestClient) -> dict[str, str]:
