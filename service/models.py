@@ -168,13 +168,17 @@ class Study(Base):
 
 
 class Trial(Base):
-    """One configuration to train. `attempt` is the last fencing token given to any of its replicates."""
+    """One configuration to train. `attempt` is the last fencing token given to any of its replicates.
+
+    `known_results` is how many results of its study it was proposed from.
+    """
 
     __tablename__ = "trials"
     __table_args__ = (
         UniqueConstraint("study_id", "number"),
         UniqueConstraint("study_id", "configuration_key"),
         CheckConstraint(_one_of("state", TrialState), name="state"),
+        Index("ix_trials_configuration_key", "configuration_key"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -184,6 +188,7 @@ class Trial(Base):
     state_reason: Mapped[str | None]
     generated_by: Mapped[str]
     proposal_seconds: Mapped[float]
+    known_results: Mapped[int] = mapped_column(server_default="0", default=0)
     explanation: Mapped[dict[str, Any] | None]
     parameters: Mapped[dict[str, Any]]
     configuration: Mapped[dict[str, Any]]

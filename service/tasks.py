@@ -33,7 +33,7 @@ def prepare_child(**_: object) -> None:
 
 @celery_app.task(name=ADVANCE_STUDY)
 def advance_study(study_id: str) -> None:
-    """Propose and queue the trials that the study wants now; nothing wanted, nothing done."""
+    """Propose what the study wants now: new trials, and queued ones anew. Nothing wanted, nothing done."""
     with structlog.contextvars.bound_contextvars(study_id=study_id):
         _advance(study_id)
 
@@ -53,10 +53,12 @@ def _advance(study_id: str) -> None:
         pending=request.pending,
         count=request.count,
         seed=request.seed,
+        time_limit_seconds=request.time_limit_seconds,
     )
     seconds = time.perf_counter() - started
     log.info("proposed", count=len(suggestions), seconds=round(seconds, 3))
     with transaction() as session:
+        store_suggestions(session, study_id, suggestions, request=request, seconds=seconds)
+        # Last, so that nobody waits for a sum while this waits for the study.
         count(session, CounterName.PROPOSALS)
         count(session, CounterName.PROPOSAL_SECONDS, seconds)
-        store_suggestions(session, study_id, suggestions, asked=request.count, seconds=seconds)

@@ -140,7 +140,7 @@ def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
         search_space=admitted.search_space.model_dump(mode="json", by_alias=True),
         objectives=posted["objectives"],
         constraints=posted["constraints"],
-        starting_points=posted["starting_points"],
+        starting_points=list(admitted.starting_points),
         trial_budget=admitted.request.budget.trials,
         parallelism=admitted.request.parallelism,
         seed=admitted.request.seed,

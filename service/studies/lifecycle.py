@@ -6,8 +6,8 @@ leases is a replicate of a trial (`replication`); a trial follows its replicates
 
     study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED
     trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING ->
-            QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; SUCCEEDED ->
-            INFEASIBLE when one of its final seeds proves so
+            QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; QUEUED -> SUCCEEDED
+            with a known result; SUCCEEDED -> INFEASIBLE when one of its final seeds proves so
 """
 
 import math
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from api_schemas.access import AuditEventType
 from api_schemas.events import EventType
 from api_schemas.studies import StudyState
-from api_schemas.trials import TERMINAL_TRIAL_STATES, Measurement, TrialReport, TrialState
+from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
 from service import counters
 from service.access import limits
 from service.access.audit_log import record_audit_event
@@ -47,7 +47,7 @@ STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
 }
 
 TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
-    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED}),
+    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED, TrialState.SUCCEEDED}),
     TrialState.RUNNING: TERMINAL_TRIAL_STATES | {TrialState.QUEUED},
     **{state: frozenset() for state in TERMINAL_TRIAL_STATES},
     TrialState.SUCCEEDED: frozenset({TrialState.INFEASIBLE}),
@@ -118,6 +118,7 @@ def add_trial(
     generated_by: str,
     proposal_seconds: float,
     explanation: dict[str, Any] | None = None,
+    known_results: int = 0,
 ) -> Trial:
     """Queue the replicates of a proposed trial. The study's lock is held, its budget allows it."""
     trial = Trial(
@@ -131,6 +132,7 @@ def add_trial(
         generated_by=generated_by,
         proposal_seconds=proposal_seconds,
         explanation=explanation,
+        known_results=known_results,
     )
     study.trials_created += 1
     session.add(trial)
@@ -139,6 +141,28 @@ def add_trial(
     for number in range(study.replicates):
         replication.add_replicate(session, study, trial, number=number)
     return trial
+
+
+def reuse_result(
+    session: Session, study: Study, trial: Trial, *, source: Trial, results: Sequence[Replicate]
+) -> None:
+    """End a queued trial with the results and the artifacts of a trial of another study."""
+    replicates = repository.replicates_of(session, [trial.id])[trial.id]
+    for replicate, known in zip(replicates, results, strict=True):
+        replication.reuse(session, study, replicate, known=known)
+    artifacts = [
+        ArtifactRecord.model_validate(row) for row in repository.artifacts_of(session, [source])[source.id]
+    ]
+    session.add_all(Artifact(trial_id=trial.id, **record.model_dump()) for record in artifacts)
+    _after_replicate(session, study, trial, replicates[0])
+
+
+def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
+    """Queue a further seed of a trial that succeeded. It costs one trial of the study's budget."""
+    replicates = repository.replicates_of(session, [trial.id])[trial.id]
+    study.trials_created += 1
+    replicate = replication.add_replicate(session, study, trial, number=replicates[-1].number + 1)
+    record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)
 
 
 def exhaust(session: Session, study: Study) -> None:

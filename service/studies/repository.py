@@ -132,6 +132,23 @@ def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> 
     )
 
 
+def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
+    """Read the tenant's trials of other studies that succeeded with a configuration, oldest first."""
+    return list(
+        session.scalars(
+            select(Trial)
+            .join(Study, Study.id == Trial.study_id)
+            .where(
+                Trial.configuration_key == configuration_key,
+                Trial.state == TrialState.SUCCEEDED,
+                Study.tenant_id == study.tenant_id,
+                Study.id != study.id,
+            )
+            .order_by(Trial.id)
+        )
+    )
+
+
 def study_of_trial(session: Session, trial_id: str) -> str | None:
     """Find the study of a trial."""
     return session.scalar(select(Trial.study_id).where(Trial.id == trial_id))
