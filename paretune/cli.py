@@ -13,6 +13,7 @@ from rich.console import Console
 
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
+from paretune import operator_commands
 from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.export import export_trial, merge_exported
@@ -27,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its frames show local variables, and those hold passwords
     help="Search PEFT configurations.",
 )
+app.add_typer(operator_commands.keys, name="keys")
+app.add_typer(operator_commands.tenants, name="tenants")
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 StateDir = Annotated[

@@ -17,10 +17,14 @@ from typing import Any
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from api_schemas.access import AuditEventType
 from api_schemas.events import EventType
 from api_schemas.importance import Importance
 from api_schemas.studies import StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
+from service import counters
+from service.access import limits
+from service.access.audit_log import record_audit_event
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.errors import WrongState
 from service.ids import new_id
@@ -60,10 +64,16 @@ ENDED = {
 
 
 def create_study(session: Session, study: Study) -> Study:
-    """Store a new study and wake the study worker."""
+    """Store a new study and wake the study worker.
+
+    Raises:
+        LimitReached: If its tenant may have no further one.
+    """
+    limits.check_new_study(session, study.tenant_id)
     session.add(study)
     session.flush()
     record_event(session, study, EventType.STUDY_CREATED)
+    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CREATED, subject=study.id)
     wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
     return study
 
@@ -90,6 +100,7 @@ def cancel(session: Session, study: Study) -> Study:
     if study.state in (StudyState.CANCELLING, StudyState.CANCELLED):
         return study
     _move_study(session, study, StudyState.CANCELLING, EventType.STUDY_CANCELLING)
+    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CANCELLED, subject=study.id)
     queued = repository.replicates_in(session, study.id, [TrialState.QUEUED])
     replication.cancel_queued(session, study, queued, reason=CANCELLED_WITH_STUDY)
     for trial in repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
@@ -228,6 +239,7 @@ def finish_trial(
     if known is not None and known.state in TERMINAL_TRIAL_STATES:
         return
     replicate = replication.held(session, trial.id, attempt)
+    counters.count_trial_seconds(session, replicate)
     if report.state is TrialState.STOPPED_EARLY:
         report = early_stops.explained(session, replicate, report)
     report = _checked(study, report)

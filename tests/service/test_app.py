@@ -380,17 +380,6 @@ def test_verbs_that_the_state_forbids_are_conflicts(client: TestClient) -> None:
     assert "CANCELLED" in response.json()["detail"]
 
 
-def test_ready_only_with_a_database_of_this_version(client: TestClient, session: Session) -> None:
-    """An older schema is not ready, and the answer says what to run."""
-    assert client.get("/readyz").status_code == 200
-    session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
-    session.commit()
-    response = client.get("/readyz")
-    assert response.status_code == 503
-    assert "paretune migrate" in response.json()["detail"]
-    assert client.get("/healthz").status_code == 200
-
-
 def test_every_error_in_the_document_is_a_problem(client: TestClient) -> None:
     """The OpenAPI document promises problem+json for every error it lists."""
     document = client.get("/openapi.json").json()
