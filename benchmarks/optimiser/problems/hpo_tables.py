@@ -109,7 +109,8 @@ def _mean_of(
     shape = tuple(len(values) for values in choices.values())
     # The package's key is the choices' positions, one digit each.
     keys = ("".join(map(str, position)) for position in np.ndindex(shape))
-    return np.array([rows[key][metric] for key in keys], dtype=np.float64).mean(axis=1)
+    # Not every configuration was trained with every seed.
+    return np.array([sum(rows[key][metric]) / len(rows[key][metric]) for key in keys])
 
 
 def _table_problem(
