@@ -41,7 +41,7 @@ def told_costs(problem: BenchmarkProblem, metrics: Mapping[str, float]) -> list[
 
 def reference_costs(problem: BenchmarkProblem) -> NDArray[np.float64]:
     """Give the reference point on the scale of `told_costs`."""
-    return costs(problem.objectives, np.array([problem.reference_point], dtype=np.float64))[0]
+    return costs(problem.objectives, np.array([problem.reference_point], dtype=np.float64)).ravel()
 
 
 def violations(problem: BenchmarkProblem, metrics: Mapping[str, float]) -> list[float]:
