@@ -23,7 +23,7 @@ def plot_family(results: Mapping[str, Mapping[str, Sequence[Run]]], *, path: Pat
     """Draw the mean over seeds, with one standard error as a band, on one axis for each problem."""
     rows = -(-len(results) // COLUMNS)
     columns = min(COLUMNS, len(results))
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows + 0.9), layout="constrained")
+    figure = Figure(figsize=(max(8.0, 4.2 * columns), 3.2 * rows + 0.9), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     proposers = sorted({proposer for runs in results.values() for proposer in runs})
     styles = {name: _style(name, proposers) for name in proposers}
@@ -36,7 +36,13 @@ def plot_family(results: Mapping[str, Mapping[str, Sequence[Run]]], *, path: Pat
         axis.set_visible(False)
     figure.suptitle(f"{title}: share of the best hypervolume against trials", fontsize=11)
     handles = [mpl.lines.Line2D([], [], label=name, **styles[name]) for name in proposers]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=4 if columns < COLUMNS else 5,
+        fontsize=9,
+        frameon=False,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
