@@ -22,7 +22,7 @@ from api_schemas.search_space import (
 )
 from benchmarks.optimiser.hypervolume import costs
 from benchmarks.optimiser.problems.problem import BenchmarkProblem, columns_of
-from service.optimization.encoding import value_at
+from service.optimization.grid import numbers_at
 
 DRAWS = 4096
 """Candidates of the spread baseline, drawn once for a run."""
@@ -101,7 +101,8 @@ def _value(parameter: Parameter, rng: random.Random, *, share_on: float) -> Para
         case OrdinalParameter() | CategoricalParameter():
             return parameter.choices[rng.randrange(len(parameter.choices))]
         case FloatParameter() | IntParameter():
-            return value_at(parameter, [rng.random()])
+            number = float(numbers_at(parameter, np.array([rng.random()]))[0])
+            return int(number) if isinstance(parameter, IntParameter) else number
 
 
 def _spread(position: int) -> float:
