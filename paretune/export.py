@@ -47,9 +47,10 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     """Write the folder and give its path.
 
     Raises:
-        NothingToExport: If the trial has no artifacts.
+        NothingToExport: If the trial has no artifacts; those of a custom study never have.
         DamagedDownload: If a file does not have the recorded hash.
     """
+    card = model_card(study, trial)
     if not trial.artifacts:
         raise NothingToExport(
             f"Trial {trial.number} is {trial.state} and left no weights. Choose a succeeded trial; "
@@ -59,7 +60,7 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     remove_of_another_trial(folder, keep={record.name for record in trial.artifacts})
     for record in trial.artifacts:
         _download(client, study, trial, record, folder=folder)
-    (folder / "README.md").write_text(model_card(study, trial), encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
     return folder
 
@@ -92,8 +93,17 @@ def merge_exported(folder: Path) -> Path:
 
 
 def model_card(study: StudyRead, trial: TrialRead) -> str:
-    """Write the model card: task, scores with split and seed, parameters, versions."""
+    """Write the model card: task, scores with split and seed, parameters, versions.
+
+    Raises:
+        NothingToExport: If it is a trial of a custom study, which trains no model of ours.
+    """
     configuration = trial.configuration
+    if configuration is None:
+        raise NothingToExport(
+            f"Trial {trial.number} ran on a machine of yours, and what it made is there. "
+            f"Its parameters: {trial.parameters}"
+        )
     scores = [
         f"| {split} | {name} | {format_with_error(name, metrics, errors)} |"
         for split, metrics, errors in (
@@ -129,7 +139,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             "",
             "## Scores",
             "",
-            _training_runs(trial),
+            _training_runs(trial, own=configuration.training.seed),
             "The search looked at the validation split only; the test split was measured for this report.",
             f"`score` is {configuration.task.resolved_score}.",
             "",
@@ -145,8 +155,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
     )
 
 
-def _training_runs(trial: TrialRead) -> str:
-    own = trial.configuration.training.seed
+def _training_runs(trial: TrialRead, *, own: int) -> str:
     seeds = [str(item.seed) for item in trial.replicates if item.state is TrialState.SUCCEEDED]
     if len(seeds) < 2:
         return f"One training run (seed {own})."

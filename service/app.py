@@ -16,6 +16,7 @@ from service.logs import configure_logs
 from service.problems import add_problem_handlers
 from service.settings import settings
 from service.studies.endpoints import router as studies_router
+from service.studies.runner_endpoints import router as runners_router
 from service.sweeper import sweep_until
 from service.task_files import endpoints as task_files
 
@@ -37,6 +38,7 @@ def create_app() -> FastAPI:
     add_problem_handlers(app)
     app.include_router(health_router)
     app.include_router(studies_router)
+    app.include_router(runners_router)
     app.include_router(task_files.router)
     mount_dashboard(app)
     return app

@@ -6,6 +6,7 @@
     │   │   └── DamagedBackbone 422  it is there, but its files cannot be loaded
     │   ├── UnknownTask         422
     │   └── InvalidTask         422  there is such a task, but its data cannot be used
+    ├── InvalidReport           422  a result or past result does not fit its study
     ├── InvalidTaskFile         422  an uploaded or named file is no readable table
     ├── TaskFileTooLarge        413
     ├── Unauthorized            401
@@ -90,6 +91,13 @@ class InvalidTask(InvalidStudy):
                 for field, detail in details.items()
             ],
         )
+
+
+class InvalidReport(ServiceError):
+    """What was reported does not fit its study."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-report"
 
 
 class InvalidTaskFile(ServiceError):

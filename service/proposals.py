@@ -4,10 +4,9 @@ The optimiser runs with no lock and no open transaction; what it suggests is che
 the study's lock before it is queued, so two study workers proposing at once do no harm.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -24,6 +23,7 @@ from service.models import Study, Trial
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.studies import early_stops, lifecycle, repository
 from service.studies.admission import starting_parameterization
+from service.studies.canonical_trials import canonical_trials, configuration_key, parameters_key
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
 """What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
@@ -72,30 +72,24 @@ def store_suggestions(
     trials = repository.list_trials(session, study_id)
     used = {trial.configuration_key for trial in trials}
     wanted = _wanted(session, study, trials)
-    base = TrialConfiguration.model_validate(study.configuration)
+    turn = canonical_trials(study)
     for suggestion in suggestions:
-        configuration = canonical(patch(base, suggestion.parameterization))
-        key = configuration_key(configuration)
-        if wanted > 0 and key not in used:
+        trial = turn(suggestion.parameterization)
+        if wanted > 0 and trial.key not in used:
             lifecycle.add_trial(
                 session,
                 study,
-                parameters=suggestion.parameterization,
-                configuration=configuration.model_dump(mode="json"),
-                configuration_key=key,
+                parameters=trial.parameters,
+                configuration=trial.configuration,
+                configuration_key=trial.key,
                 generated_by=suggestion.generated_by,
                 proposal_seconds=seconds / len(suggestions),
                 explanation=None if suggestion.explanation is None else suggestion.explanation.model_dump(),
             )
-            used.add(key)
+            used.add(trial.key)
             wanted -= 1
     if len(suggestions) < asked:
         lifecycle.exhaust(session, study)
-
-
-def configuration_key(configuration: TrialConfiguration) -> str:
-    """Give equal keys to configurations that train the same network in the same way."""
-    return hashlib.sha256(canonical(configuration).model_dump_json().encode()).hexdigest()
 
 
 def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
@@ -112,18 +106,26 @@ def _settings(study: Study) -> ProposalSettings:
 
 
 def _problem(study: Study) -> Problem:
-    base = TrialConfiguration.model_validate(study.configuration)
     search_space = SearchSpace.model_validate(study.search_space)
-    shape = BackboneShape.model_validate(study.backbone_shape)
-    return Problem(
+    custom = Problem(
         search_space=search_space,
         objectives=tuple(Objective.model_validate(item) for item in study.objectives),
         constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
+        known_metrics={},
+        key=parameters_key,
+        reference_point=None if study.reference_point is None else tuple(study.reference_point),
+        starting_points=tuple(search_space.canonical(point) for point in study.starting_points),
+    )
+    if study.configuration is None or study.classes is None:
+        return custom
+    base = TrialConfiguration.model_validate(study.configuration)
+    shape = BackboneShape.model_validate(study.backbone_shape)
+    return replace(
+        custom,
         known_metrics={
             Metric.TRAINABLE_PARAMETERS: partial(_count_all, base=base, shape=shape, classes=study.classes)
         },
         key=partial(_key, base=base),
-        reference_point=None if study.reference_point is None else tuple(study.reference_point),
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),
