@@ -57,6 +57,7 @@ class AsyncRunningTrial:
 
     async def complete(self, **metrics: float) -> None:
         """Tell the result."""
+        await self._stop_heartbeats()
         try:
             await self._client.send(completion(self.suggested, metrics))
         except RequestRefused as refused:
@@ -71,9 +72,7 @@ class AsyncRunningTrial:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.wait([self._beating])
+        await self._stop_heartbeats()
         ending = self._block.ending(error)
         if ending is not None:
             await self._end(ending, error)
@@ -90,6 +89,11 @@ class AsyncRunningTrial:
             raise
         if error is None and not self._block.last_metrics:
             raise NothingReported(f"Trial {self.suggested.number}: {NO_METRIC}.")
+
+    async def _stop_heartbeats(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating])
 
     async def _beat(self) -> None:
         while True:

@@ -35,7 +35,7 @@ class Patience:
     busy_seconds: float
 
 
-USUAL = Patience(unreachable_seconds=3.0, busy_seconds=60.0)
+USUAL = Patience(unreachable_seconds=2.0, busy_seconds=60.0)
 RESULT = Patience(unreachable_seconds=120.0, busy_seconds=120.0)
 """A result took long to make."""
 ONCE = Patience(unreachable_seconds=0.0, busy_seconds=0.0)

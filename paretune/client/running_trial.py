@@ -60,6 +60,7 @@ class RunningTrial:
 
     def complete(self, **metrics: float) -> None:
         """Tell the result."""
+        self._stop_heartbeats()
         try:
             self._client.send(completion(self.suggested, metrics))
         except RequestRefused as refused:
@@ -74,8 +75,7 @@ class RunningTrial:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._over.set()
-        self._beating.join()
+        self._stop_heartbeats()
         ending = self._block.ending(error)
         if ending is not None:
             self._end(ending, error)
@@ -92,6 +92,12 @@ class RunningTrial:
             raise
         if error is None and not self._block.last_metrics:
             raise NothingReported(f"Trial {self.suggested.number}: {NO_METRIC}.")
+
+    def _stop_heartbeats(self) -> None:
+        # One that is under way would be told that the trial is over.
+        self._over.set()
+        if self._beating.is_alive():
+            self._beating.join()
 
     def _beat(self) -> None:
         while not self._over.wait(self._block.heartbeat_seconds):
