@@ -6,6 +6,7 @@ from pathlib import Path
 
 from api_schemas.module_description import describe_modules
 from api_schemas.studies import StudyRead
+from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
@@ -98,12 +99,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
     Raises:
         NothingToExport: If it is a trial of a custom study, which trains no model of ours.
     """
-    configuration = trial.configuration
-    if configuration is None:
-        raise NothingToExport(
-            f"Trial {trial.number} ran on a machine of yours, and what it made is there. "
-            f"Its parameters: {trial.parameters}"
-        )
+    configuration = _trained(trial)
     scores = [
         f"| {split} | {name} | {format_with_error(name, metrics, errors)} |"
         for split, metrics, errors in (
@@ -153,6 +149,15 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             "",
         ]
     )
+
+
+def _trained(trial: TrialRead) -> TrialConfiguration:
+    if trial.configuration is None:
+        raise NothingToExport(
+            f"Trial {trial.number} ran on a machine of yours, and what it made is there. "
+            f"Its parameters: {trial.parameters}"
+        )
+    return trial.configuration
 
 
 def _training_runs(trial: TrialRead, *, own: int) -> str:
