@@ -12,6 +12,30 @@ KnownMetric = Callable[[Sequence[Parameterization]], Sequence[float]]
 
 
 @dataclass(frozen=True)
+class Observation:
+    """A trial that has ended. `metrics` is None if the configuration proved infeasible.
+
+    `standard_errors` says how far each metric may be off, in the metric's unit; None if unknown.
+    """
+
+    parameterization: Parameterization
+    metrics: Mapping[str, float] | None
+    standard_errors: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A former study to learn from, put into this problem's search space.
+
+    `starting_points` are worth running as they are; the observations are modelled.
+    """
+
+    study_id: str
+    observations: tuple[Observation, ...] = ()
+    starting_points: tuple[Parameterization, ...] = ()
+
+
+@dataclass(frozen=True)
 class Problem:
     """A search space, what to optimise in it, and what is known without a trial.
 
@@ -26,18 +50,7 @@ class Problem:
     key: Callable[[Parameterization], Hashable]
     reference_point: tuple[float, ...] | None
     starting_points: tuple[Parameterization, ...]
-
-
-@dataclass(frozen=True)
-class Observation:
-    """A trial that has ended. `metrics` is None if the configuration proved infeasible.
-
-    `standard_errors` says how far each metric may be off, in the metric's unit; None if unknown.
-    """
-
-    parameterization: Parameterization
-    metrics: Mapping[str, float] | None
-    standard_errors: Mapping[str, float] | None = None
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)

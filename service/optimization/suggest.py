@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import torch
 from botorch.acquisition import AcquisitionFunction
-from botorch.exceptions.errors import BotorchError, ModelFittingError
 from botorch.utils.multi_objective.pareto import is_non_dominated
-from linear_operator.utils.errors import NanError, NotPSDError
 
 from api_schemas.search_space import Parameterization
 from service.optimization.acquisition import acquisition_function, score
 from service.optimization.candidates import density_sample, enumerate_space, mutation, neighbours
 from service.optimization.initial_design import design_size, next_in_design
+from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import (
     observed_values,
     observed_variances,
@@ -23,6 +22,12 @@ from service.optimization.outcomes import (
 from service.optimization.pool import Admission, augmented
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.surrogate import fit_surrogate
+from service.optimization.transferred_design import (
+    learned_from,
+    measured_sources,
+    next_transferred,
+    sources_suffice,
+)
 
 SMALL_SPACE = 2048
 """A space with no more combinations is searched whole."""
@@ -33,15 +38,6 @@ LOCAL_STARTS = 4
 LOCAL_ROUNDS = 4
 SEARCH_EFFORT = 20_000
 """Random draws after which a space too large to list counts as exhausted."""
-
-FIT_FAILURES = (
-    BotorchError,
-    ModelFittingError,
-    NotPSDError,
-    NanError,
-    torch.linalg.LinAlgError,  # type: ignore[attr-defined]  # exported, but not in the stubs
-)
-"""What numerics may raise on degenerate data. Anything else is a fault of ours and is not caught."""
 
 
 def suggest(
@@ -88,7 +84,11 @@ def _next(
         return Suggestion(starting[0], "starting_point")
     position = len(observations) + len(waiting)
     measured = [observation for observation in observations if observation.metrics is not None]
-    if position < design_size(problem) or len(measured) < 2:
+    transferred = next_transferred(problem, admission, measured, position=position, seed=seed)
+    if transferred is not None:
+        return transferred
+    designing = position < design_size(problem) and not sources_suffice(problem, measured, seed=seed)
+    if designing or len(measured) < 2:
         designed = next_in_design(problem, admission, position=position, seed=seed)
         if designed is not None:
             return Suggestion(designed, "initial_design")
@@ -114,8 +114,16 @@ def _modelled(
     with warnings.catch_warnings():
         # BoTorch warns about numerics it then handles; what it cannot handle it raises.
         warnings.simplefilter("ignore")
+        model = fit_surrogate(
+            X,
+            Y,
+            outcomes=outcomes,
+            variances=observed_variances(outcomes, measured),
+            sources=measured_sources(problem, outcomes),
+            seed=seed,
+        )
         acquisition = acquisition_function(
-            fit_surrogate(X, Y, outcomes=outcomes, variances=observed_variances(outcomes, measured)),
+            model,
             problem,
             outcomes=outcomes,
             X=X,
@@ -133,7 +141,8 @@ def _modelled(
         if not pool:
             return None
         generated_by = "qlognei" if len(problem.objectives) == 1 else "qlognehvi"
-        return Suggestion(_maximise(problem, admission, acquisition, pool, rng=rng), generated_by)
+        best_found = _maximise(problem, admission, acquisition, pool, rng=rng)
+        return Suggestion(best_found, generated_by, learned_from(model))
 
 
 def _maximise(

@@ -1,7 +1,9 @@
 """One model for each outcome: a Gaussian process where it is measured, the value itself where it is known."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 
 import torch
 from botorch.fit import fit_gpytorch_mll
@@ -15,6 +17,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from service.optimization.outcomes import Outcome
+from service.optimization.transfer import SourceObservations, fit_with_sources
 
 FIT_ITERATIONS = 75
 """L-BFGS steps. Uncapped fits ran for hundreds, at nine tenths of the time of a suggestion."""
@@ -26,10 +29,13 @@ def fit_surrogate(
     *,
     outcomes: Sequence[Outcome],
     variances: Sequence[Float64[Tensor, "n 1"] | None],
+    sources: Mapping[str, Sequence[SourceObservations]] = MappingProxyType({}),
+    seed: int = 0,
 ) -> ModelList:
     """Fit a model list over augmented rows: d encoded columns, then the k known outcomes.
 
     The noise of an outcome is what `variances` (m of them) says, and inferred where that is None.
+    `sources` has what former studies observed of a metric.
 
     Raises:
         ModelFittingError: If no fit of a Gaussian process converges.
@@ -42,15 +48,17 @@ def fit_surrogate(
             models.append(_column_model(known_column))
             known_column += 1
         else:
-            models.append(_fit_process(X, Y[:, column : column + 1], variances[column], encoded=encoded))
+            fit = partial(_fit_process, X, variance=variances[column], encoded=encoded)
+            former = sources.get(outcome.metric, ())
+            models.append(fit_with_sources(X, Y[:, column : column + 1], fit=fit, sources=former, seed=seed))
     return ModelList(*models)
 
 
 def _fit_process(
     X: Float64[Tensor, "n dk"],
     y: Float64[Tensor, "n 1"],
-    variance: Float64[Tensor, "n 1"] | None,
     *,
+    variance: Float64[Tensor, "n 1"] | None,
     encoded: int,
 ) -> SingleTaskGP:
     process = SingleTaskGP(
