@@ -20,8 +20,9 @@ from api_schemas.studies import StudyState
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from api_schemas.trials import TrialState
+from service.former_studies import sources_of
 from service.models import Study, Trial
-from service.optimization.problem import Observation, Problem, Suggestion
+from service.optimization.problem import Observation, Problem, Source, Suggestion
 from service.studies import early_stops, lifecycle, repository
 from service.studies.admission import starting_parameterization
 
@@ -53,7 +54,7 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
     if count <= 0:
         return None
     return ProposalRequest(
-        problem=_problem(study),
+        problem=_problem(study, sources=sources_of(session, study)),
         observations=tuple(_observation(trial) for trial in trials if trial.state in TEACHING_STATES),
         # FAILED and cancelled trials teach nothing, yet must not be proposed again.
         pending=tuple(trial.parameters for trial in trials if trial.state not in TEACHING_STATES),
@@ -111,7 +112,7 @@ def _settings(study: Study) -> ProposalSettings:
     return ProposalSettings.model_validate(study.proposals)
 
 
-def _problem(study: Study) -> Problem:
+def _problem(study: Study, *, sources: tuple[Source, ...]) -> Problem:
     base = TrialConfiguration.model_validate(study.configuration)
     search_space = SearchSpace.model_validate(study.search_space)
     shape = BackboneShape.model_validate(study.backbone_shape)
@@ -127,6 +128,7 @@ def _problem(study: Study) -> Problem:
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),
+        sources=sources,
     )
 
 

@@ -7,6 +7,9 @@ from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization, SearchSpace
 
+MODELLED_POINTS = 150
+"""Observations of a former study that are modelled; of more, a random part."""
+
 KnownMetric = Callable[[Sequence[Parameterization]], Sequence[float]]
 """The exact values of a metric for many parameterizations, in the metric's unit."""
 

@@ -25,9 +25,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from service.optimization.numerics import FIT_FAILURES
-
-SOURCE_POINTS = 150
-"""Observations of a source that are modelled; of more, a random part."""
+from service.optimization.problem import MODELLED_POINTS
 
 LEAST_EVIDENCE = 4
 """Observations below which nothing says whether a source is right."""
@@ -247,7 +245,7 @@ def _fitted(X_bytes: bytes, y_bytes: bytes, *, rows: int, columns: int) -> Sourc
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
-        kept = torch.randperm(rows)[:SOURCE_POINTS]
+        kept = torch.randperm(rows)[:MODELLED_POINTS]
         try:
             return _source_mean(X[kept], y[kept])
         except FIT_FAILURES:
