@@ -6,6 +6,7 @@ does not depend on what became of the other since.
 
 import math
 import random
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -19,6 +20,8 @@ from service.models import Study, Trial
 from service.optimization.problem import MODELLED_POINTS, Observation, Source
 from service.studies import early_stops, repository
 from service.studies.parameter_mapping import StudySpace, map_parameterizations
+
+Item = TypeVar("Item")
 
 MOST_POINTS = 8
 """Pareto configurations that are run first, at most; nor more than a quarter of the budget."""
@@ -41,7 +44,7 @@ def sources_of(session: Session, study: Study) -> tuple[Source, ...]:
     )
 
 
-def spread_over(items: list[Trial], *, count: int) -> list[Trial]:
+def spread_over(items: list[Item], *, count: int) -> list[Item]:
     """Take `count` of the items, evenly, with both ends; a single one from the middle."""
     if len(items) <= count:
         return items

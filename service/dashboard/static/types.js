@@ -48,6 +48,7 @@
  * @property {string | null} state_reason
  * @property {string} generated_by
  * @property {number} proposal_seconds
+ * @property {{learned_from: Object<string, number>} | null} explanation
  * @property {Parameterization} parameters
  * @property {TrialConfiguration} configuration
  * @property {string} modules
