@@ -1,8 +1,8 @@
 """What former studies contribute before the new study has a model of its own, and what of them is modelled.
 
 Their best configurations, where a problem brings them, run first. Then every second trial of the
-initial design is one of which the sources expect most at its cost, until enough is observed to see
-that they are wrong; once they prove right, the design ends early.
+initial design is one of which the sources expect most at its cost, unless they order what has been
+observed worse than a coin would; once they prove right, the design ends early.
 """
 
 import random
@@ -60,7 +60,7 @@ def sources_suffice(problem: Problem, measured: Sequence[Observation], *, seed: 
     if not problem.sources or len(measured) < LEAST_EVIDENCE:
         return False
     X = encode(problem.search_space, [observation.parameterization for observation in measured])
-    return all(
+    return bool(sources) and all(
         trusted_prior(X, _observed(problem, measured, name), found, seed=seed).weights
         for name, found in sources.items()
     )
@@ -112,7 +112,7 @@ def _observed(problem: Problem, measured: Sequence[Observation], metric: str) ->
 
 
 def _refuted(problem: Problem, measured: Sequence[Observation], metric: str, prior: PriorMean) -> bool:
-    if len(measured) < LEAST_EVIDENCE:
+    if len(measured) < 2:
         return False
     X = encode(problem.search_space, [observation.parameterization for observation in measured])
     agreement = signed_agreement(prior(X).unsqueeze(0), _observed(problem, measured, metric))
