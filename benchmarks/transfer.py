@@ -58,7 +58,8 @@ def main() -> None:
             run = {"target": name, "source": kind, "seed": seed, "trials": arguments.trials}
             if find(run) is None:
                 problem = replace(problem_of(data, tables[data]), sources=sources(kind, former, seed=seed))
-                append({**run, **measured(problem, tables[data], trials=arguments.trials, seed=seed)})
+                found = measured(problem, tables[data], trials=arguments.trials, seed=seed)
+                append(run | {key: value for key, value in found.items() if key != "cells"})
     report(arguments.seeds, arguments.trials)
 
 
