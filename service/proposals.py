@@ -20,9 +20,10 @@ from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import TrialState
+from service.former_studies import sources_of
 from service.known_costs import known_metrics
 from service.models import Study, Trial
-from service.optimization.problem import Observation, Problem, Suggestion
+from service.optimization.problem import Observation, Problem, Source, Suggestion
 from service.studies import duplicates, early_stops, lifecycle, repository, revision
 from service.studies.admission import starting_parameterization
 from service.studies.canonical_trials import canonical_trials, configuration_key, parameters_key
@@ -66,7 +67,7 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
     if count == 0:
         return None
     return ProposalRequest(
-        problem=_problem(study),
+        problem=_problem(study, sources=sources_of(session, study)),
         observations=tuple(map(_observation, results)),
         # FAILED and cancelled trials teach nothing, yet must not be proposed again.
         pending=tuple(
@@ -189,7 +190,7 @@ def _settings(study: Study) -> ProposalSettings:
     return ProposalSettings.model_validate(study.proposals)
 
 
-def _problem(study: Study) -> Problem:
+def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
     search_space = SearchSpace.model_validate(study.search_space)
     custom = Problem(
         search_space=search_space,
@@ -211,6 +212,7 @@ def _problem(study: Study) -> Problem:
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),
+        sources=sources,
     )
 
 

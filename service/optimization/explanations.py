@@ -59,7 +59,7 @@ def forecast(
             deviations.append(torch.tensor(0.0, dtype=torch.double))
         else:
             variance = process.posterior(X[:, : surrogate.encoded])[1][0]
-            deviations.append(torch.sqrt(variance + process.noise.median() * process.scale**2))
+            deviations.append(torch.sqrt(variance + process.noise_variance))
     return surrogate.means(X)[0], torch.stack(deviations)
 
 

@@ -8,7 +8,7 @@ mean is profiled out. Knows rows and outcomes, no search space.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -42,6 +42,11 @@ class Process:
     weights: Float64[Tensor, " n"]
     shift: float
     scale: float
+
+    @property
+    def noise_variance(self) -> float:
+        """The noise of a new observation, in the outcome's unit, squared."""
+        return float(self.noise.median()) * self.scale**2
 
     def posterior(self, X: Float64[Tensor, "m d"]) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"]]:
         """Give the mean and the variance of the latent function at each row alone."""
@@ -91,10 +96,15 @@ def fit_process(
     return _conditioned(X, standard, lengthscales, noise, mean=mean, shift=shift, scale=scale)
 
 
-def with_outcomes(process: Process, y: Float64[Tensor, " n"]) -> Process:
-    """Give the process other outcomes (standardised) at the same rows."""
-    weights = torch.cholesky_solve((y - process.mean).unsqueeze(1), process.cholesky).squeeze(1)
-    return replace(process, y=y, weights=weights)
+def left_out_log_density(process: Process) -> float:
+    """Give the sum over observations of the log density that the others give it, up to a constant.
+
+    Rasmussen and Williams 2006, equations 5.10 to 5.12; hyperparameters stay as they are.
+    """
+    inverse = torch.cholesky_inverse(process.cholesky)
+    variance = 1.0 / inverse.diagonal()
+    deviation = process.weights * variance
+    return float((-0.5 * (deviation**2 / variance + variance.log()) - math.log(process.scale)).sum())
 
 
 def negative_log_posterior(theta: Vector, X: Matrix, y: Vector, given: Vector | None) -> tuple[float, Vector]:

@@ -20,11 +20,12 @@ from api_schemas.search_space import SearchSpace
 from service.optimization.gaussian_process import Process
 from service.optimization.grid import Candidates, Codes, Grid
 from service.optimization.initial_design import design_size
+from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import Outcome, observed_values, observed_variances, outcomes_of
 from service.optimization.pool import augmented, with_share
 from service.optimization.problem import KnownMetric, Observation, Problem
-from service.optimization.suggest import FIT_FAILURES
 from service.optimization.surrogate import fit_surrogate
+from service.optimization.transfer import TransferProcess
 
 Function = Callable[[Float64[Tensor, "n d"]], Float64[Tensor, " n"]]
 """A value for each encoded configuration."""
@@ -145,7 +146,7 @@ def _rows(grid: Grid, A: Codes, B: Codes, *, redrawn: Set[str]) -> Float64[Tenso
     return torch.from_numpy(grid.encode(grid.canonical(codes, fill=codes)))
 
 
-def _mean_of(process: Process, space: SearchSpace) -> Function:
+def _mean_of(process: Process | TransferProcess, space: SearchSpace) -> Function:
     grid = Grid(space)
 
     @torch.no_grad()

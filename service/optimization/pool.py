@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from api_schemas.search_space import Parameterization
+from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.candidates import switches
 from service.optimization.grid import Candidates, Codes, Grid
 from service.optimization.outcomes import known_values, outcomes_of
@@ -67,6 +67,14 @@ def augmented_codes(problem: Problem, grid: Grid, codes: Codes) -> Float64[Tenso
     """Give the features of candidates, then their known outcomes."""
     known = known_values(problem, outcomes_of(problem), Candidates(grid, codes))
     return torch.cat([torch.from_numpy(with_share(grid, grid.encode(codes))), known], dim=1)
+
+
+def features(
+    space: SearchSpace, parameterizations: Sequence[Parameterization]
+) -> Float64[Tensor, "n features"]:
+    """Give the features of parameterizations: what a model reads."""
+    grid = Grid(space)
+    return torch.from_numpy(with_share(grid, grid.encode(grid.codes(parameterizations))))
 
 
 def with_share(grid: Grid, X: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, "n features"]:

@@ -11,8 +11,35 @@ from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.grid import Candidates
 
+MODELLED_POINTS = 150
+"""Observations of a former study that are modelled; of more, a random part."""
+
 KnownMetric = Callable[[Candidates], Float64[np.ndarray, " n"]]
 """The exact values of a metric for many candidates, in the metric's unit."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A trial that has ended. `metrics` is None if the configuration proved infeasible.
+
+    `standard_errors` says how far each metric may be off, in the metric's unit; None if unknown.
+    """
+
+    parameterization: Parameterization
+    metrics: Mapping[str, float] | None
+    standard_errors: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A former study to learn from, put into this problem's search space.
+
+    `starting_points` are worth running as they are; the observations are modelled.
+    """
+
+    study_id: str
+    observations: tuple[Observation, ...] = ()
+    starting_points: tuple[Parameterization, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,18 +57,7 @@ class Problem:
     key: Callable[[Parameterization], Hashable]
     reference_point: tuple[float, ...] | None
     starting_points: tuple[Parameterization, ...]
-
-
-@dataclass(frozen=True)
-class Observation:
-    """A trial that has ended. `metrics` is None if the configuration proved infeasible.
-
-    `standard_errors` says how far each metric may be off, in the metric's unit; None if unknown.
-    """
-
-    parameterization: Parameterization
-    metrics: Mapping[str, float] | None
-    standard_errors: Mapping[str, float] | None = None
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)

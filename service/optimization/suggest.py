@@ -9,10 +9,8 @@ from functools import cache, partial
 
 import numpy as np
 import torch
-from botorch.exceptions.errors import BotorchError
 from botorch.utils.multi_objective.pareto import is_non_dominated
 from jaxtyping import Float64
-from linear_operator.utils.errors import NanError, NotPSDError
 from torch import Tensor
 
 from api_schemas.search_space import Parameterization
@@ -21,6 +19,7 @@ from service.optimization.candidates import density_codes, enumerate_codes
 from service.optimization.explanations import explain
 from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.initial_design import design_size, next_in_design
+from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import (
     observed_values,
     observed_variances,
@@ -31,21 +30,18 @@ from service.optimization.pool import Admission, augmented
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.search import FRONT_POINTS, SMALL_SPACE, Search, maximise, spread_over
 from service.optimization.surrogate import Surrogate, fit_surrogate
+from service.optimization.transferred_design import (
+    learned_from,
+    measured_sources,
+    next_transferred,
+    sources_suffice,
+)
 
 SEARCH_EFFORT = 20_000
 """Random draws after which a space too large to list counts as exhausted."""
 
 MODELLED_OBSERVATIONS = 1000
 """Of more observations, the front and a random part are modelled: a proposal takes cubic time."""
-
-FIT_FAILURES = (
-    BotorchError,
-    NotPSDError,
-    NanError,
-    torch.linalg.LinAlgError,  # type: ignore[attr-defined]  # exported, but not in the stubs
-    np.linalg.LinAlgError,
-)
-"""What numerics may raise on degenerate data. Anything else is a fault of ours and is not caught."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +109,12 @@ def _next(
     starting = admission.admit(problem.starting_points)
     if starting:
         return Suggestion(starting[0], "starting_point")
-    measured = sum(observation.metrics is not None for observation in observations)
-    if position < design_size(problem) or measured < 2:
+    measured = [observation for observation in observations if observation.metrics is not None]
+    transferred = next_transferred(admission, measured, position=position, seed=seed)
+    if transferred is not None:
+        return transferred
+    designing = position < design_size(problem) and not sources_suffice(problem, measured, seed=seed)
+    if designing or len(measured) < 2:
         designed = next_in_design(admission, position=position, seed=seed)
         if designed is not None:
             return Suggestion(designed, "initial_design")
@@ -134,7 +134,12 @@ def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int) ->
         X=X,
         Y=Y,
         surrogate=fit_surrogate(
-            X, Y, outcomes=outcomes, variances=observed_variances(outcomes, measured), seed=seed
+            X,
+            Y,
+            outcomes=outcomes,
+            variances=observed_variances(outcomes, measured),
+            sources=measured_sources(problem, outcomes),
+            seed=seed,
         ),
         reference=reference_values(problem, outcomes, Y),
         feasibility=_fit_feasibility(problem, observations, seed=seed),
@@ -192,6 +197,9 @@ def _modelled(
     explanation = explain(
         problem, chosen, surrogate=model.surrogate, Y=model.Y, acquisition_value=value, seed=seed
     )
+    sources = learned_from(model.surrogate)
+    if explanation is not None and sources:
+        explanation = explanation.model_copy(update={"learned_from": sources})
     return Suggestion(chosen, name, explanation)
 
 

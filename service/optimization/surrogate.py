@@ -1,8 +1,9 @@
 """One model for each outcome: a Gaussian process where it is measured, the value itself where it is known."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
 from botorch.models import SingleTaskGP
@@ -13,8 +14,9 @@ from botorch.models.transforms.outcome import Standardize
 from jaxtyping import Float64
 from torch import Tensor
 
-from service.optimization.gaussian_process import Process, fit_process
+from service.optimization.gaussian_process import Process
 from service.optimization.outcomes import Outcome
+from service.optimization.transfer import SourceObservations, TransferProcess, fit_with_sources
 
 LOWER_TAIL = 3.0
 """Outcomes this many times further below the median than the best is above it are pulled up to there.
@@ -28,10 +30,10 @@ class Surrogate:
     """What is believed of each outcome. A process reads the first `encoded` columns of a row."""
 
     outcomes: tuple[Outcome, ...]
-    processes: tuple[Process | None, ...]
+    processes: tuple[Process | TransferProcess | None, ...]
     encoded: int
 
-    def process(self, column: int) -> Process:
+    def process(self, column: int) -> Process | TransferProcess:
         """Give the process of a measured outcome."""
         found = self.processes[column]
         assert found is not None  # noqa: S101  known outcomes are never asked for
@@ -65,11 +67,13 @@ def fit_surrogate(
     *,
     outcomes: Sequence[Outcome],
     variances: Sequence[Float64[Tensor, "n 1"] | None],
+    sources: Mapping[str, Sequence[SourceObservations]] = MappingProxyType({}),
     seed: int,
 ) -> Surrogate:
     """Fit a surrogate over augmented rows: d encoded columns, then the k known outcomes.
 
     The noise of an outcome is what `variances` (m of them) says, and inferred where that is None.
+    `sources` has what former studies observed of a metric.
 
     Raises:
         numpy.linalg.LinAlgError: If a covariance is not positive definite.
@@ -78,10 +82,11 @@ def fit_surrogate(
     processes = [
         None
         if outcome.known
-        else fit_process(
+        else fit_with_sources(
             X[:, :encoded],
             without_lower_tail(y),
             variance=None if variance is None else variance.squeeze(1),
+            sources=sources.get(outcome.metric, ()),
             seed=seed,
         )
         for outcome, y, variance in zip(outcomes, Y.T, variances, strict=True)
@@ -105,7 +110,8 @@ def as_botorch(surrogate: Surrogate) -> ModelList:
             models.append(_column_model(known_column))
             known_column += 1
         else:
-            models.append(_single_task(process))
+            # With many objectives the sources are not asked: a list of BoTorch models knows none.
+            models.append(_single_task(process if isinstance(process, Process) else process.plain))
     return ModelList(*models)
 
 

@@ -29,6 +29,7 @@ from service.studies.representation import (
     represent_study,
     represent_trials,
 )
+from service.studies.warm_start import with_former_studies
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=documented(401, 404, 422))
 
@@ -43,6 +44,7 @@ def create_study(request: StudyCreate, tenant_id: TenantAloneDep) -> StudyRead:
     # Without a database connection: it may read large files, or download them.
     admitted = admit(request, tenant_id=tenant_id)
     with transaction() as session:
+        admitted = with_former_studies(session, admitted, tenant_id=tenant_id)
         study = lifecycle.create_study(session, new_study(tenant_id, admitted))
         return represent_study(session, study)
 

@@ -5,7 +5,7 @@ the study's row may read its trials, its counters and its front as one consisten
 """
 
 from collections.abc import Mapping, Sequence, Set
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, func, select
@@ -42,6 +42,19 @@ def list_studies(session: Session, *, tenant_id: str, page_size: int, before: st
     """Read studies, newest first, older than `before`."""
     query = select(Study).where(Study.tenant_id == tenant_id).order_by(Study.id.desc()).limit(page_size)
     return list(session.scalars(query if before is None else query.where(Study.id < before)))
+
+
+def ended_studies(session: Session, *, tenant_id: str, limit: int) -> list[Study]:
+    """Read studies that have ended with a result, newest first."""
+    ended = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
+    return list(
+        session.scalars(
+            select(Study)
+            .where(Study.tenant_id == tenant_id, Study.state.in_(ended), Study.front_sequence > 0)
+            .order_by(Study.id.desc())
+            .limit(limit)
+        )
+    )
 
 
 def count_trials(session: Session, study_ids: Sequence[str]) -> dict[str, TrialCounts]:
@@ -240,14 +253,12 @@ def studies_to_wake(session: Session, *, silent_for: timedelta) -> list[Study]:
     )
 
 
-def latest_front(session: Session, study_id: str) -> StoredFront | None:
-    """Read the front after the last accepted result."""
-    return session.scalar(
-        select(StoredFront)
-        .where(StoredFront.study_id == study_id)
-        .order_by(StoredFront.sequence.desc())
-        .limit(1)
-    )
+def latest_front(session: Session, study_id: str, *, until: datetime | None = None) -> StoredFront | None:
+    """Read the front after the last accepted result, or after the last until a moment."""
+    query = select(StoredFront).where(StoredFront.study_id == study_id)
+    if until is not None:
+        query = query.where(StoredFront.recorded_at <= until)
+    return session.scalar(query.order_by(StoredFront.sequence.desc()).limit(1))
 
 
 def list_fronts(session: Session, study_id: str) -> list[StoredFront]:

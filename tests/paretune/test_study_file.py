@@ -37,3 +37,17 @@ def test_a_missing_file_is_explained(tmp_path: Path) -> None:
 def test_every_example_is_a_study(path: Path) -> None:
     """The examples we ship load."""
     assert read_study_file(path).budget.trials > 0
+
+
+def test_a_study_file_may_ask_for_a_warm_start(tmp_path: Path) -> None:
+    """Of former studies by id, or of whatever fits."""
+    example = (EXAMPLES / "rotten-tomatoes.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "study.yaml"
+    for words, studies, mode in (
+        ("{}", "auto", "model"),
+        ("{studies: [std_1], mode: pareto}", ("std_1",), "pareto"),
+    ):
+        path.write_text(f"{example}\nproposals: {{warm_start: {words}}}\n", encoding="utf-8")
+        found = read_study_file(path).proposals.warm_start
+        assert found is not None
+        assert (found.studies, found.mode) == (studies, mode)

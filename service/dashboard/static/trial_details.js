@@ -84,6 +84,7 @@ function partsOf(study, trial, name) {
     head,
     isHeadOnly(trial) || isCustom(trial) ? null : make("p", { class: "modules" }, trial.modules),
     hint(standingOf(trial)),
+    learnedOf(trial),
     reasonOf(trial),
     parametersOf(trial),
     metricsOf(study, trial),
@@ -110,6 +111,17 @@ function standingOf(trial) {
     trial.attempt > trial.replicates.length ? `${trial.attempt} attempts` : "",
   ];
   return words.filter(Boolean).join(" · ");
+}
+
+/**
+ * The former studies that the proposal rests on.
+ * @param {Trial} trial
+ */
+function learnedOf({ explanation }) {
+  const studies = Object.entries(explanation?.learned_from ?? {});
+  if (!studies.length) return null;
+  const words = studies.map(([id, weight]) => `${id} (${Math.round(100 * weight)} %)`);
+  return hint(`learned from ${words.join(", ")}`);
 }
 
 /**

@@ -8,7 +8,12 @@ import torch
 from scipy.optimize import approx_fprime
 from scipy.stats import lognorm, multivariate_normal
 
-from service.optimization.gaussian_process import Process, fit_process, negative_log_posterior
+from service.optimization.gaussian_process import (
+    Process,
+    fit_process,
+    left_out_log_density,
+    negative_log_posterior,
+)
 from service.optimization.outcomes import Outcome
 from service.optimization.surrogate import Surrogate, as_botorch
 
@@ -107,3 +112,18 @@ def test_believing_a_row_keeps_the_mean_and_takes_the_doubt() -> None:
     assert torch.allclose(before[0], after[0], atol=1e-6)
     assert float(after[1][0]) < 0.2 * float(before[1][0])
     assert bool((after[1] <= before[1] + 1e-9).all())
+
+
+def test_leaving_one_out_predicts_each_from_the_others() -> None:
+    """The sum of log densities, with the rows taken out one by one and nothing fitted again."""
+    process = fitted(8)
+    total = 0.0
+    for left in range(8):
+        kept = [row for row in range(8) if row != left]
+        kernel = torch.exp(-0.5 * torch.cdist(*(2 * [process.X / process.lengthscales])) ** 2)
+        covariance = kernel + torch.diag(process.noise)
+        solved = torch.linalg.solve(covariance[kept][:, kept], covariance[kept, left])
+        mean = process.mean + solved @ (process.y[kept] - process.mean)
+        variance = covariance[left, left] - solved @ covariance[kept, left]
+        total += float(-0.5 * ((process.y[left] - mean) ** 2 / variance + variance.log()))
+    assert left_out_log_density(process) == pytest.approx(total - 8 * math.log(process.scale), abs=1e-6)

@@ -1,0 +1,211 @@
+"""What former studies predict, how far they are trusted, and a model that starts from them.
+
+Each source gets a Gaussian process of its own. Their posterior means, weighted by how well they rank
+the new study's observations (after RGPE, Feurer and others 2018, arXiv 1802.02219), become the prior
+mean of the new study's model, which then only has to learn the difference. Two guards keep a source
+that misleads out: it must rank better than chance, and the model must predict observations that it
+has not seen better with the sources than without. Knows arrays; nothing of studies or their spaces.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from service.optimization.gaussian_process import Process, fit_process, left_out_log_density
+from service.optimization.numerics import FIT_FAILURES
+from service.optimization.problem import MODELLED_POINTS
+
+LEAST_EVIDENCE = 4
+"""Observations below which nothing says whether a source is right."""
+
+RANKED_POINTS = 200
+"""Observations whose order is compared with a source's; of more, a random part."""
+
+BETTER_THAN_CHANCE = 1.645
+"""Standard deviations of Kendall's tau under random orders: one in twenty of them reaches this."""
+
+LEAST_SPREAD = 1e-9
+"""Observations of a source that differ by less are all equal."""
+
+BOOTSTRAPS = 256
+
+LEAST_GAIN = 1.0
+"""Log density that the sources must add over all observations: the price of one parameter more (Akaike)."""
+
+
+@dataclass(frozen=True)
+class SourceObservations:
+    """One outcome of a former study: n rows in this problem's unit cube, higher y is better."""
+
+    name: str
+    X: Float64[Tensor, "n d"]
+    y: Float64[Tensor, " n"]
+
+
+@dataclass(frozen=True)
+class PriorMean:
+    """The weighted mean of the sources' predictions, each in standard deviations of its source."""
+
+    means: Mapping[str, Process]
+    weights: Mapping[str, float]
+
+    def __call__(self, X: Float64[Tensor, "n d"]) -> Float64[Tensor, " n"]:
+        """Predict each row."""
+        total = torch.zeros(len(X), dtype=X.dtype)
+        for name, weight in self.weights.items():
+            total = total + weight * self.means[name].posterior(X)[0]
+        return total
+
+
+@dataclass(frozen=True)
+class TransferProcess:
+    """A process of what is left after `slope` times the sources' weighted prediction is taken off.
+
+    `plain` is the process that was fitted without them.
+    """
+
+    difference: Process
+    prior: PriorMean
+    slope: float
+    plain: Process
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The share of each source in the prior mean; they add up to 1."""
+        return self.prior.weights
+
+    @property
+    def noise_variance(self) -> float:
+        """The noise of a new observation, in the outcome's unit, squared."""
+        return self.difference.noise_variance
+
+    def posterior(self, X: Float64[Tensor, "m d"]) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"]]:
+        """Give the mean and the variance of the latent function at each row alone."""
+        mean, variance = self.difference.posterior(X)
+        return mean + self.slope * self.prior(X), variance
+
+    def believing(self, X: Float64[Tensor, "q d"]) -> "TransferProcess":
+        """Add rows observed at their own mean."""
+        return replace(self, difference=self.difference.believing(X), plain=self.plain.believing(X))
+
+
+def fit_with_sources(
+    X: Float64[Tensor, "n d"],
+    y: Float64[Tensor, " n"],
+    *,
+    variance: Float64[Tensor, " n"] | None,
+    sources: Sequence[SourceObservations],
+    seed: int,
+) -> Process | TransferProcess:
+    """Fit a process, on top of the sources where they help; else as if there were none.
+
+    Raises:
+        numpy.linalg.LinAlgError: If a covariance is not positive definite.
+    """
+    plain = fit_process(X, y, variance=variance, seed=seed)
+    prior = trusted_prior(X, y, sources, seed=seed)
+    if not prior.weights:
+        return plain
+    feature = prior(X)
+    slope = _slope(feature, y)
+    if slope <= 0.0:
+        return plain
+    difference = fit_process(X, y - slope * feature, variance=variance, seed=seed)
+    if left_out_log_density(difference) > left_out_log_density(plain) + LEAST_GAIN:
+        return TransferProcess(difference, prior, slope, plain)
+    return plain
+
+
+def trusted_prior(
+    X: Float64[Tensor, "n d"], y: Float64[Tensor, " n"], sources: Sequence[SourceObservations], *, seed: int
+) -> PriorMean:
+    """Give the prior mean of the sources that rank the observations better than chance; maybe none."""
+    means = source_means(sources)
+    if not means or len(y) < LEAST_EVIDENCE:
+        return PriorMean(means, {})
+    generator = torch.Generator().manual_seed(seed)
+    kept = torch.randperm(len(y), generator=generator)[:RANKED_POINTS]
+    predictions = torch.stack([mean.posterior(X[kept])[0] for mean in means.values()])
+    weights = rank_weights(predictions, y[kept], generator=generator)
+    return PriorMean(means, {name: weight for name, weight in zip(means, weights, strict=True) if weight > 0})
+
+
+def untested_prior(sources: Sequence[SourceObservations]) -> PriorMean:
+    """Give the plain average of the sources, for when there is no evidence yet."""
+    means = source_means(sources)
+    return PriorMean(means, dict.fromkeys(means, 1 / max(len(means), 1)))
+
+
+def source_means(sources: Sequence[SourceObservations]) -> dict[str, Process]:
+    """Model each source that has something to say, by its name."""
+    found = {}
+    for source in sources:
+        if len(source.y) >= LEAST_EVIDENCE and float(source.y.std()) > LEAST_SPREAD:
+            rows, columns = source.X.shape
+            mean = _fitted(source.X.numpy().tobytes(), source.y.numpy().tobytes(), rows=rows, columns=columns)
+            if mean is not None:
+                found[source.name] = mean
+    return found
+
+
+def rank_weights(
+    predictions: Float64[Tensor, "k n"], y: Float64[Tensor, " n"], *, generator: torch.Generator
+) -> list[float]:
+    """Give the share of bootstrap samples in which each prediction has the fewest misranked pairs.
+
+    Exactly 0 for one whose order of the n observations is no better than chance (Kendall's tau).
+    """
+    agreement = signed_agreement(predictions, y)
+    good = [index for index, each in enumerate(agreement) if concordance(each) > chance(len(y))]
+    if not good:
+        return [0.0] * len(predictions)
+    draws = torch.randint(len(y), (BOOTSTRAPS, len(y)), generator=generator)
+    counts = torch.nn.functional.one_hot(draws, len(y)).sum(dim=1).double()
+    losses = torch.stack([((counts @ -agreement[index]) * counts).sum(dim=1) for index in good])
+    best = (losses == losses.min(dim=0).values).double()
+    shares = (best / best.sum(dim=0)).mean(dim=1).tolist()
+    weights = dict(zip(good, shares, strict=True))
+    return [weights.get(index, 0.0) for index in range(len(predictions))]
+
+
+def signed_agreement(
+    predictions: Float64[Tensor, "k n"], y: Float64[Tensor, " n"]
+) -> Float64[Tensor, "k n n"]:
+    """Give 1 for each pair that a prediction orders as `y` does, -1 for the opposite, 0 for a tie."""
+    order = (y.unsqueeze(1) - y).sign()
+    return (predictions.unsqueeze(2) - predictions.unsqueeze(1)).sign() * order
+
+
+def concordance(agreement: Float64[Tensor, "n n"]) -> float:
+    """Give Kendall's tau from the signed agreement of each pair."""
+    count = len(agreement)
+    return float(agreement.sum()) / (count * (count - 1))
+
+
+def chance(count: int) -> float:
+    """Give the tau that one in twenty random orders of `count` reaches (normal approximation)."""
+    return BETTER_THAN_CHANCE * math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
+
+
+def _slope(feature: Float64[Tensor, " n"], y: Float64[Tensor, " n"]) -> float:
+    # Ridge regression: one pseudo-observation at a standard deviation of the source says 0.
+    centred = feature - feature.mean()
+    return float(centred @ (y - y.mean()) / (centred @ centred + 1.0))
+
+
+@lru_cache(maxsize=64)
+def _fitted(X_bytes: bytes, y_bytes: bytes, *, rows: int, columns: int) -> Process | None:
+    # By content: a source hardly changes, and is asked about at every suggestion.
+    X = torch.frombuffer(bytearray(X_bytes), dtype=torch.double).reshape(rows, columns)
+    y = torch.frombuffer(bytearray(y_bytes), dtype=torch.double)
+    kept = torch.randperm(rows, generator=torch.Generator().manual_seed(0))[:MODELLED_POINTS]
+    X, y = X[kept], y[kept]
+    try:
+        return fit_process(X, (y - y.mean()) / y.std(), variance=None, seed=0)
+    except FIT_FAILURES:
+        return None

@@ -1,0 +1,173 @@
+"""What former studies contribute before the new study has a model of its own, and what of them is modelled.
+
+Their best configurations, where a problem brings them, run first. Then every second trial of the
+initial design is one of which the sources expect most at its cost, unless they order what has been
+observed worse than a coin would; once they prove right, the design ends early.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from botorch.utils.multi_objective.pareto import is_non_dominated
+from jaxtyping import Float64
+from torch import Tensor
+
+from api_schemas.proposals import Explanation
+from api_schemas.search_space import Parameterization
+from service.optimization.candidates import density_codes
+from service.optimization.grid import Candidates
+from service.optimization.initial_design import design_size, spread
+from service.optimization.outcomes import Outcome, known_values, observed_values, outcomes_of
+from service.optimization.pool import Admission, features, with_share
+from service.optimization.problem import Observation, Problem, Source, Suggestion
+from service.optimization.surrogate import Surrogate
+from service.optimization.transfer import (
+    LEAST_EVIDENCE,
+    PriorMean,
+    SourceObservations,
+    TransferProcess,
+    concordance,
+    signed_agreement,
+    trusted_prior,
+    untested_prior,
+)
+
+DRAWS = 1024
+
+
+def next_transferred(
+    admission: Admission, measured: Sequence[Observation], *, position: int, seed: int
+) -> Suggestion | None:
+    """Give what the sources propose for a position, or None if it is not their turn."""
+    problem = admission.problem
+    for source in problem.sources:
+        new = admission.admit(source.starting_points)
+        if new:
+            return Suggestion(new[0], "transferred_point", Explanation(learned_from={source.study_id: 1.0}))
+    if position % 2 == 0 or position >= design_size(problem) or sources_suffice(problem, measured, seed=seed):
+        return None
+    priors = {
+        name: prior for name, found in _modelled(problem).items() if (prior := untested_prior(found)).weights
+    }
+    if not priors or any(_refuted(problem, measured, name, prior) for name, prior in priors.items()):
+        return None
+    return _expected_best(admission, priors, position=position)
+
+
+def sources_suffice(problem: Problem, measured: Sequence[Observation], *, seed: int) -> bool:
+    """Say whether the observations bear out a source for every modelled objective."""
+    sources = _modelled(problem)
+    if not problem.sources or len(measured) < LEAST_EVIDENCE:
+        return False
+    X = features(problem.search_space, [observation.parameterization for observation in measured])
+    return bool(sources) and all(
+        trusted_prior(X, _observed(problem, measured, name), found, seed=seed).weights
+        for name, found in sources.items()
+    )
+
+
+def measured_sources(
+    problem: Problem, outcomes: Sequence[Outcome]
+) -> Mapping[str, Sequence[SourceObservations]]:
+    """Give what the sources observed of each outcome that is modelled, by metric."""
+    return {
+        outcome.metric: [
+            found for source in problem.sources if (found := _of_source(problem, source, outcome)) is not None
+        ]
+        for outcome in outcomes
+        if not outcome.known
+    }
+
+
+def learned_from(surrogate: Surrogate) -> dict[str, float]:
+    """Say what a surrogate took from which study: the largest weight over the outcomes."""
+    weights: dict[str, float] = {}
+    for process in surrogate.processes:
+        if isinstance(process, TransferProcess):
+            for name, weight in process.weights.items():
+                weights[name] = max(weight, weights.get(name, 0.0))
+    return weights
+
+
+def _modelled(problem: Problem) -> Mapping[str, Sequence[SourceObservations]]:
+    return measured_sources(problem, outcomes_of(problem)[: len(problem.objectives)])
+
+
+def _of_source(problem: Problem, source: Source, outcome: Outcome) -> SourceObservations | None:
+    told = [
+        (observation.parameterization, observation.metrics)
+        for observation in source.observations
+        if observation.metrics is not None and outcome.metric in observation.metrics
+    ]
+    if not told:
+        return None
+    X = features(problem.search_space, [parameterization for parameterization, _ in told])
+    y = observed_values([outcome], [metrics for _, metrics in told]).squeeze(-1)
+    return SourceObservations(source.study_id, X, y)
+
+
+def _observed(problem: Problem, measured: Sequence[Observation], metric: str) -> Float64[Tensor, " n"]:
+    outcome = next(found for found in outcomes_of(problem) if found.metric == metric)
+    return observed_values([outcome], [item.metrics for item in measured if item.metrics]).squeeze(-1)
+
+
+def _refuted(problem: Problem, measured: Sequence[Observation], metric: str, prior: PriorMean) -> bool:
+    if len(measured) < 2:
+        return False
+    X = features(problem.search_space, [observation.parameterization for observation in measured])
+    agreement = signed_agreement(prior(X).unsqueeze(0), _observed(problem, measured, metric))
+    return concordance(agreement[0]) <= 0
+
+
+def _expected_best(
+    admission: Admission, priors: Mapping[str, PriorMean], *, position: int
+) -> Suggestion | None:
+    problem, grid = admission.problem, admission.grid
+    # Drawn alike at every position and for every seed: the sources' answer is theirs alone.
+    drawn = density_codes(grid, DRAWS, rng=np.random.default_rng(0))
+    tried = [
+        problem.search_space.active(item.parameterization)
+        for source in problem.sources
+        for item in source.observations
+    ]
+    pool = np.concatenate([grid.codes(tried), drawn])
+    pool = pool[admission.within_limits(pool)]
+    expected = _expected(problem, Candidates(grid, pool), priors)
+    new: list[Parameterization] = []
+    while not new and len(pool):
+        # What is taken leaves the pool, and the front behind it comes up.
+        front = is_non_dominated(expected).numpy()
+        ranked = _by_cost(problem, expected[front])
+        new = admission.admit(grid.parameterizations(pool[front][ranked]))
+        pool, expected = pool[~front], expected[~front]
+    if not new:
+        return None
+    chosen = new[round(spread(position) * (len(new) - 1))]
+    weights = {name: weight for prior in priors.values() for name, weight in prior.weights.items()}
+    return Suggestion(chosen, "transferred_design", Explanation(learned_from=weights))
+
+
+def _by_cost(problem: Problem, expected: Float64[Tensor, "n objectives"]) -> list[int]:
+    # From the worst in the first known objective, or else in the first, to the best: as the plain design.
+    known = [outcome.known for outcome in outcomes_of(problem)[: len(problem.objectives)]]
+    column = known.index(True) if True in known else 0
+    order: list[int] = torch.argsort(expected[:, column], descending=known[column], stable=True).tolist()
+    return order
+
+
+def _expected(
+    problem: Problem, pool: Candidates, priors: Mapping[str, PriorMean]
+) -> Float64[Tensor, "n objectives"]:
+    outcomes = outcomes_of(problem)
+    X = torch.from_numpy(with_share(pool.grid, pool.grid.encode(pool.codes)))
+    known = iter(known_values(problem, outcomes, pool).T)
+    columns = [
+        next(known)
+        if outcome.known
+        else priors[outcome.metric](X)
+        if outcome.metric in priors
+        else torch.zeros(len(pool), dtype=torch.double)
+        for outcome in outcomes
+    ]
+    return torch.stack(columns[: len(problem.objectives)], dim=1)

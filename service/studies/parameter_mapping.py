@@ -1,0 +1,123 @@
+"""Configurations of one study as parameterizations of another: other space, depth, width or base. Pure.
+
+A layer is read at its relative depth, so that what a backbone of 12 layers has learned can be said
+of one of 6 and back. Every value becomes the nearest legal one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.search_space import (
+    BoolParameter,
+    CategoricalParameter,
+    FloatParameter,
+    OrdinalParameter,
+    Parameter,
+    Parameterization,
+    ParameterValue,
+    SearchSpace,
+)
+from api_schemas.trial_configuration import TrialConfiguration, patch
+from service.studies.layers import BY_LAYER, with_layers
+
+FIRST_ACTIVE_LAYER = "peft.first_active_layer"
+
+
+@dataclass(frozen=True)
+class StudySpace:
+    """What a study searches, from which base configuration, on a backbone of which shape."""
+
+    search_space: SearchSpace
+    configuration: TrialConfiguration
+    backbone_shape: BackboneShape
+
+
+def shared_parameters(source: SearchSpace, target: SearchSpace) -> set[str]:
+    """Name the parameters that both search, whatever the layer."""
+    return _names(source) & _names(target)
+
+
+def map_parameterizations(
+    parameterizations: Iterable[Parameterization], *, source: StudySpace, target: StudySpace
+) -> list[Parameterization]:
+    """Say each trial of the source in the target's parameters.
+
+    A parameter that the source does not search takes the value of the source's base configuration,
+    or of the target's where the source has no such setting.
+    """
+    base = target.configuration.model_dump(mode="json")
+    found = []
+    for values in parameterizations:
+        trained = with_layers(
+            patch(source.configuration, values), source.backbone_shape, search_space=target.search_space
+        ).model_dump(mode="json")
+        mapped = {
+            parameter.name: _nearest(
+                parameter,
+                _read(trained, parameter.name, source=source, target=target),
+                otherwise=_at(base, parameter.name.split(".")),
+            )
+            for parameter in target.search_space.parameters
+        }
+        found.append(target.search_space.active(mapped))
+    return found
+
+
+def layer_at_same_depth(layer: int, *, layers: int, of: int) -> int:
+    """Give the layer, of `of`, in which the middle of a layer of `layers` lies."""
+    return (2 * layer + 1) * of // (2 * layers)
+
+
+def _names(search_space: SearchSpace) -> set[str]:
+    return {_with_layer(parameter.name, "*") for parameter in search_space.parameters}
+
+
+def _with_layer(name: str, layer: object) -> str:
+    found = BY_LAYER.match(name)
+    return name if found is None else f"{name[: found.start(2)]}{layer}{name[found.end(2) :]}"
+
+
+def _read(trained: object, name: str, *, source: StudySpace, target: StudySpace) -> object:
+    layers, of = target.backbone_shape.layers, source.backbone_shape.layers
+    found = BY_LAYER.match(name)
+    if found is not None:
+        name = _with_layer(name, layer_at_same_depth(int(found[2]), layers=layers, of=of))
+    value = _at(trained, name.split("."))
+    if name == FIRST_ACTIVE_LAYER and isinstance(value, int):
+        return (2 * value * layers + of) // (2 * of)
+    return value
+
+
+def _at(node: object, path: list[str]) -> object:
+    for part in path:
+        if isinstance(node, dict):
+            node = node.get(part)
+        elif isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+            node = node[int(part)]
+        else:
+            return None
+    return node
+
+
+def _nearest(parameter: Parameter, value: object, *, otherwise: object) -> ParameterValue:
+    if isinstance(parameter, BoolParameter):
+        return next((found for found in (value, otherwise) if isinstance(found, bool)), False)
+    if isinstance(parameter, CategoricalParameter):
+        legal = [
+            found
+            for found in (value, otherwise)
+            if isinstance(found, bool | int | float | str) and parameter.contains(found)
+        ]
+        return legal[0] if legal else parameter.choices[0]
+    lowest = parameter.choices[0] if isinstance(parameter, OrdinalParameter) else parameter.low
+    number = next((found for found in (value, otherwise) if _is_number(found)), lowest)
+    assert isinstance(number, int | float)  # noqa: S101  _is_number has said so
+    if isinstance(parameter, OrdinalParameter):
+        return min(parameter.choices, key=lambda choice: abs(choice - number))
+    clipped = min(max(number, parameter.low), parameter.high)
+    return float(clipped) if isinstance(parameter, FloatParameter) else round(clipped)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

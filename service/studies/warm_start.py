@@ -1,0 +1,74 @@
+"""Settle from which former studies a posted one may learn."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from sqlalchemy.orm import Session
+
+from api_schemas.errors import FieldError
+from api_schemas.objectives import Objective
+from api_schemas.search_space import SearchSpace
+from service.errors import InvalidStudy, NotFound
+from service.models import Study
+from service.studies import repository
+from service.studies.admission import AdmittedStudy
+from service.studies.parameter_mapping import shared_parameters
+
+AUTOMATIC = 5
+"""Studies that `auto` takes at most."""
+
+LOOKED_THROUGH = 100
+"""Ended studies, newest first, among which `auto` looks for them."""
+
+
+def with_former_studies(session: Session, admitted: AdmittedStudy, *, tenant_id: str) -> AdmittedStudy:
+    """Check the studies to learn from, or find them.
+
+    Raises:
+        InvalidStudy: If one is not the tenant's, or searches nothing that this one searches.
+    """
+    settings = admitted.request.proposals
+    if settings.warm_start is None:
+        return admitted
+    if settings.warm_start.studies == "auto":
+        studies = _most_recent(session, admitted, tenant_id=tenant_id)
+    else:
+        studies = tuple(dict.fromkeys(settings.warm_start.studies))
+        errors = list(_errors(session, admitted, settings.warm_start.studies, tenant_id=tenant_id))
+        if errors:
+            raise InvalidStudy("The study cannot learn from these studies; `errors` says why.", errors=errors)
+    warm_start = settings.warm_start.model_copy(update={"studies": studies})
+    proposals = settings.model_copy(update={"warm_start": warm_start})
+    return replace(admitted, request=admitted.request.model_copy(update={"proposals": proposals}))
+
+
+def _most_recent(session: Session, admitted: AdmittedStudy, *, tenant_id: str) -> tuple[str, ...]:
+    wanted = admitted.request.objectives[0]
+    ended = repository.ended_studies(session, tenant_id=tenant_id, limit=LOOKED_THROUGH)
+    alike = [study.id for study in ended if _overlaps(study, admitted) and _same_goal(study, wanted)]
+    return tuple(alike[:AUTOMATIC])
+
+
+def _errors(
+    session: Session, admitted: AdmittedStudy, study_ids: Iterable[str], *, tenant_id: str
+) -> Iterable[FieldError]:
+    for position, study_id in enumerate(study_ids):
+        pointer = f"/proposals/warm_start/studies/{position}"
+        try:
+            study = repository.get_study(session, study_id, tenant_id=tenant_id)
+        except NotFound as error:
+            yield FieldError(pointer=pointer, detail=error.detail)
+            continue
+        if not _overlaps(study, admitted):
+            yield FieldError(
+                pointer=pointer, detail=f"'{study_id}' searches no parameter that this one searches"
+            )
+
+
+def _overlaps(study: Study, admitted: AdmittedStudy) -> bool:
+    return bool(shared_parameters(SearchSpace.model_validate(study.search_space), admitted.search_space))
+
+
+def _same_goal(study: Study, wanted: Objective) -> bool:
+    first = Objective.model_validate(study.objectives[0])
+    return (first.metric, first.direction) == (wanted.metric, wanted.direction)
