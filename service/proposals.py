@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Metric, Objective, OutcomeConstraint
-from api_schemas.proposals import ProposalSettings
+from api_schemas.proposals import ProposalSettings, Proposer
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyState
 from api_schemas.trainable_parameters import trainable_parameters
@@ -36,6 +36,7 @@ A FAILED trial says nothing about its configuration.
 class ProposalRequest:
     """What to ask the optimiser, and for how many trials."""
 
+    proposer: Proposer
     problem: Problem
     observations: tuple[Observation, ...]
     pending: tuple[Parameterization, ...]
@@ -53,6 +54,7 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
     if count <= 0:
         return None
     return ProposalRequest(
+        proposer=_settings(study).proposer,
         problem=_problem(study),
         observations=tuple(_observation(trial) for trial in trials if trial.state in TEACHING_STATES),
         # FAILED and cancelled trials teach nothing, yet must not be proposed again.
@@ -91,6 +93,13 @@ def store_suggestions(
             wanted -= 1
     if len(suggestions) < asked:
         lifecycle.exhaust(session, study)
+
+
+def stop_proposing(session: Session, study_id: str, *, reason: str) -> None:
+    """Let a study that still wants trials end or pause, for nobody here can propose them."""
+    study = repository.lock_study(session, study_id)
+    if study is not None and study.state is StudyState.ACTIVE:
+        lifecycle.stop_proposing(session, study, reason=reason)
 
 
 def configuration_key(configuration: TrialConfiguration) -> str:
