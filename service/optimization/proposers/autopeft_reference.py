@@ -59,6 +59,9 @@ STARTS = 10
 EVALUATIONS = 2000
 """Acquisition values of one pick, over all starts."""
 
+CHUNK = 32
+"""Candidates scored at a time: bounds memory, changes no value."""
+
 SHORTEST_TAIL = 1e-4
 """Quantiles are clamped this far from 0 and 1, where the normal quantile is infinite."""
 
@@ -204,8 +207,9 @@ def _local_search(
 
     def values(parameterizations: Sequence[Parameterization]) -> list[float]:
         with torch.no_grad():
-            found: Tensor = acquisition(encode(space, parameterizations).unsqueeze(1))
-        return found.tolist()
+            rows = torch.split(encode(space, parameterizations), CHUNK)
+            found: list[float] = torch.cat([acquisition(part.unsqueeze(1)) for part in rows]).tolist()
+        return found
 
     current = _starts(space, admission, front, rng=rng)
     best = values(current) if current else []

@@ -1,7 +1,7 @@
 """Tree-structured Parzen estimators (Watanabe 2023, arXiv 2304.11127), by Optuna's `TPESampler`.
 
 Multivariate for several objectives too, where Optuna's default is one parameter at a time: that did
-little better than random draws on the AutoPEFT space. Conditional parameters make groups.
+no better than random draws on the AutoPEFT space. Conditional parameters make groups.
 """
 
 from collections.abc import Sequence
