@@ -14,6 +14,7 @@ class EventType(StrEnum):
     STUDY_SUCCEEDED = "study.succeeded"
     STUDY_FAILED = "study.failed"
     TRIAL_QUEUED = "trial.queued"
+    TRIAL_REVISED = "trial.revised"
     TRIAL_STARTED = "trial.started"
     TRIAL_MEASURED = "trial.measured"
     TRIAL_REQUEUED = "trial.requeued"

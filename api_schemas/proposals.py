@@ -26,14 +26,33 @@ class Proposer(StrEnum):
     """AutoPEFT's published recipe: fully Bayesian sparse Gaussian processes, noisy hypervolume gain."""
 
 
+class DuplicatePolicy(StrEnum):
+    """What becomes of a configuration whose result is known already."""
+
+    REJECT = "reject"
+    """A study trains no configuration twice, and ends when its space holds nothing new."""
+    REPLICATE = "replicate"
+    """As `reject`, but when the space holds nothing new, what is left of the budget goes into further
+    seeds of the front's configurations, the least repeated first. Each seed costs one trial of the budget."""
+    REUSE = "reuse"
+    """As `reject`, and a configuration that succeeded in another of your studies (same backbone, task,
+    recipe and seeds) takes its result from there instead of training. It costs one trial of the budget."""
+
+
 class ProposalSettings(Schema):
     """How a study's configurations are proposed.
 
-    `ahead` replicates are kept queued beyond `parallelism`, so that a free worker does not wait.
+    `ahead` replicates are kept queued beyond `parallelism`, so that a free worker does not wait. After
+    `time_limit_seconds` of one proposal, what is still missing is sampled instead of modelled.
+    With `default_starting_points`, LoRA of rank 8, the Pfeiffer adapter and the head alone run after
+    the study's own starting points, where its search space contains them.
     """
 
     proposer: Proposer = Proposer.PARETUNE
     ahead: int = Field(default=1, ge=0, le=1024)
+    time_limit_seconds: float = Field(default=10.0, gt=0, le=3600)
+    duplicates: DuplicatePolicy = DuplicatePolicy.REJECT
+    default_starting_points: bool = True
 
 
 class Prediction(Schema):

@@ -46,6 +46,10 @@ class Condition(Schema):
     parameter: Name
     values: tuple[ParameterValue, ...] = Field(alias="in", min_length=1)
 
+    def met_by(self, value: ParameterValue) -> bool:
+        """Say whether the parent's value wakes the parameter up."""
+        return _tagged(value) in {_tagged(waking) for waking in self.values}
+
 
 class FloatParameter(Schema):
     """A real number in [low, high], searched on a logarithmic scale if `log`."""
@@ -162,10 +166,7 @@ class SearchSpace(Schema):
         kept: Parameterization = {}
         for parameter in self.parameters:
             when = parameter.when
-            on = when is None or (
-                when.parameter in kept
-                and _tagged(kept[when.parameter]) in {_tagged(value) for value in when.values}
-            )
+            on = when is None or (when.parameter in kept and when.met_by(kept[when.parameter]))
             if on and parameter.name in values:
                 kept[parameter.name] = values[parameter.name]
         return kept

@@ -52,6 +52,7 @@ class StudyCreate(Schema):
     """A study to run. `configuration` is the base; a trial is the base patched with its parameters.
 
     `starting_points` are run first, in order; a parameter they leave out takes the base's value.
+    The default ones follow (`proposals.default_starting_points`); the study that is read shows both.
     `replicates` is how many training seeds each configuration gets during the search. Every member
     of the front gets `final_replicates` further seeds before the study says SUCCEEDED.
     """

@@ -5,11 +5,17 @@ factors and shifts, and the linear head. (AutoPEFT leaves out biases and the hea
 arXiv 2301.12132.)
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from api_schemas.backbones import BackboneShape
 from api_schemas.library_parameters import library_parameters
 from api_schemas.peft import SIZE_FIELDS, LoraRanks, Peft
 from api_schemas.peft_methods import PeftMethod
 from api_schemas.trial_configuration import TrialConfiguration
+
+Number = Any
+"""An integer, or an array of them."""
 
 
 def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneShape, classes: int) -> int:
@@ -29,30 +35,38 @@ def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneSh
 
 def _layer(peft: Peft, layer: int, *, shape: BackboneShape) -> int:
     return (
-        _bottleneck(peft.serial_adapter.size_at(layer), hidden_size=shape.hidden_size)
-        + _bottleneck(peft.parallel_adapter.size_at(layer), hidden_size=shape.hidden_size)
+        _if_any(bottleneck, peft.serial_adapter.size_at(layer), hidden_size=shape.hidden_size)
+        + _if_any(bottleneck, peft.parallel_adapter.size_at(layer), hidden_size=shape.hidden_size)
         + 2 * peft.prefix_tuning.size_at(layer) * shape.key_value_size
         + _lora(peft.lora.ranks_at(layer), shape=shape)
-        + _compacter(peft.compacter.size_at(layer), hidden_size=shape.hidden_size)
-        + peft.scale_shift.size_at(layer) * 2 * sum(outputs for _, outputs in _widths(shape).values())
+        + _if_any(compacter, peft.compacter.size_at(layer), hidden_size=shape.hidden_size)
+        + peft.scale_shift.size_at(layer) * 2 * sum(outputs for _, outputs in widths(shape).values())
     )
 
 
-def _bottleneck(size: int, *, hidden_size: int) -> int:
-    return 2 * hidden_size * size + size + hidden_size if size else 0
+def bottleneck(size: Number, *, hidden_size: int) -> Number:
+    """Count the scalars of a bottleneck that is there: two projections with their biases."""
+    return 2 * hidden_size * size + size + hidden_size
 
 
-def _compacter(size: int, *, hidden_size: int) -> int:
-    # Rank one: each projection has a column of its inputs' width and a row of its outputs', then biases.
-    return 2 * (hidden_size + size) + size + hidden_size if size else 0
+def compacter(size: Number, *, hidden_size: int) -> Number:
+    """Count the scalars of a hypercomplex bottleneck that is there, but for the shared factors.
+
+    Rank one: each projection has a column of its inputs' width and a row of its outputs', then biases.
+    """
+    return 2 * (hidden_size + size) + size + hidden_size
+
+
+def _if_any(count: Callable[..., int], size: int, *, hidden_size: int) -> int:
+    return count(size, hidden_size=hidden_size) if size else 0
 
 
 def _lora(ranks: LoraRanks, *, shape: BackboneShape) -> int:
-    widths = _widths(shape)
-    return sum(rank * sum(widths[role]) for role, rank in ranks.present().items())
+    by_role = widths(shape)
+    return sum(rank * sum(by_role[role]) for role, rank in ranks.present().items())
 
 
-def _widths(shape: BackboneShape) -> dict[str, tuple[int, int]]:
+def widths(shape: BackboneShape) -> dict[str, tuple[int, int]]:
     """Give the inputs and outputs of each projection."""
     hidden, query, key_value, ffn = shape.hidden_size, shape.query_size, shape.key_value_size, shape.ffn_size
     return {

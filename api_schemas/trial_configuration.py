@@ -4,6 +4,7 @@ Knows how a flat parameterization patches a configuration and which configuratio
 Knows nothing about search spaces, tensors or how a module is attached.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import Field, JsonValue
 
 from api_schemas.base import Schema
 from api_schemas.peft import Peft, canonical_peft
-from api_schemas.search_space import Parameterization
+from api_schemas.search_space import Parameterization, ParameterValue
 from api_schemas.tasks import Task
 
 
@@ -66,9 +67,22 @@ def patch(configuration: TrialConfiguration, parameterization: Parameterization)
     return TrialConfiguration.model_validate(patched)
 
 
+def read(configuration: TrialConfiguration, paths: Iterable[str]) -> Parameterization:
+    """Read the values at dotted paths that exist: what `patch` would have to set."""
+    values = configuration.model_dump(mode="json")
+    return {path: _value_at(values, path) for path in paths}
+
+
 def canonical(configuration: TrialConfiguration) -> TrialConfiguration:
     """Give every set of configurations that train the same network one representative."""
     return configuration.model_copy(update={"peft": canonical_peft(configuration.peft)})
+
+
+def _value_at(node: Any, path: str) -> ParameterValue:
+    for part in path.split("."):
+        node = node[_step(node, part)]
+    value: ParameterValue = node
+    return value
 
 
 def _set_at(node: Any, path: str, value: JsonValue) -> None:

@@ -11,6 +11,7 @@ import json
 import random
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -71,12 +72,17 @@ def record(base: TrialConfiguration, search_space: SearchSpace, *, file: Path, t
     for number, parameters in enumerate(drawn(search_space, trials)):
         if number >= done:
             line = recorded(base, parameters, number=number, resident=resident)
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(line) + "\n")
+            append(line, file=file)
             print(
                 f"{file.stem} {number + 1}/{trials}: {line['state']} {line['metrics'].get('score')}",
                 flush=True,
             )
+
+
+def append(line: dict[str, Any], *, file: Path) -> None:
+    """Write a line at the end of the file."""
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(line) + "\n")
 
 
 def drawn(search_space: SearchSpace, trials: int) -> list[Parameterization]:
@@ -87,7 +93,7 @@ def drawn(search_space: SearchSpace, trials: int) -> list[Parameterization]:
 
 def recorded(
     base: TrialConfiguration, parameters: Parameterization, *, number: int, resident: ResidentParts
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Run one trial and give its line."""
     configuration = canonical(patch(base, parameters))
     curve: list[Measurement] = []

@@ -13,12 +13,14 @@ from rich.console import Console
 
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
+from paretune import operator_commands
 from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.export import export_trial, merge_exported
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
 from paretune.progress import follow, proposer_text, stopped_text, trials_table
-from paretune.study_file import read_study_file
+from paretune.recommendation_report import recommendation_lines
+from paretune.study_file import read_study_file, write_study_file
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its frames show local variables, and those hold passwords
     help="Search PEFT configurations.",
 )
+app.add_typer(operator_commands.keys, name="keys")
+app.add_typer(operator_commands.tenants, name="tenants")
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 StateDir = Annotated[
@@ -138,6 +142,32 @@ def export(
         _say(f"Wrote {export_trial(client, study, chosen, folder=output)}")
     if merged:
         _say(f"Wrote {merge_exported(output)}")
+
+
+@app.command()
+def recommend(
+    study_id: str,
+    at_most: Annotated[list[str] | None, typer.Option(help="METRIC:NUMBER; may repeat.")] = None,
+    at_least: Annotated[list[str] | None, typer.Option(help="METRIC:NUMBER; may repeat.")] = None,
+    weights: Annotated[list[str] | None, typer.Option(help="OBJECTIVE:NUMBER; may repeat.")] = None,
+    export_to: Annotated[
+        Path | None, typer.Option("--export", help="Also write the trained trial and a study file there.")
+    ] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Choose one point of the front: the best within bounds, by weights, or else its knee."""
+    with _server(state_dir, trial_workers=0) as (client, _):
+        found = client.recommendation(
+            study_id, at_most=at_most or (), at_least=at_least or (), weights=weights or ()
+        )
+        for line in recommendation_lines(found):
+            _say(line)
+        if export_to is not None:
+            study = client.get_study(study_id)
+            folder = export_trial(
+                client, study, _choose(client, study, number=found.number), folder=export_to
+            )
+            _say(f"Wrote {folder} and {write_study_file(found.study_file, folder / 'study.yaml')}")
 
 
 @app.command()

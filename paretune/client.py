@@ -1,7 +1,7 @@
 """A typed client of the HTTP API. Needs the contract and httpx, nothing else."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from api_schemas.base import Schema
 from api_schemas.errors import Problem
+from api_schemas.importance import Importance
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
+from api_schemas.recommendation import Recommendation
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.tasks import TaskFile, TaskFileList
 from api_schemas.trials import TrialPage, TrialRead
@@ -86,6 +88,22 @@ class Client:
         """Read the hypervolume after each accepted result."""
         return self._get(f"/v1/studies/{study_id}/hypervolume_history", HypervolumeHistory)
 
+    def recommendation(
+        self,
+        study_id: str,
+        *,
+        at_most: Sequence[str] = (),
+        at_least: Sequence[str] = (),
+        weights: Sequence[str] = (),
+    ) -> Recommendation:
+        """Choose one point of the front by bounds or by weights, each as `METRIC:NUMBER`; else its knee."""
+        path = f"/v1/studies/{study_id}/recommendation"
+        return self._get(path, Recommendation, at_most=at_most, at_least=at_least, weights=weights)
+
+    def importance(self, study_id: str) -> Importance:
+        """Read how much each parameter matters to each objective."""
+        return self._get(f"/v1/studies/{study_id}/importance", Importance)
+
     def pause(self, study_id: str) -> StudyRead:
         """Start no more trials; running ones end."""
         return self._post(f"/v1/studies/{study_id}:pause", StudyRead)
@@ -133,7 +151,7 @@ class Client:
         """Read what you have uploaded, by name."""
         return self._get("/v1/task_files", TaskFileList).task_files
 
-    def _get(self, path: str, answer: type[Answer], **query: str | None) -> Answer:
+    def _get(self, path: str, answer: type[Answer], **query: str | Sequence[str] | None) -> Answer:
         params = {name: value for name, value in query.items() if value is not None}
         return answer.model_validate_json(self._send("GET", path, params=params).content)
 
@@ -142,7 +160,12 @@ class Client:
         return answer.model_validate_json(self._send("POST", path, content=content).content)
 
     def _send(
-        self, method: str, path: str, *, params: dict[str, str] | None = None, content: str | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | Sequence[str]] | None = None,
+        content: str | None = None,
     ) -> httpx.Response:
         headers = {"Content-Type": "application/json"} if content is not None else None
         give_up = time.monotonic() + UNAVAILABLE_SECONDS

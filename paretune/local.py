@@ -29,6 +29,8 @@ READY_SECONDS = 120.0
 SUPERVISION_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 10.0
 QUICK_DEATH_SECONDS = 10.0
+DATABASE_URL_FILE = "database_url"
+"""Where, in the state directory, the operator's commands find the database of the running server."""
 Say = Callable[[str], None]
 
 
@@ -144,7 +146,7 @@ def running_stack(
         stack = Stack(
             state_dir=state_dir,
             url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
-            api_key=_kept_secret(state_dir / "api_key", prefix="pt_"),
+            api_key=_kept_secret(state_dir / "api_key", prefix="ptk_"),
             environment={
                 "PARETUNE_ARTIFACTS_DIR": str(_private(state_dir / "artifacts")),
                 "PARETUNE_DATA_DIR": str(_data_dir(state_dir)),
@@ -156,10 +158,12 @@ def running_stack(
             _migrate(stack)
             _start_service(stack, trial_workers=trial_workers, host=host, port=chosen)
             (state_dir / "url").write_text(stack.url, encoding="ascii")
+            _write_secret(state_dir / DATABASE_URL_FILE, stack.environment["DATABASE_URL"])
             say(f"Paretune is ready at {stack.url} after {time.monotonic() - started:.1f} s.")
             yield stack
         finally:
             (state_dir / "url").unlink(missing_ok=True)
+            (state_dir / DATABASE_URL_FILE).unlink(missing_ok=True)
             stack.stop()
 
 
@@ -319,6 +323,13 @@ def _kept_secret(path: Path, *, prefix: str = "") -> str:
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(prefix + secrets.token_urlsafe(32))
     return path.read_text(encoding="ascii")
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    # A killed server leaves its file behind; a new one has the right mode from its first byte.
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secret)
 
 
 def _private(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Read a study from a YAML file."""
+"""Studies as YAML files."""
 
 from pathlib import Path
 
@@ -26,3 +26,10 @@ def read_study_file(path: Path) -> StudyCreate:
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, item['loc'])) or '(top)'}: {item['msg']}" for item in error.errors()]
         raise StudyFileError("\n".join([f"{path} does not describe a study:", *lines])) from error
+
+
+def write_study_file(study: StudyCreate, path: Path) -> Path:
+    """Write a study in full, as `read_study_file` reads it; give the path."""
+    content = study.model_dump(mode="json", by_alias=True)
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path

@@ -8,15 +8,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
+from service.access.endpoints import router as access_router
+from service.access.rate_limit import configured_rate_limit
 from service.body_limit import BodyLimit
 from service.dashboard.routes import mount_dashboard
 from service.health import router as health_router
+from service.http_requests import HttpRequests
 from service.logs import configure_logs
-from service.problems import add_problem_handlers
+from service.metrics import HttpMetrics
+from service.metrics import router as metrics_router
+from service.problems import add_problem_handlers, documented
 from service.settings import settings
 from service.studies.endpoints import router as studies_router
-from service.sweeper import sweep_until
+from service.sweeper import sweep, sweep_until
 from service.task_files import endpoints as task_files
 
 
@@ -34,16 +40,22 @@ def create_app() -> FastAPI:
     app.add_middleware(
         BodyLimit, max_bytes=settings().max_body_bytes, streamed_prefix=f"{task_files.PREFIX}/"
     )
+    app.state.http_metrics = HttpMetrics()
+    app.state.rate_limit = configured_rate_limit()
+    app.add_middleware(HttpRequests, metrics=app.state.http_metrics)
     add_problem_handlers(app)
     app.include_router(health_router)
-    app.include_router(studies_router)
-    app.include_router(task_files.router)
+    app.include_router(metrics_router)
+    for router in (studies_router, task_files.router, access_router):
+        app.include_router(router, responses=documented(403, 429))
     mount_dashboard(app)
     return app
 
 
 @asynccontextmanager
 async def _with_sweeper(_: FastAPI) -> AsyncIterator[None]:
+    # At once and before the first request: with it the service is ready.
+    await run_in_threadpool(sweep)
     stopped = threading.Event()
     sweeper = threading.Thread(target=sweep_until, args=(stopped,), name="sweeper", daemon=True)
     sweeper.start()

@@ -1,17 +1,25 @@
-"""What an endpoint asks for: a session that commits before the answer, and the caller's tenant."""
+"""What an endpoint asks for: a session that commits before the answer, and the caller's tenant.
 
-import hashlib
+To ask for the tenant is to declare the scope that the route needs.
+"""
+
+import math
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api_schemas.access import KeyScope
+from service import request_context
+from service.access.key_uses import note_use
+from service.access.keys import Caller, identify
+from service.access.rate_limit import RateLimit
 from service.database import transaction
-from service.errors import Unauthorized
-from service.models import ApiKey
+from service.errors import MissingScope, NotFound, TooManyRequests, Unauthorized
+
+READING = frozenset({"GET", "HEAD"})
 
 bearer = HTTPBearer(auto_error=False, description="An API key; `paretune up` makes one and prints it.")
 
@@ -27,29 +35,55 @@ SessionDep = Annotated[Session, Depends(open_session, scope="function")]
 
 
 def authenticate(
-    session: SessionDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> str:
-    """Give the tenant of the key.
+    request: Request,
+    session: SessionDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Caller:
+    """Find out who calls.
 
     Raises:
-        Unauthorized: If the key is missing or unknown.
+        Unauthorized: If the key is missing, unknown, revoked or expired.
+        TooManyRequests: If the key has used up its requests.
+        NotFound: If the path holds a name that nothing can have.
     """
     if credentials is None:
         raise Unauthorized("Send your API key as 'Authorization: Bearer KEY'.")
-    tenant_id = session.scalar(
-        select(ApiKey.tenant_id).where(ApiKey.sha256 == key_hash(credentials.credentials))
-    )
-    if tenant_id is None:
-        raise Unauthorized("This API key is not known here. Check PARETUNE_API_KEY.")
-    return tenant_id
+    caller = identify(session, credentials.credentials)
+    context = request_context.current()
+    if context is not None:
+        context.key_id = caller.key_id
+    _take_token(request.app.state.rate_limit, caller)
+    note_use(caller.key_id)
+    if any("\0" in str(value) for value in request.path_params.values()):
+        # The database would refuse to look it up.
+        raise NotFound("The path holds a NUL character, and nothing has such a name.")
+    return caller
 
 
-def key_hash(key: str) -> str:
-    """Hash an API key. Keys are long and random, so one round of SHA-256 is enough."""
-    return hashlib.sha256(key.encode()).hexdigest()
+CallerDep = Annotated[Caller, Depends(authenticate, scope="function")]
 
 
-TenantDep = Annotated[str, Depends(authenticate, scope="function")]
+async def permit(request: Request, caller: CallerDep) -> str:
+    """Give the tenant: whoever reads needs the scope `read`, whoever does more needs `write`.
+
+    Raises:
+        MissingScope: If the key does not have it.
+    """
+    return _permitted(caller, KeyScope.READ if request.method in READING else KeyScope.WRITE)
+
+
+async def permit_admin(caller: CallerDep) -> str:
+    """Give the tenant; whoever calls needs the scope `admin`.
+
+    Raises:
+        MissingScope: If the key does not have it.
+    """
+    return _permitted(caller, KeyScope.ADMIN)
+
+
+# Every route under /v1 has one of these, and a test holds it so.
+TenantDep = Annotated[str, Depends(permit, scope="function")]
+AdminTenantDep = Annotated[str, Depends(permit_admin, scope="function")]
 
 
 def tenant_alone(session: SessionDep, tenant_id: TenantDep) -> str:
@@ -59,3 +93,21 @@ def tenant_alone(session: SessionDep, tenant_id: TenantDep) -> str:
 
 
 TenantAloneDep = Annotated[str, Depends(tenant_alone, scope="function")]
+
+
+def _take_token(limit: RateLimit | None, caller: Caller) -> None:
+    wait = limit.seconds_to_wait(caller.key_id) if limit else 0.0
+    if limit and wait:
+        raise TooManyRequests(
+            f"This API key may make {limit.rate:g} requests per second, {limit.burst} at once. "
+            f"Try again in {wait:.1f} s.",
+            retry_after_seconds=math.ceil(wait),
+        )
+
+
+def _permitted(caller: Caller, needed: KeyScope) -> str:
+    if not caller.scope.includes(needed):
+        raise MissingScope(
+            f"This needs a key with the scope '{needed}'; yours has '{caller.scope}'. Ask an admin for one."
+        )
+    return caller.tenant_id

@@ -6,18 +6,24 @@
     │   │   └── DamagedBackbone 422  it is there, but its files cannot be loaded
     │   ├── UnknownTask         422
     │   └── InvalidTask         422  there is such a task, but its data cannot be used
+    ├── InvalidChoice           422  what is asked of a front does not fit it
+    │   └── NoPointWithinBounds 422
     ├── InvalidTaskFile         422  an uploaded or named file is no readable table
     ├── TaskFileTooLarge        413
     ├── Unauthorized            401
+    ├── MissingScope            403
     ├── NotFound                404
     ├── WrongState              409  the study's state does not allow it
-    └── StaleAttempt            409  another attempt owns the trial now
+    ├── StaleAttempt            409  another attempt owns the trial now
+    ├── LimitReached            409  the tenant has as much as it may have
+    └── TooManyRequests         429
 
 The docstring of a class is its title. `errors` points at the guilty fields.
 """
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import ClassVar
 
 from api_schemas.errors import FieldError, Problem
@@ -28,6 +34,7 @@ class ServiceError(Exception):
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     slug: ClassVar[str] = "service-error"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
@@ -92,6 +99,19 @@ class InvalidTask(InvalidStudy):
         )
 
 
+class InvalidChoice(ServiceError):
+    """The study cannot be asked for this choice."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-choice"
+
+
+class NoPointWithinBounds(InvalidChoice):
+    """No point of the front keeps the bounds."""
+
+    slug = "no-point-within-bounds"
+
+
 class InvalidTaskFile(ServiceError):
     """The file is no readable table."""
 
@@ -111,6 +131,14 @@ class Unauthorized(ServiceError):
 
     status = HTTPStatus.UNAUTHORIZED
     slug = "unauthorized"
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+class MissingScope(ServiceError):
+    """The API key may not do this."""
+
+    status = HTTPStatus.FORBIDDEN
+    slug = "missing-scope"
 
 
 class NotFound(ServiceError):
@@ -132,3 +160,22 @@ class StaleAttempt(ServiceError):
 
     status = HTTPStatus.CONFLICT
     slug = "stale-attempt"
+
+
+class LimitReached(ServiceError):
+    """The tenant has as much as it may have."""
+
+    # Not 429: trying again changes nothing until somebody makes room.
+    status = HTTPStatus.CONFLICT
+    slug = "limit-reached"
+
+
+class TooManyRequests(ServiceError):
+    """The API key makes too many requests."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    slug = "too-many-requests"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(retry_after_seconds)}

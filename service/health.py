@@ -4,16 +4,21 @@ from http import HTTPStatus
 
 from alembic.runtime.migration import MigrationContext
 from fastapi import APIRouter
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from api_schemas.errors import FieldError
 from service.database import engine
 from service.errors import ServiceError
+from service.heartbeats import seconds_since_sweep
 from service.problems import documented
-from service.schema_version import expected_revision
+from service.schema_version import expected_revision, is_known
+from service.settings import settings
 
 router = APIRouter(tags=["health"])
+
+SWEEPS_MISSED = 20
+"""A sweeper that is later than this many of its intervals is not late but gone."""
 
 
 class NotReady(ServiceError):
@@ -31,19 +36,38 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses=documented(503))
 def readyz() -> dict[str, str]:
-    """Say that the database answers and its schema is this version's.
+    """Say that the database answers, its schema is this version's, and lost trials are looked for.
 
     Raises:
-        NotReady: If either does not hold.
+        NotReady: If any of it does not hold; `errors` has each reason.
     """
     try:
         with Session(engine()) as session:
-            session.execute(text("SELECT 1"))
             current = MigrationContext.configure(session.connection()).get_current_revision()
+            reasons = _wrong_schema(current) or _silent_sweeper(session)
     except SQLAlchemyError as error:
-        raise NotReady("The database does not answer. Check DATABASE_URL and its server.") from error
-    if current != expected_revision():
-        raise NotReady(
-            f"The schema is at {current}, this version needs {expected_revision()}: run `paretune migrate`."
-        )
+        reason = "The database does not answer. Check DATABASE_URL and its server."
+        raise NotReady(reason, errors=[FieldError(pointer="/database", detail=reason)]) from error
+    if reasons:
+        raise NotReady(" ".join(reason.detail for reason in reasons), errors=reasons)
     return {"status": "ready"}
+
+
+def _wrong_schema(current: str | None) -> list[FieldError]:
+    if current == expected_revision():
+        return []
+    cure = (
+        f"this version needs {expected_revision()}: run `paretune migrate`."
+        if current is None or is_known(current)
+        else "this version does not know that: start the version that made it."
+    )
+    return [FieldError(pointer="/migrations", detail=f"The schema is at {current}, {cure}")]
+
+
+def _silent_sweeper(session: Session) -> list[FieldError]:
+    silent, allowed = seconds_since_sweep(session), SWEEPS_MISSED * settings().sweep_seconds
+    if silent is not None and silent <= allowed:
+        return []
+    since = "has never run" if silent is None else f"has not run for {silent:.0f} s"
+    detail = f"The sweeper, which takes trials back from silent workers, {since}; see the log of the API."
+    return [FieldError(pointer="/sweeper", detail=detail)]

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
+from service.access import limits
 from service.database import engine, transaction
 from service.errors import StaleAttempt
 from service.models import Replicate, Study, Trial
@@ -29,20 +30,15 @@ retry_while_database_is_away = stamina.retry(
 
 @retry_while_database_is_away
 def claim(worker: str) -> ClaimedTrial | None:
-    """Take the next queued replicate of a trial that its study's parallelism allows, or None."""
+    """Take the next queued replicate that its study's parallelism and its tenant's limit allow, or None."""
     with transaction() as session:
-        for study_id in repository.claimable_studies(session):
-            study = repository.lock_study(session, study_id)
-            # Another worker may have been faster while we waited for the lock.
-            if study is None or study_id not in repository.claimable_studies(session):
-                continue
-            trial = repository.next_queued(session, study_id)
-            if trial is not None:
-                replicate = lifecycle.start_trial(
-                    session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
-                )
-                session.flush()
-                return _handed_over(trial, replicate)
+        candidates = repository.claimable_studies(session)
+    for study_id in candidates:
+        # One transaction each: who waits for a study holds no other.
+        with transaction() as session:
+            claimed = _claim_from(session, study_id, worker)
+        if claimed is not None:
+            return claimed
     return None
 
 
@@ -52,16 +48,16 @@ def claim_more(
 ) -> list[ClaimedTrial]:
     """Take up to `count` further queued replicates of a claimed trial's study.
 
-    Only those that fit with it, and no more than the study's parallelism allows.
+    Only those that fit with it, and no more than the study's parallelism and its tenant's limit allow.
     """
     with transaction() as session:
         study = repository.lock_study(session, like.study_id)
         if study is None or study.state is not StudyState.ACTIVE:
             return []
-        running = repository.replicates_in(session, study.id, [TrialState.RUNNING])
+        room = _room(session, study)
         taken: list[ClaimedTrial] = []
         for waiting in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
-            if len(taken) >= min(count, study.parallelism - len(running)):
+            if len(taken) >= min(count, room):
                 break
             trial = repository.lock_trial(session, waiting.trial_id)
             if fits(TrialConfiguration.model_validate(trial.configuration)):
@@ -142,6 +138,28 @@ def lock_study_and_trial(session: Session, trial_id: str) -> tuple[Study, Trial]
     if study is None:
         raise StaleAttempt(f"Trial '{trial_id}' is gone. Drop this result.")
     return study, repository.lock_trial(session, trial_id)
+
+
+def _claim_from(session: Session, study_id: str, worker: str) -> ClaimedTrial | None:
+    study = repository.lock_study(session, study_id)
+    # Another worker may have been faster while we waited for the lock.
+    if study is None or study.state is not StudyState.ACTIVE or _room(session, study) < 1:
+        return None
+    trial = repository.next_queued(session, study_id)
+    if trial is None:
+        return None
+    replicate = lifecycle.start_trial(
+        session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
+    )
+    session.flush()
+    return _handed_over(trial, replicate)
+
+
+def _room(session: Session, study: Study) -> int:
+    running = repository.replicates_in(session, study.id, [TrialState.RUNNING])
+    room = study.parallelism - len(running)
+    tenants = limits.trials_that_may_start(session, study.tenant_id)
+    return room if tenants is None else min(room, tenants)
 
 
 def _handed_over(trial: Trial, replicate: Replicate) -> ClaimedTrial:

@@ -1,18 +1,50 @@
-"""How the processes of the server write their logs: one line per event, plain tracebacks.
+"""How the processes of the server write their logs: one JSON object a line, whoever writes it.
 
 Tracebacks show no local variables, for those hold connection URLs with their passwords.
 """
 
+import logging
+
 import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from service import request_context
 
 
 def configure_logs() -> None:
-    """Set up structlog for this process."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
-        ]
+    """Set up structlog for this process, and the loggers that are there already."""
+    structlog.configure(processors=[*_common(), *_rendering()])
+    for name in ("uvicorn", "uvicorn.access"):
+        write_json(logging.getLogger(name))
+
+
+def write_json(logger: logging.Logger, **_: object) -> None:
+    """Let a logger of the standard library write as we do; its level and its places stay."""
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_common(),
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering()],
     )
+    for handler in logger.handlers:
+        handler.setFormatter(formatter)
+
+
+def _common() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        _name_the_request,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _rendering() -> list[Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _name_the_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    context = request_context.current()
+    if context is not None:
+        event["request_id"] = context.request_id
+        if context.key_id is not None:
+            event["key_id"] = context.key_id
+    return event

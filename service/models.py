@@ -1,6 +1,7 @@
 """The tables. Nothing here changes state: that is `service.studies.lifecycle`."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -8,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     Enum,
     ForeignKey,
+    Identity,
     Index,
     MetaData,
     UniqueConstraint,
@@ -18,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TIMESTAMP
 
+from api_schemas.access import KeyScope
 from api_schemas.studies import StudyState
 from api_schemas.trials import TrialState
 
@@ -45,17 +48,20 @@ def _state_type(states: type[StudyState] | type[TrialState]) -> Enum:
     return Enum(states, native_enum=False, create_constraint=False, length=20)
 
 
-def _one_of(column: str, states: type[StudyState] | type[TrialState]) -> str:
+def _one_of(column: str, states: type[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(state.value) for state in states)})"
 
 
 class Tenant(Base):
-    """Who owns studies."""
+    """Who owns studies. A limit that is not set is the setting's."""
 
     __tablename__ = "tenants"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    active_studies: Mapped[int | None]
+    running_trials: Mapped[int | None]
+    artifact_bytes: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -63,11 +69,60 @@ class ApiKey(Base):
     """A key by its hash. The key itself is random and long, so a plain SHA-256 is enough."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (CheckConstraint(_one_of("scope", KeyScope), name="scope"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     sha256: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    scope: Mapped[KeyScope] = mapped_column(
+        type_=Enum(
+            KeyScope,
+            native_enum=False,
+            create_constraint=False,
+            length=20,
+            values_callable=lambda scopes: [scope.value for scope in scopes],
+        )
+    )
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class AuditEvent(Base):
+    """Who did what that others may have to account for. A trigger refuses to change or delete a row."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (Index("ix_audit_events_tenant_id_sequence", "tenant_id", "sequence"),)
+
+    sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    type: Mapped[str]
+    subject: Mapped[str]
+    key_id: Mapped[str | None]
+    request_id: Mapped[str | None]
+    body: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Counter(Base):
+    """A sum that only grows, in parts that rarely make two transactions wait for each other."""
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[float] = mapped_column(server_default="0", default=0.0)
+
+
+class Heartbeat(Base):
+    """When a part of the service last did its work."""
+
+    __tablename__ = "heartbeats"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    beaten_at: Mapped[datetime]
 
 
 class Study(Base):
@@ -113,13 +168,17 @@ class Study(Base):
 
 
 class Trial(Base):
-    """One configuration to train. `attempt` is the last fencing token given to any of its replicates."""
+    """One configuration to train. `attempt` is the last fencing token given to any of its replicates.
+
+    `known_results` is how many results of its study it was proposed from.
+    """
 
     __tablename__ = "trials"
     __table_args__ = (
         UniqueConstraint("study_id", "number"),
         UniqueConstraint("study_id", "configuration_key"),
         CheckConstraint(_one_of("state", TrialState), name="state"),
+        Index("ix_trials_configuration_key", "configuration_key"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -129,6 +188,7 @@ class Trial(Base):
     state_reason: Mapped[str | None]
     generated_by: Mapped[str]
     proposal_seconds: Mapped[float]
+    known_results: Mapped[int] = mapped_column(server_default="0", default=0)
     explanation: Mapped[dict[str, Any] | None]
     parameters: Mapped[dict[str, Any]]
     configuration: Mapped[dict[str, Any]]

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api_schemas.errors import FieldError, Problem
 from service.errors import ServiceError
+from service.request_context import id_header
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +59,7 @@ def problem_response(problem: Problem, *, headers: dict[str, str] | None = None)
 
 def _service_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)  # noqa: S101  registered for this type only
-    headers = {"WWW-Authenticate": "Bearer"} if error.status is HTTPStatus.UNAUTHORIZED else None
-    return problem_response(error.as_problem(), headers=headers)
+    return problem_response(error.as_problem(), headers=dict(error.headers))
 
 
 def _invalid_request(_: Request, error: Exception) -> JSONResponse:
@@ -131,5 +131,6 @@ def _crash(request: Request, error: Exception) -> JSONResponse:
             title="Something broke on our side.",
             status=HTTPStatus.INTERNAL_SERVER_ERROR,
             detail="The request was not carried out. Try again; the server's log has the cause.",
-        )
+        ),
+        headers=id_header(),
     )

@@ -1,28 +1,30 @@
 """Between the database and the optimiser: build a problem from a study, queue what is suggested.
 
 The optimiser runs with no lock and no open transaction; what it suggests is checked again under
-the study's lock before it is queued, so two study workers proposing at once do no harm.
+the study's lock before it is queued, so two study workers proposing at once do no harm. Queued
+trials that nobody has begun are proposed anew, once after each result; they can be claimed meanwhile.
 """
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.objectives import Metric, Objective, OutcomeConstraint
-from api_schemas.proposals import ProposalSettings, Proposer
+from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.proposals import DuplicatePolicy, ProposalSettings, Proposer
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyState
-from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from api_schemas.trials import TrialState
+from service.known_costs import known_metrics
 from service.models import Study, Trial
 from service.optimization.problem import Observation, Problem, Suggestion
-from service.studies import early_stops, lifecycle, repository
+from service.studies import duplicates, early_stops, lifecycle, repository, revision
 from service.studies.admission import starting_parameterization
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
@@ -34,14 +36,21 @@ A FAILED trial says nothing about its configuration.
 
 @dataclass(frozen=True)
 class ProposalRequest:
-    """What to ask the optimiser, and for how many trials."""
+    """What to ask the optimiser, and for how many trials.
+
+    `count` includes those of `outdated`, the ids of queued trials to propose anew; `pending` does not.
+    `known_results` counts the study's own results among the observations.
+    """
 
     proposer: Proposer
     problem: Problem
     observations: tuple[Observation, ...]
     pending: tuple[Parameterization, ...]
+    outdated: frozenset[str]
+    known_results: int
     count: int
     seed: int
+    time_limit_seconds: float
 
 
 def read_request(session: Session, study_id: str) -> ProposalRequest | None:
@@ -50,49 +59,68 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
     if study is None or study.state is not StudyState.ACTIVE:
         return None
     trials = repository.list_trials(session, study_id)
-    count = _wanted(session, study, trials)
-    if count <= 0:
+    results = [trial for trial in trials if trial.state in TEACHING_STATES]
+    outdated = frozenset(
+        trial.id for trial in trials if revision.is_outdated(trial, known_results=len(results))
+    )
+    count = max(0, _wanted(session, study, trials)) + len(outdated)
+    if count == 0:
         return None
     return ProposalRequest(
         proposer=_settings(study).proposer,
         problem=_problem(study),
-        observations=tuple(_observation(trial) for trial in trials if trial.state in TEACHING_STATES),
+        observations=tuple(map(_observation, results)),
         # FAILED and cancelled trials teach nothing, yet must not be proposed again.
-        pending=tuple(trial.parameters for trial in trials if trial.state not in TEACHING_STATES),
+        pending=tuple(
+            trial.parameters
+            for trial in trials
+            if trial.state not in TEACHING_STATES and trial.id not in outdated
+        ),
+        outdated=outdated,
+        known_results=len(results),
         count=count,
         seed=study.seed,
+        time_limit_seconds=_settings(study).time_limit_seconds,
     )
 
 
+def read_observations(session: Session, study: Study) -> tuple[Problem, tuple[Observation, ...]]:
+    """Read a study's problem and what its trials teach about it."""
+    trials = repository.trials_in(session, study.id, TEACHING_STATES)
+    return _problem(study), tuple(_observation(trial) for trial in trials)
+
+
 def store_suggestions(
-    session: Session, study_id: str, suggestions: Sequence[Suggestion], *, asked: int, seconds: float
+    session: Session,
+    study_id: str,
+    suggestions: Sequence[Suggestion],
+    *,
+    request: ProposalRequest,
+    seconds: float,
 ) -> None:
-    """Queue suggestions that the study still wants; end a study whose space is exhausted."""
+    """Revise outdated trials and queue what the study still wants; end one whose space is exhausted."""
     study = repository.lock_study(session, study_id)
     if study is None or study.state is not StudyState.ACTIVE:
         return
     trials = repository.list_trials(session, study_id)
+    proposals = _proposals(study, suggestions, request=request, seconds=seconds)
     used = {trial.configuration_key for trial in trials}
-    wanted = _wanted(session, study, trials)
-    base = TrialConfiguration.model_validate(study.configuration)
-    for suggestion in suggestions:
-        configuration = canonical(patch(base, suggestion.parameterization))
-        key = configuration_key(configuration)
-        if wanted > 0 and key not in used:
-            lifecycle.add_trial(
-                session,
-                study,
-                parameters=suggestion.parameterization,
-                configuration=configuration.model_dump(mode="json"),
-                configuration_key=key,
-                generated_by=suggestion.generated_by,
-                proposal_seconds=seconds / len(suggestions),
-                explanation=None if suggestion.explanation is None else suggestion.explanation.model_dump(),
-            )
-            used.add(key)
-            wanted -= 1
-    if len(suggestions) < asked:
-        lifecycle.exhaust(session, study)
+    new = [proposal for key, proposal in proposals.items() if key not in used]
+    outdated = [
+        trial
+        for trial in trials
+        if trial.id in request.outdated and revision.is_outdated(trial, known_results=request.known_results)
+    ]
+    changed = _revise(session, study, outdated, kept=proposals.keys(), new=new, request=request)
+    changed += [
+        lifecycle.add_trial(session, study, **proposal)
+        for proposal in new[: max(0, _wanted(session, study, trials))]
+    ]
+    if _settings(study).duplicates is DuplicatePolicy.REUSE:
+        for trial in changed:
+            duplicates.reuse_known_result(session, study, trial)
+    if len(suggestions) < request.count and study.state is StudyState.ACTIVE:
+        _end_or_repeat(session, study)
 
 
 def stop_proposing(session: Session, study_id: str, *, reason: str) -> None:
@@ -107,13 +135,69 @@ def configuration_key(configuration: TrialConfiguration) -> str:
     return hashlib.sha256(canonical(configuration).model_dump_json().encode()).hexdigest()
 
 
+def _proposals(
+    study: Study, suggestions: Sequence[Suggestion], *, request: ProposalRequest, seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Write suggestions as the columns of trials, by configuration key, in their order."""
+    base = TrialConfiguration.model_validate(study.configuration)
+    found: dict[str, dict[str, Any]] = {}
+    for suggestion in suggestions:
+        configuration = canonical(patch(base, suggestion.parameterization))
+        key = configuration_key(configuration)
+        explanation = suggestion.explanation
+        found[key] = {
+            "parameters": suggestion.parameterization,
+            "configuration": configuration.model_dump(mode="json"),
+            "configuration_key": key,
+            "generated_by": suggestion.generated_by,
+            "proposal_seconds": seconds / len(suggestions),
+            "explanation": None if explanation is None else explanation.model_dump(),
+            "known_results": request.known_results,
+        }
+    return found
+
+
+def _revise(
+    session: Session,
+    study: Study,
+    outdated: Sequence[Trial],
+    *,
+    kept: Set[str],
+    new: list[dict[str, Any]],
+    request: ProposalRequest,
+) -> list[Trial]:
+    """Give outdated trials that were not suggested again the best of `new`, and take it out of there."""
+    revised: list[Trial] = []
+    for trial in outdated:
+        better = next((item for item in new if item["generated_by"] not in revision.UNMODELLED), None)
+        if trial.configuration_key in kept or better is None:
+            trial.known_results = request.known_results
+        else:
+            new.remove(better)
+            revision.revise_trial(session, study, trial, **better)
+            revised.append(trial)
+    return revised
+
+
+def _end_or_repeat(session: Session, study: Study) -> None:
+    room = min(_room(session, study), study.trial_budget - study.trials_created)
+    repeats = _settings(study).duplicates is DuplicatePolicy.REPLICATE
+    if not (repeats and duplicates.repeat_front(session, study, count=room)):
+        lifecycle.exhaust(session, study)
+
+
 def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
     states = [trial.state for trial in trials]
     ended = [state for state in states if state not in (TrialState.QUEUED, TrialState.RUNNING)]
     if len(ended) >= lifecycle.FAILURES_BEFORE_GIVING_UP and set(ended) == {TrialState.FAILED}:
         return 0
-    missing = study.parallelism + _settings(study).ahead - repository.open_replicates(session, study.id)
-    return min(math.ceil(missing / study.replicates), study.trial_budget - study.trials_created)
+    room = math.ceil(_room(session, study) / study.replicates)
+    return min(room, study.trial_budget - study.trials_created)
+
+
+def _room(session: Session, study: Study) -> int:
+    """Count the replicates that the study's queue lacks."""
+    return study.parallelism + _settings(study).ahead - repository.open_replicates(session, study.id)
 
 
 def _settings(study: Study) -> ProposalSettings:
@@ -128,28 +212,13 @@ def _problem(study: Study) -> Problem:
         search_space=search_space,
         objectives=tuple(Objective.model_validate(item) for item in study.objectives),
         constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
-        known_metrics={
-            Metric.TRAINABLE_PARAMETERS: partial(_count_all, base=base, shape=shape, classes=study.classes)
-        },
+        known_metrics=known_metrics(base, shape=shape, classes=study.classes),
         key=partial(_key, base=base),
         reference_point=None if study.reference_point is None else tuple(study.reference_point),
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),
     )
-
-
-def _count_all(
-    parameterizations: Sequence[Parameterization],
-    *,
-    base: TrialConfiguration,
-    shape: BackboneShape,
-    classes: int,
-) -> list[float]:
-    return [
-        float(trainable_parameters(canonical(patch(base, values)), shape=shape, classes=classes))
-        for values in parameterizations
-    ]
 
 
 def _key(parameterization: Parameterization, *, base: TrialConfiguration) -> str:

@@ -24,6 +24,12 @@ def expected_revision() -> str | None:
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
+def is_known(revision: str) -> bool:
+    """Say whether a migration is among those that this version ships."""
+    revisions = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    return any(script.revision == revision for script in revisions)
+
+
 def upgrade(engine: Engine) -> None:
     """Bring the schema to this version. Two processes doing so at once take turns."""
     with engine.begin() as connection:

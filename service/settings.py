@@ -10,7 +10,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """What may differ from one deployment to the next."""
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="PARETUNE_", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_prefix="PARETUNE_",
+        populate_by_name=True,
+        env_ignore_empty=True,  # compose passes what .env leaves out as empty
+    )
 
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     broker_url: SecretStr = Field(validation_alias="BROKER_URL")
@@ -33,6 +38,16 @@ class Settings(BaseSettings):
     """How much a trial worker keeps of what frozen layers computed; 0 keeps nothing."""
     trial_memory_bytes: int | None = Field(default=None, ge=1)
     """The most that a trial may take beside the backbone; without it, nine tenths of what is free."""
+    tenant_active_studies: int | None = Field(default=None, ge=0)
+    """How many studies a tenant may have that have not ended. A tenant may have limits of its own."""
+    tenant_running_trials: int | None = Field(default=None, ge=0)
+    tenant_artifact_bytes: int | None = Field(default=None, ge=0)
+    requests_per_second: float | None = Field(default=None, gt=0)
+    """How many requests a key may make, in the long run and of each API process; without it, any number."""
+    request_burst: int = Field(default=50, ge=1)
+    """How many it may make at once after a pause."""
+    metrics_token: SecretStr | None = None
+    """What a scraper of /metrics must send; without it, only processes of this host may read them."""
     max_body_bytes: int = Field(default=1_000_000, ge=1)
     max_task_file_bytes: int = Field(default=100_000_000, ge=1)
 

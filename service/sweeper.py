@@ -13,8 +13,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import TrialState
+from service.access.key_uses import write_uses
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
+from service.counters import CounterName, count
 from service.database import transaction
+from service.heartbeats import beat
 from service.leases import lock_study_and_trial
 from service.settings import settings
 from service.studies import lifecycle, repository
@@ -25,14 +28,21 @@ SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that nobody else use
 
 
 def sweep_until(stopped: threading.Event) -> None:
-    """Sweep every `sweep_seconds` until told to stop. This is the thread's edge: no error ends it."""
+    """Sweep every `sweep_seconds` until told to stop."""
     while not stopped.wait(settings().sweep_seconds):
-        try:
-            sweep_once()
-        except OperationalError as error:
-            log.warning("the database is away; sweeping again soon", error=str(error.orig))
-        except Exception:
-            log.exception("sweep failed; sweeping again soon")
+        sweep()
+
+
+def sweep() -> None:
+    """Sweep, whatever happens: this is the thread's edge, and no error ends it."""
+    try:
+        sweep_once()
+        with transaction() as session:
+            write_uses(session)
+    except OperationalError as error:
+        log.warning("the database is away; sweeping again soon", error=str(error.orig))
+    except Exception:
+        log.exception("sweep failed; sweeping again soon")
 
 
 def sweep_once() -> None:
@@ -41,6 +51,7 @@ def sweep_once() -> None:
         if session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             reap_expired_leases(session)
             resend_wake_ups(session)
+            beat(session)
 
 
 def reap_expired_leases(session: Session) -> None:
@@ -52,6 +63,7 @@ def reap_expired_leases(session: Session) -> None:
         # While we waited for the lock it may have ended, or gone to another worker.
         if replicate is not None and replicate.state is TrialState.RUNNING:
             log.warning("lease expired", trial_id=trial.id, attempt=attempt, worker=worker)
+            count(session, CounterName.LEASE_EXPIRIES)
             lifecycle.lose_trial(session, study, trial, attempt=attempt, max_attempts=settings().max_attempts)
 
 

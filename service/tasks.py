@@ -6,12 +6,14 @@ Start it with `celery -A service.tasks worker -Q studies -c 1`.
 import time
 
 import structlog
-from celery.signals import worker_process_init
+from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
 
 from service.broker import ADVANCE_STUDY, celery_app
+from service.counters import CounterName, count
 from service.database import transaction
 from service.leases import forget_inherited_connections
-from service.logs import configure_logs
+from service.logs import configure_logs, write_json
+from service.parameter_importance import read_importance_request, store_importance
 from service.process_lifetime import die_with_parent
 from service.proposals import read_request, stop_proposing, store_suggestions
 
@@ -19,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 app = celery_app
 configure_logs()
+after_setup_logger.connect(write_json)
+after_setup_task_logger.connect(write_json)
 
 
 @worker_process_init.connect
@@ -30,7 +34,13 @@ def prepare_child(**_: object) -> None:
 
 @celery_app.task(name=ADVANCE_STUDY)
 def advance_study(study_id: str) -> None:
-    """Propose and queue the trials that the study wants now; nothing wanted, nothing done."""
+    """Propose what the study wants now, new trials and queued ones anew; then weigh its parameters."""
+    with structlog.contextvars.bound_contextvars(study_id=study_id):
+        _propose(study_id)
+        _weigh_parameters(study_id)
+
+
+def _propose(study_id: str) -> None:
     with transaction() as session:
         request = read_request(session, study_id)
     if request is None:
@@ -41,7 +51,7 @@ def advance_study(study_id: str) -> None:
     try:
         propose = proposer_of(request.proposer)
     except ProposerUnavailable as error:
-        log.error("proposer unavailable", study_id=study_id, reason=str(error))
+        log.error("proposer unavailable", reason=str(error))
         with transaction() as session:
             stop_proposing(session, study_id, reason=str(error))
         return
@@ -52,8 +62,29 @@ def advance_study(study_id: str) -> None:
         pending=request.pending,
         count=request.count,
         seed=request.seed,
+        time_limit_seconds=request.time_limit_seconds,
     )
     seconds = time.perf_counter() - started
-    log.info("proposed", study_id=study_id, count=len(suggestions), seconds=round(seconds, 3))
+    log.info("proposed", count=len(suggestions), seconds=round(seconds, 3))
     with transaction() as session:
-        store_suggestions(session, study_id, suggestions, asked=request.count, seconds=seconds)
+        store_suggestions(session, study_id, suggestions, request=request, seconds=seconds)
+        # Last, so that nobody waits for a sum while this waits for the study.
+        count(session, CounterName.PROPOSALS)
+        count(session, CounterName.PROPOSAL_SECONDS, seconds)
+
+
+def _weigh_parameters(study_id: str) -> None:
+    with transaction() as session:
+        request = read_importance_request(session, study_id)
+    if request is None:
+        return
+    from service.optimization.importance import weigh_parameters
+
+    started = time.perf_counter()
+    importance = weigh_parameters(
+        request.problem, request.observations, known=request.known, seed=request.seed
+    )
+    seconds = time.perf_counter() - started
+    log.info("weighed parameters", seconds=round(seconds, 3))
+    with transaction() as session:
+        store_importance(session, study_id, importance)

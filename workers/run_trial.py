@@ -258,6 +258,7 @@ def provenance(trial: ReadyTrial) -> dict[str, str | int | float]:
         "dtype": str(next(trial.backbone.model.parameters()).dtype),
         "seed": trial.configuration.training.seed,
         "data_sha256": trial.task.sha256,
+        "validation_rows": len(trial.task.validation),
         "micro_batch_tokens": trial.micro_batch_tokens,
         "starts_at_layer": 0 if kept is None else kept.layer,
         **{f"dropped_{reason}": rows for reason, rows in trial.task.dropped.items() if rows},

@@ -5,23 +5,25 @@ database says which trial is next. This is the worker's edge: whatever escapes a
 as FAILED here, and nowhere else.
 """
 
+import contextvars
 import os
 import signal
 import socket
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from types import FrameType
 
 import structlog
-from celery.signals import worker_process_init
+from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
 
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
 from service import leases
 from service.broker import RUN_TRIAL, celery_app
 from service.errors import StaleAttempt
-from service.logs import configure_logs
+from service.logs import configure_logs, write_json
 from service.process_lifetime import die_with_parent
 from service.settings import settings
 from workers.interruption import Interruption, TrialStopped, WorkerStopping
@@ -30,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 app = celery_app
 configure_logs()
+after_setup_logger.connect(write_json)
+after_setup_task_logger.connect(write_json)
 interruption = Interruption()
 
 HEARTBEATS_PER_LEASE = 3
@@ -54,7 +58,7 @@ def run_next_trial() -> None:
     try:
         claimed = leases.claim(worker)
         if claimed is not None:
-            with structlog.contextvars.bound_contextvars(trial_id=claimed.trial_id, attempt=claimed.attempt):
+            with _named_in_logs(claimed):
                 _run_claimed([claimed, *_claim_more(worker, claimed)])
     finally:
         interruption.exit_if_asked()
@@ -76,7 +80,9 @@ def _claim_more(worker: str, claimed: ClaimedTrial) -> list[ClaimedTrial]:
 
 def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
     ended = threading.Event()
-    heartbeat = threading.Thread(target=_keep_alive, args=(pack, ended), name="heartbeat", daemon=True)
+    # In a copy of this context: what the thread logs carries the trial's id, too.
+    alive = partial(contextvars.copy_context().run, _keep_alive, pack, ended)
+    heartbeat = threading.Thread(target=alive, name="heartbeat", daemon=True)
     heartbeat.start()
     try:
         with interruption.allowed():
@@ -126,7 +132,7 @@ def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
 
 
 def _complete(claimed: ClaimedTrial, report: TrialReport) -> None:
-    with structlog.contextvars.bound_contextvars(trial_id=claimed.trial_id, attempt=claimed.attempt):
+    with _named_in_logs(claimed):
         try:
             leases.complete(claimed.trial_id, claimed.attempt, report)
             log.info("trial ended", state=report.state, reason=report.reason)
@@ -149,10 +155,17 @@ def _keep_alive(pack: Sequence[ClaimedTrial], ended: threading.Event) -> None:
 
 
 def _release(claimed: ClaimedTrial) -> None:
-    try:
-        leases.release(claimed.trial_id, claimed.attempt)
-    except StaleAttempt as error:
-        log.info("nothing to give back", reason=error.detail)
+    with _named_in_logs(claimed):
+        try:
+            leases.release(claimed.trial_id, claimed.attempt)
+        except StaleAttempt as error:
+            log.info("nothing to give back", reason=error.detail)
+
+
+def _named_in_logs(claimed: ClaimedTrial) -> AbstractContextManager[None]:
+    return structlog.contextvars.bound_contextvars(
+        study_id=claimed.study_id, trial_id=claimed.trial_id, attempt=claimed.attempt
+    )
 
 
 def _stop_worker(_signal: int, _frame: FrameType | None) -> None:

@@ -1,25 +1,17 @@
-"""Where candidates come from: density sampling, neighbours, mutations, enumeration.
+"""Where candidates come from: density sampling, neighbours, swaps, mutations, enumeration.
 
-Every function gives canonical parameterizations and draws from the generator it is given.
+Every function gives canonical codes (see `grid`) and draws from the generator that it is given.
 """
 
-import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from api_schemas.search_space import (
-    BoolParameter,
-    CategoricalParameter,
-    FloatParameter,
-    IntParameter,
-    OrdinalParameter,
-    Parameter,
-    Parameterization,
-    ParameterValue,
-    SearchSpace,
-)
-from service.optimization.encoding import value_at
+import numpy as np
+from jaxtyping import Float64
+
+from api_schemas.search_space import IntParameter, OrdinalParameter, Parameterization, SearchSpace
+from service.optimization.grid import Axis, Codes, Grid
 
 STEP_DEVIATION = 0.1
 """Standard deviation of a small step of a number, as a share of its range."""
@@ -27,118 +19,163 @@ STEP_DEVIATION = 0.1
 NUMBER_STEPS = 4
 """Small steps tried for each number when listing neighbours."""
 
+SIZES_AS_SWITCHES = 8
+"""From this many ordinals on that may be 0, they are sizes layer by layer, and 0 switches one off."""
 
-def density_sample(space: SearchSpace, count: int, *, rng: random.Random) -> list[Parameterization]:
-    """Draw parameterizations whose share of switches that are on is uniform.
+
+def density_codes(grid: Grid, count: int, *, rng: np.random.Generator) -> Codes:
+    """Draw candidates whose share of switches that are on is uniform.
 
     Independent fair switches would put about half of them on in every draw and never visit the
     sparse or the dense end.
     """
-    return [_draw(space, rng) for _ in range(count)]
+    codes = uniform_codes(grid, count, rng=rng)
+    density = rng.random((count, 1))
+    on = rng.random((count, len(grid))) < density
+    for place in switches(grid):
+        zero = 0.0
+        drawn = np.maximum(codes[:, place], 1.0)
+        codes[:, place] = np.where(on[:, place], drawn, zero)
+    return grid.canonical(codes, fill=codes)
+
+
+def uniform_codes(grid: Grid, count: int, *, rng: np.random.Generator) -> Codes:
+    """Draw every parameter on its own; inactive ones have a value too, so this is not yet canonical."""
+    codes = rng.random((count, len(grid)))
+    for place, axis in enumerate(grid.axes):
+        if axis.levels is not None:
+            codes[:, place] = np.minimum(np.floor(codes[:, place] * len(axis.levels)), len(axis.levels) - 1)
+    return codes
+
+
+def switches(grid: Grid) -> list[int]:
+    """List the axes that switch a part on and off: booleans, and sizes layer by layer."""
+    sizes = [
+        place
+        for place, axis in enumerate(grid.axes)
+        if isinstance(axis.parameter, OrdinalParameter) and axis.parameter.choices[0] == 0
+    ]
+    booleans = [
+        place for place, axis in enumerate(grid.axes) if axis.levels == (False, True) and axis.ordered
+    ]
+    return booleans + (sizes if len(sizes) >= SIZES_AS_SWITCHES else [])
+
+
+def neighbour_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
+    """Change one parameter at a time: every other choice, a few small steps of a number."""
+    parts = []
+    for place, axis in enumerate(grid.axes):
+        rows = codes[codes[:, place] >= 0]
+        changed = _changes(axis, rows[:, place], rng=rng)
+        table = np.repeat(rows, changed.shape[1], axis=0)
+        table[:, place] = changed.reshape(-1)
+        parts.append(table[np.abs(table[:, place] - np.repeat(rows[:, place], changed.shape[1])) > 0])
+    table = np.concatenate(parts)
+    return grid.canonical(table, fill=uniform_codes(grid, len(table), rng=rng))
+
+
+def swap_codes(grid: Grid, codes: Codes, *, count: int, rng: np.random.Generator) -> Codes:
+    """Trade one switch that is on for one that is off, `count` times from each candidate."""
+    places = np.array(switches(grid), dtype=int)
+    table = np.repeat(codes, count, axis=0)
+    if len(places) < 2:
+        return table[:0]
+    values = table[:, places]
+    noise = rng.random(values.shape)
+    rows = np.arange(len(table))
+    on, off = (values > 0), (values == 0)
+    first = np.where(on, noise, -1.0).argmax(axis=1)
+    second = np.where(off, noise, -1.0).argmax(axis=1)
+    possible = on.any(axis=1) & off.any(axis=1)
+    values[rows, second], values[rows, first] = values[rows, first], values[rows, second]
+    # A size may be too large for the other's list of choices.
+    highest = np.array([len(grid.axes[place].levels or ()) - 1 for place in places], dtype=float)
+    table[:, places] = np.minimum(values, highest)
+    table = table[possible]
+    return grid.canonical(table, fill=uniform_codes(grid, len(table), rng=rng))
+
+
+def mutation_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
+    """Redraw two to four active parameters of each candidate."""
+    drawn = uniform_codes(grid, len(codes), rng=rng)
+    noise = np.where(codes >= 0, rng.random(codes.shape), 2.0)
+    wanted = rng.integers(2, 5, size=len(codes))
+    rank = noise.argsort(axis=1).argsort(axis=1)
+    chosen = (rank < wanted[:, None]) & (codes >= 0)
+    return grid.canonical(np.where(chosen, drawn, codes), fill=drawn)
+
+
+def enumerate_codes(grid: Grid, *, limit: int) -> Codes | None:
+    """List every candidate, or None if there are more than `limit` combinations."""
+    choices = [_all_codes(axis, limit=limit) for axis in grid.axes]
+    listed = [codes for codes in choices if codes is not None]
+    if len(listed) < len(choices) or math.prod(len(codes) for codes in listed) > limit:
+        return None
+    table = np.stack(np.meshgrid(*listed, indexing="ij"), axis=-1).reshape(-1, len(grid))
+    return np.unique(grid.canonical(table, fill=table), axis=0)
+
+
+def density_sample(space: SearchSpace, count: int, *, rng: random.Random) -> list[Parameterization]:
+    """Draw parameterizations whose share of switches that are on is uniform."""
+    grid = Grid(space)
+    return grid.parameterizations(density_codes(grid, count, rng=_generator(rng)))
 
 
 def neighbours(
     space: SearchSpace, parameterization: Parameterization, *, rng: random.Random
-) -> Iterator[Parameterization]:
+) -> list[Parameterization]:
     """Change one parameter at a time: every other choice, a few small steps of a number."""
-    for parameter in space.parameters:
-        if parameter.name in parameterization:
-            for value in _other_values(parameter, parameterization[parameter.name], rng):
-                yield _with(space, parameterization, {parameter.name: value}, rng)
+    grid = Grid(space)
+    return grid.parameterizations(neighbour_codes(grid, grid.codes([parameterization]), rng=_generator(rng)))
 
 
 def mutation(
     space: SearchSpace, parameterization: Parameterization, *, rng: random.Random
 ) -> Parameterization:
     """Redraw two to four parameters."""
-    active = [parameter for parameter in space.parameters if parameter.name in parameterization]
-    chosen = rng.sample(active, min(len(active), rng.randint(2, 4)))
-    return _with(
-        space, parameterization, {parameter.name: _random_value(parameter, rng) for parameter in chosen}, rng
-    )
-
-
-def enumerate_space(space: SearchSpace, *, limit: int) -> list[Parameterization] | None:
-    """List every canonical parameterization, or None if there are more than `limit` combinations."""
-    choices = [_all_values(parameter) for parameter in space.parameters]
-    if any(values is None for values in choices):
-        return None
-    listed = [values for values in choices if values is not None]
-    if math.prod(len(values) for values in listed) > limit:
-        return None
-    names = [parameter.name for parameter in space.parameters]
-    found = {}
-    for values in itertools.product(*listed):
-        canonical = space.active(dict(zip(names, values, strict=True)))
-        found[repr(canonical)] = canonical
-    return list(found.values())
-
-
-def _draw(space: SearchSpace, rng: random.Random) -> Parameterization:
-    density = rng.random()
-    return space.active(
-        {
-            parameter.name: rng.random() < density
-            if isinstance(parameter, BoolParameter)
-            else _random_value(parameter, rng)
-            for parameter in space.parameters
-        }
-    )
-
-
-def _with(
-    space: SearchSpace,
-    parameterization: Parameterization,
-    changes: Parameterization,
-    rng: random.Random,
-) -> Parameterization:
-    # A change may wake parameters up that had no value; they are drawn.
-    drawn = {parameter.name: _random_value(parameter, rng) for parameter in space.parameters}
-    return space.active(drawn | parameterization | changes)
-
-
-def _random_value(parameter: Parameter, rng: random.Random) -> ParameterValue:
-    if isinstance(parameter, BoolParameter):
-        return rng.random() < 0.5
-    if isinstance(parameter, OrdinalParameter | CategoricalParameter):
-        return parameter.choices[rng.randrange(len(parameter.choices))]
-    return value_at(parameter, [rng.random()])
-
-
-def _other_values(parameter: Parameter, value: ParameterValue, rng: random.Random) -> list[ParameterValue]:
-    listed = _all_values(parameter)
-    if listed is not None and not isinstance(parameter, IntParameter):
-        return [
-            other
-            for other in listed
-            if other is not value and (other != value or type(other) is not type(value))
-        ]
-    assert isinstance(parameter, FloatParameter | IntParameter)  # noqa: S101  the only ones not listed
-    position = _position(parameter, float(value))
-    steps = [
-        value_at(parameter, [_reflected(position + rng.gauss(0.0, STEP_DEVIATION))])
-        for _ in range(NUMBER_STEPS)
+    grid = Grid(space)
+    return grid.parameterizations(mutation_codes(grid, grid.codes([parameterization]), rng=_generator(rng)))[
+        0
     ]
-    if isinstance(parameter, IntParameter):
-        steps += [
-            int(value) + step for step in (-1, 1) if parameter.low <= int(value) + step <= parameter.high
-        ]
-    return [step for step in dict.fromkeys(steps) if step != value]
 
 
-def _position(parameter: FloatParameter | IntParameter, value: float) -> float:
-    if parameter.log:
-        return math.log(value / parameter.low) / math.log(parameter.high / parameter.low)
-    return (value - parameter.low) / (parameter.high - parameter.low)
+def _changes(
+    axis: Axis, codes: Float64[np.ndarray, " n"], *, rng: np.random.Generator
+) -> Float64[np.ndarray, "n changes"]:
+    if axis.levels is not None:
+        others = np.arange(1, len(axis.levels))
+        return np.asarray((codes[:, None] + others) % len(axis.levels))
+    steps = codes[:, None] + rng.normal(0.0, STEP_DEVIATION, (len(codes), NUMBER_STEPS))
+    reflected = 1 - np.abs(1 - np.abs(steps) % 2)
+    if not isinstance(axis.parameter, IntParameter):
+        return np.asarray(reflected)
+    return np.concatenate([reflected, *_unit_steps(axis.parameter, codes)], axis=1)
 
 
-def _reflected(position: float) -> float:
-    return 1 - abs(1 - abs(position) % 2)
+def _unit_steps(
+    parameter: IntParameter, codes: Float64[np.ndarray, " n"]
+) -> Sequence[Float64[np.ndarray, "n 1"]]:
+    span = parameter.high - parameter.low
+    if not parameter.log:
+        return [np.clip(codes[:, None] + step / span, 0.0, 1.0) for step in (-1, 1)]
+    ratio = math.log(parameter.high / parameter.low)
+    numbers = np.exp(codes[:, None] * ratio) * parameter.low
+    found = [np.clip(np.rint(numbers) + step, parameter.low, parameter.high) for step in (-1, 1)]
+    return [np.log(number / parameter.low) / ratio for number in found]
 
 
-def _all_values(parameter: Parameter) -> Sequence[ParameterValue] | None:
-    if isinstance(parameter, BoolParameter):
-        return (False, True)
-    if isinstance(parameter, OrdinalParameter | CategoricalParameter):
-        return parameter.choices
-    return range(parameter.low, parameter.high + 1) if isinstance(parameter, IntParameter) else None
+def _all_codes(axis: Axis, *, limit: int) -> Float64[np.ndarray, " levels"] | None:
+    if axis.levels is not None:
+        return np.arange(len(axis.levels), dtype=float)
+    if isinstance(axis.parameter, IntParameter) and axis.parameter.high - axis.parameter.low < limit:
+        values = np.arange(axis.parameter.low, axis.parameter.high + 1, dtype=float)
+        if axis.parameter.log:
+            return np.asarray(
+                np.log(values / axis.parameter.low) / math.log(axis.parameter.high / axis.parameter.low)
+            )
+        return np.asarray((values - axis.parameter.low) / (axis.parameter.high - axis.parameter.low))
+    return None
+
+
+def _generator(rng: random.Random) -> np.random.Generator:
+    return np.random.default_rng(rng.getrandbits(64))

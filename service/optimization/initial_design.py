@@ -5,15 +5,12 @@ of switches that are on; without one they follow a scrambled Sobol sequence. Eve
 design is spread, so asking one at a time gives as good a design as asking for all.
 """
 
-import random
-from collections.abc import Sequence
-
-import torch
+import numpy as np
 from scipy.stats import qmc
 
 from api_schemas.search_space import Parameterization
-from service.optimization.candidates import density_sample
-from service.optimization.encoding import decode, dimensions
+from service.optimization.candidates import density_codes
+from service.optimization.grid import Candidates, Codes, Grid
 from service.optimization.outcomes import known_values, outcomes_of
 from service.optimization.pool import Admission
 from service.optimization.problem import Problem
@@ -28,22 +25,30 @@ def design_size(problem: Problem) -> int:
     return min(10, max(5, len(problem.search_space.parameters)))
 
 
-def next_in_design(
-    problem: Problem, admission: Admission, *, position: int, seed: int
-) -> Parameterization | None:
-    """Give the trial at a position of the design, or None if random draws find nothing new."""
-    rng = random.Random(f"design/{seed}/{position}")  # noqa: S311  a design, not a secret
-    objective_metrics = {objective.metric for objective in problem.objectives}
-    if not objective_metrics & set(problem.known_metrics):
-        sobol = admission.admit(_sobol_row(problem, position=position, seed=seed))
+def next_in_design(admission: Admission, *, position: int, seed: int) -> Parameterization | None:
+    """Give the trial at a position of the design, or None if random draws find nothing new.
+
+    Starting points that have run take positions, but leave the ends of the range to the design.
+    """
+    problem, grid = admission.problem, admission.grid
+    position -= len(
+        {key for point in problem.starting_points if (key := problem.key(point)) in admission.taken}
+    )
+    rng = np.random.default_rng([seed, position, 1])
+    costly = {objective.metric for objective in problem.objectives} & set(problem.known_metrics)
+    if not costly:
+        sobol = admission.admit(grid.parameterizations(_sobol_row(grid, position=position, seed=seed)))
         if sobol:
             return sobol[0]
-    drawn = admission.admit(density_sample(problem.search_space, DRAWS, rng=rng))
-    if not drawn:
-        return None
-    if not objective_metrics & set(problem.known_metrics):
-        return drawn[0]
-    return _nearest_to_target(problem, drawn, share=spread(position), rng=rng)
+    drawn = density_codes(grid, DRAWS, rng=rng)
+    drawn = drawn[admission.within_limits(drawn)]
+    if costly and len(drawn):
+        drawn = _nearest_to_target(problem, grid, drawn, share=spread(position), rng=rng)
+    for row in drawn:
+        new = admission.admit(grid.parameterizations(row[None]))
+        if new:
+            return new[0]
+    return None
 
 
 def spread(position: int) -> float:
@@ -59,18 +64,19 @@ def spread(position: int) -> float:
 
 
 def _nearest_to_target(
-    problem: Problem, drawn: Sequence[Parameterization], *, share: float, rng: random.Random
-) -> Parameterization:
-    outcomes = outcomes_of(problem)
-    cost = -known_values(problem, outcomes, drawn)[:, 0]
+    problem: Problem, grid: Grid, drawn: Codes, *, share: float, rng: np.random.Generator
+) -> Codes:
+    """Order draws by their distance from the target cost, the closest few at random."""
+    cost = -known_values(problem, outcomes_of(problem), Candidates(grid, drawn))[:, 0].numpy()
     target = cost.min() + share * (cost.max() - cost.min())
-    nearest = torch.argsort((cost - target).abs(), stable=True)[:CLOSEST]
-    return drawn[int(nearest[rng.randrange(len(nearest))])]
+    order = np.argsort(np.abs(cost - target), kind="stable")
+    order[:CLOSEST] = rng.permutation(order[:CLOSEST])
+    return np.asarray(drawn[order])
 
 
-def _sobol_row(problem: Problem, *, position: int, seed: int) -> list[Parameterization]:
-    engine = qmc.Sobol(dimensions(problem.search_space), rng=seed)
+def _sobol_row(grid: Grid, *, position: int, seed: int) -> Codes:
+    engine = qmc.Sobol(grid.dimensions, rng=seed)
     # One row at a time: a sequence cut at a length that is no power of two is unbalanced, not wrong.
     for _ in range(position):
         engine.random(1)
-    return decode(problem.search_space, torch.from_numpy(engine.random(1)))
+    return grid.decode(engine.random(1))

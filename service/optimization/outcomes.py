@@ -4,12 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction
-from api_schemas.search_space import Parameterization
+from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem
 
 INFERRED_MARGIN = 0.1
@@ -28,6 +29,10 @@ class Outcome:
         """Put a raw value on the optimiser's scale."""
         # A count or a size of zero has no logarithm; it counts as one.
         return self.sign * (math.log10(max(raw, 1.0)) if self.metric in LOG_METRICS else raw)
+
+    def values(self, raw: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        """Put raw values on the optimiser's scale."""
+        return self.sign * (np.log10(np.maximum(raw, 1.0)) if self.metric in LOG_METRICS else raw)
 
     def variance(self, raw: float, standard_error: float) -> float:
         """Put a standard error on the optimiser's scale (to first order), squared."""
@@ -79,15 +84,15 @@ def observed_variances(
 
 
 def known_values(
-    problem: Problem, outcomes: Sequence[Outcome], parameterizations: Sequence[Parameterization]
+    problem: Problem, outcomes: Sequence[Outcome], candidates: Candidates
 ) -> Float64[Tensor, "n k"]:
     """Compute the known outcomes exactly."""
     columns = [
-        [outcome.value(raw) for raw in problem.known_metrics[outcome.metric](parameterizations)]
+        outcome.values(problem.known_metrics[outcome.metric](candidates))
         for outcome in outcomes
         if outcome.known
     ]
-    return torch.tensor(columns, dtype=torch.double).reshape(len(columns), len(parameterizations)).T
+    return torch.from_numpy(np.array(columns).reshape(len(columns), len(candidates)).T)
 
 
 def signed_bound(outcome: Outcome, op: ConstraintOp, bound: float) -> tuple[float, float]:

@@ -3,22 +3,33 @@
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from api_schemas.search_space import Parameterization
-from service.optimization.encoding import encode
+from service.optimization.candidates import switches
+from service.optimization.grid import Candidates, Codes, Grid
 from service.optimization.outcomes import known_values, outcomes_of
 from service.optimization.problem import Problem
+
+SWITCHES_WITH_A_SHARE = 4
+"""From this many switches on, the share that is on is a feature of its own.
+
+It says at once what a kernel would have to learn from every switch by itself.
+"""
 
 
 @dataclass
 class Admission:
-    """Lets a parameterization through once, unless it is taken or breaks a known limit."""
+    """Lets a candidate through once, unless it is taken or breaks a known limit."""
 
     problem: Problem
     taken: set[Hashable] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.grid = Grid(self.problem.search_space)
 
     def take(self, parameterization: Parameterization) -> None:
         """Mark a parameterization as evaluated, pending or picked."""
@@ -31,27 +42,36 @@ class Admission:
             key = self.problem.key(parameterization)
             if key not in self.taken:
                 new.setdefault(key, parameterization)
-        return _within_limits(self.problem, list(new.values()))
+        listed = list(new.values())
+        kept = self.within_limits(self.grid.codes(listed))
+        return [parameterization for parameterization, on in zip(listed, kept, strict=True) if on]
+
+    def within_limits(self, codes: Codes) -> Bool[np.ndarray, " n"]:
+        """Say which candidates keep every limit on a known metric."""
+        candidates = Candidates(self.grid, codes)
+        kept = np.ones(len(codes), dtype=bool)
+        for constraint in self.problem.constraints:
+            if constraint.metric in self.problem.known_metrics and len(codes):
+                values = self.problem.known_metrics[constraint.metric](candidates)
+                kept &= np.array([constraint.holds(value) for value in values.tolist()])
+        return kept
 
 
 def augmented(problem: Problem, parameterizations: Sequence[Parameterization]) -> Float64[Tensor, "n dk"]:
     """Encode parameterizations and append their known outcomes as columns."""
-    return torch.cat(
-        [
-            encode(problem.search_space, parameterizations),
-            known_values(problem, outcomes_of(problem), parameterizations),
-        ],
-        dim=1,
-    )
+    grid = Grid(problem.search_space)
+    return augmented_codes(problem, grid, grid.codes(parameterizations))
 
 
-def _within_limits(problem: Problem, parameterizations: list[Parameterization]) -> list[Parameterization]:
-    for constraint in problem.constraints:
-        if constraint.metric in problem.known_metrics and parameterizations:
-            values = problem.known_metrics[constraint.metric](parameterizations)
-            parameterizations = [
-                parameterization
-                for parameterization, value in zip(parameterizations, values, strict=True)
-                if constraint.holds(value)
-            ]
-    return parameterizations
+def augmented_codes(problem: Problem, grid: Grid, codes: Codes) -> Float64[Tensor, "n dk"]:
+    """Give the features of candidates, then their known outcomes."""
+    known = known_values(problem, outcomes_of(problem), Candidates(grid, codes))
+    return torch.cat([torch.from_numpy(with_share(grid, grid.encode(codes))), known], dim=1)
+
+
+def with_share(grid: Grid, X: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, "n features"]:
+    """Append the share of switches that are on to encoded candidates, if there are several switches."""
+    columns = [grid.columns[place] for place in switches(grid)]
+    if len(columns) < SWITCHES_WITH_A_SHARE:
+        return X
+    return np.concatenate([X, X[:, columns].mean(axis=1, keepdims=True)], axis=1)

@@ -1,14 +1,18 @@
 """What the optimiser is asked, and what it answers."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
 
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization, SearchSpace
+from service.optimization.grid import Candidates
 
-KnownMetric = Callable[[Sequence[Parameterization]], Sequence[float]]
-"""The exact values of a metric for many parameterizations, in the metric's unit."""
+KnownMetric = Callable[[Candidates], Float64[np.ndarray, " n"]]
+"""The exact values of a metric for many candidates, in the metric's unit."""
 
 
 @dataclass(frozen=True)

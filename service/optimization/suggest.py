@@ -1,18 +1,25 @@
 """Suggest the next trials of a study. The engine's only door."""
 
-import random
+import math
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 
+import numpy as np
 import torch
-from botorch.acquisition import AcquisitionFunction
-from botorch.exceptions.errors import BotorchError, ModelFittingError
+from botorch.exceptions.errors import BotorchError
 from botorch.utils.multi_objective.pareto import is_non_dominated
+from jaxtyping import Float64
 from linear_operator.utils.errors import NanError, NotPSDError
+from torch import Tensor
 
 from api_schemas.search_space import Parameterization
-from service.optimization.acquisition import acquisition_function, score
-from service.optimization.candidates import density_sample, enumerate_space, mutation, neighbours
+from service.optimization.acquisition import Believed, acquisition_function, feasible_rows
+from service.optimization.candidates import density_codes, enumerate_codes
+from service.optimization.explanations import explain
+from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.initial_design import design_size, next_in_design
 from service.optimization.outcomes import (
     observed_values,
@@ -22,26 +29,34 @@ from service.optimization.outcomes import (
 )
 from service.optimization.pool import Admission, augmented
 from service.optimization.problem import Observation, Problem, Suggestion
-from service.optimization.surrogate import fit_surrogate
+from service.optimization.search import FRONT_POINTS, SMALL_SPACE, Search, maximise, spread_over
+from service.optimization.surrogate import Surrogate, fit_surrogate
 
-SMALL_SPACE = 2048
-"""A space with no more combinations is searched whole."""
-
-DENSITY_DRAWS = 384
-MUTATIONS = 256
-LOCAL_STARTS = 4
-LOCAL_ROUNDS = 4
 SEARCH_EFFORT = 20_000
 """Random draws after which a space too large to list counts as exhausted."""
 
+MODELLED_OBSERVATIONS = 1000
+"""Of more observations, the front and a random part are modelled: a proposal takes cubic time."""
+
 FIT_FAILURES = (
     BotorchError,
-    ModelFittingError,
     NotPSDError,
     NanError,
     torch.linalg.LinAlgError,  # type: ignore[attr-defined]  # exported, but not in the stubs
+    np.linalg.LinAlgError,
 )
 """What numerics may raise on degenerate data. Anything else is a fault of ours and is not caught."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was learned from the observations, fitted once for all suggestions of a call."""
+
+    X: Float64[Tensor, "n dk"]
+    Y: Float64[Tensor, "n m"]
+    surrogate: Surrogate
+    reference: Float64[Tensor, " objectives"]
+    feasibility: Process | None
 
 
 def suggest(
@@ -51,23 +66,32 @@ def suggest(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
-    """Suggest up to `count` trials; fewer only if the space holds nothing new.
+    """Suggest up to `count` trials, best first; fewer only if the space holds nothing new.
 
-    Nothing that is evaluated, pending or equivalent to either is suggested again. The answer
-    depends on the arguments alone; the global random state is left as it was.
+    Nothing that is evaluated, pending or equivalent to either is suggested again. No modelled
+    suggestion is begun after `time_limit_seconds`: the rest are sampled, and say so. Until then the
+    answer depends on the arguments alone; the global random state is left as it was.
     """
+    deadline = time.monotonic() + time_limit_seconds
     admission = Admission(problem)
     for observation in observations:
         admission.take(observation.parameterization)
     for parameterization in pending:
         admission.take(parameterization)
+    model = cache(partial(_fit, problem, observations, seed=seed))
     picked: list[Suggestion] = []
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # BoTorch warns about numerics it then handles; what it cannot handle it raises.
+        warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         while len(picked) < count:
             waiting = [*pending, *(suggestion.parameterization for suggestion in picked)]
-            suggestion = _next(problem, admission, observations, waiting, seed=seed)
+            position = len(observations) + len(waiting)
+            suggestion = _next(
+                admission, observations, waiting, model=model, deadline=deadline, position=position, seed=seed
+            )
             if suggestion is None:
                 break
             admission.take(suggestion.parameterization)
@@ -76,126 +100,133 @@ def suggest(
 
 
 def _next(
-    problem: Problem,
     admission: Admission,
     observations: Sequence[Observation],
     waiting: Sequence[Parameterization],
     *,
+    model: Callable[[], Model],
+    deadline: float,
+    position: int,
     seed: int,
 ) -> Suggestion | None:
+    problem = admission.problem
     starting = admission.admit(problem.starting_points)
     if starting:
         return Suggestion(starting[0], "starting_point")
-    position = len(observations) + len(waiting)
-    measured = [observation for observation in observations if observation.metrics is not None]
-    if position < design_size(problem) or len(measured) < 2:
-        designed = next_in_design(problem, admission, position=position, seed=seed)
+    measured = sum(observation.metrics is not None for observation in observations)
+    if position < design_size(problem) or measured < 2:
+        designed = next_in_design(admission, position=position, seed=seed)
         if designed is not None:
             return Suggestion(designed, "initial_design")
-        return _random(problem, admission, rng=_rng(seed, position), generated_by="initial_design")
-    try:
-        return _modelled(problem, admission, measured, waiting, rng=_rng(seed, position), seed=seed)
-    except FIT_FAILURES:
-        return _random(problem, admission, rng=_rng(seed, position), generated_by="fallback_random")
+        return _drawn(admission, rng=_rng(seed, position), generated_by="initial_design")
+    if time.monotonic() >= deadline:
+        return _drawn(admission, rng=_rng(seed, position), generated_by="time_limit")
+    return _modelled(admission, model, waiting, position=position, seed=seed)
+
+
+def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int) -> Model:
+    outcomes = outcomes_of(problem)
+    observations = _modelled_part(problem, observations, seed=seed)
+    measured = [observation for observation in observations if observation.metrics is not None]
+    X = augmented(problem, [observation.parameterization for observation in measured])
+    Y = observed_values(outcomes, [observation.metrics for observation in measured if observation.metrics])
+    return Model(
+        X=X,
+        Y=Y,
+        surrogate=fit_surrogate(
+            X, Y, outcomes=outcomes, variances=observed_variances(outcomes, measured), seed=seed
+        ),
+        reference=reference_values(problem, outcomes, Y),
+        feasibility=_fit_feasibility(problem, observations, seed=seed),
+    )
+
+
+def _fit_feasibility(problem: Problem, observations: Sequence[Observation], *, seed: int) -> Process | None:
+    """Learn where trials prove infeasible, from 1 (it worked) and -1 (it did not)."""
+    labels = [1.0 if observation.metrics is not None else -1.0 for observation in observations]
+    if min(labels) > 0:
+        return None
+    X = augmented(problem, [observation.parameterization for observation in observations])
+    encoded = X.shape[1] - sum(outcome.known for outcome in outcomes_of(problem))
+    return fit_process(X[:, :encoded], torch.tensor(labels, dtype=torch.double), variance=None, seed=seed)
+
+
+def _modelled_part(
+    problem: Problem, observations: Sequence[Observation], *, seed: int
+) -> Sequence[Observation]:
+    if len(observations) <= MODELLED_OBSERVATIONS:
+        return observations
+    outcomes = outcomes_of(problem)
+    worst = torch.full((len(observations), len(problem.objectives)), -torch.inf, dtype=torch.double)
+    for row, observation in enumerate(observations):
+        if observation.metrics is not None:
+            values = observed_values(outcomes, [observation.metrics])[0]
+            worst[row] = values[: len(problem.objectives)]
+    front = is_non_dominated(worst).numpy()
+    priority = np.where(front, -1.0, np.random.default_rng(seed).random(len(observations)))
+    kept = np.sort(np.argsort(priority, kind="stable")[:MODELLED_OBSERVATIONS])
+    return [observations[index] for index in kept.tolist()]
 
 
 def _modelled(
-    problem: Problem,
     admission: Admission,
-    measured: Sequence[Observation],
+    fitted: Callable[[], Model],
     waiting: Sequence[Parameterization],
     *,
-    rng: random.Random,
+    position: int,
     seed: int,
 ) -> Suggestion | None:
-    outcomes = outcomes_of(problem)
-    X = augmented(problem, [observation.parameterization for observation in measured])
-    Y = observed_values(outcomes, [observation.metrics for observation in measured if observation.metrics])
-    with warnings.catch_warnings():
-        # BoTorch warns about numerics it then handles; what it cannot handle it raises.
-        warnings.simplefilter("ignore")
-        acquisition = acquisition_function(
-            fit_surrogate(X, Y, outcomes=outcomes, variances=observed_variances(outcomes, measured)),
-            problem,
-            outcomes=outcomes,
-            X=X,
-            X_pending=augmented(problem, waiting) if waiting else None,
-            reference=reference_values(problem, outcomes, Y),
-            seed=seed,
+    problem, rng = admission.problem, _rng(seed, position)
+    try:
+        model = fitted()
+        believed = _believed(problem, model, waiting)
+        acquisition, name = acquisition_function(
+            believed, problem, reference=model.reference, feasibility=model.feasibility, seed=seed
         )
-        best = is_non_dominated(Y[:, : len(problem.objectives)])
-        front = [
-            observation.parameterization
-            for observation, on_front in zip(measured, best.tolist(), strict=True)
-            if on_front
-        ]
-        pool = _pool(problem, admission, front, rng=rng)
-        if not pool:
-            return None
-        generated_by = "qlognei" if len(problem.objectives) == 1 else "qlognehvi"
-        return Suggestion(_maximise(problem, admission, acquisition, pool, rng=rng), generated_by)
+        found = maximise(Search(problem, admission, acquisition, rng), _front(problem, admission, believed))
+    except FIT_FAILURES:
+        return _drawn(admission, rng=rng, generated_by="fallback_random")
+    if found is None:
+        return _drawn(admission, rng=rng, generated_by=name)
+    (chosen,), value = admission.grid.parameterizations(found[0]), float(found[1][0])
+    explanation = explain(
+        problem, chosen, surrogate=model.surrogate, Y=model.Y, acquisition_value=value, seed=seed
+    )
+    return Suggestion(chosen, name, explanation)
 
 
-def _maximise(
-    problem: Problem,
-    admission: Admission,
-    acquisition: AcquisitionFunction,
-    pool: list[Parameterization],
-    *,
-    rng: random.Random,
-) -> Parameterization:
-    values = score(acquisition, augmented(problem, pool)).tolist()
-    ranked = sorted(zip(values, range(len(pool)), pool, strict=True), key=lambda item: (-item[0], item[1]))
-    best = ranked[:LOCAL_STARTS]
-    for _ in range(LOCAL_ROUNDS):
-        around = admission.admit(
-            neighbour
-            for _, _, parameterization in best
-            for neighbour in neighbours(problem.search_space, parameterization, rng=rng)
-        )
-        if not around:
-            break
-        values = score(acquisition, augmented(problem, around)).tolist()
-        found = sorted(
-            [*best, *zip(values, range(len(around)), around, strict=True)],
-            key=lambda item: (-item[0], item[1]),
-        )
-        improved = found[0][0] > best[0][0]
-        best = found[:LOCAL_STARTS]
-        if not improved:
-            break
-    return best[0][2]
+def _believed(problem: Problem, model: Model, waiting: Sequence[Parameterization]) -> Believed:
+    seen = len(model.X)
+    X = torch.cat([model.X, augmented(problem, waiting)]) if waiting else model.X
+    surrogate = model.surrogate.believing(X[seen:]) if waiting else model.surrogate
+    means = surrogate.means(X)
+    feasible = feasible_rows(means, problem, surrogate.outcomes)
+    return Believed(model.surrogate, surrogate, X, means, feasible, seen)
 
 
-def _pool(
-    problem: Problem, admission: Admission, front: Sequence[Parameterization], *, rng: random.Random
-) -> list[Parameterization]:
-    space = problem.search_space
-    listed = enumerate_space(space, limit=SMALL_SPACE)
+def _front(problem: Problem, admission: Admission, believed: Believed) -> Float64[np.ndarray, "n p"]:
+    """Give members of the front that is believed in, spread along the last objective."""
+    kept = believed.feasible if believed.feasible.any() else torch.ones_like(believed.feasible)
+    values = believed.means[kept][:, : len(problem.objectives)]
+    best = is_non_dominated(values)
+    encoded = believed.X[kept][best][:, : believed.surrogate.encoded]
+    codes = admission.grid.decode(encoded.numpy())
+    return spread_over(codes, values[best][:, -1].numpy(), count=FRONT_POINTS)
+
+
+def _drawn(admission: Admission, *, rng: np.random.Generator, generated_by: str) -> Suggestion | None:
+    """Suggest something new at random, or None if the space is exhausted."""
+    grid = admission.grid
+    listed = enumerate_codes(grid, limit=SMALL_SPACE)
     if listed is not None:
-        return admission.admit(listed)
-    drawn = density_sample(space, DENSITY_DRAWS, rng=rng)
-    mutated = [mutation(space, rng.choice(front), rng=rng) for _ in range(MUTATIONS)]
-    near = [neighbour for point in front for neighbour in neighbours(space, point, rng=rng)]
-    pool = admission.admit([*near, *mutated, *drawn])
-    return pool or _new_draws(problem, admission, rng=rng)
-
-
-def _random(
-    problem: Problem, admission: Admission, *, rng: random.Random, generated_by: str
-) -> Suggestion | None:
-    listed = enumerate_space(problem.search_space, limit=SMALL_SPACE)
-    new = _new_draws(problem, admission, rng=rng) if listed is None else admission.admit(listed)
-    return Suggestion(rng.choice(new), generated_by) if new else None
-
-
-def _new_draws(problem: Problem, admission: Admission, *, rng: random.Random) -> list[Parameterization]:
+        new = admission.admit(grid.parameterizations(rng.permutation(listed)))
+        return Suggestion(new[0], generated_by) if new else None
     for _ in range(0, SEARCH_EFFORT, 1000):
-        new = admission.admit(density_sample(problem.search_space, 1000, rng=rng))
+        new = admission.admit(grid.parameterizations(density_codes(grid, 1000, rng=rng)))
         if new:
-            return new
-    return []
+            return Suggestion(new[0], generated_by)
+    return None
 
 
-def _rng(seed: int, position: int) -> random.Random:
-    return random.Random(f"{seed}/{position}")  # noqa: S311  a search, not a secret
+def _rng(seed: int, position: int) -> np.random.Generator:
+    return np.random.default_rng([seed, position])

@@ -2,22 +2,61 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.models.deterministic import GenericDeterministicModel
 from botorch.models.model import Model, ModelList
 from botorch.models.transforms.input import FilterFeatures
 from botorch.models.transforms.outcome import Standardize
-from gpytorch.mlls import ExactMarginalLogLikelihood
 from jaxtyping import Float64
 from torch import Tensor
 
+from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.outcomes import Outcome
 
-FIT_ITERATIONS = 75
-"""L-BFGS steps. Uncapped fits ran for hundreds, at nine tenths of the time of a suggestion."""
+LOWER_TAIL = 3.0
+"""Outcomes this many times further below the median than the best is above it are pulled up to there.
+
+A collapsed training run says "bad"; how bad teaches nothing and would stretch every lengthscale.
+"""
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """What is believed of each outcome. A process reads the first `encoded` columns of a row."""
+
+    outcomes: tuple[Outcome, ...]
+    processes: tuple[Process | None, ...]
+    encoded: int
+
+    def process(self, column: int) -> Process:
+        """Give the process of a measured outcome."""
+        found = self.processes[column]
+        assert found is not None  # noqa: S101  known outcomes are never asked for
+        return found
+
+    def means(self, X: Float64[Tensor, "n dk"]) -> Float64[Tensor, "n m"]:
+        """Give the posterior mean of each outcome, and the value of the known ones."""
+        known = iter(range(self.encoded, X.shape[1]))
+        return torch.stack(
+            [
+                X[:, next(known)] if process is None else process.posterior(X[:, : self.encoded])[0]
+                for process in self.processes
+            ],
+            dim=1,
+        )
+
+    def believing(self, X: Float64[Tensor, "q dk"]) -> "Surrogate":
+        """Take rows as observed at their own mean."""
+        rows = X[:, : self.encoded]
+        return replace(
+            self,
+            processes=tuple(
+                None if process is None else process.believing(rows) for process in self.processes
+            ),
+        )
 
 
 def fit_surrogate(
@@ -26,48 +65,65 @@ def fit_surrogate(
     *,
     outcomes: Sequence[Outcome],
     variances: Sequence[Float64[Tensor, "n 1"] | None],
-) -> ModelList:
-    """Fit a model list over augmented rows: d encoded columns, then the k known outcomes.
+    seed: int,
+) -> Surrogate:
+    """Fit a surrogate over augmented rows: d encoded columns, then the k known outcomes.
 
     The noise of an outcome is what `variances` (m of them) says, and inferred where that is None.
 
     Raises:
-        ModelFittingError: If no fit of a Gaussian process converges.
+        numpy.linalg.LinAlgError: If a covariance is not positive definite.
     """
     encoded = X.shape[1] - sum(outcome.known for outcome in outcomes)
+    processes = [
+        None
+        if outcome.known
+        else fit_process(
+            X[:, :encoded],
+            without_lower_tail(y),
+            variance=None if variance is None else variance.squeeze(1),
+            seed=seed,
+        )
+        for outcome, y, variance in zip(outcomes, Y.T, variances, strict=True)
+    ]
+    return Surrogate(tuple(outcomes), tuple(processes), encoded)
+
+
+def without_lower_tail(y: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
+    """Pull outcomes far below the median up (outcomes are maximised)."""
+    middle = y.median()
+    spread = torch.maximum(y.max() - middle, y.std() / 2 if len(y) > 1 else y.max() - middle)
+    return torch.maximum(y, middle - LOWER_TAIL * spread)
+
+
+def as_botorch(surrogate: Surrogate) -> ModelList:
+    """Give the same beliefs as a BoTorch model list over augmented rows, nothing fitted again."""
     models: list[Model] = []
-    known_column = encoded
-    for column, outcome in enumerate(outcomes):
-        if outcome.known:
+    known_column = surrogate.encoded
+    for process in surrogate.processes:
+        if process is None:
             models.append(_column_model(known_column))
             known_column += 1
         else:
-            models.append(_fit_process(X, Y[:, column : column + 1], variances[column], encoded=encoded))
+            models.append(_single_task(process))
     return ModelList(*models)
 
 
-def _fit_process(
-    X: Float64[Tensor, "n dk"],
-    y: Float64[Tensor, "n 1"],
-    variance: Float64[Tensor, "n 1"] | None,
-    *,
-    encoded: int,
-) -> SingleTaskGP:
-    process = SingleTaskGP(
-        X,
-        y,
-        train_Yvar=variance,
-        outcome_transform=Standardize(m=1),
-        input_transform=FilterFeatures(feature_indices=torch.arange(encoded)),
-    )
+def _single_task(process: Process) -> SingleTaskGP:
+    raw = (process.shift + process.scale * process.y).unsqueeze(1)
+    encoded = process.X.shape[1]
     with warnings.catch_warnings():
-        # A capped fit says that it stopped early; that is what it was asked to do.
-        warnings.simplefilter("ignore")
-        fit_gpytorch_mll(
-            ExactMarginalLogLikelihood(process.likelihood, process),
-            optimizer_kwargs={"options": {"maxiter": FIT_ITERATIONS}},
+        warnings.simplefilter("ignore")  # about inputs that are not scaled: all of them lie in the cube
+        model = SingleTaskGP(
+            process.X,
+            raw,
+            train_Yvar=(process.noise * process.scale**2).unsqueeze(1),
+            outcome_transform=Standardize(m=1),
+            input_transform=FilterFeatures(feature_indices=torch.arange(encoded)),
         )
-    return process
+    model.covar_module.lengthscale = process.lengthscales
+    model.mean_module.initialize(constant=process.mean)
+    return model.eval()
 
 
 def _column_model(column: int) -> GenericDeterministicModel:

@@ -27,10 +27,11 @@ from api_schemas.search_space import (
 )
 from api_schemas.studies import StudyCreate
 from api_schemas.trainable_parameters import trainable_parameters
-from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
 from service import catalogue
 from service.errors import InvalidStudy
 from service.settings import settings
+from service.studies.default_starting_points import default_starting_points
 from service.studies.layers import layer_errors, layer_of, with_layers
 from service.studies.method_checks import METHOD, method_errors
 from service.task_catalogue.sources import TaskFacts, settled, task_facts
@@ -48,6 +49,7 @@ class AdmittedStudy:
     search_space: SearchSpace
     backbone_shape: BackboneShape
     classes: int
+    starting_points: tuple[Parameterization, ...]
     reference_defaults: tuple[float | None, ...]
 
 
@@ -83,6 +85,7 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
         search_space=search_space,
         backbone_shape=shape,
         classes=facts.classes,
+        starting_points=_starting_points(request, search_space, configuration, shape),
         reference_defaults=tuple(
             _natural_reference(objective, configuration, search_space, shape=shape, facts=facts)
             for objective in request.objectives
@@ -94,9 +97,25 @@ def starting_parameterization(
     search_space: SearchSpace, configuration: TrialConfiguration, given: Parameterization
 ) -> Parameterization:
     """Complete a starting point: a parameter it leaves out takes the base configuration's value."""
-    base = configuration.model_dump(mode="json")
-    values = {parameter.name: _value_at(base, parameter.name) for parameter in search_space.parameters}
+    values = read(configuration, (parameter.name for parameter in search_space.parameters))
     return search_space.active(values | given)
+
+
+def _starting_points(
+    request: StudyCreate, search_space: SearchSpace, configuration: TrialConfiguration, shape: BackboneShape
+) -> tuple[Parameterization, ...]:
+    """Give the client's own points, then the default ones that say something else."""
+    if not request.proposals.default_starting_points:
+        return request.starting_points
+    own = [
+        canonical(patch(configuration, starting_parameterization(search_space, configuration, point)))
+        for point in request.starting_points
+    ]
+    defaults = default_starting_points(search_space, configuration, shape=shape)
+    return (
+        *request.starting_points,
+        *(point for point in defaults if canonical(patch(configuration, point)) not in own),
+    )
 
 
 def _metric_errors(request: StudyCreate) -> list[FieldError]:
@@ -259,9 +278,3 @@ def _largest_count(
         trainable_parameters(canonical(patch(configuration, largest | corner)), shape=shape, classes=classes)
         for corner in corners
     )
-
-
-def _value_at(node: object, path: str) -> ParameterValue:
-    for part in path.split("."):
-        node = node[int(part)] if isinstance(node, list) else node[part]  # type: ignore[index]
-    return node  # type: ignore[return-value]

@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 
+from api_schemas.importance import Importance
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
+from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.trials import TrialPage, TrialRead
 from service.database import transaction
@@ -18,9 +20,11 @@ from service.problems import documented
 from service.settings import settings
 from service.studies import lifecycle, repository
 from service.studies.admission import AdmittedStudy, admit
+from service.studies.recommendation_answer import recommend
 from service.studies.representation import (
     represent_front,
     represent_hypervolume_history,
+    represent_importance,
     represent_studies,
     represent_study,
     represent_trials,
@@ -108,6 +112,21 @@ def get_hypervolume_history(study_id: str, session: SessionDep, tenant_id: Tenan
     return represent_hypervolume_history(session, study)
 
 
+@router.get("/{study_id}/recommendation", responses=documented(409))
+def get_recommendation(
+    study_id: str, session: SessionDep, tenant_id: TenantDep, query: Annotated[RecommendationQuery, Query()]
+) -> Recommendation:
+    """Choose one point of the front: by bounds, by weights, or its knee."""
+    study = repository.get_study(session, study_id, tenant_id=tenant_id)
+    return recommend(session, study, query)
+
+
+@router.get("/{study_id}/importance")
+def get_importance(study_id: str, session: SessionDep, tenant_id: TenantDep) -> Importance:
+    """Read how much each parameter matters to each objective."""
+    return represent_importance(repository.get_study(session, study_id, tenant_id=tenant_id))
+
+
 @router.post("/{study_id}:pause", responses=documented(409))
 def pause_study(study_id: str, session: SessionDep, tenant_id: TenantDep) -> StudyRead:
     """Start no more trials; running ones end. Pausing twice changes nothing."""
@@ -140,7 +159,7 @@ def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
         search_space=admitted.search_space.model_dump(mode="json", by_alias=True),
         objectives=posted["objectives"],
         constraints=posted["constraints"],
-        starting_points=posted["starting_points"],
+        starting_points=list(admitted.starting_points),
         trial_budget=admitted.request.budget.trials,
         parallelism=admitted.request.parallelism,
         seed=admitted.request.seed,

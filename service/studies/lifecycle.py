@@ -6,8 +6,8 @@ leases is a replicate of a trial (`replication`); a trial follows its replicates
 
     study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED
     trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING ->
-            QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; SUCCEEDED ->
-            INFEASIBLE when one of its final seeds proves so
+            QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; QUEUED -> SUCCEEDED
+            with a known result; SUCCEEDED -> INFEASIBLE when one of its final seeds proves so
 """
 
 import math
@@ -17,9 +17,14 @@ from typing import Any
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from api_schemas.access import AuditEventType
 from api_schemas.events import EventType
+from api_schemas.importance import Importance
 from api_schemas.studies import StudyState
-from api_schemas.trials import TERMINAL_TRIAL_STATES, Measurement, TrialReport, TrialState
+from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
+from service import counters
+from service.access import limits
+from service.access.audit_log import record_audit_event
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.errors import WrongState
 from service.ids import new_id
@@ -43,7 +48,7 @@ STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
 }
 
 TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
-    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED}),
+    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED, TrialState.SUCCEEDED}),
     TrialState.RUNNING: TERMINAL_TRIAL_STATES | {TrialState.QUEUED},
     **{state: frozenset() for state in TERMINAL_TRIAL_STATES},
     TrialState.SUCCEEDED: frozenset({TrialState.INFEASIBLE}),
@@ -59,10 +64,16 @@ ENDED = {
 
 
 def create_study(session: Session, study: Study) -> Study:
-    """Store a new study and wake the study worker."""
+    """Store a new study and wake the study worker.
+
+    Raises:
+        LimitReached: If its tenant may have no further one.
+    """
+    limits.check_new_study(session, study.tenant_id)
     session.add(study)
     session.flush()
     record_event(session, study, EventType.STUDY_CREATED)
+    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CREATED, subject=study.id)
     wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
     return study
 
@@ -90,6 +101,7 @@ def cancel(session: Session, study: Study) -> Study:
     if study.state in (StudyState.CANCELLING, StudyState.CANCELLED):
         return study
     _move_study(session, study, StudyState.CANCELLING, EventType.STUDY_CANCELLING)
+    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CANCELLED, subject=study.id)
     queued = repository.replicates_in(session, study.id, [TrialState.QUEUED])
     replication.cancel_queued(session, study, queued, reason=CANCELLED_WITH_STUDY)
     for trial in repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
@@ -108,6 +120,7 @@ def add_trial(
     generated_by: str,
     proposal_seconds: float,
     explanation: dict[str, Any] | None = None,
+    known_results: int = 0,
 ) -> Trial:
     """Queue the replicates of a proposed trial. The study's lock is held, its budget allows it."""
     trial = Trial(
@@ -121,6 +134,7 @@ def add_trial(
         generated_by=generated_by,
         proposal_seconds=proposal_seconds,
         explanation=explanation,
+        known_results=known_results,
     )
     study.trials_created += 1
     session.add(trial)
@@ -129,6 +143,28 @@ def add_trial(
     for number in range(study.replicates):
         replication.add_replicate(session, study, trial, number=number)
     return trial
+
+
+def reuse_result(
+    session: Session, study: Study, trial: Trial, *, source: Trial, results: Sequence[Replicate]
+) -> None:
+    """End a queued trial with the results and the artifacts of a trial of another study."""
+    replicates = repository.replicates_of(session, [trial.id])[trial.id]
+    for replicate, known in zip(replicates, results, strict=True):
+        replication.reuse(session, study, replicate, known=known)
+    artifacts = [
+        ArtifactRecord.model_validate(row) for row in repository.artifacts_of(session, [source])[source.id]
+    ]
+    session.add_all(Artifact(trial_id=trial.id, **record.model_dump()) for record in artifacts)
+    _after_replicate(session, study, trial, replicates[0])
+
+
+def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
+    """Queue a further seed of a trial that succeeded. It costs one trial of the study's budget."""
+    replicates = repository.replicates_of(session, [trial.id])[trial.id]
+    study.trials_created += 1
+    replicate = replication.add_replicate(session, study, trial, number=replicates[-1].number + 1)
+    record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)
 
 
 def exhaust(session: Session, study: Study) -> None:
@@ -144,6 +180,12 @@ def stop_proposing(session: Session, study: Study, *, reason: str) -> None:
         _move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
     else:
         _move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
+
+
+def record_importance(study: Study, importance: Importance) -> None:
+    """Keep what matters to the objectives, unless more is known already. The study's lock is held."""
+    if study.importance is None or study.importance["observations"] <= importance.observations:
+        study.importance = importance.model_dump(mode="json")
 
 
 def start_trial(
@@ -207,6 +249,7 @@ def finish_trial(
     if known is not None and known.state in TERMINAL_TRIAL_STATES:
         return
     replicate = replication.held(session, trial.id, attempt)
+    counters.count_trial_seconds(session, replicate)
     if report.state is TrialState.STOPPED_EARLY:
         report = early_stops.explained(session, replicate, report)
     report = _checked(study, report)

@@ -1,6 +1,6 @@
 """The Pareto front, its hypervolume and its reference point. Pure NumPy; knows no database and no torch.
 
-Everything is turned to minimisation once, in `_costs`: maximised objectives change sign, metrics of
+Everything is turned to minimisation once, in `costs`: maximised objectives change sign, metrics of
 `LOG_METRICS` are taken as log10.
 """
 
@@ -28,7 +28,7 @@ def front_members(objectives: Sequence[Objective], metrics: Sequence[Mapping[str
     """Give the positions of the points that no other point dominates; equal points stay together."""
     if not metrics:
         return []
-    keep = moocore.is_nondominated(_costs(objectives, metrics), keep_weakly=True)
+    keep = moocore.is_nondominated(costs(objectives, metrics), keep_weakly=True)
     return [int(position) for position in np.flatnonzero(keep)]
 
 
@@ -44,7 +44,7 @@ def hypervolume(
     reference: dict[str, float] = {
         objective.metric: value for objective, value in zip(objectives, reference_point, strict=True)
     }
-    return float(moocore.hypervolume(_costs(objectives, metrics), ref=_costs(objectives, [reference])[0]))
+    return float(moocore.hypervolume(costs(objectives, metrics), ref=costs(objectives, [reference])[0]))
 
 
 def reference_point(
@@ -78,7 +78,8 @@ def _beyond_worst(objective: Objective, metrics: Sequence[Mapping[str, float]]) 
     return worst - REFERENCE_MARGIN * abs(worst)
 
 
-def _costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+def costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+    """Give a row for each point and a column for each objective, all to be minimised."""
     columns = [[_cost(objective, point[objective.metric]) for point in metrics] for objective in objectives]
     return np.array(columns, dtype=np.float64).T
 

@@ -5,7 +5,8 @@ do, which alone turns the states of replicates into the state of their trial. Th
 
     QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING -> QUEUED
     again when its attempt is lost, released or failed and attempts remain; QUEUED -> CANCELLED when nobody
-    wants its result any more; CANCELLED -> QUEUED when its trial is back on the front
+    wants its result any more; CANCELLED -> QUEUED when its trial is back on the front; QUEUED -> SUCCEEDED
+    with a result that is known from another study
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ SEEDS = 2**31
 """Seeds start again at zero here, for a training seed is below it."""
 
 REPLICATE_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
-    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED}),
+    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED, TrialState.SUCCEEDED}),
     TrialState.RUNNING: frozenset(TrialState) - {TrialState.RUNNING},
     TrialState.SUCCEEDED: frozenset(),
     TrialState.INFEASIBLE: frozenset(),
@@ -143,6 +144,19 @@ def end(
     record_replicate_event(
         session, study, EventType.REPLICATE_ENDED, replicate=replicate, state=state, reason=reason
     )
+
+
+def reuse(session: Session, study: Study, replicate: Replicate, *, known: Replicate) -> None:
+    """End a queued replicate with what the same seed yielded in another study."""
+    report = TrialReport(
+        state=TrialState.SUCCEEDED,
+        metrics=known.metrics,
+        test_metrics=known.test_metrics,
+        # A result that was itself reused names the trial that trained.
+        provenance={"reused_from": known.trial_id, **known.provenance},
+    )
+    reason = f"its result is that of trial '{report.provenance['reused_from']}'"
+    end(session, study, replicate, TrialState.SUCCEEDED, reason=reason, report=report)
 
 
 def cancel_queued(session: Session, study: Study, replicates: Sequence[Replicate], *, reason: str) -> None:

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from api_schemas.studies import ReplicateCounts, StudyState, TrialCounts
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
+from service.access import limits
 from service.errors import NotFound
-from service.models import Artifact, Replicate, StoredFront, Study, Trial, TrialMeasurement
+from service.models import Artifact, Replicate, StoredFront, Study, Tenant, Trial, TrialMeasurement
 
 Query = TypeVar("Query", bound=Select[Any])
 
@@ -131,6 +132,23 @@ def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> 
     )
 
 
+def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
+    """Read the tenant's trials of other studies that succeeded with a configuration, oldest first."""
+    return list(
+        session.scalars(
+            select(Trial)
+            .join(Study, Study.id == Trial.study_id)
+            .where(
+                Trial.configuration_key == configuration_key,
+                Trial.state == TrialState.SUCCEEDED,
+                Study.tenant_id == study.tenant_id,
+                Study.id != study.id,
+            )
+            .order_by(Trial.id)
+        )
+    )
+
+
 def study_of_trial(session: Session, trial_id: str) -> str | None:
     """Find the study of a trial."""
     return session.scalar(select(Trial.study_id).where(Trial.id == trial_id))
@@ -142,7 +160,10 @@ def lock_trial(session: Session, trial_id: str) -> Trial:
 
 
 def claimable_studies(session: Session) -> list[str]:
-    """Find active studies with a queued replicate and room for another running one, oldest wait first."""
+    """Find active studies with a queued replicate and room for another running one.
+
+    Those of the tenant with the fewest running trials come first, then the oldest wait.
+    """
     running = (
         select(func.count())
         .where(Replicate.study_id == Study.id, Replicate.state == TrialState.RUNNING)
@@ -155,10 +176,15 @@ def claimable_studies(session: Session) -> list[str]:
         .correlate(Study)
         .scalar_subquery()
     )
+    tenants = limits.running_by_tenant()
+    running_of_tenant = func.coalesce(tenants.c.running, 0)
     query = (
         select(Study.id)
+        .join(Tenant, Tenant.id == Study.tenant_id)
+        .outerjoin(tenants, tenants.c.tenant_id == Tenant.id)
         .where(Study.state == StudyState.ACTIVE, waiting_since.is_not(None), running < Study.parallelism)
-        .order_by(waiting_since)
+        .where(running_of_tenant < limits.running_limit())
+        .order_by(running_of_tenant, waiting_since)
         .limit(20)
     )
     return list(session.scalars(query))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.importance import Importance
 from api_schemas.module_description import describe_modules
 from api_schemas.objectives import Direction, Objective
 from api_schemas.pareto import HypervolumeHistory, HypervolumeRecord, ParetoFront, ParetoPoint
@@ -80,6 +81,13 @@ def represent_hypervolume_history(session: Session, study: Study) -> Hypervolume
             HypervolumeRecord.model_validate(front) for front in repository.list_fronts(session, study.id)
         ),
     )
+
+
+def represent_importance(study: Study) -> Importance:
+    """Show what matters to the objectives, as it was last estimated."""
+    if study.importance is None:
+        return Importance(reason="no result yet")
+    return Importance.model_validate(study.importance)
 
 
 def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> StudyRead:

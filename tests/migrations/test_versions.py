@@ -80,3 +80,25 @@ def test_trials_of_version_1_become_replicates_and_back(postgres_url: str) -> No
     assert fronts == [1]
     engine.dispose()
     run_on(postgres_url, "DROP DATABASE replicates_and_back WITH (FORCE)")
+
+
+def test_keys_of_version_5_become_admin_keys_and_only_those_go_back(postgres_url: str) -> None:
+    """They were the operator's; a narrower or ended key must not become a whole one by going back."""
+    run_on(postgres_url, "CREATE DATABASE keys_and_back")
+    engine = create_engine(renamed(postgres_url, "keys_and_back"))
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0005")
+        connection.execute(text("INSERT INTO tenants (id, name) VALUES ('t', 't')"))
+        connection.execute(text("INSERT INTO api_keys (id, tenant_id, sha256) VALUES ('old', 't', 'a')"))
+        command.upgrade(alembic_config(connection), "0006")
+        assert connection.execute(text("SELECT scope FROM api_keys")).scalars().all() == ["admin"]
+        connection.execute(
+            text(
+                "INSERT INTO api_keys (id, tenant_id, sha256, name, scope, revoked_at) VALUES "
+                "('narrow', 't', 'b', 'n', 'read', NULL), ('ended', 't', 'c', 'n', 'admin', now())"
+            )
+        )
+        command.downgrade(alembic_config(connection), "0005")
+        assert connection.execute(text("SELECT id FROM api_keys")).scalars().all() == ["old"]
+    engine.dispose()
+    run_on(postgres_url, "DROP DATABASE keys_and_back WITH (FORCE)")

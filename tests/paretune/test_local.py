@@ -1,5 +1,6 @@
 """The supervisor, with real processes: it starts, heals, stops, and leaves nothing behind."""
 
+import json
 import os
 import re
 import signal
@@ -14,7 +15,9 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from paretune.cli import app
 from paretune.client import Client
 from paretune.embedded_postgres import EmbeddedPostgres, OtherPostgresMajor, embedded_postgres, free_port
 from paretune.local import (
@@ -153,6 +156,26 @@ def test_addresses_in_the_environment_replace_the_embedded_servers(
         with Client(stack.url, api_key=stack.api_key) as client:
             assert list(client.studies()) == []
     assert not (state_root / "state" / "postgres").exists()
+
+
+@pytest.mark.slow
+def test_a_running_server_has_json_logs_and_lets_its_operator_in(
+    state_root: Path, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery and uvicorn write JSON; the database's address is there for its owner, as long as it runs."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("BROKER_URL", valkey_url)
+    address = state_root / "state" / "database_url"
+    with running_stack(state_root / "state", trial_workers=0, say=silent):
+        monkeypatch.delenv("DATABASE_URL")
+        assert address.stat().st_mode & 0o077 == 0
+        listed = CliRunner().invoke(app, ["keys", "list", "--state-dir", str(state_root / "state")])
+        assert "first key" in listed.output
+        for name, event in (("study-worker", " ready."), ("api", "Application startup complete.")):
+            lines = (state_root / "state" / "logs" / f"{name}.log").read_text().splitlines()
+            (line,) = (line for line in lines if event in line)
+            assert json.loads(line)["level"] == "info"
+    assert not address.exists()
 
 
 @pytest.mark.chaos

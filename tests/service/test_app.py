@@ -50,6 +50,7 @@ def test_anothers_study_does_not_exist(client: TestClient) -> None:
     other = {"Authorization": f"Bearer {OTHER_KEY}"}
     for verb, path in (
         ("GET", ""), ("GET", "/trials"), ("GET", "/pareto_front"), ("GET", "/hypervolume_history"),
+        ("GET", "/recommendation"), ("GET", "/importance"),
         ("POST", ":pause"), ("POST", ":resume"), ("POST", ":cancel"),
     ):  # fmt: skip
         assert client.request(verb, f"/v1/studies/{study_id}{path}", headers=other).status_code == 404
@@ -377,17 +378,6 @@ def test_verbs_that_the_state_forbids_are_conflicts(client: TestClient) -> None:
     response = client.post(f"/v1/studies/{study_id}:resume")
     assert response.status_code == 409
     assert "CANCELLED" in response.json()["detail"]
-
-
-def test_ready_only_with_a_database_of_this_version(client: TestClient, session: Session) -> None:
-    """An older schema is not ready, and the answer says what to run."""
-    assert client.get("/readyz").status_code == 200
-    session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
-    session.commit()
-    response = client.get("/readyz")
-    assert response.status_code == 503
-    assert "paretune migrate" in response.json()["detail"]
-    assert client.get("/healthz").status_code == 200
 
 
 def test_every_error_in_the_document_is_a_problem(client: TestClient) -> None:

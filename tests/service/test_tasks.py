@@ -16,7 +16,9 @@ from tests.service.studies.test_lifecycle import create, queue
 
 
 def study_by(session: Session, proposer: str) -> Study:
-    request = make_study_request(proposals={"proposer": proposer}, parallelism=2)
+    request = make_study_request(
+        proposals={"proposer": proposer, "default_starting_points": False}, parallelism=2
+    )
     study = create(session, request)
     session.commit()
     return study

@@ -119,7 +119,9 @@ def test_a_trial_reports_every_cost_and_where_it_comes_from(
     assert report.metrics["trainable_parameters"] == (2 * 384 * 4 + 4 + 384) + (384 * 2 + 2)
     assert min(report.metrics[name] for name in ("latency_ms", "peak_memory_bytes", "training_seconds")) > 0
     assert set(report.test_metrics) == {"score", "accuracy", "macro_f1", "matthews", "loss"}
-    assert {"torch", "transformers", "seed", "data_sha256", "dtype"} <= set(report.provenance)
+    assert {"torch", "transformers", "seed", "data_sha256", "validation_rows", "dtype"} <= set(
+        report.provenance
+    )
     assert load_classifier(artifacts_dir / "study/trial/1").saved.configuration == small_trial
 
 

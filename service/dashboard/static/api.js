@@ -1,6 +1,7 @@
 /** The public API, and nothing of the page: requests with the key, answers as objects, errors as problems. */
 
-/** @import {HypervolumeHistory, ParetoFront, Problem, Study, StudyPage, TrialPage} from "./types.js" */
+/** @import {HypervolumeHistory, Importance, ParetoFront, Problem, Recommendation} from "./types.js" */
+/** @import {Study, StudyPage, TrialPage} from "./types.js" */
 
 /** The service answered with an error. The message is the problem's detail, and which fields are meant. */
 export class ApiProblem extends Error {
@@ -39,6 +40,10 @@ export function createApi(key) {
     getFront: (id, signal) => call(`${study(id)}/pareto_front`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<HypervolumeHistory>} */
     getHistory: (id, signal) => call(`${study(id)}/hypervolume_history`, signal),
+    /** @type {(id: string, signal: AbortSignal) => Promise<Importance>} */
+    getImportance: (id, signal) => call(`${study(id)}/importance`, signal),
+    /** @type {(id: string, signal: AbortSignal) => Promise<Recommendation>} */
+    getKnee: (id, signal) => call(`${study(id)}/recommendation`, signal),
     /** @type {(id: string, verb: string) => Promise<Study>} */
     tellStudy: (id, verb) => call(`${study(id)}:${verb}`, undefined, "POST"),
   };

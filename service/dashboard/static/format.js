@@ -174,7 +174,7 @@ export function describeParameters(parameters) {
  * A setting by its last word; one of a module by both of its words.
  * @param {string} path
  */
-function nameOf(path) {
+export function nameOf(path) {
   const steps = path.split(".").map(asWords);
   const words = path.startsWith("peft.") && !path.includes("library") ? steps.slice(-2) : steps.slice(-1);
   return words.join(" ").replace("lora", "LoRA").replace("compacter", "Compacter");

@@ -48,8 +48,11 @@ export function predictionInWords({ after, score, deviation, chance }) {
   return chance === undefined ? `${words}.` : `${words}, ${percent(chance)} to join the front.`;
 }
 
-/** @param {number} chance */
-function percent(chance) {
+/**
+ * A chance in words.
+ * @param {number} chance
+ */
+export function percent(chance) {
   if (chance < 0.01) return "a chance below 1 %";
   return chance > 0.99 ? "a chance above 99 %" : `a chance of ${Math.round(100 * chance)} %`;
 }

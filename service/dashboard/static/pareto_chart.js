@@ -25,6 +25,7 @@ import { isHeadOnly, keepsLimits } from "./study_data.js";
 
 const HEAD_ONLY = "Head only";
 const COLLAPSED = "Collapsed";
+const RECOMMENDED = "Recommended";
 const CROSS = "path://M0,0L8,8M8,0L0,8";
 
 /**
@@ -47,7 +48,7 @@ export function createParetoChart(element, onSelect) {
       const points = pointsOf(data, axes);
       element.setAttribute("aria-label", spoken(points, axes));
       const roomy = element.clientWidth > 520;
-      draw((colours) => ({ ...option(data.study, points, axes, selected, colours), grid: gridOf(roomy) }));
+      draw((colours) => ({ ...option(data, points, axes, selected, colours), grid: gridOf(roomy) }));
     },
   };
 }
@@ -121,19 +122,20 @@ function staircase(points, { x, y }) {
 }
 
 /**
- * @param {Study} study
+ * @param {StudyData} data
  * @param {Point[]} points
  * @param {Axes} axes
  * @param {Trial | null} selected
  * @param {Colours} colours
  */
-function option(study, points, axes, selected, colours) {
+function option({ study, knee }, points, axes, selected, colours) {
   const others = points.filter(({ trial }) => !isHeadOnly(trial) && !trial.collapsed);
   const of = (/** @type {string} */ kind) => others.filter((point) => point.kind === kind);
   const heads = points.filter(({ trial }) => isHeadOnly(trial) && !trial.collapsed);
   const collapsed = points.filter(({ trial }) => trial.collapsed);
   const onFront = (/** @type {Point} */ { kind }) => kind === "front";
   const chosen = points.filter(({ trial }) => trial.id === selected?.id);
+  const recommended = points.filter(({ trial }) => trial.id === knee?.trial_id);
   return {
     legend: {
       top: 4,
@@ -188,6 +190,16 @@ function option(study, points, axes, selected, colours) {
         z: 5,
         itemStyle: { color: "transparent", borderColor: colours.collapsed, borderWidth: 3 },
       }),
+      {
+        ...scatter(RECOMMENDED, recommended, {
+          symbol: "circle",
+          symbolSize: 18,
+          silent: true,
+          z: 3,
+          itemStyle: { color: "transparent", borderColor: colours.front, borderWidth: 2, borderType: "dotted" },
+        }),
+        label: { show: true, formatter: RECOMMENDED, position: "bottom", color: colours.muted },
+      },
       scatter("Selected", chosen, {
         symbol: "circle",
         symbolSize: 24,

@@ -1,12 +1,17 @@
 /** Everything a study's page shows, read so that one poll costs little and its parts fit together. */
 
 /** @import {Api} from "./api.js" */
-/** @import {HypervolumeHistory, ParetoFront, Study, Trial, TrialPage} from "./types.js" */
+/** @import {HypervolumeHistory, Importance, ParetoFront, Recommendation} from "./types.js" */
+/** @import {Study, Trial, TrialPage} from "./types.js" */
 
-/** @typedef {{study: Study, trials: Trial[], front: ParetoFront, history: HypervolumeHistory}} StudyData */
+/**
+ * @typedef {{study: Study, trials: Trial[], front: ParetoFront, history: HypervolumeHistory,
+ *   importance: Importance, knee: Recommendation | null}} StudyData
+ */
 
 const TERMINAL_STUDY_STATES = ["SUCCEEDED", "FAILED", "CANCELLED"];
 const OPEN_TRIAL_STATES = ["QUEUED", "RUNNING"];
+const FEWEST_WITH_KNEE = 3;
 
 /** @param {Study} study */
 export const hasEnded = (study) => TERMINAL_STUDY_STATES.includes(study.state);
@@ -49,14 +54,16 @@ export function keepsLimits({ constraints }, { metrics }) {
 export function studyReader(api, id) {
   /** @type {TrialPage[]} */
   const settled = [];
+  const readKnee = kneeReader(api, id);
   return async (signal) => {
     // The study first: if it has ended, whatever is read after it is final, too.
     const study = await api.getStudy(id, signal);
     if (mayMoveFront(study)) settled.length = 0;
-    const [trials, front, history] = await Promise.all([
+    const [trials, front, history, importance] = await Promise.all([
       readTrials(api, id, settled, signal),
       api.getFront(id, signal),
       api.getHistory(id, signal),
+      api.getImportance(id, signal),
     ]);
     const members = new Set(front.points.map((point) => point.trial_id));
     return {
@@ -64,7 +71,28 @@ export function studyReader(api, id) {
       trials: trials.map((trial) => ({ ...trial, on_front: members.has(trial.id) })),
       front,
       history,
+      importance,
+      knee: await readKnee(front, signal),
     };
+  };
+}
+
+/**
+ * Give a function that reads the knee of a front, once for each front. One or two points have none.
+ * @param {Api} api
+ * @param {string} id
+ */
+function kneeReader(api, id) {
+  let sequence = 0;
+  /** @type {Recommendation | null} */
+  let knee = null;
+  return async (/** @type {ParetoFront} */ front, /** @type {AbortSignal} */ signal) => {
+    if (front.points.length < FEWEST_WITH_KNEE) return null;
+    if (front.sequence !== sequence) {
+      knee = await api.getKnee(id, signal);
+      sequence = front.sequence;
+    }
+    return knee;
   };
 }
 

@@ -1,8 +1,9 @@
 /** One study: its head, the charts, the chosen trial and the table of trials. */
 
 import { chosenAxes, offerAxes } from "./axes.js";
-import { fromTemplate, make, named } from "./elements.js";
+import { fromTemplate, make, named, showText } from "./elements.js";
 import { createHypervolumeChart } from "./hypervolume_chart.js";
+import { showImportance } from "./importance_bars.js";
 import { createParetoChart } from "./pareto_chart.js";
 import { startPolling } from "./polling.js";
 import { hasEnded, studyReader } from "./study_data.js";
@@ -91,6 +92,8 @@ function openView(root, tell) {
     showEmptyStates(view, data);
     offerAxes(axes, data, draw);
     hypervolume.update(data);
+    showImportance(named(view, "importance"), data.study, data.importance);
+    showText(named(view, "knee"), data.knee && `Recommended: ${data.knee.reason}`);
     draw();
   }
 

@@ -1,6 +1,7 @@
 /** The chosen trial: what it trained, how it learned, what came out, and how to take it home. */
 
 import { make, showState } from "./elements.js";
+import { explanationOf } from "./explanation.js";
 import {
   asWords,
   describeParameters,
@@ -86,6 +87,7 @@ function partsOf(study, trial, name) {
     metricsOf(study, trial),
     seedsOf(trial),
     ...curveOf(trial),
+    ...explanationOf(study, trial).map(hint),
     exportOf(study, trial),
   ];
   return parts.filter((part) => part !== null);

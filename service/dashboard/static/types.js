@@ -42,6 +42,9 @@
  *
  * @typedef {{step: number, metrics: Object<string, number>}} Measurement
  *
+ * @typedef {{predictions: Object<string, {mean: number, standard_deviation: number}>,
+ *   acquisition_value: number | null, front_probability: number | null}} Explanation
+ *
  * @typedef {object} Trial
  * @property {string} id
  * @property {number} number
@@ -49,6 +52,7 @@
  * @property {string | null} state_reason
  * @property {string} generated_by
  * @property {number} proposal_seconds
+ * @property {Explanation | null} explanation
  * @property {Parameterization} parameters
  * @property {TrialConfiguration} configuration
  * @property {string} modules
@@ -71,6 +75,11 @@
  *   hypervolume: number | null}} ParetoFront
  * @typedef {{sequence: number, trial_id: string, hypervolume: number | null}} HypervolumeRecord
  * @typedef {{records: HypervolumeRecord[]}} HypervolumeHistory
+ *
+ * @typedef {{name: string, total_effect: number}} ParameterImportance
+ * @typedef {{observations: number, reason: string | null, objectives: {metric: string,
+ *   parameters: ParameterImportance[], groups: ParameterImportance[]}[]}} Importance
+ * @typedef {{trial_id: string, reason: string}} Recommendation
  *
  * @typedef {{studies: Study[], next_page_token: string | null}} StudyPage
  * @typedef {{trials: Trial[], next_page_token: string | null}} TrialPage

@@ -31,6 +31,7 @@ class Propose(Protocol):
         pending: Sequence[Parameterization],
         count: int,
         seed: int,
+        time_limit_seconds: float = ...,
     ) -> list[Suggestion]:
         """Suggest up to `count` trials; fewer only if the space holds nothing new."""
 

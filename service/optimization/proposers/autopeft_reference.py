@@ -11,6 +11,7 @@ front. Sizes are those of the published program. What differs from it:
 - The program models no constraints. Here they enter the acquisition function, as BoTorch offers it.
 """
 
+import math
 import random
 import warnings
 from collections.abc import Callable, Sequence
@@ -73,8 +74,12 @@ def suggest(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float = math.inf,  # noqa: ARG001  every proposer is called alike
 ) -> list[Suggestion]:
-    """Suggest up to `count` trials. The models are fitted once, whatever `count` is."""
+    """Suggest up to `count` trials. The models are fitted once, whatever `count` is.
+
+    No time limit is kept: a fit takes longer than most, and what is drawn instead is not the recipe.
+    """
     measured = [observation for observation in observations if observation.metrics is not None]
 
     @cache
@@ -103,6 +108,7 @@ def suggest(
         pending=pending,
         count=count,
         seed=seed,
+        time_limit_seconds=math.inf,
         generated_by=Proposer.AUTOPEFT_REFERENCE,
     )
 

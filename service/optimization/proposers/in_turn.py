@@ -4,6 +4,7 @@ Knows nothing of how a configuration is picked.
 """
 
 import random
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -30,12 +31,15 @@ def propose_in_turn(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float,
     generated_by: Proposer,
 ) -> list[Suggestion]:
     """Give starting points, then picks; where a pick finds nothing, draws; fewer if those find nothing.
 
+    After `time_limit_seconds` there are no more picks, only draws, which say so.
     torch's global random state is `seed`ed for the picks and left as it was.
     """
+    deadline = time.monotonic() + time_limit_seconds
     admission = Admission(problem)
     for parameterization in (*(observation.parameterization for observation in observations), *pending):
         admission.take(parameterization)
@@ -45,7 +49,10 @@ def propose_in_turn(
         while len(suggestions) < count:
             waiting = [*pending, *(suggestion.parameterization for suggestion in suggestions)]
             rng = generator("fallback", seed, len(observations) + len(waiting))
-            suggestion = _next(pick, problem, admission, waiting, rng=rng, generated_by=generated_by.value)
+            late = time.monotonic() >= deadline
+            suggestion = _next(
+                None if late else pick, admission, waiting, rng=rng, generated_by=generated_by.value
+            )
             if suggestion is None:
                 break
             admission.take(suggestion.parameterization)
@@ -76,18 +83,18 @@ def first_new(
 
 
 def _next(
-    pick: Pick,
-    problem: Problem,
+    pick: Pick | None,
     admission: Admission,
     waiting: Sequence[Parameterization],
     *,
     rng: random.Random,
     generated_by: str,
 ) -> Suggestion | None:
+    problem = admission.problem
     starting = admission.admit(problem.starting_points)
     if starting:
         return Suggestion(starting[0], "starting_point")
-    picked = pick(admission, waiting)
+    picked = None if pick is None else pick(admission, waiting)
     if picked is not None:
         return Suggestion(picked, generated_by)
     space = problem.search_space
@@ -95,4 +102,4 @@ def _next(
     drawn = first_new(admission, lambda count: even_draws(space, count, rng=rng)) or first_new(
         admission, lambda count: density_sample(space, count, rng=rng)
     )
-    return None if drawn is None else Suggestion(drawn, "fallback_random")
+    return None if drawn is None else Suggestion(drawn, "time_limit" if pick is None else "fallback_random")

@@ -1,5 +1,6 @@
 """NSGA-II (Deb and others 2002), by Optuna's `NSGAIISampler`."""
 
+import math
 from collections.abc import Sequence
 
 from optuna.samplers import NSGAIISampler
@@ -21,6 +22,7 @@ def suggest(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
     """Suggest children of the last full generation; observations make generations in their order."""
     return propose_by_asking(
@@ -30,6 +32,7 @@ def suggest(
         pending=pending,
         count=count,
         seed=seed,
+        time_limit_seconds=time_limit_seconds,
         generated_by=Proposer.NSGA2,
         # The sampler reads its generations from the trials; nobody else ran these to note them.
         attributes=lambda position: {NSGAIISampler._get_generation_key(): position // POPULATION},

@@ -53,6 +53,7 @@ def propose_by_asking(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float,
     generated_by: Proposer,
     attributes: Attributes = lambda _: {},
 ) -> list[Suggestion]:
@@ -87,6 +88,7 @@ def propose_by_asking(
         pending=pending,
         count=count,
         seed=seed,
+        time_limit_seconds=time_limit_seconds,
         generated_by=generated_by,
     )
 

@@ -1,5 +1,6 @@
 """Random search: every parameter on its own, evenly (Bergstra and Bengio 2012, JMLR 13)."""
 
+import math
 from collections.abc import Sequence
 
 from api_schemas.proposals import Proposer
@@ -17,6 +18,7 @@ def suggest(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
     """Suggest up to `count` trials; what was observed only says what not to repeat."""
 
@@ -31,5 +33,6 @@ def suggest(
         pending=pending,
         count=count,
         seed=seed,
+        time_limit_seconds=time_limit_seconds,
         generated_by=Proposer.RANDOM,
     )

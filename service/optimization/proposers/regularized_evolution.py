@@ -5,18 +5,20 @@ random tournament; best is, as in NSGA-II (Deb and others 2002), the least viola
 then the lowest rank of non-dominated sorting, then the loneliest place in its front.
 """
 
+import math
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from botorch.utils.multi_objective.pareto import is_non_dominated
 from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.proposals import Proposer
-from api_schemas.search_space import Parameterization, SearchSpace
-from service.optimization.candidates import neighbours
+from api_schemas.search_space import Parameterization
+from service.optimization.candidates import neighbour_codes
+from service.optimization.grid import SAME_CODE, Grid
 from service.optimization.outcomes import observed_values, outcomes_of, signed_bound
 from service.optimization.pool import Admission
 from service.optimization.problem import Observation, Problem, Suggestion
@@ -40,6 +42,7 @@ def suggest(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
     """Suggest even draws for the first population, then children."""
     living = [observation for observation in observations[-POPULATION:] if observation.metrics]
@@ -52,7 +55,7 @@ def suggest(
             return first_new(admission, lambda size: even_draws(problem.search_space, size, rng=rng))
 
         def children(size: int) -> list[Parameterization]:
-            return [_child(problem.search_space, living, standings, rng=rng) for _ in range(size)]
+            return [_child(admission.grid, living, standings, rng=rng) for _ in range(size)]
 
         return first_new(admission, children, effort=CHILDREN)
 
@@ -63,6 +66,7 @@ def suggest(
         pending=pending,
         count=count,
         seed=seed,
+        time_limit_seconds=time_limit_seconds,
         generated_by=Proposer.REGULARIZED_EVOLUTION,
     )
 
@@ -111,23 +115,18 @@ def _standings(problem: Problem, living: Sequence[Observation]) -> list[tuple[fl
 
 
 def _child(
-    space: SearchSpace,
+    grid: Grid,
     living: Sequence[Observation],
     standings: Sequence[tuple[float, int, float]],
     *,
     rng: random.Random,
 ) -> Parameterization:
     tournament = rng.sample(range(len(living)), min(TOURNAMENT, len(living)))
-    parent = living[min(tournament, key=standings.__getitem__)].parameterization
-    by_parameter: dict[str, list[Parameterization]] = defaultdict(list)
-    for neighbour in neighbours(space, parent, rng=rng):
-        by_parameter[_changed(parent, neighbour)].append(neighbour)
-    return rng.choice(rng.choice(list(by_parameter.values())))
-
-
-def _changed(parent: Parameterization, neighbour: Parameterization) -> str:
+    parent = grid.codes([living[min(tournament, key=standings.__getitem__)].parameterization])
+    around = neighbour_codes(grid, parent, rng=np.random.default_rng(rng.getrandbits(64)))
+    differs = np.abs(around - parent) > SAME_CODE
     # The first difference is the change itself: what it wakes up or puts to sleep stands behind it.
-    # repr tells True from 1, which Python calls equal.
-    return next(
-        name for name in parent if name not in neighbour or repr(neighbour[name]) != repr(parent[name])
-    )
+    changed = np.where(differs.any(axis=1), differs.argmax(axis=1), len(grid))
+    place = rng.choice(np.unique(changed[changed < len(grid)]).tolist())
+    row = rng.choice(np.flatnonzero(changed == place).tolist())
+    return grid.parameterizations(around[row : row + 1])[0]

@@ -1,5 +1,6 @@
 """A scrambled Sobol sequence (Owen 1998): even in every parameter and in every pair of them."""
 
+import math
 from collections.abc import Sequence
 
 from scipy.stats import qmc
@@ -22,6 +23,7 @@ def suggest(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
     """Suggest the next rows of the sequence that may be proposed."""
 
@@ -44,5 +46,6 @@ def suggest(
         pending=pending,
         count=count,
         seed=seed,
+        time_limit_seconds=time_limit_seconds,
         generated_by=Proposer.SOBOL,
     )

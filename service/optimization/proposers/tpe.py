@@ -4,6 +4,7 @@ Multivariate for several objectives too, where Optuna's default is one parameter
 no better than random draws on the AutoPEFT space. Conditional parameters make groups.
 """
 
+import math
 from collections.abc import Sequence
 
 from optuna.samplers import TPESampler
@@ -21,6 +22,7 @@ def suggest(
     pending: Sequence[Parameterization],
     count: int,
     seed: int,
+    time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
     """Suggest what is likelier among good trials than among the others; pending trials count as bad."""
     return propose_by_asking(
@@ -30,5 +32,6 @@ def suggest(
         pending=pending,
         count=count,
         seed=seed,
+        time_limit_seconds=time_limit_seconds,
         generated_by=Proposer.TPE,
     )

@@ -4,11 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.objectives import Metric, Objective
+from api_schemas.objectives import Objective
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import Parameterization, PresetName, SearchSpace
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from service.known_costs import known_metrics
+from service.optimization.grid import Candidates, Grid
 from service.optimization.problem import Observation, Problem
 
 SCORE = Objective.model_validate({"metric": "score", "direction": "maximize"})
@@ -35,21 +37,19 @@ def problem_on(parameters: Sequence[dict[str, object]], **changes: object) -> Pr
     return Problem(**settings)  # type: ignore[arg-type]
 
 
-def autopeft_problem(layers: int, *, hidden_size: int = 768) -> Problem:
-    """The paper's space on an encoder of this depth, with the real parameter count as known cost."""
-    shape = BackboneShape(
+def bert_shape(layers: int, *, hidden_size: int) -> BackboneShape:
+    return BackboneShape(
         model_type="bert", layers=layers, hidden_size=hidden_size, ffn_size=4 * hidden_size,
         query_size=hidden_size, key_value_size=hidden_size, max_positions=512,
     )  # fmt: skip
+
+
+def autopeft_problem(layers: int, *, hidden_size: int = 768) -> Problem:
+    """The paper's space on an encoder of this depth, with the real parameter count as known cost."""
+    shape = bert_shape(layers, hidden_size=hidden_size)
     base = TrialConfiguration.model_validate(
         {"backbone": "b", "task": {"name": "t"}, "peft": {"active_layers": [True] * layers}}
     )
-
-    def count(parameterizations: Sequence[Parameterization]) -> list[float]:
-        return [
-            float(trainable_parameters(canonical(patch(base, values)), shape=shape, classes=2))
-            for values in parameterizations
-        ]
 
     sizes = ("serial_adapter.bottleneck_size", "parallel_adapter.bottleneck_size", "prefix_tuning.length")
     largest: Parameterization = {f"peft.active_layers.{layer}": True for layer in range(layers)}
@@ -58,9 +58,12 @@ def autopeft_problem(layers: int, *, hidden_size: int = 768) -> Problem:
         search_space=SearchSpace(parameters=expand_preset(PresetName.AUTOPEFT, shape=shape)),
         objectives=(SCORE, PARAMETERS),
         constraints=(),
-        known_metrics={Metric.TRAINABLE_PARAMETERS: count},
+        known_metrics=known_metrics(base, shape=shape, classes=2),
         key=lambda values: canonical(patch(base, values)).peft,
-        reference_point=(0.5, 1.1 * count([largest])[0]),
+        reference_point=(
+            0.5,
+            1.1 * trainable_parameters(canonical(patch(base, largest)), shape=shape, classes=2),
+        ),
         starting_points=(),
     )
 
@@ -83,5 +86,12 @@ def observe(
     problem: Problem, parameterization: Parameterization, score: Callable[[Parameterization], float]
 ) -> Observation:
     """What a trial of the simulation would report: the score, and every known metric."""
-    known = {metric: function([parameterization])[0] for metric, function in problem.known_metrics.items()}
+    alone = candidates(problem, [parameterization])
+    known = {metric: float(function(alone)[0]) for metric, function in problem.known_metrics.items()}
     return Observation(parameterization, {"score": score(parameterization), **known})
+
+
+def candidates(problem: Problem, parameterizations: Sequence[Parameterization]) -> Candidates:
+    """The same as a table."""
+    grid = Grid(problem.search_space)
+    return Candidates(grid, grid.codes(parameterizations))

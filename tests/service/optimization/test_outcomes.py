@@ -59,14 +59,11 @@ def test_the_model_believes_a_precise_observation_more() -> None:
     X = augmented(problem, [item.parameterization for item in [*observations, *pair]])
     Y = torch.tensor([[item.metrics["score"]] for item in [*observations, *pair] if item.metrics]).double()
     variances = observed_variances(outcomes, [*observations, *pair])
-    precise = fit_surrogate(X, Y, outcomes=outcomes, variances=variances).models[0]
-    plain = fit_surrogate(X, Y, outcomes=outcomes, variances=[None]).models[0]
+    precise = fit_surrogate(X, Y, outcomes=outcomes, variances=variances, seed=0).process(0)
+    plain = fit_surrogate(X, Y, outcomes=outcomes, variances=[None], seed=0).process(0)
     at = X[-1:]
-    assert precise.posterior(at).mean.item() > plain.posterior(at).mean.item()
-    assert torch.allclose(
-        precise.likelihood.noise * precise.outcome_transform.stdvs.squeeze() ** 2,
-        variances[0].squeeze(1),  # type: ignore[union-attr]
-    )
+    assert precise.posterior(at)[0].item() > plain.posterior(at)[0].item()
+    assert torch.allclose(precise.noise * precise.scale**2, variances[0].squeeze(1))  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("error", [0.0, 0.02])
@@ -78,4 +75,4 @@ def test_suggestions_use_standard_errors(error: float) -> None:
         for x in (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
     ]
     (found,) = suggest(problem, observations, pending=[], count=1, seed=0)
-    assert found.generated_by == "qlognehvi"
+    assert found.generated_by == "logehvi"

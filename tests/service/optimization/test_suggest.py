@@ -1,12 +1,13 @@
 """The optimiser's promises: never twice, always an answer, exact costs, and better than chance."""
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
-from botorch.exceptions.errors import ModelFittingError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from service.studies.pareto_front import hypervolume
 from tests.service.optimization.problems import (
     SCORE,
     autopeft_problem,
+    candidates,
     items,
     observe,
     problem_on,
@@ -123,10 +125,26 @@ def test_the_initial_design_spreads_over_the_known_cost() -> None:
         found = only(suggest(problem, [], pending=designed, count=1, seed=3))
         assert found.generated_by == "initial_design"
         designed.append(found.parameterization)
-    costs = sorted(problem.known_metrics[Metric.TRAINABLE_PARAMETERS](designed))
+    costs = sorted(problem.known_metrics[Metric.TRAINABLE_PARAMETERS](candidates(problem, designed)))
     assert costs[0] < 2e4
     assert costs[-1] > 1e7
     assert max(after / before for before, after in itertools.pairwise(costs)) < 30
+
+
+def test_starting_points_leave_the_ends_of_the_range_to_the_design() -> None:
+    """The cheapest and the dearest are tried, however many points of his own somebody has."""
+    middle = [
+        {**{f"peft.active_layers.{layer}": True for layer in range(6)}, "peft.prefix_tuning.length": 0,
+         "peft.serial_adapter.bottleneck_size": size, "peft.parallel_adapter.bottleneck_size": 0}
+        for size in (12, 24, 48)
+    ]  # fmt: skip
+    problem = dataclasses.replace(autopeft_problem(6), starting_points=tuple(middle))
+    found = suggest(problem, [], pending=[], count=5, seed=0)
+    listed = candidates(problem, [item.parameterization for item in found])
+    costs = problem.known_metrics[Metric.TRAINABLE_PARAMETERS](listed)
+    assert [item.generated_by for item in found] == ["starting_point"] * 3 + ["initial_design"] * 2
+    assert costs[3] < 1.2e4
+    assert costs[4] > 1e7
 
 
 def test_a_spread_covers_the_ends_and_then_the_gaps() -> None:
@@ -145,8 +163,9 @@ def test_a_hard_limit_on_a_known_metric_is_never_broken() -> None:
         observations.append(
             observe(problem, found.parameterization, lambda values: simulated_score(values, 6))
         )
-    assert found.generated_by == "qlognehvi"
-    counted = problem.known_metrics[Metric.TRAINABLE_PARAMETERS]([o.parameterization for o in observations])
+    assert found.generated_by == "logehvi"
+    ran = candidates(problem, [observation.parameterization for observation in observations])
+    counted = problem.known_metrics[Metric.TRAINABLE_PARAMETERS](ran)
     assert max(counted) <= 50_000
 
 
@@ -156,10 +175,10 @@ def test_known_outcomes_enter_the_model_exactly() -> None:
     outcomes = outcomes_of(problem)
     drawn = density_sample(problem.search_space, 40, rng=random.Random(0))
     X = augmented(problem, drawn)
-    Y = torch.cat([torch.rand(20, 1, dtype=torch.double), known_values(problem, outcomes, drawn[:20])], dim=1)
-    model = fit_surrogate(X[:20], Y, outcomes=outcomes, variances=[None, None])
-    predicted = model.models[1].posterior(X[20:]).mean
-    assert torch.equal(predicted, known_values(problem, outcomes, drawn[20:]))
+    known = known_values(problem, outcomes, candidates(problem, drawn))
+    Y = torch.cat([torch.rand(20, 1, dtype=torch.double), known[:20]], dim=1)
+    surrogate = fit_surrogate(X[:20], Y, outcomes=outcomes, variances=[None, None], seed=0)
+    assert torch.equal(surrogate.means(X[20:])[:, 1:], known[20:])
 
 
 def test_a_pending_trial_moves_the_next_one_elsewhere() -> None:
@@ -172,7 +191,7 @@ def test_a_pending_trial_moves_the_next_one_elsewhere() -> None:
     ]
     alone = only(suggest(problem, observations, pending=[], count=1, seed=0))
     beside = only(suggest(problem, observations, pending=[alone.parameterization], count=1, seed=0))
-    assert alone.generated_by == beside.generated_by == "qlognei"
+    assert alone.generated_by == beside.generated_by == "logei"
     assert abs(float(alone.parameterization["x"]) - 0.7) < 0.15
     gap = sum(
         abs(float(alone.parameterization[name]) - float(beside.parameterization[name])) for name in ("x", "y")
@@ -190,7 +209,7 @@ def test_constraints_on_measured_metrics_are_modelled() -> None:
         for x, y in ((rng.random(), rng.random()) for _ in range(12))
     ]
     found = only(suggest(problem, observations, pending=[], count=1, seed=0))
-    assert found.generated_by == "qlognei"
+    assert found.generated_by == "logei"
     assert 0.3 < float(found.parameterization["x"]) < 0.6
 
 
@@ -208,7 +227,7 @@ def test_a_failed_fit_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) ->
     """The suggestion is still new, and is recorded as what it is."""
 
     def fail(*_: object, **__: object) -> None:
-        raise ModelFittingError("All attempts to fit the model have failed.")
+        raise np.linalg.LinAlgError("The covariance is not positive definite.")
 
     monkeypatch.setattr(suggest_module, "fit_surrogate", fail)
     problem = problem_on(SWITCHES)
@@ -216,6 +235,15 @@ def test_a_failed_fit_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) ->
     found = only(suggest(problem, observations, pending=[], count=1, seed=0))
     assert found.generated_by == "fallback_random"
     assert items(found.parameterization) not in {items(o.parameterization) for o in observations}
+
+
+def test_after_the_time_limit_the_rest_is_sampled() -> None:
+    """The spread design costs no time and is not cut short."""
+    problem = problem_on(SWITCHES)
+    for known, rule in ((12, "time_limit"), (0, "initial_design")):
+        observations = some_observations(problem, known)
+        found = suggest(problem, observations, pending=[], count=3, seed=0, time_limit_seconds=0.0)
+        assert [suggestion.generated_by for suggestion in found] == [rule] * 3
 
 
 def test_a_fault_of_ours_is_not_taken_for_a_failed_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,172 @@
+"""`paretune keys` and `paretune tenants`: for the operator, on the server, with access to its database."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from api_schemas.access import KeyScope
+from paretune.errors import ParetuneError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+keys = typer.Typer(no_args_is_help=True, help="API keys. Needs the server's database.")
+tenants = typer.Typer(no_args_is_help=True, help="Tenants and their limits. Needs the server's database.")
+console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+
+StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="PARETUNE_STATE_DIR", help="Of a running `paretune up`, where DATABASE_URL is not set."
+    ),
+]
+TenantName = Annotated[str, typer.Option("--tenant", min=1, help="A name that is new makes a new tenant.")]
+Limit = Annotated[int | None, typer.Option(min=0)]
+
+
+class DatabaseUnknown(ParetuneError):
+    """No database was named, and no server runs on the state directory."""
+
+
+class Refused(ParetuneError):
+    """The service refused it."""
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    tenant: TenantName = "default",
+    scope: Annotated[KeyScope, typer.Option(help="Each includes the ones before it.")] = KeyScope.WRITE,
+    expires_in_days: Annotated[
+        float | None, typer.Option(min=0, max=36_500, help="Never if left out.")
+    ] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Make a key, and show its secret this once."""
+    from service.access.keys import create_key as create
+    from service.tenants import add_tenant, find_tenant
+
+    expires_at = None
+    if expires_in_days is not None:
+        expires_at = datetime.now(UTC) + timedelta(days=expires_in_days)
+    with _database(state_dir) as session:
+        owner = find_tenant(session, tenant)
+        if owner is None:
+            owner = add_tenant(session, tenant)
+            console.print(f"Tenant '{tenant}' is new.")
+        key, secret = create(session, tenant_id=owner.id, name=name, scope=scope, expires_at=expires_at)
+    console.print(f"{key.id}: {scope} for {tenant}. Its secret, shown only now:")
+    # Not by the console, which would break it where the terminal ends.
+    typer.echo(secret)
+
+
+@keys.command("list")
+def list_keys(
+    tenant: Annotated[str, typer.Option(help="Whose keys.")] = "default", state_dir: StateDir = None
+) -> None:
+    """Show a tenant's keys, newest first."""
+    from service.access.keys import list_keys as read
+    from service.tenants import get_tenant
+
+    table = Table(Column("key", no_wrap=True), "name", "scope", "last used", "expires", "revoked")
+    with _database(state_dir) as session:
+        owner = get_tenant(session, tenant)
+        for key in read(session, tenant_id=owner.id, page_size=1000, before=None):
+            moments = (key.last_used_at, key.expires_at, key.revoked_at)
+            table.add_row(key.id, key.name, key.scope, *map(_minute, moments))
+    console.print(table)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: str, state_dir: StateDir = None) -> None:
+    """End a key at once."""
+    from service.access.keys import revoke_key as revoke
+
+    with _database(state_dir) as session:
+        key = revoke(session, key_id, tenant_id=None)
+    console.print(f"{key.id} ({key.name}) was revoked at {_minute(key.revoked_at)}.")
+
+
+@tenants.command("list")
+def list_tenants(state_dir: StateDir = None) -> None:
+    """Show the tenants and the limits that are their own."""
+    from service.tenants import LIMITS
+    from service.tenants import list_tenants as read
+
+    table = Table("tenant", *(name.replace("_", " ") for name in LIMITS))
+    with _database(state_dir) as session:
+        for tenant in read(session):
+            limits = (getattr(tenant, name) for name in LIMITS)
+            table.add_row(tenant.name, *("setting" if limit is None else f"{limit:,}" for limit in limits))
+    console.print(table)
+
+
+@tenants.command("limit")
+def limit_tenant(
+    name: str,
+    active_studies: Limit = None,
+    running_trials: Limit = None,
+    artifact_bytes: Limit = None,
+    reset: Annotated[bool, typer.Option(help="Make those not named the settings' again.")] = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Give a tenant limits of its own; what is not named stays as it is."""
+    from service.tenants import get_tenant, set_limits
+
+    named = {
+        "active_studies": active_studies,
+        "running_trials": running_trials,
+        "artifact_bytes": artifact_bytes,
+    }
+    with _database(state_dir) as session:
+        set_limits(
+            session,
+            get_tenant(session, name),
+            {limit: value for limit, value in named.items() if reset or value is not None},
+        )
+    console.print(f"Done. `paretune tenants list` shows the limits of {name}.")
+
+
+@contextmanager
+def _database(state_dir: Path | None) -> Iterator["Session"]:
+    """Open one transaction on the server's database."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.orm import Session
+
+    from service.errors import ServiceError
+
+    engine = create_engine(os.environ.get("DATABASE_URL") or _url_of_running_server(state_dir))
+    try:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+    except ServiceError as error:
+        raise Refused(error.detail) from error
+    except OperationalError as error:
+        raise DatabaseUnknown(f"The database does not answer: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
+def _url_of_running_server(state_dir: Path | None) -> str:
+    from paretune.local import DATABASE_URL_FILE, default_state_dir
+
+    directory = state_dir or default_state_dir()
+    try:
+        return (directory / DATABASE_URL_FILE).read_text(encoding="ascii")
+    except OSError as error:
+        raise DatabaseUnknown(
+            f"No server runs on {directory}. Start `paretune up`, or set DATABASE_URL to the server's."
+        ) from error
+
+
+def _minute(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")

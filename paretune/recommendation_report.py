@@ -1,0 +1,26 @@
+"""A recommendation as lines of text."""
+
+from api_schemas.recommendation import Recommendation
+from paretune.numbers import format_with_error
+
+
+def recommendation_lines(found: Recommendation) -> list[str]:
+    """Say which trial was chosen and why, what it is, what is lost with it, and how sure that is."""
+    metrics = [
+        f"{name.replace('_', ' ')} {format_with_error(name, found.metrics, found.metric_standard_errors)}"
+        for name in found.metrics
+        if name != "collapsed"
+    ]
+    certainty = (
+        "Chance that it truly is on the front: unknown."
+        if found.front_probability is None
+        else f"Chance that it truly is on the front: {found.front_probability:.0%}."
+    )
+    return [
+        f"Trial {found.number} ({found.rule}): {found.modules}",
+        f"  {', '.join(metrics)}",
+        found.reason,
+        *(f"Not chosen: {item.reason}" for item in found.lost),
+        f"{certainty} {found.front_probability_reason}",
+        f"Take it home: paretune export {found.study_id} --trial {found.number}",
+    ]

@@ -1,0 +1,61 @@
+"""The routes under /v1/keys and /v1/audit_events: for admins of a tenant."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api_schemas.access import (
+    AuditEventPage,
+    AuditEventRead,
+    KeyCreate,
+    KeyCreated,
+    KeyPage,
+    KeyRead,
+)
+from service.access import audit_log, keys
+from service.dependencies import AdminTenantDep, SessionDep
+from service.problems import documented
+
+router = APIRouter(prefix="/v1", tags=["access"], responses=documented(401, 422))
+
+PageSize = Annotated[int, Query(ge=1, le=500)]
+KeyToken = Annotated[str | None, Query(pattern=r"^key_[0-9a-f]{32}$")]
+SequenceToken = Annotated[int | None, Query(ge=1, lt=2**63)]
+
+
+@router.post("/keys", status_code=201, responses=documented(400, 413))
+def create_key(request: KeyCreate, session: SessionDep, tenant_id: AdminTenantDep) -> KeyCreated:
+    """Make a key of your tenant. The answer is the only place where its secret is shown."""
+    key, secret = keys.create_key(session, tenant_id=tenant_id, **dict(request))
+    return KeyCreated(**KeyRead.model_validate(key).model_dump(), secret=secret)
+
+
+@router.get("/keys")
+def list_keys(
+    session: SessionDep, tenant_id: AdminTenantDep, page_size: PageSize = 100, page_token: KeyToken = None
+) -> KeyPage:
+    """List the keys of your tenant, newest first, revoked ones among them."""
+    found = keys.list_keys(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
+    token = found[-1].id if len(found) == page_size else None
+    return KeyPage(keys=tuple(map(KeyRead.model_validate, found)), next_page_token=token)
+
+
+@router.delete("/keys/{key_id}", responses=documented(404))
+def revoke_key(key_id: str, session: SessionDep, tenant_id: AdminTenantDep) -> KeyRead:
+    """End a key at once. Revoking it again changes nothing."""
+    return KeyRead.model_validate(keys.revoke_key(session, key_id, tenant_id=tenant_id))
+
+
+@router.get("/audit_events")
+def list_audit_events(
+    session: SessionDep,
+    tenant_id: AdminTenantDep,
+    page_size: PageSize = 100,
+    page_token: SequenceToken = None,
+) -> AuditEventPage:
+    """List what was done to your tenant's keys, limits and studies, newest first."""
+    found = audit_log.list_audit_events(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
+    token = str(found[-1].sequence) if len(found) == page_size else None
+    return AuditEventPage(
+        audit_events=tuple(map(AuditEventRead.model_validate, found)), next_page_token=token
+    )

@@ -1,0 +1,131 @@
+"""API keys: make, find, list, revoke. Only their hashes are kept.
+
+Keys are long and random, so one round of SHA-256 is enough: there is nothing to guess.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api_schemas.access import AuditEventType, KeyScope
+from service.access.audit_log import record_audit_event
+from service.errors import NotFound, Unauthorized
+from service.ids import new_id
+from service.models import ApiKey
+
+PREFIX = "ptk_"
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose key it is, and what it may do."""
+
+    tenant_id: str
+    key_id: str
+    scope: KeyScope
+
+
+def key_hash(secret: str) -> str:
+    """Give what is kept of a key."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def create_key(
+    session: Session,
+    *,
+    tenant_id: str,
+    name: str,
+    scope: KeyScope,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """Make a key; give its row and its secret, which nobody can read again."""
+    secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    return add_key(
+        session, secret, tenant_id=tenant_id, name=name, scope=scope, expires_at=expires_at
+    ), secret
+
+
+def add_key(
+    session: Session,
+    secret: str,
+    *,
+    tenant_id: str,
+    name: str,
+    scope: KeyScope,
+    expires_at: datetime | None = None,
+) -> ApiKey:
+    """Make a given secret a key of the tenant."""
+    key = ApiKey(
+        id=new_id("key"),
+        tenant_id=tenant_id,
+        sha256=key_hash(secret),
+        name=name,
+        scope=scope,
+        expires_at=expires_at,
+    )
+    session.add(key)
+    session.flush()
+    record_audit_event(
+        session, tenant_id, AuditEventType.KEY_CREATED, subject=key.id, name=name, scope=scope.value
+    )
+    return key
+
+
+def identify(session: Session, secret: str) -> Caller:
+    """Find whose key a secret is.
+
+    Raises:
+        Unauthorized: If the key is unknown, revoked or expired by the database's clock.
+    """
+    row = session.execute(
+        select(
+            ApiKey.tenant_id,
+            ApiKey.id,
+            ApiKey.scope,
+            ApiKey.revoked_at,
+            ApiKey.expires_at,
+            (ApiKey.expires_at <= func.clock_timestamp()).label("expired"),
+        ).where(ApiKey.sha256 == key_hash(secret))
+    ).one_or_none()
+    if row is None:
+        raise Unauthorized("This API key is not known here. Check PARETUNE_API_KEY.")
+    if row.revoked_at is not None:
+        raise Unauthorized(
+            f"This API key was revoked at {_minute(row.revoked_at)}. Ask an admin for another."
+        )
+    if row.expired:
+        raise Unauthorized(f"This API key expired at {_minute(row.expires_at)}. Ask an admin for another.")
+    return Caller(tenant_id=row.tenant_id, key_id=row.id, scope=row.scope)
+
+
+def list_keys(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[ApiKey]:
+    """Read a tenant's keys, newest first, older than `before`."""
+    query = select(ApiKey).where(ApiKey.tenant_id == tenant_id).order_by(ApiKey.id.desc()).limit(page_size)
+    return list(session.scalars(query if before is None else query.where(ApiKey.id < before)))
+
+
+def revoke_key(session: Session, key_id: str, *, tenant_id: str | None) -> ApiKey:
+    """End a key at once; revoking it again changes nothing. Without a tenant, of whichever it is.
+
+    Raises:
+        NotFound: If there is none, or it belongs to another tenant.
+    """
+    query = select(ApiKey).where(ApiKey.id == key_id).with_for_update()
+    key = session.scalar(query if tenant_id is None else query.where(ApiKey.tenant_id == tenant_id))
+    if key is None:
+        raise NotFound(f"There is no key '{key_id}'. GET /v1/keys lists yours.")
+    if key.revoked_at is None:
+        key.revoked_at = func.clock_timestamp()
+        session.flush()
+        session.refresh(key)
+        record_audit_event(session, key.tenant_id, AuditEventType.KEY_REVOKED, subject=key.id, name=key.name)
+    return key
+
+
+def _minute(moment: datetime) -> str:
+    return moment.isoformat(timespec="minutes")

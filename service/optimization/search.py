@@ -1,0 +1,206 @@
+"""Find the candidate with the highest acquisition value.
+
+A large pool is scored at once: sparse and dense, cheap and dear draws, mutations of the front, its
+neighbours and swaps. The best are improved by exchanging one parameter at a time, real numbers then
+by their gradient. A space small enough is searched whole.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from scipy.optimize import minimize
+from torch import Tensor
+
+from service.optimization.acquisition import Acquisition
+from service.optimization.candidates import (
+    density_codes,
+    enumerate_codes,
+    mutation_codes,
+    neighbour_codes,
+    swap_codes,
+)
+from service.optimization.grid import Codes, Grid
+from service.optimization.outcomes import outcomes_of
+from service.optimization.pool import Admission, augmented_codes
+from service.optimization.problem import Problem
+
+SMALL_SPACE = 2048
+"""A space with no more combinations is searched whole."""
+
+DRAWS = 2048
+MUTATIONS = 512
+SWAPS = 12
+FRONT_POINTS = 16
+NEIGHBOURS = 4096
+"""Neighbours scored in one round at most; of more, as many are drawn."""
+
+LOCAL_STARTS = 6
+LOCAL_ROUNDS = 6
+LOOKED_AT = 400
+"""Of the best candidates, how many are compared with what is taken before giving up."""
+
+GRADIENT_STARTS = 4
+GRADIENT_STEPS = 15
+DIFFERENCE = 1e-6
+
+Scores = Float64[np.ndarray, " n"]
+
+
+@dataclass
+class Search:
+    """One search: where, by what, and what may not be proposed."""
+
+    problem: Problem
+    admission: Admission
+    acquisition: Acquisition
+    rng: np.random.Generator
+    keys: dict[bytes, Hashable] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Grid:
+        """Give the search space as codes."""
+        return self.admission.grid
+
+    @torch.no_grad()
+    def scores(self, codes: Codes) -> Scores:
+        """Evaluate the acquisition function at each candidate alone; beyond a hard limit it is -inf."""
+        if len(codes) == 0:
+            return np.empty(0)
+        values = self.acquisition(augmented_codes(self.problem, self.grid, codes)).numpy()
+        allowed = self.admission.within_limits(codes) & ~np.isnan(values)
+        return np.asarray(np.where(allowed, values, -np.inf))
+
+    def new(self, codes: Codes, scores: Scores, *, count: int) -> tuple[Codes, Scores]:
+        """Give the best candidates that are new, each once, best first."""
+        order = np.argsort(-scores, kind="stable")
+        kept: dict[Hashable, int] = {}
+        looked_at: set[bytes] = set()
+        for index in order.tolist():
+            if len(kept) == count or len(looked_at) == LOOKED_AT or scores[index] == -np.inf:
+                break
+            row = codes[index].tobytes()
+            if row not in looked_at:
+                looked_at.add(row)
+                key = self._key(row, codes[index])
+                if key not in self.admission.taken:
+                    kept.setdefault(key, index)
+        chosen = list(kept.values())
+        return np.asarray(codes[chosen]), np.asarray(scores[chosen])
+
+    def _key(self, row: bytes, codes: Float64[np.ndarray, " p"]) -> Hashable:
+        if row not in self.keys:
+            self.keys[row] = self.problem.key(self.grid.parameterizations(codes[None])[0])
+        return self.keys[row]
+
+
+def maximise(search: Search, front: Codes) -> tuple[Codes, Scores] | None:
+    """Give the best new candidate (one row) and its score, or None if nothing new is found."""
+    listed = enumerate_codes(search.grid, limit=SMALL_SPACE)
+    pool = _pool(search, front) if listed is None else listed
+    best, scores = search.new(pool, search.scores(pool), count=LOCAL_STARTS)
+    if len(best) == 0:
+        return None
+    if listed is None:
+        best, scores = _exchange(search, best, scores)
+        if search.grid.continuous:
+            best, scores = _climb(search, best, scores)
+    return best[:1], scores[:1]
+
+
+def spread_over(front: Codes, order: Float64[np.ndarray, " n"], *, count: int) -> Codes:
+    """Choose points of a front evenly along an order, both ends included."""
+    ranked = front[np.argsort(order, kind="stable")]
+    places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
+    return np.asarray(ranked[places])
+
+
+def _pool(search: Search, front: Codes) -> Codes:
+    grid, rng = search.grid, search.rng
+    parents = front[rng.integers(len(front), size=MUTATIONS)]
+    return np.concatenate(
+        [
+            _some(neighbour_codes(grid, front, rng=rng), rng=rng),
+            swap_codes(grid, front, count=SWAPS, rng=rng),
+            mutation_codes(grid, parents, rng=rng),
+            density_codes(grid, DRAWS, rng=rng),
+        ]
+    )
+
+
+def _some(codes: Codes, *, rng: np.random.Generator) -> Codes:
+    return codes if len(codes) <= NEIGHBOURS else codes[rng.permutation(len(codes))[:NEIGHBOURS]]
+
+
+def _exchange(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
+    for _ in range(LOCAL_ROUNDS):
+        around = _some(neighbour_codes(search.grid, best, rng=search.rng), rng=search.rng)
+        around = np.concatenate([around, swap_codes(search.grid, best, count=SWAPS, rng=search.rng)])
+        found, values = search.new(
+            np.concatenate([best, around]),
+            np.concatenate([scores, search.scores(around)]),
+            count=LOCAL_STARTS,
+        )
+        if values[0] <= scores[0]:
+            break
+        best, scores = found, values
+    return best, scores
+
+
+def _climb(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
+    """Follow the gradient in the real numbers of the best candidates, all at once."""
+    start = best[:GRADIENT_STARTS]
+    places = list(search.grid.continuous)
+    free = start[:, places] >= 0
+
+    def placed(flat: Scores) -> Codes:
+        codes = start.copy()
+        codes[:, places] = np.where(free, flat.reshape(free.shape), codes[:, places])
+        return codes
+
+    def negative(flat: Scores) -> tuple[float, Scores]:
+        value, gradient = _slope(search, placed(flat), places)
+        return -float(value.sum()), -np.where(free, gradient, 0.0).reshape(-1)
+
+    found = minimize(
+        negative,
+        np.clip(start[:, places], 0.0, 1.0).reshape(-1),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, 1.0)] * free.size,
+        options={"maxiter": GRADIENT_STEPS, "maxfun": 2 * GRADIENT_STEPS},
+    )
+    climbed = placed(found.x)
+    return search.new(
+        np.concatenate([best, climbed]),
+        np.concatenate([scores, search.scores(climbed)]),
+        count=LOCAL_STARTS,
+    )
+
+
+def _slope(search: Search, codes: Codes, places: list[int]) -> tuple[Scores, Float64[np.ndarray, "n floats"]]:
+    """Give the acquisition values and their gradient; known outcomes by their difference quotients."""
+    columns = [search.grid.columns[place] for place in places]
+    X = augmented_codes(search.problem, search.grid, codes).requires_grad_()
+    values = search.acquisition(X)
+    (slopes,) = torch.autograd.grad(values.sum(), X)
+    gradient = slopes[:, columns].numpy().copy()
+    encoded = X.shape[1] - sum(outcome.known for outcome in outcomes_of(search.problem))
+    for index, place in enumerate(places):
+        change = _known_change(search, codes, place, X.detach()[:, encoded:])
+        gradient[:, index] += (slopes[:, encoded:] * change).sum(dim=1).numpy()
+    return values.detach().numpy(), np.nan_to_num(gradient, posinf=0.0, neginf=0.0)
+
+
+def _known_change(
+    search: Search, codes: Codes, place: int, known: Float64[Tensor, "n k"]
+) -> Float64[Tensor, "n k"]:
+    if known.shape[1] == 0:
+        return known
+    step = np.where(codes[:, place] + DIFFERENCE <= 1.0, DIFFERENCE, -DIFFERENCE)
+    moved = codes.copy()
+    moved[:, place] += np.where(codes[:, place] >= 0, step, 0.0)
+    after = augmented_codes(search.problem, search.grid, moved)[:, -known.shape[1] :]
+    return (after - known) / torch.from_numpy(step).unsqueeze(1)

@@ -1,0 +1,54 @@
+"""Between the database and the optimiser: which parameters of a study matter, kept beside the study.
+
+Weighing costs the fit of a model, so it is done again only once a study has learned a tenth more, or has
+nothing left to run. It reads and writes in transactions of its own and holds no lock in between.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from api_schemas.importance import Importance, ObjectiveImportance
+from service.models import Study
+from service.optimization.problem import Observation, Problem
+from service.proposals import read_observations
+from service.studies import lifecycle, repository
+
+GROWTH = 1.1
+"""By how much the results must have grown."""
+
+
+@dataclass(frozen=True)
+class ImportanceRequest:
+    """What to weigh; `known` is what was found for known objectives, which stays true."""
+
+    problem: Problem
+    observations: tuple[Observation, ...]
+    known: tuple[ObjectiveImportance, ...]
+    seed: int
+
+
+def read_importance_request(session: Session, study_id: str) -> ImportanceRequest | None:
+    """Read what to weigh, or None if there is nothing worth it."""
+    study = session.get(Study, study_id)
+    if study is None:
+        return None
+    problem, observations = read_observations(session, study)
+    kept = Importance.model_validate(study.importance or {})
+    count = sum(observation.metrics is not None for observation in observations)
+    grown = count >= GROWTH * kept.observations or repository.open_replicates(session, study_id) == 0
+    if count == kept.observations or not grown:
+        return None
+    return ImportanceRequest(
+        problem=problem,
+        observations=observations,
+        known=tuple(item for item in kept.objectives if item.metric in problem.known_metrics),
+        seed=study.seed,
+    )
+
+
+def store_importance(session: Session, study_id: str, importance: Importance) -> None:
+    """Keep an answer with the study."""
+    study = repository.lock_study(session, study_id)
+    if study is not None:
+        lifecycle.record_importance(study, importance)

@@ -1,0 +1,39 @@
+"""What is known about the request being served: its id, and the key that it came with.
+
+One mutable object for each request, for what a dependency learns in one thread is read in another.
+Outside of requests there is none.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+HEADER = "X-Request-ID"
+
+
+@dataclass
+class RequestContext:
+    """`key_id` is set once the key is known."""
+
+    request_id: str
+    key_id: str | None = None
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
+
+
+def begin(request_id: str) -> RequestContext:
+    """Start a request in this task; its threads see the same object."""
+    context = RequestContext(request_id)
+    _current.set(context)
+    return context
+
+
+def current() -> RequestContext | None:
+    """Give the request being served, if any."""
+    return _current.get()
+
+
+def id_header() -> dict[str, str]:
+    """Give the header that tells the caller the id, for answers that leave past the middleware."""
+    context = _current.get()
+    return {HEADER: context.request_id} if context else {}

@@ -1,0 +1,114 @@
+"""The configurations that everybody compares with, as starting points of a search space.
+
+LoRA of rank 8 on queries and values (arXiv 2106.09685), the serial adapter of Pfeiffer et al. with a
+sixteenth of the hidden size (arXiv 2005.00247), and the linear head alone; modules in every layer.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.peft import SIZE_FIELDS, Lora, Peft, SerialAdapter
+from api_schemas.peft_methods import LibrarySettings, PeftMethod
+from api_schemas.search_space import (
+    FloatParameter,
+    IntParameter,
+    OrdinalParameter,
+    Parameter,
+    Parameterization,
+    ParameterValue,
+    SearchSpace,
+)
+from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
+from service.studies.layers import with_layers
+
+LORA_RANK = 8
+REDUCTION_FACTOR = 16
+
+
+def default_starting_points(
+    search_space: SearchSpace, configuration: TrialConfiguration, *, shape: BackboneShape
+) -> Iterator[Parameterization]:
+    """Find those of the three that lie in the space, each in the first of its spellings that does.
+
+    A size that the space does not have gives way to the nearest that it has; what is not searched
+    must be as the base configuration sets it. So is the training recipe.
+    """
+    for spellings in _recipes(shape):
+        for recipe in spellings:
+            wanted = configuration.model_copy(update={"peft": recipe})
+            wanted = with_layers(wanted, shape, search_space=search_space)
+            point = _nearest_point(search_space, wanted)
+            if point is not None and _is_recipe(point, wanted=wanted, configuration=configuration):
+                yield point
+                break
+
+
+def _recipes(shape: BackboneShape) -> tuple[Sequence[Peft], ...]:
+    return (
+        (
+            Peft(lora=Lora(rank=LORA_RANK)),
+            Peft(method=PeftMethod.LORA, library=LibrarySettings(rank=LORA_RANK)),
+        ),
+        (Peft(serial_adapter=SerialAdapter(bottleneck_size=max(1, shape.hidden_size // REDUCTION_FACTOR))),),
+        (
+            Peft(),
+            Peft(method=PeftMethod.HEAD_ONLY),
+            Peft(active_layers=(False,) * shape.layers),
+        ),
+    )
+
+
+def _is_recipe(
+    point: Parameterization, *, wanted: TrialConfiguration, configuration: TrialConfiguration
+) -> bool:
+    nearest = _sizes(patch(wanted, point))
+    return nearest.keys() == _sizes(wanted).keys() and nearest == _sizes(patch(configuration, point))
+
+
+def _nearest_point(search_space: SearchSpace, wanted: TrialConfiguration) -> Parameterization | None:
+    parameters = {parameter.name: parameter for parameter in search_space.parameters}
+    given = read(wanted, parameters)
+    point = search_space.active(
+        {name: _nearest_value(parameters[name], value) for name, value in given.items()}
+    )
+    return point if all(parameters[name].contains(value) for name, value in point.items()) else None
+
+
+def _nearest_value(parameter: Parameter, value: ParameterValue) -> ParameterValue:
+    if parameter.contains(value) or isinstance(value, bool | str):
+        return value
+    if isinstance(parameter, FloatParameter | IntParameter):
+        return min(max(value, parameter.low), parameter.high)
+    if isinstance(parameter, OrdinalParameter):
+        return min(parameter.choices, key=lambda choice: abs(_size(choice) - _size(value)))
+    return value
+
+
+def _size(value: float) -> float:
+    # Zero leaves a module out, so it is far from every other size.
+    return math.log(max(value, 1e-9))
+
+
+def _sizes(configuration: TrialConfiguration) -> dict[tuple[int, str], int]:
+    """Give the size of what is trained, by layer and by name; for the head alone it is empty."""
+    peft = canonical(configuration).peft
+    # The base configuration has its layers written out, and so has everything made from it.
+    active = [layer for layer in range(len(peft.active_layers or ())) if peft.is_active(layer)]
+    if peft.method is not PeftMethod.MODULES:
+        roles = peft.library.targets
+        return {
+            (layer, f"{peft.method} {role}"): peft.library.rank for layer in active for role in ("", *roles)
+        }
+    sizes = {
+        (layer, name): getattr(peft, name).size_at(layer)
+        for layer in active
+        for name in SIZE_FIELDS
+        if name != "lora"
+    }
+    ranks = {
+        (layer, f"lora {role}"): rank
+        for layer in active
+        for role, rank in peft.lora.ranks_at(layer).present().items()
+    }
+    return {place: size for place, size in (sizes | ranks).items() if size}

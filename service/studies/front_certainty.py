@@ -1,0 +1,86 @@
+"""How sure it is that a trial stands on the front, given that measured metrics are noisy. Pure NumPy.
+
+What was measured is taken as the mean of the truth, with a normal error of the given size, independent
+from trial to trial. Trials share their validation texts, which makes true differences surer than this.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from api_schemas.objectives import LOG_METRICS, Objective
+from service.studies.pareto_front import costs
+
+DRAWS = 512
+CHUNK = 256
+FAR = 6.0
+"""A rival this many standard errors behind in any objective cannot dominate: a chance below 1e-9."""
+
+
+def binomial_error(share: float, rows: int) -> float:
+    """Give the standard error of a share of `rows` texts labelled right."""
+    return math.sqrt(max(share * (1.0 - share), 0.0) / rows)
+
+
+def cost_errors(
+    objectives: Sequence[Objective],
+    metrics: Sequence[Mapping[str, float]],
+    standard_errors: Sequence[Mapping[str, float]],
+) -> NDArray[np.float64]:
+    """Put standard errors on the scale of `costs`, to first order where that is log10."""
+    return np.array(
+        [
+            [
+                errors[name] / (max(values[name], 1.0) * math.log(10) if name in LOG_METRICS else 1.0)
+                for name in (objective.metric for objective in objectives)
+            ]
+            for values, errors in zip(metrics, standard_errors, strict=True)
+        ]
+    )
+
+
+def front_probability(
+    objectives: Sequence[Objective],
+    metrics: Sequence[Mapping[str, float]],
+    standard_errors: Sequence[Mapping[str, float]],
+    *,
+    position: int,
+) -> float:
+    """Give the chance that no other trial truly dominates the one at `position`, which is on the front.
+
+    Draws the truth of the one (a Latin hypercube with a fixed seed); given that, each rival dominates by a
+    product of tails, and rivals are independent.
+    """
+    Z, errors = costs(objectives, metrics), cost_errors(objectives, metrics, standard_errors)
+    own, own_errors = Z[position], errors[position]
+    joint = np.hypot(errors, own_errors)
+    rivals = (Z - own <= FAR * joint).all(axis=1) & (joint > 0).any(axis=1)
+    rivals[position] = False
+    # Where nothing is noisy, the rivals that are left are no worse.
+    noisy = (joint > 0).any(axis=0)
+    Z, errors = Z[rivals][:, noisy], errors[rivals][:, noisy]
+    truths = own[noisy] + own_errors[noisy] * _standard_normals(int(noisy.sum()))
+    undominated = np.ones(DRAWS)
+    for start in range(0, len(Z), CHUNK):
+        part = slice(start, start + CHUNK)
+        undominated *= (1.0 - _chance_below(truths, Z[part], errors[part]).prod(axis=2)).prod(axis=1)
+    return float(undominated.mean())
+
+
+def _chance_below(
+    truths: NDArray[np.float64], Z: NDArray[np.float64], errors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give draws x rivals x objectives: the chance that a rival's true cost is no more."""
+    lead = truths[:, None, :] - Z[None, :, :]
+    exact = np.broadcast_to(errors == 0, lead.shape)
+    tails: NDArray[np.float64] = ndtr(lead / np.where(errors == 0, 1.0, errors))
+    return np.where(exact, lead >= 0, tails) if exact.any() else tails
+
+
+def _standard_normals(dimensions: int) -> NDArray[np.float64]:
+    rng = np.random.default_rng(0)
+    strata = rng.permuted(np.tile(np.arange(DRAWS)[:, None], (1, dimensions)), axis=0)
+    return np.asarray(ndtri((strata + rng.random((DRAWS, dimensions))) / DRAWS))

@@ -1,0 +1,100 @@
+"""The configurations that everybody compares with, found in a search space or left out."""
+
+from typing import Any
+
+import pytest
+
+from api_schemas.presets import expand_preset
+from api_schemas.search_space import Parameterization, PresetName, SearchSpace
+from api_schemas.trial_configuration import TrialConfiguration, patch
+from service.studies.admission import AdmittedStudy, admit
+from service.studies.default_starting_points import default_starting_points
+from service.studies.layers import with_layers
+from tests.conftest import make_study_request
+from tests.service.optimization.problems import bert_shape
+
+SHAPE = bert_shape(12, hidden_size=768)
+
+
+def found(parameters: list[dict[str, Any]] | PresetName, **peft: Any) -> list[TrialConfiguration]:
+    space = (
+        SearchSpace(parameters=expand_preset(parameters, shape=SHAPE))
+        if isinstance(parameters, PresetName)
+        else SearchSpace.model_validate({"parameters": parameters})
+    )
+    base = TrialConfiguration.model_validate({"backbone": "b", "task": {"name": "t"}, "peft": peft})
+    base = with_layers(base, SHAPE, search_space=space)
+    points = list(default_starting_points(space, base, shape=SHAPE))
+    for point in points:
+        legal = {parameter.name: parameter for parameter in space.parameters}
+        assert all(legal[name].contains(value) for name, value in point.items())
+        assert space.active(point) == point
+    return [patch(base, point) for point in points]
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        (PresetName.AUTOPEFT, ["adapter 48", "head"]),
+        (PresetName.AUTOPEFT_BY_LAYER, ["adapter 48", "head"]),
+        (PresetName.LORA, ["lora 8", "head"]),
+        (PresetName.LORA_BY_LAYER, ["lora 8", "head"]),
+        (PresetName.METHODS, ["library lora 8", "head"]),
+    ],
+)
+def test_each_preset_yields_those_that_it_contains(preset: PresetName, expected: list[str]) -> None:
+    """In their order, with every layer active, as the papers have them."""
+
+    def words(configuration: TrialConfiguration) -> str:
+        peft = configuration.peft
+        if configuration.is_head_only:
+            return "head"
+        assert all(peft.is_active(layer) for layer in range(12))
+        if peft.method == "lora":
+            assert peft.library.targets == ("query", "value")
+            return f"library lora {peft.library.rank}"
+        if peft.lora.size_at(11):
+            assert peft.lora.ranks_at(3).present() == peft.lora.ranks_at(11).present()
+            assert set(peft.lora.ranks_at(3).present()) == {"query", "value"}
+            return f"lora {peft.lora.ranks_at(3).query}"
+        assert not peft.parallel_adapter.size_at(0) + peft.prefix_tuning.size_at(0)
+        return f"adapter {peft.serial_adapter.size_at(5)}"
+
+    sizes = [words(configuration) for configuration in found(preset)]
+    if preset is PresetName.AUTOPEFT_BY_LAYER:
+        # It has every second size only.
+        expected = [f"adapter {found(preset)[0].peft.serial_adapter.size_at(0)}", "head"]
+    assert sizes == expected
+
+
+def test_a_size_that_is_missing_gives_way_to_the_nearest_but_never_to_none() -> None:
+    """On a logarithmic scale: 6 is nearer to 8 than 16 is, and 0 would leave the module out."""
+    rank = {"type": "ordinal", "name": "peft.lora.rank", "choices": [0, 6, 16]}
+    assert [item.peft.lora.rank for item in found([rank])] == [6, 0]
+    size = {"type": "ordinal", "name": "peft.serial_adapter.bottleneck_size", "choices": [0, 1]}
+    assert [item.peft.serial_adapter.bottleneck_size for item in found([size])] == [1, 0]
+
+
+def test_what_the_space_or_the_base_rules_out_is_no_starting_point() -> None:
+    """No adapter where every trial has a LoRA as well, and no head alone where a module is always there."""
+    rank = {"type": "int", "name": "peft.lora.rank", "low": 1, "high": 64, "log": True}
+    assert [item.peft.lora.rank for item in found([rank])] == [8]
+    size = {"type": "ordinal", "name": "peft.serial_adapter.bottleneck_size", "choices": [0, 48]}
+    assert found([size], lora={"rank": 4}) == []
+    rate = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2, "log": True}
+    assert [item.is_head_only for item in found([rate])] == [True]
+
+
+@pytest.mark.usefixtures("service_environment")
+def test_they_follow_the_study_s_own_points_and_repeat_none() -> None:
+    """The base configuration has no module, so a point that changes nothing is the head alone."""
+
+    def points(**changes: Any) -> tuple[Parameterization, ...]:
+        study: AdmittedStudy = admit(make_study_request(**changes), tenant_id="tnt_1")
+        return study.starting_points
+
+    assert [point["peft.serial_adapter.bottleneck_size"] for point in points()] == [24, 0]
+    own, adapter = points(starting_points=[{}])
+    assert own == {}
+    assert adapter["peft.serial_adapter.bottleneck_size"] == 24
+    assert points(proposals={"default_starting_points": False}) == ()
