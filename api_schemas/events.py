@@ -23,6 +23,7 @@ class EventType(StrEnum):
     TRIAL_FAILED = "trial.failed"
     TRIAL_STOPPED_EARLY = "trial.stopped_early"
     TRIAL_CANCELLED = "trial.cancelled"
+    TRIAL_IMPORTED = "trial.imported"
     REPLICATE_QUEUED = "replicate.queued"
     REPLICATE_ENDED = "replicate.ended"
     FRONT_STORED = "front.stored"

@@ -4,10 +4,12 @@ Metrics are of two kinds. A known metric is an exact function of the configurati
 needs a trial. The optimiser never models a known metric.
 """
 
+import math
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
 
@@ -33,6 +35,9 @@ LOG_METRICS: frozenset[str] = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEA
 """Metrics that span orders of magnitude: hypervolume, plots and the optimiser take their log10."""
 
 
+LARGEST_METRIC = 1e50
+"""No metric nor reference may be larger, so that the volume over six of them is still a number."""
+
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """A `Metric`, or a number of the caller's own where the caller runs the trials."""
 
@@ -40,12 +45,36 @@ MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 class Objective(Schema):
     """A metric to push in one direction.
 
-    `reference` is the worst value that still counts, in the metric's unit.
+    `reference` is the worst value that still counts, in the metric's unit. `log` is for a metric of the
+    caller's own that spans orders of magnitude and is always greater than 0; those of `LOG_METRICS` need
+    no such word.
     """
 
     metric: MetricName
     direction: Direction
-    reference: float | None = None
+    reference: float | None = Field(default=None, ge=-LARGEST_METRIC, le=LARGEST_METRIC)
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _check_reference_has_a_logarithm(self) -> Self:
+        if self.log and self.reference is not None and self.reference <= 0:
+            raise PydanticCustomError(
+                "reference_log",
+                "a reference on a logarithmic scale must be greater than 0",
+                {"pointer": "reference"},
+            )
+        return self
+
+    @property
+    def is_log(self) -> bool:
+        """Whether hypervolume, plots and the optimiser take this metric's log10."""
+        return self.log or self.metric in LOG_METRICS
+
+
+def log_scaled(metric: str, value: float) -> float:
+    """Give the log10 of a metric that is taken on a logarithmic scale."""
+    # A count or a size of zero has no logarithm; it counts as one.
+    return math.log10(max(value, 1.0)) if metric in LOG_METRICS else math.log10(value)
 
 
 class ConstraintOp(StrEnum):

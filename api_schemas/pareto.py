@@ -32,8 +32,8 @@ class ParetoFront(Schema):
 
     A trial's first result and each of its final replicates are one result each.
 
-    Hypervolume is taken over the objectives in their directions, with the metrics of
-    `LOG_METRICS` as log10; null until every objective has a reference.
+    Hypervolume is taken over the objectives in their directions, those on a logarithmic scale as log10;
+    null until every objective has a reference.
     """
 
     study_id: str

@@ -125,7 +125,7 @@ class Recommendation(Schema):
     test_metrics: dict[str, float]
     parameters: Parameterization
     modules: str
-    configuration: TrialConfiguration
+    configuration: TrialConfiguration | None
     lost: tuple[LostAlternative, ...]
     front_probability: float | None = Field(ge=0, le=1)
     front_probability_reason: str

@@ -1,8 +1,8 @@
 """The search space language: parameters, their values and the conditions under which they are active.
 
-A parameter's name is a dotted path into a `TrialConfiguration`. This module checks what can be
-checked without knowing that type: bounds, choices, unique names, conditions. Whether a path exists
-and its values are legal there is checked when a study is admitted.
+A parameter's name is a dotted path into a `TrialConfiguration`, or any such word where the caller runs
+the trials. This module checks what can be checked without knowing that type: bounds, choices, unique
+names, conditions. Whether a path exists and its values are legal there is checked when a study is admitted.
 """
 
 import math
@@ -21,7 +21,10 @@ ParameterValue = StrictBool | StrictInt | StrictFloat | StrictStr
 Parameterization = dict[str, ParameterValue]
 """Parameter name to value. Inactive parameters are absent: that is their one canonical form."""
 
-PATH_PATTERN = r"^[a-z][a-z0-9_]*(\.([a-z][a-z0-9_]*|0|[1-9][0-9]{0,2}))*$"
+PATH_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]*(\.([A-Za-z][A-Za-z0-9_-]*|0|[1-9][0-9]{0,2}))*$"
+LARGEST_INTEGER = 2**53
+"""Beyond it, not every reader of JSON tells integers apart."""
+
 Name = Annotated[str, Field(pattern=PATH_PATTERN, max_length=200)]
 
 
@@ -76,8 +79,8 @@ class IntParameter(Schema):
 
     type: Literal["int"] = "int"
     name: Name
-    low: int
-    high: int
+    low: int = Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)
+    high: int = Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)
     log: bool = False
     when: Condition | None = None
 
@@ -122,6 +125,8 @@ class CategoricalParameter(Schema):
     def _check_choices(self) -> Self:
         if len({_tagged(choice) for choice in self.choices}) < len(self.choices):
             raise PydanticCustomError("choices_repeat", "choices must not repeat")
+        if any("\0" in choice for choice in self.choices if isinstance(choice, str)):
+            raise PydanticCustomError("choices_text", "choices must be text without a NUL character")
         return self
 
     def contains(self, value: ParameterValue) -> bool:
@@ -161,15 +166,31 @@ class SearchSpace(Schema):
             seen[parameter.name] = parameter
         return self
 
+    def canonical(self, values: Mapping[str, ParameterValue]) -> Parameterization:
+        """Keep legal values of active parameters only, each in the one spelling of its parameter."""
+        spelled = {
+            parameter.name: _spelled(parameter, values[parameter.name])
+            for parameter in self.parameters
+            if parameter.name in values
+        }
+        return self.active(spelled)
+
     def active(self, values: Mapping[str, ParameterValue]) -> Parameterization:
         """Keep the values of active parameters only: the canonical form of a parameterization."""
         kept: Parameterization = {}
         for parameter in self.parameters:
-            when = parameter.when
-            on = when is None or (when.parameter in kept and when.met_by(kept[when.parameter]))
-            if on and parameter.name in values:
+            if parameter.name in values and _is_on(parameter.when, kept):
                 kept[parameter.name] = values[parameter.name]
         return kept
+
+    def missing(self, values: Mapping[str, ParameterValue]) -> list[str]:
+        """Name the active parameters that have no value."""
+        kept = self.active(values)
+        return [
+            parameter.name
+            for parameter in self.parameters
+            if parameter.name not in kept and _is_on(parameter.when, kept)
+        ]
 
 
 class SearchSpaceRequest(Schema):
@@ -192,6 +213,18 @@ class SearchSpaceRequest(Schema):
 def _tagged(value: ParameterValue) -> tuple[bool, ParameterValue]:
     """Tell `True` from `1`, which Python calls equal; `1` and `1.0` stay equal."""
     return isinstance(value, bool), value
+
+
+def _is_on(when: Condition | None, kept: Mapping[str, ParameterValue]) -> bool:
+    return when is None or (when.parameter in kept and when.met_by(kept[when.parameter]))
+
+
+def _spelled(parameter: Parameter, value: ParameterValue) -> ParameterValue:
+    if isinstance(parameter, FloatParameter):
+        return float(value)
+    if isinstance(parameter, OrdinalParameter | CategoricalParameter):
+        return next(choice for choice in parameter.choices if _tagged(choice) == _tagged(value))
+    return value
 
 
 def _check_bounds(parameter: FloatParameter | IntParameter) -> None:

@@ -15,6 +15,15 @@ from api_schemas.search_space import Parameterization, SearchSpace, SearchSpaceR
 from api_schemas.trial_configuration import TrialConfiguration
 
 
+class StudyKind(StrEnum):
+    """Who knows what a trial is."""
+
+    PEFT = "peft"
+    """The service: a trial fine-tunes a backbone. Its workers run it, and runners outside may."""
+    CUSTOM = "custom"
+    """The caller: parameters and metrics are its own, and so are the machines that run trials."""
+
+
 class StudyState(StrEnum):
     """Where a study stands."""
 
@@ -55,10 +64,14 @@ class StudyCreate(Schema):
     The default ones follow (`proposals.default_starting_points`); the study that is read shows both.
     `replicates` is how many training seeds each configuration gets during the search. Every member
     of the front gets `final_replicates` further seeds before the study says SUCCEEDED.
+
+    A study of kind `custom` has no configuration and no preset, each starting point is complete, and
+    `early_stopping` is always `never`.
     """
 
+    kind: StudyKind = StudyKind.PEFT
     display_name: str = Field(min_length=1, max_length=200, pattern=WITHOUT_NUL)
-    configuration: TrialConfiguration
+    configuration: TrialConfiguration | None = None
     search_space: SearchSpaceRequest
     objectives: tuple[Objective, ...] = Field(min_length=1, max_length=6)
     constraints: tuple[OutcomeConstraint, ...] = Field(default=(), max_length=20)
@@ -70,6 +83,29 @@ class StudyCreate(Schema):
     early_stopping: EarlyStopping = EarlyStopping.HYPERVOLUME
     replicates: int = Field(default=1, ge=1, le=32)
     final_replicates: int = Field(default=0, ge=0, le=32)
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        custom = self.kind is StudyKind.CUSTOM
+        if custom and self.configuration is not None:
+            raise PydanticCustomError(
+                "custom_configuration",
+                "a custom study has no configuration, for its trials are the caller's; leave it out",
+                {"pointer": "configuration"},
+            )
+        if custom and self.search_space.preset is not None:
+            raise PydanticCustomError(
+                "custom_preset",
+                "a custom study has parameters of its own; presets search PEFT configurations",
+                {"pointer": "search_space/preset"},
+            )
+        if not custom and self.configuration is None:
+            raise PydanticCustomError(
+                "configuration_missing",
+                "a study of kind 'peft' needs a configuration; one of kind 'custom' has none",
+                {"pointer": "configuration"},
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_objectives_differ(self) -> Self:
@@ -85,7 +121,7 @@ class StudyCreate(Schema):
 
 
 class TrialCounts(Schema):
-    """How many trials of a study are in which state."""
+    """How many proposed trials of a study are in which state, and how many past results it was given."""
 
     queued: int = 0
     running: int = 0
@@ -94,10 +130,11 @@ class TrialCounts(Schema):
     failed: int = 0
     stopped_early: int = 0
     cancelled: int = 0
+    imported: int = 0
 
     @property
     def ended(self) -> int:
-        """Give how many will not change any more."""
+        """Give how many of the proposed ones will not change any more."""
         return self.succeeded + self.infeasible + self.failed + self.stopped_early + self.cancelled
 
 
@@ -113,13 +150,17 @@ class ReplicateCounts(Schema):
 
 
 class StudyRead(Schema):
-    """A study as the service keeps it: search space expanded, reference point as far as it is known."""
+    """A study as the service keeps it: search space expanded, reference point as far as it is known.
+
+    A custom study has no configuration, no backbone and no classes.
+    """
 
     id: str
+    kind: StudyKind = StudyKind.PEFT
     display_name: str
     state: StudyState
     state_reason: str | None
-    configuration: TrialConfiguration
+    configuration: TrialConfiguration | None
     search_space: SearchSpace
     objectives: tuple[Objective, ...]
     constraints: tuple[OutcomeConstraint, ...]
@@ -131,8 +172,8 @@ class StudyRead(Schema):
     early_stopping: EarlyStopping
     replicates: int = 1
     final_replicates: int = 0
-    backbone_shape: BackboneShape
-    classes: int
+    backbone_shape: BackboneShape | None
+    classes: int | None
     reference_point: tuple[float, ...] | None
     hypervolume: float | None
     trials: TrialCounts

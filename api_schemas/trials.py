@@ -31,6 +31,9 @@ class TrialState(StrEnum):
     """Its study was cancelled."""
 
 
+IMPORTED = "imported"
+"""Who generated a trial that is a past result: nobody here."""
+
 TERMINAL_TRIAL_STATES = frozenset(TrialState) - {TrialState.QUEUED, TrialState.RUNNING}
 
 
@@ -99,7 +102,8 @@ class TrialRead(Schema):
     `metrics` and `test_metrics` are means over the replicates that succeeded; the standard errors
     beside them (standard deviation / sqrt(seeds)) are empty for a single seed. Measurements,
     artifacts, provenance and worker are those of replicate 0, never those of the best one.
-    `attempt` counts the attempts of all replicates. A trial is `collapsed` if any of its seeds
+    `attempt` counts the attempts of all replicates. A trial of a custom study has no configuration, and
+    no modules; one that was imported has had no attempt. A trial is `collapsed` if any of its seeds
     ended in predicting one and the same thing for every input. `modules` says in a few words what is
     trained. A trial that was stopped early has the metrics of its last measurement; measurements may
     carry `predicted_score`, `predicted_score_deviation` and `chance` (of joining the front).
@@ -114,7 +118,7 @@ class TrialRead(Schema):
     proposal_seconds: float
     explanation: Explanation | None = None
     parameters: Parameterization
-    configuration: TrialConfiguration
+    configuration: TrialConfiguration | None
     modules: str = ""
     attempt: int
     metrics: dict[str, float]

@@ -256,6 +256,9 @@ def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
         _say(verdict)
     as_json, as_plot = write_front(front, trials, folder=folder)
     best = next(trial for trial in trials if trial.id == best_point(front).trial_id)
+    if best.configuration is None:
+        _say(f"Front: {as_json}\nPlot: {as_plot}\nBest trial: {best.number}, with {best.parameters}")
+        return
     adapter = export_trial(client, study, best, folder=folder / f"trial-{best.number}")
     _say(f"Front: {as_json}\nPlot: {as_plot}\nTrained adapter: {adapter} (python {adapter}/load.py TEXT)")
 

@@ -29,3 +29,31 @@ class StudyFileError(ParetuneError):
 
 class UnreadableFile(ParetuneError):
     """The file to upload cannot be read."""
+
+
+class StudyEnded(ParetuneError):
+    """The study hands out no more trials."""
+
+
+class NothingReported(ParetuneError):
+    """A trial's block ended without a single metric."""
+
+
+class PandasMissing(ParetuneError):
+    """A data frame was asked for, and pandas is not installed."""
+
+
+class TrialEnded(ParetuneError):
+    """Raised inside a trial's block to leave it; the block itself ends quietly."""
+
+
+class TrialStopped(TrialEnded):
+    """The service wants no more of this trial."""
+
+
+class TrialLost(TrialEnded):
+    """The trial's lease was over, and another runner has it now."""
+
+
+class TrialInfeasible(TrialEnded):
+    """These parameters cannot work. Raise it in a trial's block to say so; the optimiser learns from it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from api_schemas.module_description import describe_modules
 from api_schemas.studies import StudyRead
+from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
@@ -47,9 +48,10 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     """Write the folder and give its path.
 
     Raises:
-        NothingToExport: If the trial has no artifacts.
+        NothingToExport: If the trial has no artifacts; those of a custom study never have.
         DamagedDownload: If a file does not have the recorded hash.
     """
+    card = model_card(study, trial)
     if not trial.artifacts:
         raise NothingToExport(
             f"Trial {trial.number} is {trial.state} and left no weights. Choose a succeeded trial; "
@@ -59,7 +61,7 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     remove_of_another_trial(folder, keep={record.name for record in trial.artifacts})
     for record in trial.artifacts:
         _download(client, study, trial, record, folder=folder)
-    (folder / "README.md").write_text(model_card(study, trial), encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
     return folder
 
@@ -92,8 +94,12 @@ def merge_exported(folder: Path) -> Path:
 
 
 def model_card(study: StudyRead, trial: TrialRead) -> str:
-    """Write the model card: task, scores with split and seed, parameters, versions."""
-    configuration = trial.configuration
+    """Write the model card: task, scores with split and seed, parameters, versions.
+
+    Raises:
+        NothingToExport: If it is a trial of a custom study, which trains no model of ours.
+    """
+    configuration = _trained(trial)
     scores = [
         f"| {split} | {name} | {format_with_error(name, metrics, errors)} |"
         for split, metrics, errors in (
@@ -129,7 +135,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             "",
             "## Scores",
             "",
-            _training_runs(trial),
+            _training_runs(trial, own=configuration.training.seed),
             "The search looked at the validation split only; the test split was measured for this report.",
             f"`score` is {configuration.task.resolved_score}.",
             "",
@@ -145,8 +151,16 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
     )
 
 
-def _training_runs(trial: TrialRead) -> str:
-    own = trial.configuration.training.seed
+def _trained(trial: TrialRead) -> TrialConfiguration:
+    if trial.configuration is None:
+        raise NothingToExport(
+            f"Trial {trial.number} ran on a machine of yours, and what it made is there. "
+            f"Its parameters: {trial.parameters}"
+        )
+    return trial.configuration
+
+
+def _training_runs(trial: TrialRead, *, own: int) -> str:
     seeds = [str(item.seed) for item in trial.replicates if item.state is TrialState.SUCCEEDED]
     if len(seeds) < 2:
         return f"One training run (seed {own})."

@@ -18,13 +18,18 @@ PROBE_COLOUR = "#D55E00"
 COLLAPSED_COLOUR = "#AA3377"
 DOMINATED_COLOUR = "0.7"
 
+NUMBER = "number"
+"""Stands for the number of a trial on the axis of a lone custom objective."""
+
 
 def plot_front(front: ParetoFront, trials: Sequence[TrialRead], *, path: Path) -> None:
-    """Draw the first objective over the second, or over the trained parameters where it is alone."""
+    """Draw the first objective over the second; a lone one over trained parameters or trial numbers."""
     from matplotlib.figure import Figure
 
+    task = None if trials[0].configuration is None else trials[0].configuration.task
     y = front.objectives[0].metric
-    x = front.objectives[1].metric if len(front.objectives) > 1 else Metric.TRAINABLE_PARAMETERS
+    alone = NUMBER if task is None else Metric.TRAINABLE_PARAMETERS
+    x = front.objectives[1].metric if len(front.objectives) > 1 else alone
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     done = [trial for trial in trials if trial.state is TrialState.SUCCEEDED]
@@ -34,7 +39,7 @@ def plot_front(front: ParetoFront, trials: Sequence[TrialRead], *, path: Path) -
         color=DOMINATED_COLOUR, s=24, label="dominated",
     )  # fmt: skip
     _draw_front(axes, front, x=x, y=y)
-    probes = [trial for trial in done if trial.configuration.is_head_only]
+    probes = [trial for trial in done if trial.configuration and trial.configuration.is_head_only]
     _scatter(
         axes, probes, x=x, y=y,
         marker="D", facecolors="none", edgecolors=PROBE_COLOUR, s=90, zorder=4, label="linear probe",
@@ -43,30 +48,30 @@ def plot_front(front: ParetoFront, trials: Sequence[TrialRead], *, path: Path) -
         axes, [trial for trial in done if trial.collapsed], x=x, y=y,
         marker="x", color=COLLAPSED_COLOUR, s=90, zorder=5, label="collapsed: one answer for every input",
     )  # fmt: skip
-    if x in LOG_METRICS:
+    logarithmic = LOG_METRICS | {objective.metric for objective in front.objectives if objective.log}
+    if x in logarithmic:
         axes.set_xscale("log")
-    if y in LOG_METRICS:
+    if y in logarithmic:
         axes.set_yscale("log")
-    task = trials[0].configuration.task
     axes.set_xlabel(metric_title(x, task))
-    axes.set_ylabel(f"{metric_title(y, task)}, validation split")
+    axes.set_ylabel(metric_title(y, task) + (", validation split" if task else ""))
     axes.grid(visible=True, alpha=0.25)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
 
 
 def _draw_front(axes: Any, front: ParetoFront, *, x: str, y: str) -> None:
-    points = sorted(front.points, key=lambda point: point.metrics[x])
+    points = sorted(front.points, key=lambda point: _value(point, x))
     falling = len(front.objectives) > 1 and front.objectives[1].direction is Direction.MAXIMIZE
     axes.step(
-        [point.metrics[x] for point in points], [point.metrics[y] for point in points],
+        [_value(point, x) for point in points], [point.metrics[y] for point in points],
         where="pre" if falling else "post", color=FRONT_COLOUR, linewidth=1.2,
     )  # fmt: skip
     label = "Pareto front" + (", bars: standard error" if any(point.seeds > 1 for point in points) else "")
     _scatter(axes, points, x=x, y=y, color=FRONT_COLOUR, s=44, zorder=3, label=label)
     for point in points:
         axes.annotate(
-            str(point.number), (point.metrics[x], point.metrics[y]),
+            str(point.number), (_value(point, x), point.metrics[y]),
             xytext=(5, 7), textcoords="offset points", fontsize=8,
         )  # fmt: skip
 
@@ -77,10 +82,14 @@ def _scatter(
     """Draw points, each with a thin bar of one standard error where several seeds were trained."""
     if not drawn:
         return
-    horizontal, vertical = ([item.metrics[metric] for item in drawn] for metric in (x, y))
+    horizontal, vertical = ([_value(item, metric) for item in drawn] for metric in (x, y))
     errors = [[item.metric_standard_errors.get(metric, 0.0) for item in drawn] for metric in (x, y)]
     axes.scatter(horizontal, vertical, **style)
     axes.errorbar(
         horizontal, vertical, xerr=errors[0], yerr=errors[1],
         fmt="none", ecolor=style.get("color", PROBE_COLOUR), elinewidth=0.8, capsize=2.5, zorder=2,
     )  # fmt: skip
+
+
+def _value(item: TrialRead | ParetoPoint, metric: str) -> float:
+    return float(item.number) if metric == NUMBER else item.metrics[metric]

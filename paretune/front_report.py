@@ -7,6 +7,7 @@ from rich.table import Table
 
 from api_schemas.module_description import describe_modules
 from api_schemas.pareto import ParetoFront, ParetoPoint
+from api_schemas.search_space import ParameterValue
 from api_schemas.trials import TrialRead, TrialState
 from paretune.front_plot import plot_front
 from paretune.numbers import format_with_error, metric_title
@@ -19,18 +20,19 @@ def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
 
     Means over several seeds carry their standard errors. A collapsed point is flagged.
     """
-    configurations = {trial.id: trial.configuration for trial in trials}
-    task = trials[0].configuration.task
+    by_id = {trial.id: trial for trial in trials}
+    task = None if trials[0].configuration is None else trials[0].configuration.task
     table = Table(title=f"Pareto front after {front.sequence} results")
     table.add_column("trial", justify="right")
     for objective in front.objectives:
         heading = metric_title(objective.metric, task, objective.direction.value)
         table.add_column(heading, justify="right")
-    table.add_column("test score", justify="right")
+    if task is not None:
+        table.add_column("test score", justify="right")
     several_seeds = any(point.seeds > 1 for point in front.points)
     if several_seeds:
         table.add_column("seeds", justify="right")
-    table.add_column("modules")
+    table.add_column("parameters" if task is None else "modules")
     for point in front.points:
         table.add_row(
             str(point.number),
@@ -38,9 +40,9 @@ def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
                 format_with_error(objective.metric, point.metrics, point.metric_standard_errors)
                 for objective in front.objectives
             ),
-            format_with_error("score", point.test_metrics, point.test_metric_standard_errors),
+            *([] if task is None else [_test_score_text(point)]),
             *([str(point.seeds)] if several_seeds else []),
-            describe_modules(configurations[point.trial_id]) + (COLLAPSED if point.collapsed else ""),
+            _words(by_id[point.trial_id]) + (COLLAPSED if point.collapsed else ""),
         )
     return table
 
@@ -48,7 +50,9 @@ def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
 def compare_with_probe(front: ParetoFront, trials: Sequence[TrialRead]) -> str | None:
     """Say whether a point of the front beats the linear probe of the same study; None without a probe."""
     probes = [
-        trial for trial in trials if trial.state is TrialState.SUCCEEDED and trial.configuration.is_head_only
+        trial
+        for trial in trials
+        if trial.state is TrialState.SUCCEEDED and trial.configuration and trial.configuration.is_head_only
     ]
     tuned = [point for point in front.points if not point.is_head_only]
     if not probes or "score" not in probes[0].metrics:
@@ -83,6 +87,20 @@ def write_front(front: ParetoFront, trials: Sequence[TrialRead], *, folder: Path
     as_json.write_text(front.model_dump_json(indent=2) + "\n", encoding="utf-8")
     plot_front(front, trials, path=as_plot)
     return as_json, as_plot
+
+
+def _words(trial: TrialRead) -> str:
+    if trial.configuration is not None:
+        return describe_modules(trial.configuration)
+    return ", ".join(f"{name} {_value_text(value)}" for name, value in trial.parameters.items())
+
+
+def _value_text(value: ParameterValue) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _test_score_text(point: ParetoPoint) -> str:
+    return format_with_error("score", point.test_metrics, point.test_metric_standard_errors)
 
 
 def _test_score(test_metrics: dict[str, float]) -> str:

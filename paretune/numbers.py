@@ -16,9 +16,9 @@ SCORE_NAMES: Mapping[ScoreMetric, str] = {
 """What a score is called, unless it is accuracy: a score without a name is that."""
 
 
-def metric_title(metric: str, task: Task, remark: str = "") -> str:
-    """Name a metric in a heading: `score (macro F1, maximize)`."""
-    score = SCORE_NAMES.get(task.resolved_score, "") if metric == Metric.SCORE else ""
+def metric_title(metric: str, task: Task | None, remark: str = "") -> str:
+    """Name a metric in a heading: `score (macro F1, maximize)`. A custom study has no task."""
+    score = SCORE_NAMES.get(task.resolved_score, "") if task and metric == Metric.SCORE else ""
     remarks = ", ".join(words for words in (score, remark) if words)
     return metric.replace("_", " ") + (f" ({remarks})" if remarks else "")
 

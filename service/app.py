@@ -22,6 +22,7 @@ from service.metrics import router as metrics_router
 from service.problems import add_problem_handlers, documented
 from service.settings import settings
 from service.studies.endpoints import router as studies_router
+from service.studies.runner_endpoints import router as runners_router
 from service.sweeper import sweep, sweep_until
 from service.task_files import endpoints as task_files
 
@@ -46,7 +47,7 @@ def create_app() -> FastAPI:
     add_problem_handlers(app)
     app.include_router(health_router)
     app.include_router(metrics_router)
-    for router in (studies_router, task_files.router, access_router):
+    for router in (studies_router, runners_router, task_files.router, access_router):
         app.include_router(router, responses=documented(403, 429))
     mount_dashboard(app)
     return app

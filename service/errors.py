@@ -8,6 +8,7 @@
     │   └── InvalidTask         422  there is such a task, but its data cannot be used
     ├── InvalidChoice           422  what is asked of a front does not fit it
     │   └── NoPointWithinBounds 422
+    ├── InvalidReport           422  a result or past result does not fit its study
     ├── InvalidTaskFile         422  an uploaded or named file is no readable table
     ├── TaskFileTooLarge        413
     ├── Unauthorized            401
@@ -110,6 +111,13 @@ class NoPointWithinBounds(InvalidChoice):
     """No point of the front keeps the bounds."""
 
     slug = "no-point-within-bounds"
+
+
+class InvalidReport(ServiceError):
+    """What was reported does not fit its study."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-report"
 
 
 class InvalidTaskFile(ServiceError):

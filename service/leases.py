@@ -1,7 +1,8 @@
-"""The one door for whoever runs trials: claim, heartbeat, report, complete, release.
+"""The one door for our trial runners: claim, heartbeat, report, complete, release.
 
 Every write names its attempt, the fencing token; a stale attempt writes nothing. Each function is
-one short transaction, repeated while the database is away, and safe to repeat.
+one short transaction, repeated while the database is away, and safe to repeat. Runners that come over
+HTTP have the same door in `outside_runners`.
 """
 
 from collections.abc import Callable

@@ -141,7 +141,8 @@ class Study(Base):
     display_name: Mapped[str]
     state: Mapped[StudyState] = mapped_column(default=StudyState.ACTIVE, type_=_state_type(StudyState))
     state_reason: Mapped[str | None]
-    configuration: Mapped[dict[str, Any]]
+    kind: Mapped[str] = mapped_column(server_default="peft", default="peft")
+    configuration: Mapped[dict[str, Any] | None]
     search_space: Mapped[dict[str, Any]]
     objectives: Mapped[list[Any]]
     constraints: Mapped[list[Any]]
@@ -154,12 +155,13 @@ class Study(Base):
     early_stopping: Mapped[str] = mapped_column(server_default="never", default="never")
     proposals: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     importance: Mapped[dict[str, Any] | None]
-    backbone_shape: Mapped[dict[str, Any]]
-    classes: Mapped[int]
+    backbone_shape: Mapped[dict[str, Any] | None]
+    classes: Mapped[int | None]
     reference_defaults: Mapped[list[Any]]
     reference_point: Mapped[list[Any] | None]
     hypervolume: Mapped[float | None]
     trials_created: Mapped[int] = mapped_column(server_default="0", default=0)
+    trials_imported: Mapped[int] = mapped_column(server_default="0", default=0)
     front_sequence: Mapped[int] = mapped_column(server_default="0", default=0)
     event_sequence: Mapped[int] = mapped_column(server_default="0", default=0)
     woken_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -191,7 +193,7 @@ class Trial(Base):
     known_results: Mapped[int] = mapped_column(server_default="0", default=0)
     explanation: Mapped[dict[str, Any] | None]
     parameters: Mapped[dict[str, Any]]
-    configuration: Mapped[dict[str, Any]]
+    configuration: Mapped[dict[str, Any] | None]
     configuration_key: Mapped[str]
     attempt: Mapped[int] = mapped_column(server_default="0", default=0)
     metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)

@@ -5,10 +5,9 @@ the study's lock before it is queued, so two study workers proposing at once do 
 trials that nobody has begun are proposed anew, once after each result; they can be claimed meanwhile.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,13 +18,14 @@ from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import DuplicatePolicy, ProposalSettings, Proposer
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyState
-from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import TrialState
 from service.known_costs import known_metrics
 from service.models import Study, Trial
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.studies import duplicates, early_stops, lifecycle, repository, revision
 from service.studies.admission import starting_parameterization
+from service.studies.canonical_trials import canonical_trials, configuration_key, parameters_key
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
 """What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
@@ -130,25 +130,19 @@ def stop_proposing(session: Session, study_id: str, *, reason: str) -> None:
         lifecycle.stop_proposing(session, study, reason=reason)
 
 
-def configuration_key(configuration: TrialConfiguration) -> str:
-    """Give equal keys to configurations that train the same network in the same way."""
-    return hashlib.sha256(canonical(configuration).model_dump_json().encode()).hexdigest()
-
-
 def _proposals(
     study: Study, suggestions: Sequence[Suggestion], *, request: ProposalRequest, seconds: float
 ) -> dict[str, dict[str, Any]]:
     """Write suggestions as the columns of trials, by configuration key, in their order."""
-    base = TrialConfiguration.model_validate(study.configuration)
+    turn = canonical_trials(study)
     found: dict[str, dict[str, Any]] = {}
     for suggestion in suggestions:
-        configuration = canonical(patch(base, suggestion.parameterization))
-        key = configuration_key(configuration)
+        trial = turn(suggestion.parameterization)
         explanation = suggestion.explanation
-        found[key] = {
-            "parameters": suggestion.parameterization,
-            "configuration": configuration.model_dump(mode="json"),
-            "configuration_key": key,
+        found[trial.key] = {
+            "parameters": trial.parameters,
+            "configuration": trial.configuration,
+            "configuration_key": trial.key,
             "generated_by": suggestion.generated_by,
             "proposal_seconds": seconds / len(suggestions),
             "explanation": None if explanation is None else explanation.model_dump(),
@@ -205,16 +199,24 @@ def _settings(study: Study) -> ProposalSettings:
 
 
 def _problem(study: Study) -> Problem:
-    base = TrialConfiguration.model_validate(study.configuration)
     search_space = SearchSpace.model_validate(study.search_space)
-    shape = BackboneShape.model_validate(study.backbone_shape)
-    return Problem(
+    custom = Problem(
         search_space=search_space,
         objectives=tuple(Objective.model_validate(item) for item in study.objectives),
         constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
+        known_metrics={},
+        key=parameters_key,
+        reference_point=None if study.reference_point is None else tuple(study.reference_point),
+        starting_points=tuple(search_space.canonical(point) for point in study.starting_points),
+    )
+    if study.configuration is None or study.classes is None:
+        return custom
+    base = TrialConfiguration.model_validate(study.configuration)
+    shape = BackboneShape.model_validate(study.backbone_shape)
+    return replace(
+        custom,
         known_metrics=known_metrics(base, shape=shape, classes=study.classes),
         key=partial(_key, base=base),
-        reference_point=None if study.reference_point is None else tuple(study.reference_point),
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),

@@ -99,6 +99,8 @@ def service_environment(
     monkeypatch.setenv("PARETUNE_DATA_DIR", str(tmp_path / "data"))
     settings.settings.cache_clear()
     database.engine.cache_clear()
+    # Before any thread starts: two that ask for it first at once would make two, and one be lost unclosed.
+    database.engine()
     monkeypatch.setattr(broker.celery_app.conf, "broker_url", valkey_url)
     monkeypatch.setattr(broker.celery_app.conf, "broker_write_url", valkey_url)
     broker.celery_app.set_current()

@@ -12,7 +12,6 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from api_schemas.objectives import LOG_METRICS
 from api_schemas.proposals import Explanation, Prediction
 from api_schemas.search_space import Parameterization
 from service.optimization.grid import Candidates, Grid
@@ -79,7 +78,7 @@ def predictions(
     for outcome, mean, deviation in zip(outcomes, means.tolist(), deviations.tolist(), strict=True):
         if outcome.known:
             found[outcome.metric] = Prediction(mean=exact[outcome.metric], standard_deviation=0.0)
-        elif outcome.metric in LOG_METRICS:
+        elif outcome.is_log:
             median = 10.0 ** (outcome.sign * mean)
             spread = math.log(10) * median * deviation
             found[outcome.metric] = Prediction(mean=median, standard_deviation=spread)

@@ -178,7 +178,7 @@ class Candidates:
             mixed = not axis.ordered
             return np.asarray(np.array(axis.levels, dtype=object if mixed else None)[column.astype(int)])
         assert isinstance(axis.parameter, FloatParameter | IntParameter)  # noqa: S101  only these have none
-        return np.asarray(_numbers(axis.parameter, column))
+        return np.asarray(numbers_at(axis.parameter, column))
 
     def parameterizations(self) -> list[Parameterization]:
         """Give the candidates one by one."""
@@ -214,13 +214,14 @@ def _value(axis: Axis, code: float) -> ParameterValue:
     if axis.levels is not None:
         return axis.levels[int(code)]
     assert isinstance(axis.parameter, FloatParameter | IntParameter)  # noqa: S101  only these have none
-    number = float(_numbers(axis.parameter, np.array([code]))[0])
+    number = float(numbers_at(axis.parameter, np.array([code]))[0])
     return int(number) if isinstance(axis.parameter, IntParameter) else number
 
 
-def _numbers(
+def numbers_at(
     parameter: FloatParameter | IntParameter, positions: Float64[np.ndarray, " n"]
 ) -> Float64[np.ndarray, " n"]:
+    """Give the numbers at positions in [0, 1] of a parameter's scale, as floats."""
     if parameter.log:
         low, high = math.log(parameter.low), math.log(parameter.high)
         found = np.exp(low + positions * (high - low))
@@ -232,7 +233,7 @@ def _numbers(
 
 
 def _rounded(parameter: IntParameter, positions: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    numbers = _numbers(parameter, np.maximum(positions, 0.0))
+    numbers = numbers_at(parameter, np.maximum(positions, 0.0))
     if parameter.log:
         return np.asarray(np.log(numbers / parameter.low) / math.log(parameter.high / parameter.low))
     return np.asarray((numbers - parameter.low) / (parameter.high - parameter.low))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction
+from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction, log_scaled
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem
 
@@ -24,20 +24,30 @@ class Outcome:
     metric: str
     sign: float
     known: bool
+    log: bool = False
+    """Whether the caller says that the metric spans orders of magnitude."""
+
+    @property
+    def is_log(self) -> bool:
+        """Say whether the optimiser sees the log10."""
+        return self.log or self.metric in LOG_METRICS
 
     def value(self, raw: float) -> float:
         """Put a raw value on the optimiser's scale."""
-        # A count or a size of zero has no logarithm; it counts as one.
-        return self.sign * (math.log10(max(raw, 1.0)) if self.metric in LOG_METRICS else raw)
+        return self.sign * (log_scaled(self.metric, raw) if self.is_log else raw)
 
     def values(self, raw: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
         """Put raw values on the optimiser's scale."""
-        return self.sign * (np.log10(np.maximum(raw, 1.0)) if self.metric in LOG_METRICS else raw)
+        least = 1.0 if self.metric in LOG_METRICS else 0.0
+        return np.asarray(self.sign * (np.log10(np.maximum(raw, least)) if self.is_log else raw))
 
     def variance(self, raw: float, standard_error: float) -> float:
         """Put a standard error on the optimiser's scale (to first order), squared."""
-        slope = 1.0 / (max(raw, 1.0) * math.log(10)) if self.metric in LOG_METRICS else 1.0
-        return (slope * standard_error) ** 2
+        if self.metric in LOG_METRICS:
+            raw = max(raw, 1.0)
+        elif not self.log:
+            return standard_error**2
+        return (standard_error / (raw * math.log(10))) ** 2
 
 
 def outcomes_of(problem: Problem) -> list[Outcome]:
@@ -48,7 +58,11 @@ def outcomes_of(problem: Problem) -> list[Outcome]:
     }
     for constraint in problem.constraints:
         named.setdefault(constraint.metric, 1.0)
-    return [Outcome(metric, sign, metric in problem.known_metrics) for metric, sign in named.items()]
+    logarithmic = {objective.metric for objective in problem.objectives if objective.log}
+    return [
+        Outcome(metric, sign, metric in problem.known_metrics, log=metric in logarithmic)
+        for metric, sign in named.items()
+    ]
 
 
 def observed_values(

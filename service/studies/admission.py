@@ -25,12 +25,13 @@ from api_schemas.search_space import (
     ParameterValue,
     SearchSpace,
 )
-from api_schemas.studies import StudyCreate
+from api_schemas.studies import EarlyStopping, StudyCreate
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
 from service import catalogue
 from service.errors import InvalidStudy
 from service.settings import settings
+from service.studies.custom_admission import custom_errors
 from service.studies.default_starting_points import default_starting_points
 from service.studies.layers import layer_errors, layer_of, with_layers
 from service.studies.method_checks import METHOD, method_errors
@@ -45,10 +46,10 @@ class AdmittedStudy:
     """A study that can work, with everything resolved that a proposal or a worker needs."""
 
     request: StudyCreate
-    configuration: TrialConfiguration
+    configuration: TrialConfiguration | None
     search_space: SearchSpace
-    backbone_shape: BackboneShape
-    classes: int
+    backbone_shape: BackboneShape | None
+    classes: int | None
     starting_points: tuple[Parameterization, ...]
     reference_defaults: tuple[float | None, ...]
 
@@ -59,12 +60,15 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
     Raises:
         InvalidStudy: If it cannot work; `errors` names every guilty field.
     """
-    shape = catalogue.backbone_shape(request.configuration.backbone, models_dir=settings().models_dir)
+    given = request.configuration
+    if given is None:
+        return _admit_custom(request)
+    shape = catalogue.backbone_shape(given.backbone, models_dir=settings().models_dir)
     data_dir = settings().data_dir
-    task = settled(request.configuration.task, data_dir=data_dir, tenant_id=tenant_id)
+    task = settled(given.task, data_dir=data_dir, tenant_id=tenant_id)
     facts = task_facts(task, data_dir=data_dir)
     search_space = _expanded(request, shape)
-    posted = request.configuration.model_copy(update={"task": task})
+    posted = given.model_copy(update={"task": task})
     configuration = with_layers(posted, shape, search_space=search_space)
     errors = [
         *_metric_errors(request),
@@ -77,8 +81,7 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
         errors.extend(
             method_errors(configuration, search_space, shape=shape, pointers=_pointers(request, search_space))
         )
-    if errors:
-        raise InvalidStudy("The study cannot work as posted; `errors` says where and why.", errors=errors)
+    _refuse(errors)
     return AdmittedStudy(
         request=request,
         configuration=configuration,
@@ -91,6 +94,25 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
             for objective in request.objectives
         ),
     )
+
+
+def _admit_custom(request: StudyCreate) -> AdmittedStudy:
+    search_space = SearchSpace(parameters=request.search_space.parameters)
+    _refuse(list(custom_errors(request, search_space)))
+    return AdmittedStudy(
+        request=request.model_copy(update={"early_stopping": EarlyStopping.NEVER}),
+        configuration=None,
+        search_space=search_space,
+        backbone_shape=None,
+        classes=None,
+        starting_points=request.starting_points,
+        reference_defaults=(None,) * len(request.objectives),
+    )
+
+
+def _refuse(errors: list[FieldError]) -> None:
+    if errors:
+        raise InvalidStudy("The study cannot work as posted; `errors` says where and why.", errors=errors)
 
 
 def starting_parameterization(
@@ -124,11 +146,17 @@ def _metric_errors(request: StudyCreate) -> list[FieldError]:
         **{f"/constraints/{place}/metric": item.metric for place, item in enumerate(request.constraints)},
     }
     measured = tuple(metric.value for metric in Metric)
-    return [
+    unknown = [
         FieldError(pointer=pointer, detail=f"A trial yields no '{metric}'; it yields {', '.join(measured)}.")
         for pointer, metric in named.items()
         if metric not in measured
     ]
+    scaled = [
+        FieldError(pointer=f"/objectives/{place}/log", detail="only metrics of a custom study may set this")
+        for place, item in enumerate(request.objectives)
+        if item.log
+    ]
+    return [*unknown, *scaled]
 
 
 def _expanded(request: StudyCreate, shape: BackboneShape) -> SearchSpace:

@@ -154,8 +154,11 @@ def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
     return Study(
         id=new_id("std"),
         tenant_id=tenant_id,
+        kind=posted["kind"],
         display_name=admitted.request.display_name,
-        configuration=admitted.configuration.model_dump(mode="json"),
+        configuration=None
+        if admitted.configuration is None
+        else admitted.configuration.model_dump(mode="json"),
         search_space=admitted.search_space.model_dump(mode="json", by_alias=True),
         objectives=posted["objectives"],
         constraints=posted["constraints"],
@@ -167,7 +170,9 @@ def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
         replicates=admitted.request.replicates,
         final_replicates=admitted.request.final_replicates,
         early_stopping=admitted.request.early_stopping,
-        backbone_shape=admitted.backbone_shape.model_dump(mode="json"),
+        backbone_shape=(
+            None if admitted.backbone_shape is None else admitted.backbone_shape.model_dump(mode="json")
+        ),
         classes=admitted.classes,
         reference_defaults=list(admitted.reference_defaults),
     )

@@ -34,12 +34,19 @@ def cost_errors(
     return np.array(
         [
             [
-                errors[name] / (max(values[name], 1.0) * math.log(10) if name in LOG_METRICS else 1.0)
-                for name in (objective.metric for objective in objectives)
+                _scaled_error(objective, values[objective.metric], errors[objective.metric])
+                for objective in objectives
             ]
             for values, errors in zip(metrics, standard_errors, strict=True)
         ]
     )
+
+
+def _scaled_error(objective: Objective, value: float, error: float) -> float:
+    if not objective.is_log:
+        return error
+    counted = max(value, 1.0) if objective.metric in LOG_METRICS else value
+    return error / (counted * math.log(10))
 
 
 def front_probability(

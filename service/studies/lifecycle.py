@@ -115,7 +115,7 @@ def add_trial(
     study: Study,
     *,
     parameters: dict[str, Any],
-    configuration: dict[str, Any],
+    configuration: dict[str, Any] | None,
     configuration_key: str,
     generated_by: str,
     proposal_seconds: float,
@@ -126,7 +126,7 @@ def add_trial(
     trial = Trial(
         id=new_id("trl"),
         study_id=study.id,
-        number=study.trials_created,
+        number=study.trials_created + study.trials_imported,
         state=TrialState.QUEUED,
         parameters=parameters,
         configuration=configuration,
@@ -386,7 +386,7 @@ def _finish_if_done(session: Session, study: Study) -> None:
         if not repository.open_replicates(session, study.id):
             _move_study(session, study, StudyState.CANCELLED, EventType.STUDY_CANCELLED)
     elif not (counts.queued or counts.running) and study.state in (StudyState.ACTIVE, StudyState.PAUSED):
-        ended = sum(counts.model_dump().values())
+        ended = counts.ended
         if counts.failed == ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
             study.state_reason = f"all of the first {ended} trials failed; see their reasons"
             _move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)

@@ -1,7 +1,7 @@
 """The Pareto front, its hypervolume and its reference point. Pure NumPy; knows no database and no torch.
 
-Everything is turned to minimisation once, in `costs`: maximised objectives change sign, metrics of
-`LOG_METRICS` are taken as log10.
+Everything is turned to minimisation once, in `costs`: maximised objectives change sign, those
+on a logarithmic scale are taken as log10.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from api_schemas.objectives import LOG_METRICS, Direction, Objective, OutcomeConstraint
+from api_schemas.objectives import Direction, Objective, OutcomeConstraint, log_scaled
 
 REFERENCE_MARGIN = 0.1
 """How far beyond the worst value a reference without a natural bound lies, as a share of that value."""
@@ -85,6 +85,5 @@ def costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]
 
 
 def _cost(objective: Objective, value: float) -> float:
-    # A count or a size of zero has no logarithm; it counts as one.
-    scaled = float(np.log10(max(value, 1.0))) if objective.metric in LOG_METRICS else float(value)
+    scaled = log_scaled(objective.metric, value) if objective.is_log else float(value)
     return -scaled if objective.direction is Direction.MAXIMIZE else scaled

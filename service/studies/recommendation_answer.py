@@ -8,7 +8,7 @@ from api_schemas.module_description import describe_modules
 from api_schemas.objectives import Metric, Objective, OutcomeConstraint
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import SearchSpace, SearchSpaceRequest
-from api_schemas.studies import Budget, EarlyStopping, StudyCreate
+from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
 from api_schemas.tasks import ScoreMetric
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialState
@@ -39,7 +39,9 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
     chosen = members[choice.position]
     rows = _rows_behind_accuracy(session, study, chosen)
     probability, reason = _certainty(objectives, _feasible(study, succeeded), chosen, rows=rows)
-    configuration = TrialConfiguration.model_validate(chosen.configuration)
+    configuration = (
+        None if chosen.configuration is None else TrialConfiguration.model_validate(chosen.configuration)
+    )
     return Recommendation(
         study_id=study.id,
         rule=query.rule,
@@ -50,7 +52,7 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
         metric_standard_errors=chosen.metric_standard_errors,
         test_metrics=chosen.test_metrics,
         parameters=chosen.parameters,
-        modules=describe_modules(configuration),
+        modules="" if configuration is None else describe_modules(configuration),
         configuration=configuration,
         lost=recommendation.lost_alternatives(objectives, points, choice.position),
         front_probability=probability,
@@ -109,6 +111,8 @@ def _basis(trials: Sequence[Trial], *, rows: int | None) -> str:
 
 def _rows_behind_accuracy(session: Session, study: Study, trial: Trial) -> int | None:
     """Say how many texts each score is a share of; None where it is no share or nobody wrote it down."""
+    if study.configuration is None:
+        return None
     task = TrialConfiguration.model_validate(study.configuration).task
     if task.resolved_score is not ScoreMetric.ACCURACY:
         return None
@@ -118,9 +122,10 @@ def _rows_behind_accuracy(session: Session, study: Study, trial: Trial) -> int |
     return rows if isinstance(rows, int) else task.validation_rows
 
 
-def _study_of(study: Study, trial: Trial, configuration: TrialConfiguration) -> StudyCreate:
+def _study_of(study: Study, trial: Trial, configuration: TrialConfiguration | None) -> StudyCreate:
     return StudyCreate(
         display_name=f"{study.display_name[:150]}, trial {trial.number} again",
+        kind=StudyKind(study.kind),
         configuration=configuration,
         search_space=SearchSpaceRequest(parameters=SearchSpace.model_validate(study.search_space).parameters),
         objectives=tuple(Objective.model_validate(item) for item in study.objectives),

@@ -44,7 +44,7 @@ def add_replicate(session: Session, study: Study, trial: Trial, *, number: int) 
         trial_id=trial.id,
         number=number,
         study_id=study.id,
-        seed=(trial.configuration["training"]["seed"] + number) % SEEDS,
+        seed=(first_seed(study, trial) + number) % SEEDS,
         state=TrialState.QUEUED,
     )
     session.add(replicate)
@@ -183,6 +183,11 @@ def follow_front(session: Session, study: Study) -> None:
             _complete_seeds(session, study, trial, replicates[trial.id])
         else:
             cancel_queued(session, study, replicates[trial.id], reason="its trial left the front")
+
+
+def first_seed(study: Study, trial: Trial) -> int:
+    """Give the seed of a trial's replicate 0: its configuration's, and its study's where it has none."""
+    return study.seed if trial.configuration is None else int(trial.configuration["training"]["seed"])
 
 
 def lease_end(lease_seconds: float) -> Any:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from api_schemas.studies import ReplicateCounts, StudyState, TrialCounts
-from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
+from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
+from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, TrialState
 from service.access import limits
 from service.errors import NotFound
 from service.models import Artifact, Replicate, StoredFront, Study, Tenant, Trial, TrialMeasurement
@@ -45,15 +45,17 @@ def list_studies(session: Session, *, tenant_id: str, page_size: int, before: st
 
 
 def count_trials(session: Session, study_ids: Sequence[str]) -> dict[str, TrialCounts]:
-    """Count the trials of each study by state."""
+    """Count the proposed trials of each study by state, and beside them the imported ones."""
+    imported = Trial.generated_by == IMPORTED
     rows = session.execute(
-        select(Trial.study_id, Trial.state, func.count())
+        select(Trial.study_id, Trial.state, imported, func.count())
         .where(Trial.study_id.in_(study_ids))
-        .group_by(Trial.study_id, Trial.state)
+        .group_by(Trial.study_id, Trial.state, imported)
     )
     counts: dict[str, dict[str, int]] = {study_id: {} for study_id in study_ids}
-    for study_id, state, count in rows:
-        counts[study_id][state.value.lower()] = count
+    for study_id, state, is_imported, count in rows:
+        kind = "imported" if is_imported else state.value.lower()
+        counts[study_id][kind] = counts[study_id].get(kind, 0) + count
     return {study_id: TrialCounts(**by_state) for study_id, by_state in counts.items()}
 
 
@@ -143,6 +145,7 @@ def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) 
                 Trial.state == TrialState.SUCCEEDED,
                 Study.tenant_id == study.tenant_id,
                 Study.id != study.id,
+                Study.kind != StudyKind.CUSTOM,
             )
             .order_by(Trial.id)
         )
@@ -162,7 +165,8 @@ def lock_trial(session: Session, trial_id: str) -> Trial:
 def claimable_studies(session: Session) -> list[str]:
     """Find active studies with a queued replicate and room for another running one.
 
-    Those of the tenant with the fewest running trials come first, then the oldest wait.
+    Those of the tenant with the fewest running trials come first, then the oldest wait. None of kind
+    `custom`: what its trials are, only their own runners know.
     """
     running = (
         select(func.count())
@@ -183,7 +187,7 @@ def claimable_studies(session: Session) -> list[str]:
         .join(Tenant, Tenant.id == Study.tenant_id)
         .outerjoin(tenants, tenants.c.tenant_id == Tenant.id)
         .where(Study.state == StudyState.ACTIVE, waiting_since.is_not(None), running < Study.parallelism)
-        .where(running_of_tenant < limits.running_limit())
+        .where(running_of_tenant < limits.running_limit(), Study.kind != StudyKind.CUSTOM)
         .order_by(running_of_tenant, waiting_since)
         .limit(20)
     )

@@ -11,7 +11,7 @@ from api_schemas.objectives import Direction, Objective
 from api_schemas.pareto import HypervolumeHistory, HypervolumeRecord, ParetoFront, ParetoPoint
 from api_schemas.proposals import Explanation, ProposalSettings
 from api_schemas.search_space import SearchSpace
-from api_schemas.studies import Budget, EarlyStopping, ReplicateCounts, StudyRead, TrialCounts
+from api_schemas.studies import Budget, EarlyStopping, ReplicateCounts, StudyKind, StudyRead, TrialCounts
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, Measurement, ReplicateRead, TrialRead, TrialState
 from service.models import Artifact, Replicate, Study, Trial, TrialMeasurement
@@ -93,10 +93,11 @@ def represent_importance(study: Study) -> Importance:
 def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> StudyRead:
     return StudyRead(
         id=study.id,
+        kind=StudyKind(study.kind),
         display_name=study.display_name,
         state=study.state,
         state_reason=study.state_reason,
-        configuration=TrialConfiguration.model_validate(study.configuration),
+        configuration=_configuration(study),
         search_space=SearchSpace.model_validate(study.search_space),
         objectives=tuple(study.objectives),
         constraints=tuple(study.constraints),
@@ -108,7 +109,9 @@ def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> St
         final_replicates=study.final_replicates,
         proposals=ProposalSettings.model_validate(study.proposals),
         early_stopping=EarlyStopping(study.early_stopping),
-        backbone_shape=BackboneShape.model_validate(study.backbone_shape),
+        backbone_shape=(
+            None if study.backbone_shape is None else BackboneShape.model_validate(study.backbone_shape)
+        ),
         classes=study.classes,
         reference_point=_numbers(study.reference_point),
         hypervolume=study.hypervolume,
@@ -127,7 +130,7 @@ def _trial(
     *,
     on_front: bool,
 ) -> TrialRead:
-    configuration = TrialConfiguration.model_validate(trial.configuration)
+    configuration = _configuration(trial)
     return TrialRead(
         id=trial.id,
         study_id=trial.study_id,
@@ -139,7 +142,7 @@ def _trial(
         explanation=None if trial.explanation is None else Explanation.model_validate(trial.explanation),
         parameters=trial.parameters,
         configuration=configuration,
-        modules=describe_modules(configuration),
+        modules="" if configuration is None else describe_modules(configuration),
         attempt=trial.attempt,
         metrics=trial.metrics,
         test_metrics=trial.test_metrics,
@@ -159,6 +162,7 @@ def _trial(
 
 
 def _point(trial: Trial, replicates: list[Replicate]) -> ParetoPoint:
+    configuration = _configuration(trial)
     return ParetoPoint(
         trial_id=trial.id,
         number=trial.number,
@@ -169,13 +173,17 @@ def _point(trial: Trial, replicates: list[Replicate]) -> ParetoPoint:
         seeds=sum(replicate.state is TrialState.SUCCEEDED for replicate in replicates),
         collapsed=_collapsed(trial),
         parameters=trial.parameters,
-        is_head_only=TrialConfiguration.model_validate(trial.configuration).is_head_only,
+        is_head_only=configuration is not None and configuration.is_head_only,
     )
 
 
+def _configuration(row: Study | Trial) -> TrialConfiguration | None:
+    return None if row.configuration is None else TrialConfiguration.model_validate(row.configuration)
+
+
 def _collapsed(trial: Trial) -> bool:
-    # A mean over replicates: more than zero means at least one of them.
-    return bool(trial.metrics.get("collapsed", 0.0) > 0)
+    # A mean over replicates: more than zero means at least one of them. A custom metric may have any name.
+    return bool(trial.configuration is not None and trial.metrics.get("collapsed", 0.0) > 0)
 
 
 def _numbers(values: list[float] | None) -> tuple[float, ...] | None:

@@ -102,3 +102,35 @@ def test_keys_of_version_5_become_admin_keys_and_only_those_go_back(postgres_url
         assert connection.execute(text("SELECT id FROM api_keys")).scalars().all() == ["old"]
     engine.dispose()
     run_on(postgres_url, "DROP DATABASE keys_and_back WITH (FORCE)")
+
+
+CUSTOM_ROWS = """
+INSERT INTO tenants (id, name) VALUES ('t', 't');
+INSERT INTO studies (id, tenant_id, display_name, state, kind, search_space, objectives, constraints,
+    starting_points, trial_budget, trials_created, trials_imported, parallelism, seed, reference_defaults)
+VALUES ('own', 't', 's', 'ACTIVE', 'custom', '{}', '[]', '[]', '[]', 4, 1, 0, 1, 0, '[]');
+INSERT INTO studies (id, tenant_id, display_name, state, configuration, search_space, objectives,
+    constraints, starting_points, trial_budget, trials_created, trials_imported, parallelism, seed,
+    backbone_shape, classes, reference_defaults)
+VALUES ('ours', 't', 's', 'ACTIVE', '{}', '{}', '[]', '[]', '[]', 4, 1, 2, 1, 0, '{}', 2, '[]');
+INSERT INTO trials (id, study_id, number, state, generated_by, proposal_seconds, parameters,
+    configuration_key)
+VALUES ('x', 'own', 0, 'QUEUED', 'x', 0, '{}', 'a');
+INSERT INTO replicates (trial_id, number, study_id, seed, state) VALUES ('x', 0, 'own', 0, 'QUEUED');
+"""
+
+
+def test_going_back_before_custom_studies_leaves_what_the_older_version_can_read(postgres_url: str) -> None:
+    """Custom studies go with their trials; imported trials count against a budget that grew by them."""
+    run_on(postgres_url, "CREATE DATABASE custom_and_back")
+    engine = create_engine(renamed(postgres_url, "custom_and_back"))
+    for verb, revision, rows in ((command.upgrade, "head", CUSTOM_ROWS), (command.downgrade, "0006", "")):
+        with engine.begin() as connection:
+            verb(alembic_config(connection), revision)
+            if rows:
+                connection.execute(text(rows))
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT id, trial_budget, trials_created FROM studies")).all()
+    assert [tuple(row) for row in found] == [("ours", 6, 3)]
+    engine.dispose()
+    run_on(postgres_url, "DROP DATABASE custom_and_back WITH (FORCE)")

@@ -7,7 +7,13 @@ import torch
 from safetensors.torch import load_file
 
 from api_schemas.trial_configuration import Peft, TrialConfiguration
-from paretune.export import CannotBeMerged, merge_exported, model_card, remove_of_another_trial
+from paretune.export import (
+    CannotBeMerged,
+    NothingToExport,
+    merge_exported,
+    model_card,
+    remove_of_another_trial,
+)
 from tests.paretune.trials import seed, study, trial
 from workers.artifacts import save_trial
 from workers.peft_methods import TrialModules
@@ -72,3 +78,9 @@ def test_means_name_their_seeds_and_whose_weights_these_are() -> None:
     assert "Means of 2 training runs (seeds 0, 1)" in card
     assert "The weights here are those of seed 0." in card
     assert "| validation | score | 0.75 ± 0.01 |" in card
+
+
+def test_a_custom_trial_has_nothing_to_export() -> None:
+    """What it made is where it ran."""
+    with pytest.raises(NothingToExport, match="machine of yours"):
+        model_card(study(), trial(1, score=0.75, parameters=200, configuration=None))

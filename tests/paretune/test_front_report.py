@@ -99,3 +99,22 @@ def test_the_front_table_names_a_score_that_is_not_accuracy() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(front_table(front([other]), [other]))
     assert "score (macro F1, maximize)" in console.export_text()
+
+
+def test_a_custom_study_shows_parameters_in_the_place_of_modules(tmp_path: Path) -> None:
+    """No test split, no probe; one objective alone is drawn over the numbers of the trials."""
+    own = {"configuration": None, "parameters": {"rate": 0.123456, "kernel": "rbf"}, "test_metrics": {}}
+    trials = [
+        trial(n, score=0.5 + n / 10, parameters=10.0 ** (3 - n)).model_copy(update=own) for n in range(2)
+    ]
+    shown = front(trials)
+    lone = shown.model_copy(update={"objectives": shown.objectives[:1]})
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(front_table(shown, trials))
+    text = console.export_text()
+    assert "rate 0.1235, kernel rbf" in text
+    assert "test score" not in text
+    assert compare_with_probe(shown, trials) is None
+    for number, drawn in enumerate((shown, lone)):
+        _, plot = write_front(drawn, trials, folder=tmp_path / str(number))
+        assert plot.stat().st_size > 0

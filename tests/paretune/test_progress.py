@@ -96,3 +96,14 @@ def test_another_proposer_is_named() -> None:
     """Paretune's own goes without saying."""
     assert proposer_text(study()) == ""
     assert proposer_text(study(proposals={"proposer": "sobol"})) == "  proposed by sobol"
+
+
+def test_past_results_do_not_count_as_progress() -> None:
+    """A custom study with one of its four trials done, and another that was imported, has three left."""
+    mine = study(kind="custom", configuration=None, backbone_shape=None, classes=None)
+    done = trial(1, score=0.7, parameters=10.0, configuration=None, finished_at=START + timedelta(seconds=10))
+    past = done.model_copy(update={"number": 0, "generated_by": "imported", "started_at": None})
+    assert seconds_left(mine, [past, done], now=START + timedelta(seconds=10)) == 30.0
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(picture(mine, [past, done]))
+    assert "1 / 4 trials" in console.export_text()

@@ -104,7 +104,7 @@ def front(trials: list[TrialRead]) -> ParetoFront:
             seeds=max(1, len(item.replicates)),
             collapsed=item.collapsed,
             parameters=item.parameters,
-            is_head_only=item.configuration.is_head_only,
+            is_head_only=bool(item.configuration and item.configuration.is_head_only),
         )
         for item in sorted(trials, key=lambda item: -item.metrics["score"])
     ]

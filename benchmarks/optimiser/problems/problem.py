@@ -19,6 +19,10 @@ ColumnMetric = Callable[[Columns], NDArray[np.float64]]
 """The exact values of a known metric, one for each of the n rows of the columns."""
 
 
+class ProblemUnavailable(Exception):
+    """The problem's data is not here; the message says how to get it."""
+
+
 @dataclass(frozen=True)
 class BenchmarkProblem:
     """A search space, what to optimise in it, and how good the best possible front is.

@@ -1,6 +1,6 @@
 /** Numbers, times and parameters as a person reads them. */
 
-/** @import {Parameterization, Study} from "./types.js" */
+/** @import {Parameterization, Study, Trial} from "./types.js" */
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -77,10 +77,26 @@ const SCORE_NAMES = {
 };
 
 /**
- * Which metric a study's score is.
+ * Whether the trials are the caller's own, with parameters and metrics of its choice.
+ * @param {{configuration: object | null}} study or one of its trials
+ */
+export const isCustom = ({ configuration }) => configuration === null;
+
+/**
+ * Whether a study takes a metric on a logarithmic scale.
+ * @param {Study} study
+ * @param {string} name
+ */
+export const isLogarithmic = ({ objectives }, name) =>
+  metricFormat(name).log || objectives.some(({ metric, log }) => log && metric === name);
+
+/**
+ * Which metric a study's score is; empty in a custom study.
  * @param {Study} study
  */
-export function scoreMetric({ configuration: { task } }) {
+export function scoreMetric({ configuration }) {
+  if (configuration === null) return "";
+  const { task } = configuration;
   return task.score ?? USUAL_SCORES[task.kind ?? ""] ?? "accuracy";
 }
 
@@ -169,6 +185,13 @@ export function describeParameters(parameters) {
       ([path, value]) => `${nameOf(path)} ${typeof value === "number" ? significant.format(value) : value}`,
     );
 }
+
+/**
+ * What a trial is, in a few words: the modules it trained, or the parameters of a custom one.
+ * @param {Trial} trial
+ */
+export const describeTrial = (trial) =>
+  isCustom(trial) ? describeParameters(trial.parameters).join(" · ") : trial.modules;
 
 /**
  * A setting by its last word; one of a module by both of its words.

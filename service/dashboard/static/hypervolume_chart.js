@@ -1,7 +1,7 @@
 /** The hypervolume after each accepted result. */
 
 import { axisStyle, createChart, fitted, tooltipElement, tooltipStyle } from "./chart_frame.js";
-import { formatHypervolume, metricFormat, shortName } from "./format.js";
+import { formatHypervolume, isLogarithmic, shortName } from "./format.js";
 
 /** @import {Colours} from "./chart_frame.js" */
 /** @import {StudyData} from "./study_data.js" */
@@ -97,7 +97,7 @@ function unitOf(study) {
   const { objectives } = study;
   if (objectives.length > 2) return `product of ${objectives.length} objectives`;
   return objectives
-    .map(({ metric }) => `${metricFormat(metric).log ? "log₁₀ " : ""}${shortName(study, metric)}`)
+    .map(({ metric }) => `${isLogarithmic(study, metric) ? "log₁₀ " : ""}${shortName(study, metric)}`)
     .join(" × ");
 }
 

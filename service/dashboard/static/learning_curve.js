@@ -9,20 +9,31 @@ import { formatMetric, headingOf, metricFormat } from "./format.js";
 
 /** @typedef {{after: string, step: number, score: number, deviation: number, chance: number | undefined}} Prediction */
 
+/** @typedef {Trial & {configuration: NonNullable<Trial["configuration"]>}} TrainedTrial */
+
 const LOSSES = ["loss", "train_loss"];
 
-/** @param {Trial["configuration"]["training"]} training */
+/** @param {TrainedTrial["configuration"]["training"]} training */
 const stepName = ({ measurements_per_epoch }) => (measurements_per_epoch === 1 ? "epoch" : "measurement");
 
 /**
- * Whether there is a curve to draw: two measurements, or one and a prediction.
+ * Whether there is a curve to draw: two measurements, or one and a prediction. A custom trial has none,
+ * for nobody knows which of its metrics is a score.
  * @param {Trial} trial
+ * @returns {trial is TrainedTrial}
  */
-export const hasCurve = (trial) => trial.measurements.length > 1 || predictionOf(trial) !== null;
+export const hasCurve = (trial) =>
+  isTrained(trial) && (trial.measurements.length > 1 || predictionOf(trial) !== null);
+
+/**
+ * @param {Trial} trial
+ * @returns {trial is TrainedTrial}
+ */
+const isTrained = (trial) => trial.configuration !== null;
 
 /**
  * The last prediction of a trial's final score, placed at the last step of its training.
- * @param {Trial} trial
+ * @param {TrainedTrial} trial
  * @returns {Prediction | null}
  */
 export function predictionOf({ measurements, configuration: { training } }) {
@@ -59,7 +70,7 @@ export function percent(chance) {
 
 /**
  * The scores in words, for those who do not see the picture.
- * @param {Trial} trial
+ * @param {TrainedTrial} trial
  */
 export function curveInWords({ measurements, configuration: { training } }) {
   const scores = measurements.map(({ metrics }) => formatMetric("score", metrics.score));
@@ -69,7 +80,7 @@ export function curveInWords({ measurements, configuration: { training } }) {
 /**
  * @param {HTMLElement} element on the page, with a size
  * @param {Study} study
- * @param {Trial} trial
+ * @param {TrainedTrial} trial
  */
 export function createLearningCurve(element, study, trial) {
   const { draw, dispose } = createChart(element);
@@ -79,7 +90,7 @@ export function createLearningCurve(element, study, trial) {
 
 /**
  * @param {Study} study
- * @param {Trial} trial
+ * @param {TrainedTrial} trial
  * @param {Colours} colours
  */
 function option(study, trial, colours) {
@@ -202,7 +213,7 @@ const predicted = ({ step, score, deviation }, colours) => [
 ];
 
 /**
- * @param {Trial} trial
+ * @param {TrainedTrial} trial
  * @param {Prediction | null} prediction
  * @param {number} step
  */

@@ -8,6 +8,7 @@ import {
   formatMetric,
   formatWithError,
   headingOf,
+  isLogarithmic,
   metricFormat,
   scoreName,
 } from "./format.js";
@@ -271,7 +272,8 @@ const line = (corners, { x }, colours) => ({
  * @param {Colours} colours
  */
 function axisOption(study, { metric, maximize }, colours) {
-  const { label, unit, log, tick } = metricFormat(metric);
+  const { label, unit, tick } = metricFormat(metric);
+  const log = isLogarithmic(study, metric);
   const better = metric === "number" ? "" : maximize ? "more is better" : "less is better";
   const name = metric === "score" ? scoreName(study) : "";
   const remarks = [name, unit, log ? "log scale" : "", better].filter(Boolean).join(", ");
@@ -293,7 +295,7 @@ function tooltip(study, { trial, kind }) {
   return tooltipElement(
     `Trial ${trial.number}`,
     [...metrics, standing],
-    [trial.modules, ...describeParameters(trial.parameters)].join(" · "),
+    [trial.modules, ...describeParameters(trial.parameters)].filter(Boolean).join(" · "),
   );
 }
 

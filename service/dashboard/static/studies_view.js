@@ -111,12 +111,14 @@ function rowOf(rows, study, front) {
 
 /** @param {Study} study */
 function newRow(study) {
-  const { backbone, task } = study.configuration;
+  const { configuration } = study;
+  const what =
+    configuration === null ? "custom study" : `${configuration.backbone} · ${configuration.task.name}`;
   const link = make("a", { href: `#study=${encodeURIComponent(study.id)}` }, study.display_name);
   return make(
     "tr",
     { "data-testid": `study-${study.id}` },
-    make("th", { scope: "row" }, link, make("p", { class: "meta" }, `${backbone} · ${task.name}`)),
+    make("th", { scope: "row" }, link, make("p", { class: "meta" }, what)),
     make("td", {}, make("span", { class: "chip" })),
     make(
       "td",

@@ -31,8 +31,10 @@ const mayMoveFront = ({ final_replicates, trials }) =>
  * an active layer.
  * @param {Trial} trial
  */
-export const isHeadOnly = ({ configuration: { peft } }) =>
-  peft.active_layers !== null && !peft.active_layers.some(Boolean);
+export const isHeadOnly = ({ configuration }) =>
+  configuration !== null &&
+  configuration.peft.active_layers !== null &&
+  !configuration.peft.active_layers.some(Boolean);
 
 /**
  * Whether a measured trial keeps every limit of its study; one that does not cannot stand on the front.

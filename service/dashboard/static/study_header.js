@@ -16,8 +16,9 @@ export function showHeader(view, study) {
   named(view, "study-name").textContent = study.display_name;
   showState(named(view, "study-state"), study.state);
   named(view, "study-meta").textContent = [
-    configuration.backbone,
-    configuration.task.name,
+    ...(configuration === null
+      ? ["custom study, run by machines of yours"]
+      : [configuration.backbone, configuration.task.name]),
     `${search_space.parameters.length} parameters searched`,
     `${parallelism} ${parallelism === 1 ? "trial" : "trials"} at a time`,
     seedsOf(study),

@@ -8,6 +8,8 @@ import {
   formatMetric,
   formatWithError,
   headingOf,
+  isCustom,
+  metricFormat,
   scoreMetric,
 } from "./format.js";
 import {
@@ -80,12 +82,12 @@ function partsOf(study, trial, name) {
   head.append(chip);
   const parts = [
     head,
-    isHeadOnly(trial) ? null : make("p", { class: "modules" }, trial.modules),
+    isHeadOnly(trial) || isCustom(trial) ? null : make("p", { class: "modules" }, trial.modules),
     hint(standingOf(trial)),
     reasonOf(trial),
     parametersOf(trial),
     metricsOf(study, trial),
-    seedsOf(trial),
+    seedsOf(study, trial),
     ...curveOf(trial),
     ...explanationOf(study, trial).map(hint),
     exportOf(study, trial),
@@ -158,15 +160,17 @@ function metricsOf(study, trial) {
   if (!names.length) return null;
   const cell = (/** @type {string} */ text) => make("td", { class: "number" }, text);
   const rows = names.map((name) => {
+    const test = formatWithError(name, test_metrics[name], test_metric_standard_errors[name]);
     return make(
       "tr",
       {},
       make("th", { scope: "row" }, headingOf(study, name)),
       cell(formatWithError(name, metrics[name], metric_standard_errors[name])),
-      cell(formatWithError(name, test_metrics[name], test_metric_standard_errors[name])),
+      ...(isCustom(study) ? [] : [cell(test)]),
     );
   });
-  const heads = ["", "Validation", "Test"].map((text) => make("th", { scope: "col", class: "number" }, text));
+  const titles = isCustom(study) ? ["", "Measured"] : ["", "Validation", "Test"];
+  const heads = titles.map((text) => make("th", { scope: "col", class: "number" }, text));
   return make(
     "table",
     { class: "metrics" },
@@ -177,16 +181,18 @@ function metricsOf(study, trial) {
 
 /**
  * Each seed by itself, once there is more than one.
+ * @param {Study} study
  * @param {Trial} trial
  */
-function seedsOf({ replicates }) {
+function seedsOf(study, { replicates }) {
   if (replicates.length < 2) return null;
+  const name = isCustom(study) ? study.objectives[0].metric : "score";
   const words = replicates.map(({ seed, state, metrics }) => {
-    const score =
-      metrics.score === undefined ? asWords(state).toLowerCase() : formatMetric("score", metrics.score);
-    return `${seed}: ${score}`;
+    const value =
+      metrics[name] === undefined ? asWords(state).toLowerCase() : formatMetric(name, metrics[name]);
+    return `${seed}: ${value}`;
   });
-  return hint(`Score by seed: ${words.join(" · ")}`);
+  return hint(`${metricFormat(name).label} by seed: ${words.join(" · ")}`);
 }
 
 /**
@@ -210,7 +216,7 @@ function curveOf(trial) {
  * @param {Trial} trial
  */
 function exportOf(study, trial) {
-  if (trial.state !== "SUCCEEDED") return null;
+  if (trial.state !== "SUCCEEDED" || isCustom(trial)) return null;
   const command = `paretune export ${study.id} --trial ${trial.number}`;
   return make("p", { class: "hint" }, "Take it home: ", make("code", {}, command));
 }

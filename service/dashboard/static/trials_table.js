@@ -1,7 +1,7 @@
 /** The table of trials: newest first, or as the person sorts it. */
 
 import { arrange, find, make, showState, showText } from "./elements.js";
-import { formatSeconds, formatWithError, headingOf } from "./format.js";
+import { describeTrial, formatSeconds, formatWithError, headingOf, isCustom } from "./format.js";
 import { createStateFilter } from "./state_filter.js";
 
 /** @import {StudyData} from "./study_data.js" */
@@ -67,24 +67,25 @@ export function createTrialsTable(table, filterBox, onSelect) {
 }
 
 /**
- * The columns every study has, and one for each further objective.
+ * The columns every study has, and one for each further objective. A custom study has no modules and no
+ * test split.
  * @param {Study} study
  * @returns {Column[]}
  */
 function columnsOf(study) {
-  const metrics = new Set(["score", "trainable_parameters", ...study.objectives.map(({ metric }) => metric)]);
+  const objectives = study.objectives.map(({ metric }) => metric);
+  const metrics = new Set(isCustom(study) ? objectives : ["score", "trainable_parameters", ...objectives]);
   return [
     { title: "Trial", number: true, sortBy: (trial) => trial.number, text: (trial) => String(trial.number) },
     { title: "State", number: false, sortBy: (trial) => trial.state, text: (trial) => trial.state },
-    { title: "Trained", number: false, sortBy: (trial) => trial.modules, text: (trial) => trial.modules },
-    ...[...metrics].map((metric) => metricColumn(study, metric)),
     {
-      title: "Test score",
-      number: true,
-      sortBy: (trial) => trial.test_metrics.score,
-      text: ({ test_metrics, test_metric_standard_errors: errors }) =>
-        formatWithError("score", test_metrics.score, errors.score),
+      title: isCustom(study) ? "Parameters" : "Trained",
+      number: false,
+      sortBy: describeTrial,
+      text: describeTrial,
     },
+    ...[...metrics].map((metric) => metricColumn(study, metric)),
+    ...(isCustom(study) ? [] : [TEST_SCORE]),
     { title: "Time (s)", number: true, sortBy: secondsOf, text: (trial) => formatSeconds(secondsOf(trial)) },
     {
       title: "On front",
@@ -94,6 +95,15 @@ function columnsOf(study) {
     },
   ];
 }
+
+/** @type {Column} */
+const TEST_SCORE = {
+  title: "Test score",
+  number: true,
+  sortBy: (trial) => trial.test_metrics.score,
+  text: ({ test_metrics, test_metric_standard_errors: errors }) =>
+    formatWithError("score", test_metrics.score, errors.score),
+};
 
 /** @param {Trial} trial */
 const standingOf = ({ on_front, collapsed }) =>
@@ -199,8 +209,8 @@ function drawRow(rows, trial, columns, selected, onSelect) {
  * @param {(trialId: string) => void} onSelect
  */
 function newRow(trial, columns, onSelect) {
-  const cells = columns.map(({ number, title }) =>
-    make("td", { class: number ? "number" : title === "Trained" ? "modules" : "" }),
+  const cells = columns.map(({ number, text }) =>
+    make("td", { class: number ? "number" : text === describeTrial ? "modules" : "" }),
   );
   cells[0].append(
     make("button", { type: "button", "aria-label": `Trial ${trial.number}` }, String(trial.number)),

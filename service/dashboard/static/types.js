@@ -1,11 +1,12 @@
 /**
  * The public API's schemas as far as the page reads them. Types only: no page loads this file.
  *
- * @typedef {{metric: string, direction: "maximize" | "minimize", reference: number | null}} Objective
+ * @typedef {{metric: string, direction: "maximize" | "minimize", reference: number | null,
+ *   log: boolean}} Objective
  * @typedef {{metric: string, op: "<=" | ">=", bound: number}} Constraint
  * @typedef {Object<string, boolean | number | string>} Parameterization
  * @typedef {{queued: number, running: number, succeeded: number, infeasible: number, failed: number,
- *   stopped_early: number, cancelled: number}} TrialCounts
+ *   stopped_early: number, cancelled: number, imported: number}} TrialCounts
  *
  * @typedef {object} Peft
  * @property {string} method
@@ -21,7 +22,7 @@
  * @property {string} display_name
  * @property {"ACTIVE" | "PAUSED" | "CANCELLING" | "SUCCEEDED" | "FAILED" | "CANCELLED"} state
  * @property {string | null} state_reason
- * @property {TrialConfiguration} configuration
+ * @property {TrialConfiguration | null} configuration null where the trials are run elsewhere
  * @property {{parameters: {name: string}[]}} search_space
  * @property {Objective[]} objectives
  * @property {Constraint[]} constraints
@@ -54,7 +55,7 @@
  * @property {number} proposal_seconds
  * @property {Explanation | null} explanation
  * @property {Parameterization} parameters
- * @property {TrialConfiguration} configuration
+ * @property {TrialConfiguration | null} configuration
  * @property {string} modules
  * @property {number} attempt
  * @property {Object<string, number>} metrics

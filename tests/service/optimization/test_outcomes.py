@@ -41,9 +41,12 @@ def test_a_lucky_spread_does_not_make_an_observation_exact() -> None:
 
 
 @pytest.mark.parametrize("raw", [2.0, 1e3, 7.5e8])
-def test_the_standard_error_of_a_logarithm_is_its_slope_times_the_error(raw: float) -> None:
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome(Metric.PEAK_MEMORY_BYTES, -1.0, known=False), Outcome("error", -1.0, known=False, log=True)],
+)
+def test_the_standard_error_of_a_logarithm_is_its_slope_times_the_error(outcome: Outcome, raw: float) -> None:
     """Against a finite difference of the scale itself."""
-    outcome = Outcome(Metric.PEAK_MEMORY_BYTES, -1.0, known=False)
     step = 1e-4 * raw
     slope = (outcome.value(raw + step) - outcome.value(raw - step)) / (2 * step)
     assert math.sqrt(outcome.variance(raw, 0.01 * raw)) == pytest.approx(abs(slope) * 0.01 * raw, rel=1e-4)

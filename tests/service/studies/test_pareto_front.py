@@ -97,3 +97,12 @@ def test_constraints_hold_at_their_bound() -> None:
     at_least = OutcomeConstraint.model_validate({"metric": "score", "op": ">=", "bound": 0.7})
     assert satisfies([at_most, at_least], {"latency_ms": 5.0, "score": 0.7})
     assert not satisfies([at_most], {"latency_ms": 5.1})
+
+
+def test_a_metric_that_the_caller_calls_logarithmic_is_taken_as_one() -> None:
+    """Also below 1, where a count would have no logarithm: two decades by one unit are an area of two."""
+    error = Objective(metric="error", direction=Direction.MINIMIZE, log=True)
+    area = hypervolume(
+        [error, SECONDS], [{"error": 0.01, "training_seconds": 4.0}], reference_point=(1.0, 5.0)
+    )
+    assert area == pytest.approx(2.0)

@@ -1,0 +1,30 @@
+"""When a study has no more to give, and under which name a worker asks it."""
+
+import os
+import re
+import secrets
+import socket
+
+from api_schemas.ask_and_tell import SuggestedTrials
+from api_schemas.studies import StudyRead, StudyState
+
+PAUSE_SECONDS = 1.0
+"""Between two questions that each have waited on the server."""
+
+ENDED = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
+
+
+def has_ended(study: StudyRead) -> bool:
+    """Say whether a study will not change any more by itself."""
+    return study.state in ENDED
+
+
+def hands_out_no_more(answer: SuggestedTrials) -> bool:
+    """Say whether it is in vain to ask again."""
+    return answer.study_state in (*ENDED, StudyState.CANCELLING)
+
+
+def new_worker_id() -> str:
+    """Make a name that no other worker has: host, process and chance."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:50].lstrip(".-") or "host"
+    return f"{host}.{os.getpid()}.{secrets.token_hex(6)}"

@@ -1,0 +1,159 @@
+"""The asynchronous client: the twin of `client`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+import httpx
+
+from api_schemas.tasks import TaskFile
+from paretune.client import requests
+from paretune.client.async_study import AsyncStudy
+from paretune.client.files import UPLOAD_TIMEOUT, artifact_path, chunks, upload_path
+from paretune.client.requests import Page, Request, page_after
+from paretune.client.retries import Failure, Retries, explained, refusal, unreachable
+from paretune.errors import UnreadableFile
+
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
+Item = TypeVar("Item")
+
+
+def awaiting(
+    describe: Callable[Arguments, Request[Value]],
+) -> Callable[Concatenate["AsyncClient", Arguments], Awaitable[Value]]:
+    """Make a method that sends what a function describes, and gives the answer."""
+
+    @wraps(describe)
+    async def method(self: "AsyncClient", /, *args: Arguments.args, **named: Arguments.kwargs) -> Value:
+        return await self.send(describe(*args, **named))
+
+    return method
+
+
+def iterating(
+    describe: Callable[Arguments, Request[Page[Item]]],
+) -> Callable[Concatenate["AsyncClient", Arguments], AsyncIterator[Item]]:
+    """Make a method that goes through all pages of a list."""
+
+    @wraps(describe)
+    async def method(
+        self: "AsyncClient", /, *args: Arguments.args, **named: Arguments.kwargs
+    ) -> AsyncIterator[Item]:
+        request = describe(*args, **named)
+        page = await self.send(request)
+        for item in page.items:
+            yield item
+        while page.next_token is not None:
+            page = await self.send(page_after(request, page.next_token))
+            for item in page.items:
+                yield item
+
+    return method
+
+
+class AsyncClient:
+    """Talks to one server with one API key. Tasks may share it."""
+
+    def __init__(self, base_url: str, *, api_key: str, timeout_seconds: float = 30.0) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url.rstrip("/"),
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=timeout_seconds,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    create_study = awaiting(requests.create_study)
+    get_study = awaiting(requests.get_study)
+    studies = iterating(requests.studies)
+    trials = iterating(requests.trials)
+    get_trial = awaiting(requests.get_trial)
+    pareto_front = awaiting(requests.pareto_front)
+    hypervolume_history = awaiting(requests.hypervolume_history)
+    recommendation = awaiting(requests.recommendation)
+    importance = awaiting(requests.importance)
+    pause = awaiting(requests.pause)
+    resume = awaiting(requests.resume)
+    cancel = awaiting(requests.cancel)
+    suggest_trials = awaiting(requests.suggest_trials)
+    send_heartbeat = awaiting(requests.send_heartbeat)
+    report_measurement = awaiting(requests.report_measurement)
+    complete_trial = awaiting(requests.complete_trial)
+    release_trial = awaiting(requests.release_trial)
+    import_observations = awaiting(requests.import_observations)
+    task_files = awaiting(requests.task_files)
+
+    def study(self, study_id: str) -> AsyncStudy:
+        """Give a handle of a study: wait for it, ask it for trials, tell it results. Sends nothing."""
+        return AsyncStudy(self, study_id)
+
+    async def download_artifact(self, study_id: str, trial_id: str, name: str, *, to: Path) -> None:
+        """Stream a file of a trial to a path."""
+        path = artifact_path(study_id, trial_id, name)
+        try:
+            async with self._http.stream("GET", path) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise refusal(response)
+                with to.open("wb") as file:
+                    async for chunk in response.aiter_bytes():
+                        file.write(chunk)
+        except httpx.TransportError as error:
+            raise unreachable(error, base_url=self._http.base_url) from error
+
+    async def upload_task_file(self, file: Path, *, name: str | None = None) -> TaskFile:
+        """Stream a file of rows to the server; a study names it `file:NAME`.
+
+        Raises:
+            UnreadableFile: If there is no such file.
+        """
+        try:
+            with file.open("rb") as content:
+                response = await self._http.put(
+                    upload_path(file, name), content=chunks(content), timeout=UPLOAD_TIMEOUT
+                )
+        except OSError as error:
+            raise UnreadableFile(f"{file} cannot be read: {error.strerror}.") from error
+        except httpx.TransportError as error:
+            raise unreachable(error, base_url=self._http.base_url) from error
+        if response.is_error:
+            raise refusal(response)
+        return TaskFile.model_validate_json(response.content)
+
+    async def send(self, request: Request[Value]) -> Value:
+        """Send a request, again where that may help, and read its answer.
+
+        Raises:
+            RequestRefused: If the server says no.
+            ServerUnreachable: If no server answers.
+        """
+        retries = Retries(request.patience)
+        arguments = request.arguments()
+        while True:
+            failure: Failure
+            try:
+                response = await self._http.request(**arguments)
+            except httpx.TransportError as error:
+                failure = error
+            else:
+                if not response.is_error:
+                    return request.parse(response.content)
+                failure = response
+            pause = retries.pause_after(failure)
+            if pause is None:
+                raise explained(failure, base_url=self._http.base_url)
+            await asyncio.sleep(pause)

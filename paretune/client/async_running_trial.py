@@ -1,0 +1,107 @@
+"""The twin of `running_trial`: `async with await study.trial() as trial`. A task sends its heartbeats."""
+
+import asyncio
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from api_schemas.ask_and_tell import SuggestedTrial
+from api_schemas.search_space import Parameterization
+from api_schemas.trials import TrialRead
+from paretune.client import requests
+from paretune.client.requests import Request
+from paretune.client.trial_block import NO_METRIC, TrialBlock, completion, ends_quietly, failure
+from paretune.errors import NothingReported, RequestRefused, ServerUnreachable
+
+if TYPE_CHECKING:
+    from paretune.client.async_client import AsyncClient
+
+
+class AsyncRunningTrial:
+    """A trial that this program runs.
+
+    The block may report measurements and should call `complete`; without it, the last measurement is the
+    result. An exception makes the trial FAILED and leaves the block; torch's out-of-memory error and
+    `TrialInfeasible` make it INFEASIBLE and do not; an interrupted program gives it back.
+    """
+
+    def __init__(self, client: "AsyncClient", suggested: SuggestedTrial, *, lease_seconds: float) -> None:
+        self.suggested = suggested
+        self._client = client
+        self._block = TrialBlock(suggested, lease_seconds=lease_seconds)
+        self._beating: asyncio.Task[None] | None = None
+
+    @property
+    def parameters(self) -> Parameterization:
+        """What to try."""
+        return self.suggested.parameters
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the service wants no more of this trial, or has given it to another runner."""
+        return self._block.is_lost or self._block.stop_reason is not None
+
+    async def report(self, *, step: int, **metrics: float) -> None:
+        """Store metrics at one step.
+
+        Raises:
+            TrialStopped: If the trial should stop; so do TrialLost and, for a metric that is not a number,
+                TrialInfeasible. All three end the block quietly.
+        """
+        request = self._block.measurement(step, metrics)
+        try:
+            self._block.hear(await self._client.send(request))
+        except RequestRefused as refused:
+            if not self._block.lose(refused):
+                raise
+        self._block.check()
+
+    async def complete(self, **metrics: float) -> None:
+        """Tell the result."""
+        await self._stop_heartbeats()
+        try:
+            await self._client.send(completion(self.suggested, metrics))
+        except RequestRefused as refused:
+            if not self._block.lose(refused):
+                raise
+        self._block.is_done = True
+
+    async def __aenter__(self) -> Self:
+        self._beating = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        await self._stop_heartbeats()
+        ending = self._block.ending(error)
+        if ending is not None:
+            await self._end(ending, error)
+        return ends_quietly(error)
+
+    async def _end(self, ending: Request[TrialRead], error: BaseException | None) -> None:
+        try:
+            await self._client.send(ending)
+        except RequestRefused as refused:
+            if self._block.lose(refused):
+                return
+            if error is None:
+                await self._client.send(failure(self.suggested, str(refused)))
+            raise
+        if error is None and not self._block.last_metrics:
+            raise NothingReported(f"Trial {self.suggested.number}: {NO_METRIC}.")
+
+    async def _stop_heartbeats(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating])
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._block.heartbeat_seconds)
+            try:
+                self._block.hear(await self._client.send(requests.send_heartbeat(self.suggested)))
+            except RequestRefused as refused:
+                if self._block.lose(refused):
+                    return
+            except ServerUnreachable:
+                continue  # the next heartbeat may get through

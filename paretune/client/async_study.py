@@ -1,0 +1,121 @@
+"""The twin of `study`, for asynchronous programs."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+from api_schemas.ask_and_tell import (
+    LONGEST_WAIT_SECONDS,
+    ImportedObservation,
+    ImportResult,
+    SuggestedTrial,
+    SuggestedTrials,
+    TrialSignal,
+)
+from api_schemas.studies import StudyRead
+from api_schemas.trials import TrialRead
+from paretune.client.asking import PAUSE_SECONDS, hands_out_no_more, has_ended, new_worker_id
+from paretune.client.async_running_trial import AsyncRunningTrial
+from paretune.client.data_frame import data_frame
+from paretune.client.trial_block import completion, failure, infeasibility
+from paretune.errors import StudyEnded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from paretune.client.async_client import AsyncClient
+
+
+class AsyncStudy:
+    """One study of a client. Nothing of it is kept here: every call asks the server."""
+
+    def __init__(self, client: "AsyncClient", study_id: str) -> None:
+        self.id = study_id
+        self._client = client
+
+    async def read(self) -> StudyRead:
+        """Read the study."""
+        return await self._client.get_study(self.id)
+
+    async def wait(self, *, poll_seconds: float = 2.0) -> StudyRead:
+        """Wait until the study has ended, and give its last state."""
+        while not has_ended(study := await self.read()):
+            await asyncio.sleep(poll_seconds)
+        return study
+
+    def trials(self) -> AsyncIterator[TrialRead]:
+        """Read every trial, by number."""
+        return self._client.trials(self.id)
+
+    async def ask(
+        self, count: int = 1, *, worker_id: str | None = None, wait_seconds: float = LONGEST_WAIT_SECONDS
+    ) -> tuple[SuggestedTrial, ...]:
+        """Get up to `count` trials, none if there are none in time.
+
+        A worker that asks again under the same id first gets those that it still holds. Without an id,
+        every call is a worker of its own.
+        """
+        return (await self._ask(count, worker_id=worker_id, wait_seconds=wait_seconds)).trials
+
+    async def tell(self, trial: SuggestedTrial, /, **metrics: float) -> TrialRead:
+        """Tell a result; a metric that is not a number makes the trial infeasible."""
+        return await self._client.send(completion(trial, metrics))
+
+    async def tell_infeasible(self, trial: SuggestedTrial, reason: str) -> TrialRead:
+        """Tell that the parameters cannot work; the optimiser learns from it."""
+        return await self._client.send(infeasibility(trial, reason))
+
+    async def tell_failed(self, trial: SuggestedTrial, reason: str) -> TrialRead:
+        """Tell that something else broke; the trial is tried again while attempts remain."""
+        return await self._client.send(failure(trial, reason))
+
+    async def report(self, trial: SuggestedTrial, /, *, step: int, **metrics: float) -> TrialSignal:
+        """Store metrics at one step; the answer says whether the trial should stop."""
+        return await self._client.report_measurement(trial, step=step, metrics=metrics)
+
+    async def heartbeat(self, trial: SuggestedTrial) -> TrialSignal:
+        """Keep a trial for another lease; the answer says whether it is still wanted."""
+        return await self._client.send_heartbeat(trial)
+
+    async def trial(self, *, worker_id: str | None = None) -> AsyncRunningTrial:
+        """Wait for a trial to run, and give it as the context of a block.
+
+        Raises:
+            StudyEnded: If the study hands out no more.
+        """
+        worker = worker_id or new_worker_id()
+        while True:
+            answer = await self._ask(1, worker_id=worker, wait_seconds=LONGEST_WAIT_SECONDS)
+            if answer.trials:
+                return AsyncRunningTrial(self._client, answer.trials[0], lease_seconds=answer.lease_seconds)
+            if hands_out_no_more(answer):
+                raise StudyEnded(f"Study {self.id} is {answer.study_state}.")
+            await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311  no secret
+
+    async def open_trials(self, *, worker_id: str | None = None) -> AsyncIterator[AsyncRunningTrial]:
+        """Give one trial after the other until the study has ended."""
+        while True:
+            try:
+                trial = await self.trial(worker_id=worker_id)
+            except StudyEnded:
+                return
+            yield trial
+
+    async def import_observations(self, observations: Sequence[ImportedObservation]) -> ImportResult:
+        """Give the study past results to learn from, at most 1000 at a time."""
+        return await self._client.import_observations(self.id, observations)
+
+    async def to_dataframe(self) -> "pd.DataFrame":
+        """Give the trials as a table, one row each.
+
+        Raises:
+            PandasMissing: If pandas is not installed.
+        """
+        return data_frame([trial async for trial in self.trials()])
+
+    async def _ask(self, count: int, *, worker_id: str | None, wait_seconds: float) -> SuggestedTrials:
+        worker = worker_id or new_worker_id()
+        return await self._client.suggest_trials(
+            self.id, worker_id=worker, count=count, wait_seconds=wait_seconds
+        )

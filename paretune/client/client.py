@@ -1,0 +1,152 @@
+"""The blocking client."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+import httpx
+
+from api_schemas.tasks import TaskFile
+from paretune.client import requests
+from paretune.client.files import UPLOAD_TIMEOUT, artifact_path, upload_path
+from paretune.client.requests import Page, Request, page_after
+from paretune.client.retries import Failure, Retries, explained, refusal, unreachable
+from paretune.client.study import Study
+from paretune.errors import UnreadableFile
+
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
+Item = TypeVar("Item")
+
+
+def blocking(
+    describe: Callable[Arguments, Request[Value]],
+) -> Callable[Concatenate["Client", Arguments], Value]:
+    """Make a method that sends what a function describes, and gives the answer."""
+
+    @wraps(describe)
+    def method(self: "Client", /, *args: Arguments.args, **named: Arguments.kwargs) -> Value:
+        return self.send(describe(*args, **named))
+
+    return method
+
+
+def iterating(
+    describe: Callable[Arguments, Request[Page[Item]]],
+) -> Callable[Concatenate["Client", Arguments], Iterator[Item]]:
+    """Make a method that goes through all pages of a list."""
+
+    @wraps(describe)
+    def method(self: "Client", /, *args: Arguments.args, **named: Arguments.kwargs) -> Iterator[Item]:
+        request = describe(*args, **named)
+        page = self.send(request)
+        yield from page.items
+        while page.next_token is not None:
+            page = self.send(page_after(request, page.next_token))
+            yield from page.items
+
+    return method
+
+
+class Client:
+    """Talks to one server with one API key. Threads may share it."""
+
+    def __init__(self, base_url: str, *, api_key: str, timeout_seconds: float = 30.0) -> None:
+        self._http = httpx.Client(
+            base_url=base_url.rstrip("/"),
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=timeout_seconds,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    create_study = blocking(requests.create_study)
+    get_study = blocking(requests.get_study)
+    studies = iterating(requests.studies)
+    trials = iterating(requests.trials)
+    get_trial = blocking(requests.get_trial)
+    pareto_front = blocking(requests.pareto_front)
+    hypervolume_history = blocking(requests.hypervolume_history)
+    recommendation = blocking(requests.recommendation)
+    importance = blocking(requests.importance)
+    pause = blocking(requests.pause)
+    resume = blocking(requests.resume)
+    cancel = blocking(requests.cancel)
+    suggest_trials = blocking(requests.suggest_trials)
+    send_heartbeat = blocking(requests.send_heartbeat)
+    report_measurement = blocking(requests.report_measurement)
+    complete_trial = blocking(requests.complete_trial)
+    release_trial = blocking(requests.release_trial)
+    import_observations = blocking(requests.import_observations)
+    task_files = blocking(requests.task_files)
+
+    def study(self, study_id: str) -> Study:
+        """Give a handle of a study: wait for it, ask it for trials, tell it results. Sends nothing."""
+        return Study(self, study_id)
+
+    def download_artifact(self, study_id: str, trial_id: str, name: str, *, to: Path) -> None:
+        """Stream a file of a trial to a path."""
+        path = artifact_path(study_id, trial_id, name)
+        try:
+            with self._http.stream("GET", path) as response, to.open("wb") as file:
+                if response.is_error:
+                    response.read()
+                    raise refusal(response)
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+        except httpx.TransportError as error:
+            raise unreachable(error, base_url=self._http.base_url) from error
+
+    def upload_task_file(self, file: Path, *, name: str | None = None) -> TaskFile:
+        """Stream a file of rows to the server; a study names it `file:NAME`.
+
+        Raises:
+            UnreadableFile: If there is no such file.
+        """
+        try:
+            with file.open("rb") as content:
+                response = self._http.put(upload_path(file, name), content=content, timeout=UPLOAD_TIMEOUT)
+        except OSError as error:
+            raise UnreadableFile(f"{file} cannot be read: {error.strerror}.") from error
+        except httpx.TransportError as error:
+            raise unreachable(error, base_url=self._http.base_url) from error
+        if response.is_error:
+            raise refusal(response)
+        return TaskFile.model_validate_json(response.content)
+
+    def send(self, request: Request[Value]) -> Value:
+        """Send a request, again where that may help, and read its answer.
+
+        Raises:
+            RequestRefused: If the server says no.
+            ServerUnreachable: If no server answers.
+        """
+        retries = Retries(request.patience)
+        arguments = request.arguments()
+        while True:
+            failure: Failure
+            try:
+                response = self._http.request(**arguments)
+            except httpx.TransportError as error:
+                failure = error
+            else:
+                if not response.is_error:
+                    return request.parse(response.content)
+                failure = response
+            pause = retries.pause_after(failure)
+            if pause is None:
+                raise explained(failure, base_url=self._http.base_url)
+            time.sleep(pause)

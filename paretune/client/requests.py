@@ -1,0 +1,235 @@
+"""Every call of the API as data: what to send, how to read the answer, how patient to be. Sends nothing."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+
+from api_schemas.ask_and_tell import (
+    AttemptRequest,
+    CompletionRequest,
+    ImportedObservation,
+    ImportRequest,
+    ImportResult,
+    MeasurementReport,
+    SuggestedTrial,
+    SuggestedTrials,
+    SuggestRequest,
+    TrialSignal,
+)
+from api_schemas.base import Schema
+from api_schemas.importance import Importance
+from api_schemas.pareto import HypervolumeHistory, ParetoFront
+from api_schemas.recommendation import Recommendation
+from api_schemas.studies import StudyCreate, StudyPage, StudyRead
+from api_schemas.tasks import TaskFile, TaskFileList
+from api_schemas.trials import TrialPage, TrialRead
+
+Value = TypeVar("Value")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How many seconds to go on asking a server that does not answer, and one that has no time now."""
+
+    unreachable_seconds: float
+    busy_seconds: float
+
+
+USUAL = Patience(unreachable_seconds=2.0, busy_seconds=60.0)
+RESULT = Patience(unreachable_seconds=120.0, busy_seconds=120.0)
+"""A result took long to make."""
+ONCE = Patience(unreachable_seconds=0.0, busy_seconds=0.0)
+
+
+@dataclass(frozen=True)
+class Request(Generic[Value]):
+    """One call. Repeating it is harmless: reads change nothing, and a POST has a key of its own."""
+
+    method: str
+    path: str
+    parse: Callable[[bytes], Value]
+    query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    body: Schema | None = None
+    patience: Patience = USUAL
+    idempotency_key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def arguments(self) -> dict[str, Any]:
+        """Give the arguments of httpx's `request`."""
+        headers = {"Idempotency-Key": self.idempotency_key} if self.method == "POST" else {}
+        content = None
+        if self.body is not None:
+            headers["Content-Type"] = "application/json"
+            content = self.body.model_dump_json(by_alias=True)
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": dict(self.query),
+            "headers": headers,
+            "content": content,
+        }
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """A part of a list, and the token that asks for the next part."""
+
+    items: Sequence[Item]
+    next_token: str | None
+
+
+def page_after(request: Request[Page[Item]], token: str) -> Request[Page[Item]]:
+    """Give the request of the page that a token stands for."""
+    return replace(request, query={**request.query, "page_token": token})
+
+
+def create_study(study: StudyCreate) -> Request[StudyRead]:
+    """Register a study."""
+    return _post("/v1/studies", StudyRead.model_validate_json, body=study)
+
+
+def get_study(study_id: str) -> Request[StudyRead]:
+    """Read a study."""
+    return _get(_study(study_id), StudyRead.model_validate_json)
+
+
+def studies() -> Request[Page[StudyRead]]:
+    """Read every study, newest first."""
+
+    def parse(content: bytes) -> Page[StudyRead]:
+        page = StudyPage.model_validate_json(content)
+        return Page(page.studies, page.next_page_token)
+
+    return _get("/v1/studies", parse)
+
+
+def trials(study_id: str) -> Request[Page[TrialRead]]:
+    """Read every trial of a study, by number."""
+
+    def parse(content: bytes) -> Page[TrialRead]:
+        page = TrialPage.model_validate_json(content)
+        return Page(page.trials, page.next_page_token)
+
+    return _get(f"{_study(study_id)}/trials", parse)
+
+
+def get_trial(study_id: str, trial_id: str) -> Request[TrialRead]:
+    """Read a trial."""
+    return _get(f"{_study(study_id)}/trials/{trial_id}", TrialRead.model_validate_json)
+
+
+def pareto_front(study_id: str) -> Request[ParetoFront]:
+    """Read the front after the last accepted result."""
+    return _get(f"{_study(study_id)}/pareto_front", ParetoFront.model_validate_json)
+
+
+def hypervolume_history(study_id: str) -> Request[HypervolumeHistory]:
+    """Read the hypervolume after each accepted result."""
+    return _get(f"{_study(study_id)}/hypervolume_history", HypervolumeHistory.model_validate_json)
+
+
+def recommendation(
+    study_id: str,
+    *,
+    at_most: Sequence[str] = (),
+    at_least: Sequence[str] = (),
+    weights: Sequence[str] = (),
+) -> Request[Recommendation]:
+    """Choose one point of the front by bounds or by weights, each as `METRIC:NUMBER`; else its knee."""
+    request = _get(f"{_study(study_id)}/recommendation", Recommendation.model_validate_json)
+    return replace(request, query={"at_most": at_most, "at_least": at_least, "weights": weights})
+
+
+def importance(study_id: str) -> Request[Importance]:
+    """Read how much each parameter matters to each objective."""
+    return _get(f"{_study(study_id)}/importance", Importance.model_validate_json)
+
+
+def pause(study_id: str) -> Request[StudyRead]:
+    """Start no more trials; running ones end."""
+    return _post(f"{_study(study_id)}:pause", StudyRead.model_validate_json)
+
+
+def resume(study_id: str) -> Request[StudyRead]:
+    """Go on with a paused study."""
+    return _post(f"{_study(study_id)}:resume", StudyRead.model_validate_json)
+
+
+def cancel(study_id: str) -> Request[StudyRead]:
+    """End a study."""
+    return _post(f"{_study(study_id)}:cancel", StudyRead.model_validate_json)
+
+
+def suggest_trials(
+    study_id: str, *, worker_id: str, count: int = 1, wait_seconds: float = 0.0
+) -> Request[SuggestedTrials]:
+    """Get trials to run; a worker that asks again first gets those that it still holds."""
+    body = SuggestRequest(worker_id=worker_id, count=count, wait_seconds=wait_seconds)
+    return _post(f"{_study(study_id)}/trials:suggest", SuggestedTrials.model_validate_json, body=body)
+
+
+def send_heartbeat(trial: SuggestedTrial) -> Request[TrialSignal]:
+    """Keep a trial for another lease."""
+    request = _post(
+        f"{_trial(trial)}:heartbeat",
+        TrialSignal.model_validate_json,
+        body=AttemptRequest(attempt=trial.attempt),
+    )
+    # Not repeated: the next heartbeat says the same.
+    return replace(request, patience=ONCE)
+
+
+def report_measurement(
+    trial: SuggestedTrial, *, step: int, metrics: Mapping[str, float]
+) -> Request[TrialSignal]:
+    """Store metrics of a running trial at one step."""
+    return _post(
+        f"{_trial(trial)}:report",
+        TrialSignal.model_validate_json,
+        body=MeasurementReport(attempt=trial.attempt, step=step, metrics=dict(metrics)),
+        patience=RESULT,
+    )
+
+
+def complete_trial(trial: SuggestedTrial, ended: CompletionRequest) -> Request[TrialRead]:
+    """Say how a trial ended."""
+    return _post(f"{_trial(trial)}:complete", TrialRead.model_validate_json, body=ended, patience=RESULT)
+
+
+def release_trial(trial: SuggestedTrial) -> Request[TrialRead]:
+    """Give a trial back unfinished."""
+    return _post(
+        f"{_trial(trial)}:release",
+        TrialRead.model_validate_json,
+        body=AttemptRequest(attempt=trial.attempt),
+    )
+
+
+def import_observations(study_id: str, observations: Sequence[ImportedObservation]) -> Request[ImportResult]:
+    """Give a study past results to learn from, at most 1000 at a time."""
+    body = ImportRequest(observations=tuple(observations))
+    return _post(f"{_study(study_id)}/trials:import", ImportResult.model_validate_json, body=body)
+
+
+def task_files() -> Request[tuple[TaskFile, ...]]:
+    """Read what you have uploaded, by name."""
+    return _get("/v1/task_files", lambda content: TaskFileList.model_validate_json(content).task_files)
+
+
+def _get(path: str, parse: Callable[[bytes], Value]) -> Request[Value]:
+    return Request("GET", path, parse)
+
+
+def _post(
+    path: str, parse: Callable[[bytes], Value], *, body: Schema | None = None, patience: Patience = USUAL
+) -> Request[Value]:
+    return Request("POST", path, parse, body=body, patience=patience)
+
+
+def _study(study_id: str) -> str:
+    return f"/v1/studies/{study_id}"
+
+
+def _trial(trial: SuggestedTrial) -> str:
+    return f"{_study(trial.study_id)}/trials/{trial.trial_id}"

@@ -1,0 +1,110 @@
+"""A trial while it runs: `with study.trial() as trial`. A thread sends its heartbeats."""
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from api_schemas.ask_and_tell import SuggestedTrial
+from api_schemas.search_space import Parameterization
+from api_schemas.trials import TrialRead
+from paretune.client import requests
+from paretune.client.requests import Request
+from paretune.client.trial_block import NO_METRIC, TrialBlock, completion, ends_quietly, failure
+from paretune.errors import NothingReported, RequestRefused, ServerUnreachable
+
+if TYPE_CHECKING:
+    from paretune.client.client import Client
+
+
+class RunningTrial:
+    """A trial that this program runs.
+
+    The block may report measurements and should call `complete`; without it, the last measurement is the
+    result. An exception makes the trial FAILED and leaves the block; torch's out-of-memory error and
+    `TrialInfeasible` make it INFEASIBLE and do not; an interrupted program gives it back.
+    """
+
+    def __init__(self, client: "Client", suggested: SuggestedTrial, *, lease_seconds: float) -> None:
+        self.suggested = suggested
+        self._client = client
+        self._block = TrialBlock(suggested, lease_seconds=lease_seconds)
+        self._over = threading.Event()
+        self._beating = threading.Thread(
+            target=self._beat, name=f"heartbeat {suggested.trial_id}", daemon=True
+        )
+
+    @property
+    def parameters(self) -> Parameterization:
+        """What to try."""
+        return self.suggested.parameters
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the service wants no more of this trial, or has given it to another runner."""
+        return self._block.is_lost or self._block.stop_reason is not None
+
+    def report(self, *, step: int, **metrics: float) -> None:
+        """Store metrics at one step.
+
+        Raises:
+            TrialStopped: If the trial should stop; so do TrialLost and, for a metric that is not a number,
+                TrialInfeasible. All three end the block quietly.
+        """
+        request = self._block.measurement(step, metrics)
+        try:
+            self._block.hear(self._client.send(request))
+        except RequestRefused as refused:
+            if not self._block.lose(refused):
+                raise
+        self._block.check()
+
+    def complete(self, **metrics: float) -> None:
+        """Tell the result."""
+        self._stop_heartbeats()
+        try:
+            self._client.send(completion(self.suggested, metrics))
+        except RequestRefused as refused:
+            if not self._block.lose(refused):
+                raise
+        self._block.is_done = True
+
+    def __enter__(self) -> Self:
+        self._beating.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._stop_heartbeats()
+        ending = self._block.ending(error)
+        if ending is not None:
+            self._end(ending, error)
+        return ends_quietly(error)
+
+    def _end(self, ending: Request[TrialRead], error: BaseException | None) -> None:
+        try:
+            self._client.send(ending)
+        except RequestRefused as refused:
+            if self._block.lose(refused):
+                return
+            if error is None:
+                self._client.send(failure(self.suggested, str(refused)))
+            raise
+        if error is None and not self._block.last_metrics:
+            raise NothingReported(f"Trial {self.suggested.number}: {NO_METRIC}.")
+
+    def _stop_heartbeats(self) -> None:
+        # One that is under way would be told that the trial is over.
+        self._over.set()
+        if self._beating.is_alive():
+            self._beating.join()
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._block.heartbeat_seconds):
+            try:
+                self._block.hear(self._client.send(requests.send_heartbeat(self.suggested)))
+            except RequestRefused as refused:
+                if self._block.lose(refused):
+                    return
+            except ServerUnreachable:
+                continue  # the next heartbeat may get through

@@ -1,0 +1,131 @@
+"""What a trial's block must say to the service, and when. Pure state; sends nothing and knows no thread."""
+
+import logging
+import math
+from collections.abc import Mapping
+
+from api_schemas.ask_and_tell import CompletionRequest, StopReason, SuggestedTrial, TrialSignal
+from api_schemas.trials import TrialRead, TrialState
+from paretune.client import requests
+from paretune.client.requests import Request
+from paretune.errors import RequestRefused, TrialEnded, TrialInfeasible, TrialLost, TrialStopped
+
+log = logging.getLogger(__name__)
+
+HEARTBEATS_PER_LEASE = 3
+GONE = (404, 409)
+LONGEST_REASON = 2000
+NO_METRIC = "the block ended without a metric: call report or complete in it"
+
+
+class TrialBlock:
+    """A suggested trial from its first line of code to its end."""
+
+    def __init__(self, suggested: SuggestedTrial, *, lease_seconds: float) -> None:
+        self.suggested = suggested
+        self.heartbeat_seconds = lease_seconds / HEARTBEATS_PER_LEASE
+        self.last_metrics: dict[str, float] = {}
+        self.stop_reason: StopReason | None = None
+        self.is_lost = False
+        self.is_done = False
+
+    def measurement(self, step: int, metrics: Mapping[str, float]) -> Request[TrialSignal]:
+        """Give what reports a measurement.
+
+        Raises:
+            TrialInfeasible: If a metric is not a number.
+            TrialStopped: If the service has said meanwhile that it wants no more.
+            TrialLost: If another runner has the trial now.
+        """
+        self.check()
+        reason = not_a_number(metrics)
+        if reason is not None:
+            raise TrialInfeasible(reason)
+        self.last_metrics = dict(metrics)
+        return requests.report_measurement(self.suggested, step=step, metrics=metrics)
+
+    def hear(self, signal: TrialSignal) -> None:
+        """Remember whether the service wants the trial stopped."""
+        self.stop_reason = signal.reason if signal.should_stop else self.stop_reason
+
+    def lose(self, refused: RequestRefused) -> bool:
+        """Remember that the trial is somebody else's, if that is what a refusal says."""
+        if refused.problem.status in GONE and not self.is_done:
+            log.warning("trial %s was given to another runner", self.suggested.trial_id)
+            self.is_lost = True
+        return refused.problem.status in GONE
+
+    def check(self) -> None:
+        """Leave the block if there is no reason to go on."""
+        if self.is_lost:
+            raise TrialLost(f"Trial {self.suggested.number} was given to another runner.")
+        if self.stop_reason is not None:
+            raise TrialStopped(f"Trial {self.suggested.number} is to stop: {self.stop_reason}.")
+
+    def ending(self, error: BaseException | None) -> Request[TrialRead] | None:
+        """Give what says how the block ended; None if it has been said, or nobody wants to hear it."""
+        if self.is_lost or self.is_done or isinstance(error, TrialLost):
+            return None
+        if error is None:
+            if not self.last_metrics:
+                return failure(self.suggested, NO_METRIC)
+            return completion(self.suggested, self.last_metrics)
+        if isinstance(error, TrialStopped) and self.stop_reason is StopReason.STOPPED_EARLY:
+            return requests.complete_trial(
+                self.suggested,
+                CompletionRequest(attempt=self.suggested.attempt, state=TrialState.STOPPED_EARLY),
+            )
+        # Whoever interrupts a program says nothing about the trial: it is given back.
+        if isinstance(error, TrialStopped) or not isinstance(error, Exception):
+            return requests.release_trial(self.suggested)
+        if isinstance(error, TrialInfeasible) or is_out_of_memory(error):
+            return infeasibility(self.suggested, _sentence(error))
+        return failure(self.suggested, _sentence(error))
+
+
+def ends_quietly(error: BaseException | None) -> bool:
+    """Say whether what left the block is dealt with, so that a loop over trials goes on."""
+    return isinstance(error, TrialEnded) or is_out_of_memory(error)
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Recognise torch's error by its name, for torch may not be installed."""
+    return any(
+        base.__name__ == "OutOfMemoryError" and base.__module__.split(".")[0] == "torch"
+        for base in type(error).__mro__
+    )
+
+
+def completion(trial: SuggestedTrial, metrics: Mapping[str, float]) -> Request[TrialRead]:
+    """Give what tells a result; one that is not a number says that the parameters cannot work."""
+    reason = not_a_number(metrics)
+    if reason is not None:
+        return infeasibility(trial, reason)
+    ended = CompletionRequest(attempt=trial.attempt, state=TrialState.SUCCEEDED, metrics=dict(metrics))
+    return requests.complete_trial(trial, ended)
+
+
+def infeasibility(trial: SuggestedTrial, reason: str) -> Request[TrialRead]:
+    """Give what tells that the parameters cannot work."""
+    return _without_result(trial, TrialState.INFEASIBLE, reason)
+
+
+def failure(trial: SuggestedTrial, reason: str) -> Request[TrialRead]:
+    """Give what tells that something broke which is not the parameters' fault."""
+    return _without_result(trial, TrialState.FAILED, reason)
+
+
+def not_a_number(metrics: Mapping[str, float]) -> str | None:
+    """Say which metrics are not finite; None if all are."""
+    odd = sorted(name for name, value in metrics.items() if not math.isfinite(value))
+    return f"not-a-number: {', '.join(odd)}" if odd else None
+
+
+def _without_result(trial: SuggestedTrial, state: TrialState, reason: str) -> Request[TrialRead]:
+    clean = reason.replace("\0", "").strip()[:LONGEST_REASON] or "no reason was given"
+    document = {"attempt": trial.attempt, "state": state, "reason": clean}
+    return requests.complete_trial(trial, CompletionRequest.model_validate(document))
+
+
+def _sentence(error: BaseException) -> str:
+    return str(error) if isinstance(error, TrialEnded) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,202 @@
+"""The door for trial runners outside, over HTTP: what `leases` is for our own workers.
+
+The same leases, attempts and state changes. But each function works in the request's transaction, and says
+what is wrong with a report instead of failing the trial for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from api_schemas.ask_and_tell import (
+    CompletionRequest,
+    MeasurementReport,
+    StopReason,
+    SuggestedTrial,
+    SuggestedTrials,
+    SuggestRequest,
+    TrialSignal,
+)
+from api_schemas.errors import FieldError
+from api_schemas.studies import StudyState
+from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trials import Measurement, TrialReport, TrialState
+from service.broker import ADVANCE_STUDY, WakeUp, wake_after_commit
+from service.database import transaction
+from service.errors import InvalidReport, WrongState
+from service.leases import lock_study_and_trial
+from service.models import Replicate, Study, Trial
+from service.settings import settings
+from service.studies import early_stops, lifecycle, replication, repository
+from service.studies.reported_metrics import metric_errors, reserved_errors
+
+POLL_SECONDS = 0.25
+"""How often a waiting request looks for work. It holds no connection between two looks."""
+
+OPEN_STUDY_STATES = (StudyState.ACTIVE, StudyState.PAUSED)
+
+
+async def suggest(
+    study_id: str, request: SuggestRequest, *, tenant_id: str, is_gone: Callable[[], Awaitable[bool]]
+) -> SuggestedTrials:
+    """Hand a worker trials as soon as there are any, or an empty answer once its patience is over.
+
+    `is_gone` says whether the caller has hung up; nothing is handed to it then.
+
+    Raises:
+        NotFound: If the tenant has no such study.
+    """
+    give_up = time.monotonic() + request.wait_seconds
+    wake = True
+    while True:
+        answer = await run_in_threadpool(_suggest_now, study_id, request, tenant_id=tenant_id, wake=wake)
+        left = give_up - time.monotonic()
+        if answer.trials or answer.study_state not in OPEN_STUDY_STATES or left <= 0 or await is_gone():
+            return answer
+        wake = False
+        await asyncio.sleep(min(POLL_SECONDS, left))
+
+
+def heartbeat(session: Session, study: Study, trial_id: str, *, attempt: int) -> TrialSignal:
+    """Renew the lease of an attempt; say whether its result is still wanted.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now; so do all functions that take one.
+    """
+    unwanted = lifecycle.extend_lease(
+        session, study, trial_id, attempt=attempt, lease_seconds=settings().lease_seconds
+    )
+    return TrialSignal(should_stop=unwanted, reason=StopReason.NOT_WANTED if unwanted else None)
+
+
+def report(session: Session, trial_id: str, measured: MeasurementReport) -> TrialSignal:
+    """Store a measurement; say whether the trial should stop after it.
+
+    Raises:
+        InvalidReport: If it has a name that the service itself writes.
+    """
+    study, trial = lock_study_and_trial(session, trial_id)
+    _refuse(reserved_errors(measured.metrics, pointer="/metrics"))
+    stop = lifecycle.record_measurement(
+        session,
+        study,
+        trial,
+        attempt=measured.attempt,
+        measurement=Measurement(step=measured.step, metrics=measured.metrics),
+    )
+    if stop:
+        return TrialSignal(should_stop=True, reason=StopReason.STOPPED_EARLY)
+    replicate = replication.held(session, trial_id, measured.attempt)
+    unwanted = not replication.is_wanted(session, study, replicate)
+    return TrialSignal(should_stop=unwanted, reason=StopReason.NOT_WANTED if unwanted else None)
+
+
+def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple[Study, Trial]:
+    """Accept how an attempt ended, and store the front that follows from it.
+
+    Raises:
+        InvalidReport: If a metric is missing or cannot be used.
+        WrongState: If it says that it stopped early, and nobody told it to.
+    """
+    study, trial = lock_study_and_trial(session, trial_id)
+    _refuse(reserved_errors(ended.metrics, pointer="/metrics"))
+    if ended.state is TrialState.SUCCEEDED:
+        _refuse(metric_errors(study, ended.metrics, pointer="/metrics"))
+    if ended.state is TrialState.STOPPED_EARLY and not _told_to_stop(session, trial_id, ended.attempt):
+        raise WrongState("The trial was not told to stop. Report what came out of it, or release it.")
+    lifecycle.finish_trial(
+        session,
+        study,
+        trial,
+        attempt=ended.attempt,
+        report=TrialReport(
+            state=ended.state, reason=ended.reason, metrics=ended.metrics, test_metrics=ended.test_metrics
+        ),
+        max_attempts=settings().max_attempts,
+    )
+    return study, trial
+
+
+def release(session: Session, trial_id: str, *, attempt: int) -> tuple[Study, Trial]:
+    """Take a trial back unfinished; it costs none of the trial's attempts."""
+    study, trial = lock_study_and_trial(session, trial_id)
+    lifecycle.release_trial(session, study, trial, attempt=attempt)
+    return study, trial
+
+
+def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str, wake: bool) -> SuggestedTrials:
+    worker, count = request.worker_id, request.count
+    with transaction() as session:
+        study = repository.get_study(session, study_id, tenant_id=tenant_id)
+        taken: list[Replicate] = []
+        # Whoever waits does not queue up for the study's lock.
+        if _held(session, study, worker) or _has_room(session, study):
+            study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
+            taken = _take(session, study, worker=worker, count=count)
+        if not taken and wake and study.state is StudyState.ACTIVE:
+            wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+        session.flush()
+        return SuggestedTrials(
+            trials=tuple(_suggested(session.get_one(Trial, item.trial_id), item) for item in taken),
+            study_state=study.state,
+            lease_seconds=settings().lease_seconds,
+        )
+
+
+def _take(session: Session, study: Study, *, worker: str, count: int) -> list[Replicate]:
+    lease_seconds = settings().lease_seconds
+    taken = _held(session, study, worker)[:count]
+    for held in taken:
+        lifecycle.extend_lease(
+            session, study, held.trial_id, attempt=held.attempt, lease_seconds=lease_seconds
+        )
+    while len(taken) < count and _has_room(session, study):
+        trial = repository.next_queued(session, study.id)
+        if trial is None:
+            break
+        taken.append(lifecycle.start_trial(session, study, trial, worker=worker, lease_seconds=lease_seconds))
+        session.flush()
+    return taken
+
+
+def _held(session: Session, study: Study, worker: str) -> list[Replicate]:
+    running = repository.replicates_in(session, study.id, [TrialState.RUNNING])
+    return [replicate for replicate in running if replicate.worker == worker]
+
+
+def _has_room(session: Session, study: Study) -> bool:
+    if study.state is not StudyState.ACTIVE:
+        return False
+    counts = repository.count_replicates(session, [study.id])[study.id]
+    return counts.queued > 0 and counts.running < study.parallelism
+
+
+def _suggested(trial: Trial, replicate: Replicate) -> SuggestedTrial:
+    configuration = None
+    if trial.configuration is not None:
+        configuration = TrialConfiguration.model_validate(trial.configuration)
+        configuration = patch(configuration, {"training.seed": replicate.seed})
+    return SuggestedTrial(
+        trial_id=trial.id,
+        study_id=trial.study_id,
+        number=trial.number,
+        replicate=replicate.number,
+        seed=replicate.seed,
+        attempt=replicate.attempt,
+        parameters=trial.parameters,
+        configuration=configuration,
+    )
+
+
+def _told_to_stop(session: Session, trial_id: str, attempt: int) -> bool:
+    measured = repository.measurements_of(session, {trial_id: attempt})[trial_id]
+    return bool(measured) and early_stops.told_to_stop(measured[-1])
+
+
+def _refuse(errors: Iterator[FieldError]) -> None:
+    found = list(errors)
+    if found:
+        raise InvalidReport("The report does not fit its study; `errors` says where and why.", errors=found)

@@ -1,0 +1,54 @@
+"""What a parameterization becomes in its study: one spelling, a configuration, a key that equals share.
+
+Pure; knows no database session and no optimiser.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from api_schemas.search_space import Parameterization, SearchSpace
+from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from service.models import Study
+
+
+@dataclass(frozen=True)
+class CanonicalTrial:
+    """A trial before it is stored. `configuration` is JSON, and None in a custom study."""
+
+    parameters: Parameterization
+    configuration: dict[str, Any] | None
+    key: str
+
+
+def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTrial]:
+    """Give a function that turns legal parameterizations of a study into trials."""
+    space = SearchSpace.model_validate(study.search_space)
+    base = None if study.configuration is None else TrialConfiguration.model_validate(study.configuration)
+
+    def turn(parameterization: Parameterization) -> CanonicalTrial:
+        parameters = space.canonical(parameterization)
+        if base is None:
+            return CanonicalTrial(parameters, None, parameters_key(parameters))
+        configuration = canonical(patch(base, parameters))
+        return CanonicalTrial(
+            parameters, configuration.model_dump(mode="json"), configuration_key(configuration)
+        )
+
+    return turn
+
+
+def configuration_key(configuration: TrialConfiguration) -> str:
+    """Give equal keys to configurations that train the same network in the same way."""
+    return _digest(canonical(configuration).model_dump_json())
+
+
+def parameters_key(parameters: Parameterization) -> str:
+    """Give equal keys to canonical parameterizations that are equal, whatever their order."""
+    return _digest(json.dumps(parameters, sort_keys=True))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

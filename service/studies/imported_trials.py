@@ -1,0 +1,155 @@
+"""Past results as trials of a study: ended before they begin, beside the budget, one front for all of them.
+
+They move no state machine and take no lease; the optimiser learns from them as from any other trial.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from api_schemas.ask_and_tell import ImportedObservation, ImportResult
+from api_schemas.backbones import BackboneShape
+from api_schemas.errors import FieldError
+from api_schemas.events import EventType
+from api_schemas.objectives import Metric
+from api_schemas.search_space import SearchSpace
+from api_schemas.studies import StudyState
+from api_schemas.trainable_parameters import trainable_parameters
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import IMPORTED, TrialState
+from service.errors import InvalidReport, WrongState
+from service.ids import new_id
+from service.models import Replicate, Study, Trial
+from service.studies import replication, repository
+from service.studies.canonical_trials import CanonicalTrial, canonical_trials
+from service.studies.custom_admission import parameter_errors
+from service.studies.event_log import record_event
+from service.studies.front_history import store_front
+from service.studies.reported_metrics import metric_errors, reserved_errors
+
+
+def import_observations(
+    session: Session, study: Study, observations: Sequence[ImportedObservation]
+) -> ImportResult:
+    """Store past results, all or none; leave out those whose trial the study has already.
+
+    Raises:
+        WrongState: If the study has ended or is being cancelled.
+        InvalidReport: If one of them does not fit the study; `errors` names every guilty field.
+    """
+    if study.state not in (StudyState.ACTIVE, StudyState.PAUSED):
+        raise WrongState(f"The study is {study.state}; past results are taken while it is open.")
+    search_space = SearchSpace.model_validate(study.search_space)
+    _refuse(_parameter_errors(search_space, observations))
+    turn = canonical_trials(study)
+    trials = [turn(observation.parameters) for observation in observations]
+    _refuse([*_repetitions(trials), *_result_errors(study, trials, observations)])
+    known = {trial.configuration_key for trial in repository.list_trials(session, study.id)}
+    rows = [
+        _row(study, trial, observation)
+        for trial, observation in zip(trials, observations, strict=True)
+        if trial.key not in known
+    ]
+    _store(session, study, rows)
+    return ImportResult(imported=len(rows), already_known=len(trials) - len(rows))
+
+
+def _row(study: Study, trial: CanonicalTrial, observation: ImportedObservation) -> Trial:
+    number = study.trials_created + study.trials_imported
+    study.trials_imported += 1
+    return Trial(
+        id=new_id("trl"),
+        study_id=study.id,
+        number=number,
+        state=TrialState.INFEASIBLE if observation.metrics is None else TrialState.SUCCEEDED,
+        state_reason=observation.infeasible,
+        generated_by=IMPORTED,
+        proposal_seconds=0.0,
+        parameters=trial.parameters,
+        configuration=trial.configuration,
+        configuration_key=trial.key,
+        metrics=(observation.metrics or {}) | _known_metrics(study, trial),
+        finished_at=func.clock_timestamp(),
+    )
+
+
+def _store(session: Session, study: Study, rows: Sequence[Trial]) -> None:
+    session.add_all(rows)
+    session.flush()
+    for trial in rows:
+        session.add(
+            Replicate(
+                trial_id=trial.id,
+                number=0,
+                study_id=study.id,
+                seed=replication.first_seed(study, trial),
+                state=trial.state,
+                state_reason=trial.state_reason,
+                metrics=trial.metrics,
+                finished_at=func.clock_timestamp(),
+            )
+        )
+        record_event(session, study, EventType.TRIAL_IMPORTED, trial=trial, state=trial.state)
+    succeeded = [trial for trial in rows if trial.state is TrialState.SUCCEEDED]
+    if succeeded:
+        store_front(session, study, succeeded[-1])
+
+
+def _parameter_errors(
+    search_space: SearchSpace, observations: Sequence[ImportedObservation]
+) -> list[FieldError]:
+    return [
+        error
+        for place, observation in enumerate(observations)
+        for error in parameter_errors(
+            search_space, observation.parameters, pointer=f"/observations/{place}/parameters"
+        )
+    ]
+
+
+def _repetitions(trials: Sequence[CanonicalTrial]) -> Iterator[FieldError]:
+    first: dict[str, int] = {}
+    for place, trial in enumerate(trials):
+        if trial.key in first:
+            yield FieldError(
+                pointer=f"/observations/{place}/parameters",
+                detail=f"this is the trial of observation {first[trial.key]}; give the mean of both once",
+            )
+        first.setdefault(trial.key, place)
+
+
+def _result_errors(
+    study: Study, trials: Sequence[CanonicalTrial], observations: Sequence[ImportedObservation]
+) -> Iterator[FieldError]:
+    for place, (trial, observation) in enumerate(zip(trials, observations, strict=True)):
+        if observation.metrics is None:
+            continue
+        pointer = f"/observations/{place}/metrics"
+        yield from reserved_errors(observation.metrics, pointer=pointer)
+        exact = _known_metrics(study, trial)
+        yield from metric_errors(study, exact | observation.metrics, pointer=pointer)
+        for name, value in exact.items():
+            if observation.metrics.get(name, value) != value:
+                yield FieldError(
+                    pointer=f"{pointer}/{name}", detail=f"for these parameters it is {value:,.0f}"
+                )
+
+
+def _known_metrics(study: Study, trial: CanonicalTrial) -> dict[str, float]:
+    """Compute what needs no trial: nothing in a custom study."""
+    if trial.configuration is None or study.classes is None:
+        return {}
+    count = trainable_parameters(
+        TrialConfiguration.model_validate(trial.configuration),
+        shape=BackboneShape.model_validate(study.backbone_shape),
+        classes=study.classes,
+    )
+    return {Metric.TRAINABLE_PARAMETERS.value: float(count)}
+
+
+def _refuse(errors: Sequence[FieldError]) -> None:
+    if errors:
+        raise InvalidReport(
+            "The observations do not fit the study; `errors` says where and why.", errors=errors
+        )

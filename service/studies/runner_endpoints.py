@@ -1,0 +1,91 @@
+"""The routes of runners outside: suggest, heartbeat, report, complete, release; and past results."""
+
+from fastapi import APIRouter, Request, Response
+
+from api_schemas.ask_and_tell import (
+    AttemptRequest,
+    CompletionRequest,
+    ImportRequest,
+    ImportResult,
+    MeasurementReport,
+    SuggestedTrials,
+    SuggestRequest,
+    TrialSignal,
+)
+from api_schemas.trials import TrialRead
+from service import outside_runners
+from service.dependencies import SessionDep, TenantAloneDep, TenantDep
+from service.problems import documented
+from service.studies import repository
+from service.studies.imported_trials import import_observations
+from service.studies.representation import represent_trials
+
+router = APIRouter(
+    prefix="/v1/studies/{study_id}",
+    tags=["runners outside"],
+    responses=documented(400, 401, 404, 409, 413, 422),
+)
+
+
+@router.post("/trials:suggest")
+async def suggest_trials(
+    study_id: str, body: SuggestRequest, tenant_id: TenantAloneDep, request: Request, response: Response
+) -> SuggestedTrials:
+    """Get trials to run; an empty answer says in Retry-After when to ask again, or that the study is over."""
+    answer = await outside_runners.suggest(
+        study_id, body, tenant_id=tenant_id, is_gone=request.is_disconnected
+    )
+    if not answer.trials and answer.study_state in outside_runners.OPEN_STUDY_STATES:
+        response.headers["Retry-After"] = "1"
+    return answer
+
+
+@router.post("/trials/{trial_id}:heartbeat")
+def send_heartbeat(
+    study_id: str, trial_id: str, body: AttemptRequest, session: SessionDep, tenant_id: TenantDep
+) -> TrialSignal:
+    """Keep a trial; the answer says whether its result is still wanted."""
+    study = repository.get_study(session, study_id, tenant_id=tenant_id)
+    trial = repository.get_trial(session, study_id, trial_id)
+    return outside_runners.heartbeat(session, study, trial.id, attempt=body.attempt)
+
+
+@router.post("/trials/{trial_id}:report")
+def report_measurement(
+    study_id: str, trial_id: str, body: MeasurementReport, session: SessionDep, tenant_id: TenantDep
+) -> TrialSignal:
+    """Store metrics at one step; the answer says whether the trial should stop. Repeating changes nothing."""
+    repository.get_study(session, study_id, tenant_id=tenant_id)
+    trial = repository.get_trial(session, study_id, trial_id)
+    return outside_runners.report(session, trial.id, body)
+
+
+@router.post("/trials/{trial_id}:complete")
+def complete_trial(
+    study_id: str, trial_id: str, body: CompletionRequest, session: SessionDep, tenant_id: TenantDep
+) -> TrialRead:
+    """Say how a trial ended. The same attempt saying so twice changes nothing."""
+    repository.get_study(session, study_id, tenant_id=tenant_id)
+    trial = repository.get_trial(session, study_id, trial_id)
+    study, trial = outside_runners.complete(session, trial.id, body)
+    return represent_trials(session, study, [trial])[0]
+
+
+@router.post("/trials/{trial_id}:release")
+def release_trial(
+    study_id: str, trial_id: str, body: AttemptRequest, session: SessionDep, tenant_id: TenantDep
+) -> TrialRead:
+    """Give a trial back unfinished; another runner gets it, and it costs none of its attempts."""
+    repository.get_study(session, study_id, tenant_id=tenant_id)
+    trial = repository.get_trial(session, study_id, trial_id)
+    study, trial = outside_runners.release(session, trial.id, attempt=body.attempt)
+    return represent_trials(session, study, [trial])[0]
+
+
+@router.post("/trials:import")
+def import_trials(
+    study_id: str, body: ImportRequest, session: SessionDep, tenant_id: TenantDep
+) -> ImportResult:
+    """Give a study past results to learn from; they cost nothing of its budget. Repeating adds nothing."""
+    study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
+    return import_observations(session, study, body.observations)

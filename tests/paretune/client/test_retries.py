@@ -1,0 +1,120 @@
+"""Requests are sent again where that may help, each under one key; against a server that plays a script."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from paretune.client import Client
+from paretune.client.requests import ONCE, USUAL
+from paretune.client.retries import Retries
+from paretune.errors import RequestRefused, ServerUnreachable
+
+TASK_FILES = b'{"task_files": []}'
+PROBLEM = b'{"type": "/p", "title": "No.", "status": 400, "detail": "Never."}'
+
+
+class Script(BaseHTTPRequestHandler):
+    """Answers with the next line of the script; a line of None hangs up."""
+
+    lines: list[tuple[int, bytes] | None]
+    keys: list[str | None]
+
+    def do_GET(self) -> None:
+        self.keys.append(self.headers.get("Idempotency-Key"))
+        line = self.lines.pop(0)
+        if line is None:
+            self.close_connection = True
+            return
+        status, body = line
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Retry-After", "0")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+Scripted = tuple[type[Script], Client]
+
+
+@pytest.fixture
+def script() -> Iterator[Scripted]:
+    handler = type("Scripted", (Script,), {"lines": [], "keys": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        with Client(f"http://127.0.0.1:{server.server_address[1]}", api_key="k") as client:
+            yield handler, client
+        server.shutdown()
+        thread.join()
+
+
+def test_reading_goes_on_through_busy_answers_and_cut_connections(
+    script: Scripted,
+) -> None:
+    """429, 503 and a hang-up are followed by the answer."""
+    handler, client = script
+    handler.lines += [(429, b""), None, (503, b""), (200, TASK_FILES)]
+    assert client.task_files() == ()
+    assert handler.keys == [None] * 4
+
+
+def test_a_post_is_repeated_under_its_key(script: Scripted) -> None:
+    """The same one for each try, another one for another call."""
+    handler, client = script
+    study = b'{"trials": [], "study_state": "ACTIVE", "lease_seconds": 30}'
+    handler.lines += [None, (503, b""), (200, study), (200, study)]
+    client.suggest_trials("std_1", worker_id="w")
+    client.suggest_trials("std_1", worker_id="w")
+    first, second, third, other = handler.keys
+    assert first is not None
+    assert first == second == third != other
+
+
+def test_a_refusal_is_final(script: Scripted) -> None:
+    """Asking again would not help."""
+    handler, client = script
+    handler.lines += [(400, PROBLEM)]
+    with pytest.raises(RequestRefused, match=r"No\. Never\."):
+        client.task_files()
+
+
+def test_an_answer_from_something_else_is_explained(script: Scripted) -> None:
+    """It may be the wrong address."""
+    handler, client = script
+    handler.lines += [(500, b"<html>")]
+    with pytest.raises(RequestRefused, match="is this the right address"):
+        client.task_files()
+
+
+def test_pauses_follow_retry_after_and_end_with_patience() -> None:
+    """Not shorter than the server says, and not longer than anybody would wait."""
+
+    def busy(seconds: str) -> httpx.Response:
+        return httpx.Response(503, headers={"Retry-After": seconds})
+
+    pause = Retries(USUAL).pause_after(busy("7"))
+    assert pause is not None
+    assert 7.1 <= pause <= 7.2
+    assert Retries(USUAL).pause_after(busy("61")) is None
+    assert Retries(USUAL).pause_after(httpx.Response(409)) is None
+    assert Retries(ONCE).pause_after(httpx.ConnectError("no")) is None
+    assert Retries(USUAL).pause_after(httpx.UnsupportedProtocol("no")) is None
+    pauses = Retries(USUAL)
+    growing = [pauses.pause_after(busy("")) for _ in range(4)]
+    assert all(pause is not None and 0.1 * 2**n <= pause <= 0.2 * 2**n for n, pause in enumerate(growing))
+
+
+def test_nobody_at_the_address_is_explained_in_time() -> None:
+    """After a few tries, not after a minute."""
+    with Client("http://127.0.0.1:1", api_key="k") as client, pytest.raises(ServerUnreachable):
+        client.task_files()

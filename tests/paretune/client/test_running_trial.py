@@ -1,0 +1,145 @@
+"""A trial's block says to the service how it went, whatever leaves it."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from api_schemas.trials import TrialRead, TrialState
+from paretune.client import Client, RunningTrial
+from paretune.errors import NothingReported, RequestRefused, StudyEnded, TrialInfeasible
+from service import settings, sweeper
+from tests.conftest import API_KEY
+from tests.paretune.client.studies import queued_study, replicate_of
+from tests.service.test_leases import expire_all_leases
+
+GOOD = {"cost": 1.0, "gain": 0.5}
+OutOfMemoryError = type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})
+
+
+@pytest.fixture
+def client(server_url: str) -> Iterator[Client]:
+    with Client(server_url, api_key=API_KEY) as opened:
+        yield opened
+
+
+@pytest.fixture
+def running(client: Client) -> RunningTrial:
+    return client.study(queued_study()).trial()
+
+
+def ended(client: Client, running: RunningTrial) -> TrialRead:
+    return client.get_trial(running.suggested.study_id, running.suggested.trial_id)
+
+
+def test_the_last_measurement_is_the_result(client: Client, running: RunningTrial) -> None:
+    """Where the block does not call `complete`."""
+    with running as trial:
+        assert trial.parameters == {"x": 0.1}
+        trial.report(step=1, cost=3.0, gain=0.1)
+        trial.report(step=2, **GOOD)
+    after = ended(client, running)
+    assert (after.state, after.metrics) == (TrialState.SUCCEEDED, GOOD)
+    assert [item.step for item in after.measurements] == [1, 2]
+
+
+def test_what_is_completed_is_the_result(client: Client, running: RunningTrial) -> None:
+    """Whatever was measured before."""
+    with running as trial:
+        trial.report(step=1, cost=3.0)
+        trial.complete(**GOOD)
+    assert ended(client, running).metrics == GOOD
+
+
+def test_an_exception_fails_the_trial_and_leaves_the_block(client: Client, running: RunningTrial) -> None:
+    """It is tried again, and says what happened."""
+    with pytest.raises(ValueError, match="no such file"), running:
+        raise ValueError("no such file\0")
+    after = ended(client, running)
+    assert (after.state, after.state_reason) == (TrialState.QUEUED, "ValueError: no such file")
+    assert replicate_of(after.id).lost_attempts == 1
+
+
+def test_out_of_memory_and_odd_numbers_are_infeasible(client: Client) -> None:
+    """And a loop over trials goes on."""
+    study = client.study(queued_study(trials=4))
+    number = None
+    for number, trial in zip(range(4), study.open_trials(), strict=False):
+        with trial:
+            if number == 0:
+                raise OutOfMemoryError("CUDA out of memory")
+            if number == 1:
+                trial.report(step=1, cost=float("nan"))
+            if number == 2:
+                raise TrialInfeasible("x is too small")
+            trial.complete(cost=1.0, gain=float("inf"))
+    assert number == 3
+    assert [(trial.state, trial.state_reason) for trial in study.trials()] == [
+        (TrialState.INFEASIBLE, "OutOfMemoryError: CUDA out of memory"),
+        (TrialState.INFEASIBLE, "not-a-number: cost"),
+        (TrialState.INFEASIBLE, "x is too small"),
+        (TrialState.INFEASIBLE, "not-a-number: gain"),
+    ]
+
+
+def test_an_interrupted_program_gives_its_trial_back(client: Client, running: RunningTrial) -> None:
+    """At no cost of the trial's attempts."""
+    with pytest.raises(KeyboardInterrupt), running:
+        raise KeyboardInterrupt
+    after = ended(client, running)
+    assert (after.state, replicate_of(after.id).lost_attempts) == (TrialState.QUEUED, 0)
+
+
+def test_a_cancelled_study_ends_the_block_quietly(client: Client, running: RunningTrial) -> None:
+    """The next report leaves it, and nobody gets another trial."""
+    study = client.study(running.suggested.study_id)
+    with running as trial:
+        client.cancel(study.id)
+        trial.report(step=1, **GOOD)
+        pytest.fail("the block went on")
+    assert trial.should_stop
+    assert ended(client, running).state is TrialState.CANCELLED
+    with pytest.raises(StudyEnded, match="CANCELLED"):
+        study.trial()
+
+
+def test_a_lost_trial_ends_the_block_quietly(client: Client, running: RunningTrial) -> None:
+    """Another runner has it, and nothing of this one is kept."""
+    with running as trial:
+        expire_all_leases()
+        sweeper.sweep_once()
+        other = client.study(running.suggested.study_id).trial()
+        trial.report(step=1, **GOOD)
+        pytest.fail("the block went on")
+    after = ended(client, running)
+    assert (after.state, after.attempt, after.measurements) == (TrialState.RUNNING, 2, ())
+    assert other.suggested.trial_id == after.id
+
+
+def test_a_block_without_a_metric_is_a_mistake(client: Client, running: RunningTrial) -> None:
+    """It is said, and the trial does not hang until its lease ends."""
+    with pytest.raises(NothingReported, match="report or complete"), running:
+        pass
+    assert ended(client, running).state is TrialState.QUEUED
+
+
+def test_a_result_that_lacks_an_objective_is_a_mistake(client: Client, running: RunningTrial) -> None:
+    """The server's sentence reaches the program, and the trial has failed."""
+    with pytest.raises(RequestRefused, match="needs the metric 'gain'"), running as trial:
+        trial.report(step=1, cost=1.0)
+    assert "gain" in (ended(client, running).state_reason or "")
+
+
+def test_heartbeats_keep_a_silent_trial(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease moves on while the block says nothing."""
+    monkeypatch.setenv("PARETUNE_LEASE_SECONDS", "3")
+    settings.settings.cache_clear()
+    with client.study(queued_study()).trial() as trial:
+        trial_id = trial.suggested.trial_id
+        first = replicate_of(trial_id).lease_expires_at
+        give_up = time.monotonic() + 20
+        while replicate_of(trial_id).lease_expires_at == first:
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        trial.complete(**GOOD)
+    assert ended(client, trial).attempt == 1

@@ -1,0 +1,155 @@
+"""Acquisition values against integrals and averages computed in another way."""
+
+import math
+
+import mpmath
+import pytest
+import torch
+from botorch.utils.multi_objective.hypervolume import Hypervolume
+
+from api_schemas.objectives import Objective, OutcomeConstraint
+from service.optimization.acquisition import Believed, acquisition_function, cells, log_h
+from service.optimization.gaussian_process import Process, fit_process
+from service.optimization.outcomes import outcomes_of
+from service.optimization.problem import Problem
+from service.optimization.surrogate import Surrogate
+from tests.service.optimization.problems import SCORE, SECONDS, problem_on
+
+NUMBERS = [{"type": "float", "name": "x", "low": 0.0, "high": 1.0}]
+LATENCY = Objective.model_validate({"metric": "latency_ms", "direction": "minimize"})
+DRAWS = 200_000
+
+
+def column(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.double).unsqueeze(1)
+
+
+def process(X: torch.Tensor, seed: int) -> Process:
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.randn(len(X), generator=generator, dtype=torch.double)
+    return fit_process(X, y, variance=torch.full((len(X),), 1e-4).double(), seed=0)
+
+
+def believed(problem: Problem, X: torch.Tensor, feasible: torch.Tensor | None = None) -> Believed:
+    outcomes = tuple(outcomes_of(problem))
+    processes = tuple(
+        None if outcome.known else process(X[:, :1], place) for place, outcome in enumerate(outcomes)
+    )
+    surrogate = Surrogate(outcomes, processes, encoded=1)
+    means = surrogate.means(X)
+    everything = torch.ones(len(X), dtype=torch.bool)
+    return Believed(surrogate, surrogate, X, means, everything if feasible is None else feasible, len(X))
+
+
+@pytest.mark.parametrize("z", [-1e5, -2000.0, -999.0, -30.0, -1.001, -0.999, -0.1, 0.0, 2.0, 40.0])
+def test_log_h_keeps_its_digits(z: float) -> None:
+    """Against sixty-digit arithmetic, far into the tail where phi and z Phi cancel."""
+    with mpmath.workdps(60):
+        exact = mpmath.log(mpmath.npdf(z) + z * mpmath.ncdf(z)) if z > -300 else _tail(z)
+    assert float(log_h(torch.tensor([z], dtype=torch.double))) == pytest.approx(float(exact), rel=1e-9)
+
+
+def _tail(z: float) -> mpmath.mpf:
+    # phi(z) / z^2 (1 - 3/z^2 + 15/z^4), as the asymptotic series of Mills' ratio gives.
+    return -mpmath.mpf(z) ** 2 / 2 - mpmath.log(2 * mpmath.pi) / 2 - 2 * mpmath.log(-z) + mpmath.log(
+        1 - 3 / mpmath.mpf(z) ** 2 + 15 / mpmath.mpf(z) ** 4
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+def test_front_and_cells_fill_the_space_above_the_reference(objectives: int) -> None:
+    """Their volumes within a box that holds the front add up to the box."""
+    front = torch.rand(8, objectives, generator=torch.Generator().manual_seed(1), dtype=torch.double)
+    lower, upper = cells(front, torch.zeros(objectives, dtype=torch.double))
+    free = (upper.clamp_max(1.0) - lower).clamp_min(0.0).prod(dim=1).sum()
+    reference = torch.zeros(objectives, dtype=torch.double)
+    dominated = Hypervolume(ref_point=reference).compute(front[_non_dominated(front)])
+    assert float(free) + dominated == pytest.approx(1.0)
+
+
+def _non_dominated(front: torch.Tensor) -> torch.Tensor:
+    worse = (front.unsqueeze(0) >= front.unsqueeze(1)).all(dim=2) & (
+        front.unsqueeze(0) > front.unsqueeze(1)
+    ).any(dim=2)
+    return ~worse.any(dim=1)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("count", [2, 3])
+def test_expected_hypervolume_improvement_is_the_average_over_draws(count: int, *, known: bool) -> None:
+    """Measured objectives are drawn, a known one stays where it is."""
+    objectives = (SCORE, SECONDS, LATENCY)[:count]
+    metrics = {"training_seconds": lambda asked: asked} if known else {}
+    problem = problem_on(NUMBERS, objectives=objectives, known_metrics=metrics)
+    rows = column(0.05, 0.3, 0.5, 0.8)
+    X = torch.cat([rows, column(-1.0, -0.5, 0.0, 0.5)], dim=1) if known else rows
+    state = believed(problem, X)
+    reference = torch.full((count,), -1.5, dtype=torch.double)
+    function, name = acquisition_function(state, problem, reference=reference, feasibility=None, seed=0)
+    at = torch.tensor([[0.17, 0.2]] if known else [[0.17]], dtype=torch.double)
+    generator = torch.Generator().manual_seed(0)
+    draws = []
+    for place, fitted in enumerate(state.surrogate.processes):
+        if fitted is None:
+            draws.append(torch.full((DRAWS,), 0.2, dtype=torch.double))
+        else:
+            mean, variance = fitted.posterior(at[:, :1])
+            noise = torch.randn(DRAWS, generator=generator, dtype=torch.double)
+            draws.append(mean + variance.sqrt() * noise)
+        assert place < count
+    lower, upper = cells(state.means, reference)
+    Z = torch.stack(draws, dim=1).unsqueeze(1)
+    gains = (torch.minimum(Z, upper) - lower).clamp_min(0.0).prod(dim=2).sum(dim=1)
+    assert name == "logehvi"
+    assert math.exp(float(function(at))) == pytest.approx(float(gains.mean()), rel=0.02)
+
+
+def test_where_nothing_can_be_gained_the_value_is_low_and_its_gradient_a_number() -> None:
+    """A known cost beyond the reference."""
+    metrics = {"training_seconds": lambda asked: asked}
+    problem = problem_on(NUMBERS, known_metrics=metrics)
+    state = believed(problem, torch.cat([column(0.1, 0.9), column(-1.0, 0.5)], dim=1))
+    reference = torch.tensor([-1.5, -1.5], dtype=torch.double)
+    function, _ = acquisition_function(state, problem, reference=reference, feasibility=None, seed=0)
+    at = torch.tensor([[0.5, -2.0]], dtype=torch.double, requires_grad=True)
+    value = function(at)
+    (gradient,) = torch.autograd.grad(value.sum(), at)
+    assert float(value.detach()) < -1000
+    assert bool(torch.isfinite(gradient).all())
+
+
+def test_one_objective_gives_expected_improvement_over_the_best_feasible_mean() -> None:
+    """The infeasible best does not count."""
+    problem = problem_on(NUMBERS, objectives=(SCORE,))
+    X = column(0.05, 0.35, 0.65, 0.95)
+    best = int(believed(problem, X).means[:, 0].argmax())
+    feasible = torch.arange(4) != best
+    state = believed(problem, X, feasible)
+    function, name = acquisition_function(
+        state, problem, reference=torch.zeros(1).double(), feasibility=None, seed=0
+    )
+    mean, variance = state.surrogate.process(0).posterior(column(0.2))
+    level = state.means[feasible, 0].max()
+    normal = torch.distributions.Normal(torch.zeros(1).double(), torch.ones(1).double())
+    z = (mean - level) / variance.sqrt()
+    expected = variance.sqrt() * (torch.exp(normal.log_prob(z)) + z * normal.cdf(z))
+    assert name == "logei"
+    assert math.exp(float(function(column(0.2)))) == pytest.approx(float(expected))
+
+
+def test_a_limit_multiplies_by_the_chance_to_keep_it() -> None:
+    """And so does what is learned from trials that could not run."""
+    limit = OutcomeConstraint.model_validate({"metric": "latency_ms", "op": "<=", "bound": 0.3})
+    free = problem_on(NUMBERS, objectives=(SCORE,))
+    limited = problem_on(NUMBERS, objectives=(SCORE,), constraints=(limit,))
+    X, at, zero = column(0.05, 0.35, 0.65, 0.95), column(0.2), torch.zeros(1).double()
+    labels = fit_process(X, torch.tensor([1.0, 1.0, -1.0, -1.0]).double(), variance=None, seed=0)
+    plain, _ = acquisition_function(believed(free, X), free, reference=zero, feasibility=None, seed=0)
+    state = believed(limited, X)
+    both, _ = acquisition_function(state, limited, reference=zero, feasibility=labels, seed=0)
+    normal = torch.distributions.Normal(zero, torch.ones(1).double())
+    mean, variance = state.surrogate.process(1).posterior(at)
+    keeps = normal.cdf((0.3 - mean) / variance.sqrt())
+    mean, variance = labels.posterior(at)
+    runs = normal.cdf(mean / variance.sqrt())
+    assert float(both(at) - plain(at)) == pytest.approx(float(torch.log(keeps) + torch.log(runs)))

@@ -1,0 +1,107 @@
+"""Past results become trials beside the budget, all or none, and teach the optimiser."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.database import transaction
+from service.models import Event, Study
+from service.proposals import read_request
+from service.studies import repository
+from service.tasks import advance_study
+from tests.conftest import study_body
+from tests.service.test_outside_runners import METRICS, POINT, asked, created, http, pointers, told
+
+__all__ = ["http"]
+
+POLY = {"learningRate": 0.5, "kernel": "poly", "degree": 3}
+
+
+def imported(http: TestClient, study_id: str, *observations: dict[str, object]) -> Any:
+    return http.post(f"/v1/studies/{study_id}/trials:import", json={"observations": observations})
+
+
+@pytest.mark.parametrize(
+    ("observation", "pointer"),
+    [
+        ({"parameters": {"kernel": "rbf"}, "metrics": METRICS}, "/observations/1/parameters"),
+        ({"parameters": {**POINT, "x": 1}, "metrics": METRICS}, "/observations/1/parameters/x"),
+        ({"parameters": {**POLY, "degree": 9}, "metrics": METRICS}, "/observations/1/parameters/degree"),
+        ({"parameters": POINT, "metrics": METRICS}, "/observations/1/parameters"),
+        ({"parameters": POLY, "metrics": {"error": 0.1}}, "/observations/1/metrics"),
+        ({"parameters": POLY, "metrics": {**METRICS, "error": -1}}, "/observations/1/metrics/error"),
+        ({"parameters": POLY, "metrics": {**METRICS, "chance": 1}}, "/observations/1/metrics/chance"),
+        ({"parameters": POLY, "metrics": METRICS, "infeasible": "both"}, "/observations/1"),
+        ({"parameters": POLY}, "/observations/1"),
+    ],
+)
+def test_one_bad_observation_refuses_all(
+    http: TestClient, observation: dict[str, object], pointer: str
+) -> None:
+    """With a pointer to it; nothing is stored."""
+    study_id = created(http)
+    answer = imported(http, study_id, {"parameters": POINT, "metrics": METRICS}, observation)
+    assert pointer in pointers(answer)
+    assert http.get(f"/v1/studies/{study_id}/trials").json()["trials"] == []
+
+
+def test_past_results_cost_no_budget_and_make_one_front(http: TestClient) -> None:
+    """They are counted apart, numbered like all trials, and added once however often they are posted."""
+    study_id = created(http)
+    body = [
+        # An integer is a legal real number, and an inactive parameter changes nothing.
+        {"parameters": {"learningRate": 1, "kernel": "rbf", "degree": 2}, "metrics": METRICS},
+        {"parameters": POLY, "infeasible": "singular"},
+        {"parameters": POINT, "metrics": {"error": 0.1, "watts": 90.0}},
+    ]
+    assert imported(http, study_id, *body).json() == {"imported": 3, "already_known": 0}
+    assert imported(http, study_id, *body[:2]).json() == {"imported": 0, "already_known": 2}
+    study = http.get(f"/v1/studies/{study_id}").json()
+    assert (study["trials"]["imported"], study["trials"]["succeeded"]) == (3, 0)
+    trials = http.get(f"/v1/studies/{study_id}/trials").json()["trials"]
+    assert [trial["state"] for trial in trials] == ["SUCCEEDED", "INFEASIBLE", "SUCCEEDED"]
+    assert trials[0]["parameters"] == {"learningRate": 1.0, "kernel": "rbf"}
+    assert {trial["generated_by"] for trial in trials} == {"imported"}
+    front = http.get(f"/v1/studies/{study_id}/pareto_front").json()
+    assert (front["sequence"], len(front["points"])) == (1, 2)
+    with transaction() as session:
+        types = [event.type for event in session.query(Event).order_by(Event.sequence)]
+    assert types == ["study.created", *["trial.imported"] * 3, "front.stored"]
+
+
+def test_the_optimiser_learns_from_past_results_and_the_budget_stays(http: TestClient) -> None:
+    """It hears metrics and what was infeasible, proposes none of them again, and ends after its budget."""
+    study_id = created(http, starting_points=[])
+    imported(
+        http, study_id, {"parameters": POINT, "metrics": METRICS}, {"parameters": POLY, "infeasible": "s"}
+    )
+    with transaction() as session:
+        request = read_request(session, study_id)
+    assert request is not None
+    assert [item.metrics for item in request.observations] == [METRICS, None]
+    for number in (2, 3, 4):
+        advance_study(study_id)
+        (trial,) = asked(http, study_id)
+        assert trial["number"] == number
+        told(http, trial, "complete", state="SUCCEEDED", metrics=METRICS)
+    study = http.get(f"/v1/studies/{study_id}").json()
+    assert (study["state"], study["trials"]["succeeded"]) == ("SUCCEEDED", 3)
+    answer = imported(http, study_id, {"parameters": POINT, "metrics": METRICS})
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/wrong-state")
+
+
+def test_what_is_known_exactly_is_computed(http: TestClient) -> None:
+    """A peft study fills in the parameter count, and refuses another one."""
+    space = {"parameters": [{"type": "ordinal", "name": "peft.lora.rank", "choices": [2, 4]}]}
+    study_id = str(http.post("/v1/studies", json=study_body(search_space=space)).json()["id"])
+    parameters = {"peft.lora.rank": 4}
+    wrong = {"score": 0.7, "trainable_parameters": 1.0}
+    refused = imported(http, study_id, {"parameters": parameters, "metrics": wrong})
+    assert pointers(refused) == ["/observations/0/metrics/trainable_parameters"]
+    assert imported(http, study_id, {"parameters": parameters, "metrics": {"score": 0.7}}).status_code == 200
+    with transaction() as session:
+        (trial,) = repository.list_trials(session, study_id)
+        study = session.get_one(Study, study_id)
+        assert trial.metrics["trainable_parameters"] > 1000
+        assert study.hypervolume is not None
