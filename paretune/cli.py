@@ -18,7 +18,7 @@ from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.export import export_trial, merge_exported
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
-from paretune.progress import follow, stopped_text, trials_table
+from paretune.progress import follow, proposer_text, stopped_text, trials_table
 from paretune.recommendation_report import recommendation_lines
 from paretune.study_file import read_study_file, write_study_file
 
@@ -231,7 +231,8 @@ def _follow_to_the_end(
         _say(f"\nPaused; nothing is lost. Go on with: paretune resume {study_id}")
         raise typer.Exit(130) from None
     if study.state is StudyState.PAUSED:
-        _say(f"The study is paused. Go on with: paretune resume {study_id}")
+        why = f": {study.state_reason}" if study.state_reason else ""
+        _say(f"The study is paused{why}. Go on with: paretune resume {study_id}")
         return
     _say(f"{study.display_name}: {study.state}" + (f", {study.state_reason}" if study.state_reason else ""))
     _write_results(client, study, folder=output / _folder_name(study))
@@ -281,7 +282,7 @@ def _study_line(study: StudyRead) -> str:
     hypervolume = "-" if study.hypervolume is None else f"{study.hypervolume:.4f}"
     return (
         f"{study.id}  {study.state:<10}  {study.trials.ended} / {study.budget.trials} trials"
-        f"{stopped_text(study)}  hypervolume {hypervolume}  {study.display_name}"
+        f"{stopped_text(study)}  hypervolume {hypervolume}{proposer_text(study)}  {study.display_name}"
     )
 
 

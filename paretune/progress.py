@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api_schemas.objectives import Objective
+from api_schemas.proposals import Proposer
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, TrialRead, TrialState
 from paretune.client import Client
@@ -97,6 +98,12 @@ def stopped_text(study: StudyRead) -> str:
     return f"  {stopped} stopped early" if stopped else ""
 
 
+def proposer_text(study: StudyRead) -> str:
+    """Say who proposes, where it is not Paretune's own optimiser."""
+    proposer = study.proposals.proposer
+    return "" if proposer is Proposer.PARETUNE else f"  proposed by {proposer}"
+
+
 def picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
     """Draw a study: heading with the time left, bar, the newest trials."""
     ended = _ended(trials)
@@ -106,6 +113,7 @@ def picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
         f"  {study.state}  {ended} / {study.budget.trials} trials{stopped_text(study)}",
         f"  hypervolume {_hypervolume_text(study)}",
         _final_seeds_text(study),
+        proposer_text(study),
         f"  about {format_duration(left)} left" if left else "",
     )
     newest = sorted(trials, key=lambda trial: trial.number)[-SHOWN_TRIALS:]

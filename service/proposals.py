@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Objective, OutcomeConstraint
-from api_schemas.proposals import DuplicatePolicy, ProposalSettings
+from api_schemas.proposals import DuplicatePolicy, ProposalSettings, Proposer
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration, patch
@@ -43,6 +43,7 @@ class ProposalRequest:
     `known_results` counts the study's own results among the observations.
     """
 
+    proposer: Proposer
     problem: Problem
     observations: tuple[Observation, ...]
     pending: tuple[Parameterization, ...]
@@ -67,6 +68,7 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
     if count == 0:
         return None
     return ProposalRequest(
+        proposer=_settings(study).proposer,
         problem=_problem(study, sources=sources_of(session, study)),
         observations=tuple(map(_observation, results)),
         # FAILED and cancelled trials teach nothing, yet must not be proposed again.
@@ -120,6 +122,13 @@ def store_suggestions(
             duplicates.reuse_known_result(session, study, trial)
     if len(suggestions) < request.count and study.state is StudyState.ACTIVE:
         _end_or_repeat(session, study)
+
+
+def stop_proposing(session: Session, study_id: str, *, reason: str) -> None:
+    """Let a study that still wants trials end or pause, for nobody here can propose them."""
+    study = repository.lock_study(session, study_id)
+    if study is not None and study.state is StudyState.ACTIVE:
+        lifecycle.stop_proposing(session, study, reason=reason)
 
 
 def _proposals(

@@ -15,7 +15,7 @@ from service.leases import forget_inherited_connections
 from service.logs import configure_logs, write_json
 from service.parameter_importance import read_importance_request, store_importance
 from service.process_lifetime import die_with_parent
-from service.proposals import read_request, store_suggestions
+from service.proposals import read_request, stop_proposing, store_suggestions
 
 log = structlog.get_logger(__name__)
 
@@ -46,10 +46,17 @@ def _propose(study_id: str) -> None:
     if request is None:
         return
     # torch and BoTorch load in the pool's child, never in its parent.
-    from service.optimization.suggest import suggest
+    from service.optimization.proposers import ProposerUnavailable, proposer_of
 
+    try:
+        propose = proposer_of(request.proposer)
+    except ProposerUnavailable as error:
+        log.error("proposer unavailable", reason=str(error))
+        with transaction() as session:
+            stop_proposing(session, study_id, reason=str(error))
+        return
     started = time.perf_counter()
-    suggestions = suggest(
+    suggestions = propose(
         request.problem,
         request.observations,
         pending=request.pending,

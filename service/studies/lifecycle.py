@@ -88,6 +88,7 @@ def pause(session: Session, study: Study) -> Study:
 def resume(session: Session, study: Study) -> Study:
     """Go on; resuming an active study changes nothing."""
     if study.state is not StudyState.ACTIVE:
+        study.state_reason = None
         _move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
         wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
         for _ in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
@@ -170,6 +171,15 @@ def exhaust(session: Session, study: Study) -> None:
     """End a study whose space holds nothing new, once its last open trial and final seed have ended."""
     if not repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
         _finish_search(session, study, reason="every configuration of the search space has been tried")
+
+
+def stop_proposing(session: Session, study: Study, *, reason: str) -> None:
+    """End a study that nobody can propose for; pause it if it has trials, to go on once that is mended."""
+    study.state_reason = reason
+    if study.trials_created:
+        _move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
+    else:
+        _move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
 
 
 def record_importance(study: Study, importance: Importance) -> None:

@@ -15,8 +15,8 @@ from service.models import Study, Trial
 from service.studies import repository
 from service.studies.event_log import record_event
 
-ASKED_FOR = frozenset({"starting_point", "initial_design"})
-"""What no result makes less worth training: the user's own points, and the spread design."""
+ASKED_FOR = frozenset({"starting_point", "initial_design", "random", "sobol"})
+"""What no result makes less worth training: the user's own points, and what was spread or drawn."""
 
 UNMODELLED = ASKED_FOR | {"fallback_random", "time_limit"}
 """Rules that have not looked at the results: nothing queued gives way to their suggestions."""

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from api_schemas.tasks import Task
 from api_schemas.trials import TrialState
-from paretune.progress import picture, seconds_left, trials_table
+from paretune.progress import picture, proposer_text, seconds_left, trials_table
 from tests.paretune.trials import BASE, START, study, trial
 
 
@@ -90,6 +90,12 @@ def test_a_score_that_is_not_accuracy_is_named() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(trials_table(named, []))
     assert "score (Spearman)" in console.export_text()
+
+
+def test_another_proposer_is_named() -> None:
+    """Paretune's own goes without saying."""
+    assert proposer_text(study()) == ""
+    assert proposer_text(study(proposals={"proposer": "sobol"})) == "  proposed by sobol"
 
 
 def test_past_results_do_not_count_as_progress() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from api_schemas.proposals import Proposer
 from paretune.errors import StudyFileError
 from paretune.study_file import read_study_file
 
@@ -31,6 +32,17 @@ def test_a_missing_file_is_explained(tmp_path: Path) -> None:
     """The path is in the message."""
     with pytest.raises(StudyFileError, match=r"nowhere\.yaml"):
         read_study_file(tmp_path / "nowhere.yaml")
+
+
+def test_a_proposer_is_passed_on_and_an_unknown_one_is_explained(tmp_path: Path) -> None:
+    """With the names that there are."""
+    example = (EXAMPLES / "rotten-tomatoes.yaml").read_text()
+    path = tmp_path / "study.yaml"
+    path.write_text(f"{example}\nproposals: {{proposer: tpe}}\n")
+    assert read_study_file(path).proposals.proposer is Proposer.TPE
+    path.write_text(f"{example}\nproposals: {{proposer: grid}}\n")
+    with pytest.raises(StudyFileError, match=r"proposals\.proposer: .*'nsga2'"):
+        read_study_file(path)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)

@@ -50,7 +50,7 @@ def after(session: Session, *studies: Study, mode: str = "model", budget: int = 
     request = make_study_request(
         **{
             "search_space": SPACE,
-            "proposals": {"warm_start": warm_start},
+            "proposals": {"default_starting_points": False, "warm_start": warm_start},
             "budget": {"trials": budget},
             **changes,
         }

@@ -22,6 +22,7 @@ export function showHeader(view, study) {
     `${search_space.parameters.length} parameters searched`,
     `${parallelism} ${parallelism === 1 ? "trial" : "trials"} at a time`,
     seedsOf(study),
+    proposerOf(study),
     study.id,
   ]
     .filter(Boolean)
@@ -43,6 +44,12 @@ function seedsOf({ replicates, final_replicates }) {
   ];
   return words.filter(Boolean).join(", ");
 }
+
+/**
+ * Who proposes, where it is not Paretune's own optimiser.
+ * @param {Study} study
+ */
+const proposerOf = ({ proposals }) => (proposals.proposer === "paretune" ? "" : `proposed by ${proposals.proposer}`);
 
 /**
  * Let the buttons tell; cancelling asks first.

@@ -28,6 +28,7 @@
  * @property {Constraint[]} constraints
  * @property {{trials: number}} budget
  * @property {number} parallelism
+ * @property {{proposer: string}} proposals
  * @property {number[] | null} reference_point
  * @property {number | null} hypervolume
  * @property {TrialCounts} trials

@@ -1,0 +1,105 @@
+"""What every proposer here has in common: one pick after another, each new and inside the limits.
+
+Knows nothing of how a configuration is picked.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+
+from api_schemas.proposals import Proposer
+from api_schemas.search_space import Parameterization
+from service.optimization.candidates import density_sample
+from service.optimization.pool import Admission
+from service.optimization.problem import Observation, Problem, Suggestion
+from service.optimization.proposers.even_draws import even_draws
+
+Pick = Callable[[Admission, Sequence[Parameterization]], Parameterization | None]
+"""Gives an admitted parameterization beside those that wait for a result; None if it finds none."""
+
+EFFORT = 10_000
+"""Draws, of each of two kinds, after which a space counts as exhausted."""
+
+
+def propose_in_turn(
+    pick: Pick,
+    problem: Problem,
+    observations: Sequence[Observation],
+    *,
+    pending: Sequence[Parameterization],
+    count: int,
+    seed: int,
+    time_limit_seconds: float,
+    generated_by: Proposer,
+) -> list[Suggestion]:
+    """Give starting points, then picks; where a pick finds nothing, draws; fewer if those find nothing.
+
+    After `time_limit_seconds` there are no more picks, only draws, which say so.
+    torch's global random state is `seed`ed for the picks and left as it was.
+    """
+    deadline = time.monotonic() + time_limit_seconds
+    admission = Admission(problem)
+    for parameterization in (*(observation.parameterization for observation in observations), *pending):
+        admission.take(parameterization)
+    suggestions: list[Suggestion] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        while len(suggestions) < count:
+            waiting = [*pending, *(suggestion.parameterization for suggestion in suggestions)]
+            rng = generator("fallback", seed, len(observations) + len(waiting))
+            late = time.monotonic() >= deadline
+            suggestion = _next(
+                None if late else pick, admission, waiting, rng=rng, generated_by=generated_by.value
+            )
+            if suggestion is None:
+                break
+            admission.take(suggestion.parameterization)
+            suggestions.append(suggestion)
+    return suggestions
+
+
+def generator(name: str, seed: int, position: int) -> random.Random:
+    """Give the random numbers of one pick of one proposer."""
+    return random.Random(f"{name}/{seed}/{position}")  # noqa: S311  a search, not a secret
+
+
+def first_new(
+    admission: Admission, draw: Callable[[int], Iterable[Parameterization]], *, effort: int = EFFORT
+) -> Parameterization | None:
+    """Draw until something may be proposed; None after `effort` draws."""
+    size = 1
+    seen: set[str] = set()
+    while effort > 0:
+        drawn = {repr(parameterization): parameterization for parameterization in draw(min(size, effort))}
+        new = admission.admit(values for shown, values in drawn.items() if shown not in seen)
+        if new:
+            return new[0]
+        seen.update(drawn)
+        effort -= size
+        size *= 4
+    return None
+
+
+def _next(
+    pick: Pick | None,
+    admission: Admission,
+    waiting: Sequence[Parameterization],
+    *,
+    rng: random.Random,
+    generated_by: str,
+) -> Suggestion | None:
+    problem = admission.problem
+    starting = admission.admit(problem.starting_points)
+    if starting:
+        return Suggestion(starting[0], "starting_point")
+    picked = None if pick is None else pick(admission, waiting)
+    if picked is not None:
+        return Suggestion(picked, generated_by)
+    space = problem.search_space
+    # Even draws hardly ever reach the sparse end of many switches, where tight limits may leave all there is.
+    drawn = first_new(admission, lambda count: even_draws(space, count, rng=rng)) or first_new(
+        admission, lambda count: density_sample(space, count, rng=rng)
+    )
+    return None if drawn is None else Suggestion(drawn, "time_limit" if pick is None else "fallback_random")

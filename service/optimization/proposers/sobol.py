@@ -1,0 +1,51 @@
+"""A scrambled Sobol sequence (Owen 1998): even in every parameter and in every pair of them."""
+
+import math
+from collections.abc import Sequence
+
+from scipy.stats import qmc
+
+from api_schemas.proposals import Proposer
+from api_schemas.search_space import Parameterization
+from service.optimization.pool import Admission
+from service.optimization.problem import Observation, Problem, Suggestion
+from service.optimization.proposers.even_draws import parameterization_at
+from service.optimization.proposers.in_turn import propose_in_turn
+
+ROWS = 8192
+"""Rows after which the sequence counts as exhausted; a power of two, as its balance wants."""
+
+
+def suggest(
+    problem: Problem,
+    observations: Sequence[Observation],
+    *,
+    pending: Sequence[Parameterization],
+    count: int,
+    seed: int,
+    time_limit_seconds: float = math.inf,
+) -> list[Suggestion]:
+    """Suggest the next rows of the sequence that may be proposed."""
+
+    def pick(admission: Admission, waiting: Sequence[Parameterization]) -> Parameterization | None:
+        engine = qmc.Sobol(len(problem.search_space.parameters), rng=seed)
+        # Rows that have run are taken, so looking from the first on goes on where the study stands.
+        rows = 1 << (len(observations) + len(waiting)).bit_length()
+        while engine.num_generated < ROWS:
+            points = engine.random(rows).tolist()
+            new = admission.admit(parameterization_at(problem.search_space, point) for point in points)
+            if new:
+                return new[0]
+            rows = engine.num_generated
+        return None
+
+    return propose_in_turn(
+        pick,
+        problem,
+        observations,
+        pending=pending,
+        count=count,
+        seed=seed,
+        time_limit_seconds=time_limit_seconds,
+        generated_by=Proposer.SOBOL,
+    )
