@@ -61,8 +61,11 @@ def switches(grid: Grid) -> list[int]:
     return booleans + (sizes if len(sizes) >= SIZES_AS_SWITCHES else [])
 
 
-def neighbour_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
-    """Change one parameter at a time: every other choice, a few small steps of a number."""
+def neighbour_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator, limit: int | None = None) -> Codes:
+    """Change one parameter at a time: every other choice, a few small steps of a number.
+
+    Of more neighbours than `limit`, as many are drawn.
+    """
     parts = []
     for place, axis in enumerate(grid.axes):
         rows = codes[codes[:, place] >= 0]
@@ -71,7 +74,9 @@ def neighbour_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Co
         table[:, place] = changed.reshape(-1)
         parts.append(table[np.abs(table[:, place] - np.repeat(rows[:, place], changed.shape[1])) > 0])
     table = np.concatenate(parts)
-    return grid.canonical(table, fill=uniform_codes(grid, len(table), rng=rng))
+    if limit is not None and len(table) > limit:
+        table = table[rng.permutation(len(table))[:limit]]
+    return grid.canonical(table, fill=_woken(grid, table, rng=rng))
 
 
 def swap_codes(grid: Grid, codes: Codes, *, count: int, rng: np.random.Generator) -> Codes:
@@ -92,7 +97,7 @@ def swap_codes(grid: Grid, codes: Codes, *, count: int, rng: np.random.Generator
     highest = np.array([len(grid.axes[place].levels or ()) - 1 for place in places], dtype=float)
     table[:, places] = np.minimum(values, highest)
     table = table[possible]
-    return grid.canonical(table, fill=uniform_codes(grid, len(table), rng=rng))
+    return grid.canonical(table, fill=_woken(grid, table, rng=rng))
 
 
 def mutation_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
@@ -175,6 +180,12 @@ def _all_codes(axis: Axis, *, limit: int) -> Float64[np.ndarray, " levels"] | No
             )
         return np.asarray((values - axis.parameter.low) / (axis.parameter.high - axis.parameter.low))
     return None
+
+
+def _woken(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
+    """Give what parameters take that a change wakes up; without conditions there are none."""
+    conditional = any(axis.parent is not None for axis in grid.axes)
+    return uniform_codes(grid, len(codes), rng=rng) if conditional else codes
 
 
 def _generator(rng: random.Random) -> np.random.Generator:

@@ -5,6 +5,8 @@ neighbours and swaps. The best are improved by exchanging one parameter at a tim
 by their gradient. A space small enough is searched whole.
 """
 
+import math
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
@@ -57,6 +59,8 @@ class Search:
     admission: Admission
     acquisition: Acquisition
     rng: np.random.Generator
+    deadline: float = math.inf
+    """On the monotonic clock: improving the best stops there."""
     keys: dict[bytes, Hashable] = field(default_factory=dict)
 
     @property
@@ -105,7 +109,7 @@ def maximise(search: Search, front: Codes) -> tuple[Codes, Scores] | None:
         return None
     if listed is None:
         best, scores = _exchange(search, best, scores)
-        if search.grid.continuous:
+        if search.grid.continuous and time.monotonic() < search.deadline:
             best, scores = _climb(search, best, scores)
     return best[:1], scores[:1]
 
@@ -122,7 +126,7 @@ def _pool(search: Search, front: Codes) -> Codes:
     parents = front[rng.integers(len(front), size=MUTATIONS)]
     return np.concatenate(
         [
-            _some(neighbour_codes(grid, front, rng=rng), rng=rng),
+            neighbour_codes(grid, front, rng=rng, limit=NEIGHBOURS),
             swap_codes(grid, front, count=SWAPS, rng=rng),
             mutation_codes(grid, parents, rng=rng),
             density_codes(grid, DRAWS, rng=rng),
@@ -130,13 +134,11 @@ def _pool(search: Search, front: Codes) -> Codes:
     )
 
 
-def _some(codes: Codes, *, rng: np.random.Generator) -> Codes:
-    return codes if len(codes) <= NEIGHBOURS else codes[rng.permutation(len(codes))[:NEIGHBOURS]]
-
-
 def _exchange(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
     for _ in range(LOCAL_ROUNDS):
-        around = _some(neighbour_codes(search.grid, best, rng=search.rng), rng=search.rng)
+        if time.monotonic() >= search.deadline:
+            break
+        around = neighbour_codes(search.grid, best, rng=search.rng, limit=NEIGHBOURS)
         around = np.concatenate([around, swap_codes(search.grid, best, count=SWAPS, rng=search.rng)])
         found, values = search.new(
             np.concatenate([best, around]),

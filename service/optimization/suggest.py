@@ -40,7 +40,7 @@ from service.optimization.transferred_design import (
 SEARCH_EFFORT = 20_000
 """Random draws after which a space too large to list counts as exhausted."""
 
-MODELLED_OBSERVATIONS = 1000
+MODELLED_OBSERVATIONS = 600
 """Of more observations, the front and a random part are modelled: a proposal takes cubic time."""
 
 
@@ -121,7 +121,7 @@ def _next(
         return _drawn(admission, rng=_rng(seed, position), generated_by="initial_design")
     if time.monotonic() >= deadline:
         return _drawn(admission, rng=_rng(seed, position), generated_by="time_limit")
-    return _modelled(admission, model, waiting, position=position, seed=seed)
+    return _modelled(admission, model, waiting, position=position, deadline=deadline, seed=seed)
 
 
 def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int) -> Model:
@@ -179,6 +179,7 @@ def _modelled(
     waiting: Sequence[Parameterization],
     *,
     position: int,
+    deadline: float,
     seed: int,
 ) -> Suggestion | None:
     problem, rng = admission.problem, _rng(seed, position)
@@ -188,7 +189,8 @@ def _modelled(
         acquisition, name = acquisition_function(
             believed, problem, reference=model.reference, feasibility=model.feasibility, seed=seed
         )
-        found = maximise(Search(problem, admission, acquisition, rng), _front(problem, admission, believed))
+        search = Search(problem, admission, acquisition, rng, deadline)
+        found = maximise(search, _front(problem, admission, believed))
     except FIT_FAILURES:
         return _drawn(admission, rng=rng, generated_by="fallback_random")
     if found is None:

@@ -96,9 +96,9 @@ def fit_surrogate(
 
 def without_lower_tail(y: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
     """Pull outcomes far below the median up (outcomes are maximised)."""
-    middle = y.median()
-    spread = torch.maximum(y.max() - middle, y.std() / 2 if len(y) > 1 else y.max() - middle)
-    return torch.maximum(y, middle - LOWER_TAIL * spread)
+    low, middle, high = torch.quantile(y, torch.tensor([0.25, 0.5, 0.75], dtype=torch.double))
+    spread = torch.maximum(y.max() - middle, high - low)
+    return torch.maximum(y, middle - LOWER_TAIL * spread) if spread > 0 else y
 
 
 def as_botorch(surrogate: Surrogate) -> ModelList:
