@@ -51,6 +51,11 @@ def adapter(size: int) -> Parameterization:
     }
 
 
+def distinct(number: int) -> Parameterization:
+    """Another legal adapter for each number below 81."""
+    return adapter(SIZES[number % 9]) | {"peft.parallel_adapter.bottleneck_size": SIZES[number // 9]}
+
+
 def ask(study_id: str) -> ProposalRequest:
     with transaction() as session:
         request = read_request(session, study_id)
@@ -242,17 +247,14 @@ def test_no_worker_idles_while_budget_is_left(
     """After each advance as many trials are open as workers and the head start want, or the budget has."""
     study_id = stored(parallelism=parallelism, budget={"trials": budget})
     rng = random.Random(seed)
-    lengths = count()
+    numbers = count()
     running: list[ClaimedTrial] = []
     for step in ["claim", *steps]:
         with transaction() as session:
             request = read_request(session, study_id)
         if request is not None:
-            shape = adapter(rng.choice(SIZES))
-            suggestions = [
-                Suggestion({**shape, "peft.serial_adapter.bottleneck_size": 1 + next(lengths)}, "logehvi")
-                for _ in range(request.count)
-            ]
+            # A space of 81: what was withdrawn comes again once they have all been suggested.
+            suggestions = [Suggestion(distinct(next(numbers) % 81), "logehvi") for _ in range(request.count)]
             with transaction() as session:
                 store_suggestions(session, study_id, suggestions, request=request, seconds=0.0)
         with transaction() as session:
@@ -291,7 +293,9 @@ def test_the_reference_point_is_pinned_and_told_to_the_optimiser() -> None:
         leases.complete(claimed.trial_id, claimed.attempt, report)
         request = ask(study_id)
         seen.append(request.problem.reference_point)
-        answer(study_id, request, [2 * number + 101, 2 * number + 102, 2 * number + 103])
+        fresh = [Suggestion(distinct(20 + 3 * number + each), "logehvi") for each in range(3)]
+        with transaction() as session:
+            store_suggestions(session, study_id, fresh, request=request, seconds=0.1)
     assert seen == [None] * 4 + [(0.5, pytest.approx(55.0))] * 2
     with transaction() as session:
         assert session.get_one(Study, study_id).reference_point == pytest.approx([0.5, 55.0])
