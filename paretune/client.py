@@ -1,5 +1,6 @@
 """A typed client of the HTTP API. Needs the contract and httpx, nothing else."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from api_schemas.base import Schema
 from api_schemas.errors import Problem
+from api_schemas.events import EventRead
 from api_schemas.importance import Importance
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation
@@ -19,6 +21,7 @@ from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.tasks import TaskFile, TaskFileList
 from api_schemas.trials import TrialPage, TrialRead
 from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
+from paretune.event_stream import EventReader
 
 Answer = TypeVar("Answer", bound=Schema)
 
@@ -28,6 +31,10 @@ UNAVAILABLE_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
 UPLOAD_TIMEOUT = httpx.Timeout(30.0, read=300.0)
 """The server reads a whole table before it answers."""
+
+PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+STREAM_TIMEOUT = httpx.Timeout(30.0, read=45.0)
+"""Three heartbeats without a word, and the connection is lost."""
 
 
 class Client:
@@ -103,6 +110,42 @@ class Client:
     def importance(self, study_id: str) -> Importance:
         """Read how much each parameter matters to each objective."""
         return self._get(f"/v1/studies/{study_id}/importance", Importance)
+
+    def events(self, study_id: str, *, after: int | None = None) -> Iterator[EventRead]:
+        """Give the events of a study from the one after a number, and go on as they happen.
+
+        Lost connections are opened again, with no event lost or doubled. Ends when the study is deleted.
+
+        Raises:
+            RequestRefused: If there is no such study.
+            ServerUnreachable: If no server answers at first, or none has for a minute.
+        """
+        reader = EventReader(after=after or 0)
+        heard = -math.inf
+        while True:
+            try:
+                with self._http.stream(
+                    "GET",
+                    f"/v1/studies/{study_id}/events",
+                    headers=reader.reconnect(),
+                    timeout=STREAM_TIMEOUT,
+                ) as response:
+                    if response.status_code == httpx.codes.NOT_FOUND and heard > 0:
+                        return
+                    if response.is_error:
+                        response.read()
+                        raise _refusal(response)
+                    for received in response.iter_bytes():
+                        heard = time.monotonic()
+                        yield from reader.take(received)
+            except httpx.TransportError as error:
+                if time.monotonic() > heard + UNAVAILABLE_SECONDS:
+                    raise self._unreachable(error) from error
+            except RequestRefused as refused:
+                lasting = refused.problem.status not in PASSING
+                if lasting or time.monotonic() > heard + UNAVAILABLE_SECONDS:
+                    raise
+            time.sleep(PAUSE_SECONDS)
 
     def pause(self, study_id: str) -> StudyRead:
         """Start no more trials; running ones end."""
