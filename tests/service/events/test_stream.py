@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import delete as sql_delete
 from sqlalchemy import text
 
 from api_schemas.events import EventType
@@ -21,7 +22,7 @@ from service.events import listener, stream
 from service.events.feed import KEPT, EventFeed
 from service.events.shutdown import closed_by_signals
 from service.events.stream import EventStream
-from service.models import Study
+from service.models import Event, Replicate, Study, Trial
 from service.studies import repository
 from service.studies.event_log import record_event
 from tests.conftest import API_KEY, OTHER_KEY
@@ -51,10 +52,9 @@ def written(study_id: str) -> int:
 
 def delete(study_id: str) -> None:
     with transaction() as session:
-        for table, column in (
-            ("events", "study_id"), ("replicates", "study_id"), ("trials", "study_id"), ("studies", "id"),
-        ):  # fmt: skip
-            session.execute(text(f"DELETE FROM {table} WHERE {column} = :id"), {"id": study_id})
+        for table in (Event, Replicate, Trial):
+            session.execute(sql_delete(table).where(table.study_id == study_id))
+        session.execute(sql_delete(Study).where(Study.id == study_id))
 
 
 @contextmanager
