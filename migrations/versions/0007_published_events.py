@@ -23,7 +23,9 @@ TRIGGERS = (
         JOIN studies ON studies.id = written.study_id
         JOIN webhooks ON webhooks.tenant_id = studies.tenant_id
         WHERE webhooks.disabled_at IS NULL
-            AND (webhooks.event_types = '[]' OR jsonb_exists(webhooks.event_types, written.type));
+            AND (webhooks.event_types = '[]' OR jsonb_exists(webhooks.event_types, written.type))
+        -- Else a webhook deleted meanwhile would fail the transaction of the event.
+        FOR KEY SHARE OF webhooks;
         RETURN NULL;
     END $$
     """,

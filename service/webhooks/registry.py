@@ -49,10 +49,7 @@ def get_webhook(session: Session, webhook_id: str, *, tenant_id: str) -> Webhook
     Raises:
         NotFound: If there is none, or it belongs to another tenant.
     """
-    webhook = session.scalar(_of(tenant_id).where(Webhook.id == webhook_id))
-    if webhook is None:
-        raise NotFound(f"There is no webhook '{webhook_id}'. GET /v1/webhooks lists yours.")
-    return webhook
+    return _found(session, _of(tenant_id).where(Webhook.id == webhook_id), webhook_id)
 
 
 def list_webhooks(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[Webhook]:
@@ -67,7 +64,8 @@ def delete_webhook(session: Session, webhook_id: str, *, tenant_id: str) -> None
     Raises:
         NotFound: If there is none, or it belongs to another tenant.
     """
-    webhook = get_webhook(session, webhook_id, tenant_id=tenant_id)
+    query = _of(tenant_id).where(Webhook.id == webhook_id).with_for_update()
+    webhook = _found(session, query, webhook_id)
     session.delete(webhook)
     record_audit_event(
         session, tenant_id, AuditEventType.WEBHOOK_DELETED, subject=webhook.id, url=webhook.url
@@ -81,11 +79,13 @@ def replay(session: Session, webhook_id: str, request: WebhookReplay, *, tenant_
         NotFound: If there is no such webhook.
         InvalidWebhook: If there is no such study, or the webhook is disabled.
     """
-    webhook = get_webhook(session, webhook_id, tenant_id=tenant_id)
+    # Held until the commit: neither the webhook nor the study is deleted under the rows that name them.
+    query = _of(tenant_id).where(Webhook.id == webhook_id).with_for_update(read=True, key_share=True)
+    webhook = _found(session, query, webhook_id)
     if webhook.disabled_at is not None:
         raise InvalidWebhook("This webhook is disabled, for its receiver is gone. Make another.")
     known = select(Study.id).where(Study.id == request.study_id, Study.tenant_id == tenant_id)
-    if session.scalar(known) is None:
+    if session.scalar(known.with_for_update(read=True, key_share=True)) is None:
         raise InvalidWebhook(f"There is no study '{request.study_id}'.", pointer="/study_id")
     # Bounded memory: the rows never leave the database.
     chosen = select(Event.study_id, Event.sequence, literal(webhook.id), func.clock_timestamp()).where(
@@ -93,6 +93,7 @@ def replay(session: Session, webhook_id: str, request: WebhookReplay, *, tenant_
     )
     if webhook.event_types:
         chosen = chosen.where(Event.type.in_(webhook.event_types))
+    chosen = chosen.order_by(Event.sequence)
     columns = ["study_id", "sequence", "webhook_id", "next_attempt_at"]
     rows = insert(Delivery).from_select(columns, chosen)
     again = {"attempts": 0, "next_attempt_at": rows.excluded.next_attempt_at}
@@ -134,3 +135,10 @@ def _represent(webhook: Webhook, waiting: int, given_up: int) -> WebhookRead:
 
 def _of(tenant_id: str) -> Select[Webhook]:
     return select(Webhook).where(Webhook.tenant_id == tenant_id)
+
+
+def _found(session: Session, query: Select[Webhook], webhook_id: str) -> Webhook:
+    webhook = session.scalar(query)
+    if webhook is None:
+        raise NotFound(f"There is no webhook '{webhook_id}'. GET /v1/webhooks lists yours.")
+    return webhook

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
@@ -17,7 +19,8 @@ from service.app import create_app
 from service.database import engine, transaction
 from service.models import Delivery, Event, Study
 from service.studies.event_log import record_event
-from service.webhooks import outbox
+from service.tenants import get_tenant
+from service.webhooks import outbox, registry
 from service.webhooks.sender import ATTEMPT_SECONDS, send_due, send_webhooks
 from service.webhooks.signatures import signed_headers
 from tests.conftest import API_KEY, OTHER_KEY
@@ -51,6 +54,18 @@ def webhook(client: TestClient, receiver: Receiver, *types: str) -> dict[str, st
 def shown(client: TestClient, made: dict[str, str]) -> dict[str, object]:
     found: dict[str, object] = client.get(f"/v1/webhooks/{made['id']}").json()
     return found
+
+
+def default_tenant() -> str:
+    with transaction() as session:
+        return get_tenant(session, "default").id
+
+
+def is_waiting() -> bool:
+    # In a transaction of its own: within one, the view stands still.
+    with transaction() as session:
+        query = text("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return bool(session.scalar(query))
 
 
 def send() -> None:
@@ -193,6 +208,22 @@ def test_an_event_that_is_rolled_back_is_not_sent(client: TestClient, receiver: 
         session.rollback()
     send()
     assert receiver.received == []
+
+
+def test_a_webhook_that_is_being_deleted_holds_up_no_event(client: TestClient, receiver: Receiver) -> None:
+    """The event waits for the end of the deletion, and is then written without a delivery."""
+    made = webhook(client, receiver)
+    tenant_id = default_tenant()
+    with ThreadPoolExecutor(1) as pool, Session(engine()) as session:
+        registry.delete_webhook(session, made["id"], tenant_id=tenant_id)
+        session.flush()
+        writer = pool.submit(stored_study, trials=0, budget=1)
+        while not (is_waiting() or writer.done()):
+            time.sleep(0.01)
+        session.commit()
+        assert writer.result(timeout=20).startswith("std_")
+    with transaction() as session:
+        assert session.scalar(select(func.count()).select_from(Delivery)) == 0
 
 
 def test_messages_are_signed_and_hold_the_event(client: TestClient, receiver: Receiver) -> None:
