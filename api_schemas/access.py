@@ -29,7 +29,7 @@ class KeyScope(StrEnum):
     WRITE = "write"
     """Create studies, steer them, upload files."""
     ADMIN = "admin"
-    """Make and revoke keys of its tenant, read the audit events."""
+    """Make and revoke keys of its tenant, steer its webhooks, read the audit events."""
 
     def includes(self, other: "KeyScope") -> bool:
         """Say whether a key of this scope may do what the other allows."""
@@ -79,6 +79,8 @@ class AuditEventType(StrEnum):
     STUDY_CREATED = "study.created"
     STUDY_CANCELLED = "study.cancelled"
     STUDY_DELETED = "study.deleted"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_DELETED = "webhook.deleted"
 
 
 class AuditEventRead(Schema):

@@ -1,6 +1,12 @@
 """What may happen to a study. One row of the append-only `events` table each."""
 
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from api_schemas.base import Schema
 
 
 class EventType(StrEnum):
@@ -27,3 +33,22 @@ class EventType(StrEnum):
     REPLICATE_QUEUED = "replicate.queued"
     REPLICATE_ENDED = "replicate.ended"
     FRONT_STORED = "front.stored"
+
+
+class EventRead(Schema):
+    """One event of a study. Its numbers begin at 1 and have no gaps; `body` depends on the type."""
+
+    study_id: str
+    sequence: int
+    type: EventType
+    trial_id: str | None
+    attempt: int | None = Field(description="The fencing token of the trial, or of the replicate, by then.")
+    body: dict[str, Any]
+    recorded_at: datetime
+
+
+class EventPage(Schema):
+    """Events of a study, oldest first."""
+
+    events: tuple[EventRead, ...]
+    next_page_token: str | None

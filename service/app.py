@@ -1,10 +1,11 @@
-"""The HTTP application: routes, error bodies, the sweeper, the dashboard. Never loads torch.
+"""The HTTP application: routes, error bodies, what runs beside them, the dashboard. Never loads torch.
 
 Start it with `uvicorn service.app:create_app --factory`.
 """
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -14,6 +15,10 @@ from service.access.endpoints import router as access_router
 from service.access.rate_limit import configured_rate_limit
 from service.body_limit import BodyLimit
 from service.dashboard.routes import mount_dashboard
+from service.events.endpoints import router as events_router
+from service.events.feed import EventFeed
+from service.events.listener import listen
+from service.events.shutdown import closed_by_signals
 from service.health import router as health_router
 from service.http_requests import HttpRequests
 from service.logs import configure_logs
@@ -25,6 +30,8 @@ from service.studies.endpoints import router as studies_router
 from service.studies.runner_endpoints import router as runners_router
 from service.sweeper import sweep, sweep_until
 from service.task_files import endpoints as task_files
+from service.webhooks.endpoints import router as webhooks_router
+from service.webhooks.sender import send_webhooks
 
 
 def create_app() -> FastAPI:
@@ -34,7 +41,7 @@ def create_app() -> FastAPI:
         title="Paretune",
         version="1",
         summary="Multi-objective search of parameter-efficient fine-tuning configurations",
-        lifespan=_with_sweeper,
+        lifespan=_with_background_work,
         docs_url=None,
         redoc_url=None,
     )
@@ -42,24 +49,40 @@ def create_app() -> FastAPI:
         BodyLimit, max_bytes=settings().max_body_bytes, streamed_prefix=f"{task_files.PREFIX}/"
     )
     app.state.http_metrics = HttpMetrics()
+    app.state.event_feed = EventFeed()
     app.state.rate_limit = configured_rate_limit()
     app.add_middleware(HttpRequests, metrics=app.state.http_metrics)
     add_problem_handlers(app)
     app.include_router(health_router)
     app.include_router(metrics_router)
-    for router in (studies_router, runners_router, task_files.router, access_router):
+    v1 = (studies_router, runners_router, events_router, task_files.router, access_router, webhooks_router)
+    for router in v1:
         app.include_router(router, responses=documented(403, 429))
     mount_dashboard(app)
     return app
 
 
 @asynccontextmanager
-async def _with_sweeper(_: FastAPI) -> AsyncIterator[None]:
+async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
     # At once and before the first request: with it the service is ready.
     await run_in_threadpool(sweep)
     stopped = threading.Event()
     sweeper = threading.Thread(target=sweep_until, args=(stopped,), name="sweeper", daemon=True)
     sweeper.start()
-    yield
+    feed: EventFeed = app.state.event_feed
+    with closed_by_signals(feed):
+        async with _running(listen(feed), send_webhooks()):
+            yield
     stopped.set()
     sweeper.join(timeout=5)
+
+
+@asynccontextmanager
+async def _running(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

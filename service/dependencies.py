@@ -95,6 +95,15 @@ def tenant_alone(session: SessionDep, tenant_id: TenantDep) -> str:
 TenantAloneDep = Annotated[str, Depends(tenant_alone, scope="function")]
 
 
+def admin_tenant_alone(session: SessionDep, tenant_id: AdminTenantDep) -> str:
+    """Give an admin's tenant, and the database connection back: what follows may take long."""
+    session.commit()
+    return tenant_id
+
+
+AdminTenantAloneDep = Annotated[str, Depends(admin_tenant_alone, scope="function")]
+
+
 def _take_token(limit: RateLimit | None, caller: Caller) -> None:
     wait = limit.seconds_to_wait(caller.key_id) if limit else 0.0
     if limit and wait:

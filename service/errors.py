@@ -11,6 +11,7 @@
     ├── InvalidReport           422  a result or past result does not fit its study
     ├── InvalidTaskFile         422  an uploaded or named file is no readable table
     ├── TaskFileTooLarge        413
+    ├── InvalidWebhook          422  what is asked of a webhook cannot be done
     ├── Unauthorized            401
     ├── MissingScope            403
     ├── NotFound                404
@@ -132,6 +133,16 @@ class TaskFileTooLarge(ServiceError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     slug = "content-too-large"
+
+
+class InvalidWebhook(ServiceError):
+    """The webhook cannot work so."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-webhook"
+
+    def __init__(self, detail: str, *, pointer: str = "/url") -> None:
+        super().__init__(detail, errors=[FieldError(pointer=pointer, detail=detail)])
 
 
 class Unauthorized(ServiceError):

@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     Enum,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     MetaData,
@@ -280,6 +281,42 @@ class Event(Base):
     attempt: Mapped[int | None]
     body: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Webhook(Base):
+    """Where events of a tenant are sent. Its secret signs, so it is kept as it is; no types are all types."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
+    url: Mapped[str]
+    event_types: Mapped[list[Any]]
+    secret: Mapped[str]
+    last_error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    disabled_at: Mapped[datetime | None]
+
+
+class Delivery(Base):
+    """An event that a webhook has not got yet: the outbox, filled by a trigger of `events`.
+
+    It is deleted once the receiver has accepted it; without `next_attempt_at` it has been given up.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["study_id", "sequence"], ["events.study_id", "events.sequence"], ondelete="CASCADE"
+        ),
+        Index("ix_deliveries_due", "webhook_id", "next_attempt_at"),
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True)
+    attempts: Mapped[int] = mapped_column(server_default="0", default=0)
+    next_attempt_at: Mapped[datetime | None]
 
 
 class Artifact(Base):

@@ -1,6 +1,7 @@
 """Settings of every process, read once from the environment. Nothing else reads the environment."""
 
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -48,6 +49,10 @@ class Settings(BaseSettings):
     """How many it may make at once after a pause."""
     metrics_token: SecretStr | None = None
     """What a scraper of /metrics must send; without it, only processes of this host may read them."""
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks that webhooks may reach although they are not public, as a JSON list."""
+    webhook_http: bool = False
+    """Whether webhooks may use http, too."""
     max_body_bytes: int = Field(default=1_000_000, ge=1)
     max_task_file_bytes: int = Field(default=100_000_000, ge=1)
 

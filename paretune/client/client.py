@@ -9,9 +9,11 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
+from api_schemas.events import EventRead
 from api_schemas.tasks import TaskFile
 from paretune.client import requests
 from paretune.client.files import UPLOAD_TIMEOUT, artifact_path, upload_path
+from paretune.client.following import follow_events
 from paretune.client.requests import Page, Request, page_after
 from paretune.client.retries import Failure, Retries, explained, refusal, unreachable
 from paretune.client.study import Study
@@ -126,6 +128,13 @@ class Client:
         if response.is_error:
             raise refusal(response)
         return TaskFile.model_validate_json(response.content)
+
+    def events(self, study_id: str, *, after: int = 0) -> Iterator[EventRead]:
+        """Give the events of a study from the one after a number, and go on as they happen.
+
+        Lost connections are opened again, with no event lost or doubled. Ends when the study is deleted.
+        """
+        return follow_events(self._http, study_id, after=after)
 
     def send(self, request: Request[Value]) -> Value:
         """Send a request, again where that may help, and read its answer.

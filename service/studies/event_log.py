@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
@@ -21,6 +22,23 @@ def record_replicate_event(
     """Append an event of one replicate, with the attempt that it is at."""
     body = {"replicate": replicate.number, **body}
     _append(session, study, type_, replicate.trial_id, replicate.attempt, body)
+
+
+def list_events(session: Session, study_id: str, *, after: int, page_size: int) -> list[Event]:
+    """Read the events of a study, oldest first, from the one after a number."""
+    return list(
+        session.scalars(
+            select(Event)
+            .where(Event.study_id == study_id, Event.sequence > after)
+            .order_by(Event.sequence)
+            .limit(page_size)
+        )
+    )
+
+
+def last_sequence(session: Session, study_id: str) -> int | None:
+    """Give the number of a study's last event; None if there is no such study any more."""
+    return session.scalar(select(Study.event_sequence).where(Study.id == study_id))
 
 
 def _append(

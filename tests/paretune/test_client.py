@@ -1,5 +1,6 @@
 """The client turns the server's answers into types, and its refusals into sentences."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
 from service import database
+from service.events import stream
 from tests.conftest import API_KEY, make_study_request
 
 
@@ -108,3 +110,31 @@ def test_a_study_goes_there_and_back(client: Client) -> None:
     assert client.pause(study.id).state is StudyState.PAUSED
     assert client.resume(study.id).state is StudyState.ACTIVE
     assert client.cancel(study.id).state is StudyState.CANCELLED
+
+
+def test_events_of_no_study_are_refused_at_once(client: Client) -> None:
+    """404 before the first event."""
+    with pytest.raises(RequestRefused) as refused:
+        next(client.events(f"std_{'0' * 32}"))
+    assert refused.value.problem.status == 404
+
+
+def test_events_go_on_over_lost_connections(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each once and in order, however often the server hangs up."""
+    monkeypatch.setattr(stream, "LONGEST_SECONDS", 0.001)
+    monkeypatch.setattr("paretune.client.following.PAUSE_SECONDS", 0.0)
+    study_id = client.create_study(make_study_request()).id
+    events = client.events(study_id, after=0)
+    found = [next(events)]
+    for change in (client.pause, client.resume, client.pause):
+        change(study_id)
+        found.append(next(events))
+    events.close()
+    assert [event.sequence for event in found] == [1, 2, 3, 4]
+    assert [event.type for event in found] == [
+        "study.created",
+        "study.paused",
+        "study.resumed",
+        "study.paused",
+    ]
+    assert [event.sequence for event in itertools.islice(client.events(study_id, after=2), 2)] == [3, 4]

@@ -23,6 +23,8 @@ from tests.service.test_leases import stored_study
 BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/studies"): study_body(),
     ("POST", "/v1/keys"): {"name": "a key"},
+    ("POST", "/v1/webhooks"): {"url": "https://1.1.1.1/"},
+    ("POST", "/v1/webhooks/{webhook_id}:replay"): {"study_id": f"std_{'0' * 32}"},
 }
 OWN_NAME_SPACE = {("PUT", "/v1/task_files/{name}")}
 """Here the caller chooses a name among its own."""
@@ -74,6 +76,7 @@ def things_of_the_first_tenant(client: TestClient) -> dict[str, str]:
         "study_id": study_id,
         "trial_id": claimed.trial_id,
         "key_id": client.post("/v1/keys", json={"name": "a key"}).json()["id"],
+        "webhook_id": client.post("/v1/webhooks", json={"url": "https://1.1.1.1/"}).json()["id"],
         "name": "weights",
     }
 

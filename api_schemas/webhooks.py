@@ -1,0 +1,75 @@
+"""Webhooks: where events of a tenant are sent, and the body that arrives there."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from api_schemas.base import Schema
+from api_schemas.events import EventRead, EventType
+
+StudyId = Annotated[str, Field(pattern=r"^std_[0-9a-f]{32}$")]
+
+
+def _printable(url: str) -> str:
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("write it in ASCII, with %XX and punycode for everything else")
+    return url
+
+
+class WebhookCreate(Schema):
+    """An address to send events to. Without `event_types` it gets every type."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_printable)]
+    event_types: tuple[EventType, ...] = Field(default=(), max_length=len(EventType))
+
+
+class WebhookRead(Schema):
+    """A webhook as it is listed: never its secret.
+
+    `waiting` deliveries are due or will be tried again; `given_up` ones were refused to the end, and
+    `:replay` sends them again. A webhook whose receiver answered 410 is disabled.
+    """
+
+    id: str
+    url: str
+    event_types: tuple[EventType, ...]
+    waiting: int
+    given_up: int
+    last_error: str | None
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class WebhookCreated(WebhookRead):
+    """A new webhook with the secret that verifies its messages, which is shown this once."""
+
+    secret: str
+
+
+class WebhookPage(Schema):
+    """Webhooks, newest first."""
+
+    webhooks: tuple[WebhookRead, ...]
+    next_page_token: str | None
+
+
+class WebhookReplay(Schema):
+    """Which events to send again: those of a study after a number, of the types of the webhook."""
+
+    study_id: StudyId
+    after_sequence: int = Field(default=0, ge=0, lt=2**31)
+
+
+class WebhookReplayed(Schema):
+    """How many deliveries now wait."""
+
+    scheduled: int
+
+
+class WebhookMessage(Schema):
+    """What arrives at a webhook, after the Standard Webhooks specification."""
+
+    type: EventType
+    timestamp: datetime
+    data: EventRead

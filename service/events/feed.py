@@ -1,0 +1,141 @@
+"""Who watches which study in this process, and what its clients read next.
+
+A bell says that a study may have news; the news are read from the database, once for all who watch the
+study. A client is a position in the log: it gets what comes after it, so nothing is lost and nothing is
+doubled, however often a bell rings. Everything here belongs to the event loop. Knows no HTTP.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+from fastapi.sse import format_sse_event
+from sqlalchemy.exc import OperationalError
+from starlette.concurrency import run_in_threadpool
+
+from api_schemas.events import EventRead
+from service.database import transaction
+from service.studies import event_log
+
+log = structlog.get_logger(__name__)
+
+KEPT = 256
+"""Recent events that the clients of one study share, and the most that one read takes from the database."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An event as it goes over the wire."""
+
+    sequence: int
+    content: bytes
+
+
+class StudyChannel:
+    """What the clients of one study share: a bell, and the last events."""
+
+    def __init__(self, study_id: str) -> None:
+        self.study_id = study_id
+        self.watchers = 0
+        self.bell = asyncio.Event()
+        self._rings = 0
+        self._rings_answered = -1
+        self._last: int | None = None
+        self._recent: deque[Frame] = deque(maxlen=KEPT)
+        self._deleted = False
+        self._reading = asyncio.Lock()
+
+    def ring(self) -> None:
+        """Say that there may be news."""
+        self._rings += 1
+        self.bell.set()
+        self.bell = asyncio.Event()
+
+    async def read(self, *, after: int) -> Sequence[Frame] | None:
+        """Give the next events after a number; none if there are none yet, None if the study is deleted.
+
+        Take the `bell` before: it then rings for whatever this does not see.
+        """
+        try:
+            async with self._reading:
+                if self._rings_answered != self._rings:
+                    await self._catch_up()
+                if self._deleted or self._last is None:
+                    return None
+                oldest = self._recent[0].sequence - 1 if self._recent else self._last
+                if after >= oldest:
+                    return [frame for frame in self._recent if frame.sequence > after]
+            return await run_in_threadpool(_read_frames, self.study_id, after)
+        except OperationalError as error:
+            # The bell rings when the database is back.
+            log.warning("the database is away; events wait", reason=type(error).__name__)
+            return []
+
+    async def _catch_up(self) -> None:
+        rings = self._rings
+        last = await run_in_threadpool(_read_last, self.study_id)
+        if last is None:
+            self._deleted = True
+        elif self._last is None or last > self._last + KEPT:
+            # Whoever is behind reads for itself what nobody shares.
+            self._recent.clear()
+            self._last = last
+        elif last > self._last:
+            frames = await run_in_threadpool(_read_frames, self.study_id, self._last)
+            self._recent.extend(frames)
+            self._last = frames[-1].sequence if frames else last
+        self._rings_answered = rings
+
+
+class EventFeed:
+    """The channels of one process."""
+
+    def __init__(self) -> None:
+        self.channels: dict[str, StudyChannel] = {}
+        self.closed = False
+
+    @contextmanager
+    def watch(self, study_id: str) -> Iterator[StudyChannel]:
+        """Take part in the channel of a study."""
+        channel = self.channels.setdefault(study_id, StudyChannel(study_id))
+        channel.watchers += 1
+        try:
+            yield channel
+        finally:
+            channel.watchers -= 1
+            if not channel.watchers:
+                del self.channels[study_id]
+
+    def ring(self, study_id: str) -> None:
+        """Say that a study may have news."""
+        if channel := self.channels.get(study_id):
+            channel.ring()
+
+    def ring_all(self) -> None:
+        """Say that every study may have news."""
+        for channel in self.channels.values():
+            channel.ring()
+
+    def close(self) -> None:
+        """End every stream."""
+        self.closed = True
+        self.ring_all()
+
+
+def _read_last(study_id: str) -> int | None:
+    with transaction() as session:
+        return event_log.last_sequence(session, study_id)
+
+
+def _read_frames(study_id: str, after: int) -> list[Frame]:
+    with transaction() as session:
+        found = event_log.list_events(session, study_id, after=after, page_size=KEPT)
+        return [_frame(EventRead.model_validate(event)) for event in found]
+
+
+def _frame(event: EventRead) -> Frame:
+    content = format_sse_event(data_str=event.model_dump_json(), event=event.type, id=str(event.sequence))
+    return Frame(event.sequence, content)

@@ -1,0 +1,70 @@
+"""The events of one study to one client, as server-sent events (WHATWG HTML, section 9.2).
+
+Nothing is kept for a client but its position. Who does not take what is sent is cut off, and goes on
+from its last event when it connects again.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import structlog
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from service.events.feed import EventFeed
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT = b": still here\n\n"
+HEARTBEAT_SECONDS = 15.0
+STALL_SECONDS = 30.0
+"""How long a client may leave what is sent to it."""
+LONGEST_SECONDS = 3600.0
+"""Then the client connects again, and its key is looked at again."""
+RETRY = b"retry: 2000\n\n"
+
+
+class EventStream(StreamingResponse):
+    """Sends what comes after a number, until the study is deleted, the server stops, or an hour is over."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, feed: EventFeed, study_id: str, *, after: int) -> None:
+        self._frames = _frames(feed, study_id, after=after)
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(self._frames, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send, and give up a client that has stopped reading."""
+
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(STALL_SECONDS):
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, send_in_time)
+        except TimeoutError:
+            log.info("a client that does not read its events is cut off", path=scope["path"])
+        finally:
+            await self._frames.aclose()
+
+
+async def _frames(feed: EventFeed, study_id: str, *, after: int) -> AsyncGenerator[bytes, None]:
+    now = asyncio.get_running_loop().time
+    ends_at = now() + LONGEST_SECONDS
+    with feed.watch(study_id) as channel:
+        yield RETRY
+        while not feed.closed and now() < ends_at:
+            bell = channel.bell
+            found = await channel.read(after=after)
+            if found is None:
+                return
+            if found:
+                yield b"".join(frame.content for frame in found)
+                after = found[-1].sequence
+                continue
+            try:
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await bell.wait()
+            except TimeoutError:
+                yield HEARTBEAT

@@ -1,0 +1,1 @@
+"""Webhooks: events of a tenant, signed and sent to addresses of its choice."""

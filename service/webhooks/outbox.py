@@ -1,0 +1,109 @@
+"""What is due to be sent, and what became of it. Each function is one short transaction; none sends.
+
+A claim pushes the next attempt ahead, so that a sender that dies is replaced after a while: every event
+arrives at least once. A claim that has been overtaken, by time or by a replay, settles nothing.
+"""
+
+import random
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from api_schemas.events import EventRead
+from service.database import transaction
+from service.models import Delivery, Event, Webhook
+
+PAUSES = tuple(
+    timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+)
+"""From each failure to the next attempt: the schedule of the Standard Webhooks specification."""
+JITTER = 0.1
+BATCH = 8
+CLAIMED_FOR = timedelta(seconds=180)
+"""Longer than a batch can take."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A delivery that this process is to attempt now, for the `attempts`-th time."""
+
+    webhook_id: str
+    url: str
+    secret: str
+    attempts: int
+    event: EventRead
+
+
+def claim(*, busy: Set[str], most_webhooks: int) -> list[list[Claim]]:
+    """Take what is due, a batch for each webhook that is not busy; oldest events first."""
+    with transaction() as session:
+        due = _is_due() & (Delivery.webhook_id == Webhook.id)
+        webhooks = session.scalars(
+            select(Webhook)
+            .where(Webhook.disabled_at.is_(None), Webhook.id.not_in(busy), select(1).where(due).exists())
+            # Nobody's failing receivers stand before everybody else's.
+            .order_by(func.random())
+            .limit(most_webhooks)
+        )
+        return [batch for webhook in webhooks.all() if (batch := _claim_batch(session, webhook))]
+
+
+def settle_accepted(claimed: Claim) -> None:
+    """Forget a delivery that has arrived."""
+    with transaction() as session:
+        session.execute(delete(Delivery).where(*_still(claimed)))
+        session.execute(
+            update(Webhook)
+            .where(Webhook.id == claimed.webhook_id, Webhook.last_error.is_not(None))
+            .values(last_error=None)
+        )
+
+
+def settle_refused(claimed: Claim, *, reason: str, gone: bool = False) -> None:
+    """Plan the next attempt, or give up after the last; a receiver that is gone disables its webhook."""
+    with transaction() as session:
+        session.execute(update(Delivery).where(*_still(claimed)).values(next_attempt_at=_next(claimed)))
+        changes = {"last_error": reason, **({"disabled_at": func.clock_timestamp()} if gone else {})}
+        session.execute(update(Webhook).where(Webhook.id == claimed.webhook_id).values(changes))
+
+
+def _claim_batch(session: Session, webhook: Webhook) -> list[Claim]:
+    query = (
+        select(Delivery, Event)
+        .join(Event, (Event.study_id == Delivery.study_id) & (Event.sequence == Delivery.sequence))
+        .where(Delivery.webhook_id == webhook.id, _is_due())
+        .order_by(Delivery.study_id, Delivery.sequence)
+        .limit(BATCH)
+        .with_for_update(of=Delivery, skip_locked=True)
+    )
+    claims = []
+    for delivery, event in session.execute(query).all():
+        delivery.attempts += 1
+        delivery.next_attempt_at = func.clock_timestamp() + CLAIMED_FOR
+        claims.append(
+            Claim(webhook.id, webhook.url, webhook.secret, delivery.attempts, EventRead.model_validate(event))
+        )
+    return claims
+
+
+def _is_due() -> ColumnElement[bool]:
+    return Delivery.next_attempt_at <= func.clock_timestamp()
+
+
+def _still(claimed: Claim) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Delivery.study_id == claimed.event.study_id,
+        Delivery.sequence == claimed.event.sequence,
+        Delivery.webhook_id == claimed.webhook_id,
+        Delivery.attempts == claimed.attempts,
+    )
+
+
+def _next(claimed: Claim) -> ColumnElement[object] | None:
+    if claimed.attempts > len(PAUSES):
+        return None
+    # Receivers that failed together are not all tried again together.
+    return func.clock_timestamp() + PAUSES[claimed.attempts - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311
