@@ -9,6 +9,8 @@ class EventType(StrEnum):
     STUDY_CREATED = "study.created"
     STUDY_PAUSED = "study.paused"
     STUDY_RESUMED = "study.resumed"
+    STUDY_UPDATED = "study.updated"
+    STUDY_EXTENDED = "study.extended"
     STUDY_CANCELLING = "study.cancelling"
     STUDY_CANCELLED = "study.cancelled"
     STUDY_SUCCEEDED = "study.succeeded"

@@ -7,17 +7,22 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from service.body_limit import BodyLimit
+from service.conditional_requests import ConditionalReads
 from service.dashboard.routes import mount_dashboard
 from service.health import router as health_router
 from service.logs import configure_logs
+from service.problem_pages import mount_problem_pages
 from service.problems import add_problem_handlers
+from service.request_rules import refuse_other_media_types, refuse_unknown_parameters
 from service.settings import settings
 from service.studies.endpoints import router as studies_router
 from service.sweeper import sweep_until
 from service.task_files import endpoints as task_files
+
+RULES = [Depends(refuse_unknown_parameters), Depends(refuse_other_media_types)]
 
 
 def create_app() -> FastAPI:
@@ -34,11 +39,13 @@ def create_app() -> FastAPI:
     app.add_middleware(
         BodyLimit, max_bytes=settings().max_body_bytes, streamed_prefix=f"{task_files.PREFIX}/"
     )
+    app.add_middleware(ConditionalReads)
     add_problem_handlers(app)
     app.include_router(health_router)
-    app.include_router(studies_router)
-    app.include_router(task_files.router)
+    for router in (studies_router, task_files.router):
+        app.include_router(router, dependencies=RULES)
     mount_dashboard(app)
+    mount_problem_pages(app)
     return app
 
 

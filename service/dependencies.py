@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from service.database import transaction
@@ -16,9 +16,11 @@ from service.models import ApiKey
 bearer = HTTPBearer(auto_error=False, description="An API key; `paretune up` makes one and prints it.")
 
 
-def open_session() -> Iterator[Session]:
-    """Open the request's one transaction."""
+def open_session(request: Request) -> Iterator[Session]:
+    """Open the request's one transaction; what reads sees one moment, so that its parts agree."""
     with transaction() as session:
+        if request.method == "GET":
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         yield session
 
 
@@ -36,12 +38,15 @@ def authenticate(
     """
     if credentials is None:
         raise Unauthorized("Send your API key as 'Authorization: Bearer KEY'.")
-    tenant_id = session.scalar(
-        select(ApiKey.tenant_id).where(ApiKey.sha256 == key_hash(credentials.credentials))
-    )
+    tenant_id = session.scalar(select(ApiKey.tenant_id).where(is_key(credentials.credentials)))
     if tenant_id is None:
         raise Unauthorized("This API key is not known here. Check PARETUNE_API_KEY.")
     return tenant_id
+
+
+def is_key(key: str) -> ColumnElement[bool]:
+    """Give the condition under which a row of `api_keys` lets a caller in."""
+    return ApiKey.sha256 == key_hash(key)
 
 
 def key_hash(key: str) -> str:

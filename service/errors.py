@@ -1,19 +1,31 @@
 """Everything that can go wrong on our side of the door, each with its HTTP status and its cure.
 
     ServiceError
+    ├── InvalidRequest          422  the request does not fit its schema
     ├── InvalidStudy            422  one or more fields of a posted study cannot work
     │   ├── UnknownBackbone     422
     │   │   └── DamagedBackbone 422  it is there, but its files cannot be loaded
     │   ├── UnknownTask         422
     │   └── InvalidTask         422  there is such a task, but its data cannot be used
     ├── InvalidTaskFile         422  an uploaded or named file is no readable table
-    ├── TaskFileTooLarge        413
+    ├── ReusedIdempotencyKey    422  the key stands for another request
+    ├── MalformedJson           400
     ├── Unauthorized            401
     ├── NotFound                404
+    ├── MethodNotAllowed        405
     ├── WrongState              409  the study's state does not allow it
-    └── StaleAttempt            409  another attempt owns the trial now
+    ├── StaleAttempt            409  another attempt owns the trial now
+    ├── RequestInProgress       409  the first request with this Idempotency-Key is not done
+    ├── OutdatedVersion         412  the study has changed since it was read
+    ├── BodyTooLarge            413
+    │   └── TaskFileTooLarge    413
+    ├── UnsupportedMediaType    415
+    ├── VersionRequired         428  a change must name the version it changes
+    ├── InternalError           500
+    └── DatabaseAway            503
 
-The docstring of a class is its title. `errors` points at the guilty fields.
+A docstring's first line is the title, the rest is what to do: `GET /problems/{slug}` shows both.
+`errors` points at the guilty fields.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +40,7 @@ class ServiceError(Exception):
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     slug: ClassVar[str] = "service-error"
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
@@ -45,15 +58,35 @@ class ServiceError(Exception):
         )
 
 
+class InvalidRequest(ServiceError):
+    """The request does not fit its schema.
+
+    `errors` says where and why: a JSON pointer into the body, or `query:`, `path:` or `header:` before
+    the name of a parameter. Unknown fields and unknown query parameters are refused, too, because
+    they are spelling mistakes more often than not. `/openapi.json` has the schema.
+    """
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-request"
+
+
 class InvalidStudy(ServiceError):
-    """The study cannot work as posted."""
+    """The study cannot work as posted.
+
+    The request fits its schema, but not the backbone, the task or the search space that it names.
+    `errors` has a JSON pointer to every guilty field; correct them all and post again.
+    """
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     slug = "invalid-study"
 
 
 class UnknownBackbone(InvalidStudy):
-    """The backbone cannot be loaded."""
+    """The backbone cannot be loaded.
+
+    The answer lists the backbones that can. `local:NAME` needs a folder in the server's models
+    directory, `hub:NAME` a connection from the server to the hub.
+    """
 
     slug = "unknown-backbone"
 
@@ -62,13 +95,20 @@ class UnknownBackbone(InvalidStudy):
 
 
 class DamagedBackbone(UnknownBackbone):
-    """The backbone's files cannot be loaded."""
+    """The backbone's files cannot be loaded.
+
+    They are there, but damaged, incomplete or pickled. Fetch them again as safetensors.
+    """
 
     slug = "damaged-backbone"
 
 
 class UnknownTask(InvalidStudy):
-    """The task cannot be loaded."""
+    """The task cannot be loaded.
+
+    The answer lists the packaged tasks. Upload rows of your own with `PUT /v1/task_files/{name}` and name
+    them `file:NAME`.
+    """
 
     slug = "unknown-task"
 
@@ -77,7 +117,10 @@ class UnknownTask(InvalidStudy):
 
 
 class InvalidTask(InvalidStudy):
-    """The task's data cannot be used."""
+    """The task's data cannot be used.
+
+    The answer names columns or rows. Correct the file, or what the study says about it, and post again.
+    """
 
     slug = "invalid-task"
 
@@ -93,42 +136,165 @@ class InvalidTask(InvalidStudy):
 
 
 class InvalidTaskFile(ServiceError):
-    """The file is no readable table."""
+    """The file is no readable table.
+
+    It must be UTF-8 CSV, TSV or JSONL, or Parquet, with a name that says which. The answer names the place.
+    """
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     slug = "invalid-task-file"
 
 
-class TaskFileTooLarge(ServiceError):
-    """The file is too large."""
+class ReusedIdempotencyKey(ServiceError):
+    """This Idempotency-Key stands for another request.
 
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    slug = "content-too-large"
+    A key names one request: one method, one path, one body. Send a new request with a new key; repeat
+    the old one exactly as it was to get its answer again.
+    """
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "reused-idempotency-key"
+
+
+class MalformedJson(ServiceError):
+    """The body is not JSON.
+
+    It must be one JSON value in UTF-8. NaN and Infinity are no JSON.
+    """
+
+    status = HTTPStatus.BAD_REQUEST
+    slug = "malformed-json"
 
 
 class Unauthorized(ServiceError):
-    """The request carries no valid API key."""
+    """The request carries no valid API key.
+
+    Send it as `Authorization: Bearer KEY`. `paretune up` makes a key and prints it.
+    """
 
     status = HTTPStatus.UNAUTHORIZED
     slug = "unauthorized"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
 class NotFound(ServiceError):
-    """There is no such thing, or it is not yours."""
+    """There is no such thing, or it is not yours.
+
+    Both get the same answer. `GET /v1/studies` lists your studies, `/openapi.json` the routes.
+    """
 
     status = HTTPStatus.NOT_FOUND
     slug = "not-found"
 
 
+class MethodNotAllowed(ServiceError):
+    """The resource does not take this method.
+
+    The header `Allow` lists those that it takes.
+    """
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    slug = "method-not-allowed"
+
+
 class WrongState(ServiceError):
-    """The study's state does not allow this."""
+    """The study's state does not allow this.
+
+    The answer names the state. A study that was cancelled or has failed can be cloned; one that
+    succeeded can be extended.
+    """
 
     status = HTTPStatus.CONFLICT
     slug = "wrong-state"
 
 
 class StaleAttempt(ServiceError):
-    """Another attempt owns the trial now."""
+    """Another attempt owns the trial now.
+
+    The lease ran out, or the trial was given to another worker or deleted. Drop the result.
+    """
 
     status = HTTPStatus.CONFLICT
     slug = "stale-attempt"
+
+
+class RequestInProgress(ServiceError):
+    """The first request with this Idempotency-Key is still being served.
+
+    Repeat the request in a second; it gets the answer of the first.
+    """
+
+    status = HTTPStatus.CONFLICT
+    slug = "request-in-progress"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+class OutdatedVersion(ServiceError):
+    """The study has changed since it was read.
+
+    `If-Match` names an older version. Read the study, see whether the change still makes sense, and send it
+    with the new ETag.
+    """
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    slug = "outdated-version"
+
+
+class BodyTooLarge(ServiceError):
+    """The body is too large.
+
+    A study needs no more than the limit that the answer names. Rows go to `PUT /v1/task_files/{name}`.
+    """
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    slug = "content-too-large"
+    headers: ClassVar[Mapping[str, str]] = {"Connection": "close"}
+
+
+class TaskFileTooLarge(BodyTooLarge):
+    """The file is too large.
+
+    Parquet is smaller than CSV; an operator can raise `PARETUNE_MAX_TASK_FILE_BYTES`.
+    """
+
+    slug = "task-file-too-large"
+
+
+class UnsupportedMediaType(ServiceError):
+    """The body has a type that is not read here.
+
+    Send JSON with `Content-Type: application/json`.
+    """
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    slug = "unsupported-media-type"
+
+
+class VersionRequired(ServiceError):
+    """A change must say which version it changes.
+
+    Read the study and send its ETag back in `If-Match`, so that nobody's change is lost.
+    """
+
+    status = HTTPStatus.PRECONDITION_REQUIRED
+    slug = "version-required"
+
+
+class InternalError(ServiceError):
+    """Something broke on our side.
+
+    The request was not carried out. Try again; the server's log has the cause.
+    """
+
+    slug = "internal-error"
+
+
+class DatabaseAway(ServiceError):
+    """The database cannot be reached.
+
+    The request was not carried out. Trials that run go on; try again in a few seconds.
+    """
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    slug = "database-away"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}

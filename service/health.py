@@ -17,7 +17,10 @@ router = APIRouter(tags=["health"])
 
 
 class NotReady(ServiceError):
-    """The service cannot take work yet."""
+    """The service cannot take work yet.
+
+    The answer says whether the database or its schema is missing.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     slug = "not-ready"

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api_schemas.trials import TrialState
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.database import transaction
+from service.idempotency import forget_old_keys
 from service.leases import lock_study_and_trial
 from service.settings import settings
 from service.studies import lifecycle, repository
@@ -41,6 +42,7 @@ def sweep_once() -> None:
         if session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             reap_expired_leases(session)
             resend_wake_ups(session)
+            forget_old_keys(session)
 
 
 def reap_expired_leases(session: Session) -> None:

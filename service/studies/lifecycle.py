@@ -4,7 +4,8 @@ Each function runs in the caller's transaction and holds the study's row lock wh
 anything, so events are numbered, budgets are kept and fronts are stored without gaps. What a worker
 leases is a replicate of a trial (`replication`); a trial follows its replicates. The machines:
 
-    study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED
+    study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED;
+            SUCCEEDED -> ACTIVE again when its budget is extended
     trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING ->
             QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; SUCCEEDED ->
             INFEASIBLE when one of its final seeds proves so
@@ -17,11 +18,12 @@ from typing import Any
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from api_schemas.errors import FieldError
 from api_schemas.events import EventType
-from api_schemas.studies import StudyState
+from api_schemas.studies import MOST_TRIALS, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, Measurement, TrialReport, TrialState
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
-from service.errors import WrongState
+from service.errors import InvalidStudy, WrongState
 from service.ids import new_id
 from service.models import Artifact, Replicate, Study, Trial, TrialMeasurement
 from service.studies import early_stops, replicate_statistics, replication, repository
@@ -37,7 +39,7 @@ STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
     StudyState.ACTIVE: frozenset(StudyState) - {StudyState.ACTIVE, StudyState.CANCELLED},
     StudyState.PAUSED: frozenset(StudyState) - {StudyState.PAUSED, StudyState.CANCELLED},
     StudyState.CANCELLING: frozenset({StudyState.CANCELLED}),
-    StudyState.SUCCEEDED: frozenset(),
+    StudyState.SUCCEEDED: frozenset({StudyState.ACTIVE}),
     StudyState.FAILED: frozenset(),
     StudyState.CANCELLED: frozenset(),
 }
@@ -76,11 +78,29 @@ def pause(session: Session, study: Study) -> Study:
 
 def resume(session: Session, study: Study) -> Study:
     """Go on; resuming an active study changes nothing."""
+    if study.state is StudyState.SUCCEEDED:
+        raise WrongState("The study is SUCCEEDED: its budget is spent. Extend it to go on.")
     if study.state is not StudyState.ACTIVE:
         _move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
         wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
         for _ in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
             wake_after_commit(session, WakeUp(RUN_TRIAL))
+    return study
+
+
+def extend(session: Session, study: Study, *, trials: int) -> Study:
+    """Add trials to the budget; a study that has succeeded becomes active again."""
+    if study.state in (StudyState.CANCELLING, StudyState.CANCELLED, StudyState.FAILED):
+        raise WrongState(f"The study is {study.state}; clone it to search on from where it stands.")
+    if study.trial_budget + trials > MOST_TRIALS:
+        detail = f"The budget is {study.trial_budget} trials; it cannot grow beyond {MOST_TRIALS:,}."
+        raise InvalidStudy(detail, errors=[FieldError(pointer="/trials", detail=detail)])
+    study.trial_budget += trials
+    record_event(session, study, EventType.STUDY_EXTENDED, trials=trials, budget=study.trial_budget)
+    if study.state is StudyState.SUCCEEDED:
+        study.state_reason = study.finished_at = None
+        _move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
+    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
     return study
 
 

@@ -1,0 +1,121 @@
+"""Conditional reads: every JSON answer under /v1 carries a strong ETag, and who has it gets a 304.
+
+A study's resources are compared before the request reaches a route, with one indexed query that also
+checks the key: that is what makes polling cheap. Everything else is compared once it is built.
+"""
+
+import re
+from http import HTTPStatus
+
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.database import engine
+from service.dependencies import is_key
+from service.entity_tags import matches_weakly, tag_of_body, tag_of_version
+from service.models import ApiKey, Study
+
+PREFIX = "/v1/"
+OF_A_STUDY = re.compile(r"/v1/studies/(std_[0-9a-f]{32})(?:/|$)")
+# Keep it, but ask each time: a 304 costs little.
+CACHE_CONTROL = "no-cache"
+
+
+class ConditionalReads:
+    """ASGI middleware that answers 304 where the client has what it asks for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Compare first if that is cheap; else pass the request on, and compare its answer."""
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(PREFIX):
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        known = ", ".join(headers.getlist("if-none-match"))
+        study = OF_A_STUDY.match(scope["path"])
+        if known and study is not None:
+            tag = await run_in_threadpool(_current_tag, scope, study[1], headers.get("authorization", ""))
+            if tag is not None and tag in known:
+                await _send_not_modified(send, tag)
+                return
+        await self.app(scope, receive, _Answer(send, known).pass_on)
+
+
+class _Answer:
+    """One answer on its way out; the beginning of a JSON answer waits until its tag is known."""
+
+    def __init__(self, send: Send, known: str) -> None:
+        self.send = send
+        self.known = known
+        self.held: Message | None = None
+        self.body = bytearray()
+        self.replaced = False
+
+    async def pass_on(self, message: Message) -> None:
+        """Take a message from the application."""
+        if message["type"] == "http.response.start":
+            await self._begin(message)
+        elif self.held is not None:
+            self.body += message.get("body", b"")
+            if not message.get("more_body", False):
+                start, self.held = self.held, None
+                await self._begin_with(start, tag_of_body(bytes(self.body)))
+                await self._go_on({"type": "http.response.body", "body": bytes(self.body)})
+        else:
+            await self._go_on(message)
+
+    async def _begin(self, start: Message) -> None:
+        headers = Headers(raw=start["headers"])
+        tag = headers.get("etag")
+        if start["status"] not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            await self.send(start)
+        elif tag is not None:
+            await self._begin_with(start, tag)
+        elif headers.get("content-type", "").startswith("application/json"):
+            self.held = start
+        else:
+            await self.send(start)
+
+    async def _begin_with(self, start: Message, tag: str) -> None:
+        if self.known and matches_weakly(self.known, tag):
+            self.replaced = True
+            await _send_not_modified(self.send, tag)
+            return
+        headers = MutableHeaders(scope=start)
+        headers["ETag"] = tag
+        headers.setdefault("Cache-Control", CACHE_CONTROL)
+        await self.send(start)
+
+    async def _go_on(self, message: Message) -> None:
+        if not self.replaced:
+            await self.send(message)
+
+
+def _current_tag(scope: Scope, study_id: str, authorization: str) -> str | None:
+    scheme, _, key = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    query = (
+        select(Study.event_sequence)
+        .join(ApiKey, ApiKey.tenant_id == Study.tenant_id)
+        .where(Study.id == study_id, is_key(key.strip()))
+    )
+    try:
+        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            version = connection.scalar(query)
+    except OperationalError:
+        return None  # the route meets it too, and says what to do
+    if version is None:
+        return None
+    return tag_of_version(scope["path"], scope["query_string"].decode("latin-1"), study_version=version)
+
+
+async def _send_not_modified(send: Send, tag: str) -> None:
+    headers = [(b"etag", tag.encode("latin-1")), (b"cache-control", CACHE_CONTROL.encode())]
+    await send({"type": "http.response.start", "status": HTTPStatus.NOT_MODIFIED, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
