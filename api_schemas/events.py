@@ -15,6 +15,7 @@ class EventType(StrEnum):
     STUDY_CANCELLED = "study.cancelled"
     STUDY_SUCCEEDED = "study.succeeded"
     STUDY_FAILED = "study.failed"
+    TRIAL_IMPORTED = "trial.imported"
     TRIAL_QUEUED = "trial.queued"
     TRIAL_STARTED = "trial.started"
     TRIAL_MEASURED = "trial.measured"

@@ -114,7 +114,10 @@ class ReplicateCounts(Schema):
 
 
 class StudyRead(Schema):
-    """A study as the service keeps it: search space expanded, reference point as far as it is known."""
+    """A study as the service keeps it: search space expanded, reference point as far as it is known.
+
+    `trials_imported` of the trials came with a clone from its source, and cost no budget.
+    """
 
     id: str
     display_name: str
@@ -137,6 +140,7 @@ class StudyRead(Schema):
     reference_point: tuple[float, ...] | None
     hypervolume: float | None
     trials: TrialCounts
+    trials_imported: int = 0
     replicate_counts: ReplicateCounts = ReplicateCounts()
     created_at: datetime
     finished_at: datetime | None

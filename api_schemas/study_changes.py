@@ -1,6 +1,6 @@
 """What a client may change of a study that is there."""
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from api_schemas.base import WITHOUT_NUL, Schema
 from api_schemas.studies import MOST_TRIALS, Budget, EarlyStopping
@@ -29,3 +29,15 @@ class StudyExtension(Schema):
     """How many trials to add to a study's budget."""
 
     trials: int = Field(ge=1, le=MOST_TRIALS)
+
+
+class StudyClone(Schema):
+    """How a new study differs from the one that is cloned.
+
+    `edits` is a JSON merge patch (RFC 7396) of what the source asked for, its presets expanded: objects
+    merge, null removes, lists are replaced. With `import_trials` the new study starts from the
+    source's results, as far as it could have found them itself.
+    """
+
+    edits: dict[str, JsonValue] = Field(default_factory=dict)
+    import_trials: bool = False

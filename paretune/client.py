@@ -8,12 +8,13 @@ from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from api_schemas.base import Schema
 from api_schemas.errors import Problem
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
+from api_schemas.study_changes import StudyClone, StudyExtension
 from api_schemas.tasks import TaskFile, TaskFileList
 from api_schemas.trials import TrialPage, TrialRead
 from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
@@ -97,6 +98,21 @@ class Client:
     def cancel(self, study_id: str) -> StudyRead:
         """End a study."""
         return self._post(f"/v1/studies/{study_id}:cancel", StudyRead)
+
+    def extend(self, study_id: str, *, trials: int) -> StudyRead:
+        """Add trials to a study's budget; one that has succeeded goes on."""
+        return self._post(f"/v1/studies/{study_id}:extend", StudyRead, body=StudyExtension(trials=trials))
+
+    def clone(
+        self, study_id: str, *, edits: dict[str, JsonValue] | None = None, import_trials: bool = False
+    ) -> StudyRead:
+        """Register a study like this one under a merge patch (RFC 7396), from its results if you want."""
+        body = StudyClone(edits=edits or {}, import_trials=import_trials)
+        return self._post(f"/v1/studies/{study_id}:clone", StudyRead, body=body)
+
+    def delete(self, study_id: str) -> None:
+        """Delete an ended study, its trials and their files."""
+        self._send("DELETE", f"/v1/studies/{study_id}")
 
     def download_artifact(self, study_id: str, trial_id: str, name: str, *, to: Path) -> None:
         """Stream a file of a trial to a path."""

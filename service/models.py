@@ -105,6 +105,7 @@ class Study(Base):
     reference_point: Mapped[list[Any] | None]
     hypervolume: Mapped[float | None]
     trials_created: Mapped[int] = mapped_column(server_default="0", default=0)
+    trials_imported: Mapped[int] = mapped_column(server_default="0", default=0)
     front_sequence: Mapped[int] = mapped_column(server_default="0", default=0)
     event_sequence: Mapped[int] = mapped_column(server_default="0", default=0)
     woken_at: Mapped[datetime] = mapped_column(server_default=func.now())

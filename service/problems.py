@@ -1,5 +1,6 @@
 """Every error as `application/problem+json` (RFC 9457), and how the OpenAPI document says so."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -93,7 +94,7 @@ def _pointer(item: dict[str, Any]) -> str:
     return ("" if where == "body" else f"{where}:") + "".join(f"/{step}" for step in escaped)
 
 
-def _http_error(_: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for this type only
     status = HTTPStatus(error.status_code)
     told: dict[HTTPStatus, ServiceError] = {
@@ -103,10 +104,19 @@ def _http_error(_: Request, error: Exception) -> JSONResponse:
     }
     # RFC 9457, 4.2.1: a problem that is no more than its status has this type.
     plain = Problem(type="about:blank", title=status.phrase, status=status, detail=status.description)
-    return problem_response(
-        told[status].as_problem() if status in told else plain,
-        headers=dict(error.headers) if error.headers else None,
-    )
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers |= _allowed(request)
+    return problem_response(told[status].as_problem() if status in told else plain, headers=headers)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    # The router names the methods of the first route that fits, and a path may have several.
+    for template, operations in request.app.openapi()["paths"].items():
+        pattern = re.sub(r"\\{[^}]*\}", "[^/:]+", re.escape(template))
+        if re.fullmatch(pattern, request.scope["path"]):
+            return {"Allow": ", ".join(sorted(method.upper() for method in operations))}
+    return {}
 
 
 def _database_away(request: Request, error: Exception) -> JSONResponse:

@@ -4,7 +4,6 @@ The optimiser runs with no lock and no open transaction; what it suggests is che
 the study's lock before it is queued, so two study workers proposing at once do no harm.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from service.models import Study, Trial
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.studies import early_stops, lifecycle, repository
 from service.studies.admission import starting_parameterization
+from service.studies.configuration_keys import configuration_key
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
 """What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
@@ -91,11 +91,6 @@ def store_suggestions(
             wanted -= 1
     if len(suggestions) < asked:
         lifecycle.exhaust(session, study)
-
-
-def configuration_key(configuration: TrialConfiguration) -> str:
-    """Give equal keys to configurations that train the same network in the same way."""
-    return hashlib.sha256(canonical(configuration).model_dump_json().encode()).hexdigest()
 
 
 def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:

@@ -1,4 +1,4 @@
-"""Answers that are given again to a request with the same Idempotency-Key."""
+"""Answers that are given again to a request with the same Idempotency-Key; trials that came with a clone."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,7 @@ depends_on: Sequence[str] | None = None
 
 
 def upgrade() -> None:
+    op.add_column("studies", sa.Column("trials_imported", sa.Integer(), server_default="0", nullable=False))
     op.create_table(
         "idempotency_keys",
         sa.Column("tenant_id", sa.String(), nullable=False),
@@ -29,3 +30,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("idempotency_keys")
+    op.drop_column("studies", "trials_imported")

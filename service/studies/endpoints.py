@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
-from api_schemas.study_changes import StudyExtension, StudyUpdate
+from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.trials import TrialPage, TrialRead
-from service.dependencies import SessionDep, TenantDep
+from service.database import transaction
+from service.dependencies import SessionDep, TenantAloneDep, TenantDep
 from service.entity_tags import NOT_MODIFIED
 from service.errors import NotFound
 from service.idempotency import Posted, PostedDep, answered, once
@@ -22,8 +23,9 @@ from service.ids import new_id
 from service.models import Artifact, Study
 from service.problems import documented
 from service.settings import settings
-from service.studies import lifecycle, repository, settings_changes
+from service.studies import deletion, lifecycle, repository, settings_changes
 from service.studies.admission import AdmittedStudy, admit
+from service.studies.cloning import edited, import_trials
 from service.studies.representation import (
     represent_front,
     represent_hypervolume_history,
@@ -59,13 +61,13 @@ def list_studies(
     return StudyPage(studies=represent_studies(session, studies), next_page_token=token)
 
 
-@router.get("/{study_id}", responses=NOT_MODIFIED)
+@router.get("/{study_id:study}", responses=NOT_MODIFIED)
 def get_study(study: StudyDep, session: SessionDep) -> StudyRead:
     """Read a study."""
     return represent_study(session, study)
 
 
-@router.patch("/{study_id}", responses=documented(400, 409, 412, 413, 415, 428))
+@router.patch("/{study_id:study}", responses=documented(400, 409, 412, 413, 415, 428))
 def update_study(
     update: StudyUpdate, study: VersionDep, session: SessionDep, request: Request, response: Response
 ) -> StudyRead:
@@ -140,6 +142,26 @@ def extend_study(study_id: StudyId, request: StudyExtension, posted: PostedDep) 
     return _change(study_id, posted, partial(lifecycle.extend, trials=request.trials))
 
 
+@router.post("/{study_id}:clone", status_code=201, response_model=StudyRead, responses=POSTED)
+def clone_study(study_id: StudyId, request: StudyClone, posted: PostedDep) -> Response:
+    """Register a study like this one, with edits; with its results, if you want."""
+    known = answered(posted)
+    if known is not None:
+        return known
+    with transaction() as session:
+        source = represent_study(session, repository.get_study(session, study_id, tenant_id=posted.tenant_id))
+    admitted = admit(edited(source, request.edits), tenant_id=posted.tenant_id)
+    return _create(admitted, posted, import_from=study_id if request.import_trials else None)
+
+
+@router.delete("/{study_id:study}", status_code=204, responses=documented(409))
+def delete_study(study_id: StudyId, tenant_id: TenantAloneDep) -> None:
+    """Delete an ended study, its trials and their files. Deleting it again is a 404, and changes nothing."""
+    with transaction() as session:
+        deletion.delete_rows(session, repository.get_study(session, study_id, tenant_id=tenant_id, lock=True))
+    deletion.delete_files(study_id, artifacts_dir=settings().artifacts_dir)
+
+
 def _change(study_id: str, posted: Posted, change: Callable[[Session, Study], Study]) -> Response:
     def effect(session: Session) -> StudyRead:
         study = repository.get_study(session, study_id, tenant_id=posted.tenant_id, lock=True)
@@ -148,9 +170,12 @@ def _change(study_id: str, posted: Posted, change: Callable[[Session, Study], St
     return once(posted, effect)
 
 
-def _create(admitted: AdmittedStudy, posted: Posted) -> Response:
+def _create(admitted: AdmittedStudy, posted: Posted, *, import_from: str | None = None) -> Response:
     def effect(session: Session) -> StudyRead:
         study = lifecycle.create_study(session, new_study(posted.tenant_id, admitted))
+        if import_from is not None:
+            source = repository.get_study(session, import_from, tenant_id=posted.tenant_id)
+            import_trials(session, source, study)
         return represent_study(session, study)
 
     return once(

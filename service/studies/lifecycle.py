@@ -132,7 +132,7 @@ def add_trial(
     trial = Trial(
         id=new_id("trl"),
         study_id=study.id,
-        number=study.trials_created,
+        number=study.trials_created + study.trials_imported,
         state=TrialState.QUEUED,
         parameters=parameters,
         configuration=configuration,

@@ -105,6 +105,7 @@ def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> St
         reference_point=_numbers(study.reference_point),
         hypervolume=study.hypervolume,
         trials=trials,
+        trials_imported=study.trials_imported,
         replicate_counts=replicates,
         created_at=study.created_at,
         finished_at=study.finished_at,

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from api_schemas.base import WITHOUT_NUL
 from service.dependencies import SessionDep, TenantDep
@@ -10,6 +11,21 @@ from service.entity_tags import matches_strongly, tag_of_version
 from service.errors import OutdatedVersion, VersionRequired
 from service.models import Study
 from service.studies import repository
+
+
+class _WithoutVerb(Convertor[str]):
+    """What stands where a study's id does; after a colon comes a verb, which is another resource."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("study", _WithoutVerb())
 
 StudyId = Annotated[str, Path(pattern=WITHOUT_NUL, max_length=100)]
 TrialId = Annotated[str, Path(pattern=WITHOUT_NUL, max_length=100)]
