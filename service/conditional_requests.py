@@ -4,17 +4,20 @@ A study's resources are compared before the request reaches a route, with one in
 checks the key: that is what makes polling cheap. Everything else is compared once it is built.
 """
 
+import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from http import HTTPStatus
 
-from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
-from starlette.concurrency import run_in_threadpool
+from psycopg import Connection, OperationalError
+from sqlalchemy import String, bindparam, select
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.database import engine
-from service.dependencies import is_key
+from service.database import SINGLE_READS_AT_ONCE, engine_of_single_reads
+from service.dependencies import is_key, key_hash
 from service.entity_tags import matches_weakly, tag_of_body, tag_of_version
 from service.models import ApiKey, Study
 
@@ -29,6 +32,8 @@ class ConditionalReads:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        # Few threads of their own: polls neither wait behind slow requests nor crowd each other out.
+        self.threads = ThreadPoolExecutor(SINGLE_READS_AT_ONCE, thread_name_prefix="versions")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Compare first if that is cheap; else pass the request on, and compare its answer."""
@@ -39,7 +44,9 @@ class ConditionalReads:
         known = ", ".join(headers.getlist("if-none-match"))
         study = OF_A_STUDY.match(scope["path"])
         if known and study is not None:
-            tag = await run_in_threadpool(_current_tag, scope, study[1], headers.get("authorization", ""))
+            tag = await asyncio.get_running_loop().run_in_executor(
+                self.threads, _current_tag, scope, study[1], headers.get("authorization", "")
+            )
             if tag is not None and tag in known:
                 await _send_not_modified(send, tag)
                 return
@@ -100,19 +107,38 @@ def _current_tag(scope: Scope, study_id: str, authorization: str) -> str | None:
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() != "bearer":
         return None
-    query = (
-        select(Study.event_sequence)
-        .join(ApiKey, ApiKey.tenant_id == Study.tenant_id)
-        .where(Study.id == study_id, is_key(key.strip()))
-    )
-    try:
-        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            version = connection.scalar(query)
-    except OperationalError:
-        return None  # the route meets it too, and says what to do
+    version = _study_version(study_id, key_hash(key.strip()))
     if version is None:
         return None
     return tag_of_version(scope["path"], scope["query_string"].decode("latin-1"), study_version=version)
+
+
+def _study_version(study_id: str, sha256: str) -> int | None:
+    """Give the version of a study that the key may read; None also while the database is away."""
+    try:
+        pooled = engine_of_single_reads().raw_connection()
+    except SQLAlchemyError:
+        return None  # the route meets it too, and says what to do
+    try:
+        # Past SQLAlchemy: compiling, checking and wrapping would cost twice what the query does.
+        connection: Connection[tuple[int]] = pooled.driver_connection  # type: ignore[assignment]
+        row = connection.execute(_version_query(), {"study_id": study_id, "sha256": sha256}).fetchone()
+    except OperationalError:
+        pooled.invalidate()
+        return None
+    finally:
+        pooled.close()
+    return None if row is None else row[0]
+
+
+@cache
+def _version_query() -> bytes:
+    query = (
+        select(Study.event_sequence)
+        .join(ApiKey, ApiKey.tenant_id == Study.tenant_id)
+        .where(Study.id == bindparam("study_id"), is_key(bindparam("sha256", type_=String())))
+    )
+    return str(query.compile(engine_of_single_reads())).encode()
 
 
 async def _send_not_modified(send: Send, tag: str) -> None:

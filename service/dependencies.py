@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import BindParameter, ColumnElement, select
 from sqlalchemy.orm import Session
 
 from service.database import transaction
@@ -38,15 +38,15 @@ def authenticate(
     """
     if credentials is None:
         raise Unauthorized("Send your API key as 'Authorization: Bearer KEY'.")
-    tenant_id = session.scalar(select(ApiKey.tenant_id).where(is_key(credentials.credentials)))
+    tenant_id = session.scalar(select(ApiKey.tenant_id).where(is_key(key_hash(credentials.credentials))))
     if tenant_id is None:
         raise Unauthorized("This API key is not known here. Check PARETUNE_API_KEY.")
     return tenant_id
 
 
-def is_key(key: str) -> ColumnElement[bool]:
-    """Give the condition under which a row of `api_keys` lets a caller in."""
-    return ApiKey.sha256 == key_hash(key)
+def is_key(sha256: str | BindParameter[str]) -> ColumnElement[bool]:
+    """Give the condition under which a row of `api_keys` lets in whoever has the key with this hash."""
+    return ApiKey.sha256 == sha256
 
 
 def key_hash(key: str) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service import leases, sweeper
@@ -130,3 +132,17 @@ def test_a_change_names_the_version_that_it_changes(client: TestClient) -> None:
     assert client.patch(study, json=renamed, headers={"If-Match": tag}).status_code == 412
     assert client.get(study, headers={"If-None-Match": changed.headers["etag"]}).status_code == 304
     assert client.patch(study, json={}, headers={"If-Match": "*"}).headers["etag"] == changed.headers["etag"]
+
+
+def test_connections_that_have_died_are_no_errors(client: TestClient, session: Session) -> None:
+    """After the database was restarted, polls go on: the long way once, then the short one."""
+    study = f"/v1/studies/{stored_study(trials=1)}"
+    known = {"If-None-Match": client.get(study).headers["etag"]}
+    assert client.get(study, headers=known).status_code == 304
+    others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    session.execute(others)
+    for _ in range(2):
+        assert client.get(study, headers=known).status_code == 304
