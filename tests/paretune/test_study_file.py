@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from paretune.errors import StudyFileError
-from paretune.study_file import read_study_file
+from paretune.study_file import read_edits, read_study_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -37,3 +37,13 @@ def test_a_missing_file_is_explained(tmp_path: Path) -> None:
 def test_every_example_is_a_study(path: Path) -> None:
     """The examples we ship load."""
     assert read_study_file(path).budget.trials > 0
+
+
+def test_edits_are_fields(tmp_path: Path) -> None:
+    """Nested ones, with null for what is to go; a list of them is none."""
+    path = tmp_path / "edits.yaml"
+    path.write_text("parallelism: 2\nsearch_space: {parameters: null}\n")
+    assert read_edits(path)["search_space"] == {"parameters": None}
+    path.write_text("- parallelism")
+    with pytest.raises(StudyFileError, match="must hold fields"):
+        read_edits(path)
