@@ -15,6 +15,7 @@ from service.ids import new_id
 from service.models import Replicate, Study, Trial
 from service.studies import repository
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
+from service.studies.default_starting_points import default_starting_points
 from service.studies.event_log import record_event
 from service.studies.front_history import store_front
 from service.studies.reported_metrics import metric_errors
@@ -41,11 +42,21 @@ def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
     """
     shown = source.model_dump(mode="json", by_alias=True)
     asked = {name: value for name, value in shown.items() if name in StudyCreate.model_fields}
+    asked["starting_points"] = _own_starting_points(source)
     try:
         return StudyCreate.model_validate(merge_patch(asked, edits))
     except ValidationError as error:
         found = [{**item, "loc": ("body", *item["loc"])} for item in error.errors(include_url=False)]
         raise RequestValidationError(found) from error
+
+
+def _own_starting_points(source: StudyRead) -> list[Parameterization]:
+    """Leave out the default ones: the new study gets its own, which fit its space."""
+    configuration, shape = source.configuration, source.backbone_shape
+    if configuration is None or shape is None or not source.proposals.default_starting_points:
+        return list(source.starting_points)
+    added = list(default_starting_points(source.search_space, configuration, shape=shape))
+    return [point for point in source.starting_points if point not in added]
 
 
 def merge_patch(target: Any, changes: Any) -> Any:

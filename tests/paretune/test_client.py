@@ -9,6 +9,7 @@ from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
 from api_schemas.studies import StudyState
+from api_schemas.study_changes import StudyUpdate
 from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
@@ -113,6 +114,7 @@ def test_a_study_goes_there_and_back(client: Client) -> None:
 def test_a_study_is_extended_cloned_and_deleted(client: Client) -> None:
     """Through the client; what is deleted is gone, and its clone is not."""
     study = client.create_study(make_study_request())
+    assert client.update(study.id, StudyUpdate(parallelism=3)).parallelism == 3
     assert client.extend(study.id, trials=2).budget.trials == study.budget.trials + 2
     clone = client.clone(study.id, edits={"display_name": "clone"})
     assert (clone.display_name, clone.search_space) == ("clone", study.search_space)

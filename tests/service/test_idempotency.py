@@ -16,7 +16,9 @@ from service.app import create_app
 from service.database import transaction
 from service.idempotency import Posted, _lock_number
 from service.models import IdempotencyKey, Study, Tenant
+from service.studies import lifecycle
 from tests.conftest import API_KEY, OTHER_KEY, study_body
+from tests.service.test_outside_runners import METRICS, POINT, asked, created
 
 AUTHORIZED = {"Authorization": f"Bearer {API_KEY}"}
 
@@ -119,6 +121,46 @@ def test_eight_at_once_make_one_study(server_url: str, session: Session) -> None
     assert len({answer.content for answer in created}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in created) == 1
     assert len(session.scalars(select(Study)).all()) == 1
+
+
+def test_a_secret_is_not_kept(client: TestClient, session: Session) -> None:
+    """A repeated request for a key makes no second one, and its answer lacks the secret."""
+    first, again = (client.post("/v1/keys", json={"name": "ci"}, headers=keyed("k")) for _ in range(2))
+    assert first.json()["secret"].startswith("ptk_")
+    assert again.json() == first.json() | {"secret": None}
+    assert again.headers["idempotent-replayed"] == "true"
+    assert [key["name"] for key in client.get("/v1/keys").json()["keys"]].count("ci") == 1
+    stored = session.scalars(select(IdempotencyKey.body)).all()
+    assert len(stored) == 1
+    assert first.json()["secret"] not in stored[0]
+
+
+def test_a_repeated_release_takes_back_once(client: TestClient) -> None:
+    """Its attempt is over after the first, which is what a runner that lost the answer cannot know."""
+    study_id = created(client)
+    with transaction() as session:
+        study = session.get_one(Study, study_id)
+        proposal = {"parameters": POINT, "configuration": None, "configuration_key": "x"}
+        lifecycle.add_trial(session, study, **proposal, generated_by="test", proposal_seconds=0.0)
+    (trial,) = asked(client, study_id)
+    url = f"/v1/studies/{study_id}/trials/{trial['trial_id']}:release"
+    body = {"attempt": trial["attempt"]}
+    first, again = (client.post(url, json=body, headers=keyed("k")) for _ in range(2))
+    assert first.json()["state"] == "QUEUED"
+    assert (again.status_code, again.content) == (200, first.content)
+    assert problem(client.post(url, json=body)) == (409, "stale-attempt")
+
+
+def test_repeated_past_results_get_the_first_answer(client: TestClient) -> None:
+    """How many were imported, and not that all are known by now; heartbeats keep no answer."""
+    study_id = created(client)
+    body = {"observations": [{"parameters": POINT, "metrics": METRICS}]}
+    url = f"/v1/studies/{study_id}/trials:import"
+    answers = [client.post(url, json=body, headers=keyed("k")) for _ in range(2)]
+    assert [answer.json()["imported"] for answer in answers] == [1, 1]
+    client.post(f"/v1/studies/{study_id}/trials:suggest", json={"worker_id": "w"}, headers=keyed("s"))
+    with transaction() as session:
+        assert session.scalars(select(IdempotencyKey.key)).all() == ["k"]
 
 
 def test_an_answer_is_kept_for_a_day(client: TestClient, session: Session) -> None:

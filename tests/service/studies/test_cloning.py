@@ -23,6 +23,8 @@ from service.studies.canonical_trials import configuration_key
 from service.studies.cloning import merge_patch
 from service.studies.endpoints import new_study
 from tests.conftest import API_KEY, OTHER_KEY, make_study_request
+from tests.service.studies.test_imported_trials import imported
+from tests.service.test_outside_runners import METRICS, POINT, SPACE, created
 
 RATE = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
 REPORTS = (
@@ -188,3 +190,17 @@ def test_results_without_a_metric_that_is_weighed_are_left_behind(client: TestCl
     study = cloned(client, source, edits=edits, import_trials=True).json()
     trials = client.get(f"/v1/studies/{study['id']}/trials").json()["trials"]
     assert [trial["state"] for trial in trials] == ["INFEASIBLE"]
+
+
+def test_a_study_of_the_callers_own_is_cloned_with_its_results(client: TestClient) -> None:
+    """Those within the new space, whatever their parameters mean; they cost no budget."""
+    source = created(client)
+    inside, outside = {**POINT, "learningRate": 0.01}, {**POINT, "learningRate": 0.9}
+    observations = [{"parameters": point, "metrics": METRICS} for point in (inside, outside)]
+    assert imported(client, source, *observations).json()["imported"] == 2
+    rate, *others = SPACE["parameters"]
+    edits = {"search_space": {"parameters": [{**rate, "high": 0.5}, *others]}}
+    study = cloned(client, source, edits=edits, import_trials=True).json()
+    assert (study["kind"], study["trials"]["imported"]) == ("custom", 1)
+    (trial,) = client.get(f"/v1/studies/{study['id']}/trials").json()["trials"]
+    assert (trial["parameters"], trial["metrics"], trial["number"]) == (inside, METRICS, 0)

@@ -11,13 +11,26 @@ from sqlalchemy.orm import Session
 from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialState
 from service import leases
 from service.app import create_app
+from service.database import transaction
 from service.errors import StaleAttempt
-from service.models import Base
+from service.models import Base, Study, Trial
 from service.settings import settings
+from service.studies import lifecycle, repository
 from tests.conftest import API_KEY, OTHER_KEY, study_body
+from tests.service.access.test_limits import limit
 from tests.service.test_leases import REPORT, stored_study
 
 OF_A_STUDY = ("studies", "trials", "replicates", "measurements", "pareto_fronts", "events", "artifacts")
+
+
+def test_the_tables_of_a_study_are_all_looked_at() -> None:
+    """Whatever refers to a study or a trial is one of them."""
+    referring = {
+        table.name
+        for table in Base.metadata.sorted_tables
+        if {key.column.table.name for key in table.foreign_keys} & {"studies", "trials"}
+    }
+    assert referring | {"studies"} == set(OF_A_STUDY)
 
 
 @pytest.fixture
@@ -99,6 +112,19 @@ def test_a_study_that_succeeded_goes_on_when_extended(client: TestClient) -> Non
     assert extended["hypervolume"] is not None
 
 
+def test_an_extension_needs_room_for_an_active_study(client: TestClient) -> None:
+    """409 while the tenant has as many as it may; the budget stays, and grows once there is room."""
+    study = f"/v1/studies/{finished_study()[0]}"
+    limit({"active_studies": 1})
+    other = client.post("/v1/studies", json=study_body()).headers["location"]
+    refused = client.post(f"{study}:extend", json={"trials": 1})
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/limit-reached")
+    assert client.get(study).json()["budget"] == {"trials": 1}
+    assert client.post(f"{other}:extend", json={"trials": 1}).status_code == 200
+    client.post(f"{other}:cancel")
+    assert client.post(f"{study}:extend", json={"trials": 1}).json()["state"] == "ACTIVE"
+
+
 @pytest.mark.parametrize("verb", [None, "pause"])
 def test_a_study_that_may_still_change_is_not_deleted(client: TestClient, verb: str | None) -> None:
     """409 that says to cancel it first."""
@@ -134,3 +160,35 @@ def test_a_deleted_study_leaves_nothing(client: TestClient, session: Session) ->
     for late in (lambda: leases.heartbeat(trial_id, 1), lambda: leases.complete(trial_id, 1, REPORT)):
         with pytest.raises(StaleAttempt):
             late()
+
+
+def test_a_deletion_is_accounted_for(client: TestClient) -> None:
+    """The audit events say which study, though it is gone."""
+    study_id, _, _ = finished_study()
+    client.delete(f"/v1/studies/{study_id}")
+    event = client.get("/v1/audit_events").json()["audit_events"][0]
+    assert (event["type"], event["subject"]) == ("study.deleted", study_id)
+    assert event["key_id"] is not None
+
+
+def test_files_of_a_reused_result_stay_until_nobody_names_them(client: TestClient) -> None:
+    """Whichever of the two studies is deleted first; other files of the folder go with their study."""
+    for first in (0, 1):
+        source, trial_id, file = finished_study()
+        leftover = file.with_name("training.log")
+        leftover.write_text("x")
+        reusing = stored_study(trials=1)
+        with transaction() as session:
+            study = session.get_one(Study, reusing)
+            (trial,) = repository.list_trials(session, reusing)
+            known = session.get_one(Trial, trial_id)
+            results = repository.replicates_of(session, [trial_id])[trial_id]
+            lifecycle.reuse_result(session, study, trial, source=known, results=results)
+        pair = (source, reusing) if first == 0 else (reusing, source)
+        assert client.delete(f"/v1/studies/{pair[0]}").status_code == 204
+        assert (file.is_file(), leftover.is_file()) == (True, first == 1)
+        if first == 0:
+            url = f"/v1/studies/{reusing}/trials/{trial.id}/artifacts/{file.name}"
+            assert client.get(url).content == b"weights"
+        assert client.delete(f"/v1/studies/{pair[1]}").status_code == 204
+        assert not (settings().artifacts_dir / source).exists()
