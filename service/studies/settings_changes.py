@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.errors import FieldError
 from api_schemas.events import EventType
-from api_schemas.studies import StudyState
+from api_schemas.studies import StudyKind, StudyState
 from api_schemas.study_changes import StudyUpdate
 from api_schemas.trials import TrialState
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
@@ -46,7 +46,8 @@ def _wanted(study: Study, update: StudyUpdate) -> dict[str, Any]:
         "proposals": None if ahead is None else study.proposals | ahead.model_dump(),
         "display_name": update.display_name,
         "parallelism": update.parallelism,
-        "early_stopping": update.early_stopping,
+        # As at its creation: the trials of a custom study are never stopped.
+        "early_stopping": None if study.kind == StudyKind.CUSTOM else update.early_stopping,
     }
     return {name: value for name, value in values.items() if value is not None}
 

@@ -13,6 +13,7 @@ from service.app import create_app
 from service.models import Event
 from tests.conftest import API_KEY
 from tests.service.test_leases import stored_study
+from tests.service.test_outside_runners import created
 
 
 @pytest.fixture
@@ -62,10 +63,16 @@ def test_a_running_study_takes_new_settings(client: TestClient, session: Session
         "display_name": "new", "parallelism": 3, "budget": {"trials": 9},
         "early_stopping": "never", "proposals": {"ahead": 5},
     }  # fmt: skip
+    was = client.get(f"/v1/studies/{study_id}").json()
     shown = patched(client, study_id, **changes).json()
     assert {name: shown[name] for name in changes} == {
-        **changes, "proposals": {"proposer": "paretune", "ahead": 5},
+        **changes, "proposals": was["proposals"] | {"ahead": 5},
     }  # fmt: skip
     assert patched(client, study_id, **changes).json() == shown
     types = session.scalars(select(Event.type).where(Event.study_id == study_id)).all()
     assert types.count(EventType.STUDY_UPDATED) == types.count(EventType.STUDY_EXTENDED) == 1
+
+
+def test_a_custom_study_never_stops_trials(client: TestClient) -> None:
+    """Nor does it once it runs, whatever is asked for."""
+    assert patched(client, created(client), early_stopping="hypervolume").json()["early_stopping"] == "never"
