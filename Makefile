@@ -11,7 +11,7 @@ TASKS := $(VENV)/.installed-tasks
 SERVERS := tests/browser tests/chaos tests/end_to_end tests/paretune/test_local.py
 TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS:%=--ignore=%)
 
-.PHONY: demo test check lint up clean
+.PHONY: demo test nightly check lint up clean FORCE
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
@@ -19,6 +19,12 @@ demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, 
 test: $(LARGE) $(TASKS)  ## every test that this machine can run
 	$(TWO)
 	$(BIN)/python -m pytest $(SERVERS)
+
+nightly: $(LARGE) $(TASKS)  ## the whole HTTP surface under generated requests, 200 for each operation
+	$(BIN)/python -m pytest tests/service/test_openapi.py --hypothesis-profile nightly
+
+openapi.json: $(INSTALLED) FORCE  ## the OpenAPI document, as it is committed
+	$(BIN)/python -m service.openapi > $@
 
 check: lint $(TASKS)  ## lint, then the fast tests
 	$(TWO) -m "not slow"

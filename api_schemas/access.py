@@ -58,9 +58,9 @@ class KeyRead(Schema):
 
 
 class KeyCreated(KeyRead):
-    """A new key with its secret, which is shown this once."""
+    """A new key with its secret, which is shown once: it is not kept for a repeated request's answer."""
 
-    secret: str
+    secret: str | None
 
 
 class KeyPage(Schema):

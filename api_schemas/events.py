@@ -15,6 +15,8 @@ class EventType(StrEnum):
     STUDY_CREATED = "study.created"
     STUDY_PAUSED = "study.paused"
     STUDY_RESUMED = "study.resumed"
+    STUDY_UPDATED = "study.updated"
+    STUDY_EXTENDED = "study.extended"
     STUDY_CANCELLING = "study.cancelling"
     STUDY_CANCELLED = "study.cancelled"
     STUDY_SUCCEEDED = "study.succeeded"
@@ -32,6 +34,7 @@ class EventType(StrEnum):
     TRIAL_IMPORTED = "trial.imported"
     REPLICATE_QUEUED = "replicate.queued"
     REPLICATE_ENDED = "replicate.ended"
+    IMPORTANCE_STORED = "importance.stored"
     FRONT_STORED = "front.stored"
 
 

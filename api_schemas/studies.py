@@ -14,6 +14,8 @@ from api_schemas.proposals import ProposalSettings
 from api_schemas.search_space import Parameterization, SearchSpace, SearchSpaceRequest
 from api_schemas.trial_configuration import TrialConfiguration
 
+MOST_TRIALS = 100_000
+
 
 class StudyKind(StrEnum):
     """Who knows what a trial is."""
@@ -44,7 +46,7 @@ class StudyState(StrEnum):
 class Budget(Schema):
     """How much a study may spend."""
 
-    trials: int = Field(ge=1, le=100_000)
+    trials: int = Field(ge=1, le=MOST_TRIALS)
 
 
 class EarlyStopping(StrEnum):

@@ -20,7 +20,7 @@ from paretune.export import export_trial, merge_exported
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
 from paretune.progress import follow, proposer_text, stopped_text, trials_table
 from paretune.recommendation_report import recommendation_lines
-from paretune.study_file import read_study_file, write_study_file
+from paretune.study_file import read_edits, read_study_file, write_study_file
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -98,6 +98,45 @@ def resume(
         if client.get_study(study_id).state is StudyState.PAUSED:
             client.resume(study_id)
         _follow_to_the_end(client, study_id, output=output, between_polls=between_polls)
+
+
+@app.command()
+def extend(
+    study_id: str,
+    trials: Annotated[int, typer.Option(min=1, help="How many trials to add to the budget.")],
+    state_dir: StateDir = None,
+) -> None:
+    """Add trials to a study's budget, also after it has succeeded."""
+    with _server(state_dir, trial_workers=0) as (client, _):
+        study = client.extend(study_id, trials=trials)
+        _say(f"{_study_line(study)}\nGo on with: paretune resume {study.id}")
+
+
+@app.command()
+def clone(
+    study_id: str,
+    edits: Annotated[
+        Path | None, typer.Option(help="YAML of what differs: objects merge, null removes, lists replace.")
+    ] = None,
+    import_trials: Annotated[
+        bool, typer.Option("--import-trials", help="Start from the results that fit the new study.")
+    ] = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Register a study like another one."""
+    changes = {} if edits is None else read_edits(edits)
+    with _server(state_dir, trial_workers=0) as (client, _):
+        study = client.clone(study_id, edits=changes, import_trials=import_trials)
+        _say(f"{_study_line(study)}\n{study.trials.imported} trials imported.")
+        _say(f"Go on with: paretune resume {study.id}")
+
+
+@app.command()
+def delete(study_id: str, state_dir: StateDir = None) -> None:
+    """Delete an ended study, its trials and their files, for good."""
+    with _server(state_dir, trial_workers=0) as (client, _):
+        client.delete(study_id)
+        _say(f"Deleted {study_id}.")
 
 
 @app.command()

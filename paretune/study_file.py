@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from api_schemas.studies import StudyCreate
 from paretune.errors import StudyFileError
@@ -16,16 +16,31 @@ def read_study_file(path: Path) -> StudyCreate:
         StudyFileError: If the file is missing, is not YAML, or does not describe a study.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return StudyCreate.model_validate(_content(path))
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, item['loc'])) or '(top)'}: {item['msg']}" for item in error.errors()]
+        raise StudyFileError("\n".join([f"{path} does not describe a study:", *lines])) from error
+
+
+def read_edits(path: Path) -> dict[str, JsonValue]:
+    """Read how a clone differs from its source.
+
+    Raises:
+        StudyFileError: If the file is missing, is not YAML, or holds no fields.
+    """
+    try:
+        return TypeAdapter(dict[str, JsonValue]).validate_python(_content(path))
+    except ValidationError as error:
+        raise StudyFileError(f"{path} must hold fields of a study, such as 'parallelism: 2'.") from error
+
+
+def _content(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(f"Cannot read {path}: {error}.") from error
     except yaml.YAMLError as error:
         raise StudyFileError(f"{path} is not YAML: {error}") from error
-    try:
-        return StudyCreate.model_validate(content)
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, item['loc'])) or '(top)'}: {item['msg']}" for item in error.errors()]
-        raise StudyFileError("\n".join([f"{path} does not describe a study:", *lines])) from error
 
 
 def write_study_file(study: StudyCreate, path: Path) -> Path:

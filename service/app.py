@@ -8,12 +8,13 @@ import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from service.access.endpoints import router as access_router
 from service.access.rate_limit import configured_rate_limit
 from service.body_limit import BodyLimit
+from service.conditional_requests import ConditionalReads
 from service.dashboard.routes import mount_dashboard
 from service.events.endpoints import router as events_router
 from service.events.feed import EventFeed
@@ -24,7 +25,9 @@ from service.http_requests import HttpRequests
 from service.logs import configure_logs
 from service.metrics import HttpMetrics
 from service.metrics import router as metrics_router
+from service.problem_pages import mount_problem_pages
 from service.problems import add_problem_handlers, documented
+from service.request_rules import refuse_other_media_types, refuse_unknown_parameters
 from service.settings import settings
 from service.studies.endpoints import router as studies_router
 from service.studies.runner_endpoints import router as runners_router
@@ -32,6 +35,8 @@ from service.sweeper import sweep, sweep_until
 from service.task_files import endpoints as task_files
 from service.webhooks.endpoints import router as webhooks_router
 from service.webhooks.sender import send_webhooks
+
+RULES = [Depends(refuse_unknown_parameters), Depends(refuse_other_media_types)]
 
 
 def create_app() -> FastAPI:
@@ -51,14 +56,16 @@ def create_app() -> FastAPI:
     app.state.http_metrics = HttpMetrics()
     app.state.event_feed = EventFeed()
     app.state.rate_limit = configured_rate_limit()
+    app.add_middleware(ConditionalReads)
     app.add_middleware(HttpRequests, metrics=app.state.http_metrics)
     add_problem_handlers(app)
     app.include_router(health_router)
     app.include_router(metrics_router)
     v1 = (studies_router, runners_router, events_router, task_files.router, access_router, webhooks_router)
     for router in v1:
-        app.include_router(router, responses=documented(403, 429))
+        app.include_router(router, dependencies=RULES, responses=documented(403, 429))
     mount_dashboard(app)
+    mount_problem_pages(app)
     return app
 
 

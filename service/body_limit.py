@@ -3,11 +3,9 @@
 Paths that stream their bodies are passed on as they come; they know a limit of their own.
 """
 
-from http import HTTPStatus
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_schemas.errors import Problem
+from service.errors import BodyTooLarge
 from service.problems import problem_response
 
 
@@ -42,12 +40,8 @@ class BodyLimit:
         await self.app(scope, replay, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = Problem(
-            type="/problems/content-too-large",
-            title="The body is too large.",
-            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            detail=f"The limit is {self.max_bytes:,} bytes. A study needs no more; "
-            "data goes to /v1/task_files.",
+        refused = BodyTooLarge(
+            f"The limit is {self.max_bytes:,} bytes. A study needs no more; data goes to /v1/task_files."
         )
-        response = problem_response(problem, headers={"Connection": "close"})
+        response = problem_response(refused.as_problem(), headers=dict(refused.headers))
         await response(scope, receive, send)

@@ -24,9 +24,11 @@ READING = frozenset({"GET", "HEAD"})
 bearer = HTTPBearer(auto_error=False, description="An API key; `paretune up` makes one and prints it.")
 
 
-def open_session() -> Iterator[Session]:
-    """Open the request's one transaction."""
+def open_session(request: Request) -> Iterator[Session]:
+    """Open the request's one transaction; what reads sees one moment, so that its parts agree."""
     with transaction() as session:
+        if request.method == "GET":
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         yield session
 
 
@@ -49,9 +51,7 @@ def authenticate(
     if credentials is None:
         raise Unauthorized("Send your API key as 'Authorization: Bearer KEY'.")
     caller = identify(session, credentials.credentials)
-    context = request_context.current()
-    if context is not None:
-        context.key_id = caller.key_id
+    request_context.note_key(caller.key_id)
     _take_token(request.app.state.rate_limit, caller)
     note_use(caller.key_id)
     if any("\0" in str(value) for value in request.path_params.values()):
@@ -92,15 +92,13 @@ def tenant_alone(session: SessionDep, tenant_id: TenantDep) -> str:
     return tenant_id
 
 
-TenantAloneDep = Annotated[str, Depends(tenant_alone, scope="function")]
-
-
 def admin_tenant_alone(session: SessionDep, tenant_id: AdminTenantDep) -> str:
-    """Give an admin's tenant, and the database connection back: what follows may take long."""
+    """Do the same for an admin."""
     session.commit()
     return tenant_id
 
 
+TenantAloneDep = Annotated[str, Depends(tenant_alone, scope="function")]
 AdminTenantAloneDep = Annotated[str, Depends(admin_tenant_alone, scope="function")]
 
 

@@ -32,8 +32,11 @@ def sources_of(session: Session, study: Study) -> tuple[Source, ...]:
     warm_start = ProposalSettings.model_validate(study.proposals).warm_start
     if warm_start is None:
         return ()
+    # One that has been deleted since teaches nothing any more.
     former = [
-        repository.get_study(session, study_id, tenant_id=study.tenant_id) for study_id in warm_start.studies
+        found
+        for study_id in warm_start.studies
+        if (found := session.get(Study, study_id)) is not None and found.tenant_id == study.tenant_id
     ]
     if warm_start.mode is WarmStartMode.MODEL:
         return tuple(_modelled(session, study, each) for each in former)

@@ -22,7 +22,10 @@ SWEEPS_MISSED = 20
 
 
 class NotReady(ServiceError):
-    """The service cannot take work yet."""
+    """The service cannot take work yet.
+
+    The answer says whether the database or its schema is missing.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     slug = "not-ready"

@@ -79,7 +79,10 @@ def heartbeat(trial_id: str, attempt: int) -> bool:
     """
     with transaction() as session:
         # No study lock: a heartbeat must not wait behind a proposal that is being stored.
-        study = session.get_one(Study, session.get_one(Trial, trial_id).study_id)
+        study_id = repository.study_of_trial(session, trial_id)
+        if study_id is None:
+            raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")
+        study = session.get_one(Study, study_id)
         return lifecycle.extend_lease(
             session, study, trial_id, attempt=attempt, lease_seconds=settings().lease_seconds
         )

@@ -38,7 +38,10 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
 class MetricsNotForYou(ServiceError):
-    """Metrics are for this host only."""
+    """Metrics are for this host only.
+
+    Scrape from the host itself, or set `PARETUNE_METRICS_TOKEN` and send it as `Authorization: Bearer TOKEN`.
+    """
 
     status = HTTPStatus.FORBIDDEN
     slug = "metrics-not-for-you"

@@ -51,4 +51,4 @@ def store_importance(session: Session, study_id: str, importance: Importance) ->
     """Keep an answer with the study."""
     study = repository.lock_study(session, study_id)
     if study is not None:
-        lifecycle.record_importance(study, importance)
+        lifecycle.record_importance(session, study, importance)

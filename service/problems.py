@@ -1,5 +1,6 @@
 """Every error as `application/problem+json` (RFC 9457), and how the OpenAPI document says so."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -12,12 +13,21 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from api_schemas.errors import FieldError, Problem
-from service.errors import ServiceError
+from service.errors import (
+    DatabaseAway,
+    InternalError,
+    InvalidRequest,
+    MalformedJson,
+    MethodNotAllowed,
+    NotFound,
+    ServiceError,
+)
 from service.request_context import id_header
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+NOT_JSON = "The body must be a JSON object in UTF-8."
 
 PROBLEM_SCHEMAS = models_json_schema(
     [(Problem, "serialization")], ref_template="#/components/schemas/{model}"
@@ -66,23 +76,12 @@ def _invalid_request(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this type only
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
-        return problem_response(
-            Problem(
-                type="/problems/malformed-json",
-                title="The body is not JSON.",
-                status=HTTPStatus.BAD_REQUEST,
-                detail="The body must be a JSON object in UTF-8.",
-            )
-        )
-    return problem_response(
-        Problem(
-            type="/problems/invalid-request",
-            title="The request does not fit its schema.",
-            status=HTTPStatus.UNPROCESSABLE_ENTITY,
-            detail="`errors` says where and why; /openapi.json has the schema.",
-            errors=tuple(FieldError(pointer=_pointer(item), detail=item["msg"]) for item in found),
-        )
+        return problem_response(MalformedJson(NOT_JSON).as_problem())
+    refused = InvalidRequest(
+        "`errors` says where and why; /openapi.json has the schema.",
+        errors=[FieldError(pointer=_pointer(item), detail=item["msg"]) for item in found],
     )
+    return problem_response(refused.as_problem())
 
 
 def _pointer(item: dict[str, Any]) -> str:
@@ -96,41 +95,38 @@ def _pointer(item: dict[str, Any]) -> str:
     return ("" if where == "body" else f"{where}:") + "".join(f"/{step}" for step in escaped)
 
 
-def _http_error(_: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for this type only
     status = HTTPStatus(error.status_code)
-    return problem_response(
-        Problem(
-            type=f"/problems/{status.phrase.lower().replace(' ', '-')}",
-            title=status.phrase,
-            status=status,
-            detail=f"{status.description or status.phrase}. /openapi.json lists the routes.",
-        ),
-        headers=dict(error.headers) if error.headers else None,
-    )
+    told: dict[HTTPStatus, ServiceError] = {
+        HTTPStatus.BAD_REQUEST: MalformedJson(NOT_JSON),
+        HTTPStatus.NOT_FOUND: NotFound("There is no such route. /openapi.json lists the routes."),
+        HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed("`Allow` lists the methods of this route."),
+    }
+    # RFC 9457, 4.2.1: a problem that is no more than its status has this type.
+    plain = Problem(type="about:blank", title=status.phrase, status=status, detail=status.description)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers |= _allowed(request)
+    return problem_response(told[status].as_problem() if status in told else plain, headers=headers)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    # The router names the methods of the first route that fits, and a path may have several.
+    for template, operations in request.app.openapi()["paths"].items():
+        pattern = re.sub(r"\\{[^}]*\}", "[^/:]+", re.escape(template))
+        if re.fullmatch(pattern, request.scope["path"]):
+            return {"Allow": ", ".join(sorted(method.upper() for method in operations))}
+    return {}
 
 
 def _database_away(request: Request, error: Exception) -> JSONResponse:
     log.warning("the database is away", path=request.url.path, reason=type(error).__name__)
-    return problem_response(
-        Problem(
-            type="/problems/database-away",
-            title="The database cannot be reached.",
-            status=HTTPStatus.SERVICE_UNAVAILABLE,
-            detail="The request was not carried out. Trials that run go on; try again in a few seconds.",
-        ),
-        headers={"Retry-After": "1"},
-    )
+    away = DatabaseAway("The request was not carried out. Trials that run go on; try again in a few seconds.")
+    return problem_response(away.as_problem(), headers=dict(away.headers))
 
 
 def _crash(request: Request, error: Exception) -> JSONResponse:
     log.error("request crashed", path=request.url.path, exc_info=error)
-    return problem_response(
-        Problem(
-            type="/problems/internal-error",
-            title="Something broke on our side.",
-            status=HTTPStatus.INTERNAL_SERVER_ERROR,
-            detail="The request was not carried out. Try again; the server's log has the cause.",
-        ),
-        headers=id_header(),
-    )
+    crash = InternalError("The request was not carried out. Try again; the server's log has the cause.")
+    return problem_response(crash.as_problem(), headers=id_header())

@@ -33,6 +33,13 @@ def current() -> RequestContext | None:
     return _current.get()
 
 
+def note_key(key_id: str) -> None:
+    """Remember the key that the request came with."""
+    context = _current.get()
+    if context is not None:
+        context.key_id = key_id
+
+
 def id_header() -> dict[str, str]:
     """Give the header that tells the caller the id, for answers that leave past the middleware."""
     context = _current.get()

@@ -18,6 +18,7 @@ from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.counters import CounterName, count
 from service.database import transaction
 from service.heartbeats import beat
+from service.idempotency import forget_old_keys
 from service.leases import lock_study_and_trial
 from service.settings import settings
 from service.studies import lifecycle, repository
@@ -51,6 +52,7 @@ def sweep_once() -> None:
         if session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             reap_expired_leases(session)
             resend_wake_ups(session)
+            forget_old_keys(session)
             beat(session)
 
 

@@ -17,6 +17,7 @@ os.environ.setdefault("PARETUNE_ARTIFACTS_DIR", tempfile.gettempdir())
 
 import pytest
 import uvicorn
+from hypothesis import settings as settings_of_hypothesis
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.orm import Session
 
@@ -25,6 +26,8 @@ from paretune.embedded_postgres import embedded_postgres
 from paretune.embedded_valkey import embedded_valkey
 from service import broker, database, schema_version, settings, tenants
 from service.app import create_app
+
+settings_of_hypothesis.register_profile("nightly", max_examples=200, deadline=None)
 
 API_KEY = "pt_test_key_of_the_first_tenant"
 OTHER_KEY = "pt_test_key_of_the_second_tenant"
@@ -99,14 +102,18 @@ def service_environment(
     monkeypatch.setenv("PARETUNE_DATA_DIR", str(tmp_path / "data"))
     settings.settings.cache_clear()
     database.engine.cache_clear()
+    database.engine_of_single_reads.cache_clear()
     # Before any thread starts: two that ask for it first at once would make two, and one be lost unclosed.
     database.engine()
+    database.engine_of_single_reads()
     monkeypatch.setattr(broker.celery_app.conf, "broker_url", valkey_url)
     monkeypatch.setattr(broker.celery_app.conf, "broker_write_url", valkey_url)
     broker.celery_app.set_current()
     yield
     database.engine().dispose()
+    database.engine_of_single_reads().dispose()
     database.engine.cache_clear()
+    database.engine_of_single_reads.cache_clear()
     settings.settings.cache_clear()
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
+from pydantic import JsonValue
+
 from api_schemas.ask_and_tell import (
     AttemptRequest,
     CompletionRequest,
@@ -22,6 +24,7 @@ from api_schemas.importance import Importance
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
+from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.tasks import TaskFile, TaskFileList
 from api_schemas.trials import TrialPage, TrialRead
 
@@ -52,12 +55,15 @@ class Request(Generic[Value]):
     parse: Callable[[bytes], Value]
     query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     body: Schema | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     patience: Patience = USUAL
     idempotency_key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def arguments(self) -> dict[str, Any]:
         """Give the arguments of httpx's `request`."""
-        headers = {"Idempotency-Key": self.idempotency_key} if self.method == "POST" else {}
+        headers = dict(self.headers)
+        if self.method == "POST":
+            headers["Idempotency-Key"] = self.idempotency_key
         content = None
         if self.body is not None:
             headers["Content-Type"] = "application/json"
@@ -159,6 +165,36 @@ def resume(study_id: str) -> Request[StudyRead]:
 def cancel(study_id: str) -> Request[StudyRead]:
     """End a study."""
     return _post(f"{_study(study_id)}:cancel", StudyRead.model_validate_json)
+
+
+def update(study_id: str, changes: StudyUpdate) -> Request[StudyRead]:
+    """Change settings of a study, whatever others have changed of it."""
+    return Request(
+        "PATCH",
+        _study(study_id),
+        StudyRead.model_validate_json,
+        body=changes,
+        headers={"If-Match": "*"},
+    )
+
+
+def extend(study_id: str, *, trials: int) -> Request[StudyRead]:
+    """Add trials to a study's budget; one that has succeeded goes on."""
+    body = StudyExtension(trials=trials)
+    return _post(f"{_study(study_id)}:extend", StudyRead.model_validate_json, body=body)
+
+
+def clone(
+    study_id: str, *, edits: Mapping[str, JsonValue] | None = None, import_trials: bool = False
+) -> Request[StudyRead]:
+    """Register a study like this one under a merge patch (RFC 7396), from its results if you want."""
+    body = StudyClone(edits=dict(edits or {}), import_trials=import_trials)
+    return _post(f"{_study(study_id)}:clone", StudyRead.model_validate_json, body=body)
+
+
+def delete(study_id: str) -> Request[None]:
+    """Delete an ended study, its trials and their files."""
+    return Request("DELETE", _study(study_id), lambda _: None)
 
 
 def suggest_trials(

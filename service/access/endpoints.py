@@ -1,8 +1,10 @@
 """The routes under /v1/keys and /v1/audit_events: for admins of a tenant."""
 
+from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
+from sqlalchemy.orm import Session
 
 from api_schemas.access import (
     AuditEventPage,
@@ -12,25 +14,38 @@ from api_schemas.access import (
     KeyPage,
     KeyRead,
 )
+from api_schemas.base import WITHOUT_NUL
 from service.access import audit_log, keys
 from service.dependencies import AdminTenantDep, SessionDep
+from service.entity_tags import NOT_MODIFIED
+from service.idempotency import PostedByAdminDep, once
 from service.problems import documented
 
-router = APIRouter(prefix="/v1", tags=["access"], responses=documented(401, 422))
+router = APIRouter(prefix="/v1", tags=["access"], responses=documented(401, 422, 503))
 
+KeyId = Annotated[str, Path(pattern=WITHOUT_NUL, max_length=100)]
 PageSize = Annotated[int, Query(ge=1, le=500)]
 KeyToken = Annotated[str | None, Query(pattern=r"^key_[0-9a-f]{32}$")]
 SequenceToken = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 
-@router.post("/keys", status_code=201, responses=documented(400, 413))
-def create_key(request: KeyCreate, session: SessionDep, tenant_id: AdminTenantDep) -> KeyCreated:
-    """Make a key of your tenant. The answer is the only place where its secret is shown."""
-    key, secret = keys.create_key(session, tenant_id=tenant_id, **dict(request))
-    return KeyCreated(**KeyRead.model_validate(key).model_dump(), secret=secret)
+@router.post("/keys", status_code=201, response_model=KeyCreated, responses=documented(400, 409, 413, 415))
+def create_key(request: KeyCreate, posted: PostedByAdminDep) -> Response:
+    """Make a key of your tenant. The first answer is the only place where its secret is shown."""
+
+    def effect(session: Session) -> KeyCreated:
+        key, secret = keys.create_key(session, tenant_id=posted.tenant_id, **dict(request))
+        return KeyCreated(**KeyRead.model_validate(key).model_dump(), secret=secret)
+
+    return once(
+        posted,
+        effect,
+        status=HTTPStatus.CREATED,
+        without_secret=lambda created: created.model_copy(update={"secret": None}),
+    )
 
 
-@router.get("/keys")
+@router.get("/keys", responses=NOT_MODIFIED)
 def list_keys(
     session: SessionDep, tenant_id: AdminTenantDep, page_size: PageSize = 100, page_token: KeyToken = None
 ) -> KeyPage:
@@ -41,12 +56,12 @@ def list_keys(
 
 
 @router.delete("/keys/{key_id}", responses=documented(404))
-def revoke_key(key_id: str, session: SessionDep, tenant_id: AdminTenantDep) -> KeyRead:
+def revoke_key(key_id: KeyId, session: SessionDep, tenant_id: AdminTenantDep) -> KeyRead:
     """End a key at once. Revoking it again changes nothing."""
     return KeyRead.model_validate(keys.revoke_key(session, key_id, tenant_id=tenant_id))
 
 
-@router.get("/audit_events")
+@router.get("/audit_events", responses=NOT_MODIFIED)
 def list_audit_events(
     session: SessionDep,
     tenant_id: AdminTenantDep,

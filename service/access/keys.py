@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import BindParameter, ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType, KeyScope
@@ -101,6 +101,12 @@ def identify(session: Session, secret: str) -> Caller:
     if row.expired:
         raise Unauthorized(f"This API key expired at {_minute(row.expires_at)}. Ask an admin for another.")
     return Caller(tenant_id=row.tenant_id, key_id=row.id, scope=row.scope)
+
+
+def lets_in(sha256: str | BindParameter[str]) -> ColumnElement[bool]:
+    """Give the condition under which `identify` knows the caller, for queries that ask for more at once."""
+    alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp())
+    return and_(ApiKey.sha256 == sha256, ApiKey.revoked_at.is_(None), alive)
 
 
 def list_keys(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[ApiKey]:

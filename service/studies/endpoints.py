@@ -1,25 +1,33 @@
 """The routes under /v1/studies. Each parses, calls one function, and shows the result."""
 
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
+from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
+from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.trials import TrialPage, TrialRead
 from service.database import transaction
 from service.dependencies import SessionDep, TenantAloneDep, TenantDep
+from service.entity_tags import NOT_MODIFIED
 from service.errors import NotFound
+from service.idempotency import Posted, PostedDep, answered, once
 from service.ids import new_id
 from service.models import Artifact, Study
 from service.problems import documented
 from service.settings import settings
-from service.studies import lifecycle, repository
+from service.studies import deletion, repository, settings_changes, steering
 from service.studies.admission import AdmittedStudy, admit
+from service.studies.cloning import edited, import_trials
 from service.studies.recommendation_answer import recommend
 from service.studies.representation import (
     represent_front,
@@ -29,27 +37,26 @@ from service.studies.representation import (
     represent_study,
     represent_trials,
 )
+from service.studies.requested_study import StudyDep, StudyId, TrialId, VersionDep, label
 from service.studies.warm_start import with_former_studies
 
-router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=documented(401, 404, 422))
+router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=documented(401, 404, 422, 503))
 
 PageSize = Annotated[int, Query(ge=1, le=500)]
 StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$")]
-NumberToken = Annotated[int | None, Query(ge=0)]
+NumberToken = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
+
+POSTED = documented(400, 409, 413, 415)
 
 
-@router.post("", status_code=201, responses=documented(400, 413))
-def create_study(request: StudyCreate, tenant_id: TenantAloneDep) -> StudyRead:
+@router.post("", status_code=201, response_model=StudyRead, responses=POSTED)
+def create_study(request: StudyCreate, posted: PostedDep) -> Response:
     """Register a study; its first trials are proposed at once."""
     # Without a database connection: it may read large files, or download them.
-    admitted = admit(request, tenant_id=tenant_id)
-    with transaction() as session:
-        admitted = with_former_studies(session, admitted, tenant_id=tenant_id)
-        study = lifecycle.create_study(session, new_study(tenant_id, admitted))
-        return represent_study(session, study)
+    return answered(posted) or _create(admit(request, tenant_id=posted.tenant_id), posted)
 
 
-@router.get("")
+@router.get("", responses=NOT_MODIFIED)
 def list_studies(
     session: SessionDep, tenant_id: TenantDep, page_size: PageSize = 50, page_token: StudyToken = None
 ) -> StudyPage:
@@ -59,95 +66,142 @@ def list_studies(
     return StudyPage(studies=represent_studies(session, studies), next_page_token=token)
 
 
-@router.get("/{study_id}")
-def get_study(study_id: str, session: SessionDep, tenant_id: TenantDep) -> StudyRead:
+@router.get("/{study_id:id}", responses=NOT_MODIFIED)
+def get_study(study: StudyDep, session: SessionDep) -> StudyRead:
     """Read a study."""
-    return represent_study(session, repository.get_study(session, study_id, tenant_id=tenant_id))
+    return represent_study(session, study)
 
 
-@router.get("/{study_id}/trials")
+@router.patch("/{study_id:id}", responses=documented(400, 409, 412, 413, 415, 428))
+def update_study(
+    update: StudyUpdate, study: VersionDep, session: SessionDep, request: Request, response: Response
+) -> StudyRead:
+    """Change settings of a study that you have read: `If-Match` takes its ETag."""
+    shown = represent_study(session, settings_changes.apply(session, study, update))
+    label(response, request, study)
+    return shown
+
+
+@router.get("/{study_id}/trials", responses=NOT_MODIFIED)
 def list_trials(
-    study_id: str,
-    session: SessionDep,
-    tenant_id: TenantDep,
-    page_size: PageSize = 100,
-    page_token: NumberToken = None,
+    study: StudyDep, session: SessionDep, page_size: PageSize = 100, page_token: NumberToken = None
 ) -> TrialPage:
     """List the trials of a study by number."""
-    study = repository.get_study(session, study_id, tenant_id=tenant_id)
     after = -1 if page_token is None else page_token
-    trials = repository.list_trials(session, study_id, page_size=page_size, after=after)
+    trials = repository.list_trials(session, study.id, page_size=page_size, after=after)
     token = str(trials[-1].number) if len(trials) == page_size else None
     return TrialPage(trials=represent_trials(session, study, trials), next_page_token=token)
 
 
-@router.get("/{study_id}/trials/{trial_id}")
-def get_trial(study_id: str, trial_id: str, session: SessionDep, tenant_id: TenantDep) -> TrialRead:
+@router.get("/{study_id}/trials/{trial_id:id}", responses=NOT_MODIFIED)
+def get_trial(trial_id: TrialId, study: StudyDep, session: SessionDep) -> TrialRead:
     """Read a trial."""
-    study = repository.get_study(session, study_id, tenant_id=tenant_id)
-    return represent_trials(session, study, [repository.get_trial(session, study_id, trial_id)])[0]
+    return represent_trials(session, study, [repository.get_trial(session, study.id, trial_id)])[0]
 
 
-@router.get("/{study_id}/trials/{trial_id}/artifacts/{name}", response_class=FileResponse)
-def download_artifact(
-    study_id: str, trial_id: str, name: str, session: SessionDep, tenant_id: TenantDep
-) -> FileResponse:
+@router.get(
+    "/{study_id}/trials/{trial_id}/artifacts/{name}", response_class=FileResponse, responses=NOT_MODIFIED
+)
+def download_artifact(trial_id: TrialId, name: TrialId, study: StudyDep, session: SessionDep) -> FileResponse:
     """Download a file that the trial left."""
-    repository.get_study(session, study_id, tenant_id=tenant_id)
-    trial = repository.get_trial(session, study_id, trial_id)
+    trial = repository.get_trial(session, study.id, trial_id)
     artifact = session.get(Artifact, (trial.id, name))
     if artifact is None:
         raise NotFound(f"Trial '{trial_id}' has no artifact '{name}'.")
     return FileResponse(_artifact_file(artifact), filename=name, headers={"ETag": f'"{artifact.sha256}"'})
 
 
-@router.get("/{study_id}/pareto_front")
-def get_pareto_front(study_id: str, session: SessionDep, tenant_id: TenantDep) -> ParetoFront:
+@router.get("/{study_id}/pareto_front", responses=NOT_MODIFIED)
+def get_pareto_front(study: StudyDep, session: SessionDep) -> ParetoFront:
     """Read the front after the last accepted result."""
-    return represent_front(session, repository.get_study(session, study_id, tenant_id=tenant_id))
+    return represent_front(session, study)
 
 
-@router.get("/{study_id}/hypervolume_history")
-def get_hypervolume_history(study_id: str, session: SessionDep, tenant_id: TenantDep) -> HypervolumeHistory:
+@router.get("/{study_id}/hypervolume_history", responses=NOT_MODIFIED)
+def get_hypervolume_history(study: StudyDep, session: SessionDep) -> HypervolumeHistory:
     """Read the hypervolume after each accepted result."""
-    study = repository.get_study(session, study_id, tenant_id=tenant_id)
     return represent_hypervolume_history(session, study)
 
 
-@router.get("/{study_id}/recommendation", responses=documented(409))
+@router.get("/{study_id}/recommendation", responses=documented(409) | NOT_MODIFIED)
 def get_recommendation(
-    study_id: str, session: SessionDep, tenant_id: TenantDep, query: Annotated[RecommendationQuery, Query()]
+    study: StudyDep, session: SessionDep, query: Annotated[RecommendationQuery, Query()]
 ) -> Recommendation:
     """Choose one point of the front: by bounds, by weights, or its knee."""
-    study = repository.get_study(session, study_id, tenant_id=tenant_id)
     return recommend(session, study, query)
 
 
-@router.get("/{study_id}/importance")
-def get_importance(study_id: str, session: SessionDep, tenant_id: TenantDep) -> Importance:
+@router.get("/{study_id}/importance", responses=NOT_MODIFIED)
+def get_importance(study: StudyDep) -> Importance:
     """Read how much each parameter matters to each objective."""
-    return represent_importance(repository.get_study(session, study_id, tenant_id=tenant_id))
+    return represent_importance(study)
 
 
-@router.post("/{study_id}:pause", responses=documented(409))
-def pause_study(study_id: str, session: SessionDep, tenant_id: TenantDep) -> StudyRead:
+@router.post("/{study_id}:pause", response_model=StudyRead, responses=POSTED)
+def pause_study(study_id: StudyId, posted: PostedDep) -> Response:
     """Start no more trials; running ones end. Pausing twice changes nothing."""
-    study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
-    return represent_study(session, lifecycle.pause(session, study))
+    return _change(study_id, posted, steering.pause)
 
 
-@router.post("/{study_id}:resume", responses=documented(409))
-def resume_study(study_id: str, session: SessionDep, tenant_id: TenantDep) -> StudyRead:
+@router.post("/{study_id}:resume", response_model=StudyRead, responses=POSTED)
+def resume_study(study_id: StudyId, posted: PostedDep) -> Response:
     """Go on with a paused study. Resuming twice changes nothing."""
-    study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
-    return represent_study(session, lifecycle.resume(session, study))
+    return _change(study_id, posted, steering.resume)
 
 
-@router.post("/{study_id}:cancel", responses=documented(409))
-def cancel_study(study_id: str, session: SessionDep, tenant_id: TenantDep) -> StudyRead:
+@router.post("/{study_id}:cancel", response_model=StudyRead, responses=POSTED)
+def cancel_study(study_id: StudyId, posted: PostedDep) -> Response:
     """End a study: queued trials are dropped, running ones stop at their next heartbeat."""
-    study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
-    return represent_study(session, lifecycle.cancel(session, study))
+    return _change(study_id, posted, steering.cancel)
+
+
+@router.post("/{study_id}:extend", response_model=StudyRead, responses=POSTED)
+def extend_study(study_id: StudyId, request: StudyExtension, posted: PostedDep) -> Response:
+    """Add trials to the budget; a study that has succeeded goes on."""
+    return _change(study_id, posted, partial(steering.extend, trials=request.trials))
+
+
+@router.post("/{study_id}:clone", status_code=201, response_model=StudyRead, responses=POSTED)
+def clone_study(study_id: StudyId, request: StudyClone, posted: PostedDep) -> Response:
+    """Register a study like this one, with edits; with its results, if you want."""
+    known = answered(posted)
+    if known is not None:
+        return known
+    with transaction() as session:
+        source = represent_study(session, repository.get_study(session, study_id, tenant_id=posted.tenant_id))
+    admitted = admit(edited(source, request.edits), tenant_id=posted.tenant_id)
+    return _create(admitted, posted, import_from=study_id if request.import_trials else None)
+
+
+@router.delete("/{study_id:id}", status_code=204, responses=documented(409))
+def delete_study(study_id: StudyId, tenant_id: TenantAloneDep) -> None:
+    """Delete an ended study, its trials and their files. Deleting it again is a 404, and changes nothing."""
+    with transaction() as session:
+        study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
+        files = deletion.delete_rows(session, study)
+    deletion.delete_files(files, artifacts_dir=settings().artifacts_dir)
+
+
+def _change(study_id: str, posted: Posted, change: Callable[[Session, Study], Study]) -> Response:
+    def effect(session: Session) -> StudyRead:
+        study = repository.get_study(session, study_id, tenant_id=posted.tenant_id, lock=True)
+        return represent_study(session, change(session, study))
+
+    return once(posted, effect)
+
+
+def _create(admitted: AdmittedStudy, posted: Posted, *, import_from: str | None = None) -> Response:
+    def effect(session: Session) -> StudyRead:
+        settled = with_former_studies(session, admitted, tenant_id=posted.tenant_id)
+        study = steering.create_study(session, new_study(posted.tenant_id, settled))
+        if import_from is not None:
+            source = repository.get_study(session, import_from, tenant_id=posted.tenant_id)
+            import_trials(session, source, study)
+        return represent_study(session, study)
+
+    return once(
+        posted, effect, status=HTTPStatus.CREATED, location=lambda study: f"{router.prefix}/{study.id}"
+    )
 
 
 def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:

@@ -1,10 +1,12 @@
-"""Every state change of studies and trials. No SQL: queries are in `repository`.
+"""Every state change of trials, and of studies what follows from it. No SQL: queries are in `repository`.
 
 Each function runs in the caller's transaction and holds the study's row lock while it changes
 anything, so events are numbered, budgets are kept and fronts are stored without gaps. What a worker
-leases is a replicate of a trial (`replication`); a trial follows its replicates. The machines:
+leases is a replicate of a trial (`replication`); a trial follows its replicates. What the owner of a study
+does with it is in `steering`. The machines:
 
-    study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED
+    study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED;
+            SUCCEEDED -> ACTIVE again when its budget is extended
     trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING ->
             QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; QUEUED -> SUCCEEDED
             with a known result; SUCCEEDED -> INFEASIBLE when one of its final seeds proves so
@@ -17,14 +19,11 @@ from typing import Any
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from api_schemas.access import AuditEventType
 from api_schemas.events import EventType
 from api_schemas.importance import Importance
 from api_schemas.studies import StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
 from service import counters
-from service.access import limits
-from service.access.audit_log import record_audit_event
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.errors import WrongState
 from service.ids import new_id
@@ -42,7 +41,7 @@ STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
     StudyState.ACTIVE: frozenset(StudyState) - {StudyState.ACTIVE, StudyState.CANCELLED},
     StudyState.PAUSED: frozenset(StudyState) - {StudyState.PAUSED, StudyState.CANCELLED},
     StudyState.CANCELLING: frozenset({StudyState.CANCELLED}),
-    StudyState.SUCCEEDED: frozenset(),
+    StudyState.SUCCEEDED: frozenset({StudyState.ACTIVE}),
     StudyState.FAILED: frozenset(),
     StudyState.CANCELLED: frozenset(),
 }
@@ -61,53 +60,6 @@ ENDED = {
     TrialState.STOPPED_EARLY: EventType.TRIAL_STOPPED_EARLY,
     TrialState.CANCELLED: EventType.TRIAL_CANCELLED,
 }
-
-
-def create_study(session: Session, study: Study) -> Study:
-    """Store a new study and wake the study worker.
-
-    Raises:
-        LimitReached: If its tenant may have no further one.
-    """
-    limits.check_new_study(session, study.tenant_id)
-    session.add(study)
-    session.flush()
-    record_event(session, study, EventType.STUDY_CREATED)
-    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CREATED, subject=study.id)
-    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-    return study
-
-
-def pause(session: Session, study: Study) -> Study:
-    """Start nothing more until resumed; pausing a paused study changes nothing."""
-    if study.state is not StudyState.PAUSED:
-        _move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
-    return study
-
-
-def resume(session: Session, study: Study) -> Study:
-    """Go on; resuming an active study changes nothing."""
-    if study.state is not StudyState.ACTIVE:
-        study.state_reason = None
-        _move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
-        wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-        for _ in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
-            wake_after_commit(session, WakeUp(RUN_TRIAL))
-    return study
-
-
-def cancel(session: Session, study: Study) -> Study:
-    """Drop what is queued, stop what runs at its next heartbeat; cancelling twice changes nothing."""
-    if study.state in (StudyState.CANCELLING, StudyState.CANCELLED):
-        return study
-    _move_study(session, study, StudyState.CANCELLING, EventType.STUDY_CANCELLING)
-    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CANCELLED, subject=study.id)
-    queued = repository.replicates_in(session, study.id, [TrialState.QUEUED])
-    replication.cancel_queued(session, study, queued, reason=CANCELLED_WITH_STUDY)
-    for trial in repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
-        _follow_replicates(session, study, trial)
-    _finish_if_done(session, study)
-    return study
 
 
 def add_trial(
@@ -177,15 +129,16 @@ def stop_proposing(session: Session, study: Study, *, reason: str) -> None:
     """End a study that nobody can propose for; pause it if it has trials, to go on once that is mended."""
     study.state_reason = reason
     if study.trials_created:
-        _move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
+        move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
     else:
-        _move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
+        move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
 
 
-def record_importance(study: Study, importance: Importance) -> None:
+def record_importance(session: Session, study: Study, importance: Importance) -> None:
     """Keep what matters to the objectives, unless more is known already. The study's lock is held."""
     if study.importance is None or study.importance["observations"] <= importance.observations:
         study.importance = importance.model_dump(mode="json")
+        record_event(session, study, EventType.IMPORTANCE_STORED, observations=importance.observations)
 
 
 def start_trial(
@@ -308,25 +261,26 @@ def _give_back(
     replication.requeue(session, study, replicate, reason=reason)
     if trial.state is TrialState.RUNNING:
         trial.state_reason = reason
-        _follow_replicates(session, study, trial)
+        follow_replicates(session, study, trial)
     else:
         # A final seed whose trial has left the front meanwhile is not tried again.
-        _finish_if_done(session, study)
+        finish_if_done(session, study)
 
 
 def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Replicate) -> None:
     if trial.state in TERMINAL_TRIAL_STATES:
         _accept_final_replicate(session, study, trial, replicate)
     else:
-        _follow_replicates(session, study, trial)
-    _finish_if_done(session, study)
+        follow_replicates(session, study, trial)
+    finish_if_done(session, study)
     wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
     if repository.replicates_in(session, study.id, [TrialState.QUEUED]):
         # Its own wake-up may have found no room under the study's parallelism.
         wake_after_commit(session, WakeUp(RUN_TRIAL))
 
 
-def _follow_replicates(session: Session, study: Study, trial: Trial) -> None:
+def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
+    """Give a trial the state that its replicates add up to."""
     replicates = repository.replicates_of(session, [trial.id])[trial.id]
     if replication.decided(replicates):
         replication.cancel_queued(session, study, replicates, reason="its trial is decided")
@@ -380,16 +334,17 @@ def _end_trial(
     record_event(session, study, ENDED[state], trial=trial, reason=reason)
 
 
-def _finish_if_done(session: Session, study: Study) -> None:
+def finish_if_done(session: Session, study: Study) -> None:
+    """End a study that has nothing left to do, or nothing that could work."""
     counts = repository.count_trials(session, [study.id])[study.id]
     if study.state is StudyState.CANCELLING:
         if not repository.open_replicates(session, study.id):
-            _move_study(session, study, StudyState.CANCELLED, EventType.STUDY_CANCELLED)
+            move_study(session, study, StudyState.CANCELLED, EventType.STUDY_CANCELLED)
     elif not (counts.queued or counts.running) and study.state in (StudyState.ACTIVE, StudyState.PAUSED):
         ended = counts.ended
         if counts.failed == ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
             study.state_reason = f"all of the first {ended} trials failed; see their reasons"
-            _move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
+            move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
         elif study.trials_created == study.trial_budget:
             _finish_search(session, study, reason=None)
 
@@ -398,10 +353,15 @@ def _finish_search(session: Session, study: Study, *, reason: str | None) -> Non
     replication.follow_front(session, study)
     if not repository.open_replicates(session, study.id):
         study.state_reason = reason
-        _move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
+        move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
 
 
-def _move_study(session: Session, study: Study, to: StudyState, event: EventType) -> None:
+def move_study(session: Session, study: Study, to: StudyState, event: EventType) -> None:
+    """Bring a study into another state.
+
+    Raises:
+        WrongState: If there is no way there from the state that it has.
+    """
     if to not in STUDY_TRANSITIONS[study.state]:
         raise WrongState(f"The study is {study.state}; from there it cannot become {to}.")
     study.state = to

@@ -148,7 +148,10 @@ def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> 
 
 
 def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
-    """Read the tenant's trials of other studies that succeeded with a configuration, oldest first."""
+    """Read the tenant's trials of other studies that succeeded with a configuration, oldest first.
+
+    None of them can be deleted before the caller commits.
+    """
     return list(
         session.scalars(
             select(Trial)
@@ -161,6 +164,7 @@ def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) 
                 Study.kind != StudyKind.CUSTOM,
             )
             .order_by(Trial.id)
+            .with_for_update(key_share=True, read=True, of=Trial)
         )
     )
 

@@ -1,6 +1,7 @@
 """The routes of runners outside: suggest, heartbeat, report, complete, release; and past results."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
+from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import (
     AttemptRequest,
@@ -15,21 +16,26 @@ from api_schemas.ask_and_tell import (
 from api_schemas.trials import TrialRead
 from service import outside_runners
 from service.dependencies import SessionDep, TenantAloneDep, TenantDep
+from service.idempotency import PostedDep, not_needed, once
 from service.problems import documented
 from service.studies import repository
 from service.studies.imported_trials import import_observations
 from service.studies.representation import represent_trials
+from service.studies.requested_study import StudyId, TrialId
 
 router = APIRouter(
     prefix="/v1/studies/{study_id}",
     tags=["runners outside"],
-    responses=documented(400, 401, 404, 409, 413, 422),
+    responses=documented(400, 401, 404, 409, 413, 415, 422, 503),
 )
 
+# Whoever repeats these names the same attempt, step or worker: the effect is one without a kept answer.
+REPEATABLE = [Depends(not_needed)]
 
-@router.post("/trials:suggest")
+
+@router.post("/trials:suggest", dependencies=REPEATABLE)
 async def suggest_trials(
-    study_id: str, body: SuggestRequest, tenant_id: TenantAloneDep, request: Request, response: Response
+    study_id: StudyId, body: SuggestRequest, tenant_id: TenantAloneDep, request: Request, response: Response
 ) -> SuggestedTrials:
     """Get trials to run; an empty answer says in Retry-After when to ask again, or that the study is over."""
     answer = await outside_runners.suggest(
@@ -40,9 +46,9 @@ async def suggest_trials(
     return answer
 
 
-@router.post("/trials/{trial_id}:heartbeat")
+@router.post("/trials/{trial_id}:heartbeat", dependencies=REPEATABLE)
 def send_heartbeat(
-    study_id: str, trial_id: str, body: AttemptRequest, session: SessionDep, tenant_id: TenantDep
+    study_id: StudyId, trial_id: TrialId, body: AttemptRequest, session: SessionDep, tenant_id: TenantDep
 ) -> TrialSignal:
     """Keep a trial; the answer says whether its result is still wanted."""
     study = repository.get_study(session, study_id, tenant_id=tenant_id)
@@ -50,9 +56,9 @@ def send_heartbeat(
     return outside_runners.heartbeat(session, study, trial.id, attempt=body.attempt)
 
 
-@router.post("/trials/{trial_id}:report")
+@router.post("/trials/{trial_id}:report", dependencies=REPEATABLE)
 def report_measurement(
-    study_id: str, trial_id: str, body: MeasurementReport, session: SessionDep, tenant_id: TenantDep
+    study_id: StudyId, trial_id: TrialId, body: MeasurementReport, session: SessionDep, tenant_id: TenantDep
 ) -> TrialSignal:
     """Store metrics at one step; the answer says whether the trial should stop. Repeating changes nothing."""
     repository.get_study(session, study_id, tenant_id=tenant_id)
@@ -60,9 +66,9 @@ def report_measurement(
     return outside_runners.report(session, trial.id, body)
 
 
-@router.post("/trials/{trial_id}:complete")
+@router.post("/trials/{trial_id}:complete", dependencies=REPEATABLE)
 def complete_trial(
-    study_id: str, trial_id: str, body: CompletionRequest, session: SessionDep, tenant_id: TenantDep
+    study_id: StudyId, trial_id: TrialId, body: CompletionRequest, session: SessionDep, tenant_id: TenantDep
 ) -> TrialRead:
     """Say how a trial ended. The same attempt saying so twice changes nothing."""
     repository.get_study(session, study_id, tenant_id=tenant_id)
@@ -71,21 +77,25 @@ def complete_trial(
     return represent_trials(session, study, [trial])[0]
 
 
-@router.post("/trials/{trial_id}:release")
-def release_trial(
-    study_id: str, trial_id: str, body: AttemptRequest, session: SessionDep, tenant_id: TenantDep
-) -> TrialRead:
+@router.post("/trials/{trial_id}:release", response_model=TrialRead)
+def release_trial(study_id: StudyId, trial_id: TrialId, body: AttemptRequest, posted: PostedDep) -> Response:
     """Give a trial back unfinished; another runner gets it, and it costs none of its attempts."""
-    repository.get_study(session, study_id, tenant_id=tenant_id)
-    trial = repository.get_trial(session, study_id, trial_id)
-    study, trial = outside_runners.release(session, trial.id, attempt=body.attempt)
-    return represent_trials(session, study, [trial])[0]
+
+    def effect(session: Session) -> TrialRead:
+        repository.get_study(session, study_id, tenant_id=posted.tenant_id)
+        trial = repository.get_trial(session, study_id, trial_id)
+        study, trial = outside_runners.release(session, trial.id, attempt=body.attempt)
+        return represent_trials(session, study, [trial])[0]
+
+    return once(posted, effect)
 
 
-@router.post("/trials:import")
-def import_trials(
-    study_id: str, body: ImportRequest, session: SessionDep, tenant_id: TenantDep
-) -> ImportResult:
+@router.post("/trials:import", response_model=ImportResult)
+def import_trials(study_id: StudyId, body: ImportRequest, posted: PostedDep) -> Response:
     """Give a study past results to learn from; they cost nothing of its budget. Repeating adds nothing."""
-    study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
-    return import_observations(session, study, body.observations)
+
+    def effect(session: Session) -> ImportResult:
+        study = repository.get_study(session, study_id, tenant_id=posted.tenant_id, lock=True)
+        return import_observations(session, study, body.observations)
+
+    return once(posted, effect)

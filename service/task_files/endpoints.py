@@ -4,13 +4,14 @@ from fastapi import APIRouter, Request
 
 from api_schemas.tasks import TaskFile, TaskFileList
 from service.dependencies import TenantAloneDep, TenantDep
+from service.entity_tags import NOT_MODIFIED
 from service.problems import documented
 from service.settings import settings
 from service.task_files import uploads
 
 PREFIX = "/v1/task_files"
 
-router = APIRouter(prefix=PREFIX, tags=["task files"], responses=documented(401, 422))
+router = APIRouter(prefix=PREFIX, tags=["task files"], responses=documented(401, 422, 503))
 
 RAW_BODY = {"requestBody": {"content": {"application/octet-stream": {}}, "required": True}}
 
@@ -28,7 +29,7 @@ async def put_task_file(name: str, request: Request, tenant_id: TenantAloneDep) 
     )
 
 
-@router.get("")
+@router.get("", responses=NOT_MODIFIED)
 def list_task_files(tenant_id: TenantDep) -> TaskFileList:
     """List your uploaded files by name."""
     return uploads.list_files(data_dir=settings().data_dir, tenant_id=tenant_id)

@@ -23,7 +23,7 @@ def test_a_proposal_is_explained_and_a_point_recommended(page: Page, server_url:
     with transaction() as session:
         study = session.get_one(Study, study_id, with_for_update=True)
         by_score = ObjectiveImportance(metric="score", parameters=tuple(parts), groups=(whole,))
-        lifecycle.record_importance(study, Importance(observations=30, objectives=(by_score,)))
+        lifecycle.record_importance(session, study, Importance(observations=30, objectives=(by_score,)))
         repository.list_trials(session, study_id)[2].explanation = Explanation(
             predictions={"score": Prediction(mean=0.79, standard_deviation=0.01)},
             acquisition_value=-1.0,

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
 from api_schemas.studies import StudyState
+from api_schemas.study_changes import StudyUpdate
 from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
@@ -138,3 +139,39 @@ def test_events_go_on_over_lost_connections(client: Client, monkeypatch: pytest.
         "study.paused",
     ]
     assert [event.sequence for event in itertools.islice(client.events(study_id, after=2), 2)] == [3, 4]
+
+
+def test_a_study_is_extended_cloned_and_deleted(client: Client) -> None:
+    """Through the client; what is deleted is gone, and its clone is not."""
+    study = client.create_study(make_study_request())
+    assert client.update(study.id, StudyUpdate(parallelism=3)).parallelism == 3
+    assert client.extend(study.id, trials=2).budget.trials == study.budget.trials + 2
+    clone = client.clone(study.id, edits={"display_name": "clone"})
+    assert (clone.display_name, clone.search_space) == ("clone", study.search_space)
+    with pytest.raises(RequestRefused, match="cancel it"):
+        client.delete(study.id)
+    client.cancel(study.id)
+    client.delete(study.id)
+    assert [item.id for item in client.studies()] == [clone.id]
+
+
+def test_the_commands_extend_clone_and_delete(
+    server_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each says what is now true and what to do next."""
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+    study = client.create_study(make_study_request())
+    (tmp_path / "edits.yaml").write_text("parallelism: 2")
+
+    def said(*command: str) -> str:
+        done = CliRunner().invoke(app, list(command))
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "0 / 9 trials" in said("extend", study.id, "--trials", "5")
+    cloned = said("clone", study.id, "--edits", str(tmp_path / "edits.yaml"), "--import-trials")
+    assert "0 trials imported" in cloned
+    assert next(client.studies()).parallelism == 2
+    client.cancel(study.id)
+    assert f"Deleted {study.id}" in said("delete", study.id)

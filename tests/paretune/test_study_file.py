@@ -6,7 +6,7 @@ import pytest
 
 from api_schemas.proposals import Proposer
 from paretune.errors import StudyFileError
-from paretune.study_file import read_study_file
+from paretune.study_file import read_edits, read_study_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -63,3 +63,13 @@ def test_a_study_file_may_ask_for_a_warm_start(tmp_path: Path) -> None:
         found = read_study_file(path).proposals.warm_start
         assert found is not None
         assert (found.studies, found.mode) == (studies, mode)
+
+
+def test_edits_are_fields(tmp_path: Path) -> None:
+    """Nested ones, with null for what is to go; a list of them is none."""
+    path = tmp_path / "edits.yaml"
+    path.write_text("parallelism: 2\nsearch_space: {parameters: null}\n")
+    assert read_edits(path)["search_space"] == {"parameters": None}
+    path.write_text("- parallelism")
+    with pytest.raises(StudyFileError, match="must hold fields"):
+        read_edits(path)

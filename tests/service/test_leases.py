@@ -16,7 +16,7 @@ from service.broker import ADVANCE_STUDY, RUN_TRIAL
 from service.database import engine, transaction
 from service.errors import StaleAttempt
 from service.models import Replicate, Study, Tenant, Trial, TrialMeasurement
-from service.studies import lifecycle
+from service.studies import lifecycle, steering
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
 from tests.conftest import make_study_request
@@ -32,7 +32,7 @@ def stored_study(*, trials: int, parallelism: int = 1, budget: int | None = None
     )
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        study = lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+        study = steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
         for _ in range(trials):
             lifecycle.add_trial(
                 session,
@@ -68,9 +68,9 @@ def test_nothing_is_claimed_where_nothing_waits() -> None:
 def test_a_paused_study_hands_out_nothing() -> None:
     """Its queued trials wait until it is resumed."""
     study_id = stored_study(trials=1)
-    set_state(study_id, lifecycle.pause)
+    set_state(study_id, steering.pause)
     assert leases.claim("w") is None
-    set_state(study_id, lifecycle.resume)
+    set_state(study_id, steering.resume)
     assert leases.claim("w") is not None
 
 
@@ -139,7 +139,7 @@ def test_a_heartbeat_tells_a_worker_that_its_study_was_cancelled() -> None:
     study_id = stored_study(trials=1)
     claimed = leases.claim("w")
     assert claimed is not None
-    set_state(study_id, lifecycle.cancel)
+    set_state(study_id, steering.cancel)
     assert leases.heartbeat(claimed.trial_id, claimed.attempt) is True
     leases.release(claimed.trial_id, claimed.attempt)
     with transaction() as session:

@@ -4,7 +4,7 @@ import pytest
 
 from api_schemas.trials import ClaimedTrial, TrialReport, TrialState
 from service import leases
-from service.studies import lifecycle
+from service.studies import steering
 from tests.service.test_leases import set_state, stored_study
 
 pytestmark = pytest.mark.usefixtures("service_environment")
@@ -26,7 +26,7 @@ def test_a_paused_study_hands_out_no_more() -> None:
     """Also between a worker's first claim and its next."""
     study_id = stored_study(trials=3, parallelism=3)
     first = claim_first()
-    set_state(study_id, lifecycle.pause)
+    set_state(study_id, steering.pause)
     assert claim_more(first) == []
 
 

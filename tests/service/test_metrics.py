@@ -11,6 +11,7 @@ from service.app import create_app
 from service.counters import CounterName, count, totals
 from service.database import transaction
 from service.settings import settings
+from service.studies import steering
 from tests.conftest import API_KEY
 from tests.service.test_leases import expire_all_leases, set_state, stored_study
 
@@ -56,7 +57,7 @@ def test_a_scrape_tells_what_the_deployment_does(service_environment: None, sess
     """Waiting and running trials, sums over all processes, the reaper's lag; a paused study's queue waits."""
     client = TestClient(create_app(), client=HERE)
     paused = stored_study(trials=3)
-    set_state(paused, lambda session, study: sweeper.lifecycle.pause(session, study))
+    set_state(paused, lambda session, study: steering.pause(session, study))
     study_id = stored_study(trials=4, parallelism=3)
     claimed = [leases.claim("w") for _ in range(3)]
     assert all(one is not None and one.study_id == study_id for one in claimed)

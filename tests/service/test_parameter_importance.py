@@ -51,7 +51,7 @@ def test_a_running_study_is_weighed_again_after_a_tenth_more(session: Session) -
     study = study_with(session, 11)
     queue(session, study)
     for before, again in ((10, True), (11, False)):
-        lifecycle.record_importance(study, kept(before))
+        lifecycle.record_importance(session, study, kept(before))
         assert (read_importance_request(session, study.id) is not None) == again
     finish(session, study, start(session, study, queue(session, study)), succeeded())
     assert read_importance_request(session, study.id) is None
@@ -60,7 +60,7 @@ def test_a_running_study_is_weighed_again_after_a_tenth_more(session: Session) -
 def test_the_last_result_of_a_study_is_weighed(session: Session) -> None:
     """Nothing else will come that could outgrow what is known."""
     study = study_with(session, 12)
-    lifecycle.record_importance(study, kept(11))
+    lifecycle.record_importance(session, study, kept(11))
     request = read_importance_request(session, study.id)
     assert request is not None
     assert len(request.observations) == 12

@@ -23,7 +23,7 @@ from service.models import Event, Study, Tenant, Trial
 from service.optimization.problem import Suggestion
 from service.optimization.suggest import suggest
 from service.proposals import ProposalRequest, read_request, store_suggestions
-from service.studies import lifecycle, repository, revision
+from service.studies import repository, revision, steering
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
 from tests.conftest import make_study_request
@@ -38,7 +38,7 @@ def stored(**changes: object) -> str:
     request = make_study_request(**{"proposals": proposals, "budget": {"trials": 9}, **changes})
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        return lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id))).id
+        return steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id))).id
 
 
 def adapter(size: int) -> Parameterization:
@@ -275,7 +275,7 @@ def test_no_worker_idles_while_budget_is_left(
     with transaction() as session:
         # Another example's workers must find nothing of this one.
         for study in session.scalars(select(Study).where(Study.state == StudyState.ACTIVE)):
-            lifecycle.pause(session, study)
+            steering.pause(session, study)
 
 
 def test_the_reference_point_is_pinned_and_told_to_the_optimiser() -> None:

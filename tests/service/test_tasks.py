@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from api_schemas.events import EventType
 from api_schemas.studies import StudyState
 from service.models import Event, Study, Trial
-from service.studies import lifecycle
+from service.studies import steering
 from service.tasks import advance_study
 from tests.conftest import make_study_request
 from tests.service.studies.test_lifecycle import create, queue
@@ -68,7 +68,7 @@ def test_a_study_with_trials_is_paused_instead_and_goes_on_once_mended(
     assert study.state is StudyState.PAUSED
     assert "optuna" in str(study.state_reason)
     assert last_event(session, study).type == EventType.STUDY_PAUSED
-    lifecycle.resume(session, study)
+    steering.resume(session, study)
     session.commit()
     assert study.state_reason is None
     advance_study(study.id)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from api_schemas.studies import StudyCreate
 from service.database import transaction
 from service.models import Replicate, Tenant
-from service.studies import lifecycle
+from service.studies import lifecycle, steering
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
 
@@ -32,7 +32,7 @@ def queued_study(*, trials: int = 1, **changes: object) -> str:
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
         admitted = admit(custom_study(**changes), tenant_id=tenant_id)
-        study = lifecycle.create_study(session, new_study(tenant_id, admitted))
+        study = steering.create_study(session, new_study(tenant_id, admitted))
         for number in range(trials):
             lifecycle.add_trial(
                 session, study, parameters={"x": (number + 1) / 10}, configuration=None,

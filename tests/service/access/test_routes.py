@@ -20,11 +20,21 @@ from tests.conftest import OTHER_KEY, study_body
 from tests.service.access.conftest import bearer
 from tests.service.test_leases import stored_study
 
+RUNNERS = "/v1/studies/{study_id}/trials"
 BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/studies"): study_body(),
     ("POST", "/v1/keys"): {"name": "a key"},
     ("POST", "/v1/webhooks"): {"url": "https://1.1.1.1/"},
     ("POST", "/v1/webhooks/{webhook_id}:replay"): {"study_id": f"std_{'0' * 32}"},
+    ("PATCH", "/v1/studies/{study_id}"): {"parallelism": 2},
+    ("POST", "/v1/studies/{study_id}:extend"): {"trials": 1},
+    ("POST", "/v1/studies/{study_id}:clone"): {},
+    ("POST", f"{RUNNERS}:suggest"): {"worker_id": "w"},
+    ("POST", f"{RUNNERS}:import"): {"observations": [{"parameters": {}, "infeasible": "no"}]},
+    ("POST", f"{RUNNERS}/{{trial_id}}:heartbeat"): {"attempt": 1},
+    ("POST", f"{RUNNERS}/{{trial_id}}:report"): {"attempt": 1, "step": 1, "metrics": {"score": 0.5}},
+    ("POST", f"{RUNNERS}/{{trial_id}}:complete"): {"attempt": 1, "state": "FAILED", "reason": "r"},
+    ("POST", f"{RUNNERS}/{{trial_id}}:release"): {"attempt": 1},
 }
 OWN_NAME_SPACE = {("PUT", "/v1/task_files/{name}")}
 """Here the caller chooses a name among its own."""

@@ -15,7 +15,7 @@ from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, Measurement, TrialReport, TrialState
 from service.errors import StaleAttempt, WrongState
 from service.models import Event, Replicate, StoredFront, Study, Tenant, Trial
-from service.studies import lifecycle, repository
+from service.studies import lifecycle, repository, steering
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
 from tests.conftest import make_study_request
@@ -34,7 +34,7 @@ def succeeded(score: float = 0.7, parameters: float = 1000.0) -> TrialReport:
 
 def create(session: Session, request: StudyCreate) -> Study:
     tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-    return lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+    return steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
 
 
 def queue(session: Session, study: Study) -> Trial:
@@ -155,7 +155,7 @@ def test_a_cancelled_study_waits_for_its_running_trial(
     """Queued trials are dropped at once; the study is CANCELLED when the last one is given back."""
     study = create(session, study_request())
     running, queued = start(session, study, queue(session, study)), queue(session, study)
-    lifecycle.cancel(session, study)
+    steering.cancel(session, study)
     assert (study.state, queued.state) == (StudyState.CANCELLING, TrialState.CANCELLED)
     assert lifecycle.extend_lease(session, study, running.id, attempt=1, lease_seconds=60)
     lifecycle.release_trial(session, study, running, attempt=1)
@@ -167,8 +167,8 @@ def test_pausing_and_cancelling_twice_change_nothing(
 ) -> None:
     """The verbs are idempotent."""
     study = create(session, study_request())
-    lifecycle.pause(session, lifecycle.pause(session, study))
-    lifecycle.cancel(session, lifecycle.cancel(session, study))
+    steering.pause(session, steering.pause(session, study))
+    steering.cancel(session, steering.cancel(session, study))
     events = session.scalars(select(Event.type).order_by(Event.sequence)).all()
     assert events == ["study.created", "study.paused", "study.cancelling", "study.cancelled"]
 
@@ -181,7 +181,7 @@ def test_a_finished_study_cannot_be_paused(
     finish(session, study, start(session, study, queue(session, study)), succeeded())
     assert study.state is StudyState.SUCCEEDED
     with pytest.raises(WrongState, match="SUCCEEDED"):
-        lifecycle.pause(session, study)
+        steering.pause(session, study)
 
 
 def test_infeasible_trials_are_not_on_the_front(
@@ -284,7 +284,7 @@ class StudyMachine(RuleBasedStateMachine):
             trial, attempt = found
             lifecycle.release_trial(self.session, self.study, trial, attempt=attempt)
 
-    @rule(verb=st.sampled_from([lifecycle.pause, lifecycle.resume, lifecycle.resume, lifecycle.cancel]))
+    @rule(verb=st.sampled_from([steering.pause, steering.resume, steering.resume, steering.cancel]))
     def command(self, verb: Callable[[Session, Study], Study]) -> None:
         before = self.study.state
         try:

@@ -10,7 +10,7 @@ from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, TrialReport, TrialState
 from service.errors import StaleAttempt, WrongState
 from service.models import Artifact, Event, Replicate, StoredFront, Study, Trial
-from service.studies import lifecycle, replication, repository
+from service.studies import lifecycle, replication, repository, steering
 from service.studies.representation import represent_front, represent_study, represent_trials
 from tests.conftest import make_study_request
 from tests.service.studies.test_lifecycle import (
@@ -142,7 +142,7 @@ def test_cancelling_drops_seeds_that_wait(session: Session, study: Study) -> Non
     """A trial with some of its seeds is cancelled, not accepted as if it had them all."""
     trial = queue(session, study)
     run_next(session, study, succeeded())
-    lifecycle.cancel(session, study)
+    steering.cancel(session, study)
     assert (study.state, trial.state) == (StudyState.CANCELLED, TrialState.CANCELLED)
 
 
@@ -245,10 +245,10 @@ def test_a_study_paused_during_its_final_seeds_waits(session: Session, final_stu
     trial = repository.next_queued(session, final_study.id)
     assert trial is not None
     start(session, final_study, trial)
-    lifecycle.pause(session, final_study)
+    steering.pause(session, final_study)
     finish(session, final_study, trial, succeeded(0.1))
     assert (final_study.state, repository.claimable_studies(session)) == (StudyState.PAUSED, [])
-    lifecycle.resume(session, final_study)
+    steering.resume(session, final_study)
     assert repository.claimable_studies(session) == [final_study.id]
 
 
@@ -259,7 +259,7 @@ def test_cancelling_during_the_final_seeds_keeps_the_results(session: Session, f
     run_next(session, final_study, succeeded(0.9))
     run_next(session, final_study, succeeded(0.1))
     attempt = start(session, final_study, best).attempt
-    lifecycle.cancel(session, final_study)
+    steering.cancel(session, final_study)
     assert lifecycle.extend_lease(session, final_study, best.id, attempt=attempt, lease_seconds=60)
     lifecycle.release_trial(session, final_study, best, attempt=attempt)
     assert (final_study.state, best.state) == (StudyState.CANCELLED, TrialState.SUCCEEDED)

@@ -12,7 +12,7 @@ from api_schemas.studies import StudyCreate
 from service.app import create_app
 from service.errors import InvalidStudy
 from service.models import Study, Tenant
-from service.studies import lifecycle
+from service.studies import steering
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
 from service.studies.warm_start import with_former_studies
@@ -34,9 +34,9 @@ def ended(session: Session, *, owner: str = "default", **changes: object) -> Stu
     """A study that has run one trial and was cancelled."""
     request = make_study_request(**changes)
     tenant_id = tenant(session, owner)
-    study = lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+    study = steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
     finish(session, study, start(session, study, queue(session, study)), succeeded())
-    lifecycle.cancel(session, study)
+    steering.cancel(session, study)
     session.flush()
     return study
 
@@ -87,8 +87,8 @@ def test_auto_takes_what_is_alike_and_newest(session: Session) -> None:
     ended(session, objectives=LATENCY_FIRST)
     tenant_id = tenant(session)
     for request in (make_study_request(), make_study_request()):
-        study = lifecycle.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
-    lifecycle.cancel(session, study)
+        study = steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+    steering.cancel(session, study)
     session.flush()
     assert settled(session, "auto") == tuple(sorted(alike, reverse=True)[:5])
 

@@ -1,0 +1,180 @@
+"""Conditional reads: every JSON answer under /v1 carries a strong ETag, and who has it gets a 304.
+
+A study's resources are compared before the request reaches a route, with one indexed query that also
+checks the key as `dependencies.authenticate` does: that is what makes polling cheap. Any key that is let
+in may read. Everything else is compared once it is built, and so is what a key has no request left for.
+"""
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from http import HTTPStatus
+from typing import NamedTuple
+
+from psycopg import Connection, OperationalError
+from sqlalchemy import String, bindparam, select
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import request_context
+from service.access.key_uses import note_use
+from service.access.keys import key_hash, lets_in
+from service.access.rate_limit import RateLimit
+from service.database import SINGLE_READS_AT_ONCE, engine_of_single_reads
+from service.entity_tags import matches_weakly, tag_of_body, tag_of_version
+from service.models import ApiKey, Study
+
+PREFIX = "/v1/"
+OF_A_STUDY = re.compile(r"/v1/studies/(std_[0-9a-f]{32})(?:/|$)")
+# Keep it, but ask each time: a 304 costs little.
+CACHE_CONTROL = "no-cache"
+
+
+class Current(NamedTuple):
+    """The tag of what a URL shows now, and the key that may read it."""
+
+    tag: str
+    key_id: str
+
+
+class Unchanged(NamedTuple):
+    """What stands in the place of a route in the measurements of requests that reached none."""
+
+    path_format: str
+
+
+UNCHANGED = Unchanged("/v1/studies/{study_id} unchanged")
+
+
+class ConditionalReads:
+    """ASGI middleware that answers 304 where the client has what it asks for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        # Few threads of their own: polls neither wait behind slow requests nor crowd each other out.
+        self.threads = ThreadPoolExecutor(SINGLE_READS_AT_ONCE, thread_name_prefix="versions")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Compare first if that is cheap; else pass the request on, and compare its answer."""
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(PREFIX):
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        known = ", ".join(headers.getlist("if-none-match"))
+        study = OF_A_STUDY.match(scope["path"])
+        if known and study is not None:
+            current = await asyncio.get_running_loop().run_in_executor(
+                self.threads, _current_tag, scope, study[1], headers.get("authorization", "")
+            )
+            if current is not None and current.tag in known and _may_ask(scope, current.key_id):
+                scope["route"] = UNCHANGED
+                await _send_not_modified(send, current.tag)
+                return
+        await self.app(scope, receive, _Answer(send, known).pass_on)
+
+
+class _Answer:
+    """One answer on its way out; the beginning of a JSON answer waits until its tag is known."""
+
+    def __init__(self, send: Send, known: str) -> None:
+        self.send = send
+        self.known = known
+        self.held: Message | None = None
+        self.body = bytearray()
+        self.replaced = False
+
+    async def pass_on(self, message: Message) -> None:
+        """Take a message from the application."""
+        if message["type"] == "http.response.start":
+            await self._begin(message)
+        elif self.held is not None:
+            self.body += message.get("body", b"")
+            if not message.get("more_body", False):
+                start, self.held = self.held, None
+                await self._begin_with(start, tag_of_body(bytes(self.body)))
+                await self._go_on({"type": "http.response.body", "body": bytes(self.body)})
+        else:
+            await self._go_on(message)
+
+    async def _begin(self, start: Message) -> None:
+        headers = Headers(raw=start["headers"])
+        tag = headers.get("etag")
+        if start["status"] not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            await self.send(start)
+        elif tag is not None:
+            await self._begin_with(start, tag)
+        elif headers.get("content-type", "").startswith("application/json"):
+            self.held = start
+        else:
+            await self.send(start)
+
+    async def _begin_with(self, start: Message, tag: str) -> None:
+        if self.known and matches_weakly(self.known, tag):
+            self.replaced = True
+            await _send_not_modified(self.send, tag)
+            return
+        headers = MutableHeaders(scope=start)
+        headers["ETag"] = tag
+        headers.setdefault("Cache-Control", CACHE_CONTROL)
+        await self.send(start)
+
+    async def _go_on(self, message: Message) -> None:
+        if not self.replaced:
+            await self.send(message)
+
+
+def _may_ask(scope: Scope, key_id: str) -> bool:
+    limit: RateLimit | None = scope["app"].state.rate_limit
+    if limit is not None and limit.seconds_to_wait(key_id) > 0:
+        return False  # the route refuses it, and says how long to wait
+    request_context.note_key(key_id)
+    note_use(key_id)
+    return True
+
+
+def _current_tag(scope: Scope, study_id: str, authorization: str) -> Current | None:
+    scheme, _, key = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    found = _study_version(study_id, key_hash(key.strip()))
+    if found is None:
+        return None
+    version, key_id = found
+    query = scope["query_string"].decode("latin-1")
+    return Current(tag_of_version(scope["path"], query, study_version=version), key_id)
+
+
+def _study_version(study_id: str, sha256: str) -> tuple[int, str] | None:
+    """Give the version of a study that a key may read, and the key's id; None while the database is away."""
+    try:
+        pooled = engine_of_single_reads().raw_connection()
+    except SQLAlchemyError:
+        return None  # the route meets it too, and says what to do
+    try:
+        # Past SQLAlchemy: compiling, checking and wrapping would cost twice what the query does.
+        connection: Connection[tuple[int, str]] = pooled.driver_connection  # type: ignore[assignment]
+        row = connection.execute(_version_query(), {"study_id": study_id, "sha256": sha256}).fetchone()
+    except OperationalError:
+        pooled.invalidate()
+        return None
+    finally:
+        pooled.close()
+    return row
+
+
+@cache
+def _version_query() -> bytes:
+    query = (
+        select(Study.event_sequence, ApiKey.id)
+        .join(ApiKey, ApiKey.tenant_id == Study.tenant_id)
+        .where(Study.id == bindparam("study_id"), lets_in(bindparam("sha256", type_=String())))
+    )
+    return str(query.compile(engine_of_single_reads())).encode()
+
+
+async def _send_not_modified(send: Send, tag: str) -> None:
+    headers = [(b"etag", tag.encode("latin-1")), (b"cache-control", CACHE_CONTROL.encode())]
+    await send({"type": "http.response.start", "status": HTTPStatus.NOT_MODIFIED, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

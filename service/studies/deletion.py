@@ -1,0 +1,90 @@
+"""Take a study away for good: its rows in one transaction, then its files.
+
+Trials of other studies may have reused its results: files that their rows name stay, and go with the last
+of them.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Table, delete, or_, select
+from sqlalchemy.orm import Session
+
+from api_schemas.access import AuditEventType
+from api_schemas.studies import StudyState
+from service.access.audit_log import record_audit_event
+from service.errors import WrongState
+from service.models import Artifact, Base, Study, Trial
+
+log = structlog.get_logger(__name__)
+
+STUDIES = Base.metadata.tables[Study.__tablename__]
+TRIALS = Base.metadata.tables[Trial.__tablename__]
+ENDED = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a deleted study leaves on disk: paths under the artifact directory."""
+
+    folder: str
+    named: frozenset[str]
+    """What its trials named; of a reused result, this lies in the folder of another study."""
+    still_named: frozenset[str]
+    """What trials of other studies name, too."""
+
+
+def delete_rows(session: Session, study: Study) -> Files:
+    """Delete a locked study with everything that hangs on it; give the files to delete after the commit.
+
+    Raises:
+        WrongState: If it has not ended: a worker may still write.
+    """
+    if study.state not in ENDED:
+        raise WrongState(f"The study is {study.state}; cancel it, and delete it once it is CANCELLED.")
+    trial_ids = select(Trial.id).where(Trial.study_id == study.id)
+    named = frozenset(session.scalars(select(Artifact.path).where(Artifact.trial_id.in_(trial_ids))))
+    for table in reversed(Base.metadata.sorted_tables):
+        _delete_rows_of(session, table, study_id=study.id)
+    # After the trials are gone: whoever was about to reuse one has committed by now, or finds none.
+    elsewhere = or_(Artifact.path.in_(named), Artifact.path.startswith(f"{study.id}/", autoescape=True))
+    still_named = frozenset(session.scalars(select(Artifact.path).where(elsewhere)))
+    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_DELETED, subject=study.id)
+    return Files(folder=study.id, named=named, still_named=still_named)
+
+
+def delete_files(files: Files, *, artifacts_dir: Path) -> None:
+    """Delete what no row names any more; what cannot be deleted is logged."""
+    folder = artifacts_dir / files.folder
+    kept = {artifacts_dir / path for path in files.still_named}
+    found = {path for path in folder.rglob("*") if not path.is_dir()}
+    for file in (found | {artifacts_dir / path for path in files.named}) - kept:
+        _delete_file(file, artifacts_dir=artifacts_dir)
+    if not any(path.is_relative_to(folder) for path in kept):
+        # Folders that never had a file.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _delete_rows_of(session: Session, table: Table, *, study_id: str) -> None:
+    trial_ids = select(Trial.id).where(Trial.study_id == study_id)
+    conditions = [column == study_id for column in table.columns if column.references(STUDIES.c.id)]
+    conditions += [column.in_(trial_ids) for column in table.columns if column.references(TRIALS.c.id)]
+    if table is STUDIES:
+        conditions.append(STUDIES.c.id == study_id)
+    if conditions:
+        session.execute(delete(table).where(or_(*conditions)))
+
+
+def _delete_file(file: Path, *, artifacts_dir: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("a file of a deleted study is left behind", file=str(file), reason=str(error))
+        return
+    for parent in file.relative_to(artifacts_dir).parents[:-1]:
+        try:
+            (artifacts_dir / parent).rmdir()
+        except OSError:
+            break  # it holds something else

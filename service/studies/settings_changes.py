@@ -1,0 +1,64 @@
+"""Change the settings of a study that is there. Its states belong to `lifecycle` and `steering`."""
+
+from collections.abc import Set
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api_schemas.errors import FieldError
+from api_schemas.events import EventType
+from api_schemas.studies import StudyKind, StudyState
+from api_schemas.study_changes import StudyUpdate
+from api_schemas.trials import TrialState
+from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
+from service.errors import InvalidStudy, WrongState
+from service.models import Study
+from service.studies import repository, steering
+from service.studies.event_log import record_event
+
+
+def apply(session: Session, study: Study, update: StudyUpdate) -> Study:
+    """Give a locked study the new values; values that it has already change nothing.
+
+    Raises:
+        InvalidStudy: If the budget would shrink.
+        WrongState: If the study will do nothing more that the values could change.
+    """
+    wanted = _wanted(study, update)
+    changed = {name: value for name, value in wanted.items() if value != getattr(study, name)}
+    added = 0 if update.budget is None else update.budget.trials - study.trial_budget
+    _check(study, changed.keys(), added=added)
+    if added:
+        steering.extend(session, study, trials=added)
+    if changed:
+        for name, value in changed.items():
+            setattr(study, name, value)
+        record_event(session, study, EventType.STUDY_UPDATED, **changed)
+        wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+        for _ in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
+            wake_after_commit(session, WakeUp(RUN_TRIAL))
+    return study
+
+
+def _wanted(study: Study, update: StudyUpdate) -> dict[str, Any]:
+    ahead = update.proposals
+    values: dict[str, Any] = {
+        "proposals": None if ahead is None else study.proposals | ahead.model_dump(),
+        "display_name": update.display_name,
+        "parallelism": update.parallelism,
+        # As at its creation: the trials of a custom study are never stopped.
+        "early_stopping": None if study.kind == StudyKind.CUSTOM else update.early_stopping,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check(study: Study, changed: Set[str], *, added: int) -> None:
+    if added < 0:
+        detail = f"The budget is {study.trial_budget} trials; it can grow, not shrink."
+        raise InvalidStudy(detail, errors=[FieldError(pointer="/budget/trials", detail=detail)])
+    if study.state in (StudyState.ACTIVE, StudyState.PAUSED):
+        return
+    if changed - {"display_name"}:
+        raise WrongState(
+            f"The study is {study.state}; only its name and, if it succeeded, its budget change."
+        )

@@ -1,0 +1,93 @@
+"""What the owner of a study does with it: create, pause, resume, extend, cancel.
+
+Each function runs in the caller's transaction under the study's row lock, and moves the state machines
+of `lifecycle`. Settings change in `settings_changes`; `deletion` takes a study away.
+"""
+
+from sqlalchemy.orm import Session
+
+from api_schemas.access import AuditEventType
+from api_schemas.errors import FieldError
+from api_schemas.events import EventType
+from api_schemas.studies import MOST_TRIALS, StudyState
+from api_schemas.trials import TrialState
+from service.access import limits
+from service.access.audit_log import record_audit_event
+from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
+from service.errors import InvalidStudy, WrongState
+from service.models import Study
+from service.studies import lifecycle, replication, repository
+from service.studies.event_log import record_event
+
+
+def create_study(session: Session, study: Study) -> Study:
+    """Store a new study and wake the study worker.
+
+    Raises:
+        LimitReached: If its tenant may have no further one.
+    """
+    limits.check_new_study(session, study.tenant_id)
+    session.add(study)
+    session.flush()
+    record_event(session, study, EventType.STUDY_CREATED)
+    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CREATED, subject=study.id)
+    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    return study
+
+
+def pause(session: Session, study: Study) -> Study:
+    """Start nothing more until resumed; pausing a paused study changes nothing."""
+    if study.state is not StudyState.PAUSED:
+        lifecycle.move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
+    return study
+
+
+def resume(session: Session, study: Study) -> Study:
+    """Go on; resuming an active study changes nothing."""
+    if study.state is StudyState.SUCCEEDED:
+        raise WrongState("The study is SUCCEEDED: its budget is spent. Extend it to go on.")
+    if study.state is not StudyState.ACTIVE:
+        study.state_reason = None
+        lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
+        wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+        for _ in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
+            wake_after_commit(session, WakeUp(RUN_TRIAL))
+    return study
+
+
+def extend(session: Session, study: Study, *, trials: int) -> Study:
+    """Add trials to the budget; a study that has succeeded becomes active again.
+
+    Raises:
+        InvalidStudy: If the budget would grow beyond reason.
+        LimitReached: If it would become active again, and its tenant may have no further active study.
+        WrongState: If the study was cancelled or has failed.
+    """
+    if study.state in (StudyState.CANCELLING, StudyState.CANCELLED, StudyState.FAILED):
+        raise WrongState(f"The study is {study.state}; clone it to search on from where it stands.")
+    if study.trial_budget + trials > MOST_TRIALS:
+        detail = f"The budget is {study.trial_budget} trials; it cannot grow beyond {MOST_TRIALS:,}."
+        raise InvalidStudy(detail, errors=[FieldError(pointer="/trials", detail=detail)])
+    if study.state is StudyState.SUCCEEDED:
+        limits.check_new_study(session, study.tenant_id)
+    study.trial_budget += trials
+    record_event(session, study, EventType.STUDY_EXTENDED, trials=trials, budget=study.trial_budget)
+    if study.state is StudyState.SUCCEEDED:
+        study.state_reason = study.finished_at = None
+        lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
+    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    return study
+
+
+def cancel(session: Session, study: Study) -> Study:
+    """Drop what is queued, stop what runs at its next heartbeat; cancelling twice changes nothing."""
+    if study.state in (StudyState.CANCELLING, StudyState.CANCELLED):
+        return study
+    lifecycle.move_study(session, study, StudyState.CANCELLING, EventType.STUDY_CANCELLING)
+    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CANCELLED, subject=study.id)
+    queued = repository.replicates_in(session, study.id, [TrialState.QUEUED])
+    replication.cancel_queued(session, study, queued, reason=lifecycle.CANCELLED_WITH_STUDY)
+    for trial in repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
+        lifecycle.follow_replicates(session, study, trial)
+    lifecycle.finish_if_done(session, study)
+    return study

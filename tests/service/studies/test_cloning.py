@@ -1,0 +1,206 @@
+"""A clone asks for what its source asked for, and knows what it could have found itself."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api_schemas.studies import StudyCreate, StudyRead
+from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trials import TrialReport, TrialState
+from service import leases, proposals
+from service.app import create_app
+from service.database import transaction
+from service.models import Study, Tenant
+from service.studies import lifecycle, steering
+from service.studies.admission import admit
+from service.studies.canonical_trials import configuration_key
+from service.studies.cloning import merge_patch
+from service.studies.endpoints import new_study
+from tests.conftest import API_KEY, OTHER_KEY, make_study_request
+from tests.service.studies.test_imported_trials import imported
+from tests.service.test_outside_runners import METRICS, POINT, SPACE, created
+
+RATE = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
+REPORTS = (
+    TrialReport(state=TrialState.SUCCEEDED, metrics={"score": 0.7, "trainable_parameters": 1000.0}),
+    TrialReport(state=TrialState.SUCCEEDED, metrics={"score": 0.8, "trainable_parameters": 2000.0}),
+    TrialReport(state=TrialState.INFEASIBLE, reason="out of memory"),
+    TrialReport(state=TrialState.FAILED, reason="ours"),
+)
+RATES = (2e-4, 2e-3, 3e-3, 4e-3)
+
+
+@pytest.fixture
+def client(service_environment: None) -> Iterator[TestClient]:
+    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def source(client: TestClient) -> str:
+    """A study of four learning rates: two scored, one infeasible, one failed."""
+    request = make_study_request(search_space={"parameters": [RATE]}, parallelism=4)
+    with transaction() as session:
+        tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
+        study = steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+        base = TrialConfiguration.model_validate(study.configuration)
+        for rate in RATES:
+            parameters = {"training.learning_rate": rate}
+            configuration = patch(base, parameters)
+            lifecycle.add_trial(
+                session,
+                study,
+                parameters=parameters,
+                configuration=configuration.model_dump(mode="json"),
+                configuration_key=configuration_key(configuration),
+                generated_by="test",
+                proposal_seconds=0.1,
+            )
+    for report in REPORTS:
+        while (claimed := leases.claim("w")) is not None:
+            leases.complete(claimed.trial_id, claimed.attempt, report)
+            if report.state is not TrialState.FAILED:
+                break
+    return study.id
+
+
+def cloned(client: TestClient, source: str, **body: object) -> Any:
+    return client.post(f"/v1/studies/{source}:clone", json=body)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(json_values, json_values)
+def test_a_merge_patch_applied_twice_is_applied_once(target: object, changes: object) -> None:
+    """And what it removes is gone."""
+    merged = merge_patch(target, changes)
+    assert merge_patch(merged, changes) == merged
+    if isinstance(changes, dict):
+        assert not {name for name, value in changes.items() if value is None} & merged.keys()
+
+
+def test_a_merge_patch_does_what_the_standard_shows() -> None:
+    """The first rows of appendix A of RFC 7396, and a nested one."""
+    assert merge_patch({"a": "b"}, {"a": "c"}) == {"a": "c"}
+    assert merge_patch({"a": "b"}, {"b": "c"}) == {"a": "b", "b": "c"}
+    assert merge_patch({"a": "b"}, {"a": None}) == {}
+    assert merge_patch({"a": ["b"]}, {"a": "c"}) == {"a": "c"}
+    assert merge_patch({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}) == {"a": {"b": "d"}}
+    assert merge_patch([1, 2], {"a": {"bb": {"ccc": None}}}) == {"a": {"bb": {}}}
+
+
+def test_a_clone_can_ask_for_all_that_its_source_asked_for() -> None:
+    """Whatever can be posted is shown, so that nothing falls back to its default unseen."""
+    assert StudyCreate.model_fields.keys() <= StudyRead.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("edits", "pointer"),
+    [
+        ({"parallelism": 0}, "/parallelism"),
+        ({"colour": 1}, "/colour"),
+        ({"configuration": {"backbone": "gpt-17"}}, "/configuration/backbone"),
+        ({"search_space": None}, "/search_space"),
+    ],
+)
+def test_edits_that_make_no_study_are_refused(
+    client: TestClient, session: Session, source: str, edits: dict[str, object], pointer: str
+) -> None:
+    """422 with a pointer into what the edits make, and nothing is stored."""
+    refused = cloned(client, source, edits=edits)
+    assert refused.status_code == 422
+    assert pointer in {item["pointer"] for item in refused.json()["errors"]}
+    assert len(session.scalars(select(Study.id)).all()) == 1
+
+
+def test_anothers_study_cannot_be_cloned(client: TestClient, source: str) -> None:
+    """404: nobody learns whether it exists."""
+    other = {"Authorization": f"Bearer {OTHER_KEY}"}
+    assert client.post(f"/v1/studies/{source}:clone", json={}, headers=other).status_code == 404
+
+
+def test_a_clone_is_its_source_with_edits(client: TestClient, source: str) -> None:
+    """Nested fields merge; results stay where they are."""
+    was = client.get(f"/v1/studies/{source}").json()
+    edits = {"display_name": "again", "configuration": {"training": {"epochs": 1}}}
+    answer = cloned(client, source, edits=edits)
+    now = answer.json()
+    assert answer.headers["location"] == f"/v1/studies/{now['id']}"
+    assert now["display_name"] == "again"
+    assert now["configuration"] == merge_patch(was["configuration"], edits["configuration"])
+    for field in StudyCreate.model_fields.keys() - edits.keys():
+        assert now[field] == was[field], field
+    assert (now["state"], now["trials"]["imported"]) == ("ACTIVE", 0)
+
+
+def test_a_clone_knows_what_it_could_have_found(client: TestClient, source: str) -> None:
+    """Scored and infeasible trials inside the new bounds, with their front; the whole budget is left."""
+    edits = {"search_space": {"parameters": [{**RATE, "low": 1e-3}]}}
+    study = cloned(client, source, edits=edits, import_trials=True).json()
+    url = f"/v1/studies/{study['id']}"
+    trials = client.get(f"{url}/trials").json()["trials"]
+    assert [(trial["state"], trial["parameters"], trial["generated_by"]) for trial in trials] == [
+        ("SUCCEEDED", {"training.learning_rate": 2e-3}, "imported"),
+        ("INFEASIBLE", {"training.learning_rate": 3e-3}, "imported"),
+    ]
+    assert [trial["number"] for trial in trials] == [0, 1]
+    assert trials[0]["metrics"]["score"] == trials[0]["replicates"][0]["metrics"]["score"] == 0.8
+    front = client.get(f"{url}/pareto_front").json()
+    assert [point["trial_id"] for point in front["points"]] == [trials[0]["id"]]
+    assert study["trials"]["imported"] == 2
+    with transaction() as session:
+        request = proposals.read_request(session, study["id"])
+    assert request is not None
+    assert (len(request.observations), request.count) == (2, study["budget"]["trials"])
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"configuration": {"training": {"epochs": 1}}},
+        {"configuration": {"task": {"train_rows": 100}}},
+        {
+            "search_space": {
+                "parameters": [{**RATE, "name": "training.weight_decay", "low": 0.5, "high": 0.9}]
+            }
+        },
+    ],
+)
+def test_results_of_other_configurations_are_left_behind(
+    client: TestClient, source: str, edits: dict[str, object]
+) -> None:
+    """Another recipe, other rows or a parameter that was not searched: no trial is comparable."""
+    assert cloned(client, source, edits=edits, import_trials=True).json()["trials"]["imported"] == 0
+
+
+def test_results_without_a_metric_that_is_weighed_are_left_behind(client: TestClient, source: str) -> None:
+    """What is infeasible is so for any objective."""
+    edits = {"objectives": [{"metric": "latency_ms", "direction": "minimize"}]}
+    study = cloned(client, source, edits=edits, import_trials=True).json()
+    trials = client.get(f"/v1/studies/{study['id']}/trials").json()["trials"]
+    assert [trial["state"] for trial in trials] == ["INFEASIBLE"]
+
+
+def test_a_study_of_the_callers_own_is_cloned_with_its_results(client: TestClient) -> None:
+    """Those within the new space, whatever their parameters mean; they cost no budget."""
+    source = created(client)
+    inside, outside = {**POINT, "learningRate": 0.01}, {**POINT, "learningRate": 0.9}
+    observations = [{"parameters": point, "metrics": METRICS} for point in (inside, outside)]
+    assert imported(client, source, *observations).json()["imported"] == 2
+    rate, *others = SPACE["parameters"]
+    edits = {"search_space": {"parameters": [{**rate, "high": 0.5}, *others]}}
+    study = cloned(client, source, edits=edits, import_trials=True).json()
+    assert (study["kind"], study["trials"]["imported"]) == ("custom", 1)
+    (trial,) = client.get(f"/v1/studies/{study['id']}/trials").json()["trials"]
+    assert (trial["parameters"], trial["metrics"], trial["number"]) == (inside, METRICS, 0)
