@@ -42,9 +42,12 @@ class WebhookRead(Schema):
 
 
 class WebhookCreated(WebhookRead):
-    """A new webhook with the secret that verifies its messages, which is shown this once."""
+    """A new webhook with the secret that verifies its messages.
 
-    secret: str
+    It is shown this once: a repeated request with the same Idempotency-Key gets null in its place.
+    """
+
+    secret: str | None
 
 
 class WebhookPage(Schema):

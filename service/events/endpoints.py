@@ -6,11 +6,13 @@ from fastapi import APIRouter, Header, Query, Request
 
 from api_schemas.events import EventPage, EventRead
 from service.dependencies import SessionDep, TenantDep
+from service.entity_tags import NOT_MODIFIED
 from service.events.stream import EventStream
 from service.problems import documented
 from service.studies import event_log, repository
+from service.studies.requested_study import StudyId
 
-router = APIRouter(prefix="/v1/studies", tags=["events"], responses=documented(401, 404, 422))
+router = APIRouter(prefix="/v1/studies", tags=["events"], responses=documented(401, 404, 422, 503))
 
 Sequence = Annotated[int, Query(ge=0, lt=2**31)]
 SequenceToken = Annotated[int | None, Query(ge=0, lt=2**31)]
@@ -24,9 +26,9 @@ STREAM = {
 }
 
 
-@router.get("/{study_id}/events", response_model=EventPage, responses={200: STREAM})
+@router.get("/{study_id}/events", response_model=EventPage, responses={200: STREAM, **NOT_MODIFIED})
 def list_events(
-    study_id: str,
+    study_id: StudyId,
     request: Request,
     session: SessionDep,
     tenant_id: TenantDep,
