@@ -37,7 +37,7 @@ REFUSED = {
     "?weights=score:0": "more than zero",
     "?weights=score:-1": "not negative",
     "?weights=score:1&weights=score:2": "two weights",
-    "?kneee=true": "Extra inputs",
+    "?kneee=true": "There is no such parameter",
     "?at_most=taste:3": "no metric 'taste'",
     "?weights=latency_ms:1": "no objective 'latency_ms'",
     "?at_most=trainable_parameters:700": "The nearest is trial 0: trainable parameters 770",
