@@ -134,16 +134,6 @@ def neighbours(
     return grid.parameterizations(neighbour_codes(grid, grid.codes([parameterization]), rng=_generator(rng)))
 
 
-def mutation(
-    space: SearchSpace, parameterization: Parameterization, *, rng: random.Random
-) -> Parameterization:
-    """Redraw two to four parameters."""
-    grid = Grid(space)
-    return grid.parameterizations(mutation_codes(grid, grid.codes([parameterization]), rng=_generator(rng)))[
-        0
-    ]
-
-
 def _changes(
     axis: Axis, codes: Float64[np.ndarray, " n"], *, rng: np.random.Generator
 ) -> Float64[np.ndarray, "n changes"]:

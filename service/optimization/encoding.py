@@ -1,4 +1,4 @@
-"""Parameterizations as rows of the unit cube, and back without loss.
+"""Parameterizations as rows of the unit cube.
 
 A number takes one column, on its logarithm if the parameter says so; an ordinal of K choices sits
 at i / (K - 1); a switch at 0 or 1; a categorical takes one column for each choice. The columns of an
@@ -15,18 +15,7 @@ from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.grid import Grid
 
 
-def dimensions(space: SearchSpace) -> int:
-    """Count the columns."""
-    return Grid(space).dimensions
-
-
 def encode(space: SearchSpace, parameterizations: Sequence[Parameterization]) -> Float64[Tensor, "n d"]:
     """Give one row for each canonical parameterization."""
     grid = Grid(space)
     return torch.from_numpy(grid.encode(grid.codes(parameterizations)))
-
-
-def decode(space: SearchSpace, rows: Float64[Tensor, "n d"]) -> list[Parameterization]:
-    """Give the nearest canonical parameterization of each row."""
-    grid = Grid(space)
-    return grid.parameterizations(grid.decode(rows.numpy()))

@@ -2,13 +2,15 @@
 
 import random
 
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api_schemas.search_space import SearchSpace
-from service.optimization.candidates import density_sample, mutation, neighbours
-from service.optimization.encoding import decode, dimensions, encode
+from service.optimization.candidates import density_sample, mutation_codes, neighbours
+from service.optimization.encoding import encode
+from service.optimization.grid import Grid
 
 SPACE = SearchSpace.model_validate(
     {
@@ -32,7 +34,8 @@ def test_encoding_loses_nothing(seed: int) -> None:
     """Exact for everything discrete, to rounding for floats; types are kept; rows lie in the cube."""
     (given_values,) = density_sample(SPACE, 1, rng=random.Random(seed))
     row = encode(SPACE, [given_values])
-    (found,) = decode(SPACE, row)
+    grid = Grid(SPACE)
+    (found,) = grid.parameterizations(grid.decode(row.numpy()))
     assert found.keys() == given_values.keys()
     assert ((row >= 0) & (row <= 1)).all()
     for name, value in given_values.items():
@@ -45,7 +48,7 @@ def test_encoding_loses_nothing(seed: int) -> None:
 
 def test_a_categorical_takes_a_column_for_each_choice() -> None:
     """Eight parameters of one column and one of four."""
-    assert dimensions(SPACE) == 8 + 4
+    assert Grid(SPACE).dimensions == 8 + 4
     assert encode(SPACE, []).shape == (0, 12)
 
 
@@ -62,7 +65,9 @@ def test_neighbours_and_mutations_are_canonical_and_legal(seed: int) -> None:
     rng = random.Random(seed)
     (start,) = density_sample(SPACE, 1, rng=rng)
     parameters = {parameter.name: parameter for parameter in SPACE.parameters}
-    for changed in [*neighbours(SPACE, start, rng=rng), mutation(SPACE, start, rng=rng)]:
+    grid = Grid(SPACE)
+    mutated = mutation_codes(grid, grid.codes([start]), rng=np.random.default_rng(seed))
+    for changed in [*neighbours(SPACE, start, rng=rng), *grid.parameterizations(mutated)]:
         assert changed == SPACE.active(changed)
         assert all(parameters[name].contains(value) for name, value in changed.items())
 
