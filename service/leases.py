@@ -160,8 +160,7 @@ def _claim_from(session: Session, study_id: str, worker: str) -> ClaimedTrial | 
 
 
 def _room(session: Session, study: Study) -> int:
-    running = repository.replicates_in(session, study.id, [TrialState.RUNNING])
-    room = study.parallelism - len(running)
+    room = study.parallelism - repository.open_replicates(session, study.id).running
     tenants = limits.trials_that_may_start(session, study.tenant_id)
     return room if tenants is None else min(room, tenants)
 

@@ -170,8 +170,8 @@ def _held(session: Session, study: Study, worker: str) -> list[Replicate]:
 def _has_room(session: Session, study: Study) -> bool:
     if study.state is not StudyState.ACTIVE:
         return False
-    counts = repository.count_replicates(session, [study.id])[study.id]
-    return counts.queued > 0 and counts.running < study.parallelism
+    waiting = repository.open_replicates(session, study.id)
+    return waiting.queued > 0 and waiting.running < study.parallelism
 
 
 def _suggested(trial: Trial, replicate: Replicate) -> SuggestedTrial:

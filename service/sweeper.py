@@ -75,6 +75,6 @@ def resend_wake_ups(session: Session) -> None:
     for study in repository.studies_to_wake(session, silent_for=silent_for):
         study.woken_at = func.clock_timestamp()
         wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-        counts = repository.count_replicates(session, [study.id])[study.id]
-        for _ in range(min(counts.queued, study.parallelism - counts.running)):
+        waiting = repository.open_replicates(session, study.id)
+        for _ in range(min(waiting.queued, study.parallelism - waiting.running)):
             wake_after_commit(session, WakeUp(RUN_TRIAL))

@@ -31,22 +31,25 @@ def cost_errors(
     standard_errors: Sequence[Mapping[str, float]],
 ) -> NDArray[np.float64]:
     """Put standard errors on the scale of `costs`, to first order where that is log10."""
-    return np.array(
-        [
-            [
-                _scaled_error(objective, values[objective.metric], errors[objective.metric])
-                for objective in objectives
-            ]
-            for values, errors in zip(metrics, standard_errors, strict=True)
-        ]
-    )
+    columns = [
+        _scaled_errors(
+            objective,
+            np.array([values[objective.metric] for values in metrics]),
+            np.array([errors[objective.metric] for errors in standard_errors]),
+        )
+        for objective in objectives
+    ]
+    return np.stack(columns, axis=1)
 
 
-def _scaled_error(objective: Objective, value: float, error: float) -> float:
+def _scaled_errors(
+    objective: Objective, values: NDArray[np.float64], errors: NDArray[np.float64]
+) -> NDArray[np.float64]:
     if not objective.is_log:
-        return error
-    counted = max(value, 1.0) if objective.metric in LOG_METRICS else value
-    return error / (counted * math.log(10))
+        return errors
+    counted = np.maximum(values, 1.0) if objective.metric in LOG_METRICS else values
+    scaled: NDArray[np.float64] = errors / (counted * math.log(10))
+    return scaled
 
 
 def front_probability(

@@ -80,10 +80,14 @@ def _beyond_worst(objective: Objective, metrics: Sequence[Mapping[str, float]]) 
 
 def costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
     """Give a row for each point and a column for each objective, all to be minimised."""
-    columns = [[_cost(objective, point[objective.metric]) for point in metrics] for objective in objectives]
-    return np.array(columns, dtype=np.float64).T
+    columns = [_costs(objective, [point[objective.metric] for point in metrics]) for objective in objectives]
+    return np.stack(columns, axis=1)
 
 
-def _cost(objective: Objective, value: float) -> float:
-    scaled = log_scaled(objective.metric, value) if objective.is_log else float(value)
-    return -scaled if objective.direction is Direction.MAXIMIZE else scaled
+def _costs(objective: Objective, values: Sequence[float]) -> NDArray[np.float64]:
+    if objective.is_log:
+        metric = objective.metric
+        # Not NumPy's: equal values must stay equal wherever they stand in the array.
+        values = [log_scaled(metric, value) for value in values]
+    column = np.array(values, dtype=np.float64)
+    return -column if objective.direction is Direction.MAXIMIZE else column

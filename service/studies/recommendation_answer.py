@@ -1,6 +1,6 @@
 """A study's recommendation, from its rows: the chosen trial, how sure it is, and how to train it again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
@@ -11,10 +11,10 @@ from api_schemas.search_space import SearchSpace, SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
 from api_schemas.tasks import ScoreMetric
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import TrialState
 from service.errors import WrongState
 from service.models import Study, Trial
 from service.studies import front_certainty, pareto_front, recommendation, repository
+from service.studies.repository import Result
 
 EXACT_METRICS = frozenset({Metric.TRAINABLE_PARAMETERS})
 
@@ -32,13 +32,13 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
             "The study has no front yet: ask again once a trial has succeeded within its limits."
         )
     objectives = [Objective.model_validate(item) for item in study.objectives]
-    succeeded = repository.trials_in(session, study.id, [TrialState.SUCCEEDED])
-    members = [trial for trial in succeeded if trial.id in set(front.member_trial_ids)]
+    members = repository.trials_by_id(session, front.member_trial_ids)
     points = [recommendation.Point(trial.id, trial.number, trial.metrics) for trial in members]
     choice = recommendation.choose(objectives, points, query)
     chosen = members[choice.position]
     rows = _rows_behind_accuracy(session, study, chosen)
-    probability, reason = _certainty(objectives, _feasible(study, succeeded), chosen, rows=rows)
+    rivals = _feasible(study, repository.results_of(session, study.id))
+    probability, reason = _certainty(objectives, rivals, chosen, rows=rows)
     configuration = (
         None if chosen.configuration is None else TrialConfiguration.model_validate(chosen.configuration)
     )
@@ -62,49 +62,53 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
     )
 
 
-def _feasible(study: Study, trials: Sequence[Trial]) -> list[Trial]:
+def _feasible(study: Study, results: list[Result]) -> list[Result]:
     constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
-    return [trial for trial in trials if pareto_front.satisfies(constraints, trial.metrics)]
+    return [result for result in results if pareto_front.satisfies(constraints, result.metrics)]
 
 
 def _certainty(
-    objectives: Sequence[Objective], trials: Sequence[Trial], chosen: Trial, *, rows: int | None
+    objectives: Sequence[Objective], results: Sequence[Result], chosen: Trial, *, rows: int | None
 ) -> tuple[float | None, str]:
     if all(objective.metric in EXACT_METRICS for objective in objectives):
         return 1.0, "Every objective is known exactly."
-    errors = []
-    for trial in trials:
-        own = {objective.metric: _error(trial, objective.metric, rows=rows) for objective in objectives}
-        unknown = [name for name, error in own.items() if error is None]
-        if unknown:
+    names: list[str] = [objective.metric for objective in objectives]
+    errors: list[dict[str, float]] = []
+    for result in results:
+        own = _errors(result, names, rows=rows)
+        if len(own) < len(names):
+            unknown = next(name for name in names if name not in own)
             return None, (
-                f"How far {unknown[0].replace('_', ' ')} may be off is not known for trial {trial.number}, "
+                f"How far {unknown.replace('_', ' ')} may be off is not known for trial {result.number}, "
                 "which has one seed. More seeds tell: replicates of a study."
             )
-        errors.append({name: error for name, error in own.items() if error is not None})
+        errors.append(own)
+    position = next(place for place, result in enumerate(results) if result.trial_id == chosen.id)
     probability = front_certainty.front_probability(
-        objectives, [trial.metrics for trial in trials], errors, position=trials.index(chosen)
+        objectives, [result.metrics for result in results], errors, position=position
     )
-    return probability, _basis(trials, rows=rows)
+    return probability, _basis(results, rows=rows)
 
 
-def _error(trial: Trial, metric: str, *, rows: int | None) -> float | None:
-    if metric in EXACT_METRICS:
-        return 0.0
-    found: Mapping[str, float] = trial.metric_standard_errors
-    if metric in found:
-        return found[metric]
-    if metric == Metric.SCORE and rows is not None:
-        return front_certainty.binomial_error(trial.metrics[metric], rows)
-    return None
+def _errors(result: Result, metrics: Sequence[str], *, rows: int | None) -> dict[str, float]:
+    """Give the standard error of each metric, and leave out what is not known."""
+    known = result.metric_standard_errors
+    found = {
+        name: 0.0 if name in EXACT_METRICS else known[name]
+        for name in metrics
+        if name in EXACT_METRICS or name in known
+    }
+    if Metric.SCORE in metrics and Metric.SCORE not in found and rows is not None:
+        found[Metric.SCORE] = front_certainty.binomial_error(result.metrics[Metric.SCORE], rows)
+    return found
 
 
-def _basis(trials: Sequence[Trial], *, rows: int | None) -> str:
-    single = sum(not trial.metric_standard_errors for trial in trials)
+def _basis(results: Sequence[Result], *, rows: int | None) -> str:
+    single = sum(not result.metric_standard_errors for result in results)
     of_seeds, of_split = "the standard errors over seeds", f"the binomial error of {rows} validation texts"
     if not single:
         return f"From {of_seeds}."
-    if single == len(trials):
+    if single == len(results):
         return f"From {of_split}."
     return f"From {of_seeds}; for trials with one seed, from {of_split}."
 

@@ -6,9 +6,9 @@ the study's row may read its trials, its counters and its front as one consisten
 
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Row, Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
@@ -18,6 +18,24 @@ from service.errors import NotFound
 from service.models import Artifact, Replicate, StoredFront, Study, Tenant, Trial, TrialMeasurement
 
 Query = TypeVar("Query", bound=Select[Any])
+
+OPEN_STATES = (TrialState.QUEUED, TrialState.RUNNING)
+
+
+class Result(NamedTuple):
+    """What a trial that succeeded measured, without the rest of its wide row."""
+
+    trial_id: str
+    number: int
+    metrics: dict[str, float]
+    metric_standard_errors: dict[str, float]
+
+
+class OpenReplicates(NamedTuple):
+    """How many replicates of a study wait and run; however many have ended, counting them costs the same."""
+
+    queued: int
+    running: int
 
 
 def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = False) -> Study:
@@ -85,9 +103,21 @@ def count_replicates(session: Session, study_ids: Sequence[str]) -> dict[str, Re
     return {study_id: ReplicateCounts(**by_kind) for study_id, by_kind in counts.items()}
 
 
-def open_replicates(session: Session, study_id: str) -> int:
-    """Count the replicates of a study that wait or run."""
-    return len(replicates_in(session, study_id, [TrialState.QUEUED, TrialState.RUNNING]))
+def open_replicates(session: Session, study_id: str) -> OpenReplicates:
+    """Count the replicates of a study that wait, and those that run."""
+    rows = session.execute(
+        select(Replicate.state, func.count())
+        .where(Replicate.study_id == study_id, Replicate.state.in_(OPEN_STATES))
+        .group_by(Replicate.state)
+    )
+    counts = {state: count for state, count in rows}
+    return OpenReplicates(counts.get(TrialState.QUEUED, 0), counts.get(TrialState.RUNNING, 0))
+
+
+def has_open_trials(session: Session, study_id: str) -> bool:
+    """Say whether a trial of a study waits or runs."""
+    query = select(exists().where(Trial.study_id == study_id, Trial.state.in_(OPEN_STATES)))
+    return session.scalars(query).one()
 
 
 def replicates_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Replicate]:
@@ -145,6 +175,21 @@ def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> 
             select(Trial).where(Trial.study_id == study_id, Trial.state.in_(states)).order_by(Trial.number)
         )
     )
+
+
+def trials_by_id(session: Session, trial_ids: Sequence[str]) -> list[Trial]:
+    """Read trials by their ids, ordered by number."""
+    return list(session.scalars(select(Trial).where(Trial.id.in_(trial_ids)).order_by(Trial.number)))
+
+
+def results_of(session: Session, study_id: str) -> list[Result]:
+    """Read what the trials of a study that succeeded measured, by number."""
+    rows = session.execute(
+        select(Trial.id, Trial.number, Trial.metrics, Trial.metric_standard_errors)
+        .where(Trial.study_id == study_id, Trial.state == TrialState.SUCCEEDED)
+        .order_by(Trial.number)
+    )
+    return [Result(*row) for row in rows]
 
 
 def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
@@ -265,13 +310,14 @@ def latest_front(session: Session, study_id: str, *, until: datetime | None = No
     return session.scalar(query.order_by(StoredFront.sequence.desc()).limit(1))
 
 
-def list_fronts(session: Session, study_id: str) -> list[StoredFront]:
-    """Read every stored front of a study, oldest first."""
-    return list(
-        session.scalars(
-            select(StoredFront).where(StoredFront.study_id == study_id).order_by(StoredFront.sequence)
-        )
-    )
+def hypervolume_records(session: Session, study_id: str) -> Sequence[Row[Any]]:
+    """Read every stored front of a study without its members, oldest first."""
+    # The members of all fronts together are a multiple of everything else that the study has.
+    return session.execute(
+        select(StoredFront.sequence, StoredFront.trial_id, StoredFront.hypervolume, StoredFront.recorded_at)
+        .where(StoredFront.study_id == study_id)
+        .order_by(StoredFront.sequence)
+    ).all()
 
 
 def measurements_of(session: Session, attempts: Mapping[str, int]) -> dict[str, list[TrialMeasurement]]:

@@ -55,8 +55,7 @@ def represent_front(session: Session, study: Study) -> ParetoFront:
     """Show the latest front; before the first result it is empty."""
     objectives = tuple(Objective.model_validate(item) for item in study.objectives)
     front = repository.latest_front(session, study.id)
-    by_id = {trial.id: trial for trial in repository.trials_in(session, study.id, [TrialState.SUCCEEDED])}
-    members = [by_id[trial_id] for trial_id in front.member_trial_ids] if front else []
+    members = repository.trials_by_id(session, front.member_trial_ids) if front else []
     first = objectives[0]
     members.sort(
         key=lambda trial: (trial.metrics[first.metric], trial.number),
@@ -78,7 +77,7 @@ def represent_hypervolume_history(session: Session, study: Study) -> Hypervolume
     return HypervolumeHistory(
         study_id=study.id,
         records=tuple(
-            HypervolumeRecord.model_validate(front) for front in repository.list_fronts(session, study.id)
+            map(HypervolumeRecord.model_validate, repository.hypervolume_records(session, study.id))
         ),
     )
 
