@@ -10,8 +10,6 @@ from sqlalchemy.orm import Session
 from service.broker import send_wake_ups
 from service.settings import settings
 
-SINGLE_READS_AT_ONCE = 4
-
 
 @cache
 def engine() -> Engine:
@@ -27,13 +25,13 @@ def engine() -> Engine:
 
 @cache
 def engine_of_single_reads() -> Engine:
-    """Connect for single statements that need no transaction: one round trip each instead of several.
+    """Connect once, for single statements that need no transaction: one round trip instead of several.
 
     A connection that has died is noticed by its first statement, which fails with `OperationalError`.
     """
     return create_engine(
         settings().database_url.get_secret_value(),
-        pool_size=SINGLE_READS_AT_ONCE,
+        pool_size=1,
         max_overflow=0,
         isolation_level="AUTOCOMMIT",
         connect_args={"connect_timeout": 5},

@@ -51,9 +51,9 @@ def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = F
     return study
 
 
-def lock_study(session: Session, study_id: str) -> Study | None:
-    """Take the row lock of a study, waiting for whoever holds it."""
-    return session.scalar(_locked(select(Study).where(Study.id == study_id)))
+def lock_study(session: Session, study_id: str, *, wait: bool = True) -> Study | None:
+    """Take the row lock of a study, waiting for whoever holds it; or give None if somebody does."""
+    return session.scalar(_locked(select(Study).where(Study.id == study_id), wait=wait))
 
 
 def list_studies(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[Study]:
@@ -110,7 +110,7 @@ def open_replicates(session: Session, study_id: str) -> OpenReplicates:
         .where(Replicate.study_id == study_id, Replicate.state.in_(OPEN_STATES))
         .group_by(Replicate.state)
     )
-    counts = {state: count for state, count in rows}
+    counts: dict[TrialState, int] = {row[0]: row[1] for row in rows}
     return OpenReplicates(counts.get(TrialState.QUEUED, 0), counts.get(TrialState.RUNNING, 0))
 
 
@@ -363,6 +363,6 @@ def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[Ar
     return found
 
 
-def _locked(query: Query) -> Query:
+def _locked(query: Query, *, wait: bool = True) -> Query:
     # populate_existing: the row may have changed while we waited for its lock.
-    return query.with_for_update().execution_options(populate_existing=True)
+    return query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)
