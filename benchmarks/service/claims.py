@@ -28,7 +28,7 @@ SHAPES = (100, 10)
 """How many studies share the queue: many small ones, and few in which claimers meet."""
 
 
-def measure(context: Context) -> Iterator[Measured]:
+def measure(_: Context) -> Iterator[Measured]:
     """Empty the queue in each shape."""
     for studies in SHAPES:
         each = TRIALS // studies

@@ -1,4 +1,4 @@
-"""Studies with thousands of ended trials, as the service would have left them, written in a few statements."""
+"""Studies with thousands of ended trials, as the service would have left them, in a few statements."""
 
 import hashlib
 import math
@@ -37,6 +37,7 @@ from service.studies.endpoints import new_study
 from service.studies.pareto_front import front_members, hypervolume
 
 METRICS_BESIDE = {"loss": 0.5, "train_loss": 0.4, "peak_memory_bytes": 4.1e8, "train_seconds": 28.5}
+ERRORS = {"score": 0.012, "latency_ms": 0.2}
 MEASUREMENTS = 3
 ARTIFACTS = ("adapter_model.safetensors", "adapter_config.json", "provenance.json")
 REFERENCE = (0.0, 10_000_000.0, 100.0)
@@ -138,6 +139,7 @@ def _rows(study: Study, *, ended: int, queued: int) -> Rows:
                 "generated_by": "qlognehvi", "proposal_seconds": 0.7, "parameters": trial.parameters,
                 "configuration": trial.configuration, "configuration_key": key, "metrics": metrics,
                 "test_metrics": metrics, "attempt": int(number < ended),
+                "metric_standard_errors": ERRORS if number < ended else {},
             }
         )  # fmt: skip
         rows.replicates.append(

@@ -38,7 +38,7 @@ class Connection:
         self._http = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
         self._key = {"Authorization": f"Bearer {api_key}"}
 
-    def send(self, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] = {}) -> Answer:  # noqa: B006
+    def send(self, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] = {}) -> Answer:
         """Send a request and read all of its answer."""
         sent = {**self._key, **headers}
         if body is not None:

@@ -10,7 +10,7 @@ from api_schemas.trials import TrialState
 from service.models import StoredFront, Study, Trial
 from service.studies import pareto_front, repository
 from service.studies.event_log import record_event
-from service.studies.repository import Result
+from service.studies.results import Result, results_of
 
 
 def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None:
@@ -23,7 +23,7 @@ def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None
         settled = pareto_front.reference_point(
             objectives,
             study.reference_defaults,
-            [result.metrics for result in repository.results_of(session, study.id)],
+            [result.metrics for result in results_of(session, study.id)],
         )
         study.reference_point = None if settled is None else list(settled)
     members = _members(session, study, objectives, trials)
@@ -63,7 +63,7 @@ def _candidates(session: Session, study: Study, trials: Sequence[Trial]) -> list
     """
     before = repository.latest_front(session, study.id)
     if before is None or {trial.id for trial in trials} & set(before.member_trial_ids):
-        return repository.results_of(session, study.id)
+        return results_of(session, study.id)
     members = repository.trials_by_id(session, before.member_trial_ids)
     accepted = [trial for trial in trials if trial.state is TrialState.SUCCEEDED]
     return [

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from api_schemas.module_description import describe_modules
-from api_schemas.objectives import Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import ConstraintOp, Metric, Objective, OutcomeConstraint
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import SearchSpace, SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
@@ -13,8 +15,8 @@ from api_schemas.tasks import ScoreMetric
 from api_schemas.trial_configuration import TrialConfiguration
 from service.errors import WrongState
 from service.models import Study, Trial
-from service.studies import front_certainty, pareto_front, recommendation, repository
-from service.studies.repository import Result
+from service.studies import front_certainty, recommendation, repository
+from service.studies.results import ResultColumns, result_columns
 
 EXACT_METRICS = frozenset({Metric.TRAINABLE_PARAMETERS})
 
@@ -37,7 +39,7 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
     choice = recommendation.choose(objectives, points, query)
     chosen = members[choice.position]
     rows = _rows_behind_accuracy(session, study, chosen)
-    rivals = _feasible(study, repository.results_of(session, study.id))
+    rivals = _feasible_results(session, study, objectives)
     probability, reason = _certainty(objectives, rivals, chosen, rows=rows)
     configuration = (
         None if chosen.configuration is None else TrialConfiguration.model_validate(chosen.configuration)
@@ -62,53 +64,57 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
     )
 
 
-def _feasible(study: Study, results: list[Result]) -> list[Result]:
+def _feasible_results(session: Session, study: Study, objectives: Sequence[Objective]) -> ResultColumns:
     constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
-    return [result for result in results if pareto_front.satisfies(constraints, result.metrics)]
+    named = [*(item.metric for item in objectives), *(item.metric for item in constraints)]
+    results = result_columns(session, study.id, list(dict.fromkeys(named)))
+    kept = np.ones(len(results.numbers), dtype=np.bool_)
+    for constraint in constraints:
+        values = results.values[constraint.metric]
+        kept &= (
+            values <= constraint.bound
+            if constraint.op is ConstraintOp.AT_MOST
+            else values >= constraint.bound
+        )
+    return results.where(kept) if constraints else results
 
 
 def _certainty(
-    objectives: Sequence[Objective], results: Sequence[Result], chosen: Trial, *, rows: int | None
+    objectives: Sequence[Objective], results: ResultColumns, chosen: Trial, *, rows: int | None
 ) -> tuple[float | None, str]:
     if all(objective.metric in EXACT_METRICS for objective in objectives):
         return 1.0, "Every objective is known exactly."
-    names: list[str] = [objective.metric for objective in objectives]
-    errors: list[dict[str, float]] = []
-    for result in results:
-        own = _errors(result, names, rows=rows)
-        if len(own) < len(names):
-            unknown = next(name for name in names if name not in own)
+    errors = {objective.metric: _errors(results, objective.metric, rows=rows) for objective in objectives}
+    for name, column in errors.items():
+        unknown = np.flatnonzero(np.isnan(column))
+        if len(unknown):
             return None, (
-                f"How far {unknown.replace('_', ' ')} may be off is not known for trial {result.number}, "
-                "which has one seed. More seeds tell: replicates of a study."
+                f"How far {name.replace('_', ' ')} may be off is not known for trial "
+                f"{results.numbers[int(unknown[0])]}, which has one seed. "
+                "More seeds tell: replicates of a study."
             )
-        errors.append(own)
-    position = next(place for place, result in enumerate(results) if result.trial_id == chosen.id)
     probability = front_certainty.front_probability(
-        objectives, [result.metrics for result in results], errors, position=position
+        objectives, results.values, errors, position=results.trial_ids.index(chosen.id)
     )
     return probability, _basis(results, rows=rows)
 
 
-def _errors(result: Result, metrics: Sequence[str], *, rows: int | None) -> dict[str, float]:
-    """Give the standard error of each metric, and leave out what is not known."""
-    known = result.metric_standard_errors
-    found = {
-        name: 0.0 if name in EXACT_METRICS else known[name]
-        for name in metrics
-        if name in EXACT_METRICS or name in known
-    }
-    if Metric.SCORE in metrics and Metric.SCORE not in found and rows is not None:
-        found[Metric.SCORE] = front_certainty.binomial_error(result.metrics[Metric.SCORE], rows)
-    return found
+def _errors(results: ResultColumns, metric: str, *, rows: int | None) -> NDArray[np.float64]:
+    """Give the standard error of a metric at each trial; not a number where nobody knows it."""
+    known = results.standard_errors[metric]
+    if metric in EXACT_METRICS:
+        return np.zeros_like(known)
+    if metric == Metric.SCORE and rows is not None:
+        return np.where(np.isnan(known), front_certainty.binomial_errors(results.values[metric], rows), known)
+    return known
 
 
-def _basis(results: Sequence[Result], *, rows: int | None) -> str:
-    single = sum(not result.metric_standard_errors for result in results)
+def _basis(results: ResultColumns, *, rows: int | None) -> str:
+    single = int(results.has_one_seed.sum())
     of_seeds, of_split = "the standard errors over seeds", f"the binomial error of {rows} validation texts"
     if not single:
         return f"From {of_seeds}."
-    if single == len(results):
+    if single == len(results.numbers):
         return f"From {of_split}."
     return f"From {of_seeds}; for trials with one seed, from {of_split}."
 

@@ -22,15 +22,6 @@ Query = TypeVar("Query", bound=Select[Any])
 OPEN_STATES = (TrialState.QUEUED, TrialState.RUNNING)
 
 
-class Result(NamedTuple):
-    """What a trial that succeeded measured, without the rest of its wide row."""
-
-    trial_id: str
-    number: int
-    metrics: dict[str, float]
-    metric_standard_errors: dict[str, float]
-
-
 class OpenReplicates(NamedTuple):
     """How many replicates of a study wait and run; however many have ended, counting them costs the same."""
 
@@ -182,16 +173,6 @@ def trials_by_id(session: Session, trial_ids: Sequence[str]) -> list[Trial]:
     return list(session.scalars(select(Trial).where(Trial.id.in_(trial_ids)).order_by(Trial.number)))
 
 
-def results_of(session: Session, study_id: str) -> list[Result]:
-    """Read what the trials of a study that succeeded measured, by number."""
-    rows = session.execute(
-        select(Trial.id, Trial.number, Trial.metrics, Trial.metric_standard_errors)
-        .where(Trial.study_id == study_id, Trial.state == TrialState.SUCCEEDED)
-        .order_by(Trial.number)
-    )
-    return [Result(*row) for row in rows]
-
-
 def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
     """Read the tenant's trials of other studies that succeeded with a configuration, oldest first.
 
@@ -310,7 +291,7 @@ def latest_front(session: Session, study_id: str, *, until: datetime | None = No
     return session.scalar(query.order_by(StoredFront.sequence.desc()).limit(1))
 
 
-def hypervolume_records(session: Session, study_id: str) -> Sequence[Row[Any]]:
+def hypervolume_records(session: Session, study_id: str) -> Sequence[Row[int, str, float | None, datetime]]:
     """Read every stored front of a study without its members, oldest first."""
     # The members of all fronts together are a multiple of everything else that the study has.
     return session.execute(
