@@ -5,13 +5,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.service import scheduler
 from benchmarks.service.report import DOCUMENT, write_report
-from benchmarks.service.results import RESULTS
+from benchmarks.service.results import RESULTS, run_part
 from benchmarks.service.server import running_server
 
-PARTS = ("poll", "sse", "claims", "large", "memory")
+PARTS = ("poll", "sse", "claims", "large", "memory", "scheduler")
 
 
 def main() -> None:
@@ -28,16 +30,26 @@ def main() -> None:
     unknown = sorted(set(asked.only.split(",")) - set(PARTS))
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}: {', '.join(PARTS)}")
+    wanted = [part for part in PARTS if part in asked.only.split(",")]
+    command = " ".join(["python -m benchmarks.service", *sys.argv[1:]])
+    for name in ("DATABASE_URL", "BROKER_URL"):
+        os.environ.pop(name, None)
+    if ask := [part for part in wanted if part != "scheduler"]:
+        _ask_a_server(ask, seconds=asked.seconds, results=asked.results, command=command)
+    if "scheduler" in wanted:
+        run_part("scheduler", scheduler.measure(), path=asked.results, command=command)
+
+
+def _ask_a_server(parts: Sequence[str], *, seconds: float, results: Path, command: str) -> None:
     with tempfile.TemporaryDirectory(prefix="paretune-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)
         with running_server(Path(folder)) as server:
+            # In a process of its own, whose settings name the server's database.
             subprocess.run(
                 [
-                    sys.executable, "-m", "benchmarks.service.measure",
-                    *(part for part in PARTS if part in asked.only.split(",")),
-                    "--url", server.url, "--api-pid", str(server.api_pid), "--seconds", str(asked.seconds),
-                    "--results", str(asked.results.absolute()),
-                    "--command", " ".join(["python -m benchmarks.service", *sys.argv[1:]]),
+                    sys.executable, "-m", "benchmarks.service.measure", *parts,
+                    "--url", server.url, "--api-pid", str(server.api_pid), "--seconds", str(seconds),
+                    "--results", str(results.absolute()), "--command", command,
                 ],
                 env={**os.environ, **server.environment},
                 check=True,

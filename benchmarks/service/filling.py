@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,14 @@ from api_schemas.trials import TrialState
 from service.database import transaction
 from service.ids import new_id
 from service.models import Artifact, Event, Replicate, StoredFront, Study, Tenant, Trial, TrialMeasurement
-from service.studies.admission import admit
+from service.studies.admission import AdmittedStudy, admit
 from service.studies.canonical_trials import canonical_trials
 from service.studies.endpoints import new_study
 from service.studies.pareto_front import front_members, hypervolume
 
 METRICS_BESIDE = {"loss": 0.5, "train_loss": 0.4, "peak_memory_bytes": 4.1e8, "train_seconds": 28.5}
+CONFIGURATIONS = 300
+"""How many different ones the trials of a study take turns with; their keys differ nevertheless."""
 ERRORS = {"score": 0.012, "latency_ms": 0.2}
 MEASUREMENTS = 3
 ARTIFACTS = ("adapter_model.safetensors", "adapter_config.json", "provenance.json")
@@ -91,7 +94,7 @@ def add_study(
     )
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        study = new_study(tenant_id, admit(request, tenant_id=tenant_id))
+        study = new_study(tenant_id, _admitted(request.model_dump_json(by_alias=True), tenant_id))
         study.state = state
         session.add(study)
         session.flush()
@@ -120,18 +123,25 @@ def add_study(
         return study.id
 
 
+@cache
+def _admitted(request: str, tenant_id: str) -> AdmittedStudy:
+    return admit(StudyCreate.model_validate_json(request), tenant_id=tenant_id)
+
+
 def _rows(study: Study, *, ended: int, queued: int) -> Rows:
     rng = random.Random(0)  # noqa: S311  a benchmark, not a secret
     space = SearchSpace.model_validate(study.search_space)
     turn = canonical_trials(study)
+    pool = [turn(_drawn(space, rng)) for _ in range(min(CONFIGURATIONS, ended + queued))]
+    parameters = [_parameters(study, trial.configuration, rng) for trial in pool]
     objectives = [Objective.model_validate(item) for item in study.objectives]
     rows = Rows()
     front: list[tuple[str, dict[str, float]]] = []
     for number in range(ended + queued):
-        trial = turn(_drawn(space, rng))
+        trial = pool[number % len(pool)]
         trial_id = new_id("trl")
         key = hashlib.sha256(f"{trial.key} {number}".encode()).hexdigest()
-        metrics = {} if number >= ended else _metrics(study, trial.configuration, rng)
+        metrics = {} if number >= ended else _metrics(parameters[number % len(pool)], rng)
         state = TrialState.SUCCEEDED if number < ended else TrialState.QUEUED
         rows.trials.append(
             {
@@ -207,17 +217,19 @@ def _event(rows: Rows, study: Study, kind: EventType, trial_id: str) -> dict[str
     }
 
 
-def _metrics(study: Study, configuration: dict[str, Any] | None, rng: random.Random) -> dict[str, float]:
+def _parameters(study: Study, configuration: dict[str, Any] | None, rng: random.Random) -> float:
     if configuration is None or study.classes is None:
-        parameters = float(round(10 ** rng.uniform(3, 6)))
-    else:
-        parameters = float(
-            trainable_parameters(
-                TrialConfiguration.model_validate(configuration),
-                shape=BackboneShape.model_validate(study.backbone_shape),
-                classes=study.classes,
-            )
+        return float(round(10 ** rng.uniform(3, 6)))
+    return float(
+        trainable_parameters(
+            TrialConfiguration.model_validate(configuration),
+            shape=BackboneShape.model_validate(study.backbone_shape),
+            classes=study.classes,
         )
+    )
+
+
+def _metrics(parameters: float, rng: random.Random) -> dict[str, float]:
     score = 0.5 + 0.05 * math.log10(parameters) + rng.gauss(0.0, 0.04)
     latency_ms = 4.0 + 0.8 * math.log10(parameters) + abs(rng.gauss(0.0, 0.5))
     return {

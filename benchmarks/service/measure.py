@@ -3,14 +3,11 @@
 import argparse
 import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from platform import python_version
 
 from benchmarks.service import claims, large, memory, poll, sse
 from benchmarks.service.context import Context
-from benchmarks.service.results import Measured, Record, append
+from benchmarks.service.results import Measured, run_part
 
 PARTS: dict[str, Callable[[Context], Iterator[Measured]]] = {
     "poll": poll.measure,
@@ -19,7 +16,6 @@ PARTS: dict[str, Callable[[Context], Iterator[Measured]]] = {
     "large": large.measure,
     "memory": memory.measure,
 }
-PACKAGES = ("paretune", "fastapi", "starlette", "uvicorn", "uvloop", "pydantic", "sqlalchemy", "psycopg")
 
 
 def main() -> None:
@@ -39,24 +35,7 @@ def main() -> None:
         seconds=asked.seconds,
     )
     for part in asked.parts:
-        rows = []
-        for row in PARTS[part](context):
-            print(f"{part:8} {row.what}: {shown(row)}", flush=True)
-            rows.append(row)
-        store(asked.results, part, rows, command=asked.command)
-
-
-def store(path: Path, part: str, rows: list[Measured], *, command: str) -> None:
-    """Write what a part measured."""
-    versions = {"python": python_version(), **{name: version(name) for name in PACKAGES}}
-    ended = datetime.now(UTC).isoformat(timespec="seconds")
-    append(path, [Record(part, row, versions, command, ended) for row in rows])
-
-
-def shown(row: Measured) -> str:
-    """Give the figures in one line, and whether the target holds."""
-    verdict = {True: " (holds)", False: " (MISSED)", None: ""}[row.holds()]
-    return ", ".join(f"{name} {value:g}" for name, value in row.figures.items()) + verdict
+        run_part(part, PARTS[part](context), path=asked.results, command=asked.command)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "results" / "service.jsonl"
@@ -41,6 +44,20 @@ class Record:
     ended: str
 
 
+PACKAGES = ("paretune", "fastapi", "starlette", "uvicorn", "uvloop", "pydantic", "sqlalchemy", "psycopg")
+
+
+def run_part(part: str, rows: Iterable[Measured], *, path: Path, command: str) -> None:
+    """Print each row as it comes; write all of them once the part is over."""
+    found = []
+    for row in rows:
+        print(f"{part:9} {row.what}: {_shown(row)}", flush=True)
+        found.append(row)
+    versions = {"python": python_version(), **{name: version(name) for name in PACKAGES}}
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    append(path, [Record(part, row, versions, command, ended) for row in found])
+
+
 def append(path: Path, records: Iterable[Record]) -> None:
     """Add lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,3 +79,9 @@ def latest(path: Path) -> list[Record]:
             known.clear()
         known.append(record)
     return [record for records in found.values() for record in records]
+
+
+def _shown(row: Measured) -> str:
+    """Give the figures in one line, and whether the target holds."""
+    verdict = {True: " (holds)", False: " (MISSED)", None: ""}[row.holds()]
+    return ", ".join(f"{name} {value:g}" for name, value in row.figures.items()) + verdict
