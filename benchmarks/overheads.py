@@ -50,7 +50,8 @@ def run_trials(stack: Stack, trials: int) -> None:
     ):
         print(
             f"end of a trial to start of the next, {what}: "
-            f"median {1000 * statistics.median(seconds):.0f} ms, max {1000 * max(seconds):.0f} ms over {len(seconds)} trials"
+            f"median {1000 * statistics.median(seconds):.0f} ms, max {1000 * max(seconds):.0f} ms "
+            f"over {len(seconds)} trials"
         )
     if modelled:
         print(
