@@ -1,7 +1,7 @@
 """The asynchronous client: the twin of `client`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -150,7 +150,7 @@ class AsyncClient:
             raise refusal(response)
         return TaskFile.model_validate_json(response.content)
 
-    def events(self, study_id: str, *, after: int = 0) -> AsyncIterator[EventRead]:
+    def events(self, study_id: str, *, after: int = 0) -> AsyncGenerator[EventRead, None]:
         """Give the events of a study from the one after a number, and go on as they happen.
 
         Lost connections are opened again, with no event lost or doubled. Ends when the study is deleted.

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import httpx
 
@@ -14,7 +14,9 @@ from paretune.errors import RequestRefused
 from paretune.event_stream import EventReader
 
 
-async def follow_events(http: httpx.AsyncClient, study_id: str, *, after: int) -> AsyncIterator[EventRead]:
+async def follow_events(
+    http: httpx.AsyncClient, study_id: str, *, after: int
+) -> AsyncGenerator[EventRead, None]:
     """Give the events of a study after a number, and go on as they happen.
 
     Raises:

@@ -58,6 +58,8 @@ def explained(failure: Failure, *, base_url: object) -> ParetuneError:
 
 def unreachable(error: httpx.TransportError, *, base_url: object) -> ServerUnreachable:
     """Say that nobody answers, and where."""
+    if isinstance(base_url, httpx.URL):
+        base_url = base_url.copy_with(userinfo=b"")  # a password may stand there
     return ServerUnreachable(
         f"No Paretune server answers at {base_url} ({type(error).__name__}). "
         "Start one with `paretune up`, or set PARETUNE_URL."
