@@ -10,7 +10,7 @@ from rich.console import Console
 
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
-from paretune import operator_commands
+from paretune import admin_commands, api_commands, operator_commands
 from paretune.client import Client
 from paretune.connection import known_server, server
 from paretune.console import console, say
@@ -27,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its frames show local variables, and those hold passwords
     help="Search PEFT configurations.",
 )
+app.add_typer(api_commands.app)
+app.add_typer(admin_commands.app)
 app.add_typer(operator_commands.keys, name="keys")
 app.add_typer(operator_commands.tenants, name="tenants")
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from api_schemas.events import EventRead, EventType
 from paretune.client import AsyncClient
-from paretune.client.asking import has_ended
+from paretune.client.asking import ENDING_EVENTS, has_ended
 from paretune.mcp_server.answers import StudyProgress, event_summary, study_summary
 
 MOST_EVENTS = 50
@@ -24,7 +24,6 @@ class WaitFor(StrEnum):
     STUDY_ENDED = "study_ended"
 
 
-STUDY_ENDED = frozenset({EventType.STUDY_SUCCEEDED, EventType.STUDY_FAILED, EventType.STUDY_CANCELLED})
 TRIAL_ENDED = frozenset(
     {
         EventType.TRIAL_SUCCEEDED,
@@ -36,8 +35,8 @@ TRIAL_ENDED = frozenset(
 )
 ENDS = {
     WaitFor.ANY_EVENT: frozenset(EventType),
-    WaitFor.TRIAL_ENDED: TRIAL_ENDED | STUDY_ENDED,
-    WaitFor.STUDY_ENDED: STUDY_ENDED,
+    WaitFor.TRIAL_ENDED: TRIAL_ENDED | ENDING_EVENTS,
+    WaitFor.STUDY_ENDED: ENDING_EVENTS,
 }
 
 
