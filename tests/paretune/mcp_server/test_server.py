@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import McpMissing
-from service.tasks import advance_study
+from service.database import transaction
+from service.models import Study
 from tests.conftest import API_KEY
-from tests.paretune.client.studies import DOCUMENT
+from tests.paretune.client.studies import DOCUMENT, queue_trials
 from tests.paretune.mcp_server.conftest import called, with_tools
 
 
@@ -39,8 +40,9 @@ def test_without_the_sdk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 
 def tell_everything(server_url: str, study_id: str) -> None:
-    """Be the user's program, and the study worker that proposes to it."""
-    advance_study(study_id)
+    """Be the user's program, and what proposes to it."""
+    with transaction() as session:
+        queue_trials(session, session.get_one(Study, study_id, with_for_update=True), 3)
     with Client(server_url, api_key=API_KEY) as client:
         study = client.study(study_id)
         for trial in study.ask(3, wait_seconds=0):
