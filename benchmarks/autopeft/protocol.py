@@ -28,7 +28,7 @@ RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 WIDE_RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 """Wide parallel adapters want smaller steps than small modules do."""
 
-HEAD_RATES = (3e-3, 1e-2, 3e-2, 1e-1)
+HEAD_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 """A linear head alone wants larger steps than modules do."""
 
 FULL_RATES = (3e-5, 1e-4, 3e-4, 1e-3)
