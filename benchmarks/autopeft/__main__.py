@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.autopeft.protocol import TASKS
+from benchmarks.autopeft.report import write_report
 from benchmarks.autopeft.results import FOLDER
 from benchmarks.autopeft.run import run_task, run_transfer
 
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if asked.command == "run":
         run_all(asked.tasks, folder=asked.folder, processes=asked.processes)
+    else:
+        write_report(asked.folder, document=DOCS / "autopeft.md", images=DOCS / "images")
 
 
 def run_all(tasks: Sequence[str], *, folder: Path, processes: int) -> None:

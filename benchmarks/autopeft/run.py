@@ -1,6 +1,6 @@
 """Run the trials of a task that are not there yet: manual tuning, manual test, search, its test, transfer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -38,22 +38,18 @@ SEARCHED_NAME = "searched {number}"
 
 @dataclass(frozen=True)
 class Bench:
-    """One task, its trials so far, and where the next ones are written."""
+    """What the trials of a task share, those that there are, and where the next ones are written."""
 
-    task: str
+    base: TrialConfiguration
+    shape: BackboneShape
     folder: Path
     resident: ResidentParts
-    trials: dict[Key, Trial] = field(default_factory=dict)
+    trials: dict[Key, Trial]
 
     @property
-    def shape(self) -> BackboneShape:
-        """The backbone's shape."""
-        return catalogue.backbone_shape(BACKBONE, models_dir=None)
-
-    @property
-    def base(self) -> TrialConfiguration:
-        """What every trial of the task shares."""
-        return base_configuration(self.task, shape=self.shape)
+    def task(self) -> str:
+        """The task's name."""
+        return self.base.task.name
 
     def ensure(
         self,
@@ -112,7 +108,9 @@ def open_bench(task: str, *, folder: Path) -> Bench:
     """Read a task's trials and get ready for the next."""
     torch.set_num_threads(1)
     resident = ResidentParts(None, device=torch.device("cpu"), activation_cache_bytes=CACHE_BYTES)
-    return Bench(task, folder, resident, read_trials(folder / f"{task}.jsonl"))
+    shape = catalogue.backbone_shape(BACKBONE, models_dir=None)
+    base = base_configuration(task, shape=shape)
+    return Bench(base, shape, folder, resident, read_trials(folder / f"{task}.jsonl"))
 
 
 def tune(bench: Bench) -> None:
