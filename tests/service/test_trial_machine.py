@@ -1,6 +1,7 @@
-"""The life of trials under random runners outside, owners and reapers: each rule commits on a real Postgres."""
+"""The life of trials under random runners, owners and reapers: each rule commits on a real Postgres."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import CompletionRequest, MeasurementReport, SuggestedTrial, SuggestRequest
@@ -55,6 +56,13 @@ def propose(session: Session, study: Study, *, x: int) -> None:
     )  # fmt: skip
 
 
+def waiting() -> int:
+    """Count the transactions that wait for a lock."""
+    with transaction() as session:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        return session.execute(text(query)).scalar_one()
+
+
 async def never() -> bool:
     return False
 
@@ -77,6 +85,7 @@ class TrialMachine(RuleBasedStateMachine):
         self.measured: dict[tuple[str, int, int], float] = {}
         self.settled: dict[tuple[str, int], tuple[object, ...]] = {}
         self.x = 0
+        self.propose(count=budget)
 
     def state_of(self, token: Token) -> TrialState | None:
         """The state of the seed that the attempt is or was the last of."""
@@ -190,18 +199,25 @@ class TrialMachine(RuleBasedStateMachine):
             past = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 1)
             session.execute(update(Replicate).where(running).values(lease_expires_at=past))
 
-        def reap(_: int) -> None:
+        def reap() -> None:
             # Without the sweeper's own lock: the fence alone must be enough.
             with transaction() as session:
                 sweeper.reap_expired_leases(session)
 
         with ThreadPoolExecutor(reapers) as pool:
-            list(pool.map(reap, range(reapers)))
+            with transaction() as session:
+                # Held until each has found the same leases, and waits to take them back.
+                repository.lock_study(session, self.study_id)
+                reaping = [pool.submit(reap) for _ in range(reapers)]
+                while waiting() < reapers and not all(one.done() for one in reaping):
+                    time.sleep(0.001)
+            for one in reaping:
+                one.result()
         with transaction() as session:
             for key, lost in silent.items():
                 assert session.get_one(Replicate, key).lost_attempts == lost + 1
 
-    @rule(verb=st.sampled_from([steering.pause, *[steering.resume] * 3, steering.cancel]))
+    @rule(verb=st.sampled_from([steering.pause] * 3 + [steering.resume] * 3 + [steering.cancel]))
     def steer(self, verb: Callable[[Session, Study], Study]) -> None:
         self.command(verb)
 

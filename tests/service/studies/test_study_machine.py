@@ -1,6 +1,5 @@
 """The life of studies under their owner, over HTTP: every verb in any order, beside runners at work."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,9 +36,9 @@ FROM: dict[str, set[StudyState]] = {
 
 
 @pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
+def client(service_environment: None) -> TestClient:
     # Without its context: no sweeper ends what a rule leaves running.
-    yield TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"})
+    return TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"})
 
 
 class StudyMachine(RuleBasedStateMachine):
