@@ -259,7 +259,7 @@ def test_no_order_of_words_about_trials_breaks_them() -> None:
     run_state_machine_as_test(
         TrialMachine,
         settings=settings(
-            max_examples=15,
+            max_examples=12,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
