@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import CompletionRequest, MeasurementReport, SuggestedTrial, SuggestRequest
@@ -26,10 +26,12 @@ from service.studies.endpoints import new_study
 from tests.service.studies.invariants import check_study, settled_facts
 
 RUNNERS = st.sampled_from(["a", "b", "c"])
-PLACES = st.integers(0, 11)
+PLACES = st.tuples(st.integers(0, 11), st.sampled_from([False, False, True]))
+"""Which attempt; of the running ones, or of all that ever were."""
 
 Token = tuple[str, int]
 """A trial and an attempt."""
+Place = tuple[int, bool]
 
 
 def custom_study(**changes: object) -> StudyCreate:
@@ -60,7 +62,7 @@ def waiting() -> int:
     """Count the transactions that wait for a lock."""
     with transaction() as session:
         query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        return session.execute(text(query)).scalar_one()
+        return int(session.execute(text(query)).scalar_one())
 
 
 async def never() -> bool:
@@ -71,7 +73,7 @@ class TrialMachine(RuleBasedStateMachine):
     """One study; whoever ever held an attempt may speak of it again, however late."""
 
     @initialize(
-        budget=st.integers(1, 4), seeds=st.integers(1, 2), final=st.integers(0, 1), width=st.integers(1, 4)
+        budget=st.integers(1, 5), seeds=st.integers(1, 2), final=st.integers(0, 1), width=st.integers(1, 4)
     )
     def create(self, budget: int, seeds: int, final: int, width: int) -> None:
         request = custom_study(
@@ -93,11 +95,32 @@ class TrialMachine(RuleBasedStateMachine):
             found = repository.lock_replicate(session, token[0], attempt=token[1])
             return None if found is None else found.state
 
-    def speak(self, place: int, say: Callable[[Session, Token], object], *, repeatable: bool = False) -> bool:
+    def lost(self, token: Token) -> int:
+        with transaction() as session:
+            found = repository.lock_replicate(session, token[0], attempt=token[1])
+            assert found is not None
+            return found.lost_attempts
+
+    def held(self) -> list[Token]:
+        """The running attempts; where there are none, somebody asks for one."""
+        for _ in range(2):
+            with transaction() as session:
+                running = repository.replicates_in(session, self.study_id, [TrialState.RUNNING])
+                held = [(item.trial_id, item.attempt) for item in running]
+            if held:
+                break
+            self.ask_twice("a", 2)
+        return held
+
+    def speak(
+        self, place: Place, say: Callable[[Session, Token], object], *, repeatable: bool = False
+    ) -> Token | None:
         """Let somebody speak of an attempt; it is heard if and only if that is running."""
-        if not self.tokens:
-            return False
-        token = self.tokens[place % len(self.tokens)]
+        number, late = place
+        tokens = self.tokens if late else self.held()
+        if not tokens:
+            return None
+        token = tokens[number % len(tokens)]
         state = self.state_of(token)
         heard = {TrialState.RUNNING} | (TERMINAL_TRIAL_STATES if repeatable else set())
         try:
@@ -105,9 +128,9 @@ class TrialMachine(RuleBasedStateMachine):
                 say(session, token)
         except StaleAttempt:
             assert state not in heard
-            return False
+            return None
         assert state in heard
-        return state is TrialState.RUNNING
+        return token
 
     @rule(count=st.integers(1, 3))
     def propose(self, count: int) -> None:
@@ -148,7 +171,7 @@ class TrialMachine(RuleBasedStateMachine):
         return tokens(answer.trials)
 
     @rule(place=PLACES)
-    def heartbeat(self, place: int) -> None:
+    def heartbeat(self, place: Place) -> None:
         def say(session: Session, token: Token) -> None:
             study = session.get_one(Study, self.study_id)
             signal = outside_runners.heartbeat(session, study, token[0], attempt=token[1])
@@ -157,27 +180,27 @@ class TrialMachine(RuleBasedStateMachine):
         self.speak(place, say)
 
     @rule(place=PLACES, step=st.integers(0, 2), error=st.floats(0, 1))
-    def report(self, place: int, step: int, error: float) -> None:
+    def report(self, place: Place, step: int, error: float) -> None:
         def say(session: Session, token: Token) -> None:
             body = MeasurementReport(attempt=token[1], step=step, metrics={"error": error, "watts": 1.0})
             outside_runners.report(session, token[0], body)
 
-        if self.speak(place, say):
-            trial_id, attempt = self.tokens[place % len(self.tokens)]
-            self.measured.setdefault((trial_id, attempt, step), error)
+        if token := self.speak(place, say):
+            self.measured.setdefault((*token, step), error)
 
     @rule(place=PLACES, error=st.integers(0, 5), watts=st.integers(0, 5), times=st.integers(1, 2))
-    def succeed(self, place: int, error: int, watts: int, times: int) -> None:
+    def succeed(self, place: Place, error: int, watts: int, times: int) -> None:
         def say(session: Session, token: Token) -> None:
             metrics = {"error": float(error), "watts": float(watts)}
             body = CompletionRequest(attempt=token[1], state=TrialState.SUCCEEDED, metrics=metrics)
             outside_runners.complete(session, token[0], body)
 
-        for _ in range(times):
-            self.speak(place, say, repeatable=True)
+        if (token := self.speak(place, say, repeatable=True)) and times == 2:
+            with transaction() as session:
+                say(session, token)
 
     @rule(place=PLACES, state=st.sampled_from([TrialState.INFEASIBLE, TrialState.FAILED]))
-    def fail(self, place: int, state: TrialState) -> None:
+    def fail(self, place: Place, state: TrialState) -> None:
         def say(session: Session, token: Token) -> None:
             body = CompletionRequest.model_validate({"attempt": token[1], "state": state, "reason": "r"})
             outside_runners.complete(session, token[0], body)
@@ -185,19 +208,17 @@ class TrialMachine(RuleBasedStateMachine):
         self.speak(place, say, repeatable=True)
 
     @rule(place=PLACES)
-    def release(self, place: int) -> None:
+    def release(self, place: Place) -> None:
         self.speak(place, lambda session, token: outside_runners.release(session, token[0], attempt=token[1]))
 
-    @rule(runner=RUNNERS, reapers=st.integers(1, 2))
-    def fall_silent(self, runner: str, reapers: int) -> None:
-        mine = (Replicate.study_id == self.study_id) & (Replicate.worker == runner)
-        running = mine & (Replicate.state == TrialState.RUNNING)
+    @rule(count=st.integers(1, 3), reapers=st.integers(1, 2))
+    def fall_silent(self, count: int, reapers: int) -> None:
+        silent = self.held()[:count]
+        before = [self.lost(token) for token in silent]
+        past = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 1)
         with transaction() as session:
-            silent = {(row.trial_id, row.number): row.lost_attempts for row in session.scalars(
-                select(Replicate).where(running)
-            )}  # fmt: skip
-            past = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 1)
-            session.execute(update(Replicate).where(running).values(lease_expires_at=past))
+            which = tuple_(Replicate.trial_id, Replicate.attempt).in_(silent)
+            session.execute(update(Replicate).where(which).values(lease_expires_at=past))
 
         def reap() -> None:
             # Without the sweeper's own lock: the fence alone must be enough.
@@ -213,9 +234,7 @@ class TrialMachine(RuleBasedStateMachine):
                     time.sleep(0.001)
             for one in reaping:
                 one.result()
-        with transaction() as session:
-            for key, lost in silent.items():
-                assert session.get_one(Replicate, key).lost_attempts == lost + 1
+        assert [self.lost(token) for token in silent] == [count + 1 for count in before]
 
     @rule(verb=st.sampled_from([steering.pause] * 3 + [steering.resume] * 3 + [steering.cancel]))
     def steer(self, verb: Callable[[Session, Study], Study]) -> None:
