@@ -57,11 +57,14 @@ def up(
 def migrate() -> None:
     """Bring the database to this version's schema, and register PARETUNE_API_KEY if it is set."""
     from service.database import engine, transaction
-    from service.schema_version import upgrade
+    from service.schema_version import SchemaInUse, upgrade
     from service.settings import settings
     from service.tenants import register_key
 
-    upgrade(engine())
+    try:
+        upgrade(engine())
+    except SchemaInUse as error:
+        raise ParetuneError(str(error)) from error
     key = settings().bootstrap_api_key
     if key is not None:
         with transaction() as session:
