@@ -44,7 +44,7 @@ def import_optuna(
         done = import_study(client, name, storage=storage, into=into, budget=trials, on_progress=on_progress)
     say(f"Study {done.study.id}: {done.imported} trials imported, {done.already_known} known already.")
     if done.repeats:
-        say(f"{done.repeats} trials repeat the parameters of others; their mean counts once.")
+        say(f"Repeats of the same parameters: {done.repeats}; each set counts once, with the mean.")
     for line in (*done.left_out, *done.notes):
         say(line)
 

@@ -12,10 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from api_schemas.ask_and_tell import ImportedObservation
 from api_schemas.studies import StudyCreate, StudyRead, StudyState
+from paretune.bridge_progress import Progress, unwatched
 from paretune.client import Client
 from paretune.client import requests as calls
 from paretune.errors import BridgeError, RequestRefused
-from paretune.bridge_progress import Progress, unwatched
 from paretune.optuna_bridge.names import INFEASIBLE
 from paretune.optuna_bridge.observations import (
     LeftOut,
@@ -136,7 +136,7 @@ def _read(trials: Sequence[FrozenTrial], target: Target) -> tuple[list[ImportedO
         else:
             observations.append(read)
     return observations, tuple(
-        f"{len(found)} trials {kind} ({found[0]})." for kind, found in examples.items()
+        f"Left out, {kind}: {len(found)} ({found[0]})." for kind, found in examples.items()
     )
 
 
@@ -192,7 +192,7 @@ def _not_carried(trials: Sequence[FrozenTrial]) -> list[str]:
     with_curves = sum(bool(trial.intermediate_values) for trial in trials)
     if with_curves:
         notes.append(
-            f"The intermediate values of {with_curves} trials are not taken: an observation is a result."
+            f"Intermediate values are not taken: an observation is a result ({with_curves} have some)."
         )
     attributes = dict.fromkeys(
         name

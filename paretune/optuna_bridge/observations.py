@@ -62,7 +62,7 @@ def read_observation(trial: FrozenTrial, target: Target) -> ImportedObservation 
     parameters = _parameters(trial, target)
     misfit = _misfit(parameters, target.search_space)
     if misfit is not None:
-        return LeftOut("do not fit the search space", f"trial {trial.number}: {misfit}")
+        return LeftOut("outside the search space", f"trial {trial.number}: {misfit}")
     if cannot_work:
         return _infeasible(parameters, str(trial.user_attrs.get(REASON, "infeasible")))
     metrics = _metrics(trial, target)
@@ -72,7 +72,7 @@ def read_observation(trial: FrozenTrial, target: Target) -> ImportedObservation 
         return _infeasible(parameters, f"not-a-number: trial {trial.number} of Optuna: {values}")
     unfit = _unfit_metrics(metrics, target)
     if unfit is not None:
-        return LeftOut("lack what the study weighs", f"trial {trial.number}: {unfit}")
+        return LeftOut("without what the study weighs", f"trial {trial.number}: {unfit}")
     return ImportedObservation(parameters=parameters, metrics=metrics)
 
 
@@ -108,9 +108,9 @@ def is_metric_attribute(name: str, value: Any) -> bool:
 
 def _without_result(trial: FrozenTrial) -> LeftOut:
     kind = {
-        TrialState.PRUNED: "were pruned before they had a result",
-        TrialState.FAIL: "failed, which says nothing about their parameters",
-    }.get(trial.state, "have not finished")
+        TrialState.PRUNED: "pruned before there was a result",
+        TrialState.FAIL: "failed, which says nothing about the parameters",
+    }.get(trial.state, "not finished")
     return LeftOut(kind, f"trial {trial.number}")
 
 

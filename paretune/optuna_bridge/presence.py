@@ -99,6 +99,6 @@ def _undecided(name: str, trials: Sequence[Mapping[str, ParameterValue]]) -> Bri
     lacking = sum(name not in trial for trial in trials)
     return BridgeError(
         f"{lacking} of {len(trials)} trials lack the parameter '{name}', and no single other parameter "
-        "decides whether a trial has it. A search space here can only say 'active where another parameter takes "
+        "decides whether a trial has it. A search space here can only say 'active where another one takes "
         "one of these values'. Make a study whose space fits and import into that."
     )
