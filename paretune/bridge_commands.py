@@ -9,6 +9,8 @@ from paretune.bridge_progress import watched
 from paretune.connection import server
 from paretune.console import console, say
 
+app = typer.Typer()
+
 StateDir = Annotated[
     Path | None,
     typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything."),
@@ -21,13 +23,7 @@ Storage = Annotated[
 ]
 
 
-def add_bridges(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command("import-optuna")(import_optuna)
-    app.command("export-optuna")(export_optuna)
-    app.command("export-mlflow")(export_mlflow)
-
-
+@app.command("import-optuna")
 def import_optuna(
     storage: Storage,
     name: Annotated[str, typer.Argument(help="Name of the Optuna study.")],
@@ -49,6 +45,7 @@ def import_optuna(
         say(line)
 
 
+@app.command("export-optuna")
 def export_optuna(
     study_id: str,
     storage: Storage,
@@ -66,6 +63,7 @@ def export_optuna(
     )
 
 
+@app.command("export-mlflow")
 def export_mlflow(
     study_id: str,
     tracking_uri: Annotated[

@@ -10,12 +10,11 @@ from rich.console import Console
 
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
-from paretune import operator_commands
-from paretune.bridge_commands import add_bridges
+from paretune import admin_commands, api_commands, bridge_commands, operator_commands
 from paretune.client import Client
-from paretune.connection import server
+from paretune.connection import known_server, server
 from paretune.console import console, say
-from paretune.errors import ParetuneError
+from paretune.errors import McpMissing, NoServer, ParetuneError
 from paretune.export import export_trial, merge_exported
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
 from paretune.progress import follow, proposer_text, stopped_text, trials_table
@@ -28,9 +27,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its frames show local variables, and those hold passwords
     help="Search PEFT configurations.",
 )
+app.add_typer(api_commands.app)
+app.add_typer(admin_commands.app)
+app.add_typer(bridge_commands.app)
 app.add_typer(operator_commands.keys, name="keys")
 app.add_typer(operator_commands.tenants, name="tenants")
-add_bridges(app)
 
 StateDir = Annotated[
     Path | None,
@@ -223,6 +224,16 @@ def upload(
         )
 
 
+@app.command()
+def mcp(state_dir: StateDir = None) -> None:
+    """Let a language model use the server: speak the Model Context Protocol on stdin and stdout."""
+    try:
+        from paretune.mcp_server.server import serve
+    except ModuleNotFoundError as error:
+        raise McpMissing("This needs the SDK of the protocol: pip install 'paretune[mcp]'.") from error
+    serve(lambda: _running_server(state_dir))
+
+
 def main() -> None:
     """Run the command; print what went wrong in a sentence, without a traceback."""
     try:
@@ -232,6 +243,16 @@ def main() -> None:
             f"[red]{type(error).__name__}[/]: {error}", highlight=False, soft_wrap=True
         )
         raise SystemExit(1) from error
+
+
+def _running_server(state_dir: Path | None) -> tuple[str, str]:
+    found = known_server(state_dir)
+    if found is None:
+        raise NoServer(
+            "No Paretune server runs here. Start one with `paretune up`, or set PARETUNE_URL and "
+            "PARETUNE_API_KEY to those of another one."
+        )
+    return found
 
 
 def _follow_to_the_end(

@@ -19,6 +19,10 @@ class NoServer(ParetuneError):
     """No server is known, and none can be started."""
 
 
+class McpMissing(ParetuneError):
+    """The MCP server was asked for, and the SDK of the protocol is not installed."""
+
+
 class RequestRefused(ParetuneError):
     """The server refused a request and said why."""
 
