@@ -1,6 +1,7 @@
 """One trial of Optuna, read."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +9,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from api_schemas.ask_and_tell import ImportedObservation
 from api_schemas.objectives import ConstraintOp, Direction, Objective, OutcomeConstraint
-from api_schemas.search_space import CategoricalParameter, FloatParameter, SearchSpace
+from api_schemas.search_space import (
+    BoolParameter,
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    SearchSpace,
+)
 from paretune.optuna_bridge.names import INFEASIBLE
 from paretune.optuna_bridge.observations import LeftOut, Target, key_of, merged, read_observation
 from tests.paretune.optuna_bridge.past_studies import past_trial
+from tests.paretune.trials import BASE
 
 TARGET = Target(
     search_space=SearchSpace(
@@ -103,6 +111,27 @@ def test_constraints_are_metrics() -> None:
     read = read_observation(past, TARGET)
     assert isinstance(read, ImportedObservation)
     assert read.metrics == {"cost": 1.0, "gain": 2.0, "heat": 5.0, "constraint_0": -0.5}
+
+
+def test_what_trains_the_same_is_one_trial() -> None:
+    """Where no layer carries an adapter its size says nothing, and the service would refuse both."""
+    space = SearchSpace(
+        parameters=(
+            BoolParameter(name="peft.active_layers.0"),
+            BoolParameter(name="peft.active_layers.1"),
+            IntParameter(name="peft.serial_adapter.bottleneck_size", low=1, high=8),
+        )
+    )
+    target = replace(TARGET, search_space=space, configuration=BASE)
+
+    def key(first: bool, size: int) -> str:
+        values = (first, False, size)
+        names = (parameter.name for parameter in space.parameters)
+        parameters = dict(zip(names, values, strict=True))
+        return key_of(ImportedObservation(parameters=parameters, infeasible="x"), target)
+
+    assert key(False, 4) == key(False, 8)
+    assert key(True, 4) != key(True, 8)
 
 
 def test_repeats_are_one_with_the_mean() -> None:
