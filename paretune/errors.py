@@ -55,6 +55,14 @@ class PandasMissing(ParetuneError):
     """A data frame was asked for, and pandas is not installed."""
 
 
+class BridgeMissing(ParetuneError):
+    """Another tool was to be read or written, and its package is not installed."""
+
+
+class BridgeError(ParetuneError):
+    """What another tool holds cannot be read, or cannot hold what it was given."""
+
+
 class TrialEnded(ParetuneError):
     """Raised inside a trial's block to leave it; the block itself ends quietly."""
 
