@@ -26,17 +26,27 @@ class Metric(StrEnum):
 
     SCORE = "score"
     TRAINABLE_PARAMETERS = "trainable_parameters"
+    ADAPTER_BYTES = "adapter_bytes"
+    ADAPTER_FLOPS = "adapter_flops"
     LATENCY_MS = "latency_ms"
     PEAK_MEMORY_BYTES = "peak_memory_bytes"
     TRAINING_SECONDS = "training_seconds"
 
 
-LOG_METRICS: frozenset[str] = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEAK_MEMORY_BYTES})
+KNOWN_METRICS: frozenset[str] = frozenset(
+    {Metric.TRAINABLE_PARAMETERS, Metric.ADAPTER_BYTES, Metric.ADAPTER_FLOPS}
+)
+"""Exact functions of the configuration: never measured, never modelled."""
+
+LOG_METRICS: frozenset[str] = KNOWN_METRICS | {Metric.PEAK_MEMORY_BYTES}
 """Metrics that span orders of magnitude: hypervolume, plots and the optimiser take their log10."""
 
 
 LARGEST_METRIC = 1e50
 """No metric nor reference may be larger, so that the volume over six of them is still a number."""
+
+RESERVED_METRICS = frozenset({"stop", "chance", "predicted_score", "predicted_score_deviation"})
+"""What the service itself writes beside the metrics of a trial."""
 
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """A `Metric`, or a number of the caller's own where the caller runs the trials."""

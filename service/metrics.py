@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import structlog
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -56,10 +56,13 @@ class HttpMetrics:
         ProcessCollector(registry=self.registry)
         self._requests = Histogram(
             "paretune_http_request_seconds",
-            "Seconds from a request to the end of its answer.",
+            "Seconds from a request to the end of its answer. Streams of events are not among them.",
             labelnames=("method", "route", "status"),
             buckets=BUCKETS,
             registry=self.registry,
+        )
+        self.event_streams = Gauge(
+            "paretune_event_streams", "Streams of events that are open.", registry=self.registry
         )
 
     def observe(self, method: str, route: str, *, status: int, seconds: float) -> None:

@@ -9,7 +9,6 @@ from sqlalchemy import (
     CheckConstraint,
     Enum,
     ForeignKey,
-    ForeignKeyConstraint,
     Identity,
     Index,
     MetaData,
@@ -309,21 +308,18 @@ class Delivery(Base):
     """An event that a webhook has not got yet: the outbox, filled by a trigger of `events`.
 
     It is deleted once the receiver has accepted it; without `next_attempt_at` it has been given up.
+    `event` is the copy of one that was deleted with its study, which another trigger makes.
     """
 
     __tablename__ = "deliveries"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["study_id", "sequence"], ["events.study_id", "events.sequence"], ondelete="CASCADE"
-        ),
-        Index("ix_deliveries_due", "webhook_id", "next_attempt_at"),
-    )
+    __table_args__ = (Index("ix_deliveries_due", "webhook_id", "next_attempt_at"),)
 
     study_id: Mapped[str] = mapped_column(primary_key=True)
     sequence: Mapped[int] = mapped_column(primary_key=True)
     webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True)
     attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     next_attempt_at: Mapped[datetime | None]
+    event: Mapped[dict[str, Any] | None]
 
 
 class Artifact(Base):

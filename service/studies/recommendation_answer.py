@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from api_schemas.module_description import describe_modules
-from api_schemas.objectives import ConstraintOp, Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import KNOWN_METRICS, ConstraintOp, Metric, Objective, OutcomeConstraint
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import SearchSpace, SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
@@ -17,8 +17,6 @@ from service.errors import WrongState
 from service.models import Study, Trial
 from service.studies import front_certainty, recommendation, repository
 from service.studies.results import ResultColumns, result_columns
-
-EXACT_METRICS = frozenset({Metric.TRAINABLE_PARAMETERS})
 
 
 def recommend(session: Session, study: Study, query: RecommendationQuery) -> Recommendation:
@@ -82,7 +80,7 @@ def _feasible_results(session: Session, study: Study, objectives: Sequence[Objec
 def _certainty(
     objectives: Sequence[Objective], results: ResultColumns, chosen: Trial, *, rows: int | None
 ) -> tuple[float | None, str]:
-    if all(objective.metric in EXACT_METRICS for objective in objectives):
+    if all(objective.metric in KNOWN_METRICS for objective in objectives):
         return 1.0, "Every objective is known exactly."
     errors = {objective.metric: _errors(results, objective.metric, rows=rows) for objective in objectives}
     for name, column in errors.items():
@@ -102,7 +100,7 @@ def _certainty(
 def _errors(results: ResultColumns, metric: str, *, rows: int | None) -> NDArray[np.float64]:
     """Give the standard error of a metric at each trial; not a number where nobody knows it."""
     known = results.standard_errors[metric]
-    if metric in EXACT_METRICS:
+    if metric in KNOWN_METRICS:
         return np.zeros_like(known)
     if metric == Metric.SCORE and rows is not None:
         return np.where(np.isnan(known), front_certainty.binomial_errors(results.values[metric], rows), known)
