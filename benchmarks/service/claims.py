@@ -19,6 +19,7 @@ from benchmarks.service.results import Measured
 from service import leases
 from service.database import transaction
 from service.models import Replicate
+from service.process_lifetime import die_with_parent
 from service.studies import repository, steering
 
 TRIALS = 10_000
@@ -46,7 +47,10 @@ def measure(_: Context) -> Iterator[Measured]:
 
 def _emptied() -> tuple[list[str], float]:
     spawning = get_context("spawn")
-    with spawning.Manager() as manager, ProcessPoolExecutor(PROCESSES, mp_context=spawning) as processes:
+    with (
+        spawning.Manager() as manager,
+        ProcessPoolExecutor(PROCESSES, mp_context=spawning, initializer=die_with_parent) as processes,
+    ):
         barrier = manager.Barrier(PROCESSES + 1)
         running = [processes.submit(_claim_all, barrier, number) for number in range(PROCESSES)]  # type: ignore[arg-type]
         barrier.wait()
