@@ -156,7 +156,7 @@ def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str, wake
         study = repository.get_study(session, study_id, tenant_id=tenant_id)
         taken: list[Replicate] = []
         # Whoever waits does not queue up for the study's lock.
-        if _held(session, study, worker) or _has_room(session, study):
+        if repository.replicates_held(session, study.id, worker=worker) or _has_room(session, study):
             study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
             taken = _take(session, study, worker=worker, count=count)
         if not taken and wake and study.state is StudyState.ACTIVE:
@@ -171,7 +171,7 @@ def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str, wake
 
 def _take(session: Session, study: Study, *, worker: str, count: int) -> list[Replicate]:
     lease_seconds = settings().lease_seconds
-    taken = _held(session, study, worker)[:count]
+    taken = repository.replicates_held(session, study.id, worker=worker)[:count]
     for held in taken:
         lifecycle.extend_lease(
             session, study, held.trial_id, attempt=held.attempt, lease_seconds=lease_seconds
@@ -183,11 +183,6 @@ def _take(session: Session, study: Study, *, worker: str, count: int) -> list[Re
         taken.append(lifecycle.start_trial(session, study, trial, worker=worker, lease_seconds=lease_seconds))
         session.flush()
     return taken
-
-
-def _held(session: Session, study: Study, worker: str) -> list[Replicate]:
-    running = repository.replicates_in(session, study.id, [TrialState.RUNNING])
-    return [replicate for replicate in running if replicate.worker == worker]
 
 
 def _has_room(session: Session, study: Study) -> bool:

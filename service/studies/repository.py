@@ -122,6 +122,21 @@ def replicates_in(session: Session, study_id: str, states: Sequence[TrialState])
     )
 
 
+def replicates_held(session: Session, study_id: str, *, worker: str) -> list[Replicate]:
+    """Read the replicates of a study that a worker holds the leases of, by trial and number."""
+    return list(
+        session.scalars(
+            select(Replicate)
+            .where(
+                Replicate.study_id == study_id,
+                Replicate.state == TrialState.RUNNING,
+                Replicate.worker == worker,
+            )
+            .order_by(Replicate.trial_id, Replicate.number)
+        )
+    )
+
+
 def replicates_of(session: Session, trial_ids: Sequence[str]) -> dict[str, list[Replicate]]:
     """Read the replicates of each trial, by number."""
     found: dict[str, list[Replicate]] = {trial_id: [] for trial_id in trial_ids}
