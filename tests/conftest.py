@@ -13,7 +13,7 @@ from pathlib import Path
 # Settings are read once; these stand until a test's own database replaces them.
 os.environ.setdefault("DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
 os.environ.setdefault("BROKER_URL", "redis://127.0.0.1:1/0")
-os.environ.setdefault("PARETUNE_ARTIFACTS_DIR", tempfile.gettempdir())
+os.environ.setdefault("PARETUNE_ARTIFACTS_URL", tempfile.gettempdir())
 
 import pytest
 import uvicorn
@@ -98,7 +98,7 @@ def service_environment(
     """The service's own settings, engine and broker, on this test's database and the run's Valkey."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("BROKER_URL", valkey_url)
-    monkeypatch.setenv("PARETUNE_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("PARETUNE_ARTIFACTS_URL", str(tmp_path / "artifacts"))
     monkeypatch.setenv("PARETUNE_DATA_DIR", str(tmp_path / "data"))
     settings.settings.cache_clear()
     database.engine.cache_clear()

@@ -14,6 +14,7 @@ from paretune.export import (
     model_card,
     remove_of_another_trial,
 )
+from service.artifact_store import store_at
 from tests.paretune.trials import seed, study, trial
 from workers.artifacts import save_trial
 from workers.peft_methods import TrialModules
@@ -29,7 +30,7 @@ def exported(peft: dict[str, object], folder: Path) -> Path:
     modules = TrialModules(Peft.model_validate(peft), backbone=backbone, classes=2, seed=0)
     save_trial(
         modules, configuration, backbone=backbone, answers=AnswerForm(labels=("no", "yes")),
-        artifacts_dir=folder.parent, path=folder.name,
+        store=store_at(str(folder.parent)), path=folder.name,
     )  # fmt: skip
     return folder
 
