@@ -8,7 +8,7 @@ from celery.worker.request import Request
 from kombu.transport.virtual import QoS
 
 
-class ReceivedWakeUp(Request):
+class ReceivedWakeUp(Request):  # type: ignore[misc]  # Celery ships no types
     """Celery's own request, but its place is free in any case.
 
     A wake-up whose acknowledgement the broker missed may come again, and then finds nothing to do.
