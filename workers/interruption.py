@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STOP_ASKED = "the worker was asked to stop"
+NOT_WANTED = "the study was cancelled or the lease was lost"
 
 
 class TrialStopped(BaseException):  # not an Exception: no handler inside a trial may swallow it
@@ -19,22 +20,29 @@ class WorkerStopping(BaseException):
 
 
 class Interruption:
-    """Remembers whether a trial is training, busy storing, or absent."""
+    """Remembers whether a trial is training, busy loading or storing, or absent."""
 
     def __init__(self) -> None:
         self._training = False
         self._busy = False
+        self._stop_asked = False
         self._exit_asked = False
 
     def begin(self) -> None:
         """From here to `exit_if_asked` the process does not end, for it may have claimed a trial."""
         self._busy = True
+        self._stop_asked = False
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Let signals raise inside this block; after it, they wait for `exit_if_asked`."""
+        """Let signals raise inside this block, and those that came since `begin` before it.
+
+        After it, they wait for `exit_if_asked`.
+        """
         if self._exit_asked:
             raise WorkerStopping(STOP_ASKED)
+        if self._stop_asked:
+            raise TrialStopped(NOT_WANTED)
         self._training = True
         try:
             yield
@@ -48,10 +56,11 @@ class Interruption:
             raise SystemExit(0)
 
     def stop_trial(self) -> None:
-        """Break into the training, if there is any."""
+        """Break into the training, or prevent it if it has not begun."""
+        self._stop_asked = self._busy
         if self._training:
             self._training = False
-            raise TrialStopped("the study was cancelled or the lease was lost")
+            raise TrialStopped(NOT_WANTED)
 
     def stop_worker(self) -> None:
         """Break into the training and end the process; end it at once if it is idle."""

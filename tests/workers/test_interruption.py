@@ -50,3 +50,16 @@ def test_a_late_stop_of_a_trial_does_not_reach_the_next() -> None:
     with pytest.raises(TrialStopped), interruption.allowed():
         interruption.stop_trial()
     interruption.exit_if_asked()
+
+
+def test_a_trial_stopped_before_it_trains_is_not_trained() -> None:
+    """What comes while the worker still loads is not forgotten; the next trial is not its business."""
+    interruption = Interruption()
+    interruption.begin()
+    interruption.stop_trial()
+    with pytest.raises(TrialStopped), interruption.allowed():
+        pytest.fail("must not train")
+    interruption.exit_if_asked()
+    interruption.begin()
+    with interruption.allowed():
+        pass
