@@ -32,7 +32,7 @@ from tests.chaos.recorded import ALL, Violations, broken_artifacts, read_histori
 from tests.conftest import reachable_directory
 
 ROOT = Path(__file__).parents[2]
-SETTLE_SECONDS = 300.0
+SETTLE_SECONDS = 200.0
 REQUEST_SECONDS = 8.0
 INVARIANTS = (
     *(invariant.__name__ for invariant in ALL),
@@ -75,7 +75,7 @@ def arena(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Arena]:
     """Start the server with short leases, two trial workers and a runner outside."""
     for name in ("BROKER_URL", "PARETUNE_ARTIFACTS_DIR"):
         monkeypatch.delenv(name, raising=False)
-    settings = {"LEASE_SECONDS": LEASE_SECONDS, "SWEEP_SECONDS": 0.3, "WAKE_UP_SECONDS": 1, "MAX_ATTEMPTS": 5}
+    settings = {"LEASE_SECONDS": LEASE_SECONDS, "SWEEP_SECONDS": 0.3, "WAKE_UP_SECONDS": 3, "MAX_ATTEMPTS": 5}
     for name, value in settings.items():
         monkeypatch.setenv(f"PARETUNE_{name}", str(value))
     shifted_clock = Path(__file__).with_name("shifted_clock")

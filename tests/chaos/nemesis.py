@@ -108,7 +108,7 @@ class Nemesis:
             missed = False
         except psutil.NoSuchProcess:
             missed = True
-        self.struck[f"{fault.kind}, missed" if missed else fault.kind] += 1
+        self.struck[f"{fault.kind}, missed" if missed else fault.kind.value] += 1
         line = {"time": time.time(), **asdict(fault), "missed": missed}
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -21,9 +21,12 @@ from tests.chaos.history import Posting
 from tests.conftest import make_study_request
 from tests.end_to_end.stack import TINY
 
-MOST_OPEN = 3
+WANTED_OPEN = 3
+MOST_OPEN = 5
 REPEATED = 0.3
 """The share of answered POSTs that are sent once more."""
+CANCELLED = 0.3
+"""How often cancelling is among what may be done."""
 PATIENCE_SECONDS = 60.0
 UNANSWERED = 0
 IN_PROGRESS = "request-in-progress"
@@ -89,16 +92,16 @@ class Owner:
         if studies is None:
             return
         still_open = [study for study in studies if study["state"] not in ENDED]
-        if len(still_open) < MOST_OPEN:
+        if len(still_open) < WANTED_OPEN:
             makes_real = all(study["kind"] == "custom" for study in still_open)
             self.send(requests.create_study((real_study if makes_real else custom_study)(self.rng)))
             return
-        study = self.rng.choice(studies)
-        action = self.rng.choice(
-            (self._pause, self._resume, self._resume, self._extend, self._clone, self._delete, self._read)
-            + (self._cancel,) * (self.rng.random() < 0.3)
-        )
-        action(study)
+        actions = [self._pause, self._resume, self._resume, self._delete, self._read]
+        if len(still_open) < MOST_OPEN:
+            actions += [self._extend, self._clone]
+        if self.rng.random() < CANCELLED:
+            actions.append(self._cancel)
+        self.rng.choice(actions)(self.rng.choice(studies))
 
     def studies(self) -> list[dict[str, Any]] | None:
         """Give the newest studies as the server shows them; None while it does not."""

@@ -68,7 +68,7 @@ class PostgresProxy:
         while chunk := await link.client.read(CHUNK_BYTES):
             cut = self.armed.popleft() if COMMIT in chunk and self.armed else None
             if cut is not None:
-                self.cuts[cut] += 1
+                self.cuts[cut.value] += 1
             if cut is Cut.BEFORE:
                 return
             link.is_deaf = cut is Cut.AFTER
