@@ -31,11 +31,12 @@ class WorkerStopping(BaseException):
 
 
 class Interruption:
-    """Remembers whether a trial is training, busy storing, or absent."""
+    """Remembers whether a trial is training, busy loading or storing, or absent."""
 
     def __init__(self) -> None:
         self._training = False
         self._busy = False
+        self._stop_asked = False
         self._exit_asked = False
         self._wanted = True
         self._held = False
@@ -44,6 +45,7 @@ class Interruption:
     def begin(self) -> None:
         """From here to `exit_if_asked` the process does not end, for it may have claimed a trial."""
         self._busy = True
+        self._stop_asked = False
         self._wanted = True
 
     def no_longer_wanted(self) -> None:
@@ -52,9 +54,14 @@ class Interruption:
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Let signals raise inside this block; after it, they wait for `exit_if_asked`."""
+        """Let signals raise inside this block, and those that came since `begin` before it.
+
+        After it, they wait for `exit_if_asked`.
+        """
         if self._exit_asked:
             raise WorkerStopping(STOP_ASKED)
+        if self._stop_asked:
+            raise self._stopped()
         self._training = True
         self._waiting = None
         try:
@@ -80,10 +87,10 @@ class Interruption:
             raise SystemExit(0)
 
     def stop_trial(self) -> None:
-        """Break into the training, if there is any."""
+        """Break into the training, or prevent it if it has not begun."""
+        self._stop_asked = self._busy
         if self._training:
-            reason = "the lease was lost" if self._wanted else "nobody wants its result any more"
-            self._break_in(TrialStopped(reason, keeps_checkpoint=not self._wanted))
+            self._break_in(self._stopped())
 
     def stop_worker(self) -> None:
         """Break into the training and end the process; end it at once if it is idle."""
@@ -92,6 +99,10 @@ class Interruption:
             self._break_in(WorkerStopping(STOP_ASKED))
         if not self._busy:
             raise SystemExit(0)
+
+    def _stopped(self) -> TrialStopped:
+        reason = "the lease was lost" if self._wanted else "nobody wants its result any more"
+        return TrialStopped(reason, keeps_checkpoint=self._training and not self._wanted)
 
     def _break_in(self, stop: BaseException) -> None:
         self._training = False

@@ -94,6 +94,7 @@ def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
     heartbeat = threading.Thread(target=alive, name="heartbeat", daemon=True)
     heartbeat.start()
     try:
+        _load_training()
         with interruption.allowed():
             for claimed in pack:
                 _forget_earlier(claimed)
@@ -114,8 +115,14 @@ def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
         ended.set()
 
 
+def _load_training() -> None:
+    # torch loads in the pool's child, never in its parent. And whole: a signal that broke into it would leave
+    # half of it behind, which no later import mends, and every further trial of this process would fail.
+    import workers.packing.run
+    import workers.resident  # noqa: F401
+
+
 def _train(pack: Sequence[ClaimedTrial]) -> list[TrialReport]:
-    # torch loads in the pool's child, never in its parent.
     import torch
 
     from workers.packing.run import Member, run_packed

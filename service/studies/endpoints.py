@@ -176,10 +176,13 @@ def _change(study_id: str, posted: Posted, change: Callable[[Session, Study], St
 
 def _create(admitted: AdmittedStudy, posted: Posted, *, import_from: str | None = None) -> Response:
     def effect(session: Session) -> StudyRead:
+        source = None
+        if import_from is not None:
+            # Locked, so that all of it is of one moment; and first, for studies come before tenants.
+            source = repository.get_study(session, import_from, tenant_id=posted.tenant_id, lock=True)
         settled = with_former_studies(session, admitted, tenant_id=posted.tenant_id)
         study = steering.create_study(session, new_study(posted.tenant_id, settled))
-        if import_from is not None:
-            source = repository.get_study(session, import_from, tenant_id=posted.tenant_id)
+        if source is not None:
             import_trials(session, source, study)
         return represent_study(session, study)
 

@@ -85,3 +85,16 @@ def test_only_what_nobody_wants_any_more_keeps_a_checkpoint() -> None:
         if not wanted:
             interruption.no_longer_wanted()
         assert stopped(interruption).keeps_checkpoint is not wanted
+
+
+def test_a_trial_stopped_before_it_trains_is_not_trained() -> None:
+    """What comes while the worker still loads is not forgotten; the next trial is not its business."""
+    interruption = Interruption()
+    interruption.begin()
+    interruption.stop_trial()
+    with pytest.raises(TrialStopped), interruption.allowed():
+        pytest.fail("must not train")
+    interruption.exit_if_asked()
+    interruption.begin()
+    with interruption.allowed():
+        pass
