@@ -281,8 +281,8 @@ def test_no_order_of_words_about_trials_breaks_them() -> None:
     run_state_machine_as_test(
         TrialMachine,
         settings=settings(
-            max_examples=10,
-            stateful_step_count=25,
+            max_examples=8,
+            stateful_step_count=20,
             deadline=None,
             # To make a failure shorter takes longer than a test may.
             phases=set(Phase) - {Phase.shrink},
