@@ -33,6 +33,7 @@ from service.studies.endpoints import router as studies_router
 from service.studies.runner_endpoints import router as runners_router
 from service.sweeper import sweep, sweep_until
 from service.task_files import endpoints as task_files
+from service.telemetry import is_probe, start_telemetry, stop_telemetry
 from service.webhooks.endpoints import router as webhooks_router
 from service.webhooks.sender import send_webhooks
 
@@ -49,6 +50,7 @@ def create_app() -> FastAPI:
         lifespan=_with_background_work,
         docs_url=None,
         redoc_url=None,
+        telemetry={"operation_spans": False, "exclude": is_probe},
     )
     app.add_middleware(
         BodyLimit, max_bytes=settings().max_body_bytes, streamed_prefix=f"{task_files.PREFIX}/"
@@ -71,6 +73,7 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
+    start_telemetry("paretune-api")
     # At once and before the first request: with it the service is ready.
     await run_in_threadpool(sweep)
     stopped = threading.Event()
@@ -82,6 +85,7 @@ async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
             yield
     stopped.set()
     sweeper.join(timeout=5)
+    await run_in_threadpool(stop_telemetry)
 
 
 @asynccontextmanager
