@@ -77,9 +77,12 @@ class Lives(living.as_state_machine()):  # type: ignore[misc]
         if self.study_ids and not str(case.path_parameters.get("study_id", "std_")).startswith("std_"):
             case.path_parameters["study_id"] = self.study_ids[-1]
         study_id = case.path_parameters.get("study_id")
-        if label == "PATCH /v1/studies/{study_id}" and study_id in self.versions:
+        if label == f"PATCH {STUDY}" and study_id in self.versions:
             case.headers["If-Match"] = self.versions[study_id]
-        if label == "DELETE /v1/studies/{study_id}" and study_id in self.study_ids:
+        if study_id in self.deleted and case.headers:
+            # A repeated request would get the answer that it got while there was a study.
+            case.headers.pop("Idempotency-Key", None)
+        if label == f"DELETE {STUDY}" and study_id in self.study_ids:
             caller.post(f"/v1/studies/{study_id}:cancel")
 
     def after_call(self, response: Any, case: Case) -> None:
@@ -105,7 +108,8 @@ class Lives(living.as_state_machine()):  # type: ignore[misc]
                 response, headers=HEADERS, additional_checks=additional_checks, excluded_checks=EXCLUDED
             )
             if case.path_parameters.get("study_id") in self.deleted and response.status_code != 204:
-                assert response.status_code == 404, case.as_curl_command()
+                # A body that is wrong whatever it is sent to is refused before the study is looked for.
+                assert response.status_code in (404, 422), case.as_curl_command()
         except (AssertionError, FailureGroup) as failure:
             self.failures.append(failure)
             raise
