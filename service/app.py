@@ -65,7 +65,7 @@ def create_app() -> FastAPI:
     app.include_router(metrics_router)
     v1 = (studies_router, runners_router, events_router, task_files.router, access_router, webhooks_router)
     for router in v1:
-        app.include_router(router, dependencies=RULES, responses=documented(403, 429))
+        app.include_router(router, dependencies=RULES, responses=documented(403, 413, 429))
     mount_dashboard(app)
     mount_problem_pages(app)
     return app
