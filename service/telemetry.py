@@ -98,7 +98,7 @@ def sending(task: str) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def received(task: str, message: Any, *, new_trace: bool = False, **attributes: str) -> Iterator[trace.Span]:
+def received(task: str, message: Any, *, new_trace: bool = False, **attributes: str) -> Iterator[None]:
     """Continue the trace that a message carries, or begin a new one with a link to it.
 
     `message` is what Celery knows of it: the headers are its attributes.
@@ -116,8 +116,8 @@ def received(task: str, message: Any, *, new_trace: bool = False, **attributes: 
         kind=trace.SpanKind.CONSUMER,
         attributes={"messaging.system": "celery", "messaging.operation.name": "run", **attributes},
         links=links,
-    ) as span:
-        yield span
+    ):
+        yield
 
 
 @contextmanager
