@@ -26,12 +26,19 @@ class Metric(StrEnum):
 
     SCORE = "score"
     TRAINABLE_PARAMETERS = "trainable_parameters"
+    ADAPTER_BYTES = "adapter_bytes"
+    ADAPTER_FLOPS = "adapter_flops"
     LATENCY_MS = "latency_ms"
     PEAK_MEMORY_BYTES = "peak_memory_bytes"
     TRAINING_SECONDS = "training_seconds"
 
 
-LOG_METRICS: frozenset[str] = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEAK_MEMORY_BYTES})
+KNOWN_METRICS: frozenset[str] = frozenset(
+    {Metric.TRAINABLE_PARAMETERS, Metric.ADAPTER_BYTES, Metric.ADAPTER_FLOPS}
+)
+"""Exact functions of the configuration: never measured, never modelled."""
+
+LOG_METRICS: frozenset[str] = KNOWN_METRICS | {Metric.PEAK_MEMORY_BYTES}
 """Metrics that span orders of magnitude: hypervolume, plots and the optimiser take their log10."""
 
 

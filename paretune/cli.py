@@ -1,10 +1,7 @@
 """The `paretune` command."""
 
-import os
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +10,11 @@ from rich.console import Console
 
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
-from paretune import operator_commands
+from paretune import admin_commands, api_commands, operator_commands
 from paretune.client import Client
-from paretune.errors import ParetuneError
+from paretune.connection import known_server, server
+from paretune.console import console, say
+from paretune.errors import McpMissing, NoServer, ParetuneError
 from paretune.export import export_trial, merge_exported
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
 from paretune.progress import follow, proposer_text, stopped_text, trials_table
@@ -28,9 +27,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its frames show local variables, and those hold passwords
     help="Search PEFT configurations.",
 )
+app.add_typer(api_commands.app)
+app.add_typer(admin_commands.app)
 app.add_typer(operator_commands.keys, name="keys")
 app.add_typer(operator_commands.tenants, name="tenants")
-console = Console(width=None if sys.stdout.isatty() else 140)
 
 StateDir = Annotated[
     Path | None,
@@ -50,7 +50,7 @@ def up(
     """Start the server with everything it needs, and keep it running until Ctrl-C."""
     from paretune.local import default_state_dir, serve
 
-    serve(state_dir or default_state_dir(), trial_workers=trial_workers, host=host, port=port, say=_say)
+    serve(state_dir or default_state_dir(), trial_workers=trial_workers, host=host, port=port, say=say)
 
 
 @app.command()
@@ -77,12 +77,12 @@ def run(
 ) -> None:
     """Run a study to its end and write its front, a plot and the best trained adapter."""
     study = read_study_file(study_file)
-    with _server(state_dir, trial_workers) as (client, between_polls):
+    with server(state_dir, trial_workers) as (client, between_polls):
         for other in client.studies():
             if other.state is StudyState.ACTIVE:
-                _say(f"Study {other.id} is still active on this server and goes on too.")
+                say(f"Study {other.id} is still active on this server and goes on too.")
         created = client.create_study(study)
-        _say(f"Study {created.id}: {created.budget.trials} trials.")
+        say(f"Study {created.id}: {created.budget.trials} trials.")
         _follow_to_the_end(client, created.id, output=output, between_polls=between_polls)
 
 
@@ -94,7 +94,7 @@ def resume(
     output: Output = Path("results"),
 ) -> None:
     """Go on with a paused or interrupted study, to its end."""
-    with _server(state_dir, trial_workers) as (client, between_polls):
+    with server(state_dir, trial_workers) as (client, between_polls):
         if client.get_study(study_id).state is StudyState.PAUSED:
             client.resume(study_id)
         _follow_to_the_end(client, study_id, output=output, between_polls=between_polls)
@@ -107,9 +107,9 @@ def extend(
     state_dir: StateDir = None,
 ) -> None:
     """Add trials to a study's budget, also after it has succeeded."""
-    with _server(state_dir, trial_workers=0) as (client, _):
+    with server(state_dir, trial_workers=0) as (client, _):
         study = client.extend(study_id, trials=trials)
-        _say(f"{_study_line(study)}\nGo on with: paretune resume {study.id}")
+        say(f"{_study_line(study)}\nGo on with: paretune resume {study.id}")
 
 
 @app.command()
@@ -125,18 +125,18 @@ def clone(
 ) -> None:
     """Register a study like another one."""
     changes = {} if edits is None else read_edits(edits)
-    with _server(state_dir, trial_workers=0) as (client, _):
+    with server(state_dir, trial_workers=0) as (client, _):
         study = client.clone(study_id, edits=changes, import_trials=import_trials)
-        _say(f"{_study_line(study)}\n{study.trials.imported} trials imported.")
-        _say(f"Go on with: paretune resume {study.id}")
+        say(f"{_study_line(study)}\n{study.trials.imported} trials imported.")
+        say(f"Go on with: paretune resume {study.id}")
 
 
 @app.command()
 def delete(study_id: str, state_dir: StateDir = None) -> None:
     """Delete an ended study, its trials and their files, for good."""
-    with _server(state_dir, trial_workers=0) as (client, _):
+    with server(state_dir, trial_workers=0) as (client, _):
         client.delete(study_id)
-        _say(f"Deleted {study_id}.")
+        say(f"Deleted {study_id}.")
 
 
 @app.command()
@@ -145,17 +145,17 @@ def status(
     state_dir: StateDir = None,
 ) -> None:
     """Show your studies, or one study with its trials and its front."""
-    with _server(state_dir, trial_workers=0) as (client, _):
+    with server(state_dir, trial_workers=0) as (client, _):
         if study_id is None:
             studies = list(client.studies())
             for study in studies:
-                _say(_study_line(study))
+                say(_study_line(study))
             if not studies:
-                _say("No study yet. Start one: paretune run examples/rotten-tomatoes.yaml")
+                say("No study yet. Start one: paretune run examples/rotten-tomatoes.yaml")
             return
         study = client.get_study(study_id)
         trials = list(client.trials(study_id))
-        _say(_study_line(study))
+        say(_study_line(study))
         console.print(trials_table(study, trials))
         front = client.pareto_front(study_id)
         if front.points:
@@ -175,12 +175,12 @@ def export(
     state_dir: StateDir = None,
 ) -> None:
     """Write a trained trial as a folder with weights, model card and a load.py."""
-    with _server(state_dir, trial_workers=0) as (client, _):
+    with server(state_dir, trial_workers=0) as (client, _):
         study = client.get_study(study_id)
         chosen = _choose(client, study, number=trial)
-        _say(f"Wrote {export_trial(client, study, chosen, folder=output)}")
+        say(f"Wrote {export_trial(client, study, chosen, folder=output)}")
     if merged:
-        _say(f"Wrote {merge_exported(output)}")
+        say(f"Wrote {merge_exported(output)}")
 
 
 @app.command()
@@ -195,18 +195,18 @@ def recommend(
     state_dir: StateDir = None,
 ) -> None:
     """Choose one point of the front: the best within bounds, by weights, or else its knee."""
-    with _server(state_dir, trial_workers=0) as (client, _):
+    with server(state_dir, trial_workers=0) as (client, _):
         found = client.recommendation(
             study_id, at_most=at_most or (), at_least=at_least or (), weights=weights or ()
         )
         for line in recommendation_lines(found):
-            _say(line)
+            say(line)
         if export_to is not None:
             study = client.get_study(study_id)
             folder = export_trial(
                 client, study, _choose(client, study, number=found.number), folder=export_to
             )
-            _say(f"Wrote {folder} and {write_study_file(found.study_file, folder / 'study.yaml')}")
+            say(f"Wrote {folder} and {write_study_file(found.study_file, folder / 'study.yaml')}")
 
 
 @app.command()
@@ -216,11 +216,21 @@ def upload(
     state_dir: StateDir = None,
 ) -> None:
     """Bring a file of rows to the server, for studies to train on."""
-    with _server(state_dir, trial_workers=0) as (client, _):
+    with server(state_dir, trial_workers=0) as (client, _):
         kept = client.upload_task_file(file, name=name)
-        _say(
+        say(
             f"{kept.rows} rows with the columns {', '.join(kept.columns)}. In a study: name: file:{kept.name}"
         )
+
+
+@app.command()
+def mcp(state_dir: StateDir = None) -> None:
+    """Let a language model use the server: speak the Model Context Protocol on stdin and stdout."""
+    try:
+        from paretune.mcp_server.server import serve
+    except ModuleNotFoundError as error:
+        raise McpMissing("This needs the SDK of the protocol: pip install 'paretune[mcp]'.") from error
+    serve(lambda: _running_server(state_dir))
 
 
 def main() -> None:
@@ -234,30 +244,14 @@ def main() -> None:
         raise SystemExit(1) from error
 
 
-@contextmanager
-def _server(state_dir: Path | None, trial_workers: int) -> Iterator[tuple[Client, Callable[[], None]]]:
-    """Use the server at PARETUNE_URL, else the one running on the state directory, else start one.
-
-    Gives a client, and what to call now and then while the server is in use.
-    """
-    url = os.environ.get("PARETUNE_URL")
-    if url is not None:
-        with Client(url, api_key=os.environ.get("PARETUNE_API_KEY", "")) as client:
-            yield client, lambda: None
-        return
-    from paretune.local import default_state_dir, running_stack, server_in_use
-
-    directory = state_dir or default_state_dir()
-    running = server_in_use(directory)
-    if running is not None:
-        with Client(running[0], api_key=running[1]) as client:
-            yield client, lambda: None
-        return
-    with (
-        running_stack(directory, trial_workers=trial_workers, say=_say) as stack,
-        Client(stack.url, api_key=stack.api_key) as client,
-    ):
-        yield client, stack.supervise_once
+def _running_server(state_dir: Path | None) -> tuple[str, str]:
+    found = known_server(state_dir)
+    if found is None:
+        raise NoServer(
+            "No Paretune server runs here. Start one with `paretune up`, or set PARETUNE_URL and "
+            "PARETUNE_API_KEY to those of another one."
+        )
+    return found
 
 
 def _follow_to_the_end(
@@ -267,39 +261,35 @@ def _follow_to_the_end(
         study = follow(client, study_id, console=console, between_polls=between_polls)
     except KeyboardInterrupt:
         client.pause(study_id)
-        _say(f"\nPaused; nothing is lost. Go on with: paretune resume {study_id}")
+        say(f"\nPaused; nothing is lost. Go on with: paretune resume {study_id}")
         raise typer.Exit(130) from None
     if study.state is StudyState.PAUSED:
         why = f": {study.state_reason}" if study.state_reason else ""
-        _say(f"The study is paused{why}. Go on with: paretune resume {study_id}")
+        say(f"The study is paused{why}. Go on with: paretune resume {study_id}")
         return
-    _say(f"{study.display_name}: {study.state}" + (f", {study.state_reason}" if study.state_reason else ""))
+    say(f"{study.display_name}: {study.state}" + (f", {study.state_reason}" if study.state_reason else ""))
     _write_results(client, study, folder=output / _folder_name(study))
     if study.state is StudyState.FAILED:
         raise typer.Exit(1)
-
-
-def _say(line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
     trials = list(client.trials(study.id))
     front = client.pareto_front(study.id)
     if not front.points:
-        _say("No trial succeeded, so there is no front.")
+        say("No trial succeeded, so there is no front.")
         return
     console.print(front_table(front, trials))
     verdict = compare_with_probe(front, trials)
     if verdict is not None:
-        _say(verdict)
+        say(verdict)
     as_json, as_plot = write_front(front, trials, folder=folder)
     best = next(trial for trial in trials if trial.id == best_point(front).trial_id)
     if best.configuration is None:
-        _say(f"Front: {as_json}\nPlot: {as_plot}\nBest trial: {best.number}, with {best.parameters}")
+        say(f"Front: {as_json}\nPlot: {as_plot}\nBest trial: {best.number}, with {best.parameters}")
         return
     adapter = export_trial(client, study, best, folder=folder / f"trial-{best.number}")
-    _say(f"Front: {as_json}\nPlot: {as_plot}\nTrained adapter: {adapter} (python {adapter}/load.py TEXT)")
+    say(f"Front: {as_json}\nPlot: {as_plot}\nTrained adapter: {adapter} (python {adapter}/load.py TEXT)")
 
 
 def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRead:

@@ -11,6 +11,18 @@ class ServerUnreachable(ParetuneError):
     """No server answers at the address."""
 
 
+class KeyMissing(ParetuneError):
+    """There is an address of a server, and no key for it."""
+
+
+class NoServer(ParetuneError):
+    """No server is known, and none can be started."""
+
+
+class McpMissing(ParetuneError):
+    """The MCP server was asked for, and the SDK of the protocol is not installed."""
+
+
 class RequestRefused(ParetuneError):
     """The server refused a request and said why."""
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from api_schemas.objectives import Metric
+from api_schemas.objectives import KNOWN_METRICS, Metric
 from api_schemas.tasks import ScoreMetric, Task
 
-COUNTS = frozenset({Metric.TRAINABLE_PARAMETERS, Metric.PEAK_MEMORY_BYTES})
+COUNTS = KNOWN_METRICS | {Metric.PEAK_MEMORY_BYTES}
 SCORE_NAMES: Mapping[ScoreMetric, str] = {
     ScoreMetric.MACRO_F1: "macro F1",
     ScoreMetric.MATTHEWS: "Matthews",

@@ -1,8 +1,11 @@
-"""`paretune keys` and `paretune tenants`: for the operator, on the server, with access to its database."""
+"""`paretune keys` and `paretune tenants`: for the operator, on the server, with access to its database.
+
+An admin elsewhere, with PARETUNE_URL and no database, steers the keys of the own tenant over the API.
+"""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +15,16 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from api_schemas.access import KeyScope
+from api_schemas.access import KeyRead, KeyScope
+from paretune.connection import server
 from paretune.errors import ParetuneError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-keys = typer.Typer(no_args_is_help=True, help="API keys. Needs the server's database.")
+keys = typer.Typer(
+    no_args_is_help=True, help="API keys. Needs the server's database, or PARETUNE_URL and an admin's key."
+)
 tenants = typer.Typer(no_args_is_help=True, help="Tenants and their limits. Needs the server's database.")
 console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
 
@@ -28,7 +34,13 @@ StateDir = Annotated[
         envvar="PARETUNE_STATE_DIR", help="Of a running `paretune up`, where DATABASE_URL is not set."
     ),
 ]
-TenantName = Annotated[str, typer.Option("--tenant", min=1, help="A name that is new makes a new tenant.")]
+TenantName = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant", help="For the operator: 'default' if left out, and a new name makes a new tenant."
+    ),
+]
+DEFAULT_TENANT = "default"
 Limit = Annotated[int | None, typer.Option(min=0)]
 
 
@@ -43,7 +55,7 @@ class Refused(ParetuneError):
 @keys.command("create")
 def create_key(
     name: Annotated[str, typer.Option(help="What the key is for.")],
-    tenant: TenantName = "default",
+    tenant: TenantName = None,
     scope: Annotated[KeyScope, typer.Option(help="Each includes the ones before it.")] = KeyScope.WRITE,
     expires_in_days: Annotated[
         float | None, typer.Option(min=0, max=36_500, help="Never if left out.")
@@ -51,47 +63,59 @@ def create_key(
     state_dir: StateDir = None,
 ) -> None:
     """Make a key, and show its secret this once."""
-    from service.access.keys import create_key as create
-    from service.tenants import add_tenant, find_tenant
-
     expires_at = None
     if expires_in_days is not None:
         expires_at = datetime.now(UTC) + timedelta(days=expires_in_days)
+    if _is_remote(tenant):
+        with server(state_dir, trial_workers=0) as (client, _):
+            made = client.create_key(name=name, scope=scope, expires_at=expires_at)
+        _show_secret(made.id, scope, "your tenant", secret=made.secret)
+        return
+    from service.access.keys import create_key as create
+    from service.tenants import add_tenant, find_tenant
+
+    tenant = tenant or DEFAULT_TENANT
     with _database(state_dir) as session:
         owner = find_tenant(session, tenant)
         if owner is None:
             owner = add_tenant(session, tenant)
             console.print(f"Tenant '{tenant}' is new.")
         key, secret = create(session, tenant_id=owner.id, name=name, scope=scope, expires_at=expires_at)
-    console.print(f"{key.id}: {scope} for {tenant}. Its secret, shown only now:")
-    # Not by the console, which would break it where the terminal ends.
-    typer.echo(secret)
+    _show_secret(key.id, scope, tenant, secret=secret)
 
 
 @keys.command("list")
 def list_keys(
-    tenant: Annotated[str, typer.Option(help="Whose keys.")] = "default", state_dir: StateDir = None
+    tenant: Annotated[
+        str | None, typer.Option(help="For the operator: whose keys; 'default' if left out.")
+    ] = None,
+    state_dir: StateDir = None,
 ) -> None:
     """Show a tenant's keys, newest first."""
+    if _is_remote(tenant):
+        with server(state_dir, trial_workers=0) as (client, _):
+            console.print(_key_table(client.api_keys()))
+        return
     from service.access.keys import list_keys as read
     from service.tenants import get_tenant
 
-    table = Table(Column("key", no_wrap=True), "name", "scope", "last used", "expires", "revoked")
     with _database(state_dir) as session:
-        owner = get_tenant(session, tenant)
-        for key in read(session, tenant_id=owner.id, page_size=1000, before=None):
-            moments = (key.last_used_at, key.expires_at, key.revoked_at)
-            table.add_row(key.id, key.name, key.scope, *map(_minute, moments))
-    console.print(table)
+        owner = get_tenant(session, tenant or DEFAULT_TENANT)
+        found = read(session, tenant_id=owner.id, page_size=1000, before=None)
+        console.print(_key_table(map(KeyRead.model_validate, found)))
 
 
 @keys.command("revoke")
 def revoke_key(key_id: str, state_dir: StateDir = None) -> None:
     """End a key at once."""
-    from service.access.keys import revoke_key as revoke
+    if _is_remote(None):
+        with server(state_dir, trial_workers=0) as (client, _):
+            key = client.revoke_key(key_id)
+    else:
+        from service.access.keys import revoke_key as revoke
 
-    with _database(state_dir) as session:
-        key = revoke(session, key_id, tenant_id=None)
+        with _database(state_dir) as session:
+            key = KeyRead.model_validate(revoke(session, key_id, tenant_id=None))
     console.print(f"{key.id} ({key.name}) was revoked at {_minute(key.revoked_at)}.")
 
 
@@ -133,6 +157,36 @@ def limit_tenant(
             {limit: value for limit, value in named.items() if reset or value is not None},
         )
     console.print(f"Done. `paretune tenants list` shows the limits of {name}.")
+
+
+def _is_remote(tenant: str | None) -> bool:
+    if os.environ.get("DATABASE_URL") or not os.environ.get("PARETUNE_URL"):
+        return False
+    if tenant is not None:
+        raise DatabaseUnknown(
+            "At PARETUNE_URL keys are those of your own tenant: leave --tenant out. To reach another "
+            "tenant, set DATABASE_URL to the server's."
+        )
+    return True
+
+
+def _key_table(keys_shown: Iterable[KeyRead]) -> Table:
+    table = Table(Column("key", no_wrap=True), "name", "scope", "last used", "expires", "revoked")
+    for key in keys_shown:
+        moments = (key.last_used_at, key.expires_at, key.revoked_at)
+        table.add_row(key.id, key.name, key.scope, *map(_minute, moments))
+    return table
+
+
+def _show_secret(key_id: str, scope: KeyScope, tenant: str, *, secret: str | None) -> None:
+    if secret is None:
+        console.print(
+            f"{key_id} was made, and the answer with its secret was lost: revoke it and make another."
+        )
+        return
+    console.print(f"{key_id}: {scope} for {tenant}. Its secret, shown only now:")
+    # Not by the console, which would break it where the terminal ends.
+    typer.echo(secret)
 
 
 @contextmanager

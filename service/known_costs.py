@@ -1,8 +1,7 @@
 """Known metrics of many candidates at once, for the optimiser: the same numbers as one by one.
 
-Where only the sizes and switches of our own modules are searched, `trainable_parameters` is written
-out over columns; where the method itself or a library's settings are, it is asked for each
-description once.
+Where only the sizes and switches of our own modules are searched, the sums are written out over
+columns; where the method itself or a library's settings are, they are asked for each description once.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +10,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from api_schemas.adapter_flops import layer_flops
 from api_schemas.backbones import BackboneShape
+from api_schemas.known_metrics import BYTES_PER_SCALAR
 from api_schemas.objectives import Metric
 from api_schemas.peft import SIZE_FIELDS, Peft
 from api_schemas.peft_methods import ROLES, PeftMethod
@@ -26,10 +27,26 @@ def known_metrics(
     base: TrialConfiguration, *, shape: BackboneShape, classes: int
 ) -> Mapping[str, Callable[[Candidates], Counts]]:
     """Give the metrics of a study that need no trial."""
-    return {Metric.TRAINABLE_PARAMETERS: partial(count_all, base=base, shape=shape, classes=classes)}
+    counted = partial(trained_scalars, base=base, shape=shape, classes=classes)
+    return {
+        Metric.TRAINABLE_PARAMETERS: counted,
+        Metric.ADAPTER_BYTES: lambda candidates: BYTES_PER_SCALAR * counted(candidates),
+        Metric.ADAPTER_FLOPS: partial(added_flops, base=base, shape=shape),
+    }
 
 
-def count_all(
+def added_flops(candidates: Candidates, *, base: TrialConfiguration, shape: BackboneShape) -> Counts:
+    """Count the operations for each token that each candidate adds. The method is `modules`."""
+    columns = _Columns(candidates, base.peft)
+    total = np.zeros(len(candidates))
+    for layer in range(shape.layers):
+        sizes = {name: columns.size(name, layer) for name in SIZE_FIELDS if name != "lora"}
+        ranks = {role: columns.rank(role, layer) for role in ROLES}
+        total += columns.active(layer) * layer_flops(**sizes, ranks=ranks, shape=shape)
+    return total
+
+
+def trained_scalars(
     candidates: Candidates, *, base: TrialConfiguration, shape: BackboneShape, classes: int
 ) -> Counts:
     """Count the trained scalars of each candidate, patched over the base."""

@@ -55,8 +55,12 @@ class ProposalRequest:
 
 
 def read_request(session: Session, study_id: str) -> ProposalRequest | None:
-    """Read what a study wants proposed now, or None if it wants nothing."""
-    study = repository.lock_study(session, study_id)
+    """Read what a study wants proposed now, or None if it wants nothing.
+
+    Nothing is locked: former studies take a while to read, and what changes meanwhile is seen when the
+    suggestions are stored.
+    """
+    study = session.get(Study, study_id)
     if study is None or study.state is not StudyState.ACTIVE:
         return None
     trials = repository.list_trials(session, study_id)

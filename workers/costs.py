@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 import psutil
 import torch
 
+from api_schemas.adapter_flops import adapter_flops
+from api_schemas.backbones import BackboneShape
+from api_schemas.objectives import Metric
+from api_schemas.trial_configuration import TrialConfiguration
 from workers.backbones import Backbone
 from workers.peft_methods import TrialModules, logits
 from workers.task_data import TokenisedSplit, pad
@@ -39,6 +43,19 @@ class Spending:
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
         return max(self.peak_memory_bytes, int(psutil.Process().memory_info().rss))
+
+
+def known_costs(
+    modules: TrialModules, configuration: TrialConfiguration, *, shape: BackboneShape
+) -> dict[str, float]:
+    """Give what the configuration alone decides, counted on the modules themselves where it can be."""
+    trained = list(modules.parameters())
+    flops = adapter_flops(configuration, shape=shape)
+    known = {
+        Metric.TRAINABLE_PARAMETERS.value: float(count_trainable(modules)),
+        Metric.ADAPTER_BYTES.value: float(sum(each.numel() * each.element_size() for each in trained)),
+    }
+    return known if flops is None else {**known, Metric.ADAPTER_FLOPS.value: float(flops)}
 
 
 def count_trainable(modules: TrialModules) -> int:

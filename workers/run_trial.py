@@ -14,7 +14,7 @@ from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialState
 from workers.artifacts import save_trial
 from workers.backbones import Backbone
-from workers.costs import Spending, count_trainable, latency_ms, measured
+from workers.costs import Spending, count_trainable, known_costs, latency_ms, measured
 from workers.errors import NotANumber, TrialError
 from workers.evaluate import Evaluation, evaluate
 from workers.fine_tune import fine_tune
@@ -221,7 +221,7 @@ def costs(trial: ReadyTrial, spending: Spending, *, share: float) -> dict[str, f
     """Give every cost as it will be at the end: what is not known yet grows in proportion to the steps."""
     return {
         "share": share,
-        "trainable_parameters": float(count_trainable(trial.modules)),
+        **known_costs(trial.modules, trial.configuration, shape=trial.backbone.shape),
         "latency_ms": trial.latency_ms,
         "peak_memory_bytes": float(spending.peak_so_far_bytes()),
         "training_seconds": spending.seconds_so_far() / share,

@@ -6,12 +6,16 @@ import secrets
 import socket
 
 from api_schemas.ask_and_tell import SuggestedTrials
+from api_schemas.events import EventType
 from api_schemas.studies import StudyRead, StudyState
 
 PAUSE_SECONDS = 1.0
 """Between two questions that each have waited on the server."""
 
 ENDED = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
+
+ENDING_EVENTS = frozenset({EventType.STUDY_SUCCEEDED, EventType.STUDY_FAILED, EventType.STUDY_CANCELLED})
+"""What is recorded as a study enters one of those states."""
 
 
 def has_ended(study: StudyRead) -> bool:

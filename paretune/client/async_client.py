@@ -1,7 +1,7 @@
 """The asynchronous client: the twin of `client`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -9,8 +9,10 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
+from api_schemas.events import EventRead
 from api_schemas.tasks import TaskFile
-from paretune.client import requests
+from paretune.client import access_requests, requests
+from paretune.client.async_following import follow_events
 from paretune.client.async_study import AsyncStudy
 from paretune.client.files import UPLOAD_TIMEOUT, artifact_path, chunks, upload_path
 from paretune.client.requests import Page, Request, page_after
@@ -78,6 +80,7 @@ class AsyncClient:
         await self._http.aclose()
 
     create_study = awaiting(requests.create_study)
+    create_study_from = awaiting(requests.create_study_from)
     get_study = awaiting(requests.get_study)
     studies = iterating(requests.studies)
     trials = iterating(requests.trials)
@@ -100,6 +103,15 @@ class AsyncClient:
     release_trial = awaiting(requests.release_trial)
     import_observations = awaiting(requests.import_observations)
     task_files = awaiting(requests.task_files)
+    past_events = iterating(requests.past_events)
+    create_key = awaiting(access_requests.create_key)
+    api_keys = iterating(access_requests.api_keys)
+    revoke_key = awaiting(access_requests.revoke_key)
+    audit_events = iterating(access_requests.audit_events)
+    create_webhook = awaiting(access_requests.create_webhook)
+    webhooks = iterating(access_requests.webhooks)
+    delete_webhook = awaiting(access_requests.delete_webhook)
+    replay_webhook = awaiting(access_requests.replay_webhook)
 
     def study(self, study_id: str) -> AsyncStudy:
         """Give a handle of a study: wait for it, ask it for trials, tell it results. Sends nothing."""
@@ -138,6 +150,13 @@ class AsyncClient:
             raise refusal(response)
         return TaskFile.model_validate_json(response.content)
 
+    def events(self, study_id: str, *, after: int = 0) -> AsyncGenerator[EventRead, None]:
+        """Give the events of a study from the one after a number, and go on as they happen.
+
+        Lost connections are opened again, with no event lost or doubled. Ends when the study is deleted.
+        """
+        return follow_events(self._http, study_id, after=after)
+
     async def send(self, request: Request[Value]) -> Value:
         """Send a request, again where that may help, and read its answer.
 
@@ -154,7 +173,7 @@ class AsyncClient:
             except httpx.TransportError as error:
                 failure = error
             else:
-                if not response.is_error:
+                if retries.is_done(request, response):
                     return request.parse(response.content)
                 failure = response
             pause = retries.pause_after(failure)

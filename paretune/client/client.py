@@ -11,7 +11,7 @@ import httpx
 
 from api_schemas.events import EventRead
 from api_schemas.tasks import TaskFile
-from paretune.client import requests
+from paretune.client import access_requests, requests
 from paretune.client.files import UPLOAD_TIMEOUT, artifact_path, upload_path
 from paretune.client.following import follow_events
 from paretune.client.requests import Page, Request, page_after
@@ -76,6 +76,7 @@ class Client:
         self._http.close()
 
     create_study = blocking(requests.create_study)
+    create_study_from = blocking(requests.create_study_from)
     get_study = blocking(requests.get_study)
     studies = iterating(requests.studies)
     trials = iterating(requests.trials)
@@ -98,6 +99,15 @@ class Client:
     release_trial = blocking(requests.release_trial)
     import_observations = blocking(requests.import_observations)
     task_files = blocking(requests.task_files)
+    past_events = iterating(requests.past_events)
+    create_key = blocking(access_requests.create_key)
+    api_keys = iterating(access_requests.api_keys)
+    revoke_key = blocking(access_requests.revoke_key)
+    audit_events = iterating(access_requests.audit_events)
+    create_webhook = blocking(access_requests.create_webhook)
+    webhooks = iterating(access_requests.webhooks)
+    delete_webhook = blocking(access_requests.delete_webhook)
+    replay_webhook = blocking(access_requests.replay_webhook)
 
     def study(self, study_id: str) -> Study:
         """Give a handle of a study: wait for it, ask it for trials, tell it results. Sends nothing."""
@@ -156,7 +166,7 @@ class Client:
             except httpx.TransportError as error:
                 failure = error
             else:
-                if not response.is_error:
+                if retries.is_done(request, response):
                     return request.parse(response.content)
                 failure = response
             pause = retries.pause_after(failure)

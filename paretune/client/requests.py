@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue, RootModel
 
 from api_schemas.ask_and_tell import (
     AttemptRequest,
@@ -19,7 +19,7 @@ from api_schemas.ask_and_tell import (
     SuggestRequest,
     TrialSignal,
 )
-from api_schemas.base import Schema
+from api_schemas.events import EventPage, EventRead
 from api_schemas.importance import Importance
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation
@@ -48,15 +48,19 @@ ONCE = Patience(unreachable_seconds=0.0, busy_seconds=0.0)
 
 @dataclass(frozen=True)
 class Request(Generic[Value]):
-    """One call. Repeating it is harmless: reads change nothing, and a POST has a key of its own."""
+    """One call. Repeating it is harmless: reads change nothing, and a POST has a key of its own.
+
+    Of `gone_when_repeated`, a repetition may find nothing, because a try whose answer was lost did it.
+    """
 
     method: str
     path: str
     parse: Callable[[bytes], Value]
     query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    body: Schema | None = None
+    body: BaseModel | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     patience: Patience = USUAL
+    gone_when_repeated: bool = False
     idempotency_key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def arguments(self) -> dict[str, Any]:
@@ -93,6 +97,12 @@ def page_after(request: Request[Page[Item]], token: str) -> Request[Page[Item]]:
 def create_study(study: StudyCreate) -> Request[StudyRead]:
     """Register a study."""
     return _post("/v1/studies", StudyRead.model_validate_json, body=study)
+
+
+def create_study_from(document: Mapping[str, JsonValue]) -> Request[StudyRead]:
+    """Register a study as it was written, whatever this client knows of studies: the server judges it."""
+    body = RootModel[dict[str, JsonValue]](dict(document))
+    return _post("/v1/studies", StudyRead.model_validate_json, body=body)
 
 
 def get_study(study_id: str) -> Request[StudyRead]:
@@ -194,7 +204,18 @@ def clone(
 
 def delete(study_id: str) -> Request[None]:
     """Delete an ended study, its trials and their files."""
-    return Request("DELETE", _study(study_id), lambda _: None)
+    return Request("DELETE", _study(study_id), lambda _: None, gone_when_repeated=True)
+
+
+def past_events(study_id: str, *, after: int = 0) -> Request[Page[EventRead]]:
+    """Read what has happened to a study so far, oldest first, from the one after a number."""
+
+    def parse(content: bytes) -> Page[EventRead]:
+        page = EventPage.model_validate_json(content)
+        return Page(page.events, page.next_page_token)
+
+    request = _get(f"{_study(study_id)}/events", parse)
+    return replace(request, query={"after": str(after), "page_size": "500"})
 
 
 def suggest_trials(
@@ -258,7 +279,7 @@ def _get(path: str, parse: Callable[[bytes], Value]) -> Request[Value]:
 
 
 def _post(
-    path: str, parse: Callable[[bytes], Value], *, body: Schema | None = None, patience: Patience = USUAL
+    path: str, parse: Callable[[bytes], Value], *, body: BaseModel | None = None, patience: Patience = USUAL
 ) -> Request[Value]:
     return Request("POST", path, parse, body=body, patience=patience)
 

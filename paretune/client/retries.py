@@ -2,12 +2,13 @@
 
 import random
 import time
+from typing import Any
 
 import httpx
 from pydantic import ValidationError
 
 from api_schemas.errors import Problem
-from paretune.client.requests import Patience
+from paretune.client.requests import Patience, Request
 from paretune.errors import ParetuneError, RequestRefused, ServerUnreachable
 
 Failure = httpx.Response | httpx.TransportError
@@ -25,9 +26,16 @@ class Retries:
         self._patience = patience
         self._started = time.monotonic()
         self._pause = FIRST_PAUSE_SECONDS
+        self._repeating = False
+
+    def is_done(self, request: Request[Any], response: httpx.Response) -> bool:
+        """Say whether an answer means that what was asked for is so, by this try or an earlier one."""
+        gone = response.status_code == httpx.codes.NOT_FOUND and request.gone_when_repeated
+        return not response.is_error or (gone and self._repeating)
 
     def pause_after(self, failure: Failure) -> float | None:
         """Give the seconds until the next try; None if there is none."""
+        self._repeating = True
         if isinstance(failure, httpx.Response):
             limit = self._patience.busy_seconds if failure.status_code in BUSY else 0.0
             wanted = _retry_after(failure)
@@ -50,6 +58,8 @@ def explained(failure: Failure, *, base_url: object) -> ParetuneError:
 
 def unreachable(error: httpx.TransportError, *, base_url: object) -> ServerUnreachable:
     """Say that nobody answers, and where."""
+    if isinstance(base_url, httpx.URL):
+        base_url = base_url.copy_with(userinfo=b"")  # a password may stand there
     return ServerUnreachable(
         f"No Paretune server answers at {base_url} ({type(error).__name__}). "
         "Start one with `paretune up`, or set PARETUNE_URL."

@@ -39,6 +39,9 @@ FRONT_POINTS = 16
 NEIGHBOURS = 4096
 """Neighbours scored in one round at most; of more, as many are drawn."""
 
+WIDE = 100
+"""With more columns than this fewer candidates are scored, in proportion: a score costs a pass over them."""
+
 LOCAL_STARTS = 6
 LOCAL_ROUNDS = 6
 LOOKED_AT = 400
@@ -123,22 +126,27 @@ def spread_over(front: Codes, order: Float64[np.ndarray, " n"], *, count: int) -
 
 def _pool(search: Search, front: Codes) -> Codes:
     grid, rng = search.grid, search.rng
-    parents = front[rng.integers(len(front), size=MUTATIONS)]
+    parents = front[rng.integers(len(front), size=_affordable(MUTATIONS, grid))]
     return np.concatenate(
         [
-            neighbour_codes(grid, front, rng=rng, limit=NEIGHBOURS),
+            neighbour_codes(grid, front, rng=rng, limit=_affordable(NEIGHBOURS, grid)),
             swap_codes(grid, front, count=SWAPS, rng=rng),
             mutation_codes(grid, parents, rng=rng),
-            density_codes(grid, DRAWS, rng=rng),
+            density_codes(grid, _affordable(DRAWS, grid), rng=rng),
         ]
     )
 
 
+def _affordable(count: int, grid: Grid) -> int:
+    return math.ceil(count * min(1.0, WIDE / grid.dimensions))
+
+
 def _exchange(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
+    neighbours = _affordable(NEIGHBOURS, search.grid)
     for _ in range(LOCAL_ROUNDS):
         if time.monotonic() >= search.deadline:
             break
-        around = neighbour_codes(search.grid, best, rng=search.rng, limit=NEIGHBOURS)
+        around = neighbour_codes(search.grid, best, rng=search.rng, limit=neighbours)
         around = np.concatenate([around, swap_codes(search.grid, best, count=SWAPS, rng=search.rng)])
         found, values = search.new(
             np.concatenate([best, around]),

@@ -13,7 +13,9 @@ from pydantic import ValidationError
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
-from api_schemas.objectives import Direction, Metric, Objective
+from api_schemas.known_metrics import known_metrics
+from api_schemas.objectives import KNOWN_METRICS, Direction, Metric, Objective
+from api_schemas.peft_methods import PeftMethod
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import (
     BoolParameter,
@@ -26,7 +28,6 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.studies import EarlyStopping, StudyCreate
-from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
 from service import catalogue
 from service.errors import InvalidStudy
@@ -71,7 +72,7 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
     posted = given.model_copy(update={"task": task})
     configuration = with_layers(posted, shape, search_space=search_space)
     errors = [
-        *_metric_errors(request),
+        *_metric_errors(request, configuration, search_space),
         *layer_errors(configuration, shape, search_space=search_space),
         *_task_errors(configuration, shape, facts),
         *_parameter_errors(request, search_space, configuration, shape),
@@ -140,7 +141,9 @@ def _starting_points(
     )
 
 
-def _metric_errors(request: StudyCreate) -> list[FieldError]:
+def _metric_errors(
+    request: StudyCreate, configuration: TrialConfiguration, search_space: SearchSpace
+) -> list[FieldError]:
     named = {
         **{f"/objectives/{place}/metric": item.metric for place, item in enumerate(request.objectives)},
         **{f"/constraints/{place}/metric": item.metric for place, item in enumerate(request.constraints)},
@@ -151,12 +154,23 @@ def _metric_errors(request: StudyCreate) -> list[FieldError]:
         for pointer, metric in named.items()
         if metric not in measured
     ]
+    searched = {parameter.name for parameter in search_space.parameters}
+    own_modules = configuration.peft.method is PeftMethod.MODULES and METHOD not in searched
+    uncounted = [
+        FieldError(
+            pointer=pointer,
+            detail="It is known for our own modules only: set peft.method to 'modules' and do not search it, "
+            "or name trainable_parameters.",
+        )
+        for pointer, metric in named.items()
+        if metric == Metric.ADAPTER_FLOPS and not own_modules
+    ]
     scaled = [
         FieldError(pointer=f"/objectives/{place}/log", detail="only metrics of a custom study may set this")
         for place, item in enumerate(request.objectives)
         if item.log
     ]
-    return [*unknown, *scaled]
+    return [*unknown, *uncounted, *scaled]
 
 
 def _expanded(request: StudyCreate, shape: BackboneShape) -> SearchSpace:
@@ -288,21 +302,29 @@ def _natural_reference(
 ) -> float | None:
     if objective.metric == Metric.SCORE and objective.direction is Direction.MAXIMIZE:
         return facts.chance_score(configuration.task.resolved_score)
-    if objective.metric == Metric.TRAINABLE_PARAMETERS and objective.direction is Direction.MINIMIZE:
+    if objective.metric in KNOWN_METRICS and objective.direction is Direction.MINIMIZE:
         # A configuration at the largest size still counts.
-        return 1.1 * _largest_count(configuration, search_space, shape=shape, classes=facts.classes)
+        largest = _largest(objective.metric, configuration, search_space, shape=shape, facts=facts)
+        return max(1.0, 1.1 * largest)
     return None
 
 
-def _largest_count(
-    configuration: TrialConfiguration, search_space: SearchSpace, *, shape: BackboneShape, classes: int
-) -> int:
+def _largest(
+    metric: str,
+    configuration: TrialConfiguration,
+    search_space: SearchSpace,
+    *,
+    shape: BackboneShape,
+    facts: TaskFacts,
+) -> float:
     extremes = {parameter.name: _extremes(parameter) for parameter in search_space.parameters}
     largest = {name: values[-1] for name, values in extremes.items()}
     # Methods have no order, and a longer block means more scalars in one and fewer in another.
     unordered = {name: extremes[name] for name in (METHOD, "peft.library.block_size") if name in extremes}
     corners = (dict(zip(unordered, corner, strict=True)) for corner in product(*unordered.values()))
     return max(
-        trainable_parameters(canonical(patch(configuration, largest | corner)), shape=shape, classes=classes)
+        known_metrics(canonical(patch(configuration, largest | corner)), shape=shape, classes=facts.classes)[
+            metric
+        ]
         for corner in corners
     )

@@ -12,10 +12,9 @@ from api_schemas.ask_and_tell import ImportedObservation, ImportResult
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.events import EventType
-from api_schemas.objectives import Metric
+from api_schemas.known_metrics import known_metrics
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import StudyState
-from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import IMPORTED, TrialState
 from service.errors import InvalidReport, WrongState
@@ -140,12 +139,11 @@ def _known_metrics(study: Study, trial: CanonicalTrial) -> dict[str, float]:
     """Compute what needs no trial: nothing in a custom study."""
     if trial.configuration is None or study.classes is None:
         return {}
-    count = trainable_parameters(
+    return known_metrics(
         TrialConfiguration.model_validate(trial.configuration),
         shape=BackboneShape.model_validate(study.backbone_shape),
         classes=study.classes,
     )
-    return {Metric.TRAINABLE_PARAMETERS.value: float(count)}
 
 
 def _refuse(errors: Sequence[FieldError]) -> None:

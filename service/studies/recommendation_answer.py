@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from api_schemas.module_description import describe_modules
-from api_schemas.objectives import Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import KNOWN_METRICS, Metric, Objective, OutcomeConstraint
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import SearchSpace, SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
@@ -15,8 +15,6 @@ from api_schemas.trials import TrialState
 from service.errors import WrongState
 from service.models import Study, Trial
 from service.studies import front_certainty, pareto_front, recommendation, repository
-
-EXACT_METRICS = frozenset({Metric.TRAINABLE_PARAMETERS})
 
 
 def recommend(session: Session, study: Study, query: RecommendationQuery) -> Recommendation:
@@ -70,7 +68,7 @@ def _feasible(study: Study, trials: Sequence[Trial]) -> list[Trial]:
 def _certainty(
     objectives: Sequence[Objective], trials: Sequence[Trial], chosen: Trial, *, rows: int | None
 ) -> tuple[float | None, str]:
-    if all(objective.metric in EXACT_METRICS for objective in objectives):
+    if all(objective.metric in KNOWN_METRICS for objective in objectives):
         return 1.0, "Every objective is known exactly."
     errors = []
     for trial in trials:
@@ -89,7 +87,7 @@ def _certainty(
 
 
 def _error(trial: Trial, metric: str, *, rows: int | None) -> float | None:
-    if metric in EXACT_METRICS:
+    if metric in KNOWN_METRICS:
         return 0.0
     found: Mapping[str, float] = trial.metric_standard_errors
     if metric in found:

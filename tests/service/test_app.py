@@ -81,6 +81,13 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
             {"objectives": [{"metric": "test_score", "direction": "minimize"}]},
             "/objectives/0/metric", "A trial yields no 'test_score'",
         ),
+        (
+            {
+                "search_space": {"preset": "methods"},
+                "objectives": [{"metric": "adapter_flops", "direction": "minimize"}],
+            },
+            "/objectives/0/metric", "for our own modules only",
+        ),
         ({"search_space": {}}, "/search_space", "the search space is empty"),
         ({"search_space": {"parameters": []}}, "/search_space", "the search space is empty"),
         ({"search_space": {"preset": "paperpeft"}}, "/search_space/preset", "Input should be"),

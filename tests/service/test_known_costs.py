@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.known_metrics import known_metrics
+from api_schemas.objectives import KNOWN_METRICS
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import PresetName, SearchSpace
-from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
-from service.known_costs import known_metrics
+from service import known_costs
 from service.optimization.candidates import density_codes
 from service.optimization.grid import Candidates, Grid
 from service.studies.layers import with_layers
@@ -35,10 +36,12 @@ def test_columns_count_as_the_contract_does(preset: PresetName, peft: dict[str, 
     base = with_layers(base, SHAPE, search_space=space)
     grid = Grid(space)
     codes = density_codes(grid, 60, rng=np.random.default_rng(0))
-    counted = known_metrics(base, shape=SHAPE, classes=3)["trainable_parameters"](Candidates(grid, codes))
-    expected = [
-        trainable_parameters(canonical(patch(base, values)), shape=SHAPE, classes=3)
+    by_column = known_costs.known_metrics(base, shape=SHAPE, classes=3)
+    one_by_one = [
+        known_metrics(canonical(patch(base, values)), shape=SHAPE, classes=3)
         for values in grid.parameterizations(codes)
     ]
-    assert counted.tolist() == expected
-    assert len(set(expected)) > 5
+    for metric in KNOWN_METRICS & one_by_one[0].keys():
+        counted = by_column[metric](Candidates(grid, codes)).tolist()
+        assert counted == [known[metric] for known in one_by_one]
+        assert len(set(counted)) > 5

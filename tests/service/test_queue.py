@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
@@ -142,6 +142,16 @@ def test_the_queue_is_proposed_anew_once_for_each_result() -> None:
     assert queued_sizes(study_id) == {0: 1, 1: 12, 2: 24, 3: 48}
     with transaction() as session:
         assert read_request(session, study_id) is None
+
+
+def test_reading_what_to_propose_waits_for_nobody() -> None:
+    """Another transaction may hold the study meanwhile: former studies take a while to read."""
+    study_id = stored()
+    with transaction() as session:
+        repository.lock_study(session, study_id)
+        with transaction() as reading:
+            reading.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            assert read_request(reading, study_id) is not None
 
 
 def test_a_trial_claimed_while_the_optimiser_thinks_is_left_alone() -> None:

@@ -29,6 +29,14 @@ const METRICS = {
     value: whole.format,
     tick: compact.format,
   },
+  adapter_bytes: { label: "Adapter size", unit: "", log: true, value: inBytes, tick: inBytes },
+  adapter_flops: {
+    label: "Added operations",
+    unit: "FLOPs per token",
+    log: true,
+    value: whole.format,
+    tick: compact.format,
+  },
   latency_ms: {
     label: "Latency",
     unit: "ms",

@@ -27,6 +27,8 @@ import { isHeadOnly } from "./study_data.js";
 const FIRST_METRICS = [
   "score",
   "trainable_parameters",
+  "adapter_bytes",
+  "adapter_flops",
   "latency_ms",
   "peak_memory_bytes",
   "training_seconds",

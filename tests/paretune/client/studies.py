@@ -3,10 +3,11 @@
 import uuid
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate
 from service.database import transaction
-from service.models import Replicate, Tenant
+from service.models import Replicate, Study, Tenant
 from service.studies import lifecycle, steering
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
@@ -33,12 +34,16 @@ def queued_study(*, trials: int = 1, **changes: object) -> str:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
         admitted = admit(custom_study(**changes), tenant_id=tenant_id)
         study = steering.create_study(session, new_study(tenant_id, admitted))
-        for number in range(trials):
-            lifecycle.add_trial(
-                session, study, parameters={"x": (number + 1) / 10}, configuration=None,
-                configuration_key=uuid.uuid4().hex, generated_by="test", proposal_seconds=0.0,
-            )  # fmt: skip
+        queue_trials(session, study, trials)
         return study.id
+
+
+def queue_trials(session: Session, study: Study, trials: int) -> None:
+    for number in range(trials):
+        lifecycle.add_trial(
+            session, study, parameters={"x": (number + 1) / 10}, configuration=None,
+            configuration_key=uuid.uuid4().hex, generated_by="test", proposal_seconds=0.0,
+        )  # fmt: skip
 
 
 def replicate_of(trial_id: str) -> Replicate:

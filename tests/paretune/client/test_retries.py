@@ -39,6 +39,9 @@ class Script(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.do_GET()
 
+    def do_DELETE(self) -> None:
+        self.do_GET()
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -118,3 +121,17 @@ def test_nobody_at_the_address_is_explained_in_time() -> None:
     """After a few tries, not after a minute."""
     with Client("http://127.0.0.1:1", api_key="k") as client, pytest.raises(ServerUnreachable):
         client.task_files()
+
+
+def test_a_deletion_whose_answer_was_lost_is_done(script: Scripted) -> None:
+    """The repetition finds nothing to delete; a study that never was is still refused."""
+    handler, client = script
+    missing = PROBLEM.replace(b"400", b"404")
+    handler.lines += [None, (404, missing)]
+    client.delete("std_1")
+    handler.lines += [(404, missing)]
+    with pytest.raises(RequestRefused):
+        client.delete("std_1")
+    handler.lines += [None, (404, missing)]
+    with pytest.raises(RequestRefused):
+        client.revoke_key("key_1")

@@ -103,3 +103,27 @@ def test_odd_json_is_refused(line: str, kind: str, field: str, detail: str, tmp_
         admit(request, tenant_id="tnt_1")
     found = {error.pointer: error.detail for error in refused.value.errors}
     assert detail in found[f"/configuration/task/{field}"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        # Six layers of MiniLM (width 384) with a serial adapter of size 8, and the head's 2 x 385.
+        ("trainable_parameters", 1.1 * (6 * (2 * 384 * 8 + 8 + 384) + 770)),
+        ("adapter_bytes", 1.1 * 4 * (6 * (2 * 384 * 8 + 8 + 384) + 770)),
+        ("adapter_flops", 1.1 * 6 * 4 * 384 * 8),
+    ],
+)
+def test_the_largest_configuration_is_the_natural_reference_of_a_known_cost(
+    metric: str, expected: float
+) -> None:
+    """Exact functions of the configuration need no trial to know their range."""
+    request = make_study_request(
+        objectives=[SCORE, {"metric": metric, "direction": "minimize"}],
+        search_space={
+            "parameters": [
+                {"type": "ordinal", "name": "peft.serial_adapter.bottleneck_size", "choices": [0, 4, 8]}
+            ]
+        },
+    )
+    assert admit(request, tenant_id="tnt_1").reference_defaults[1] == pytest.approx(expected)

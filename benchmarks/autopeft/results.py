@@ -1,0 +1,76 @@
+"""Trials on disk: one file for each task, one JSON line for each finished trial."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from api_schemas.trial_configuration import TrialConfiguration
+
+FOLDER = Path(__file__).parents[1] / "results" / "autopeft"
+
+Phase = Literal["manual tuning", "manual", "search", "searched", "transferred"]
+"""Tuning and search are measured on validation alone; the three others with fresh seeds on test too."""
+
+Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training. Scores are None where it diverged; `test_score` too where test was not looked at.
+
+    `name` is unique among the trials of a phase and a seed; `origin` says which trial of tuning or
+    search a configuration was chosen from.
+    """
+
+    task: str
+    phase: Phase
+    name: str
+    seed: int
+    origin: str
+    configuration: TrialConfiguration
+    trains_backbone: bool
+    validation_score: float | None
+    test_score: float | None
+    trainable_parameters: int
+    seconds: float
+    cpu_seconds: float
+    provenance: Mapping[str, str | int | float]
+
+    @property
+    def key(self) -> Key:
+        """Tell the trial from all others of its task."""
+        return self.phase, self.name, self.seed
+
+
+def append(path: Path, trial: Trial) -> None:
+    """Add a line and make sure that it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fields = asdict(trial) | {"configuration": trial.configuration.model_dump(mode="json")}
+    line = json.dumps(fields, allow_nan=False, separators=(",", ":")) + "\n"
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            # A crash in the middle of a line must not spoil the next one.
+            line = line if file.read(1) == b"\n" else "\n" + line
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_trials(path: Path) -> dict[Key, Trial]:
+    """Read a task's trials in the order in which they ended; a line cut short by a crash is left out."""
+    if not path.exists():
+        return {}
+    found: dict[Key, Trial] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            fields = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        fields["configuration"] = TrialConfiguration.model_validate(fields["configuration"])
+        trial = Trial(**fields)
+        found[trial.key] = trial
+    return found

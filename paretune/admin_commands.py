@@ -1,0 +1,85 @@
+"""`paretune webhooks` and `paretune audit`: over the API, with a key of scope admin."""
+
+import json
+from datetime import UTC
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from api_schemas.events import EventType
+from paretune.connection import server
+from paretune.console import console, say
+
+app = typer.Typer()
+webhooks = typer.Typer(no_args_is_help=True, help="Addresses that events are sent to. Needs an admin's key.")
+app.add_typer(webhooks, name="webhooks")
+
+StateDir = Annotated[
+    Path | None,
+    typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything."),
+]
+
+
+@app.command()
+def audit(
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    state_dir: StateDir = None,
+) -> None:
+    """Show what was done to your tenant's keys, limits, studies and webhooks. Needs an admin's key."""
+    table = Table("number", "when", "what", Column("subject", no_wrap=True), "key", "details")
+    with server(state_dir, trial_workers=0) as (client, _):
+        for _, event in zip(range(limit), client.audit_events(), strict=False):
+            moment = event.recorded_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            details = json.dumps(event.body) if event.body else ""
+            table.add_row(
+                str(event.sequence), moment, event.type, event.subject, event.key_id or "operator", details
+            )
+    console.print(table)
+
+
+@webhooks.command("create")
+def create_webhook(
+    url: str,
+    event: Annotated[list[EventType] | None, typer.Option(help="Only these types; may repeat.")] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Send your events to an address, and show the secret that verifies them this once."""
+    with server(state_dir, trial_workers=0) as (client, _):
+        made = client.create_webhook(url, event_types=event or ())
+    say(f"{made.id}: events go to {made.url}.")
+    say(made.secret or "The answer with its secret was lost: delete this webhook and make another one.")
+
+
+@webhooks.command("list")
+def list_webhooks(state_dir: StateDir = None) -> None:
+    """Show your webhooks, with how many deliveries wait and what went wrong last."""
+    table = Table(Column("webhook", no_wrap=True), "address", "waiting", "given up", "last error")
+    with server(state_dir, trial_workers=0) as (client, _):
+        for webhook in client.webhooks():
+            address = webhook.url + (" (disabled)" if webhook.disabled_at else "")
+            counts = (str(webhook.waiting), str(webhook.given_up))
+            table.add_row(webhook.id, address, *counts, webhook.last_error or "")
+    console.print(table)
+
+
+@webhooks.command("delete")
+def delete_webhook(webhook_id: str, state_dir: StateDir = None) -> None:
+    """Send nothing more there; what waits is dropped."""
+    with server(state_dir, trial_workers=0) as (client, _):
+        client.delete_webhook(webhook_id)
+    say(f"Deleted {webhook_id}.")
+
+
+@webhooks.command("replay")
+def replay_webhook(
+    webhook_id: str,
+    study_id: str,
+    after: Annotated[int, typer.Option(min=0, help="Begin after the event of this number.")] = 0,
+    state_dir: StateDir = None,
+) -> None:
+    """Send the events of a study again."""
+    with server(state_dir, trial_workers=0) as (client, _):
+        replayed = client.replay_webhook(webhook_id, study_id=study_id, after=after)
+    say(f"{replayed.scheduled} deliveries wait.")

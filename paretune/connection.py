@@ -1,0 +1,56 @@
+"""Which server a command talks to, and with which key. Sends nothing to it."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from paretune.client import Client
+from paretune.console import say
+from paretune.errors import KeyMissing, NoServer
+
+
+@contextmanager
+def server(state_dir: Path | None, trial_workers: int) -> Iterator[tuple[Client, Callable[[], None]]]:
+    """Use the server at PARETUNE_URL, else the one running on the state directory, else start one.
+
+    Gives a client, and what to call now and then while the server is in use.
+    """
+    found = known_server(state_dir)
+    if found is not None:
+        url, key = found
+        with Client(url, api_key=key) as client:
+            yield client, lambda: None
+        return
+    from paretune.local import default_state_dir, running_stack
+
+    with (
+        running_stack(state_dir or default_state_dir(), trial_workers=trial_workers, say=say) as stack,
+        Client(stack.url, api_key=stack.api_key) as client,
+    ):
+        yield client, stack.supervise_once
+
+
+def known_server(state_dir: Path | None) -> tuple[str, str] | None:
+    """Give address and key of the server at PARETUNE_URL, or of that on the state directory, or None.
+
+    Raises:
+        KeyMissing: If there is an address without a key.
+        NoServer: If there is no address, and this installation has no server of its own.
+    """
+    url = os.environ.get("PARETUNE_URL")
+    if url:
+        key = os.environ.get("PARETUNE_API_KEY")
+        if not key:
+            raise KeyMissing(
+                "PARETUNE_URL is set and PARETUNE_API_KEY is not. Set it to a key of that server."
+            )
+        return url, key
+    try:
+        from paretune.local import default_state_dir, server_in_use
+    except ModuleNotFoundError as error:
+        raise NoServer(
+            "Set PARETUNE_URL and PARETUNE_API_KEY to those of a server, or install one here: "
+            "pip install 'paretune[all]'."
+        ) from error
+    return server_in_use(state_dir or default_state_dir())

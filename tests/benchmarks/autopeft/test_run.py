@@ -1,0 +1,107 @@
+"""Resumption, the search's problem, and what full fine-tuning trains."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from api_schemas.search_space import Parameterization
+from api_schemas.trial_configuration import patch
+from benchmarks.autopeft.protocol import SEARCH_TRIALS, SOURCE, TEST_SEEDS
+from benchmarks.autopeft.results import append, read_trials
+from benchmarks.autopeft.run import Bench, open_bench, problem_of, retrain, search, transfer
+from benchmarks.autopeft.training import thawed, train
+from service.optimization.suggest import suggest
+from tests.benchmarks.autopeft.recorded import configuration, trial
+from workers.resident import ResidentParts
+
+SMALL: Parameterization = {
+    "task.train_rows": 8, "task.validation_rows": 8, "task.test_rows": 8, "training.batch_size": 4,
+    "training.max_length": 8, "training.epochs": 1,
+}  # fmt: skip
+CHEAP: dict[str, Any] = {"peft__serial_adapter__bottleneck_size": 1, "peft__first_active_layer": 5}
+
+
+@pytest.fixture(scope="module")
+def resident() -> ResidentParts:
+    return ResidentParts(None, device=torch.device("cpu"))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, resident: ResidentParts) -> Bench:
+    opened = open_bench("tweets", folder=tmp_path)
+    return replace(opened, base=patch(opened.base, SMALL), resident=resident)
+
+
+def test_retraining_goes_on_where_it_stopped(bench: Bench) -> None:
+    """Only the seeds that the file lacks are trained, with test scores, and the file then has them all."""
+    for seed in TEST_SEEDS[1:]:
+        done = trial("searched", "a", 0.5, test=0.5, seed=seed, task="tweets")
+        append(bench.folder / "tweets.jsonl", done)
+        bench.trials[done.key] = done
+    chosen = trial("search", "a", 0.5, task="tweets", **CHEAP)
+    small = replace(chosen, configuration=patch(chosen.configuration, SMALL))
+    for _ in range(2):
+        retrain(bench, "searched", "a", small)
+    written = read_trials(bench.folder / "tweets.jsonl")
+    assert [key[2] for key in written] == [*TEST_SEEDS[1:], TEST_SEEDS[0]]
+    new = written["searched", "a", TEST_SEEDS[0]]
+    assert new.origin == "a"
+    assert new.test_score is not None
+    assert new.cpu_seconds > 0
+
+
+def test_search_goes_on_where_it_stopped(bench: Bench) -> None:
+    """From 31 recorded trials the optimiser proposes the last one, and test is not looked at."""
+    for number in range(SEARCH_TRIALS - 1):
+        size = (0, 1, 3, 6)[number % 4]
+        done = trial(
+            "search", f"searched {number}", 0.5, task="tweets", parameters=1155 + size,
+            peft__serial_adapter__bottleneck_size=size, peft__first_active_layer=number % 6,
+        )  # fmt: skip
+        bench.trials[done.key] = done
+    search(bench)
+    (new,) = read_trials(bench.folder / "tweets.jsonl").values()
+    assert new.name == f"searched {SEARCH_TRIALS - 1}"
+    assert new.test_score is None
+
+
+def test_the_search_starts_as_the_service_does(bench: Bench) -> None:
+    """With the two default starting points that the space holds, and an exact cost."""
+    problem = problem_of(bench)
+    first, second = suggest(problem, (), pending=(), count=2, seed=0)
+    assert first.parameterization["peft.serial_adapter.bottleneck_size"] == 24
+    assert second.parameterization["peft.serial_adapter.bottleneck_size"] == 0
+    assert {first.generated_by, second.generated_by} == {"starting_point"}
+    assert "trainable_parameters" in problem.known_metrics
+
+
+def test_nothing_is_transferred_before_the_source_has_been_searched(bench: Bench) -> None:
+    """Half a front is not the front; and a task is not transferred to itself."""
+    append(bench.folder / f"{SOURCE}.jsonl", trial("search", "searched 0", 0.5))
+    transfer(bench)
+    assert bench.trials == {}
+
+
+def test_full_fine_tuning_trains_a_copy_of_everything_but_the_pooler(resident: ResidentParts) -> None:
+    """The resident backbone keeps its weights and stays frozen."""
+    small = patch(configuration(training__learning_rate=1e-2), SMALL)
+    backbone = resident.backbone(small.backbone)
+    before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
+    outcome = train(small, resident=resident, trains_backbone=True, tested=True)
+    copied = thawed(backbone).model
+    expected = sum(p.numel() for name, p in copied.named_parameters() if "pooler" not in name)
+    assert outcome.trainable_parameters == expected + 2 * backbone.shape.hidden_size + 2
+    assert outcome.test_score is not None
+    assert all(torch.equal(value, before[name]) for name, value in backbone.model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in backbone.model.parameters())
+
+
+def test_test_is_not_looked_at_unless_asked(resident: ResidentParts) -> None:
+    """Tuning and search see validation alone."""
+    small = patch(configuration(**CHEAP), SMALL)
+    outcome = train(small, resident=resident, trains_backbone=False, tested=False)
+    assert outcome.test_score is None
+    assert outcome.validation_score is not None

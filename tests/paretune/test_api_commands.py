@@ -1,0 +1,105 @@
+"""Commands that are a call or two of the API, against the server of the environment."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from paretune.cli import app
+from paretune.client import Client
+from paretune.errors import KeyMissing, RequestRefused
+from tests.conftest import API_KEY
+from tests.paretune.client.studies import DOCUMENT
+
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def said(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Runs a command and gives what it printed."""
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+
+    def run(*command: str) -> str:
+        done = CliRunner().invoke(app, list(command))
+        if done.exception is not None:
+            raise done.exception
+        # The server runs in this process, and its log is JSON.
+        return "\n".join(line for line in done.output.splitlines() if not line.startswith("{"))
+
+    return run
+
+
+def test_an_address_without_a_key_is_said_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the variable to set."""
+    monkeypatch.setenv("PARETUNE_URL", "http://127.0.0.1:1")
+    monkeypatch.delenv("PARETUNE_API_KEY", raising=False)
+    done = CliRunner().invoke(app, ["files"])
+    assert isinstance(done.exception, KeyMissing)
+    assert "PARETUNE_API_KEY" in str(done.exception)
+
+
+def test_what_is_not_there_is_refused(said: Say) -> None:
+    """With the server's sentence."""
+    for command in ("pause", "cancel", "events", "importance", "update"):
+        with pytest.raises(RequestRefused):
+            said(command, f"std_{'0' * 32}")
+
+
+def test_a_study_is_created_updated_paused_and_cancelled(said: Say, tmp_path: Path) -> None:
+    """Each says where it stands now; its events say what happened, after a number and whole."""
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(DOCUMENT))
+    study_id = said("create", str(file)).split()[0]
+    assert "Parallelism 2" in said("update", study_id, "--parallelism", "2", "--ahead", "0")
+    assert "PAUSED" in said("pause", study_id)
+    assert "no result yet" in said("importance", study_id)
+    assert "No file yet" in said("files")
+    assert "CANCELLED" in said("cancel", study_id)
+    lines = said("events", study_id, "--follow").splitlines()
+    assert [line.split()[3] for line in lines[:3]] == ["study.created", "study.updated", "study.paused"]
+    assert said("events", study_id, "--after", "2").splitlines() == lines[2:]
+
+
+def test_following_ends_with_the_study(said: Say, server_url: str) -> None:
+    """What happens meanwhile is shown as it happens."""
+    with Client(server_url, api_key=API_KEY) as client:
+        study_id = client.create_study_from(DOCUMENT).id
+        timer = threading.Timer(0.3, lambda: client.cancel(study_id))
+        timer.start()
+        lines = said("events", study_id, "--follow").splitlines()
+        timer.join()
+    assert lines[0].split()[3] == "study.created"
+    assert lines[-1].split()[3] == "study.cancelled"
+
+
+def test_an_admin_steers_webhooks_and_reads_the_audit_log(said: Say) -> None:
+    """The secret is shown as the webhook is made, and never again."""
+    made = said("webhooks", "create", "https://1.1.1.1/hook", "--event", "study.created").splitlines()
+    webhook_id, secret = made[0].partition(":")[0], made[1]
+    listed = said("webhooks", "list")
+    assert webhook_id in listed
+    assert secret not in listed
+    with pytest.raises(RequestRefused):
+        said("webhooks", "replay", "whk_none", f"std_{'0' * 32}")
+    assert f"Deleted {webhook_id}" in said("webhooks", "delete", webhook_id)
+    audit = said("audit", "--limit", "2")
+    assert "webhook.deleted" in audit
+    assert "webhook.created" in audit
+
+
+def test_an_admin_elsewhere_makes_lists_and_revokes_keys(said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the API, for the own tenant; another tenant needs the database."""
+    monkeypatch.delenv("DATABASE_URL")
+    made = said("keys", "create", "--name", "ci", "--scope", "read").splitlines()
+    key_id, secret = made[0].partition(":")[0], made[1]
+    assert secret.startswith("ptk_")
+    listed = said("keys", "list")
+    assert key_id in listed
+    assert secret not in listed
+    assert "was revoked at" in said("keys", "revoke", key_id)
+    with pytest.raises(Exception, match="leave --tenant out"):
+        said("keys", "list", "--tenant", "lab")
