@@ -43,7 +43,7 @@ application = create_app()
 caller = TestClient(application, headers=HEADERS)
 schema = schemathesis.openapi.from_dict(application.openapi())
 schema.app = application
-# Said here and not at each call: a request without its key that then gets one is not a bad request.
+# Said here, too: a request without its key that then gets one at the call is not a bad request.
 schema.config.update(headers=HEADERS)
 living = schemathesis.openapi.from_dict(application.openapi())
 living.app = application
@@ -54,7 +54,7 @@ class Lives(living.as_state_machine()):  # type: ignore[misc]
     """Chains of requests on studies: made, read, changed, ended, deleted, and asked for again.
 
     Where the links between operations give no id, one of a study that there was. A change names the version
-    that was read last, and a study that is deleted has been cancelled before.
+    that there is, and a study that is deleted has been cancelled before.
     """
 
     ended: ClassVar[list[set[tuple[str, int]]]] = []
@@ -65,7 +65,6 @@ class Lives(living.as_state_machine()):  # type: ignore[misc]
         with engine().begin() as connection:
             connection.execute(text("TRUNCATE studies, webhooks CASCADE"))
         self.study_ids: list[str] = []
-        self.versions: dict[str, str] = {}
         self.deleted: set[str] = set()
 
     def before_call(self, case: Case) -> None:
@@ -77,8 +76,10 @@ class Lives(living.as_state_machine()):  # type: ignore[misc]
         if self.study_ids and not str(case.path_parameters.get("study_id", "std_")).startswith("std_"):
             case.path_parameters["study_id"] = self.study_ids[-1]
         study_id = case.path_parameters.get("study_id")
-        if label == f"PATCH {STUDY}" and study_id in self.versions:
-            case.headers["If-Match"] = self.versions[study_id]
+        if label == f"PATCH {STUDY}" and study_id in self.study_ids and study_id not in self.deleted:
+            case.headers["If-Match"] = caller.get(f"/v1/studies/{study_id}").headers["etag"]
+            # It may only grow, and is drawn without a look at what it was.
+            case.body.pop("budget", None)
         if study_id in self.deleted and case.headers:
             # A repeated request would get the answer that it got while there was a study.
             case.headers.pop("Idempotency-Key", None)
@@ -90,8 +91,6 @@ class Lives(living.as_state_machine()):  # type: ignore[misc]
         study_id = case.path_parameters.get("study_id")
         if response.status_code == 201 and "/studies" in case.operation.path:
             self.study_ids.append(response.json()["id"])
-        elif case.operation.path == STUDY and response.status_code == 200:
-            self.versions[study_id] = response.headers["etag"][0]
         elif case.operation.path == STUDY and response.status_code == 204:
             self.deleted.add(study_id)
 
@@ -125,7 +124,7 @@ def test_the_committed_document_is_current() -> None:
 @FUZZED
 def test_each_operation_keeps_to_the_document(case: Case) -> None:
     """No 5xx, no undocumented answer, and what does not fit the schema is refused."""
-    case.call_and_validate(excluded_checks=EXCLUDED)
+    case.call_and_validate(headers=HEADERS, excluded_checks=EXCLUDED)
 
 
 @pytest.mark.usefixtures("service_environment")
