@@ -45,7 +45,7 @@ schema = schemathesis.openapi.from_dict(application.openapi())
 schema.app = application
 # Said here, too: a request without its key that then gets one at the call is not a bad request.
 schema.config.update(headers=HEADERS)
-living = schemathesis.openapi.from_dict(application.openapi())
+living = schemathesis.openapi.from_dict(application.openapi()).include(path_regex="^/v1/(studies|webhooks)")
 living.app = application
 living.config.generation.update(modes=[GenerationMode.POSITIVE])
 
