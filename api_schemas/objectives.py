@@ -45,6 +45,9 @@ LOG_METRICS: frozenset[str] = KNOWN_METRICS | {Metric.PEAK_MEMORY_BYTES}
 LARGEST_METRIC = 1e50
 """No metric nor reference may be larger, so that the volume over six of them is still a number."""
 
+RESERVED_METRICS = frozenset({"stop", "chance", "predicted_score", "predicted_score_deviation"})
+"""What the service itself writes beside the metrics of a trial."""
+
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """A `Metric`, or a number of the caller's own where the caller runs the trials."""
 

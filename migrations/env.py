@@ -3,6 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection, text
 
+from service import schema_version
 from service.models import Base
 
 # Any constant that nobody else uses: two processes that migrate at once take turns.
@@ -14,7 +15,9 @@ def run_migrations() -> None:
     if connection is None:
         raise RuntimeError("Run migrations through `paretune migrate`, which opens the connection.")
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-    connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+    # After that lock, for whoever takes turns may wait.
+    limit = {"milliseconds": str(round(schema_version.LOCK_TIMEOUT_SECONDS * 1000))}
+    connection.execute(text("SELECT set_config('lock_timeout', :milliseconds, true)"), limit)
     context.configure(connection=connection, target_metadata=Base.metadata, transactional_ddl=True)
     with context.begin_transaction():
         context.run_migrations()

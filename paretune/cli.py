@@ -10,7 +10,7 @@ from rich.console import Console
 
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
-from paretune import admin_commands, api_commands, operator_commands
+from paretune import admin_commands, api_commands, bridge_commands, operator_commands
 from paretune.client import Client
 from paretune.connection import known_server, server
 from paretune.console import console, say
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(api_commands.app)
 app.add_typer(admin_commands.app)
+app.add_typer(bridge_commands.app)
 app.add_typer(operator_commands.keys, name="keys")
 app.add_typer(operator_commands.tenants, name="tenants")
 
@@ -57,11 +58,14 @@ def up(
 def migrate() -> None:
     """Bring the database to this version's schema, and register PARETUNE_API_KEY if it is set."""
     from service.database import engine, transaction
-    from service.schema_version import upgrade
+    from service.schema_version import SchemaInUse, upgrade
     from service.settings import settings
     from service.tenants import register_key
 
-    upgrade(engine())
+    try:
+        upgrade(engine())
+    except SchemaInUse as error:
+        raise ParetuneError(str(error)) from error
     key = settings().bootstrap_api_key
     if key is not None:
         with transaction() as session:

@@ -43,6 +43,10 @@ class UnreadableFile(ParetuneError):
     """The file to upload cannot be read."""
 
 
+class DamagedDownload(ParetuneError):
+    """A downloaded file does not have the hash that the server names."""
+
+
 class StudyEnded(ParetuneError):
     """The study hands out no more trials."""
 
@@ -53,6 +57,14 @@ class NothingReported(ParetuneError):
 
 class PandasMissing(ParetuneError):
     """A data frame was asked for, and pandas is not installed."""
+
+
+class BridgeMissing(ParetuneError):
+    """Another tool was to be read or written, and its package is not installed."""
+
+
+class BridgeError(ParetuneError):
+    """What another tool holds cannot be read, or cannot hold what it was given."""
 
 
 class TrialEnded(ParetuneError):

@@ -29,6 +29,7 @@ from service.problem_pages import mount_problem_pages
 from service.problems import add_problem_handlers, documented
 from service.request_rules import refuse_other_media_types, refuse_unknown_parameters
 from service.settings import settings
+from service.studies.artifact_endpoints import router as artifacts_router
 from service.studies.endpoints import router as studies_router
 from service.studies.runner_endpoints import router as runners_router
 from service.sweeper import sweep, sweep_until
@@ -63,7 +64,15 @@ def create_app() -> FastAPI:
     add_problem_handlers(app)
     app.include_router(health_router)
     app.include_router(metrics_router)
-    v1 = (studies_router, runners_router, events_router, task_files.router, access_router, webhooks_router)
+    v1 = (
+        studies_router,
+        artifacts_router,
+        runners_router,
+        events_router,
+        task_files.router,
+        access_router,
+        webhooks_router,
+    )
     for router in v1:
         app.include_router(router, dependencies=RULES, responses=documented(403, 413, 429))
     mount_dashboard(app)

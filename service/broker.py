@@ -42,6 +42,7 @@ def make_celery_app() -> Celery:
         task_acks_late=False,
         task_routes={ADVANCE_STUDY: {"queue": STUDIES_QUEUE}, RUN_TRIAL: {"queue": TRIALS_QUEUE}},
         task_default_queue=STUDIES_QUEUE,
+        task_annotations={"*": {"Request": "service.received_wake_ups:ReceivedWakeUp"}},
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,

@@ -1,6 +1,7 @@
 """Around every request: an id that comes back to the caller and into every log line, a measurement, a line.
 
-Reads that succeed are counted and not logged, for dashboards poll. Knows no tenant and no study.
+Reads that succeed are counted and not logged, for dashboards poll. A stream of events is measured while it
+is open and not by its length, which says nothing about the service. Knows no tenant and no study.
 """
 
 import re
@@ -39,18 +40,25 @@ class HttpRequests:
         context = _begin(scope)
         started = time.perf_counter()
         status = 500
+        is_stream = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_stream
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[request_context.HEADER] = context.request_id
+                headers = MutableHeaders(scope=message)
+                headers[request_context.HEADER] = context.request_id
+                is_stream = headers.get("Content-Type", "").startswith("text/event-stream")
+                self.metrics.event_streams.inc(int(is_stream))
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
         finally:
-            self._ended(scope, status=status, seconds=time.perf_counter() - started)
+            if is_stream:
+                self.metrics.event_streams.dec()
+            else:
+                self._ended(scope, status=status, seconds=time.perf_counter() - started)
 
     def _ended(self, scope: Scope, *, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import structlog
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -28,6 +28,7 @@ from service.heartbeats import seconds_since_sweep
 from service.models import Replicate, Study
 from service.problems import documented
 from service.settings import settings
+from service.worker_health import degraded_hosts
 
 log = structlog.get_logger(__name__)
 
@@ -56,10 +57,13 @@ class HttpMetrics:
         ProcessCollector(registry=self.registry)
         self._requests = Histogram(
             "paretune_http_request_seconds",
-            "Seconds from a request to the end of its answer.",
+            "Seconds from a request to the end of its answer. Streams of events are not among them.",
             labelnames=("method", "route", "status"),
             buckets=BUCKETS,
             registry=self.registry,
+        )
+        self.event_streams = Gauge(
+            "paretune_event_streams", "Streams of events that are open.", registry=self.registry
         )
 
     def observe(self, method: str, route: str, *, status: int, seconds: float) -> None:
@@ -78,7 +82,7 @@ class Deployment(Collector):
         """Read it; a database that is away is a metric, too."""
         try:
             with Session(engine()) as session:
-                found = [*_trials(session), _studies(session), *_sums(session), *_sweeper(session)]
+                found = [*_trials(session), _studies(session), *_sums(session), *_liveness(session)]
         except OperationalError as error:
             log.warning("the database is away; only this process is measured", reason=type(error).__name__)
             found = []
@@ -162,7 +166,12 @@ def _sums(session: Session) -> Iterator[Metric]:
     )
 
 
-def _sweeper(session: Session) -> Iterator[Metric]:
+def _liveness(session: Session) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "paretune_degraded_hosts",
+        "Hosts whose trial workers take no trials: no disk space, or no artifact store.",
+        value=degraded_hosts(session),
+    )
     silent = seconds_since_sweep(session)
     if silent is not None:
         yield GaugeMetricFamily(

@@ -6,8 +6,18 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 import migrations
+
+LOCK_TIMEOUT_SECONDS = 3.0
+"""How long a migration waits for a table. Whoever uses that table waits behind it for as long."""
+
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+class SchemaInUse(Exception):
+    """A migration met a transaction that does not end; nothing has changed."""
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -31,6 +41,19 @@ def is_known(revision: str) -> bool:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema to this version. Two processes doing so at once take turns."""
-    with engine.begin() as connection:
-        command.upgrade(alembic_config(connection), "head")
+    """Bring the schema to this version, whole or not at all. Two processes doing so at once take turns.
+
+    Raises:
+        SchemaInUse: If a table is in use for longer than `LOCK_TIMEOUT_SECONDS`.
+    """
+    try:
+        with engine.begin() as connection:
+            command.upgrade(alembic_config(connection), "head")
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise SchemaInUse(
+            f"A table was in use for {LOCK_TIMEOUT_SECONDS:g} s, so the schema was left as it is. Run "
+            "`paretune migrate` again; if it happens again, look for the oldest `xact_start` in "
+            "pg_stat_activity, a backup, say, and let it end."
+        ) from error

@@ -43,3 +43,15 @@ def test_settings_of_the_readme_exist() -> None:
     named = set(re.findall(r"`PARETUNE_([A-Z_]+)`", README)) - {"URL", "API_KEY"}
     assert named
     assert [name for name in named if f"    {name.lower()}:" not in settings] == []
+
+
+def test_every_failure_has_a_test_that_exists_or_a_reason() -> None:
+    """The table of docs/reliability.md, row by row."""
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \|.*\| (.*) \|$", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 33))
+    for number, shown_by in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", shown_by)
+        assert named or shown_by.startswith("No test: "), number
+        for path, test in named:
+            assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), (number, test)

@@ -110,7 +110,7 @@ def _next(
     if starting:
         return Suggestion(starting[0], "starting_point")
     measured = [observation for observation in observations if observation.metrics is not None]
-    transferred = next_transferred(admission, measured, position=position, seed=seed)
+    transferred = next_transferred(admission, measured, position=position)
     if transferred is not None:
         return transferred
     designing = position < design_size(problem) and not sources_suffice(problem, measured, seed=seed)

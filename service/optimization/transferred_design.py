@@ -1,8 +1,9 @@
 """What former studies contribute before the new study has a model of its own, and what of them is modelled.
 
-Their best configurations, where a problem brings them, run first. Then every second trial of the
-initial design is one of which the sources expect most at its cost, unless they order what has been
-observed worse than a coin would; once they prove right, the design ends early.
+Their best configurations, where a problem brings them, run first. Then, after one trial of the plain
+initial design, come the fronts that the sources' models see among what the sources tried, spread over
+the cost, until the sources order what has been observed no better than a coin would. Once they prove
+right, the plain design ends early.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,6 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.proposals import Explanation
-from api_schemas.search_space import Parameterization
-from service.optimization.candidates import density_codes
 from service.optimization.grid import Candidates
 from service.optimization.initial_design import design_size, spread
 from service.optimization.outcomes import Outcome, known_values, observed_values, outcomes_of
@@ -33,11 +32,15 @@ from service.optimization.transfer import (
     untested_prior,
 )
 
-DRAWS = 1024
+LEAST_COMPARED = 2
+"""Observations that have an order."""
+
+FRONT_POINTS = 8
+"""Of the sources' fronts, how many configurations are run at most."""
 
 
 def next_transferred(
-    admission: Admission, measured: Sequence[Observation], *, position: int, seed: int
+    admission: Admission, measured: Sequence[Observation], *, position: int
 ) -> Suggestion | None:
     """Give what the sources propose for a position, or None if it is not their turn."""
     problem = admission.problem
@@ -45,7 +48,9 @@ def next_transferred(
         new = admission.admit(source.starting_points)
         if new:
             return Suggestion(new[0], "transferred_point", Explanation(learned_from={source.study_id: 1.0}))
-    if position % 2 == 0 or position >= design_size(problem) or sources_suffice(problem, measured, seed=seed):
+    # Workers that start together do not bet everything on the sources before anything speaks for them.
+    unproven = len(measured) < LEAST_COMPARED
+    if position == 0 or position >= design_size(problem) or (unproven and position % 2 == 0):
         return None
     priors = {
         name: prior for name, found in _modelled(problem).items() if (prior := untested_prior(found)).weights
@@ -113,7 +118,7 @@ def _observed(problem: Problem, measured: Sequence[Observation], metric: str) ->
 
 
 def _refuted(problem: Problem, measured: Sequence[Observation], metric: str, prior: PriorMean) -> bool:
-    if len(measured) < 2:
+    if len(measured) < LEAST_COMPARED:
         return False
     X = features(problem.search_space, [observation.parameterization for observation in measured])
     agreement = signed_agreement(prior(X).unsqueeze(0), _observed(problem, measured, metric))
@@ -123,29 +128,26 @@ def _refuted(problem: Problem, measured: Sequence[Observation], metric: str, pri
 def _expected_best(
     admission: Admission, priors: Mapping[str, PriorMean], *, position: int
 ) -> Suggestion | None:
-    problem, grid = admission.problem, admission.grid
-    # Drawn alike at every position and for every seed: the sources' answer is theirs alone.
-    drawn = density_codes(grid, DRAWS, rng=np.random.default_rng(0))
+    problem = admission.problem
     tried = [
         problem.search_space.active(item.parameterization)
         for source in problem.sources
         for item in source.observations
     ]
-    pool = np.concatenate([grid.codes(tried), drawn])
-    pool = pool[admission.within_limits(pool)]
-    expected = _expected(problem, Candidates(grid, pool), priors)
-    new: list[Parameterization] = []
-    while not new and len(pool):
-        # What is taken leaves the pool, and the front behind it comes up.
-        front = is_non_dominated(expected).numpy()
-        ranked = _by_cost(problem, expected[front])
-        new = admission.admit(grid.parameterizations(pool[front][ranked]))
-        pool, expected = pool[~front], expected[~front]
+    codes = np.unique(admission.grid.codes(tried), axis=0)
+    codes = codes[admission.within_limits(codes)]
+    if not len(codes):
+        return None
+    expected = _expected(problem, Candidates(admission.grid, codes), priors)
+    front = is_non_dominated(expected)
+    ranked = codes[front.numpy()][_by_cost(problem, expected[front])]
+    chosen = np.unique(np.linspace(0, len(ranked) - 1, FRONT_POINTS).round().astype(int))
+    new = admission.admit(admission.grid.parameterizations(ranked[chosen]))
     if not new:
         return None
-    chosen = new[round(spread(position) * (len(new) - 1))]
+    following = new[round(spread(position - 1) * (len(new) - 1))]
     weights = {name: weight for prior in priors.values() for name, weight in prior.weights.items()}
-    return Suggestion(chosen, "transferred_design", Explanation(learned_from=weights))
+    return Suggestion(following, "transferred_design", Explanation(learned_from=weights))
 
 
 def _by_cost(problem: Problem, expected: Float64[Tensor, "n objectives"]) -> list[int]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from api_schemas.errors import FieldError
+from api_schemas.objectives import RESERVED_METRICS
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyCreate
-from service.studies.reported_metrics import RESERVED_METRICS
 
 
 def custom_errors(request: StudyCreate, search_space: SearchSpace) -> Iterator[FieldError]:

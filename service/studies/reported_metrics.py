@@ -3,11 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from api_schemas.errors import FieldError
-from api_schemas.objectives import Objective
+from api_schemas.objectives import RESERVED_METRICS, Objective
 from service.models import Study
-
-RESERVED_METRICS = frozenset({"stop", "chance", "predicted_score", "predicted_score_deviation"})
-"""What the service itself writes beside the metrics of a trial."""
 
 
 def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -> Iterator[FieldError]:

@@ -21,7 +21,7 @@ def apply(session: Session, study: Study, update: StudyUpdate) -> Study:
     """Give a locked study the new values; values that it has already change nothing.
 
     Raises:
-        InvalidStudy: If the budget would shrink.
+        InvalidStudy: If the budget would shrink, or trials be stopped early that are the caller's.
         WrongState: If the study will do nothing more that the values could change.
     """
     wanted = _wanted(study, update)
@@ -46,8 +46,7 @@ def _wanted(study: Study, update: StudyUpdate) -> dict[str, Any]:
         "proposals": None if ahead is None else study.proposals | ahead.model_dump(),
         "display_name": update.display_name,
         "parallelism": update.parallelism,
-        # As at its creation: the trials of a custom study are never stopped.
-        "early_stopping": None if study.kind == StudyKind.CUSTOM else update.early_stopping,
+        "early_stopping": update.early_stopping,
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -56,6 +55,11 @@ def _check(study: Study, changed: Set[str], *, added: int) -> None:
     if added < 0:
         detail = f"The budget is {study.trial_budget} trials; it can grow, not shrink."
         raise InvalidStudy(detail, errors=[FieldError(pointer="/budget/trials", detail=detail)])
+    if "early_stopping" in changed and study.kind == StudyKind.CUSTOM:
+        detail = (
+            "Trials of a custom study are never stopped early: it has no learning curves of ours to judge."
+        )
+        raise InvalidStudy(detail, errors=[FieldError(pointer="/early_stopping", detail=detail)])
     if study.state in (StudyState.ACTIVE, StudyState.PAUSED):
         return
     if changed - {"display_name"}:

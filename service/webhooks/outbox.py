@@ -73,7 +73,7 @@ def settle_refused(claimed: Claim, *, reason: str, gone: bool = False) -> None:
 def _claim_batch(session: Session, webhook: Webhook) -> list[Claim]:
     query = (
         select(Delivery, Event)
-        .join(Event, (Event.study_id == Delivery.study_id) & (Event.sequence == Delivery.sequence))
+        .outerjoin(Event, (Event.study_id == Delivery.study_id) & (Event.sequence == Delivery.sequence))
         .where(Delivery.webhook_id == webhook.id, _is_due())
         .order_by(Delivery.study_id, Delivery.sequence)
         .limit(BATCH)
@@ -83,9 +83,9 @@ def _claim_batch(session: Session, webhook: Webhook) -> list[Claim]:
     for delivery, event in session.execute(query).all():
         delivery.attempts += 1
         delivery.next_attempt_at = func.clock_timestamp() + CLAIMED_FOR
-        claims.append(
-            Claim(webhook.id, webhook.url, webhook.secret, delivery.attempts, EventRead.model_validate(event))
-        )
+        # The copy first: its study may have been deleted between the reading of the two rows.
+        shown = EventRead.model_validate(event if delivery.event is None else delivery.event)
+        claims.append(Claim(webhook.id, webhook.url, webhook.secret, delivery.attempts, shown))
     return claims
 
 

@@ -1,8 +1,12 @@
 """What a scrape tells, and whom."""
 
+import time
+
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import TrialReport, TrialState
@@ -77,6 +81,17 @@ def test_a_scrape_tells_what_the_deployment_does(service_environment: None, sess
     assert 0 <= found["paretune_reaper_lag_seconds",] < 60
 
 
+def test_the_lag_grows_while_nobody_reaps(service_environment: None, session: Session) -> None:
+    """Before the first sweep there is none; afterwards it is the time since, by the database's clock."""
+    client = TestClient(create_app(), client=HERE)
+    assert ("paretune_reaper_lag_seconds",) not in scraped(client)
+    sweeper.sweep_once()
+    assert scraped(client)["paretune_reaper_lag_seconds",] < 60
+    session.execute(text("UPDATE heartbeats SET beaten_at = now() - interval '1 hour'"))
+    session.commit()
+    assert scraped(client)["paretune_reaper_lag_seconds",] >= 3600
+
+
 def test_requests_are_measured_by_route_not_by_path(service_environment: None) -> None:
     """A study's id is in no label, nor a path or method that somebody made up."""
     client = TestClient(create_app(), client=HERE, headers={"Authorization": f"Bearer {API_KEY}"})
@@ -89,6 +104,27 @@ def test_requests_are_measured_by_route_not_by_path(service_environment: None) -
     assert found[name, "GET", "/v1/studies/{study_id}", "404"] == 2
     assert found[name, "GET", "no route", "404"] == 1
     assert not [labels for labels in found if {"INVENT", "/nothing/here"} & set(labels)]
+
+
+def test_a_stream_is_counted_while_it_is_open_and_not_by_its_length(server_url: str) -> None:
+    """Hours of listening are no slow requests; a stream that is refused is a request like any other."""
+    study_id = stored_study(trials=1)
+    headers = {"Authorization": f"Bearer {API_KEY}", "Accept": "text/event-stream"}
+
+    def metrics() -> str:
+        return httpx.get(f"{server_url}/metrics").text
+
+    address = f"{server_url}/v1/studies/{study_id}/events"
+    with httpx.stream("GET", address, headers=headers, timeout=20) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        assert "paretune_event_streams 1.0" in metrics()
+    httpx.get(address + "?after=x", headers=headers)
+    give_up = time.monotonic() + 10
+    while "paretune_event_streams 0.0" not in (found := metrics()):
+        assert time.monotonic() < give_up
+    measured = [line for line in found.splitlines() if "/events" in line and "_count" in line]
+    assert [line.split('status="')[1] for line in measured] == ['422"} 1.0']
 
 
 def test_sums_of_many_connections_add_up(session: Session) -> None:

@@ -51,7 +51,7 @@ def test_a_right_source_ends_the_design_early_and_finds_the_best_sooner() -> Non
     """Six trials with it come nearer than nine without it; each says what it rests on."""
     suggestions, observations = run(warm(Source("std_1", observations=grid())), 6)
     assert [suggestion.generated_by for suggestion in suggestions[:4]] == [
-        "initial_design", "transferred_design", "initial_design", "transferred_design",
+        "initial_design", "transferred_design", "initial_design", "initial_design",
     ]  # fmt: skip
     last = suggestions[-1]
     assert last.generated_by == "logei"
@@ -94,11 +94,12 @@ def test_pareto_configurations_come_after_the_users_own() -> None:
     assert learned == [None, {"std_1": 1.0}, {"std_2": 1.0}]
 
 
-def test_many_at_once_are_half_the_sources_before_there_is_evidence() -> None:
+def test_many_at_once_are_half_the_sources_at_most_before_there_is_evidence() -> None:
     """Eight workers that start together do not bet everything on a former study."""
     found = suggest(warm(Source("std_1", observations=grid())), [], pending=[], count=8, seed=0)
     by = [item.generated_by for item in found[: design_size(PROBLEM)]]
-    assert by == (["initial_design", "transferred_design"] * 5)[: len(by)]
+    assert by[:2] == ["initial_design", "transferred_design"]
+    assert by.count("transferred_design") <= len(by) / 2
 
 
 def test_the_same_answer_twice() -> None:

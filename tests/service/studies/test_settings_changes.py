@@ -74,5 +74,10 @@ def test_a_running_study_takes_new_settings(client: TestClient, session: Session
 
 
 def test_a_custom_study_never_stops_trials(client: TestClient) -> None:
-    """Nor does it once it runs, whatever is asked for."""
-    assert patched(client, created(client), early_stopping="hypervolume").json()["early_stopping"] == "never"
+    """422 that says so, and nothing changes; asking for what it has already is no mistake."""
+    study_id = created(client)
+    refused = patched(client, study_id, early_stopping="hypervolume", display_name="new")
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid-study")
+    assert [item["pointer"] for item in refused.json()["errors"]] == ["/early_stopping"]
+    assert client.get(f"/v1/studies/{study_id}").json()["display_name"] == "a study of my own"
+    assert patched(client, study_id, early_stopping="never").json()["early_stopping"] == "never"

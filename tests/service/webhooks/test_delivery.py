@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from api_schemas.events import EventType
+from api_schemas.events import EventRead, EventType
 from service import settings
 from service.app import create_app
 from service.database import engine, transaction
@@ -222,6 +222,44 @@ def test_a_webhook_that_is_being_deleted_holds_up_no_event(client: TestClient, r
             time.sleep(0.01)
         session.commit()
         assert writer.result(timeout=20).startswith("std_")
+    with transaction() as session:
+        assert session.scalar(select(func.count()).select_from(Delivery)) == 0
+
+
+def test_what_waits_outlives_its_study(client: TestClient, receiver: Receiver) -> None:
+    """The message is that of the event before the deletion; what was given up goes with the study."""
+    made = webhook(client, receiver, "study.created", "study.cancelled")
+    receiver.answers = [500, 204]
+    study_id = stored_study(trials=0, budget=1)
+    send()
+    with transaction() as session:
+        session.execute(update(Delivery).values(next_attempt_at=None))
+    assert client.post(f"/v1/studies/{study_id}:cancel").status_code == 200
+    with transaction() as session:
+        event = session.scalars(select(Event).where(Event.type == EventType.STUDY_CANCELLED)).one()
+        shown_before = EventRead.model_validate(event).model_dump(mode="json")
+    assert client.delete(f"/v1/studies/{study_id}").status_code == 204
+    assert (shown(client, made)["waiting"], shown(client, made)["given_up"]) == (1, 0)
+    send()
+    _, (headers, body) = receiver.received
+    assert headers["webhook-id"] == f"{study_id}_{shown_before['sequence']}"
+    assert json.loads(body)["data"] == shown_before
+    assert shown(client, made)["waiting"] == 0
+
+
+def test_a_study_deleted_while_its_events_are_claimed_loses_none(
+    client: TestClient, receiver: Receiver
+) -> None:
+    """A sender that dies with them is replaced, though the events are gone."""
+    webhook(client, receiver, "study.created")
+    study_id = stored_study(trials=0, budget=1)
+    client.post(f"/v1/studies/{study_id}:cancel")
+    ((claimed,),) = outbox.claim(busy=frozenset(), most_webhooks=1)
+    client.delete(f"/v1/studies/{study_id}")
+    make_due()
+    ((again,),) = outbox.claim(busy=frozenset(), most_webhooks=1)
+    assert (again.event, again.attempts) == (claimed.event, 2)
+    outbox.settle_accepted(again)
     with transaction() as session:
         assert session.scalar(select(func.count()).select_from(Delivery)) == 0
 

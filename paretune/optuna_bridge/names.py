@@ -1,0 +1,102 @@
+"""What is called how on both sides, and the marks that an export leaves for an import."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from api_schemas.base import Schema
+from api_schemas.objectives import ConstraintOp, Objective, OutcomeConstraint
+from api_schemas.search_space import PATH_PATTERN, SearchSpace
+from paretune.errors import BridgeError
+
+LONGEST_PARAMETER = 200
+LONGEST_METRIC = 64
+METRIC_PATTERN = r"[a-z][a-z0-9_]*"
+
+STUDY = "paretune:study"
+"""Attribute of an exported study that holds an `ExportedStudy`."""
+STUDY_ID = "paretune:study_id"
+TRIAL_ID = "paretune:trial_id"
+REASON = "paretune:state_reason"
+INFEASIBLE = "paretune: infeasible"
+"""Optuna's constraint that a trial breaks which yielded nothing, for its parameters cannot work."""
+
+
+class ExportedStudy(Schema):
+    """What a study searched and weighed, which Optuna's distributions say only in part."""
+
+    search_space: SearchSpace
+    objectives: tuple[Objective, ...]
+    constraints: tuple[OutcomeConstraint, ...]
+
+
+def parameter_names(names: Iterable[str]) -> dict[str, str]:
+    """Give each parameter of Optuna a name that Paretune takes: its own, where that is one.
+
+    Raises:
+        BridgeError: If a name is too long, or two become one.
+    """
+    chosen = {name: _parameter_name(name) for name in names}
+    _check_distinct("parameters", chosen)
+    return chosen
+
+
+def metric_names(names: Iterable[str]) -> dict[str, str]:
+    """Give each objective or constraint of Optuna the name of a metric.
+
+    Raises:
+        BridgeError: If a name is too long, or two become one.
+    """
+    chosen = {name: _metric_name(name) for name in names}
+    _check_distinct("metrics", chosen)
+    return chosen
+
+
+def constraint_key(constraint: OutcomeConstraint) -> str:
+    """Name one of Paretune's constraints in Optuna."""
+    return f"{constraint.metric} {constraint.op} {constraint.bound!r}"
+
+
+def violation(constraint: OutcomeConstraint, value: float) -> float:
+    """Say by how much a value breaks a constraint; at most 0 where it keeps it."""
+    return value - constraint.bound if constraint.op is ConstraintOp.AT_MOST else constraint.bound - value
+
+
+def from_violation(constraint: OutcomeConstraint, violated: float) -> float:
+    """Give the value that breaks a constraint by so much."""
+    return (
+        constraint.bound + violated if constraint.op is ConstraintOp.AT_MOST else constraint.bound - violated
+    )
+
+
+def _parameter_name(name: str) -> str:
+    chosen = name
+    if not re.match(PATH_PATTERN, name):
+        replaced = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+        chosen = replaced if re.match(r"[A-Za-z]", replaced) else f"p_{replaced.lstrip('_-')}"
+    return _short_enough(chosen, LONGEST_PARAMETER, "parameter")
+
+
+def _metric_name(name: str) -> str:
+    replaced = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
+    chosen = replaced if re.fullmatch(METRIC_PATTERN, replaced) else f"metric_{replaced}"
+    return _short_enough(chosen, LONGEST_METRIC, "metric")
+
+
+def _short_enough(name: str, longest: int, kind: str) -> str:
+    if len(name) > longest:
+        raise BridgeError(
+            f"The name of a {kind} may have {longest} characters, and '{name[:40]}...' has {len(name)}. "
+            "Rename it in Optuna, or copy the study there under shorter names."
+        )
+    return name
+
+
+def _check_distinct(kind: str, chosen: Mapping[str, str]) -> None:
+    first: dict[str, str] = {}
+    for name, new in chosen.items():
+        if new in first:
+            raise BridgeError(
+                f"The {kind} {first[new]!r} and {name!r} would both be called '{new}' here. "
+                "Rename one in Optuna."
+            )
+        first[new] = name
