@@ -39,9 +39,9 @@ METHOD_NAMES: Mapping[PeftMethod, str] = {
 
 def describe_modules(configuration: TrialConfiguration) -> str:
     """Say in a few words what a configuration trains."""
-    if configuration.is_head_only:
-        return HEAD_ONLY
     peft = canonical(configuration).peft
+    if peft.active_layers is not None and not any(peft.active_layers):
+        return HEAD_ONLY
     return _own_modules(peft) if peft.method is PeftMethod.MODULES else _library_method(peft)
 
 

@@ -2,7 +2,7 @@
 
 Starts the whole server twice on a temporary state directory (the second start is the warm one), runs
 short real trials on one worker, and reads from the event log how long the worker stood idle between
-the end of one trial and the start of the next, not counting time in which nothing was proposed yet.
+the end of one trial and the start of the next, with and without time in which nothing was proposed yet.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import os
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,6 +42,26 @@ def main() -> None:
 
 def run_trials(stack: Stack, trials: int) -> None:
     """Run a study of short trials and print what its event log says."""
+    study_id, modelled = ended_study(stack, trials)
+    found = turnarounds(stack, study_id)
+    for what, seconds in (
+        ("not counting the wait for a proposal", [item.idle_seconds for item in found]),
+        ("all in all", [item.seconds for item in found]),
+    ):
+        print(
+            f"end of a trial to start of the next, {what}: "
+            f"median {1000 * statistics.median(seconds):.0f} ms, max {1000 * max(seconds):.0f} ms "
+            f"over {len(seconds)} trials"
+        )
+    if modelled:
+        print(
+            f"seconds per modelled proposal while trials run: median {statistics.median(modelled):.2f}, "
+            f"last {modelled[-1]:.2f} at {trials - 1} observations"
+        )
+
+
+def ended_study(stack: Stack, trials: int) -> tuple[str, list[float]]:
+    """Run a study of short trials; give its id, and the seconds that each modelled proposal took."""
     study = StudyCreate.model_validate(
         {
             "display_name": "overheads",
@@ -62,23 +83,20 @@ def run_trials(stack: Stack, trials: int) -> None:
         while client.get_study(study_id).state is not StudyState.SUCCEEDED:
             stack.supervise_once()
             time.sleep(0.5)
-        modelled = [
-            trial.proposal_seconds for trial in client.trials(study_id) if trial.generated_by == "qlognehvi"
-        ]
-    idle = idle_seconds(stack, study_id)
-    print(
-        f"end of a trial to start of the next: median {1000 * statistics.median(idle):.0f} ms, "
-        f"max {1000 * max(idle):.0f} ms over {len(idle)} trials"
-    )
-    if modelled:
-        print(
-            f"seconds per modelled proposal while trials run: median {statistics.median(modelled):.2f}, "
-            f"last {modelled[-1]:.2f} at {trials - 1} observations"
-        )
+        ended = client.trials(study_id)
+        return study_id, [trial.proposal_seconds for trial in ended if trial.generated_by == "qlognehvi"]
 
 
-def idle_seconds(stack: Stack, study_id: str) -> list[float]:
-    """Read the worker's idle times, each from the later of "free" and "proposed" to "started"."""
+@dataclass(frozen=True)
+class Turnaround:
+    """From the end of a trial to the start of the next, and what of it one was already there to start."""
+
+    seconds: float
+    idle_seconds: float
+
+
+def turnarounds(stack: Stack, study_id: str) -> list[Turnaround]:
+    """Read how long the one worker stood still between its trials."""
     engine = create_engine(stack.environment["DATABASE_URL"])
     with engine.connect() as connection:
         rows = connection.execute(
@@ -89,7 +107,13 @@ def idle_seconds(stack: Stack, study_id: str) -> list[float]:
             {"study": study_id},
         ).all()
     engine.dispose()
-    return [float(after[1]) - max(float(before[2]), float(after[0])) for before, after in pairwise(rows)]
+    return [
+        Turnaround(
+            seconds=float(after[1]) - float(before[2]),
+            idle_seconds=float(after[1]) - max(float(before[2]), float(after[0])),
+        )
+        for before, after in pairwise(rows)
+    ]
 
 
 def api_megabytes(stack: Stack) -> float:

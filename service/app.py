@@ -4,6 +4,7 @@ Start it with `uvicorn service.app:create_app --factory`.
 """
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -89,9 +90,12 @@ async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
     sweeper = threading.Thread(target=sweep_until, args=(stopped,), name="sweeper", daemon=True)
     sweeper.start()
     feed: EventFeed = app.state.event_feed
+    # What is there now stays: looking through it again and again would cost a large answer a third more.
+    gc.freeze()
     with closed_by_signals(feed):
         async with _running(listen(feed), send_webhooks()):
             yield
+    gc.unfreeze()
     stopped.set()
     sweeper.join(timeout=5)
     await run_in_threadpool(stop_telemetry)

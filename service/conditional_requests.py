@@ -1,30 +1,24 @@
 """Conditional reads: every JSON answer under /v1 carries a strong ETag, and who has it gets a 304.
 
-A study's resources are compared before the request reaches a route, with one indexed query that also
-checks the key as `dependencies.authenticate` does: that is what makes polling cheap. Any key that is let
-in may read. Everything else is compared once it is built, and so is what a key has no request left for.
+A study's resources are compared before the request reaches a route, with one indexed query
+(`version_reads`) that also checks the key as `dependencies.authenticate` does: that is what makes polling
+cheap. Any key that is let in may read. Everything else is compared once it is built, and so is what a key
+has no request left for.
 """
 
-import asyncio
 import re
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from http import HTTPStatus
 from typing import NamedTuple
 
-from psycopg import Connection, OperationalError
-from sqlalchemy import String, bindparam, select
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import request_context
 from service.access.key_uses import note_use
-from service.access.keys import key_hash, lets_in
+from service.access.keys import key_hash
 from service.access.rate_limit import RateLimit
-from service.database import SINGLE_READS_AT_ONCE, engine_of_single_reads
 from service.entity_tags import matches_weakly, tag_of_body, tag_of_version
-from service.models import ApiKey, Study
+from service.version_reads import Question, VersionReads
 
 PREFIX = "/v1/"
 OF_A_STUDY = re.compile(r"/v1/studies/(std_[0-9a-f]{32})(?:/|$)")
@@ -53,8 +47,7 @@ class ConditionalReads:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        # Few threads of their own: polls neither wait behind slow requests nor crowd each other out.
-        self.threads = ThreadPoolExecutor(SINGLE_READS_AT_ONCE, thread_name_prefix="versions")
+        self.versions = VersionReads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Compare first if that is cheap; else pass the request on, and compare its answer."""
@@ -65,14 +58,20 @@ class ConditionalReads:
         known = ", ".join(headers.getlist("if-none-match"))
         study = OF_A_STUDY.match(scope["path"])
         if known and study is not None:
-            current = await asyncio.get_running_loop().run_in_executor(
-                self.threads, _current_tag, scope, study[1], headers.get("authorization", "")
-            )
+            current = await self._current(scope, _question(study[1], headers.get("authorization", "")))
             if current is not None and current.tag in known and _may_ask(scope, current.key_id):
                 scope["route"] = UNCHANGED
                 await _send_not_modified(send, current.tag)
                 return
         await self.app(scope, receive, _Answer(send, known).pass_on)
+
+    async def _current(self, scope: Scope, question: Question | None) -> Current | None:
+        version = None if question is None else await self.versions.ask(question)
+        if version is None:
+            return None
+        query = scope["query_string"].decode("latin-1")
+        tag = tag_of_version(scope["path"], query, study_version=version.event_sequence)
+        return Current(tag, version.key_id)
 
 
 class _Answer:
@@ -134,44 +133,9 @@ def _may_ask(scope: Scope, key_id: str) -> bool:
     return True
 
 
-def _current_tag(scope: Scope, study_id: str, authorization: str) -> Current | None:
+def _question(study_id: str, authorization: str) -> Question | None:
     scheme, _, key = authorization.partition(" ")
-    if scheme.lower() != "bearer":
-        return None
-    found = _study_version(study_id, key_hash(key.strip()))
-    if found is None:
-        return None
-    version, key_id = found
-    query = scope["query_string"].decode("latin-1")
-    return Current(tag_of_version(scope["path"], query, study_version=version), key_id)
-
-
-def _study_version(study_id: str, sha256: str) -> tuple[int, str] | None:
-    """Give the version of a study that a key may read, and the key's id; None while the database is away."""
-    try:
-        pooled = engine_of_single_reads().raw_connection()
-    except SQLAlchemyError:
-        return None  # the route meets it too, and says what to do
-    try:
-        # Past SQLAlchemy: compiling, checking and wrapping would cost twice what the query does.
-        connection: Connection[tuple[int, str]] = pooled.driver_connection  # type: ignore[assignment]
-        row = connection.execute(_version_query(), {"study_id": study_id, "sha256": sha256}).fetchone()
-    except OperationalError:
-        pooled.invalidate()
-        return None
-    finally:
-        pooled.close()
-    return row
-
-
-@cache
-def _version_query() -> bytes:
-    query = (
-        select(Study.event_sequence, ApiKey.id)
-        .join(ApiKey, ApiKey.tenant_id == Study.tenant_id)
-        .where(Study.id == bindparam("study_id"), lets_in(bindparam("sha256", type_=String())))
-    )
-    return str(query.compile(engine_of_single_reads())).encode()
+    return Question(study_id, key_hash(key.strip())) if scheme.lower() == "bearer" else None
 
 
 async def _send_not_modified(send: Send, tag: str) -> None:

@@ -78,8 +78,7 @@ def _modelled(session: Session, study: Study, former: Study) -> Source:
 
 def _pareto(session: Session, study: Study, former: Study, *, count: int) -> Source:
     front = repository.latest_front(session, former.id, until=study.created_at)
-    members = frozenset(front.member_trial_ids) if front else frozenset()
-    trials = [trial for trial in repository.list_trials(session, former.id) if trial.id in members]
+    trials = repository.trials_by_id(session, front.member_trial_ids) if front else []
     first = former.objectives[0]
     trials.sort(
         key=lambda trial: (trial.metrics[first["metric"]], trial.number),

@@ -34,12 +34,14 @@ def claim(worker: str) -> ClaimedTrial | None:
     """Take the next queued replicate that its study's parallelism and its tenant's limit allow, or None."""
     with transaction() as session:
         candidates = repository.claimable_studies(session)
-    for study_id in candidates:
-        # One transaction each: who waits for a study holds no other.
-        with transaction() as session:
-            claimed = _claim_from(session, study_id, worker)
-        if claimed is not None:
-            return claimed
+    # Workers that come together spread over the studies before they wait for one.
+    for wait in (False, True):
+        for study_id in candidates:
+            # One transaction each: who waits for a study holds no other.
+            with transaction() as session:
+                claimed = _claim_from(session, study_id, worker, wait=wait)
+            if claimed is not None:
+                return claimed
     return None
 
 
@@ -156,9 +158,9 @@ def lock_study_and_trial(session: Session, trial_id: str) -> tuple[Study, Trial]
     return study, repository.lock_trial(session, trial_id)
 
 
-def _claim_from(session: Session, study_id: str, worker: str) -> ClaimedTrial | None:
-    study = repository.lock_study(session, study_id)
-    # Another worker may have been faster while we waited for the lock.
+def _claim_from(session: Session, study_id: str, worker: str, *, wait: bool) -> ClaimedTrial | None:
+    study = repository.lock_study(session, study_id, wait=wait)
+    # Another worker may have been faster, or hold the lock.
     if study is None or study.state is not StudyState.ACTIVE or _room(session, study) < 1:
         return None
     trial = repository.next_queued(session, study_id)
@@ -172,8 +174,7 @@ def _claim_from(session: Session, study_id: str, worker: str) -> ClaimedTrial | 
 
 
 def _room(session: Session, study: Study) -> int:
-    running = repository.replicates_in(session, study.id, [TrialState.RUNNING])
-    room = study.parallelism - len(running)
+    room = study.parallelism - repository.open_replicates(session, study.id).running
     tenants = limits.trials_that_may_start(session, study.tenant_id)
     return room if tenants is None else min(room, tenants)
 

@@ -191,6 +191,7 @@ class Trial(Base):
         UniqueConstraint("study_id", "configuration_key"),
         CheckConstraint(_one_of("state", TrialState), name="state"),
         Index("ix_trials_configuration_key", "configuration_key"),
+        Index("ix_trials_study_id_state", "study_id", "state", "generated_by"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -230,7 +231,13 @@ class Replicate(Base):
             unique=True,
             postgresql_where=text("attempt > 0"),
         ),
-        Index("ix_replicates_open", "study_id", postgresql_where=text("state IN ('QUEUED', 'RUNNING')")),
+        Index(
+            "ix_replicates_open",
+            "study_id",
+            "state",
+            "created_at",
+            postgresql_where=text("state IN ('QUEUED', 'RUNNING')"),
+        ),
         Index("ix_replicates_leased", "lease_expires_at", postgresql_where=text("state = 'RUNNING'")),
     )
 

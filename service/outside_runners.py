@@ -27,37 +27,50 @@ from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.broker import ADVANCE_STUDY, WakeUp, wake_after_commit
 from service.database import transaction
 from service.errors import InvalidReport, WrongState
+from service.events.feed import EventFeed
 from service.leases import lock_study_and_trial
 from service.models import Replicate, Study, Trial
 from service.settings import settings
 from service.studies import early_stops, lifecycle, replication, repository
 from service.studies.reported_metrics import metric_errors, reserved_errors
 
-POLL_SECONDS = 0.25
-"""How often a waiting request looks for work. It holds no connection between two looks."""
+LONGEST_SILENCE_SECONDS = 5.0
+"""How long a waiting request believes that nothing has happened to its study. It holds no connection."""
+PAUSE_SECONDS = 0.1
+"""How long it leaves between two looks, for events come in groups."""
 
 OPEN_STUDY_STATES = (StudyState.ACTIVE, StudyState.PAUSED)
 
 
 async def suggest(
-    study_id: str, request: SuggestRequest, *, tenant_id: str, is_gone: Callable[[], Awaitable[bool]]
+    study_id: str,
+    request: SuggestRequest,
+    *,
+    tenant_id: str,
+    feed: EventFeed,
+    is_gone: Callable[[], Awaitable[bool]],
 ) -> SuggestedTrials:
     """Hand a worker trials as soon as there are any, or an empty answer once its patience is over.
 
-    `is_gone` says whether the caller has hung up; nothing is handed to it then.
+    Whatever makes a trial ready is an event of the study, and rings. `is_gone` says whether the caller has
+    hung up; nothing is handed to it then.
 
     Raises:
         NotFound: If the tenant has no such study.
     """
     give_up = time.monotonic() + request.wait_seconds
     wake = True
-    while True:
-        answer = await run_in_threadpool(_suggest_now, study_id, request, tenant_id=tenant_id, wake=wake)
-        left = give_up - time.monotonic()
-        if answer.trials or answer.study_state not in OPEN_STUDY_STATES or left <= 0 or await is_gone():
-            return answer
-        wake = False
-        await asyncio.sleep(min(POLL_SECONDS, left))
+    with feed.watch(study_id) as channel:
+        while True:
+            bell = channel.bell
+            answer = await run_in_threadpool(_suggest_now, study_id, request, tenant_id=tenant_id, wake=wake)
+            left = give_up - time.monotonic()
+            if answer.trials or answer.study_state not in OPEN_STUDY_STATES or left <= 0 or feed.closed:
+                return answer
+            wake = False
+            await _until_rung(bell, seconds=min(left, LONGEST_SILENCE_SECONDS))
+            if await is_gone():
+                return answer
 
 
 def heartbeat(session: Session, study: Study, trial_id: str, *, attempt: int) -> TrialSignal:
@@ -127,6 +140,16 @@ def release(session: Session, trial_id: str, *, attempt: int) -> tuple[Study, Tr
     return study, trial
 
 
+async def _until_rung(bell: asyncio.Event, *, seconds: float) -> None:
+    pause = min(PAUSE_SECONDS, seconds)
+    await asyncio.sleep(pause)
+    try:
+        async with asyncio.timeout(seconds - pause):
+            await bell.wait()
+    except TimeoutError:
+        return
+
+
 def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str, wake: bool) -> SuggestedTrials:
     worker, count = request.worker_id, request.count
     with transaction() as session:
@@ -170,8 +193,8 @@ def _held(session: Session, study: Study, worker: str) -> list[Replicate]:
 def _has_room(session: Session, study: Study) -> bool:
     if study.state is not StudyState.ACTIVE:
         return False
-    counts = repository.count_replicates(session, [study.id])[study.id]
-    return counts.queued > 0 and counts.running < study.parallelism
+    waiting = repository.open_replicates(session, study.id)
+    return waiting.queued > 0 and waiting.running < study.parallelism
 
 
 def _suggested(trial: Trial, replicate: Replicate) -> SuggestedTrial:

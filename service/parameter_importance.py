@@ -36,7 +36,7 @@ def read_importance_request(session: Session, study_id: str) -> ImportanceReques
     problem, observations = read_observations(session, study)
     kept = Importance.model_validate(study.importance or {})
     count = sum(observation.metrics is not None for observation in observations)
-    grown = count >= GROWTH * kept.observations or repository.open_replicates(session, study_id) == 0
+    grown = count >= GROWTH * kept.observations or not any(repository.open_replicates(session, study_id))
     if count == kept.observations or not grown:
         return None
     return ImportanceRequest(

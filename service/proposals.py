@@ -196,7 +196,8 @@ def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
 
 def _room(session: Session, study: Study) -> int:
     """Count the replicates that the study's queue lacks."""
-    return study.parallelism + _settings(study).ahead - repository.open_replicates(session, study.id)
+    waiting = sum(repository.open_replicates(session, study.id))
+    return study.parallelism + _settings(study).ahead - waiting
 
 
 def _settings(study: Study) -> ProposalSettings:

@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that nobody else uses
 
+TRIAL_WAKE_UPS_AT_ONCE = 64
+"""A long queue must not fill the broker with hints: a worker that ends a trial is hinted at the next one."""
+
 
 def sweep_until(stopped: threading.Event) -> None:
     """Sweep every `sweep_seconds` until told to stop."""
@@ -73,11 +76,14 @@ def reap_expired_leases(session: Session) -> None:
 def resend_wake_ups(session: Session) -> None:
     """Wake every active study that has been silent, and workers for its waiting replicates."""
     silent_for = timedelta(seconds=settings().wake_up_seconds)
+    left = TRIAL_WAKE_UPS_AT_ONCE
     for study in repository.studies_to_wake(session, silent_for=silent_for):
         study.woken_at = func.clock_timestamp()
         wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
         if study.kind == StudyKind.CUSTOM:
             continue  # its runners ask by themselves
-        counts = repository.count_replicates(session, [study.id])[study.id]
-        for _ in range(min(counts.queued, study.parallelism - counts.running)):
+        waiting = repository.open_replicates(session, study.id)
+        hints = max(0, min(waiting.queued, study.parallelism - waiting.running, left))
+        left -= hints
+        for _ in range(hints):
             wake_after_commit(session, WakeUp(RUN_TRIAL))

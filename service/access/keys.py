@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType, KeyScope
@@ -103,7 +103,7 @@ def identify(session: Session, secret: str) -> Caller:
     return Caller(tenant_id=row.tenant_id, key_id=row.id, scope=row.scope)
 
 
-def lets_in(sha256: str | BindParameter[str]) -> ColumnElement[bool]:
+def lets_in(sha256: ColumnElement[str]) -> ColumnElement[bool]:
     """Give the condition under which `identify` knows the caller, for queries that ask for more at once."""
     alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp())
     return and_(ApiKey.sha256 == sha256, ApiKey.revoked_at.is_(None), alive)

@@ -83,15 +83,16 @@ def import_trials(session: Session, source: Study, study: Study) -> None:
     turn = canonical_trials(study)
     trials = repository.trials_in(session, source.id, [TrialState.SUCCEEDED, TrialState.INFEASIBLE])
     replicates = repository.replicates_of(session, [trial.id for trial in trials])
-    last_accepted: Trial | None = None
+    accepted: list[Trial] = []
     for trial in trials:
         known = _within(search_space, turn, trial) if _can_be_weighed(study, trial) else None
         if known is None:
             continue
         imported = _copied(session, study, trial, known, replicates[trial.id])
-        last_accepted = imported if trial.state is TrialState.SUCCEEDED else last_accepted
-    if last_accepted is not None:
-        store_front(session, study, last_accepted)
+        if trial.state is TrialState.SUCCEEDED:
+            accepted.append(imported)
+    if accepted:
+        store_front(session, study, accepted)
 
 
 def _can_be_weighed(study: Study, trial: Trial) -> bool:

@@ -31,8 +31,7 @@ def repeat_front(session: Session, study: Study, *, count: int) -> bool:
     front = repository.latest_front(session, study.id)
     if front is None or not front.member_trial_ids:
         return False
-    trials = repository.trials_in(session, study.id, [TrialState.SUCCEEDED])
-    members = [trial for trial in trials if trial.id in front.member_trial_ids]
+    members = repository.trials_by_id(session, front.member_trial_ids)
     for _ in range(count):
         replicates = repository.replicates_of(session, [trial.id for trial in members])
         lifecycle.repeat_trial(

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from api_schemas.objectives import LOG_METRICS, Objective
-from service.studies.pareto_front import costs
+from service.studies.pareto_front import costs_of_columns
+
+Columns = Mapping[str, NDArray[np.float64]]
+"""For each metric, its value at each trial."""
 
 DRAWS = 512
 CHUNK = 256
@@ -20,39 +23,39 @@ FAR = 6.0
 """A rival this many standard errors behind in any objective cannot dominate: a chance below 1e-9."""
 
 
-def binomial_error(share: float, rows: int) -> float:
-    """Give the standard error of a share of `rows` texts labelled right."""
-    return math.sqrt(max(share * (1.0 - share), 0.0) / rows)
+def binomial_errors(shares: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+    """Give the standard error of each share of `rows` texts labelled right."""
+    errors: NDArray[np.float64] = np.sqrt(np.maximum(shares * (1.0 - shares), 0.0) / rows)
+    return errors
 
 
 def cost_errors(
     objectives: Sequence[Objective],
-    metrics: Sequence[Mapping[str, float]],
-    standard_errors: Sequence[Mapping[str, float]],
+    values: Columns,
+    standard_errors: Columns,
 ) -> NDArray[np.float64]:
     """Put standard errors on the scale of `costs`, to first order where that is log10."""
-    return np.array(
-        [
-            [
-                _scaled_error(objective, values[objective.metric], errors[objective.metric])
-                for objective in objectives
-            ]
-            for values, errors in zip(metrics, standard_errors, strict=True)
-        ]
-    )
+    columns = [
+        _scaled_errors(objective, values[objective.metric], standard_errors[objective.metric])
+        for objective in objectives
+    ]
+    return np.stack(columns, axis=1)
 
 
-def _scaled_error(objective: Objective, value: float, error: float) -> float:
+def _scaled_errors(
+    objective: Objective, values: NDArray[np.float64], errors: NDArray[np.float64]
+) -> NDArray[np.float64]:
     if not objective.is_log:
-        return error
-    counted = max(value, 1.0) if objective.metric in LOG_METRICS else value
-    return error / (counted * math.log(10))
+        return errors
+    counted = np.maximum(values, 1.0) if objective.metric in LOG_METRICS else values
+    scaled: NDArray[np.float64] = errors / (counted * math.log(10))
+    return scaled
 
 
 def front_probability(
     objectives: Sequence[Objective],
-    metrics: Sequence[Mapping[str, float]],
-    standard_errors: Sequence[Mapping[str, float]],
+    values: Columns,
+    standard_errors: Columns,
     *,
     position: int,
 ) -> float:
@@ -61,7 +64,7 @@ def front_probability(
     Draws the truth of the one (a Latin hypercube with a fixed seed); given that, each rival dominates by a
     product of tails, and rivals are independent.
     """
-    Z, errors = costs(objectives, metrics), cost_errors(objectives, metrics, standard_errors)
+    Z, errors = costs_of_columns(objectives, values), cost_errors(objectives, values, standard_errors)
     own, own_errors = Z[position], errors[position]
     joint = np.hypot(errors, own_errors)
     rivals = (Z - own <= FAR * joint).all(axis=1) & (joint > 0).any(axis=1)

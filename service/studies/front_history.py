@@ -10,40 +10,70 @@ from api_schemas.trials import TrialState
 from service.models import StoredFront, Study, Trial
 from service.studies import pareto_front, repository
 from service.studies.event_log import record_event
+from service.studies.results import Result, results_of
 
 
-def store_front(session: Session, study: Study, trial: Trial) -> None:
-    """Store the front that follows from a trial's new result, in the transaction that accepts it."""
+def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None:
+    """Store the front that follows from new results, in the transaction that accepts them.
+
+    `trials` are all whose result is new or has changed since the last front; the last names this one.
+    """
     objectives = [Objective.model_validate(item) for item in study.objectives]
-    constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
-    accepted = repository.trials_in(session, study.id, [TrialState.SUCCEEDED])
-    feasible = [other for other in accepted if pareto_front.satisfies(constraints, other.metrics)]
     if study.reference_point is None:
         settled = pareto_front.reference_point(
-            objectives, study.reference_defaults, [other.metrics for other in accepted]
+            objectives,
+            study.reference_defaults,
+            [result.metrics for result in results_of(session, study.id)],
         )
         study.reference_point = None if settled is None else list(settled)
-    members = [
-        feasible[position]
-        for position in pareto_front.front_members(objectives, [other.metrics for other in feasible])
-    ]
+    members = _members(session, study, objectives, trials)
     study.hypervolume = _hypervolume(objectives, members, study.reference_point)
     study.front_sequence += 1
     session.add(
         StoredFront(
             study_id=study.id,
             sequence=study.front_sequence,
-            trial_id=trial.id,
-            member_trial_ids=[member.id for member in members],
+            trial_id=trials[-1].id,
+            member_trial_ids=[member.trial_id for member in members],
             reference_point=study.reference_point,
             hypervolume=study.hypervolume,
         )
     )
-    record_event(session, study, EventType.FRONT_STORED, trial=trial, sequence=study.front_sequence)
+    record_event(session, study, EventType.FRONT_STORED, trial=trials[-1], sequence=study.front_sequence)
+
+
+def _members(
+    session: Session, study: Study, objectives: Sequence[Objective], trials: Sequence[Trial]
+) -> list[Result]:
+    constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
+    feasible = [
+        result
+        for result in _candidates(session, study, trials)
+        if pareto_front.satisfies(constraints, result.metrics)
+    ]
+    positions = pareto_front.front_members(objectives, [result.metrics for result in feasible])
+    return [feasible[position] for position in positions]
+
+
+def _candidates(session: Session, study: Study, trials: Sequence[Trial]) -> list[Result]:
+    """Give, by number, the results among which the front is found: rarely all of them.
+
+    What the last front dominated stays dominated, for domination is transitive, unless a member itself
+    has become worse.
+    """
+    before = repository.latest_front(session, study.id)
+    if before is None or {trial.id for trial in trials} & set(before.member_trial_ids):
+        return results_of(session, study.id)
+    members = repository.trials_by_id(session, before.member_trial_ids)
+    accepted = [trial for trial in trials if trial.state is TrialState.SUCCEEDED]
+    return [
+        Result(trial.id, trial.number, trial.metrics, trial.metric_standard_errors)
+        for trial in sorted([*members, *accepted], key=lambda trial: trial.number)
+    ]
 
 
 def _hypervolume(
-    objectives: Sequence[Objective], members: Sequence[Trial], reference: Sequence[float] | None
+    objectives: Sequence[Objective], members: Sequence[Result], reference: Sequence[float] | None
 ) -> float | None:
     if reference is None:
         return None

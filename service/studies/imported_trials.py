@@ -92,7 +92,7 @@ def _store(session: Session, study: Study, rows: Sequence[Trial]) -> None:
         record_event(session, study, EventType.TRIAL_IMPORTED, trial=trial, state=trial.state)
     succeeded = [trial for trial in rows if trial.state is TrialState.SUCCEEDED]
     if succeeded:
-        store_front(session, study, succeeded[-1])
+        store_front(session, study, succeeded)
 
 
 def _parameter_errors(

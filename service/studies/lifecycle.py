@@ -121,7 +121,7 @@ def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
 
 def exhaust(session: Session, study: Study) -> None:
     """End a study whose space holds nothing new, once its last open trial and final seed have ended."""
-    if not repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
+    if not repository.has_open_trials(session, study.id):
         _finish_search(session, study, reason="every configuration of the search space has been tried")
 
 
@@ -285,7 +285,7 @@ def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Re
         follow_replicates(session, study, trial)
     finish_if_done(session, study)
     wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-    if repository.replicates_in(session, study.id, [TrialState.QUEUED]):
+    if repository.open_replicates(session, study.id).queued:
         # Its own wake-up may have found no room under the study's parallelism.
         wake_after_commit(session, WakeUp(RUN_TRIAL))
 
@@ -306,7 +306,7 @@ def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
     _average(trial, replicates)
     _end_trial(session, study, trial, deciding.state, reason=deciding.state_reason)
     if deciding.state is TrialState.SUCCEEDED:
-        store_front(session, study, trial)
+        store_front(session, study, [trial])
 
 
 def _accept_final_replicate(session: Session, study: Study, trial: Trial, replicate: Replicate) -> None:
@@ -316,11 +316,11 @@ def _accept_final_replicate(session: Session, study: Study, trial: Trial, replic
     if replicate.state is TrialState.INFEASIBLE:
         replication.cancel_queued(session, study, replicates, reason="its trial is decided")
         _end_trial(session, study, trial, TrialState.INFEASIBLE, reason=replicate.state_reason)
-        store_front(session, study, trial)
+        store_front(session, study, [trial])
     elif replicate.state is TrialState.SUCCEEDED:
         _average(trial, replicates)
         session.flush()
-        store_front(session, study, trial)
+        store_front(session, study, [trial])
 
 
 def _average(trial: Trial, replicates: Sequence[Replicate]) -> None:
@@ -347,11 +347,13 @@ def _end_trial(
 
 def finish_if_done(session: Session, study: Study) -> None:
     """End a study that has nothing left to do, or nothing that could work."""
-    counts = repository.count_trials(session, [study.id])[study.id]
     if study.state is StudyState.CANCELLING:
-        if not repository.open_replicates(session, study.id):
+        if not any(repository.open_replicates(session, study.id)):
             move_study(session, study, StudyState.CANCELLED, EventType.STUDY_CANCELLED)
-    elif not (counts.queued or counts.running) and study.state in (StudyState.ACTIVE, StudyState.PAUSED):
+    elif study.state in (StudyState.ACTIVE, StudyState.PAUSED) and not repository.has_open_trials(
+        session, study.id
+    ):
+        counts = repository.count_trials(session, [study.id])[study.id]
         ended = counts.ended
         if counts.failed == ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
             study.state_reason = f"all of the first {ended} trials failed; see their reasons"
@@ -362,7 +364,7 @@ def finish_if_done(session: Session, study: Study) -> None:
 
 def _finish_search(session: Session, study: Study, *, reason: str | None) -> None:
     replication.follow_front(session, study)
-    if not repository.open_replicates(session, study.id):
+    if not any(repository.open_replicates(session, study.id)):
         study.state_reason = reason
         move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
 

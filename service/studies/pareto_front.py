@@ -80,10 +80,25 @@ def _beyond_worst(objective: Objective, metrics: Sequence[Mapping[str, float]]) 
 
 def costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
     """Give a row for each point and a column for each objective, all to be minimised."""
-    columns = [[_cost(objective, point[objective.metric]) for point in metrics] for objective in objectives]
-    return np.array(columns, dtype=np.float64).T
+    return costs_of_columns(
+        objectives,
+        {
+            objective.metric: np.array([point[objective.metric] for point in metrics], dtype=np.float64)
+            for objective in objectives
+        },
+    )
 
 
-def _cost(objective: Objective, value: float) -> float:
-    scaled = log_scaled(objective.metric, value) if objective.is_log else float(value)
-    return -scaled if objective.direction is Direction.MAXIMIZE else scaled
+def costs_of_columns(
+    objectives: Sequence[Objective], values: Mapping[str, NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Do the same for points that come as an array for each metric."""
+    return np.stack([_costs(objective, values[objective.metric]) for objective in objectives], axis=1)
+
+
+def _costs(objective: Objective, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    column = values
+    if objective.is_log:
+        # Not NumPy's logarithm: equal values must stay equal wherever they stand in the array.
+        column = np.array([log_scaled(objective.metric, value) for value in values.tolist()])
+    return -column if objective.direction is Direction.MAXIMIZE else column

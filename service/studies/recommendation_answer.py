@@ -1,20 +1,22 @@
 """A study's recommendation, from its rows: the chosen trial, how sure it is, and how to train it again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from api_schemas.module_description import describe_modules
-from api_schemas.objectives import KNOWN_METRICS, Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import KNOWN_METRICS, ConstraintOp, Metric, Objective, OutcomeConstraint
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import SearchSpace, SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
 from api_schemas.tasks import ScoreMetric
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import TrialState
 from service.errors import WrongState
 from service.models import Study, Trial
-from service.studies import front_certainty, pareto_front, recommendation, repository
+from service.studies import front_certainty, recommendation, repository
+from service.studies.results import ResultColumns, result_columns
 
 
 def recommend(session: Session, study: Study, query: RecommendationQuery) -> Recommendation:
@@ -30,13 +32,13 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
             "The study has no front yet: ask again once a trial has succeeded within its limits."
         )
     objectives = [Objective.model_validate(item) for item in study.objectives]
-    succeeded = repository.trials_in(session, study.id, [TrialState.SUCCEEDED])
-    members = [trial for trial in succeeded if trial.id in set(front.member_trial_ids)]
+    members = repository.trials_by_id(session, front.member_trial_ids)
     points = [recommendation.Point(trial.id, trial.number, trial.metrics) for trial in members]
     choice = recommendation.choose(objectives, points, query)
     chosen = members[choice.position]
     rows = _rows_behind_accuracy(session, study, chosen)
-    probability, reason = _certainty(objectives, _feasible(study, succeeded), chosen, rows=rows)
+    rivals = _feasible_results(session, study, objectives)
+    probability, reason = _certainty(objectives, rivals, chosen, rows=rows)
     configuration = (
         None if chosen.configuration is None else TrialConfiguration.model_validate(chosen.configuration)
     )
@@ -60,49 +62,57 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
     )
 
 
-def _feasible(study: Study, trials: Sequence[Trial]) -> list[Trial]:
+def _feasible_results(session: Session, study: Study, objectives: Sequence[Objective]) -> ResultColumns:
     constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
-    return [trial for trial in trials if pareto_front.satisfies(constraints, trial.metrics)]
+    named = [*(item.metric for item in objectives), *(item.metric for item in constraints)]
+    results = result_columns(session, study.id, list(dict.fromkeys(named)))
+    kept = np.ones(len(results.numbers), dtype=np.bool_)
+    for constraint in constraints:
+        values = results.values[constraint.metric]
+        kept &= (
+            values <= constraint.bound
+            if constraint.op is ConstraintOp.AT_MOST
+            else values >= constraint.bound
+        )
+    return results.where(kept) if constraints else results
 
 
 def _certainty(
-    objectives: Sequence[Objective], trials: Sequence[Trial], chosen: Trial, *, rows: int | None
+    objectives: Sequence[Objective], results: ResultColumns, chosen: Trial, *, rows: int | None
 ) -> tuple[float | None, str]:
     if all(objective.metric in KNOWN_METRICS for objective in objectives):
         return 1.0, "Every objective is known exactly."
-    errors = []
-    for trial in trials:
-        own = {objective.metric: _error(trial, objective.metric, rows=rows) for objective in objectives}
-        unknown = [name for name, error in own.items() if error is None]
-        if unknown:
+    errors = {objective.metric: _errors(results, objective.metric, rows=rows) for objective in objectives}
+    for name, column in errors.items():
+        unknown = np.flatnonzero(np.isnan(column))
+        if len(unknown):
             return None, (
-                f"How far {unknown[0].replace('_', ' ')} may be off is not known for trial {trial.number}, "
-                "which has one seed. More seeds tell: replicates of a study."
+                f"How far {name.replace('_', ' ')} may be off is not known for trial "
+                f"{results.numbers[int(unknown[0])]}, which has one seed. "
+                "More seeds tell: replicates of a study."
             )
-        errors.append({name: error for name, error in own.items() if error is not None})
     probability = front_certainty.front_probability(
-        objectives, [trial.metrics for trial in trials], errors, position=trials.index(chosen)
+        objectives, results.values, errors, position=results.trial_ids.index(chosen.id)
     )
-    return probability, _basis(trials, rows=rows)
+    return probability, _basis(results, rows=rows)
 
 
-def _error(trial: Trial, metric: str, *, rows: int | None) -> float | None:
+def _errors(results: ResultColumns, metric: str, *, rows: int | None) -> NDArray[np.float64]:
+    """Give the standard error of a metric at each trial; not a number where nobody knows it."""
+    known = results.standard_errors[metric]
     if metric in KNOWN_METRICS:
-        return 0.0
-    found: Mapping[str, float] = trial.metric_standard_errors
-    if metric in found:
-        return found[metric]
+        return np.zeros_like(known)
     if metric == Metric.SCORE and rows is not None:
-        return front_certainty.binomial_error(trial.metrics[metric], rows)
-    return None
+        return np.where(np.isnan(known), front_certainty.binomial_errors(results.values[metric], rows), known)
+    return known
 
 
-def _basis(trials: Sequence[Trial], *, rows: int | None) -> str:
-    single = sum(not trial.metric_standard_errors for trial in trials)
+def _basis(results: ResultColumns, *, rows: int | None) -> str:
+    single = int(results.has_one_seed.sum())
     of_seeds, of_split = "the standard errors over seeds", f"the binomial error of {rows} validation texts"
     if not single:
         return f"From {of_seeds}."
-    if single == len(trials):
+    if single == len(results.numbers):
         return f"From {of_split}."
     return f"From {of_seeds}; for trials with one seed, from {of_split}."
 

@@ -6,9 +6,9 @@ the study's row may read its trials, its counters and its front as one consisten
 
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Row, Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
@@ -18,6 +18,15 @@ from service.errors import NotFound
 from service.models import Artifact, Replicate, StoredFront, Study, Tenant, Trial, TrialMeasurement
 
 Query = TypeVar("Query", bound=Select[Any])
+
+OPEN_STATES = (TrialState.QUEUED, TrialState.RUNNING)
+
+
+class OpenReplicates(NamedTuple):
+    """How many replicates of a study wait and run; however many have ended, counting them costs the same."""
+
+    queued: int
+    running: int
 
 
 def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = False) -> Study:
@@ -33,9 +42,9 @@ def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = F
     return study
 
 
-def lock_study(session: Session, study_id: str) -> Study | None:
-    """Take the row lock of a study, waiting for whoever holds it."""
-    return session.scalar(_locked(select(Study).where(Study.id == study_id)))
+def lock_study(session: Session, study_id: str, *, wait: bool = True) -> Study | None:
+    """Take the row lock of a study, waiting for whoever holds it; or give None if somebody does."""
+    return session.scalar(_locked(select(Study).where(Study.id == study_id), wait=wait))
 
 
 def list_studies(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[Study]:
@@ -85,9 +94,21 @@ def count_replicates(session: Session, study_ids: Sequence[str]) -> dict[str, Re
     return {study_id: ReplicateCounts(**by_kind) for study_id, by_kind in counts.items()}
 
 
-def open_replicates(session: Session, study_id: str) -> int:
-    """Count the replicates of a study that wait or run."""
-    return len(replicates_in(session, study_id, [TrialState.QUEUED, TrialState.RUNNING]))
+def open_replicates(session: Session, study_id: str) -> OpenReplicates:
+    """Count the replicates of a study that wait, and those that run."""
+    rows = session.execute(
+        select(Replicate.state, func.count())
+        .where(Replicate.study_id == study_id, Replicate.state.in_(OPEN_STATES))
+        .group_by(Replicate.state)
+    )
+    counts: dict[TrialState, int] = {row[0]: row[1] for row in rows}
+    return OpenReplicates(counts.get(TrialState.QUEUED, 0), counts.get(TrialState.RUNNING, 0))
+
+
+def has_open_trials(session: Session, study_id: str) -> bool:
+    """Say whether a trial of a study waits or runs."""
+    query = select(exists().where(Trial.study_id == study_id, Trial.state.in_(OPEN_STATES)))
+    return session.scalars(query).one()
 
 
 def replicates_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Replicate]:
@@ -145,6 +166,11 @@ def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> 
             select(Trial).where(Trial.study_id == study_id, Trial.state.in_(states)).order_by(Trial.number)
         )
     )
+
+
+def trials_by_id(session: Session, trial_ids: Sequence[str]) -> list[Trial]:
+    """Read trials by their ids, ordered by number."""
+    return list(session.scalars(select(Trial).where(Trial.id.in_(trial_ids)).order_by(Trial.number)))
 
 
 def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
@@ -265,13 +291,14 @@ def latest_front(session: Session, study_id: str, *, until: datetime | None = No
     return session.scalar(query.order_by(StoredFront.sequence.desc()).limit(1))
 
 
-def list_fronts(session: Session, study_id: str) -> list[StoredFront]:
-    """Read every stored front of a study, oldest first."""
-    return list(
-        session.scalars(
-            select(StoredFront).where(StoredFront.study_id == study_id).order_by(StoredFront.sequence)
-        )
-    )
+def hypervolume_records(session: Session, study_id: str) -> Sequence[Row[int, str, float | None, datetime]]:
+    """Read every stored front of a study without its members, oldest first."""
+    # The members of all fronts together are a multiple of everything else that the study has.
+    return session.execute(
+        select(StoredFront.sequence, StoredFront.trial_id, StoredFront.hypervolume, StoredFront.recorded_at)
+        .where(StoredFront.study_id == study_id)
+        .order_by(StoredFront.sequence)
+    ).all()
 
 
 def measurements_of(session: Session, attempts: Mapping[str, int]) -> dict[str, list[TrialMeasurement]]:
@@ -317,6 +344,6 @@ def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[Ar
     return found
 
 
-def _locked(query: Query) -> Query:
+def _locked(query: Query, *, wait: bool = True) -> Query:
     # populate_existing: the row may have changed while we waited for its lock.
-    return query.with_for_update().execution_options(populate_existing=True)
+    return query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)

@@ -39,7 +39,11 @@ async def suggest_trials(
 ) -> SuggestedTrials:
     """Get trials to run; an empty answer says in Retry-After when to ask again, or that the study is over."""
     answer = await outside_runners.suggest(
-        study_id, body, tenant_id=tenant_id, is_gone=request.is_disconnected
+        study_id,
+        body,
+        tenant_id=tenant_id,
+        feed=request.app.state.event_feed,
+        is_gone=request.is_disconnected,
     )
     if not answer.trials and answer.study_state in outside_runners.OPEN_STUDY_STATES:
         response.headers["Retry-After"] = "1"

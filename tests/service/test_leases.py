@@ -16,7 +16,7 @@ from service.broker import ADVANCE_STUDY, RUN_TRIAL
 from service.database import engine, transaction
 from service.errors import StaleAttempt
 from service.models import Replicate, Study, Tenant, Trial, TrialMeasurement
-from service.studies import lifecycle, steering
+from service.studies import lifecycle, repository, steering
 from service.studies.admission import admit
 from service.studies.endpoints import new_study
 from tests.conftest import make_study_request
@@ -236,6 +236,35 @@ def test_an_expired_lease_of_a_final_seed_goes_to_another_worker(session: Sessio
         leases.complete(silent.trial_id, silent.attempt, REPORT)
     leases.complete(second.trial_id, second.attempt, REPORT)
     assert session.get_one(Study, study_id).state is StudyState.SUCCEEDED
+
+
+def test_a_claim_goes_past_a_study_that_is_in_use() -> None:
+    """To another one at once; where there is no other, it waits."""
+    in_use, other = stored_study(trials=2, parallelism=2), stored_study(trials=1)
+    with ThreadPoolExecutor(1) as thread:
+        with transaction() as session:
+            repository.lock_study(session, in_use)
+            claimed = leases.claim("w")
+            assert claimed is not None
+            assert claimed.study_id == other
+            waiting = thread.submit(leases.claim, "w")
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+        late = waiting.result(timeout=20)
+    assert late is not None
+    assert late.study_id == in_use
+
+
+def test_a_long_queue_does_not_fill_the_broker() -> None:
+    """A pass hints at so many trials at most; whoever ends one is hinted at the next."""
+    most = sweeper.TRIAL_WAKE_UPS_AT_ONCE
+    for _ in range(2):
+        stored_study(trials=most - 10, parallelism=most)
+    with transaction() as session:
+        session.execute(update(Study).values(woken_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
+        sweeper.resend_wake_ups(session)
+        tasks = [wake_up.task for wake_up in session.info["wake_ups"]]
+    assert (tasks.count(ADVANCE_STUDY), tasks.count(RUN_TRIAL)) == (2, most)
 
 
 def test_the_sweeper_wakes_workers_for_final_seeds() -> None:

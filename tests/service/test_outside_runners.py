@@ -1,17 +1,23 @@
 """Ask and tell over HTTP, for studies of the caller's own and for ours, on a real Postgres."""
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from service import leases, sweeper
+from api_schemas.ask_and_tell import SuggestedTrials, SuggestRequest
+from service import leases, outside_runners, sweeper
 from service.app import create_app
-from service.broker import ADVANCE_STUDY
+from service.broker import ADVANCE_STUDY, WakeUp
 from service.database import engine, transaction
-from service.models import Study, TrialMeasurement
+from service.events.feed import EventFeed
+from service.models import Study, Tenant, TrialMeasurement
 from service.studies import lifecycle
 from service.tasks import advance_study
 from tests.conftest import API_KEY, OTHER_KEY, study_body
@@ -164,6 +170,71 @@ def test_nothing_to_do_says_when_to_ask_again_and_wakes_the_study(
         assert answer.json()["trials"] == []
         assert answer.headers["Retry-After"] == "1"
     assert sent == ["advance_study", "advance_study"]
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a runner has looked for work in vain, which wakes the study worker."""
+    seen = threading.Event()
+
+    def note(wake_ups: list[WakeUp]) -> None:
+        if any(wake_up.task == ADVANCE_STUDY for wake_up in wake_ups):
+            seen.set()
+
+    monkeypatch.setattr("service.database.send_wake_ups", note)
+    # Whoever is not rung for looks again when it is too late.
+    monkeypatch.setattr(outside_runners, "LONGEST_SILENCE_SECONDS", 1000.0)
+    return seen
+
+
+def test_a_runner_that_waits_hears_of_a_trial_at_once(server_url: str, looked: threading.Event) -> None:
+    """Through Postgres: the proposal's event rings for it."""
+    with httpx.Client(base_url=server_url, headers={"Authorization": f"Bearer {API_KEY}"}) as client:
+        study_id = client.post("/v1/studies", json=custom_body()).json()["id"]
+        looked.clear()
+        with ThreadPoolExecutor(1) as thread:
+            body = {"worker_id": "w", "wait_seconds": 20}
+            path = f"/v1/studies/{study_id}/trials:suggest"
+            waiting = thread.submit(client.post, path, json=body, timeout=60)
+            assert looked.wait(20)
+            advance_study(study_id)
+            trials = waiting.result().json()["trials"]
+    assert [trial["parameters"] for trial in trials] == [POINT]
+
+
+async def waited(study_id: str, feed: EventFeed, looked: threading.Event, *, gone: bool) -> SuggestedTrials:
+    """Let a runner look in vain, queue a trial, and ring."""
+    with transaction() as session:
+        tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
+
+    async def is_gone() -> bool:
+        return gone
+
+    looked.clear()
+    request = SuggestRequest(worker_id="w", wait_seconds=20)
+    waiting = asyncio.create_task(
+        outside_runners.suggest(study_id, request, tenant_id=tenant_id, feed=feed, is_gone=is_gone)
+    )
+    await asyncio.to_thread(looked.wait, 20)
+    if gone:
+        await asyncio.to_thread(advance_study, study_id)
+        feed.ring(study_id)
+    else:
+        feed.close()
+    return await asyncio.wait_for(waiting, timeout=15)
+
+
+def test_whoever_hangs_up_is_handed_nothing(http: TestClient, looked: threading.Event) -> None:
+    """The bell rings and nobody is there: the trial stays in the queue, and nobody watches any more."""
+    study_id, feed = created(http), EventFeed()
+    assert asyncio.run(waited(study_id, feed, looked, gone=True)).trials == ()
+    assert feed.channels == {}
+    assert len(asked(http, study_id)) == 1
+
+
+def test_a_server_that_stops_keeps_nobody_waiting(http: TestClient, looked: threading.Event) -> None:
+    """The feed that closes rings for everybody."""
+    assert asyncio.run(waited(created(http), EventFeed(), looked, gone=False)).trials == ()
 
 
 def test_a_worker_that_asks_again_gets_what_it_holds(http: TestClient) -> None:

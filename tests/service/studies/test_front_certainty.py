@@ -1,13 +1,16 @@
 """The chance of truly standing on the front, against closed forms."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from api_schemas.objectives import Objective
-from service.studies.front_certainty import binomial_error, cost_errors, front_probability
+from service.studies import front_certainty
+from service.studies.front_certainty import binomial_errors, cost_errors
 from tests.conftest import make_study_request
 
 OBJECTIVES = make_study_request().objectives
@@ -20,6 +23,20 @@ def scored(score: float, parameters: float = 1000.0) -> dict[str, float]:
 
 def off_by(error: float) -> dict[str, float]:
     return {"score": error, "trainable_parameters": 0.0}
+
+
+def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def front_probability(
+    objectives: Sequence[Objective],
+    metrics: Sequence[Mapping[str, float]],
+    errors: Sequence[Mapping[str, float]],
+    *,
+    position: int,
+) -> float:
+    return front_certainty.front_probability(objectives, columns(metrics), columns(errors), position=position)
 
 
 def test_without_noise_the_front_is_certain() -> None:
@@ -60,11 +77,13 @@ def test_of_two_noisy_objectives_both_must_be_worse() -> None:
 
 def test_errors_follow_metrics_to_the_logarithm() -> None:
     """One per cent of a size is 0.01 / ln 10 of a decade."""
-    errors = cost_errors((MEMORY,), [{"peak_memory_bytes": 5e8}], [{"peak_memory_bytes": 5e6}])
+    errors = cost_errors(
+        (MEMORY,), columns([{"peak_memory_bytes": 5e8}]), columns([{"peak_memory_bytes": 5e6}])
+    )
     assert errors == pytest.approx(np.array([[0.01 / math.log(10)]]))
 
 
 def test_an_accuracy_is_off_as_a_coin_is() -> None:
     """sqrt(p (1 - p) / n), and nothing at the ends."""
-    assert binomial_error(0.8, 1000) == pytest.approx(math.sqrt(0.8 * 0.2 / 1000))
-    assert binomial_error(1.0, 10) == 0.0
+    errors = binomial_errors(np.array([0.8, 1.0, 0.0]), 1000)
+    assert errors == pytest.approx(np.array([math.sqrt(0.8 * 0.2 / 1000), 0.0, 0.0]))

@@ -1,0 +1,119 @@
+"""Versions for those who poll: shared queries, and never an answer from before the question."""
+
+import asyncio
+
+import pytest
+
+from service import version_reads
+from service.access.keys import key_hash
+from service.database import transaction
+from service.models import Study
+from service.studies import steering
+from service.version_reads import Answers, Question, Version, VersionReads
+from tests.conftest import API_KEY, OTHER_KEY
+from tests.service.test_leases import stored_study
+
+pytestmark = pytest.mark.usefixtures("service_environment")
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many questions each query answered."""
+    counted: list[int] = []
+    read = version_reads._read
+
+    def counting(questions: tuple[Question, ...]) -> Answers:
+        counted.append(len(questions))
+        return read(questions)
+
+    monkeypatch.setattr(version_reads, "_read", counting)
+    return counted
+
+
+def question(study_id: str, key: str = API_KEY) -> Question:
+    return Question(study_id, key_hash(key))
+
+
+def version_of(study_id: str) -> int:
+    with transaction() as session:
+        return session.get_one(Study, study_id).event_sequence
+
+
+def test_who_may_not_read_gets_no_version() -> None:
+    """Another tenant, nobody, and whoever asks for what is not there; beside one who may."""
+    study_id = stored_study(trials=1)
+
+    async def ask() -> list[Version | None]:
+        versions = VersionReads()
+        others = (question(study_id, OTHER_KEY), question(study_id, "no key"), question("std_none"))
+        return await asyncio.gather(*map(versions.ask, (*others, question(study_id))))
+
+    *refused, known = asyncio.run(ask())
+    assert refused == [None, None, None]
+    assert known is not None
+    assert known.event_sequence == version_of(study_id)
+
+
+def test_all_who_ask_at_once_share_two_queries(reads: list[int]) -> None:
+    """The first begins the first query with those of its turn; the rest share the next."""
+    study_ids = [stored_study(trials=1) for _ in range(3)]
+
+    async def ask() -> list[Version | None]:
+        versions = VersionReads()
+        first = asyncio.create_task(versions.ask(question(study_ids[0])))
+        while not reads:
+            await asyncio.sleep(0)
+        later = [versions.ask(question(study_ids[number % 3])) for number in range(30)]
+        return [await first, *await asyncio.gather(*later)]
+
+    found = asyncio.run(ask())
+    assert None not in found
+    assert reads == [1, 3]
+
+
+def test_a_version_is_never_from_before_the_question() -> None:
+    """Whoever has seen a change asks after it, though others are being answered."""
+    study_id = stored_study(trials=1)
+
+    async def ask() -> None:
+        versions = VersionReads()
+        for _ in range(5):
+            crowd = [asyncio.create_task(versions.ask(question(study_id))) for _ in range(5)]
+            await asyncio.sleep(0)
+            await asyncio.to_thread(change, study_id)
+            mine = await versions.ask(question(study_id))
+            assert mine is not None
+            assert mine.event_sequence == version_of(study_id)
+            await asyncio.gather(*crowd)
+
+    asyncio.run(ask())
+
+
+def change(study_id: str) -> None:
+    with transaction() as session:
+        study = session.get_one(Study, study_id, with_for_update=True)
+        turn = steering.resume if study.state == "PAUSED" else steering.pause
+        turn(session, study)
+
+
+def test_a_query_that_fails_fails_for_those_who_shared_it_and_for_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next question is answered again."""
+    study_id = stored_study(trials=1)
+    read = version_reads._read
+
+    def broken(_: tuple[Question, ...]) -> Answers:
+        raise ValueError("broken")
+
+    async def ask() -> Version | None:
+        versions = VersionReads()
+        monkeypatch.setattr(version_reads, "_read", broken)
+        failed = await asyncio.gather(
+            *(versions.ask(question(study_id)) for _ in range(3)), return_exceptions=True
+        )
+        assert [type(item) for item in failed] == [ValueError] * 3
+        monkeypatch.setattr(version_reads, "_read", read)
+        return await versions.ask(question(study_id))
+
+    assert asyncio.run(ask()) is not None
