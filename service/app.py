@@ -35,6 +35,7 @@ from service.studies.endpoints import router as studies_router
 from service.studies.runner_endpoints import router as runners_router
 from service.sweeper import sweep, sweep_until
 from service.task_files import endpoints as task_files
+from service.telemetry import is_probe, start_telemetry, stop_telemetry
 from service.webhooks.endpoints import router as webhooks_router
 from service.webhooks.sender import send_webhooks
 
@@ -51,6 +52,7 @@ def create_app() -> FastAPI:
         lifespan=_with_background_work,
         docs_url=None,
         redoc_url=None,
+        telemetry={"operation_spans": False, "exclude": is_probe},
     )
     app.add_middleware(
         BodyLimit, max_bytes=settings().max_body_bytes, streamed_prefix=f"{task_files.PREFIX}/"
@@ -73,7 +75,7 @@ def create_app() -> FastAPI:
         webhooks_router,
     )
     for router in v1:
-        app.include_router(router, dependencies=RULES, responses=documented(403, 429))
+        app.include_router(router, dependencies=RULES, responses=documented(403, 413, 429))
     mount_dashboard(app)
     mount_problem_pages(app)
     return app
@@ -81,6 +83,7 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
+    start_telemetry("paretune-api")
     # At once and before the first request: with it the service is ready.
     await run_in_threadpool(sweep)
     stopped = threading.Event()
@@ -95,6 +98,7 @@ async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
     gc.unfreeze()
     stopped.set()
     sweeper.join(timeout=5)
+    await run_in_threadpool(stop_telemetry)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.orm import Session
 
 from service.settings import settings
+from service.telemetry import sending
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +74,8 @@ def send_wake_ups(wake_ups: list[WakeUp]) -> None:
     """Send the wake-ups. A broker that is away costs time, not work: the sweeper sends again."""
     for wake_up in wake_ups:
         try:
-            celery_app.send_task(wake_up.task, args=wake_up.arguments, retry=False)
+            with sending(wake_up.task) as headers:
+                celery_app.send_task(wake_up.task, args=wake_up.arguments, headers=headers, retry=False)
         except (OperationalError, RedisError, OSError) as error:
             log.warning(
                 "wake-up not sent; the sweeper will send it again", task=wake_up.task, error=str(error)

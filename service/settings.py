@@ -1,4 +1,7 @@
-"""Settings of every process, read once from the environment. Nothing else reads the environment."""
+"""Settings of every process, read once from the environment.
+
+Nothing else reads the environment, but for the OTEL_* variables of a standard (`service.telemetry`).
+"""
 
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network

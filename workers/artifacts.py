@@ -29,6 +29,7 @@ from workers.errors import ArtifactError, TrialNotSaved
 from workers.hf_format import ADAPTER_CONFIGURATION, save_peft_format
 from workers.peft_methods import TrialModules, attached, logits
 from workers.predictions import AnswerForm, AnyPrediction, predictions, split_pairs
+from workers.spans import tracer
 from workers.task_data import evaluation_batches, tokenise
 from workers.tensor_files import write_tensors
 
@@ -84,6 +85,7 @@ class Classifier:
         return predictions(outputs, self.saved.answers)
 
 
+@tracer.start_as_current_span("save")
 def save_trial(
     modules: TrialModules,
     configuration: TrialConfiguration,

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
+from opentelemetry import trace
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from api_schemas.tasks import TaskKind
@@ -14,12 +15,14 @@ from workers.backbones import Backbone
 from workers.errors import NotANumber
 from workers.losses import mean_loss
 from workers.peft_methods import TrialModules, logits
+from workers.spans import tracer
 from workers.step_count import StepCount
 from workers.task_data import Batch, TokenisedSplit, micro_batches, training_batches
 
 MAX_GRADIENT_NORM = 1.0
 
 
+@tracer.start_as_current_span("train")
 def fine_tune(
     modules: TrialModules,
     split: TokenisedSplit,
@@ -71,6 +74,7 @@ def fine_tune(
                 if measure(count.done / steps, total / seen):
                     return
                 seen, total = 0, 0.0
+        trace.get_current_span().add_event("epoch", {"epoch": epoch})
 
 
 def _optimiser(

@@ -16,7 +16,13 @@ from functools import partial
 from types import FrameType
 
 import structlog
-from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
+from celery import Task
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    worker_process_init,
+    worker_process_shutdown,
+)
 
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialReport, TrialState
@@ -27,8 +33,10 @@ from service.errors import StaleAttempt
 from service.logs import configure_logs, write_json
 from service.process_lifetime import die_with_parent
 from service.settings import settings
+from service.telemetry import received, start_telemetry, stop_telemetry
 from workers.errors import NoRoom
 from workers.interruption import TrialStopped, WorkerStopping, interruption
+from workers.spans import attempt_spans, mark_end, without_trace
 from workers.storage_watch import StorageWatch
 
 log = structlog.get_logger(__name__)
@@ -48,10 +56,17 @@ def prepare_child(**_: object) -> None:
     # SIGTERM, not SIGKILL: an orphan first gives its trial back.
     die_with_parent(signal.SIGTERM)
     leases.forget_inherited_connections()
+    start_telemetry("paretune-trial-worker")
 
 
-@celery_app.task(name=RUN_TRIAL)
-def run_next_trial() -> None:
+@worker_process_shutdown.connect
+def end_child(**_: object) -> None:
+    """Send the last traces."""
+    stop_telemetry()
+
+
+@celery_app.task(name=RUN_TRIAL, bind=True)
+def run_next_trial(self: Task) -> None:
     """Run the next waiting trial, if there is one, and with it others that can share its batches."""
     # Here and not when the child starts: Celery's pool sets its own handlers after that.
     signal.signal(signal.SIGTERM, _stop_worker)
@@ -60,7 +75,8 @@ def run_next_trial() -> None:
     try:
         # Before anything is claimed: what cannot be kept is not trained.
         if storage.is_usable():
-            _run_next()
+            with received(RUN_TRIAL, self.request):
+                _run_next()
     finally:
         interruption.exit_if_asked()
 
@@ -70,7 +86,9 @@ def _run_next() -> None:
     claimed = leases.claim(worker)
     if claimed is not None:
         with _named_in_logs(claimed):
-            _run_claimed([claimed, *_claim_more(worker, claimed)])
+            pack = [claimed, *_claim_more(worker, claimed)]
+            with attempt_spans(pack):
+                _run_claimed(pack)
 
 
 def _claim_more(worker: str, claimed: ClaimedTrial) -> list[ClaimedTrial]:
@@ -157,6 +175,7 @@ def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
 def _complete(claimed: ClaimedTrial, report: TrialReport) -> None:
     with _named_in_logs(claimed):
         try:
+            mark_end(claimed, report)
             leases.complete(claimed.trial_id, claimed.attempt, report)
             log.info("trial ended", state=report.state, reason=report.reason)
         except StaleAttempt as error:
@@ -168,7 +187,8 @@ def _keep_alive(pack: Sequence[ClaimedTrial], ended: threading.Event) -> None:
     while not ended.wait(settings().lease_seconds / HEARTBEATS_PER_LEASE):
         try:
             # Every lease is renewed, whatever the first one says.
-            answers = [leases.heartbeat(one.trial_id, one.attempt) for one in pack]
+            with without_trace():
+                answers = [leases.heartbeat(one.trial_id, one.attempt) for one in pack]
             should_stop = any(answers)
             if should_stop:
                 # This was the last renewal: a checkpoint has until the end of the lease to be kept.

@@ -42,7 +42,7 @@ PageSize = Annotated[int, Query(ge=1, le=500)]
 StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$")]
 NumberToken = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 
-POSTED = documented(400, 409, 413, 415)
+POSTED = documented(400, 409, 415)
 
 
 @router.post("", status_code=201, response_model=StudyRead, responses=POSTED)
@@ -68,7 +68,7 @@ def get_study(study: StudyDep, session: SessionDep) -> StudyRead:
     return represent_study(session, study)
 
 
-@router.patch("/{study_id:id}", responses=documented(400, 409, 412, 413, 415, 428))
+@router.patch("/{study_id:id}", responses=documented(400, 409, 412, 415, 428))
 def update_study(
     update: StudyUpdate, study: VersionDep, session: SessionDep, request: Request, response: Response
 ) -> StudyRead:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
+from opentelemetry import trace
 from torch import Tensor
 
 from api_schemas.tasks import TaskKind
@@ -15,10 +16,12 @@ from workers.losses import row_losses
 from workers.packing.adamw import StackedAdamW, clip_each_trial
 from workers.packing.batches import PackedBatch, packed_batches
 from workers.packing.modules import PackedModules, packed_logits
+from workers.spans import tracer
 from workers.step_count import StepCount
 from workers.task_data import TokenisedSplit
 
 
+@tracer.start_as_current_span("train")
 def fine_tune_packed(
     packed: PackedModules,
     split: TokenisedSplit,
@@ -71,6 +74,7 @@ def fine_tune_packed(
             if count.done in measured_after:
                 measure(count.done / steps, [total / rows for total, rows in zip(totals, seen, strict=True)])
                 seen, totals = [0] * len(recipes), [0.0] * len(recipes)
+        trace.get_current_span().add_event("epoch", {"epoch": epoch})
 
 
 def packed_losses(
