@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, Measurement
-from service import database, leases, schema_version, sweeper
+from service import database, leases, schema_version, sweeper, worker_health
 from service.database import transaction
 from service.models import Base, IdempotencyKey, Study, Tenant, Trial, Webhook
 from service.schema_version import SchemaInUse, alembic_config, expected_revision, upgrade
@@ -73,6 +73,7 @@ def fill_every_table() -> str:
     record = ArtifactRecord(name="a", path="a", sha256="0" * 64, size_bytes=1)
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
     sweeper.sweep_once()
+    worker_health.report_degraded("host", reason="no room")
     return study_id
 
 

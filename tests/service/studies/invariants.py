@@ -11,7 +11,7 @@ from api_schemas.events import EventType
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.studies import StudyState
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, TrialState
-from service.models import Event, Replicate, Study, Trial
+from service.models import Event, Replicate, StoredFront, Study, Trial
 from service.studies import pareto_front, repository
 from service.studies.lifecycle import ENDED
 from tests.service.studies.test_pareto_front import brute_force_front
@@ -102,7 +102,8 @@ def _check_attempts(trials: Sequence[Trial], events: Sequence[Event]) -> None:
 
 
 def _check_front(session: Session, study: Study, trials: Sequence[Trial]) -> None:
-    stored = repository.list_fronts(session, study.id)
+    of_study = select(StoredFront).where(StoredFront.study_id == study.id)
+    stored = list(session.scalars(of_study.order_by(StoredFront.sequence)))
     assert [front.sequence for front in stored] == list(range(1, study.front_sequence + 1))
     objectives = [Objective.model_validate(item) for item in study.objectives]
     constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
