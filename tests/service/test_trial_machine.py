@@ -18,6 +18,7 @@ from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service import outside_runners, sweeper
 from service.database import transaction
 from service.errors import StaleAttempt, WrongState
+from service.events.feed import EventFeed
 from service.models import Replicate, Study, Tenant, TrialMeasurement
 from service.studies import lifecycle, repository, steering
 from service.studies.admission import admit
@@ -165,7 +166,9 @@ class TrialMachine(RuleBasedStateMachine):
 
         request = SuggestRequest(worker_id=runner, count=count)
         answer = asyncio.run(
-            outside_runners.suggest(self.study_id, request, tenant_id=self.tenant_id, is_gone=never)
+            outside_runners.suggest(
+                self.study_id, request, tenant_id=self.tenant_id, feed=EventFeed(), is_gone=never
+            )
         )
         assert len(answer.trials) == len(tokens(answer.trials)) <= count
         return tokens(answer.trials)
@@ -278,8 +281,8 @@ def test_no_order_of_words_about_trials_breaks_them() -> None:
     run_state_machine_as_test(
         TrialMachine,
         settings=settings(
-            max_examples=10,
-            stateful_step_count=25,
+            max_examples=8,
+            stateful_step_count=20,
             deadline=None,
             # To make a failure shorter takes longer than a test may.
             phases=set(Phase) - {Phase.shrink},

@@ -102,8 +102,9 @@ def _check_attempts(trials: Sequence[Trial], events: Sequence[Event]) -> None:
 
 
 def _check_front(session: Session, study: Study, trials: Sequence[Trial]) -> None:
-    of_study = select(StoredFront).where(StoredFront.study_id == study.id)
-    stored = list(session.scalars(of_study.order_by(StoredFront.sequence)))
+    stored = session.scalars(
+        select(StoredFront).where(StoredFront.study_id == study.id).order_by(StoredFront.sequence)
+    ).all()
     assert [front.sequence for front in stored] == list(range(1, study.front_sequence + 1))
     objectives = [Objective.model_validate(item) for item in study.objectives]
     constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]

@@ -214,7 +214,7 @@ def test_no_order_of_an_owners_verbs_breaks_a_study(client: TestClient) -> None:
     run_state_machine_as_test(
         Bound,
         settings=settings(
-            max_examples=8,
+            max_examples=7,
             stateful_step_count=20,
             deadline=None,
             # To make a failure shorter takes longer than a test may.
