@@ -1,6 +1,8 @@
 # Each target sets up what it needs. `make demo` and `make test` work on a fresh machine with Python 3.11+.
 
 PYTHON ?= python3
+MINUTES ?= 20
+SEED ?= 1
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -11,7 +13,7 @@ TASKS := $(VENV)/.installed-tasks
 SERVERS := tests/browser tests/chaos tests/end_to_end tests/paretune/test_local.py
 TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS:%=--ignore=%)
 
-.PHONY: demo test nightly check lint up clean FORCE
+.PHONY: demo test nightly chaos check lint up clean FORCE
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
@@ -22,6 +24,9 @@ test: $(LARGE) $(TASKS)  ## every test that this machine can run
 
 nightly: $(LARGE) $(TASKS)  ## the whole HTTP surface under generated requests, 200 for each operation
 	$(BIN)/python -m pytest tests/service/test_openapi.py --hypothesis-profile nightly
+
+chaos: $(INSTALLED)  ## break a running server for MINUTES with the faults of SEED, and check every history
+	$(BIN)/python -m tests.chaos.arena --minutes $(MINUTES) --seed $(SEED) --report chaos-report.json
 
 openapi.json: $(INSTALLED) FORCE  ## the OpenAPI document, as it is committed
 	$(BIN)/python -m service.openapi > $@

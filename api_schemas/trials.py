@@ -44,20 +44,35 @@ class Measurement(Schema):
     metrics: dict[str, float]
 
 
+class ArtifactKind(StrEnum):
+    """What a file holds."""
+
+    TRAINED = "trained"
+    """What a finished trial trained."""
+    CHECKPOINT = "checkpoint"
+    """What a trial had trained when it was cancelled."""
+
+
 class ArtifactRecord(Schema):
-    """A file that a trial left: its name, where it lies under the artifact directory, and its hash."""
+    """A file that a trial left: its name, its path in the artifact store, and its hash.
+
+    A checkpoint is of an unfinished trial: it names the attempt, and how many optimiser steps that had done.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9_.-]+$")
     path: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size_bytes: int = Field(ge=0)
+    kind: ArtifactKind = ArtifactKind.TRAINED
+    attempt: int | None = None
+    step: int | None = None
 
 
 class ClaimedTrial(Schema):
     """What a worker gets: one replicate of a trial, and the attempt it must name in every write.
 
     The configuration carries the replicate's own seed. `artifacts_path` is where to save what was
-    trained, under the artifact directory; null means that nothing is kept of this replicate.
+    trained, in the artifact store; null means that nothing is kept of this replicate.
     """
 
     trial_id: str

@@ -7,13 +7,13 @@ free memory of the device too) after every tenth.
 import argparse
 import random
 import tempfile
-from pathlib import Path
 
 import psutil
 import torch
 
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from benchmarks.record_trials import space
+from service.artifact_store import store_at
 from service.optimization.candidates import density_sample
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
@@ -41,7 +41,7 @@ def main() -> None:
             run_trial(
                 canonical(patch(base, parameters)),
                 resident=resident,
-                artifacts_dir=Path(folder),
+                store=store_at(folder),
                 artifacts_path="trial",
                 report=lambda _: False,
             )

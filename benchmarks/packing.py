@@ -13,12 +13,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialReport
+from service.artifact_store import store_at
 from workers.packing.run import Member, run_packed
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
@@ -101,14 +101,14 @@ def timed(chosen: Sequence[TrialConfiguration], resident: ResidentParts, *, pack
     with tempfile.TemporaryDirectory() as folder:
         if packs:
             members = [Member(one, str(number), lambda _: False) for number, one in enumerate(chosen)]
-            reports = run_packed(members, resident=resident, artifacts_dir=Path(folder))
+            reports = run_packed(members, resident=resident, store=store_at(folder))
             say_if_cut(reports)
         else:
             for number, one in enumerate(chosen):
                 run_trial(
                     one,
                     resident=resident,
-                    artifacts_dir=Path(folder),
+                    store=store_at(folder),
                     artifacts_path=str(number),
                     report=lambda _: False,
                 )

@@ -21,6 +21,7 @@ from api_schemas.search_space import FloatParameter, Parameterization, PresetNam
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from api_schemas.trials import Measurement
 from service import catalogue
+from service.artifact_store import store_at
 from service.optimization.candidates import density_sample
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
@@ -101,7 +102,7 @@ def recorded(
         report = run_trial(
             configuration,
             resident=resident,
-            artifacts_dir=Path(folder),
+            store=store_at(folder),
             artifacts_path="trial",
             report=curve.append,
         )

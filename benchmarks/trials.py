@@ -22,6 +22,7 @@ from scipy.stats import t as student_t
 
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, patch
+from service.artifact_store import store_at
 from workers.backbones import frozen_dtype
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
@@ -126,7 +127,7 @@ def ours(configuration: TrialConfiguration, resident: ResidentParts) -> tuple[fl
         report = run_trial(
             configuration,
             resident=resident,
-            artifacts_dir=Path(folder),
+            store=store_at(folder),
             artifacts_path="trial",
             report=lambda _: False,
         )

@@ -43,6 +43,10 @@ class UnreadableFile(ParetuneError):
     """The file to upload cannot be read."""
 
 
+class DamagedDownload(ParetuneError):
+    """A downloaded file does not have the hash that the server names."""
+
+
 class StudyEnded(ParetuneError):
     """The study hands out no more trials."""
 

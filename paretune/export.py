@@ -1,13 +1,12 @@
 """Turn a trial into a folder that somebody else can use: weights, configuration, model card, load.py."""
 
-import hashlib
 import os
 from pathlib import Path
 
 from api_schemas.module_description import describe_modules
 from api_schemas.studies import StudyRead
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import ArtifactRecord, TrialRead, TrialState
+from api_schemas.trials import ArtifactKind, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.numbers import format_metric, format_with_error
@@ -40,16 +39,12 @@ class CannotBeMerged(ParetuneError):
     """What the trial trained is no change of weights, or its backbone is not at hand."""
 
 
-class DamagedDownload(ParetuneError):
-    """A file arrived with another hash than the server recorded."""
-
-
 def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: Path) -> Path:
     """Write the folder and give its path.
 
     Raises:
         NothingToExport: If the trial has no artifacts; those of a custom study never have.
-        DamagedDownload: If a file does not have the recorded hash.
+        DamagedDownload: If a file does not have the server's hash.
     """
     card = model_card(study, trial)
     if not trial.artifacts:
@@ -60,7 +55,7 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     remove_of_another_trial(folder, keep={record.name for record in trial.artifacts})
     for record in trial.artifacts:
-        _download(client, study, trial, record, folder=folder)
+        client.download_artifact(study.id, trial.id, record.name, to=folder / record.name)
     (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
     return folder
@@ -112,9 +107,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
         "backbone": configuration.backbone,
         "task": configuration.task.name,
         "modules": describe_modules(configuration),
-        "trained parameters": format_metric(
-            "trainable_parameters", trial.metrics.get("trainable_parameters", 0)
-        ),
+        **_size_or_progress(trial),
         "training seed": str(configuration.training.seed),
         "recipe": (
             f"AdamW, learning rate {configuration.training.learning_rate:g}, "
@@ -151,6 +144,15 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
     )
 
 
+def _size_or_progress(trial: TrialRead) -> dict[str, str]:
+    checkpoints = [record for record in trial.artifacts if record.kind is ArtifactKind.CHECKPOINT]
+    if not checkpoints:
+        known = trial.metrics.get("trainable_parameters", 0)
+        return {"trained parameters": format_metric("trainable_parameters", known)}
+    step = checkpoints[0].step
+    return {"unfinished": f"a checkpoint of step {step}; the trial was cancelled and never evaluated"}
+
+
 def _trained(trial: TrialRead) -> TrialConfiguration:
     if trial.configuration is None:
         raise NothingToExport(
@@ -168,13 +170,3 @@ def _training_runs(trial: TrialRead, *, own: int) -> str:
         f"Means of {len(seeds)} training runs (seeds {', '.join(seeds)}) ± standard error. "
         f"The weights here are those of seed {own}."
     )
-
-
-def _download(
-    client: Client, study: StudyRead, trial: TrialRead, record: ArtifactRecord, *, folder: Path
-) -> None:
-    target = folder / record.name
-    client.download_artifact(study.id, trial.id, record.name, to=target)
-    if hashlib.sha256(target.read_bytes()).hexdigest() != record.sha256:
-        target.unlink()
-        raise DamagedDownload(f"{record.name} arrived damaged and was removed. Run the export again.")

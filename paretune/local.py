@@ -148,7 +148,7 @@ def running_stack(
             url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
             api_key=_kept_secret(state_dir / "api_key", prefix="ptk_"),
             environment={
-                "PARETUNE_ARTIFACTS_DIR": str(_private(state_dir / "artifacts")),
+                "PARETUNE_ARTIFACTS_URL": _artifacts_url(state_dir),
                 "PARETUNE_DATA_DIR": str(_data_dir(state_dir)),
             },
             say=say,
@@ -165,6 +165,11 @@ def running_stack(
             (state_dir / "url").unlink(missing_ok=True)
             (state_dir / DATABASE_URL_FILE).unlink(missing_ok=True)
             stack.stop()
+
+
+def _artifacts_url(state_dir: Path) -> str:
+    """Give where trained weights go: the user's own place, or one among the state."""
+    return os.environ.get("PARETUNE_ARTIFACTS_URL") or str(_private(state_dir / "artifacts"))
 
 
 def _data_dir(state_dir: Path) -> Path:

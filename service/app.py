@@ -30,10 +30,12 @@ from service.problem_pages import mount_problem_pages
 from service.problems import add_problem_handlers, documented
 from service.request_rules import refuse_other_media_types, refuse_unknown_parameters
 from service.settings import settings
+from service.studies.artifact_endpoints import router as artifacts_router
 from service.studies.endpoints import router as studies_router
 from service.studies.runner_endpoints import router as runners_router
 from service.sweeper import sweep, sweep_until
 from service.task_files import endpoints as task_files
+from service.telemetry import is_probe, start_telemetry, stop_telemetry
 from service.webhooks.endpoints import router as webhooks_router
 from service.webhooks.sender import send_webhooks
 
@@ -50,6 +52,7 @@ def create_app() -> FastAPI:
         lifespan=_with_background_work,
         docs_url=None,
         redoc_url=None,
+        telemetry={"operation_spans": False, "exclude": is_probe},
     )
     app.add_middleware(
         BodyLimit, max_bytes=settings().max_body_bytes, streamed_prefix=f"{task_files.PREFIX}/"
@@ -62,9 +65,17 @@ def create_app() -> FastAPI:
     add_problem_handlers(app)
     app.include_router(health_router)
     app.include_router(metrics_router)
-    v1 = (studies_router, runners_router, events_router, task_files.router, access_router, webhooks_router)
+    v1 = (
+        studies_router,
+        artifacts_router,
+        runners_router,
+        events_router,
+        task_files.router,
+        access_router,
+        webhooks_router,
+    )
     for router in v1:
-        app.include_router(router, dependencies=RULES, responses=documented(403, 429))
+        app.include_router(router, dependencies=RULES, responses=documented(403, 413, 429))
     mount_dashboard(app)
     mount_problem_pages(app)
     return app
@@ -72,6 +83,7 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
+    start_telemetry("paretune-api")
     # At once and before the first request: with it the service is ready.
     await run_in_threadpool(sweep)
     stopped = threading.Event()
@@ -86,6 +98,7 @@ async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
     gc.unfreeze()
     stopped.set()
     sweeper.join(timeout=5)
+    await run_in_threadpool(stop_telemetry)
 
 
 @asynccontextmanager

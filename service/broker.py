@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.orm import Session
 
 from service.settings import settings
+from service.telemetry import sending
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ def make_celery_app() -> Celery:
         task_acks_late=False,
         task_routes={ADVANCE_STUDY: {"queue": STUDIES_QUEUE}, RUN_TRIAL: {"queue": TRIALS_QUEUE}},
         task_default_queue=STUDIES_QUEUE,
+        task_annotations={"*": {"Request": "service.received_wake_ups:ReceivedWakeUp"}},
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
@@ -72,7 +74,8 @@ def send_wake_ups(wake_ups: list[WakeUp]) -> None:
     """Send the wake-ups. A broker that is away costs time, not work: the sweeper sends again."""
     for wake_up in wake_ups:
         try:
-            celery_app.send_task(wake_up.task, args=wake_up.arguments, retry=False)
+            with sending(wake_up.task) as headers:
+                celery_app.send_task(wake_up.task, args=wake_up.arguments, headers=headers, retry=False)
         except (OperationalError, RedisError, OSError) as error:
             log.warning(
                 "wake-up not sent; the sweeper will send it again", task=wake_up.task, error=str(error)

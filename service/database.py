@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from opentelemetry import trace
 from pydantic_core import from_json
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from service.broker import send_wake_ups
 from service.settings import settings
+from service.telemetry import transaction_span
 
 
 @cache
@@ -44,7 +46,8 @@ def engine_of_single_reads() -> Engine:
 @contextmanager
 def transaction() -> Iterator[Session]:
     """Commit once at the end, then send the wake-ups; roll back and send none on an exception."""
-    with Session(engine(), expire_on_commit=False) as session:
+    with transaction_span() as span, Session(engine(), expire_on_commit=False) as session:
         with session.begin():
             yield session
-        send_wake_ups(session.info.pop("wake_ups", []))
+        with trace.use_span(span):
+            send_wake_ups(session.info.pop("wake_ups", []))

@@ -8,12 +8,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api_schemas.errors import FieldError
+from service.artifact_store import ArtifactStoreAway, artifact_store
 from service.database import engine
 from service.errors import ServiceError
 from service.heartbeats import seconds_since_sweep
 from service.problems import documented
 from service.schema_version import expected_revision, is_known
 from service.settings import settings
+from service.worker_health import degraded_hosts
 
 router = APIRouter(tags=["health"])
 
@@ -24,7 +26,7 @@ SWEEPS_MISSED = 20
 class NotReady(ServiceError):
     """The service cannot take work yet.
 
-    The answer says whether the database or its schema is missing.
+    The answer says whether the database, its schema, the sweeper or the artifact store is missing.
     """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -39,7 +41,7 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses=documented(503))
 def readyz() -> dict[str, str]:
-    """Say that the database answers, its schema is this version's, and lost trials are looked for.
+    """Say that the stores answer, the schema is this version's, and lost trials are looked for.
 
     Raises:
         NotReady: If any of it does not hold; `errors` has each reason.
@@ -48,11 +50,16 @@ def readyz() -> dict[str, str]:
         with Session(engine()) as session:
             current = MigrationContext.configure(session.connection()).get_current_revision()
             reasons = _wrong_schema(current) or _silent_sweeper(session)
+            degraded = 0 if reasons else degraded_hosts(session)
     except SQLAlchemyError as error:
         reason = "The database does not answer. Check DATABASE_URL and its server."
         raise NotReady(reason, errors=[FieldError(pointer="/database", detail=reason)]) from error
+    reasons += _store_away()
     if reasons:
         raise NotReady(" ".join(reason.detail for reason in reasons), errors=reasons)
+    if degraded:
+        detail = f"Trial workers on {degraded} host(s) take no trials; their log says what to free or mend."
+        return {"status": "degraded", "detail": detail}
     return {"status": "ready"}
 
 
@@ -74,3 +81,11 @@ def _silent_sweeper(session: Session) -> list[FieldError]:
     since = "has never run" if silent is None else f"has not run for {silent:.0f} s"
     detail = f"The sweeper, which takes trials back from silent workers, {since}; see the log of the API."
     return [FieldError(pointer="/sweeper", detail=detail)]
+
+
+def _store_away() -> list[FieldError]:
+    try:
+        artifact_store().check()
+    except ArtifactStoreAway as error:
+        return [FieldError(pointer="/artifacts", detail=error.detail)]
+    return []

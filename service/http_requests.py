@@ -8,6 +8,7 @@ import re
 import time
 
 import structlog
+from opentelemetry import trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -70,10 +71,10 @@ def _begin(scope: Scope) -> request_context.RequestContext:
     given = Headers(scope=scope).get(request_context.HEADER, "")
     # Never unset: a crash is logged and answered outside of this middleware.
     context = request_context.begin(given if SAFE_ID.fullmatch(given) else new_id("req"))
+    named = {NAMES[found[1]]: found[0][1:] for found in NAMED_IN_PATHS.finditer(scope["path"])}
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(
-        **{NAMES[found[1]]: found[0][1:] for found in NAMED_IN_PATHS.finditer(scope["path"])}
-    )
+    structlog.contextvars.bind_contextvars(**named)
+    trace.get_current_span().set_attributes({"request_id": context.request_id, **named})
     return context
 
 

@@ -5,7 +5,7 @@ one short transaction, repeated while the database is away, and safe to repeat. 
 HTTP have the same door in `outside_runners`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import stamina
 from sqlalchemy.exc import OperationalError
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
+from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialReport, TrialState
 from service.access import limits
 from service.database import engine, transaction
 from service.errors import StaleAttempt
@@ -117,15 +117,27 @@ def complete(trial_id: str, attempt: int, report: TrialReport) -> None:
 
 
 @stamina.retry(on=OperationalError, attempts=None, timeout=RELEASE_SECONDS, wait_max=0.5)
-def release(trial_id: str, attempt: int) -> None:
-    """Give a trial back unfinished, because its worker stops or its study is cancelled.
+def release(trial_id: str, attempt: int, *, reason: str = "its worker was stopped") -> None:
+    """Give a trial back unfinished: its worker stops or cannot train it, or its study is cancelled.
 
     Raises:
         StaleAttempt: If another attempt owns the trial now.
     """
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
-        lifecycle.release_trial(session, study, trial, attempt=attempt)
+        lifecycle.release_trial(session, study, trial, attempt=attempt, reason=reason)
+
+
+@retry_while_database_is_away
+def give_up(trial_id: str, attempt: int, *, checkpoint: Sequence[ArtifactRecord]) -> None:
+    """Give a trial back that nobody wants any more, with what it had trained.
+
+    Raises:
+        StaleAttempt: If the lease was over before.
+    """
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        lifecycle.release_trial(session, study, trial, attempt=attempt, checkpoint=checkpoint)
 
 
 def forget_inherited_connections() -> None:

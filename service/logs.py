@@ -6,6 +6,7 @@ Tracebacks show no local variables, for those hold connection URLs with their pa
 import logging
 
 import structlog
+from opentelemetry import trace
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from service import request_context
@@ -32,6 +33,7 @@ def _common() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         _name_the_request,
+        _name_the_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -47,4 +49,12 @@ def _name_the_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["request_id"] = context.request_id
         if context.key_id is not None:
             event["key_id"] = context.key_id
+    return event
+
+
+def _name_the_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    context = trace.get_current_span().get_span_context()
+    if context.trace_flags.sampled:
+        event["trace_id"] = trace.format_trace_id(context.trace_id)
+        event["span_id"] = trace.format_span_id(context.span_id)
     return event

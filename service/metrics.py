@@ -28,6 +28,7 @@ from service.heartbeats import seconds_since_sweep
 from service.models import Replicate, Study
 from service.problems import documented
 from service.settings import settings
+from service.worker_health import degraded_hosts
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,7 @@ class Deployment(Collector):
         """Read it; a database that is away is a metric, too."""
         try:
             with Session(engine()) as session:
-                found = [*_trials(session), _studies(session), *_sums(session), *_sweeper(session)]
+                found = [*_trials(session), _studies(session), *_sums(session), *_liveness(session)]
         except OperationalError as error:
             log.warning("the database is away; only this process is measured", reason=type(error).__name__)
             found = []
@@ -165,7 +166,12 @@ def _sums(session: Session) -> Iterator[Metric]:
     )
 
 
-def _sweeper(session: Session) -> Iterator[Metric]:
+def _liveness(session: Session) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "paretune_degraded_hosts",
+        "Hosts whose trial workers take no trials: no disk space, or no artifact store.",
+        value=degraded_hosts(session),
+    )
     silent = seconds_since_sweep(session)
     if silent is not None:
         yield GaugeMetricFamily(

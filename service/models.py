@@ -22,7 +22,7 @@ from sqlalchemy.types import TIMESTAMP
 
 from api_schemas.access import KeyScope
 from api_schemas.studies import StudyState
-from api_schemas.trials import TrialState
+from api_schemas.trials import ArtifactKind, TrialState
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -123,6 +123,16 @@ class Heartbeat(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     beaten_at: Mapped[datetime]
+
+
+class DegradedWorker(Base):
+    """A host whose trial workers take no trials, and why; a report that is not repeated is out of date."""
+
+    __tablename__ = "degraded_workers"
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    reported_at: Mapped[datetime]
 
 
 class Study(Base):
@@ -323,15 +333,29 @@ class Delivery(Base):
 
 
 class Artifact(Base):
-    """A file of a trial, under the artifact directory."""
+    """A file of a trial, in the artifact store. A checkpoint names the attempt and the step it is of."""
 
     __tablename__ = "artifacts"
+    __table_args__ = (CheckConstraint(_one_of("kind", ArtifactKind), name="kind"),)
 
     trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     path: Mapped[str]
     sha256: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[ArtifactKind] = mapped_column(
+        server_default="trained",
+        default=ArtifactKind.TRAINED,
+        type_=Enum(
+            ArtifactKind,
+            native_enum=False,
+            create_constraint=False,
+            length=20,
+            values_callable=lambda kinds: [kind.value for kind in kinds],
+        ),
+    )
+    attempt: Mapped[int | None]
+    step: Mapped[int | None]
 
 
 class IdempotencyKey(Base):

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-PLACEHOLDERS = {"DATABASE_URL": "postgresql://", "BROKER_URL": "redis://", "PARETUNE_ARTIFACTS_DIR": "."}
+PLACEHOLDERS = {"DATABASE_URL": "postgresql://", "BROKER_URL": "redis://", "PARETUNE_ARTIFACTS_URL": "."}
 
 
 def document() -> str:

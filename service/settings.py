@@ -1,11 +1,22 @@
-"""Settings of every process, read once from the environment. Nothing else reads the environment."""
+"""Settings of every process, read once from the environment.
+
+Nothing else reads the environment, but for the OTEL_* variables of a standard (`service.telemetry`).
+"""
 
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _known_store(url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme not in ("file", "s3"):
+        raise ValueError(f"'{scheme}://' is not known: use a path, file:///FOLDER or s3://BUCKET/PREFIX")
+    return url
 
 
 class Settings(BaseSettings):
@@ -20,7 +31,10 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     broker_url: SecretStr = Field(validation_alias="BROKER_URL")
-    artifacts_dir: Path
+    artifacts_url: Annotated[str, AfterValidator(_known_store)] = Field(
+        validation_alias=AliasChoices("PARETUNE_ARTIFACTS_URL", "PARETUNE_ARTIFACTS_DIR")
+    )
+    """Where trained weights are kept: a path, `file:///FOLDER` or `s3://BUCKET/PREFIX`."""
     models_dir: Path | None = None
     """Where local backbones may lie; names like `local:NAME` resolve here and nowhere else."""
     data_dir: Path | None = None

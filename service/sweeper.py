@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from api_schemas.studies import StudyKind
 from api_schemas.trials import TrialState
 from service.access.key_uses import write_uses
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
@@ -79,6 +80,8 @@ def resend_wake_ups(session: Session) -> None:
     for study in repository.studies_to_wake(session, silent_for=silent_for):
         study.woken_at = func.clock_timestamp()
         wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+        if study.kind == StudyKind.CUSTOM:
+            continue  # its runners ask by themselves
         waiting = repository.open_replicates(session, study.id)
         hints = max(0, min(waiting.queued, study.parallelism - waiting.running, left))
         left -= hints

@@ -4,18 +4,29 @@ Start it with `celery -A service.tasks worker -Q studies -c 1`.
 """
 
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import structlog
-from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
+from celery import Task
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    worker_process_init,
+    worker_process_shutdown,
+)
+from opentelemetry.trace import Span
 
 from service.broker import ADVANCE_STUDY, celery_app
 from service.counters import CounterName, count
 from service.database import transaction
 from service.leases import forget_inherited_connections
 from service.logs import configure_logs, write_json
+from service.optimization.problem import Suggestion
 from service.parameter_importance import read_importance_request, store_importance
 from service.process_lifetime import die_with_parent
-from service.proposals import read_request, stop_proposing, store_suggestions
+from service.proposals import ProposalRequest, read_request, stop_proposing, store_suggestions
+from service.telemetry import received, start_telemetry, stop_telemetry, tracer
 
 log = structlog.get_logger(__name__)
 
@@ -30,12 +41,24 @@ def prepare_child(**_: object) -> None:
     """Give the pool's child its own connections, and let it die with its parent."""
     die_with_parent()
     forget_inherited_connections()
+    start_telemetry("paretune-study-worker")
 
 
-@celery_app.task(name=ADVANCE_STUDY)
-def advance_study(study_id: str) -> None:
+@worker_process_shutdown.connect
+def end_child(**_: object) -> None:
+    """Send the last traces."""
+    stop_telemetry()
+
+
+@celery_app.task(name=ADVANCE_STUDY, bind=True)
+def advance_study(self: Task, study_id: str) -> None:
     """Propose what the study wants now, new trials and queued ones anew; then weigh its parameters."""
-    with structlog.contextvars.bound_contextvars(study_id=study_id):
+    # A study may live for days: what the end of a trial wakes is a trace of its own.
+    apart = self.request.parent_id is not None
+    with (
+        structlog.contextvars.bound_contextvars(study_id=study_id),
+        received(ADVANCE_STUDY, self.request, new_trace=apart, study_id=study_id),
+    ):
         _propose(study_id)
         _weigh_parameters(study_id)
 
@@ -56,14 +79,16 @@ def _propose(study_id: str) -> None:
             stop_proposing(session, study_id, reason=str(error))
         return
     started = time.perf_counter()
-    suggestions = propose(
-        request.problem,
-        request.observations,
-        pending=request.pending,
-        count=request.count,
-        seed=request.seed,
-        time_limit_seconds=request.time_limit_seconds,
-    )
+    with _proposal_span(request) as span:
+        suggestions = propose(
+            request.problem,
+            request.observations,
+            pending=request.pending,
+            count=request.count,
+            seed=request.seed,
+            time_limit_seconds=request.time_limit_seconds,
+        )
+        _describe(span, suggestions)
     seconds = time.perf_counter() - started
     log.info("proposed", count=len(suggestions), seconds=round(seconds, 3))
     with transaction() as session:
@@ -71,6 +96,26 @@ def _propose(study_id: str) -> None:
         # Last, so that nobody waits for a sum while this waits for the study.
         count(session, CounterName.PROPOSALS)
         count(session, CounterName.PROPOSAL_SECONDS, seconds)
+
+
+def _proposal_span(request: ProposalRequest) -> AbstractContextManager[Span]:
+    attributes = {
+        "proposer": request.proposer.value,
+        "count": request.count,
+        "observations": len(request.observations),
+        "pending": len(request.pending),
+    }
+    return tracer.start_as_current_span("propose", attributes=attributes)
+
+
+def _describe(span: Span, suggestions: Sequence[Suggestion]) -> None:
+    span.set_attributes(
+        {
+            "generated_by": [suggestion.generated_by for suggestion in suggestions],
+            "fit_seconds": sum(suggestion.fit_seconds for suggestion in suggestions),
+            "search_seconds": sum(suggestion.search_seconds for suggestion in suggestions),
+        }
+    )
 
 
 def _weigh_parameters(study_id: str) -> None:
@@ -81,9 +126,10 @@ def _weigh_parameters(study_id: str) -> None:
     from service.optimization.importance import weigh_parameters
 
     started = time.perf_counter()
-    importance = weigh_parameters(
-        request.problem, request.observations, known=request.known, seed=request.seed
-    )
+    with tracer.start_as_current_span("weigh parameters"):
+        importance = weigh_parameters(
+            request.problem, request.observations, known=request.known, seed=request.seed
+        )
     seconds = time.perf_counter() - started
     log.info("weighed parameters", seconds=round(seconds, 3))
     with transaction() as session:

@@ -1,6 +1,7 @@
 """One embedded Postgres and one Valkey per run; a database cloned from a migrated template per test."""
 
 import itertools
+import logging
 import os
 import socket
 import tempfile
@@ -13,8 +14,9 @@ from pathlib import Path
 # Settings are read once; these stand until a test's own database replaces them.
 os.environ.setdefault("DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
 os.environ.setdefault("BROKER_URL", "redis://127.0.0.1:1/0")
-os.environ.setdefault("PARETUNE_ARTIFACTS_DIR", tempfile.gettempdir())
+os.environ.setdefault("PARETUNE_ARTIFACTS_URL", tempfile.gettempdir())
 
+import httpx
 import pytest
 import uvicorn
 from hypothesis import settings as settings_of_hypothesis
@@ -24,7 +26,7 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyCreate
 from paretune.embedded_postgres import embedded_postgres
 from paretune.embedded_valkey import embedded_valkey
-from service import broker, database, schema_version, settings, tenants
+from service import artifact_store, broker, database, schema_version, settings, tenants
 from service.app import create_app
 
 settings_of_hypothesis.register_profile("nightly", max_examples=200, deadline=None)
@@ -98,7 +100,7 @@ def service_environment(
     """The service's own settings, engine and broker, on this test's database and the run's Valkey."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("BROKER_URL", valkey_url)
-    monkeypatch.setenv("PARETUNE_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("PARETUNE_ARTIFACTS_URL", str(tmp_path / "artifacts"))
     monkeypatch.setenv("PARETUNE_DATA_DIR", str(tmp_path / "data"))
     settings.settings.cache_clear()
     database.engine.cache_clear()
@@ -115,6 +117,42 @@ def service_environment(
     database.engine.cache_clear()
     database.engine_of_single_reads.cache_clear()
     settings.settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A store that speaks S3 over HTTP; `INITIAL_NO_AUTH_ACTION_COUNT` of moto lets every key in."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new bucket, with a prefix in it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-access-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-secret-key")
+    bucket = f"bucket-{next(_numbers)}"
+    httpx.put(f"{s3_endpoint}/{bucket}").raise_for_status()
+    return f"s3://{bucket}/a/prefix"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def any_store(
+    request: pytest.FixtureRequest, service_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> artifact_store.ArtifactStore:
+    """The service's artifact store: once a folder, once a bucket."""
+    if request.param == "s3":
+        monkeypatch.setenv("PARETUNE_ARTIFACTS_URL", request.getfixturevalue("s3_url"))
+        settings.settings.cache_clear()
+    return artifact_store.artifact_store()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from workers.backbones import Backbone
 from workers.frozen_activations import FrozenActivations
+from workers.spans import tracer
 from workers.task_data import Batch, TokenisedSplit, TokenisedTask, evaluation_batches, pad
 
 SPLITS = ("train", "validation", "test")
@@ -105,6 +106,7 @@ def pool(hidden: Float[Tensor, "n t h"], mask: Tensor) -> Float[Tensor, "n h"]:
 
 
 @torch.no_grad()
+@tracer.start_as_current_span("keep activations")
 def _filled(split: TokenisedSplit, *, backbone: Backbone, layer: int) -> FrozenActivations:
     pad_id, device = backbone.tokenizer.pad_token_id, backbone.device
     rows: dict[int, Tensor] = {}

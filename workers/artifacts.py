@@ -2,15 +2,13 @@
 
 Two files: `weights.safetensors` with the trained tensors under stable names, and
 `configuration.json` with everything needed to rebuild the network around them and the hash of every
-other file; and two more in the format of HF `peft` where it has the method. Written to a temporary
-folder and renamed into place, so a reader sees a whole trial or none.
+other file; and two more in the format of HF `peft` where it has the method. The store keeps them all or
+none.
 """
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,12 +22,14 @@ from api_schemas.backbones import BackboneShape
 from api_schemas.base import Schema
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord
+from service.artifact_store import UPLOAD_PATIENCE_SECONDS, ArtifactStore, ArtifactStoreAway
 from service.task_catalogue.rows import Row
 from workers.backbones import Backbone, load_backbone
 from workers.errors import ArtifactError, TrialNotSaved
 from workers.hf_format import ADAPTER_CONFIGURATION, save_peft_format
 from workers.peft_methods import TrialModules, attached, logits
 from workers.predictions import AnswerForm, AnyPrediction, predictions, split_pairs
+from workers.spans import tracer
 from workers.task_data import evaluation_batches, tokenise
 from workers.tensor_files import write_tensors
 
@@ -38,7 +38,6 @@ CONFIGURATION = "configuration.json"
 FORMAT = 3
 """Of `configuration.json`. Format 1 had no `answers`, format 2 no hashes but that of the weights."""
 PREDICTION_BATCH_SIZE = 64
-UNFINISHED, REPLACED = "unfinished", "replaced"
 
 
 class SavedTrial(Schema):
@@ -86,56 +85,55 @@ class Classifier:
         return predictions(outputs, self.saved.answers)
 
 
+@tracer.start_as_current_span("save")
 def save_trial(
     modules: TrialModules,
     configuration: TrialConfiguration,
     *,
     backbone: Backbone,
     answers: AnswerForm,
-    artifacts_dir: Path,
+    store: ArtifactStore,
     path: str,
+    patience_seconds: float = UPLOAD_PATIENCE_SECONDS,
 ) -> tuple[ArtifactRecord, ...]:
-    """Write the trial's files to `artifacts_dir / path` and give their records.
+    """Keep the trial's files in the store under `path`, and give their records.
 
     Raises:
-        TrialNotSaved: If they cannot be written; nothing is left behind then.
+        TrialNotSaved: If they cannot be kept; no part of them is seen then.
     """
-    final = artifacts_dir / path
-    unfinished = final.with_name(f".{final.name}.{UNFINISHED}")
     try:
-        # Of this attempt, or of an earlier one that was killed while it saved.
-        for abandoned in final.parent.glob(f".*.{UNFINISHED}"):
-            shutil.rmtree(abandoned, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        write_tensors(modules.state_dict(), unfinished / WEIGHTS)
-        others = (WEIGHTS, *save_peft_format(modules, unfinished, backbone=backbone))
-        saved = SavedTrial(
-            configuration=configuration,
-            backbone_shape=backbone.shape,
-            answers=answers,
-            sha256={name: _sha256(unfinished / name) for name in others},
-        )
-        (unfinished / CONFIGURATION).write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        names = (WEIGHTS, CONFIGURATION, *others[1:])
-        for name in names:
-            _flush(unfinished / name)
-        _put_in_place(unfinished, final)
+        with store.new_folder(path, patience_seconds=patience_seconds) as folder:
+            write_tensors(modules.state_dict(), folder / WEIGHTS)
+            others = (WEIGHTS, *save_peft_format(modules, folder, backbone=backbone))
+            saved = SavedTrial(
+                configuration=configuration,
+                backbone_shape=backbone.shape,
+                answers=answers,
+                sha256={name: _sha256(folder / name) for name in others},
+            )
+            (folder / CONFIGURATION).write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            return tuple(
+                ArtifactRecord(
+                    name=name,
+                    path=f"{path}/{name}",
+                    sha256=_sha256(folder / name),
+                    size_bytes=(folder / name).stat().st_size,
+                )
+                for name in (WEIGHTS, CONFIGURATION, *others[1:])
+            )
     except OSError as error:
         raise TrialNotSaved(
-            f"the trained weights could not be saved under {artifacts_dir} ({error.strerror or error}). "
-            "Free space under the artifact directory, or set PARETUNE_ARTIFACTS_DIR to a folder with room."
+            f"the trained weights could not be saved under {store.writing_place} "
+            f"({error.strerror or error}). Free space there, or move PARETUNE_ARTIFACTS_URL."
         ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return tuple(
-        ArtifactRecord(
-            name=name,
-            path=f"{path}/{name}",
-            sha256=_sha256(final / name),
-            size_bytes=(final / name).stat().st_size,
-        )
-        for name in names
-    )
+    except ArtifactStoreAway as error:
+        raise TrialNotSaved(f"the trained weights could not be uploaded. {error.detail}") from error
+
+
+def tensor_bytes(trials: Iterable[TrialModules]) -> int:
+    """Add up what the trained tensors of some trials take in one file."""
+    tensors = (tensor for modules in trials for tensor in modules.state_dict().values())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def load_classifier(
@@ -209,25 +207,6 @@ def _check_files(folder: Path, saved: SavedTrial) -> None:
             )
 
 
-def _put_in_place(unfinished: Path, final: Path) -> None:
-    # An earlier folder leaves in one step too: half of it must not pass for a whole.
-    replaced = final.with_name(f".{final.name}.{REPLACED}")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if final.exists():
-        final.replace(replaced)
-    unfinished.replace(final)
-    _flush(final.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

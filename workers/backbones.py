@@ -25,6 +25,7 @@ from workers.errors import UnsupportedBackbone
 from workers.families import FAMILIES, LAYER_LISTS, MODEL_CLASSES, NOT_PATHS, LayerPaths
 from workers.gguf_conversion import converted_directory
 from workers.quantisation import quantised
+from workers.spans import tracer
 
 # Its bars would fill the worker's log and the output of whoever loads an exported trial.
 transformers_logging.disable_progress_bar()
@@ -104,6 +105,7 @@ class Backbone:
         )
 
 
+@tracer.start_as_current_span("load")
 def load_backbone(
     name: str, *, models_dir: Path | None, device: torch.device, quantisation: Quantisation | None = None
 ) -> Backbone:

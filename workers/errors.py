@@ -25,6 +25,14 @@ class TrialNotSaved(Exception):
     """What a trial trained cannot be written: the machine's fault, not the configuration's."""
 
 
+class NoRoom(Exception):
+    """This machine has no room for what a trial would train."""
+
+    def __init__(self, reason: str, *, needed_bytes: int) -> None:
+        super().__init__(reason)
+        self.needed_bytes = needed_bytes
+
+
 class ArtifactError(Exception):
     """A saved trial cannot be loaded."""
 

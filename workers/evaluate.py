@@ -15,6 +15,7 @@ from workers.errors import NotANumber
 from workers.losses import mean_loss
 from workers.metrics import classification_metrics, is_collapsed, multi_label_metrics, regression_metrics
 from workers.peft_methods import TrialModules, logits
+from workers.spans import tracer
 from workers.task_data import TokenisedSplit, evaluation_batches
 
 EVALUATION_BATCH_SIZE = 128
@@ -31,6 +32,7 @@ class Evaluation:
 
 
 @torch.inference_mode()
+@tracer.start_as_current_span("evaluate")
 def evaluate(modules: TrialModules, split: TokenisedSplit, *, backbone: Backbone, classes: int) -> Evaluation:
     """Measure a network whose modules are attached; `classes` is how many outputs it has.
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
+from opentelemetry import trace
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from api_schemas.tasks import TaskKind
@@ -14,11 +15,14 @@ from workers.backbones import Backbone
 from workers.errors import NotANumber
 from workers.losses import mean_loss
 from workers.peft_methods import TrialModules, logits
+from workers.spans import tracer
+from workers.step_count import StepCount
 from workers.task_data import Batch, TokenisedSplit, micro_batches, training_batches
 
 MAX_GRADIENT_NORM = 1.0
 
 
+@tracer.start_as_current_span("train")
 def fine_tune(
     modules: TrialModules,
     split: TokenisedSplit,
@@ -27,6 +31,7 @@ def fine_tune(
     training: Training,
     micro_batch_tokens: int | None = None,
     measure: Callable[[float, float], bool],
+    count: StepCount | None = None,
 ) -> None:
     """Train attached modules until the last epoch, or until a measurement says stop.
 
@@ -42,7 +47,8 @@ def fine_tune(
     steps = steps_per_epoch * training.epochs
     optimiser, schedule = _optimiser(modules, training, steps=steps)
     measured_after = measured_steps(steps_per_epoch, training)
-    step, seen, total = 0, 0, 0.0
+    count = count or StepCount()
+    seen, total = 0, 0.0
     for epoch in range(1, training.epochs + 1):
         for batch in training_batches(
             split,
@@ -58,15 +64,17 @@ def fine_tune(
             for name, value in (("loss", loss), ("gradient norm", norm.item())):
                 if not math.isfinite(value):
                     raise NotANumber(f"not-a-number: the {name} is {value} in epoch {epoch}")
-            optimiser.step()
-            schedule.step()
-            step, seen, total = step + 1, seen + len(batch.labels), total + loss * len(batch.labels)
-            modules.after_step(step, steps)
+            with count.one():
+                optimiser.step()
+                schedule.step()
+                modules.after_step(count.done + 1, steps)
+            seen, total = seen + len(batch.labels), total + loss * len(batch.labels)
             optimiser.zero_grad()
-            if step in measured_after:
-                if measure(step / steps, total / seen):
+            if count.done in measured_after:
+                if measure(count.done / steps, total / seen):
                     return
                 seen, total = 0, 0.0
+        trace.get_current_span().add_event("epoch", {"epoch": epoch})
 
 
 def _optimiser(

@@ -6,25 +6,34 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
+import structlog
 import torch
 
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialState
-from workers.artifacts import save_trial
+from api_schemas.trials import ArtifactKind, ArtifactRecord, Measurement, TrialReport, TrialState
+from service.artifact_store import UPLOAD_PATIENCE_SECONDS, ArtifactStore
+from workers.artifacts import save_trial, tensor_bytes
 from workers.backbones import Backbone
 from workers.costs import Spending, count_trainable, known_costs, latency_ms, measured
-from workers.errors import NotANumber, TrialError
+from workers.errors import NotANumber, TrialError, TrialNotSaved
 from workers.evaluate import Evaluation, evaluate
 from workers.fine_tune import fine_tune
+from workers.interruption import TrialStopped, interruption
 from workers.memory import MemoryModel, TrainingShape, training_shape
 from workers.peft_methods import TrialModules, attached
 from workers.resident import ResidentParts
+from workers.room import check_room
+from workers.step_count import StepCount
 from workers.task_data import TokenisedTask
+
+log = structlog.get_logger(__name__)
 
 HALVINGS_ALLOWED = 1
 """How often a trial that ran out of memory is tried again with half as much at once."""
+
+CHECKPOINT_PATIENCE_SECONDS = 10.0
+"""For a store that is away: the lease of a trial that was stopped is not renewed."""
 
 WHILE_TRAINING = ("share", "train_loss")
 """What a measurement says that a finished trial does not."""
@@ -36,7 +45,7 @@ def run_trial(
     configuration: TrialConfiguration,
     *,
     resident: ResidentParts,
-    artifacts_dir: Path,
+    store: ArtifactStore,
     artifacts_path: str | None,
     report: Callable[[Measurement], bool],
 ) -> TrialReport:
@@ -50,7 +59,7 @@ def run_trial(
         for halvings in range(HALVINGS_ALLOWED + 1):
             reason = ""
             try:
-                return _run(configuration, resident, artifacts_dir, artifacts_path, report, 2**halvings)
+                return _run(configuration, resident, store, artifacts_path, report, 2**halvings)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -88,22 +97,58 @@ class ReadyTrial:
 def _run(
     configuration: TrialConfiguration,
     resident: ResidentParts,
-    artifacts_dir: Path,
+    store: ArtifactStore,
     artifacts_path: str | None,
     report: Callable[[Measurement], bool],
     micro_batch_divisor: int,
 ) -> TrialReport:
     trial = _ready(configuration, resident, micro_batch_divisor=micro_batch_divisor)
+    if artifacts_path is not None:
+        check_room(tensor_bytes([trial.modules]), store=store)
     measurements: list[Measurement] = []
-    with attached(trial.modules, backbone=trial.backbone):
-        stopped = _train(trial, resident.memory, measurements, report)
-        # The last measurement counts, not the best one: choosing among them would flatter the score.
-        metrics = measurements[-1].metrics
-        if stopped:
-            return TrialReport(state=TrialState.STOPPED_EARLY, metrics=metrics, provenance=provenance(trial))
-        test = evaluate(trial.modules, trial.task.test, backbone=trial.backbone, classes=trial.outputs)
-    return finished_report(
-        trial, metrics, test=test, artifacts_dir=artifacts_dir, artifacts_path=artifacts_path
+    count = StepCount(interruption.held_back)
+    try:
+        with attached(trial.modules, backbone=trial.backbone):
+            stopped = _train(trial, resident.memory, measurements, report, count)
+            # The last measurement counts, not the best one: choosing among them would flatter the score.
+            metrics = measurements[-1].metrics
+            if stopped:
+                return TrialReport(
+                    state=TrialState.STOPPED_EARLY, metrics=metrics, provenance=provenance(trial)
+                )
+            test = evaluate(trial.modules, trial.task.test, backbone=trial.backbone, classes=trial.outputs)
+        return finished_report(trial, metrics, test=test, store=store, artifacts_path=artifacts_path)
+    except TrialStopped as stop:
+        keep_checkpoint(stop, trial, step=count.done, store=store, artifacts_path=artifacts_path)
+        raise
+
+
+def keep_checkpoint(
+    stop: TrialStopped, trial: ReadyTrial, *, step: int, store: ArtifactStore, artifacts_path: str | None
+) -> None:
+    """Save what a trial had trained when it was stopped, if anybody wants it; `stop` takes it along."""
+    if not stop.keeps_checkpoint or not step or artifacts_path is None:
+        return
+    try:
+        records = _save(trial, store, artifacts_path, patience_seconds=CHECKPOINT_PATIENCE_SECONDS)
+    except TrialNotSaved as error:
+        log.warning("checkpoint not kept", reason=str(error))
+        return
+    marks = {"kind": ArtifactKind.CHECKPOINT, "step": step}
+    stop.checkpoints[artifacts_path] = tuple(record.model_copy(update=marks) for record in records)
+
+
+def _save(
+    trial: ReadyTrial, store: ArtifactStore, path: str, *, patience_seconds: float
+) -> tuple[ArtifactRecord, ...]:
+    return save_trial(
+        trial.modules,
+        trial.configuration,
+        backbone=trial.backbone,
+        answers=trial.task.answers,
+        store=store,
+        path=path,
+        patience_seconds=patience_seconds,
     )
 
 
@@ -112,7 +157,7 @@ def finished_report(
     metrics: dict[str, float],
     *,
     test: Evaluation,
-    artifacts_dir: Path,
+    store: ArtifactStore,
     artifacts_path: str | None,
 ) -> TrialReport:
     """Save a trained trial and report its last measurement and its test scores.
@@ -123,14 +168,7 @@ def finished_report(
     test_metrics = finite({"score": test.score, **test.metrics, "loss": test.loss})
     artifacts: tuple[ArtifactRecord, ...] = ()
     if artifacts_path is not None:
-        artifacts = save_trial(
-            trial.modules,
-            trial.configuration,
-            backbone=trial.backbone,
-            answers=trial.task.answers,
-            artifacts_dir=artifacts_dir,
-            path=artifacts_path,
-        )
+        artifacts = _save(trial, store, artifacts_path, patience_seconds=UPLOAD_PATIENCE_SECONDS)
     return TrialReport(
         state=TrialState.SUCCEEDED,
         metrics={name: value for name, value in metrics.items() if name not in WHILE_TRAINING},
@@ -177,6 +215,7 @@ def _train(
     memory: MemoryModel,
     measurements: list[Measurement],
     report: Callable[[Measurement], bool],
+    count: StepCount,
 ) -> bool:
     """Fill `measurements`, and say whether the trial was stopped early."""
     backbone, training = trial.backbone, trial.configuration.training
@@ -197,6 +236,7 @@ def _train(
             training=training,
             micro_batch_tokens=trial.micro_batch_tokens,
             measure=measure,
+            count=count,
         )
     memory.learn(
         trial.needs,

@@ -20,6 +20,7 @@ from service.task_catalogue.splits import SPLITS, take
 from workers.errors import TaskDataError
 from workers.frozen_activations import FrozenActivations
 from workers.predictions import AnswerForm
+from workers.spans import tracer
 
 BUCKETED_BATCHES = 8
 """Batches whose texts are sorted by length together, so that little is padded and order stays random."""
@@ -75,6 +76,7 @@ class Batch:
     start: int = 0
 
 
+@tracer.start_as_current_span("tokenise")
 def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path | None) -> TokenisedTask:
     """Read, split, cut and tokenise a task.
 

@@ -16,17 +16,28 @@ from functools import partial
 from types import FrameType
 
 import structlog
-from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
+from celery import Task
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    worker_process_init,
+    worker_process_shutdown,
+)
 
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
+from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialReport, TrialState
 from service import leases
+from service.artifact_store import ArtifactStoreAway, artifact_store
 from service.broker import RUN_TRIAL, celery_app
 from service.errors import StaleAttempt
 from service.logs import configure_logs, write_json
 from service.process_lifetime import die_with_parent
 from service.settings import settings
-from workers.interruption import Interruption, TrialStopped, WorkerStopping
+from service.telemetry import received, start_telemetry, stop_telemetry
+from workers.errors import NoRoom
+from workers.interruption import TrialStopped, WorkerStopping, interruption
+from workers.spans import attempt_spans, mark_end, without_trace
+from workers.storage_watch import StorageWatch
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +45,7 @@ app = celery_app
 configure_logs()
 after_setup_logger.connect(write_json)
 after_setup_task_logger.connect(write_json)
-interruption = Interruption()
+storage = StorageWatch()
 
 HEARTBEATS_PER_LEASE = 3
 
@@ -45,23 +56,39 @@ def prepare_child(**_: object) -> None:
     # SIGTERM, not SIGKILL: an orphan first gives its trial back.
     die_with_parent(signal.SIGTERM)
     leases.forget_inherited_connections()
+    start_telemetry("paretune-trial-worker")
 
 
-@celery_app.task(name=RUN_TRIAL)
-def run_next_trial() -> None:
+@worker_process_shutdown.connect
+def end_child(**_: object) -> None:
+    """Send the last traces."""
+    stop_telemetry()
+
+
+@celery_app.task(name=RUN_TRIAL, bind=True)
+def run_next_trial(self: Task) -> None:
     """Run the next waiting trial, if there is one, and with it others that can share its batches."""
     # Here and not when the child starts: Celery's pool sets its own handlers after that.
     signal.signal(signal.SIGTERM, _stop_worker)
     signal.signal(signal.SIGUSR1, _stop_trial)
     interruption.begin()
-    worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
-        claimed = leases.claim(worker)
-        if claimed is not None:
-            with _named_in_logs(claimed):
-                _run_claimed([claimed, *_claim_more(worker, claimed)])
+        # Before anything is claimed: what cannot be kept is not trained.
+        if storage.is_usable():
+            with received(RUN_TRIAL, self.request):
+                _run_next()
     finally:
         interruption.exit_if_asked()
+
+
+def _run_next() -> None:
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    claimed = leases.claim(worker)
+    if claimed is not None:
+        with _named_in_logs(claimed):
+            pack = [claimed, *_claim_more(worker, claimed)]
+            with attempt_spans(pack):
+                _run_claimed(pack)
 
 
 def _claim_more(worker: str, claimed: ClaimedTrial) -> list[ClaimedTrial]:
@@ -85,21 +112,35 @@ def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
     heartbeat = threading.Thread(target=alive, name="heartbeat", daemon=True)
     heartbeat.start()
     try:
+        _load_training()
         with interruption.allowed():
+            for claimed in pack:
+                _forget_earlier(claimed)
             reports = _train(pack)
         for claimed, report in zip(pack, reports, strict=True):
             _complete(claimed, report)
     except (TrialStopped, WorkerStopping, StaleAttempt) as stop:
         # What stops one trial of a pack stops all; another worker will have the others.
         log.info("trial given back", reason=str(stop))
+        checkpoints = stop.checkpoints if isinstance(stop, TrialStopped) else {}
         for claimed in pack:
-            _release(claimed)
+            _release(claimed, checkpoint=checkpoints.get(claimed.artifacts_path or "", ()))
+    except NoRoom as error:
+        for claimed in pack:
+            _release(claimed, reason=str(error))
+        storage.lacks(error)
     finally:
         ended.set()
 
 
+def _load_training() -> None:
+    # torch loads in the pool's child, never in its parent. And whole: a signal that broke into it would leave
+    # half of it behind, which no later import mends, and every further trial of this process would fail.
+    import workers.packing.run
+    import workers.resident  # noqa: F401
+
+
 def _train(pack: Sequence[ClaimedTrial]) -> list[TrialReport]:
-    # torch loads in the pool's child, never in its parent.
     import torch
 
     from workers.packing.run import Member, run_packed
@@ -115,9 +156,9 @@ def _train(pack: Sequence[ClaimedTrial]) -> list[TrialReport]:
                 activation_cache_bytes=settings().activation_cache_bytes,
                 trial_memory_bytes=settings().trial_memory_bytes,
             ),
-            artifacts_dir=settings().artifacts_dir,
+            store=artifact_store(),
         )
-    except StaleAttempt:
+    except (StaleAttempt, NoRoom):
         raise
     except Exception as error:
         log.exception("trial failed")
@@ -134,18 +175,24 @@ def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
 def _complete(claimed: ClaimedTrial, report: TrialReport) -> None:
     with _named_in_logs(claimed):
         try:
+            mark_end(claimed, report)
             leases.complete(claimed.trial_id, claimed.attempt, report)
             log.info("trial ended", state=report.state, reason=report.reason)
         except StaleAttempt as error:
             log.warning("result dropped", reason=error.detail)
+            _forget(report.artifacts)
 
 
 def _keep_alive(pack: Sequence[ClaimedTrial], ended: threading.Event) -> None:
     while not ended.wait(settings().lease_seconds / HEARTBEATS_PER_LEASE):
         try:
             # Every lease is renewed, whatever the first one says.
-            answers = [leases.heartbeat(one.trial_id, one.attempt) for one in pack]
+            with without_trace():
+                answers = [leases.heartbeat(one.trial_id, one.attempt) for one in pack]
             should_stop = any(answers)
+            if should_stop:
+                # This was the last renewal: a checkpoint has until the end of the lease to be kept.
+                interruption.no_longer_wanted()
         except StaleAttempt:
             should_stop = True
         if should_stop and not ended.is_set():
@@ -154,12 +201,40 @@ def _keep_alive(pack: Sequence[ClaimedTrial], ended: threading.Event) -> None:
             return
 
 
-def _release(claimed: ClaimedTrial) -> None:
+def _release(
+    claimed: ClaimedTrial,
+    *,
+    reason: str = "its worker was stopped",
+    checkpoint: Sequence[ArtifactRecord] = (),
+) -> None:
+    trial_id, attempt = claimed.trial_id, claimed.attempt
     with _named_in_logs(claimed):
         try:
-            leases.release(claimed.trial_id, claimed.attempt)
+            if checkpoint:
+                marked = [record.model_copy(update={"attempt": attempt}) for record in checkpoint]
+                leases.give_up(trial_id, attempt, checkpoint=marked)
+                log.info("checkpoint kept", step=checkpoint[0].step)
+            else:
+                leases.release(trial_id, attempt, reason=reason)
         except StaleAttempt as error:
             log.info("nothing to give back", reason=error.detail)
+
+
+def _forget_earlier(claimed: ClaimedTrial) -> None:
+    """Delete what lost attempts of a trial had uploaded; nothing names it."""
+    if claimed.attempt > 1 and claimed.artifacts_path is not None:
+        try:
+            artifact_store().delete_earlier_attempts(claimed.artifacts_path)
+        except ArtifactStoreAway as error:
+            log.warning("files of earlier attempts are left behind", reason=error.detail)
+
+
+def _forget(artifacts: Sequence[ArtifactRecord]) -> None:
+    """Delete the files of a result that came too late; nothing names them."""
+    try:
+        artifact_store().delete(record.path for record in artifacts)
+    except ArtifactStoreAway as error:
+        log.warning("files of a dropped result are left behind", reason=error.detail)
 
 
 def _named_in_logs(claimed: ClaimedTrial) -> AbstractContextManager[None]:

@@ -12,7 +12,7 @@ import httpx
 from api_schemas.events import EventRead
 from api_schemas.tasks import TaskFile
 from paretune.client import access_requests, requests
-from paretune.client.files import UPLOAD_TIMEOUT, artifact_path, upload_path
+from paretune.client.files import UPLOAD_TIMEOUT, IncomingFile, artifact_path, upload_path
 from paretune.client.following import follow_events
 from paretune.client.requests import Page, Request, page_after
 from paretune.client.retries import Failure, Retries, explained, refusal, unreachable
@@ -114,17 +114,33 @@ class Client:
         return Study(self, study_id)
 
     def download_artifact(self, study_id: str, trial_id: str, name: str, *, to: Path) -> None:
-        """Stream a file of a trial to a path."""
+        """Stream a file of a trial to a path, on from where a lost connection broke off.
+
+        Raises:
+            DamagedDownload: If its hash is not the server's.
+            RequestRefused: If the server says no.
+            ServerUnreachable: If no server answers; a later call goes on from here.
+        """
         path = artifact_path(study_id, trial_id, name)
-        try:
-            with self._http.stream("GET", path) as response, to.open("wb") as file:
-                if response.is_error:
+        incoming = IncomingFile(to, trial_id=trial_id)
+        while True:
+            failure: Failure
+            try:
+                with self._http.stream("GET", path, headers=incoming.headers()) as response:
+                    if response.is_success:
+                        with incoming.open(response) as file:
+                            for chunk in response.iter_bytes():
+                                file.write(chunk)
+                        incoming.finish(response)
+                        return
                     response.read()
-                    raise refusal(response)
-                for chunk in response.iter_bytes():
-                    file.write(chunk)
-        except httpx.TransportError as error:
-            raise unreachable(error, base_url=self._http.base_url) from error
+                    failure = response
+            except httpx.TransportError as error:
+                failure = error
+            pause = incoming.pause_after(failure)
+            if pause is None:
+                raise explained(failure, base_url=self._http.base_url)
+            time.sleep(pause)
 
     def upload_task_file(self, file: Path, *, name: str | None = None) -> TaskFile:
         """Stream a file of rows to the server; a study names it `file:NAME`.

@@ -29,7 +29,7 @@ KeyToken = Annotated[str | None, Query(pattern=r"^key_[0-9a-f]{32}$")]
 SequenceToken = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 
-@router.post("/keys", status_code=201, response_model=KeyCreated, responses=documented(400, 409, 413, 415))
+@router.post("/keys", status_code=201, response_model=KeyCreated, responses=documented(400, 409, 415))
 def create_key(request: KeyCreate, posted: PostedByAdminDep) -> Response:
     """Make a key of your tenant. The first answer is the only place where its secret is shown."""
 

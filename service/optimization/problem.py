@@ -1,7 +1,7 @@
 """What the optimiser is asked, and what it answers."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64
@@ -62,8 +62,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A parameterization to try, which rule proposed it, and what a model thought of it."""
+    """A parameterization to try, which rule proposed it, and what a model thought of it.
+
+    The seconds say what fitting and searching took for this one; they are not part of the answer.
+    """
 
     parameterization: Parameterization
     generated_by: str
     explanation: Explanation | None = None
+    fit_seconds: float = field(default=0.0, compare=False)
+    search_seconds: float = field(default=0.0, compare=False)

@@ -183,14 +183,17 @@ def _modelled(
     seed: int,
 ) -> Suggestion | None:
     problem, rng = admission.problem, _rng(seed, position)
+    started = time.perf_counter()
     try:
         model = fitted()
+        fitted_at = time.perf_counter()
         believed = _believed(problem, model, waiting)
         acquisition, name = acquisition_function(
             believed, problem, reference=model.reference, feasibility=model.feasibility, seed=seed
         )
         search = Search(problem, admission, acquisition, rng, deadline)
         found = maximise(search, _front(problem, admission, believed))
+        found_at = time.perf_counter()
     except FIT_FAILURES:
         return _drawn(admission, rng=rng, generated_by="fallback_random")
     if found is None:
@@ -202,7 +205,9 @@ def _modelled(
     sources = learned_from(model.surrogate)
     if explanation is not None and sources:
         explanation = explanation.model_copy(update={"learned_from": sources})
-    return Suggestion(chosen, name, explanation)
+    return Suggestion(
+        chosen, name, explanation, fit_seconds=fitted_at - started, search_seconds=found_at - fitted_at
+    )
 
 
 def _believed(problem: Problem, model: Model, waiting: Sequence[Parameterization]) -> Believed:

@@ -4,9 +4,7 @@ Trials of other studies may have reused its results: files that their rows name 
 of them.
 """
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from sqlalchemy import Table, delete, or_, select
@@ -15,6 +13,7 @@ from sqlalchemy.orm import Session
 from api_schemas.access import AuditEventType
 from api_schemas.studies import StudyState
 from service.access.audit_log import record_audit_event
+from service.artifact_store import ArtifactStoreAway, artifact_store
 from service.errors import WrongState
 from service.models import Artifact, Base, Study, Trial
 
@@ -27,7 +26,7 @@ ENDED = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
 
 @dataclass(frozen=True)
 class Files:
-    """What a deleted study leaves on disk: paths under the artifact directory."""
+    """What a deleted study leaves in the artifact store, as paths."""
 
     folder: str
     named: frozenset[str]
@@ -55,16 +54,17 @@ def delete_rows(session: Session, study: Study) -> Files:
     return Files(folder=study.id, named=named, still_named=still_named)
 
 
-def delete_files(files: Files, *, artifacts_dir: Path) -> None:
+def delete_files(files: Files) -> None:
     """Delete what no row names any more; what cannot be deleted is logged."""
-    folder = artifacts_dir / files.folder
-    kept = {artifacts_dir / path for path in files.still_named}
-    found = {path for path in folder.rglob("*") if not path.is_dir()}
-    for file in (found | {artifacts_dir / path for path in files.named}) - kept:
-        _delete_file(file, artifacts_dir=artifacts_dir)
-    if not any(path.is_relative_to(folder) for path in kept):
-        # Folders that never had a file.
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        store = artifact_store()
+        found = frozenset(store.files(files.folder))
+        left = store.delete((found | files.named) - files.still_named)
+        store.remove_empty_folders(files.folder)
+    except ArtifactStoreAway as error:
+        left = dict.fromkeys([files.folder, *files.named], error.detail)
+    for path, reason in left.items():
+        log.warning("a file of a deleted study is left behind", file=path, reason=reason)
 
 
 def _delete_rows_of(session: Session, table: Table, *, study_id: str) -> None:
@@ -75,16 +75,3 @@ def _delete_rows_of(session: Session, table: Table, *, study_id: str) -> None:
         conditions.append(STUDIES.c.id == study_id)
     if conditions:
         session.execute(delete(table).where(or_(*conditions)))
-
-
-def _delete_file(file: Path, *, artifacts_dir: Path) -> None:
-    try:
-        file.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("a file of a deleted study is left behind", file=str(file), reason=str(error))
-        return
-    for parent in file.relative_to(artifacts_dir).parents[:-1]:
-        try:
-            (artifacts_dir / parent).rmdir()
-        except OSError:
-            break  # it holds something else

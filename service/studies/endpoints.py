@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance
@@ -19,12 +17,10 @@ from api_schemas.trials import TrialPage, TrialRead
 from service.database import transaction
 from service.dependencies import SessionDep, TenantAloneDep, TenantDep
 from service.entity_tags import NOT_MODIFIED
-from service.errors import NotFound
 from service.idempotency import Posted, PostedDep, answered, once
 from service.ids import new_id
-from service.models import Artifact, Study
+from service.models import Study
 from service.problems import documented
-from service.settings import settings
 from service.studies import deletion, repository, settings_changes, steering
 from service.studies.admission import AdmittedStudy, admit
 from service.studies.cloning import edited, import_trials
@@ -46,7 +42,7 @@ PageSize = Annotated[int, Query(ge=1, le=500)]
 StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$")]
 NumberToken = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 
-POSTED = documented(400, 409, 413, 415)
+POSTED = documented(400, 409, 415)
 
 
 @router.post("", status_code=201, response_model=StudyRead, responses=POSTED)
@@ -72,7 +68,7 @@ def get_study(study: StudyDep, session: SessionDep) -> StudyRead:
     return represent_study(session, study)
 
 
-@router.patch("/{study_id:id}", responses=documented(400, 409, 412, 413, 415, 428))
+@router.patch("/{study_id:id}", responses=documented(400, 409, 412, 415, 428))
 def update_study(
     update: StudyUpdate, study: VersionDep, session: SessionDep, request: Request, response: Response
 ) -> StudyRead:
@@ -97,18 +93,6 @@ def list_trials(
 def get_trial(trial_id: TrialId, study: StudyDep, session: SessionDep) -> TrialRead:
     """Read a trial."""
     return represent_trials(session, study, [repository.get_trial(session, study.id, trial_id)])[0]
-
-
-@router.get(
-    "/{study_id}/trials/{trial_id}/artifacts/{name}", response_class=FileResponse, responses=NOT_MODIFIED
-)
-def download_artifact(trial_id: TrialId, name: TrialId, study: StudyDep, session: SessionDep) -> FileResponse:
-    """Download a file that the trial left."""
-    trial = repository.get_trial(session, study.id, trial_id)
-    artifact = session.get(Artifact, (trial.id, name))
-    if artifact is None:
-        raise NotFound(f"Trial '{trial_id}' has no artifact '{name}'.")
-    return FileResponse(_artifact_file(artifact), filename=name, headers={"ETag": f'"{artifact.sha256}"'})
 
 
 @router.get("/{study_id}/pareto_front", responses=NOT_MODIFIED)
@@ -179,7 +163,7 @@ def delete_study(study_id: StudyId, tenant_id: TenantAloneDep) -> None:
     with transaction() as session:
         study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
         files = deletion.delete_rows(session, study)
-    deletion.delete_files(files, artifacts_dir=settings().artifacts_dir)
+    deletion.delete_files(files)
 
 
 def _change(study_id: str, posted: Posted, change: Callable[[Session, Study], Study]) -> Response:
@@ -192,10 +176,13 @@ def _change(study_id: str, posted: Posted, change: Callable[[Session, Study], St
 
 def _create(admitted: AdmittedStudy, posted: Posted, *, import_from: str | None = None) -> Response:
     def effect(session: Session) -> StudyRead:
+        source = None
+        if import_from is not None:
+            # Locked, so that all of it is of one moment; and first, for studies come before tenants.
+            source = repository.get_study(session, import_from, tenant_id=posted.tenant_id, lock=True)
         settled = with_former_studies(session, admitted, tenant_id=posted.tenant_id)
         study = steering.create_study(session, new_study(posted.tenant_id, settled))
-        if import_from is not None:
-            source = repository.get_study(session, import_from, tenant_id=posted.tenant_id)
+        if source is not None:
             import_trials(session, source, study)
         return represent_study(session, study)
 
@@ -232,10 +219,3 @@ def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
         classes=admitted.classes,
         reference_defaults=list(admitted.reference_defaults),
     )
-
-
-def _artifact_file(artifact: Artifact) -> Path:
-    file = settings().artifacts_dir / artifact.path
-    if not file.is_file():
-        raise NotFound(f"The file of '{artifact.name}' is gone from the artifact directory.")
-    return file

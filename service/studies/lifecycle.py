@@ -210,16 +210,27 @@ def finish_trial(
         _give_back(session, study, trial, replicate, reason=report.reason or "the attempt failed", lost=True)
         return
     replication.end(session, study, replicate, report.state, reason=report.reason, report=report)
-    if replicate.number == 0:
-        # Never those of the best replicate: choosing among seeds would flatter the score.
-        session.add_all(Artifact(trial_id=trial.id, **record.model_dump()) for record in report.artifacts)
+    replication.keep_artifacts(session, replicate, report.artifacts)
     _after_replicate(session, study, trial, replicate)
 
 
-def release_trial(session: Session, study: Study, trial: Trial, *, attempt: int) -> None:
-    """Take back a trial whose worker is asked to stop. It costs none of the trial's attempts."""
+def release_trial(
+    session: Session,
+    study: Study,
+    trial: Trial,
+    *,
+    attempt: int,
+    reason: str = "its worker was stopped",
+    checkpoint: Sequence[ArtifactRecord] = (),
+) -> None:
+    """Take back a trial that its worker does not finish. It costs none of the trial's attempts.
+
+    The checkpoint is kept if nobody is to try again.
+    """
     replicate = replication.held(session, trial.id, attempt)
-    _give_back(session, study, trial, replicate, reason="its worker was stopped", lost=False)
+    if not replication.is_wanted(session, study, replicate):
+        replication.keep_artifacts(session, replicate, checkpoint)
+    _give_back(session, study, trial, replicate, reason=reason, lost=False)
 
 
 def lose_trial(session: Session, study: Study, trial: Trial, *, attempt: int, max_attempts: int) -> None:

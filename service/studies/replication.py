@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
 from api_schemas.studies import StudyState
-from api_schemas.trials import TrialReport, TrialState
+from api_schemas.trials import ArtifactRecord, TrialReport, TrialState
 from service.broker import RUN_TRIAL, WakeUp, wake_after_commit
 from service.errors import StaleAttempt, WrongState
-from service.models import Replicate, Study, Trial
+from service.models import Artifact, Replicate, Study, Trial
 from service.studies import repository
 from service.studies.event_log import record_replicate_event
 
@@ -144,6 +144,15 @@ def end(
     record_replicate_event(
         session, study, EventType.REPLICATE_ENDED, replicate=replicate, state=state, reason=reason
     )
+
+
+def keep_artifacts(session: Session, replicate: Replicate, records: Sequence[ArtifactRecord]) -> None:
+    """Keep the files of a trial's first seed.
+
+    Never those of the best one: choosing among seeds would flatter the score.
+    """
+    if replicate.number == 0:
+        session.add_all(Artifact(trial_id=replicate.trial_id, **record.model_dump()) for record in records)
 
 
 def reuse(session: Session, study: Study, replicate: Replicate, *, known: Replicate) -> None:

@@ -157,7 +157,15 @@ def _trial(
         # By name: to validate a row by its attributes takes several times as long.
         measurements=tuple(Measurement(step=row.step, metrics=row.metrics) for row in measurements),
         artifacts=tuple(
-            ArtifactRecord(name=row.name, path=row.path, sha256=row.sha256, size_bytes=row.size_bytes)
+            ArtifactRecord(
+                name=row.name,
+                path=row.path,
+                sha256=row.sha256,
+                size_bytes=row.size_bytes,
+                kind=row.kind,
+                attempt=row.attempt,
+                step=row.step,
+            )
             for row in artifacts
         ),
         provenance=replicates[0].provenance,

@@ -26,7 +26,7 @@ from service.studies.requested_study import StudyId, TrialId
 router = APIRouter(
     prefix="/v1/studies/{study_id}",
     tags=["runners outside"],
-    responses=documented(400, 401, 404, 409, 413, 415, 422, 503),
+    responses=documented(400, 401, 404, 409, 415, 422, 503),
 )
 
 # Whoever repeats these names the same attempt, step or worker: the effect is one without a kept answer.

@@ -16,7 +16,7 @@ router = APIRouter(prefix=PREFIX, tags=["task files"], responses=documented(401,
 RAW_BODY = {"requestBody": {"content": {"application/octet-stream": {}}, "required": True}}
 
 
-@router.put("/{name}", responses=documented(413), openapi_extra=RAW_BODY)
+@router.put("/{name}", responses=documented(404), openapi_extra=RAW_BODY)
 async def put_task_file(name: str, request: Request, tenant_id: TenantAloneDep) -> TaskFile:
     """Upload a CSV, TSV, JSONL or Parquet file as the raw body; a study names it `file:NAME`."""
     kept = settings()

@@ -29,7 +29,7 @@ WebhookId = Annotated[str, Path(pattern=WITHOUT_NUL, max_length=100)]
 WebhookToken = Annotated[str | None, Query(pattern=r"^whk_[0-9a-f]{32}$")]
 
 
-@router.post("", status_code=201, response_model=WebhookCreated, responses=documented(400, 409, 413, 415))
+@router.post("", status_code=201, response_model=WebhookCreated, responses=documented(400, 409, 415))
 def create_webhook(request: WebhookCreate, posted: PostedByAdminDep) -> Response:
     """Send your events to an address. The first answer is the only place where the secret is shown."""
     # Without a database connection: a name may take long to look up.
@@ -71,9 +71,7 @@ def delete_webhook(webhook_id: WebhookId, session: SessionDep, tenant_id: AdminT
     registry.delete_webhook(session, webhook_id, tenant_id=tenant_id)
 
 
-@router.post(
-    "/{webhook_id}:replay", responses=documented(400, 404, 413, 415), dependencies=[Depends(not_needed)]
-)
+@router.post("/{webhook_id}:replay", responses=documented(400, 404, 415), dependencies=[Depends(not_needed)])
 def replay_webhook(
     webhook_id: WebhookId, request: WebhookReplay, session: SessionDep, tenant_id: AdminTenantDep
 ) -> WebhookReplayed:

@@ -31,7 +31,7 @@ def stack_on(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch, *, trial_workers: int = 1, lease_seconds: float = 3.0
 ) -> Iterator[tuple[Stack, Client]]:
     """Start the server with short leases, so that what is lost is found within seconds."""
-    for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_DIR"):
+    for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PARETUNE_LEASE_SECONDS", str(lease_seconds))
     monkeypatch.setenv("PARETUNE_SWEEP_SECONDS", "0.3")

@@ -30,7 +30,7 @@ def paretune(*arguments: str | Path) -> subprocess.Popen[str]:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_DIR", "PARETUNE_URL")
+        if name not in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_URL", "PARETUNE_URL")
     }
     return subprocess.Popen(
         [sys.executable, "-m", "paretune.cli", *arguments],

@@ -63,7 +63,7 @@ def test_the_front_gets_a_second_seed_before_the_study_succeeds(
 
 def test_run_writes_front_plot_and_adapter(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`paretune run` with its own server, as `make demo` does it."""
-    for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_DIR", "PARETUNE_URL"):
+    for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_URL", "PARETUNE_URL"):
         monkeypatch.delenv(name, raising=False)
     study_file = state_root / "study.yaml"
     study_file.write_text(

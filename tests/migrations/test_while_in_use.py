@@ -23,6 +23,7 @@ from service import database, leases, schema_version, sweeper
 from service.database import transaction
 from service.models import Base, IdempotencyKey, Study, Tenant, Trial, Webhook
 from service.schema_version import SchemaInUse, alembic_config, expected_revision, upgrade
+from service.worker_health import report_degraded
 from tests.conftest import renamed, run_on
 from tests.service.studies.invariants import check_study
 from tests.service.test_leases import REPORT, stored_study
@@ -73,6 +74,7 @@ def fill_every_table() -> str:
     record = ArtifactRecord(name="a", path="a", sha256="0" * 64, size_bytes=1)
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
     sweeper.sweep_once()
+    report_degraded("host", reason="its disk is full")
     return study_id
 
 
@@ -189,9 +191,11 @@ def test_a_worker_of_the_version_before_completes_a_trial(service_environment: N
         archive.extractall(tmp_path / "before", filter="data")
     study_id = stored_study(trials=1)
     before = str(tmp_path / "before")
+    # Settings have had other names; an operator gives each version its own.
+    environment = {"PARETUNE_ARTIFACTS_DIR": str(tmp_path), **os.environ, "PYTHONPATH": before}
     subprocess.run(
         [sys.executable, "-c", OLD_WORKER, before],
-        cwd=before, env={**os.environ, "PYTHONPATH": before}, check=True, timeout=120,
+        cwd=before, env=environment, check=True, timeout=120,
     )  # fmt: skip
     with Session(database.engine()) as session:
         check_study(session, study_id)

@@ -14,6 +14,7 @@ from paretune.export import (
     model_card,
     remove_of_another_trial,
 )
+from service.artifact_store import store_at
 from tests.paretune.trials import seed, study, trial
 from workers.artifacts import save_trial
 from workers.peft_methods import TrialModules
@@ -29,7 +30,7 @@ def exported(peft: dict[str, object], folder: Path) -> Path:
     modules = TrialModules(Peft.model_validate(peft), backbone=backbone, classes=2, seed=0)
     save_trial(
         modules, configuration, backbone=backbone, answers=AnswerForm(labels=("no", "yes")),
-        artifacts_dir=folder.parent, path=folder.name,
+        store=store_at(str(folder.parent)), path=folder.name,
     )  # fmt: skip
     return folder
 
@@ -84,3 +85,15 @@ def test_a_custom_trial_has_nothing_to_export() -> None:
     """What it made is where it ran."""
     with pytest.raises(NothingToExport, match="machine of yours"):
         model_card(study(), trial(1, score=0.75, parameters=200, configuration=None))
+
+
+def test_a_checkpoint_is_called_one() -> None:
+    """Its card says how far it came and claims no score."""
+    record = {"name": "weights", "path": "w", "sha256": "0" * 64, "size_bytes": 1}
+    checkpoint = {**record, "kind": "checkpoint", "attempt": 2, "step": 12}
+    ended = {"state": "CANCELLED", "metrics": {}, "test_metrics": {}}
+    cancelled = trial(1, score=0, parameters=0, **ended, artifacts=[checkpoint])
+    card = model_card(study(), cancelled)
+    assert "a checkpoint of step 12; the trial was cancelled and never evaluated" in card
+    assert "| validation |" not in card
+    assert "trained parameters" not in card

@@ -33,7 +33,7 @@ from paretune.local import (
 @pytest.fixture(autouse=True)
 def embedded_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The addresses that the rest of the suite sets would replace the embedded servers."""
-    for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_DIR"):
+    for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_URL"):
         monkeypatch.delenv(name)
 
 

@@ -399,10 +399,11 @@ def test_every_error_in_the_document_is_a_problem(client: TestClient) -> None:
 
 
 def test_the_application_does_not_load_torch() -> None:
-    """Importing the API in a fresh process leaves torch and BoTorch out, and memory under 200 MB."""
+    """A fresh process leaves torch, BoTorch and what sends traces out, and memory under 200 MB."""
     script = (
         "import sys, psutil; from service.app import create_app; create_app();"
-        "print({'torch', 'botorch', 'transformers', 'service.optimization'} & set(sys.modules));"
+        "print({'torch', 'botorch', 'transformers', 'service.optimization', 'opentelemetry.exporter',"
+        "'google.protobuf'} & set(sys.modules));"
         "print(psutil.Process().memory_info().rss // 2**20)"
     )
     lines = subprocess.run(

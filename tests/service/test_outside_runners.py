@@ -8,13 +8,14 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import SuggestedTrials, SuggestRequest
 from service import leases, outside_runners, sweeper
 from service.app import create_app
 from service.broker import ADVANCE_STUDY, WakeUp
-from service.database import transaction
+from service.database import engine, transaction
 from service.events.feed import EventFeed
 from service.models import Study, Tenant, TrialMeasurement
 from service.studies import lifecycle
@@ -253,6 +254,16 @@ def test_our_workers_leave_custom_trials_alone(http: TestClient) -> None:
     """They would not know what to train."""
     advance_study(created(http))
     assert leases.claim("host:1") is None
+
+
+def test_the_sweeper_wakes_no_worker_of_ours_for_custom_trials(http: TestClient) -> None:
+    """It would only ask the database in vain, again and again while a runner outside is away."""
+    advance_study(created(http))
+    with Session(engine()) as session, session.begin():
+        session.execute(update(Study).values(woken_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
+        sweeper.resend_wake_ups(session)
+        tasks = [wake_up.task for wake_up in session.info["wake_ups"]]
+    assert tasks == [ADVANCE_STUDY]
 
 
 def test_a_lost_trial_takes_no_word_of_its_first_runner(http: TestClient) -> None:

@@ -12,6 +12,7 @@ from transformers import Qwen2Config, Qwen2Model
 
 from api_schemas.peft import Peft
 from api_schemas.trial_configuration import Training, TrialConfiguration, patch
+from service.artifact_store import store_at
 from workers import activation_cache
 from workers.activation_cache import ActivationCache, final_hidden, starts_soundly
 from workers.backbones import Backbone, freeze
@@ -172,7 +173,7 @@ def test_a_trial_has_the_same_scores_with_and_without_the_cache(
     for cache_bytes in (0, 2**30):
         parts = ResidentParts(None, device=CPU, activation_cache_bytes=cache_bytes)
         report = run_trial(
-            top, resident=parts, artifacts_dir=tmp_path, artifacts_path="t", report=lambda _: False
+            top, resident=parts, store=store_at(str(tmp_path)), artifacts_path="t", report=lambda _: False
         )
         assert report.provenance["starts_at_layer"] == (5 if cache_bytes else 0)
         losses.append((report.metrics["loss"], report.metrics["score"], report.test_metrics["score"]))

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from api_schemas.trial_configuration import TrialConfiguration
+from service.artifact_store import store_at
 from service.task_catalogue.rows import Row
 from workers.artifacts import load_classifier, save_trial
 from workers.errors import ArtifactError
@@ -33,7 +34,7 @@ def saved(
         small_trial,
         backbone=backbone,
         answers=AnswerForm(labels=("no", "yes")),
-        artifacts_dir=artifacts_dir,
+        store=store_at(str(artifacts_dir)),
         path="s/t/1",
     )
     assert [record.name for record in records] == ["weights.safetensors", "configuration.json"]
@@ -105,7 +106,7 @@ def test_saving_again_replaces_the_whole(
         small_trial,
         backbone=resident.backbone(small_trial.backbone),
         answers=AnswerForm(labels=("no", "yes")),
-        artifacts_dir=folder.parents[2],
+        store=store_at(str(folder.parents[2])),
         path="s/t/1",
     )
     assert [entry.name for entry in folder.parent.iterdir()] == ["1"]

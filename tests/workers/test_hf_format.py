@@ -12,6 +12,7 @@ from torch import Tensor
 from api_schemas.peft_methods import PROMPT_METHODS, PeftMethod
 from api_schemas.trial_configuration import Peft, TrialConfiguration
 from service import catalogue
+from service.artifact_store import store_at
 from workers.artifacts import load_classifier, save_trial
 from workers.errors import ArtifactError
 from workers.merged import export_merged
@@ -89,7 +90,7 @@ def saved(
         base.model_copy(update={"peft": modules.peft, "training": training}),
         backbone=resident.backbone(base.backbone),
         answers=AnswerForm(labels=("no", "yes")),
-        artifacts_dir=folder.parent,
+        store=store_at(str(folder.parent)),
         path=folder.name,
     )
     return modules

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from api_schemas.trial_configuration import Training, TrialConfiguration, patch
+from service.artifact_store import store_at
 from workers.backbones import Backbone
 from workers.errors import OutOfMemory
 from workers.fine_tune import fine_tune
@@ -100,7 +101,7 @@ def test_a_small_limit_shrinks_a_real_trial_and_a_tiny_one_refuses_it(
         report = run_trial(
             patch(small_trial, {"training.epochs": 1}),
             resident=parts,
-            artifacts_dir=tmp_path,  # type: ignore[arg-type]
+            store=store_at(str(tmp_path)),  # type: ignore[arg-type]
             artifacts_path="t",
             report=lambda _: False,
         )

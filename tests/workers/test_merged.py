@@ -15,6 +15,7 @@ from transformers import AutoModel, PreTrainedTokenizerFast
 
 from api_schemas.peft import Peft
 from api_schemas.trial_configuration import TrialConfiguration
+from service.artifact_store import store_at
 from tests.workers.conftest import CPU, tiny
 from workers.artifacts import save_trial
 from workers.backbones import load_backbone
@@ -49,7 +50,9 @@ def saved(kind: str, peft: dict[str, Any], folder: Path) -> tuple[Tensor, Tensor
         {"backbone": "local:tiny", "task": {"name": "t"}, "peft": peft, "training": {"seed": 5}}
     )
     answers = AnswerForm(labels=("no", "yes"))
-    save_trial(modules, configuration, backbone=backbone, answers=answers, artifacts_dir=folder, path="trial")
+    save_trial(
+        modules, configuration, backbone=backbone, answers=answers, store=store_at(str(folder)), path="trial"
+    )
     batch = Batch(ids=IDS, mask=MASK, labels=torch.tensor([0, 1]))
     with attached(modules, backbone=backbone), torch.inference_mode():
         hidden = backbone.model(input_ids=IDS, attention_mask=MASK).last_hidden_state

@@ -9,6 +9,7 @@ import torch
 from api_schemas.peft import Peft
 from api_schemas.trial_configuration import Quantisation, TrialConfiguration, patch
 from api_schemas.trials import TrialState
+from service.artifact_store import store_at
 from workers.artifacts import load_classifier
 from workers.backbones import load_backbone
 from workers.errors import UnsupportedBackbone
@@ -74,7 +75,7 @@ def test_a_trial_on_four_bits_is_trained_saved_and_loaded(
     report = run_trial(
         configuration,
         resident=ResidentParts(None, device=CPU),
-        artifacts_dir=tmp_path,
+        store=store_at(str(tmp_path)),
         artifacts_path="trial",
         report=lambda _: False,
     )

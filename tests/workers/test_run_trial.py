@@ -13,6 +13,7 @@ from api_schemas.tasks import Task
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
+from service.artifact_store import store_at
 from service.task_catalogue.sources import settled
 from workers.artifacts import load_classifier
 from workers.interruption import TrialStopped
@@ -28,7 +29,7 @@ def run(
     report = run_trial(
         configuration,
         resident=resident,
-        artifacts_dir=artifacts_dir,
+        store=store_at(str(artifacts_dir)),
         artifacts_path="study/trial/1",
         report=callbacks.get("report", measurements.append),  # type: ignore[arg-type]
     )
@@ -132,7 +133,7 @@ def test_a_trial_without_a_place_leaves_nothing(
     report = run_trial(
         small_trial,
         resident=resident,
-        artifacts_dir=artifacts_dir,
+        store=store_at(str(artifacts_dir)),
         artifacts_path=None,
         report=lambda _: False,
     )
@@ -201,6 +202,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration, patch
+from service.artifact_store import store_at
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
 
@@ -209,7 +211,7 @@ huge = patch(small, {"task.train_rows": 512, "training.batch_size": 512, "traini
                      "peft.parallel_adapter.bottleneck_size": 60000})
 resident = ResidentParts(None, device=torch.device("cpu"))
 trial = lambda c: run_trial(
-    c, resident=resident, artifacts_dir=Path(sys.argv[2]), artifacts_path="t", report=lambda m: False
+    c, resident=resident, store=store_at(sys.argv[2]), artifacts_path="t", report=lambda m: False
 )
 resident.task(small)
 if sys.argv[3] == "limited":

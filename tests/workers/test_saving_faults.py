@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from api_schemas.trial_configuration import TrialConfiguration, patch
+from service.artifact_store import store_at
 from workers.artifacts import load_classifier, save_trial
 from workers.errors import ArtifactError
 from workers.peft_methods import TrialModules
@@ -22,6 +23,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration
+from service.artifact_store import store_at
 from workers.errors import TrialNotSaved
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
@@ -30,7 +32,7 @@ configuration, artifacts_dir = TrialConfiguration.model_validate_json(sys.argv[1
 resident = ResidentParts(None, device=torch.device("cpu"))
 
 def trial(path):
-    return run_trial(configuration, resident=resident, artifacts_dir=artifacts_dir, artifacts_path=path,
+    return run_trial(configuration, resident=resident, store=store_at(sys.argv[2]), artifacts_path=path,
                      report=lambda measurement: None)
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
@@ -48,6 +50,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration
+from service.artifact_store import store_at
 from workers.artifacts import save_trial
 from workers.peft_methods import TrialModules
 from workers.predictions import AnswerForm
@@ -68,7 +71,7 @@ for kill_at in range(1, 7):
             flush(descriptor)
         os.fsync = counted
         save_trial(modules, configuration, backbone=backbone, answers=AnswerForm(labels=("no", "yes")),
-                   artifacts_dir=artifacts_dir, path=f"trial/{kill_at}")
+                   store=store_at(sys.argv[2]), path=f"trial/{kill_at}")
         os._exit(0)
     _, status = os.waitpid(child, 0)
     print(os.WTERMSIG(status))
@@ -88,7 +91,7 @@ def test_a_full_disk_leaves_nothing_and_the_next_trial_works(
 ) -> None:
     """The sentence says what to free; it is the machine's fault, so the trial is not called infeasible."""
     reason, left, then = script(FULL_DISK, small_trial.model_dump_json(), str(artifacts_dir))
-    assert "Free space under the artifact directory" in reason
+    assert "Free space there" in reason
     assert str(artifacts_dir) in reason
     assert left == "['study', 'trial']"
     assert then == "SUCCEEDED"
@@ -98,13 +101,15 @@ def test_a_full_disk_leaves_nothing_and_the_next_trial_works(
 def test_a_kill_while_saving_leaves_a_whole_folder_or_none(
     small_trial: TrialConfiguration, artifacts_dir: Path
 ) -> None:
-    """Killed at every flush in turn; the next attempt takes what is left of the ones before away."""
+    """Killed at every flush in turn; then another attempt takes what is left of the ones before away."""
     lora = patch(small_trial, {"peft.serial_adapter.bottleneck_size": 0, "peft.lora.rank": 2})
     signals = script(KILLED, lora.model_dump_json(), str(artifacts_dir))
     assert signals == [str(int(signal.SIGKILL))] * 5 + ["0"]
-    assert sorted(path.name for path in (artifacts_dir / "trial").iterdir()) == ["5", "6"]
+    assert sorted(path.name for path in (artifacts_dir / "trial").glob("[!.]*")) == ["5", "6"]
     for whole in ("5", "6"):
         load_classifier(artifacts_dir / "trial" / whole)
+    store_at(str(artifacts_dir)).delete_earlier_attempts("trial/6")
+    assert [path.name for path in (artifacts_dir / "trial").iterdir()] == ["6"]
 
 
 @pytest.fixture
@@ -113,7 +118,7 @@ def saved(small_trial: TrialConfiguration, resident: ResidentParts, artifacts_di
     backbone = resident.backbone(lora.backbone)
     save_trial(
         TrialModules(lora.peft, backbone=backbone, classes=2, seed=0), lora, backbone=backbone,
-        answers=AnswerForm(labels=("no", "yes")), artifacts_dir=artifacts_dir, path="t/1",
+        answers=AnswerForm(labels=("no", "yes")), store=store_at(str(artifacts_dir)), path="t/1",
     )  # fmt: skip
     load_classifier(artifacts_dir / "t/1")
     return artifacts_dir / "t/1"

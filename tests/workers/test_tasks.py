@@ -1,6 +1,8 @@
-"""What a worker's log lines carry."""
+"""What a worker's log lines carry, and what a signal leaves of it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -25,3 +27,34 @@ def test_lines_name_study_trial_and_attempt(
     named = {"study_id": study_id, "trial_id": claimed.trial_id, "attempt": 1}
     assert [line["event"] for line in lines] == ["nothing to give back", "result dropped", "idle"]
     assert [named.items() <= line.items() for line in lines] == [True, True, False]
+
+
+STOPPED_WHILE_TORCH_LOADS = """
+import sys
+from service import leases
+from workers import tasks
+
+class Stop:
+    def find_spec(self, name, path, target=None):
+        if name == "torch.nn":
+            tasks._stop_trial(0, None)
+
+sys.meta_path.insert(0, Stop())
+tasks.interruption.begin()
+tasks._run_claimed([leases.claim("w")])
+tasks.interruption.exit_if_asked()
+from workers.resident import resident_parts
+"""
+
+
+def test_a_trial_stopped_while_torch_loads_leaves_a_worker_that_can_train(service_environment: None) -> None:
+    """The trial is given back, and torch is whole."""
+    stored_study(trials=1)
+    ended = subprocess.run(
+        [sys.executable, "-c", STOPPED_WHILE_TORCH_LOADS], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "trial given back" in ended.stdout
+    again = leases.claim("w")
+    assert again is not None
+    assert again.attempt == 2

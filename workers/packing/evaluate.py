@@ -10,10 +10,12 @@ from workers.backbones import Backbone
 from workers.evaluate import EVALUATION_BATCH_SIZE, Evaluation, from_outputs
 from workers.losses import row_losses
 from workers.packing.modules import PackedModules, packed_logits
+from workers.spans import tracer
 from workers.task_data import Batch, TokenisedSplit, evaluation_batches
 
 
 @torch.inference_mode()
+@tracer.start_as_current_span("evaluate")
 def evaluate_packed(
     packed: PackedModules, split: TokenisedSplit, *, backbone: Backbone
 ) -> list[Evaluation | None]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
+from opentelemetry import trace
 from torch import Tensor
 
 from api_schemas.tasks import TaskKind
@@ -15,9 +16,12 @@ from workers.losses import row_losses
 from workers.packing.adamw import StackedAdamW, clip_each_trial
 from workers.packing.batches import PackedBatch, packed_batches
 from workers.packing.modules import PackedModules, packed_logits
+from workers.spans import tracer
+from workers.step_count import StepCount
 from workers.task_data import TokenisedSplit
 
 
+@tracer.start_as_current_span("train")
 def fine_tune_packed(
     packed: PackedModules,
     split: TokenisedSplit,
@@ -25,6 +29,7 @@ def fine_tune_packed(
     backbone: Backbone,
     recipes: Sequence[Training],
     measure: Callable[[float, list[float]], None],
+    count: StepCount | None = None,
 ) -> None:
     """Train attached modules as `fine_tune` would train each trial alone; one recipe for each trial.
 
@@ -41,7 +46,8 @@ def fine_tune_packed(
         weight_decays=[recipe.weight_decay for recipe in recipes],
     )
     measured_after = measured_steps(steps_per_epoch, common)
-    step, seen, totals = 0, [0] * len(recipes), [0.0] * len(recipes)
+    count = count or StepCount()
+    seen, totals = [0] * len(recipes), [0.0] * len(recipes)
     for epoch in range(1, common.epochs + 1):
         for batch in packed_batches(
             split,
@@ -59,15 +65,16 @@ def fine_tune_packed(
             _end_diverged(packed, found, found_norms, epoch=epoch)
             if len(packed.ended) == len(recipes):
                 return
-            optimiser.step()
-            step += 1
-            seen = [before + count for before, count in zip(seen, batch.counts, strict=True)]
+            with count.one():
+                optimiser.step()
+            seen = [before + rows for before, rows in zip(seen, batch.counts, strict=True)]
             totals = [
-                total + loss * count for total, loss, count in zip(totals, found, batch.counts, strict=True)
+                total + loss * rows for total, loss, rows in zip(totals, found, batch.counts, strict=True)
             ]
-            if step in measured_after:
-                measure(step / steps, [total / rows for total, rows in zip(totals, seen, strict=True)])
+            if count.done in measured_after:
+                measure(count.done / steps, [total / rows for total, rows in zip(totals, seen, strict=True)])
                 seen, totals = [0] * len(recipes), [0.0] * len(recipes)
+        trace.get_current_span().add_event("epoch", {"epoch": epoch})
 
 
 def packed_losses(

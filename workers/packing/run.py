@@ -6,15 +6,17 @@ Knows no database and no queue.
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import Measurement, TrialReport, TrialState
+from service.artifact_store import ArtifactStore
+from workers.artifacts import tensor_bytes
 from workers.costs import Spending, latency_ms, measured
 from workers.errors import NotANumber, TrialError
 from workers.evaluate import Evaluation
+from workers.interruption import TrialStopped, interruption
 from workers.memory import TrainingShape, training_shape
 from workers.packing.compatibility import can_pack, takes_packs
 from workers.packing.evaluate import evaluate_packed
@@ -23,16 +25,19 @@ from workers.packing.modules import PackedModules, attached_pack
 from workers.packing.stack import largest_shapes, scalars
 from workers.peft_methods import TrialModules, attached
 from workers.resident import ResidentParts
+from workers.room import check_room
 from workers.run_trial import (
     ReadyTrial,
     costs,
     finished_report,
     finite,
     is_out_of_memory,
+    keep_checkpoint,
     provenance,
     run_trial,
     scores,
 )
+from workers.step_count import StepCount
 
 DIVIDED = ("training_seconds", "peak_memory_bytes")
 """What a pack spends as a whole, and its trials in equal parts."""
@@ -61,7 +66,7 @@ class Progress:
 
 
 def run_packed(
-    members: Sequence[Member], *, resident: ResidentParts, artifacts_dir: Path
+    members: Sequence[Member], *, resident: ResidentParts, store: ArtifactStore
 ) -> list[TrialReport]:
     """Give the report of each trial, as `run_trial` would, with `packed_with` in its provenance.
 
@@ -72,7 +77,7 @@ def run_packed(
     """
     at_once = _trials_at_once(members, resident)
     packs = [members[start : start + at_once] for start in range(0, len(members), at_once)]
-    return [report for pack in packs for report in _run_or_halve(pack, resident, artifacts_dir)]
+    return [report for pack in packs for report in _run_or_halve(pack, resident, store)]
 
 
 def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
@@ -91,7 +96,7 @@ def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
 
 
 def _run_or_halve(
-    members: Sequence[Member], resident: ResidentParts, artifacts_dir: Path
+    members: Sequence[Member], resident: ResidentParts, store: ArtifactStore
 ) -> list[TrialReport]:
     if len(members) == 1:
         alone = members[0]
@@ -99,13 +104,13 @@ def _run_or_halve(
             run_trial(
                 alone.configuration,
                 resident=resident,
-                artifacts_dir=artifacts_dir,
+                store=store,
                 artifacts_path=alone.artifacts_path,
                 report=alone.report,
             )
         ]
     try:
-        return _run_pack(members, resident, artifacts_dir)
+        return _run_pack(members, resident, store)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -115,16 +120,17 @@ def _run_or_halve(
         torch.cuda.empty_cache()
     half = len(members) // 2
     return [
-        report
-        for part in (members[:half], members[half:])
-        for report in _run_or_halve(part, resident, artifacts_dir)
+        report for part in (members[:half], members[half:]) for report in _run_or_halve(part, resident, store)
     ]
 
 
-def _run_pack(members: Sequence[Member], resident: ResidentParts, artifacts_dir: Path) -> list[TrialReport]:
+def _run_pack(members: Sequence[Member], resident: ResidentParts, store: ArtifactStore) -> list[TrialReport]:
     pack = [Progress(member, trial) for member, trial in zip(members, _ready(members, resident), strict=True)]
     backbone, task = pack[0].trial.backbone, pack[0].trial.task
     packed = PackedModules([progress.trial.modules for progress in pack])
+    saved = [one.trial.modules for one in pack if one.member.artifacts_path is not None]
+    check_room(tensor_bytes(saved), store=store)
+    count = StepCount(interruption.held_back)
 
     def measure(share: float, train_losses: list[float]) -> None:
         found = evaluate_packed(packed, task.validation, backbone=backbone)
@@ -135,27 +141,36 @@ def _run_pack(members: Sequence[Member], resident: ResidentParts, artifacts_dir:
                 metrics |= _shared_costs(progress.trial, spending, share=share, trials=len(pack))
                 _record(packed, number, progress, metrics)
 
-    with attached_pack(packed, backbone=backbone):
-        with measured(backbone.device) as spending:
-            fine_tune_packed(
-                packed,
-                task.train,
-                backbone=backbone,
-                recipes=[member.configuration.training for member in members],
-                measure=measure,
-            )
-        tests = evaluate_packed(packed, task.test, backbone=backbone)
-    resident.memory.learn(
-        pack[0].trial.needs,
-        backbone=backbone,
-        rows=members[0].configuration.training.batch_size,
-        observed_bytes=(spending.peak_memory_bytes - spending.memory_before_bytes) // len(pack),
-    )
-    packed.write_back()
-    return [
-        _outcome(progress, test, packed=packed, number=number, artifacts_dir=artifacts_dir)
-        for number, (progress, test) in enumerate(zip(pack, tests, strict=True))
-    ]
+    try:
+        with attached_pack(packed, backbone=backbone):
+            with measured(backbone.device) as spending:
+                fine_tune_packed(
+                    packed,
+                    task.train,
+                    backbone=backbone,
+                    recipes=[member.configuration.training for member in members],
+                    measure=measure,
+                    count=count,
+                )
+            tests = evaluate_packed(packed, task.test, backbone=backbone)
+        resident.memory.learn(
+            pack[0].trial.needs,
+            backbone=backbone,
+            rows=members[0].configuration.training.batch_size,
+            observed_bytes=(spending.peak_memory_bytes - spending.memory_before_bytes) // len(pack),
+        )
+        packed.write_back()
+        return [
+            _outcome(progress, test, packed=packed, number=number, store=store)
+            for number, (progress, test) in enumerate(zip(pack, tests, strict=True))
+        ]
+    except TrialStopped as stop:
+        packed.write_back()
+        for number, progress in enumerate(pack):
+            if number not in packed.ended:
+                path = progress.member.artifacts_path
+                keep_checkpoint(stop, progress.trial, step=count.done, store=store, artifacts_path=path)
+        raise
 
 
 def _ready(members: Sequence[Member], resident: ResidentParts) -> list[ReadyTrial]:
@@ -201,7 +216,7 @@ def _outcome(
     *,
     packed: PackedModules,
     number: int,
-    artifacts_dir: Path,
+    store: ArtifactStore,
 ) -> TrialReport:
     packed_with = {"packed_with": len(packed.trials)}
     if progress.stopped_early:
@@ -217,7 +232,7 @@ def _outcome(
             progress.trial,
             progress.measurements[-1].metrics,
             test=test,
-            artifacts_dir=artifacts_dir,
+            store=store,
             artifacts_path=progress.member.artifacts_path,
         )
     except NotANumber as error:

@@ -21,10 +21,10 @@ def study_with_weights(*, recorded_hash: str = HASH) -> str:
     claimed = leases.claim("w")
     assert claimed is not None
     assert claimed.artifacts_path is not None
-    file = settings().artifacts_dir / claimed.artifacts_path / "weights.safetensors"
+    file = Path(settings().artifacts_url) / claimed.artifacts_path / "weights.safetensors"
     file.parent.mkdir(parents=True)
     file.write_bytes(WEIGHTS)
-    path = str(file.relative_to(settings().artifacts_dir))
+    path = str(file.relative_to(settings().artifacts_url))
     record = ArtifactRecord(name=file.name, path=path, sha256=recorded_hash, size_bytes=len(WEIGHTS))
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
     return study_id

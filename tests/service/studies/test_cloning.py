@@ -1,6 +1,8 @@
 """A clone asks for what its source asked for, and knows what it could have found itself."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from service import leases, proposals
 from service.app import create_app
 from service.database import transaction
 from service.models import Study, Tenant
-from service.studies import lifecycle, steering
+from service.studies import lifecycle, repository, steering
 from service.studies.admission import admit
 from service.studies.canonical_trials import configuration_key
 from service.studies.cloning import merge_patch
@@ -25,6 +27,7 @@ from service.studies.endpoints import new_study
 from tests.conftest import API_KEY, OTHER_KEY, make_study_request
 from tests.service.studies.test_imported_trials import imported
 from tests.service.test_outside_runners import METRICS, POINT, SPACE, created
+from tests.service.webhooks.test_delivery import is_waiting
 
 RATE = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
 REPORTS = (
@@ -204,3 +207,18 @@ def test_a_study_of_the_callers_own_is_cloned_with_its_results(client: TestClien
     assert (study["kind"], study["trials"]["imported"]) == ("custom", 1)
     (trial,) = client.get(f"/v1/studies/{study['id']}/trials").json()["trials"]
     assert (trial["parameters"], trial["metrics"], trial["number"]) == (inside, METRICS, 0)
+
+
+def test_a_clone_sees_its_source_as_of_one_moment(client: TestClient, session: Session, source: str) -> None:
+    """While a result of the source is being stored, the clone waits, and then has all of it."""
+    repository.lock_study(session, source)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        answer = pool.submit(cloned, client, source, import_trials=True)
+        while not (answer.done() or is_waiting()):
+            time.sleep(0.01)
+        trial = repository.trials_in(session, source, [TrialState.SUCCEEDED])[0]
+        trial.metrics = {**trial.metrics, "score": 0.75}
+        session.commit()
+        made = answer.result().json()
+    imported_trials = client.get(f"/v1/studies/{made['id']}/trials").json()["trials"]
+    assert {item["metrics"].get("score") for item in imported_trials} >= {0.75, 0.8}

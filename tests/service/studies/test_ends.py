@@ -45,10 +45,10 @@ def finished_study() -> tuple[str, str, Path]:
     claimed = leases.claim("w")
     assert claimed is not None
     assert claimed.artifacts_path is not None
-    file = settings().artifacts_dir / claimed.artifacts_path / "peft.safetensors"
+    file = Path(settings().artifacts_url) / claimed.artifacts_path / "peft.safetensors"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"weights")
-    path = str(file.relative_to(settings().artifacts_dir))
+    path = str(file.relative_to(settings().artifacts_url))
     record = ArtifactRecord(name=file.name, path=path, sha256="0" * 64, size_bytes=7)
     leases.record_measurement(claimed.trial_id, 1, Measurement(step=1, metrics={"score": 0.5}))
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
@@ -191,4 +191,4 @@ def test_files_of_a_reused_result_stay_until_nobody_names_them(client: TestClien
             url = f"/v1/studies/{reusing}/trials/{trial.id}/artifacts/{file.name}"
             assert client.get(url).content == b"weights"
         assert client.delete(f"/v1/studies/{pair[1]}").status_code == 204
-        assert not (settings().artifacts_dir / source).exists()
+        assert not (Path(settings().artifacts_url) / source).exists()

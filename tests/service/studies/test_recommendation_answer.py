@@ -185,7 +185,7 @@ def test_the_command_says_it_and_takes_it_home(
     """`paretune recommend STUDY --at-most ... --export DIR` writes the artifacts and a study file."""
     study = study_of(session)
     add_front(session, study)
-    weights = settings().artifacts_dir / "weights.safetensors"
+    weights = Path(settings().artifacts_url) / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
     record = ArtifactRecord(

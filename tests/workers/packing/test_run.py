@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
+from service.artifact_store import store_at
 from tests.workers.conftest import CPU
 from workers.interruption import TrialStopped
 from workers.memory import MemoryModel
@@ -51,7 +52,7 @@ def run(
         Member(configuration, f"packed/{number}", noted_in(measurements[number]))
         for number, configuration in enumerate(configurations)
     ]
-    return run_packed(members, resident=resident, artifacts_dir=artifacts_dir), measurements
+    return run_packed(members, resident=resident, store=store_at(str(artifacts_dir))), measurements
 
 
 def test_trials_that_cannot_share_a_pack_run_alone(
@@ -96,7 +97,7 @@ def test_a_stopped_pack_leaves_the_backbone_as_it_was(
 
     members = [Member(configuration, None, stop) for configuration in three]
     with pytest.raises(TrialStopped):
-        run_packed(members, resident=resident, artifacts_dir=artifacts_dir)
+        run_packed(members, resident=resident, store=store_at(str(artifacts_dir)))
     model = resident.backbone(three[0].backbone).model
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
@@ -109,7 +110,7 @@ def test_a_trial_that_is_stopped_early_stops_alone(
     members = [Member(one, f"packed/{n}", noted_in(seen[n])) for n, one in enumerate(three)]
     first: list[Measurement] = []
     members[1] = Member(three[1], "packed/1", lambda measurement: first.append(measurement) is None)
-    reports = run_packed(members, resident=resident, artifacts_dir=artifacts_dir)
+    reports = run_packed(members, resident=resident, store=store_at(str(artifacts_dir)))
     states = [report.state for report in reports]
     assert states == [TrialState.SUCCEEDED, TrialState.STOPPED_EARLY, TrialState.SUCCEEDED]
     assert [measurement.metrics for measurement in first] == [reports[1].metrics]
@@ -127,7 +128,7 @@ def test_a_pack_has_the_scores_of_its_trials_alone(
         expected = run_trial(
             configuration,
             resident=resident,
-            artifacts_dir=artifacts_dir,
+            store=store_at(str(artifacts_dir)),
             artifacts_path=f"alone/{number}",
             report=noted_in(measured),
         )
