@@ -39,7 +39,7 @@ def run_one(score: float, parameters: float, *, weights: bytes | None = None) ->
     assert claimed is not None
     records = ()
     if weights is not None:
-        path = settings().artifacts_dir / str(claimed.artifacts_path) / "weights.safetensors"
+        path = Path(settings().artifacts_url) / str(claimed.artifacts_path) / "weights.safetensors"
         path.parent.mkdir(parents=True)
         path.write_bytes(weights)
         records = (
