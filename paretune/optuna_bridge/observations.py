@@ -11,7 +11,13 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from api_schemas.ask_and_tell import ImportedObservation
-from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS, Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import (
+    KNOWN_METRICS,
+    LARGEST_METRIC,
+    RESERVED_METRICS,
+    Objective,
+    OutcomeConstraint,
+)
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from paretune.optuna_bridge.names import (
@@ -167,7 +173,7 @@ def _unfit_metrics(metrics: Mapping[str, float], target: Target) -> str | None:
     weighed = [*(item.metric for item in target.objectives), *(item.metric for item in target.constraints)]
     for name in weighed:
         # The service computes it where it knows the network.
-        if target.configuration is not None and name == Metric.TRAINABLE_PARAMETERS:
+        if target.configuration is not None and name in KNOWN_METRICS:
             continue
         if name not in metrics or not _is_metric(metrics[name]):
             return f"there is no '{name}'"

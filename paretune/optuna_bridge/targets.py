@@ -7,7 +7,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 
-from api_schemas.objectives import ConstraintOp, Direction, Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import KNOWN_METRICS, ConstraintOp, Direction, Objective, OutcomeConstraint
 from api_schemas.studies import Budget, StudyCreate, StudyKind, StudyRead
 from paretune.errors import BridgeError
 from paretune.optuna_bridge.names import (
@@ -151,7 +151,7 @@ def _matched(source: optuna.Study, study: StudyRead) -> list[str]:
         theirs = dict(zip((item.metric for item in study.objectives), theirs.values(), strict=True))
     for objective in study.objectives:
         if objective.metric not in theirs:
-            if study.configuration is not None and objective.metric == Metric.TRAINABLE_PARAMETERS:
+            if study.configuration is not None and objective.metric in KNOWN_METRICS:
                 continue
             raise _no_match(theirs, study)
         if theirs[objective.metric] is not objective.direction:

@@ -1,13 +1,21 @@
 """Objectives of Optuna beside those of a study of ours."""
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 
+from api_schemas.ask_and_tell import ImportedObservation
+from api_schemas.objectives import KNOWN_METRICS
 from paretune.errors import BridgeError
+from paretune.optuna_bridge.observations import read_observation
 from paretune.optuna_bridge.targets import existing_study, new_study
 from tests.paretune.optuna_bridge.past_studies import past_study, past_trial
 from tests.paretune.trials import study
 
 COST_AND_GAIN = [{"metric": "cost", "direction": "minimize"}, {"metric": "gain", "direction": "maximize"}]
+
+SCORE = {"metric": "score", "direction": "maximize"}
+LAYER = "peft.active_layers.0"
+SWITCH = CategoricalDistribution([False, True])
 
 
 @pytest.mark.parametrize(
@@ -59,6 +67,21 @@ def test_objectives_may_stand_in_another_order() -> None:
     assert existing_study(source, source.trials, ours).metrics == ["gain", "cost"]
     single = past_study(past_trial([0.8], x=0.5), metrics=("score",), directions=("maximize",))
     assert existing_study(single, single.trials, study()).metrics == ["score"]
+
+
+@pytest.mark.parametrize("metric", sorted(KNOWN_METRICS))
+def test_what_the_service_computes_need_not_be_there(metric: str) -> None:
+    """Neither among the objectives nor in a trial, where the study knows the network."""
+    objectives = [SCORE, {"metric": metric, "direction": "minimize"}]
+    source = past_study(
+        past_trial([0.8], attributes={}, **{LAYER: True}, distributions={LAYER: SWITCH}),
+        metrics=("score",),
+        directions=("maximize",),
+    )
+    target = existing_study(source, source.trials, study(objectives=objectives))
+    read = read_observation(source.trials[0], target)
+    assert isinstance(read, ImportedObservation)
+    assert read.metrics == {"score": 0.8}
 
 
 def test_a_long_name_is_cut() -> None:
