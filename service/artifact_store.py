@@ -183,8 +183,13 @@ class ArtifactStore:
         Raises:
             ArtifactStoreAway: If the store cannot be asked.
         """
-        with self._told():
-            return [found[len(self._root) :].lstrip("/") for found in self._files.find(self._full(folder))]
+        try:
+            with self._told():
+                found = self._files.find(self._full(folder))
+        except FileNotFoundError:
+            self.check()
+            return []
+        return [path[len(self._root) :].lstrip("/") for path in found]
 
     def delete(self, paths: Iterable[str]) -> dict[str, str]:
         """Delete files, and folders that this leaves empty; give the reason for each that is still there.

@@ -55,6 +55,8 @@ def test_a_missing_bucket_is_said(
     with pytest.raises(ArtifactStoreAway, match="no such bucket"):
         store.size_bytes("a")
     with pytest.raises(ArtifactStoreAway, match="no such bucket"):
+        store.files("a")
+    with pytest.raises(ArtifactStoreAway, match="no such bucket"):
         put(store, "a", patience_seconds=0.1, f="x")
 
 
