@@ -63,9 +63,15 @@ def settle_accepted(claimed: Claim) -> None:
 
 
 def settle_refused(claimed: Claim, *, reason: str, gone: bool = False) -> None:
-    """Plan the next attempt, or give up after the last; a receiver that is gone disables its webhook."""
+    """Plan the next attempt, or give up after the last; a receiver that is gone disables its webhook.
+
+    What is given up waits for a replay, which nobody can ask for once its study is deleted.
+    """
+    planned = _next(claimed)
     with transaction() as session:
-        session.execute(update(Delivery).where(*_still(claimed)).values(next_attempt_at=_next(claimed)))
+        session.execute(update(Delivery).where(*_still(claimed)).values(next_attempt_at=planned))
+        if planned is None:
+            session.execute(delete(Delivery).where(*_still(claimed), Delivery.event.is_not(None)))
         changes = {"last_error": reason, **({"disabled_at": func.clock_timestamp()} if gone else {})}
         session.execute(update(Webhook).where(Webhook.id == claimed.webhook_id).values(changes))
 

@@ -264,6 +264,20 @@ def test_a_study_deleted_while_its_events_are_claimed_loses_none(
         assert session.scalar(select(func.count()).select_from(Delivery)) == 0
 
 
+def test_what_is_given_up_after_its_study_leaves_nothing(client: TestClient, receiver: Receiver) -> None:
+    """Nobody could replay it."""
+    made = webhook(client, receiver, "study.created")
+    receiver.answers = [500]
+    study_id = stored_study(trials=0, budget=1)
+    client.post(f"/v1/studies/{study_id}:cancel")
+    client.delete(f"/v1/studies/{study_id}")
+    with transaction() as session:
+        session.execute(update(Delivery).values(attempts=len(outbox.PAUSES)))
+    send()
+    assert len(receiver.received) == 1
+    assert (shown(client, made)["waiting"], shown(client, made)["given_up"]) == (0, 0)
+
+
 def test_messages_are_signed_and_hold_the_event(client: TestClient, receiver: Receiver) -> None:
     """Every event of the types asked for, of the tenant's studies alone; the secret verifies it."""
     made = webhook(client, receiver, "trial.queued")
