@@ -64,14 +64,14 @@ def _draw_front(axes: Any, front: ParetoFront, *, x: str, y: str) -> None:
     points = sorted(front.points, key=lambda point: _value(point, x))
     falling = len(front.objectives) > 1 and front.objectives[1].direction is Direction.MAXIMIZE
     axes.step(
-        [_value(point, x) for point in points], [point.metrics[y] for point in points],
+        [_value(point, x) for point in points], [_value(point, y) for point in points],
         where="pre" if falling else "post", color=FRONT_COLOUR, linewidth=1.2,
     )  # fmt: skip
     label = "Pareto front" + (", bars: standard error" if any(point.seeds > 1 for point in points) else "")
     _scatter(axes, points, x=x, y=y, color=FRONT_COLOUR, s=44, zorder=3, label=label)
     for point in points:
         axes.annotate(
-            str(point.number), (_value(point, x), point.metrics[y]),
+            str(point.number), (_value(point, x), _value(point, y)),
             xytext=(5, 7), textcoords="offset points", fontsize=8,
         )  # fmt: skip
 
@@ -92,4 +92,8 @@ def _scatter(
 
 
 def _value(item: TrialRead | ParetoPoint, metric: str) -> float:
-    return float(item.number) if metric == NUMBER else item.metrics[metric]
+    if metric == NUMBER:
+        return float(item.number)
+    value = item.metrics[metric]
+    # As the service does: a count of zero has no logarithm and counts as one.
+    return max(value, 1.0) if metric in LOG_METRICS else value

@@ -92,6 +92,22 @@ def test_a_front_of_several_seeds_with_a_collapsed_member_can_be_drawn(tmp_path:
     assert len({plain, with_errors.read_bytes(), with_flag.read_bytes()}) == 3
 
 
+def test_a_configuration_that_adds_nothing_is_drawn(tmp_path: Path) -> None:
+    """A logarithmic axis has no zero, so it stands where one operation would."""
+
+    def picture(of_the_probe: float) -> bytes:
+        trials = [
+            item.model_copy(update={"metrics": {"score": item.metrics["score"], "adapter_flops": flops}})
+            for item, flops in ((PROBE, of_the_probe), (TUNED, 4096.0))
+        ]
+        score, parameters = front(trials).objectives
+        added = parameters.model_copy(update={"metric": "adapter_flops"})
+        drawn = front(trials).model_copy(update={"objectives": (score, added)})
+        return write_front(drawn, trials, folder=tmp_path)[1].read_bytes()
+
+    assert picture(0.0) == picture(1.0)
+
+
 def test_the_front_table_names_a_score_that_is_not_accuracy() -> None:
     """Its heading says which metric was maximized."""
     task = Task.model_validate({"name": "file:a.csv", "kind": "multi_label"})
