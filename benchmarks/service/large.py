@@ -5,6 +5,7 @@ The endpoints come from `/openapi.json`, so that none is forgotten.
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
@@ -72,7 +73,7 @@ def _names(study_id: str) -> dict[str, str]:
             select(Trial.id).where(Trial.study_id == study_id).order_by(Trial.number).limit(1)
         ).one()
         artifact = session.get_one(Artifact, (trial_id, ARTIFACTS[0]))
-        file = settings().artifacts_dir / artifact.path
+        file = Path(settings().artifacts_url) / artifact.path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"0" * 100_000)
         return {"trial_id": trial_id, "name": ARTIFACTS[0], "webhook_id": webhook.id}
