@@ -73,7 +73,7 @@ class Arena:
 @contextmanager
 def arena(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Arena]:
     """Start the server with short leases, two trial workers and a runner outside."""
-    for name in ("BROKER_URL", "PARETUNE_ARTIFACTS_DIR"):
+    for name in ("BROKER_URL", "PARETUNE_ARTIFACTS_URL"):
         monkeypatch.delenv(name, raising=False)
     settings = {"LEASE_SECONDS": LEASE_SECONDS, "SWEEP_SECONDS": 0.3, "WAKE_UP_SECONDS": 3, "MAX_ATTEMPTS": 5}
     for name, value in settings.items():
@@ -186,7 +186,7 @@ def _open_studies(opened: Arena, owner: Owner) -> list[dict[str, Any]] | None:
 def _verdict(opened: Arena, owner: Owner, nemesis: Nemesis) -> dict[str, Any]:
     histories = read_histories(opened.engine)
     opened.find(violations(histories))
-    artifacts_dir = Path(opened.stack.environment["PARETUNE_ARTIFACTS_DIR"])
+    artifacts_dir = Path(opened.stack.environment["PARETUNE_ARTIFACTS_URL"])
     refused = opened.refusals.read_text(encoding="utf-8").splitlines() if opened.refusals.exists() else []
     for name, sentences in {
         "one_effect_per_key": list(wrong_effects(opened.engine, owner.postings, histories=histories)),
