@@ -2,24 +2,19 @@
 
 import json
 from datetime import UTC
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
 from api_schemas.events import EventType
+from paretune.command_options import StateDir
 from paretune.connection import server
 from paretune.console import console, say
 
 app = typer.Typer()
 webhooks = typer.Typer(no_args_is_help=True, help="Addresses that events are sent to. Needs an admin's key.")
 app.add_typer(webhooks, name="webhooks")
-
-StateDir = Annotated[
-    Path | None,
-    typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything."),
-]
 
 
 @app.command()

@@ -14,16 +14,12 @@ from api_schemas.studies import EarlyStopping, StudyRead
 from api_schemas.study_changes import ProposalsUpdate, StudyUpdate
 from paretune.client import Client
 from paretune.client.asking import ENDING_EVENTS, has_ended
+from paretune.command_options import StateDir
 from paretune.connection import server
 from paretune.console import console, say
 from paretune.study_file import read_study_file
 
 app = typer.Typer()
-
-StateDir = Annotated[
-    Path | None,
-    typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything."),
-]
 
 
 @app.command()

@@ -1,20 +1,16 @@
 """`paretune import-optuna`, `export-optuna` and `export-mlflow`: studies into other tools, and from one."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from paretune.bridge_progress import watched
+from paretune.command_options import StateDir
 from paretune.connection import server
 from paretune.console import console, say
 
 app = typer.Typer()
 
-StateDir = Annotated[
-    Path | None,
-    typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything."),
-]
 Storage = Annotated[
     str,
     typer.Argument(

@@ -12,6 +12,7 @@ from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
 from paretune import admin_commands, api_commands, bridge_commands, operator_commands
 from paretune.client import Client
+from paretune.command_options import StateDir
 from paretune.connection import known_server, server
 from paretune.console import console, say
 from paretune.errors import McpMissing, NoServer, ParetuneError
@@ -33,10 +34,6 @@ app.add_typer(bridge_commands.app)
 app.add_typer(operator_commands.keys, name="keys")
 app.add_typer(operator_commands.tenants, name="tenants")
 
-StateDir = Annotated[
-    Path | None,
-    typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything."),
-]
 TrialWorkers = Annotated[int, typer.Option(min=1, max=64, help="Trial workers to start.")]
 Output = Annotated[Path, typer.Option(help="Where results are written.")]
 

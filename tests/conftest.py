@@ -140,7 +140,7 @@ def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-access-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-secret-key")
     bucket = f"bucket-{next(_numbers)}"
-    httpx.put(f"{s3_endpoint}/{bucket}").raise_for_status()
+    httpx.put(f"{s3_endpoint}/{bucket}", timeout=30).raise_for_status()
     return f"s3://{bucket}/a/prefix"
 
 

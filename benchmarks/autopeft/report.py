@@ -19,6 +19,7 @@ from benchmarks.autopeft.summary import (
     read_summaries,
     smallest_as_good,
 )
+from benchmarks.markdown import markdown_table
 
 BEGIN, END = (
     "<!-- benchmark: begin (written by python -m benchmarks.autopeft report) -->",
@@ -86,7 +87,7 @@ def best_against_best(summaries: Summaries) -> str:
         full_cells = ["-", "-"] if full is None else [_short(full), _tested(differences(mine, full))]
         rows.append([*row, *full_cells])
     return (
-        f"{_markdown(header, rows)}\n\nOver all of them, against PEFT by hand: {_pooled(against_peft)}"
+        f"{markdown_table(header, rows)}\n\nOver all of them, against PEFT by hand: {_pooled(against_peft)}"
         + (f"; against full fine-tuning: {_pooled(against_full)}" if against_full else "")
         + "."
     )
@@ -114,7 +115,7 @@ def at_equal_parameters(summaries: Summaries) -> str:
         ]
         for method in tested
     ]
-    return _markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def parameters_for_the_score(summaries: Summaries) -> str:
@@ -128,7 +129,7 @@ def parameters_for_the_score(summaries: Summaries) -> str:
         share = found.trainable_parameters / entry.trainable_parameters
         return f"{found.trainable_parameters:,} ({_share(share)})"
 
-    return _markdown(
+    return markdown_table(
         ["method", *summaries], [[m, *(cell(one, m) for one in summaries.values())] for m in MANUAL]
     )
 
@@ -157,7 +158,7 @@ def hypervolume_table(summaries: Summaries) -> str:
             ]
         )
     everything = f"\n\nOver all of them: {_pooled(pooled, unit='%')}." if pooled else ""
-    return _markdown(header, rows) + everything
+    return markdown_table(header, rows) + everything
 
 
 def transfer_table(summaries: Summaries) -> str:
@@ -174,7 +175,7 @@ def transfer_table(summaries: Summaries) -> str:
         for task, one in summaries.items()
         for entry in one.transferred
     ]
-    return _markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def task_table(one: TaskSummary) -> str:
@@ -191,7 +192,7 @@ def task_table(one: TaskSummary) -> str:
         ]
         for entry in (*one.manual, *one.searched, *one.transferred)
     ]
-    return _markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def description(configuration: TrialConfiguration) -> str:
@@ -264,8 +265,3 @@ def _share(share: float) -> str:
 
 def _p(value: float) -> str:
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.markdown import markdown_table
 from benchmarks.optimiser.plot import plot_family
 from benchmarks.optimiser.problems.catalogue import problem_names
 from benchmarks.optimiser.results import Run, SuggestionSeconds, read_runs, read_seconds
@@ -97,7 +98,7 @@ def problem_table(name: str, runs: Runs) -> str:
         ]
         for proposer in order
     ]
-    return f"**{name}**\n\n{_markdown(header, rows)}"
+    return f"**{name}**\n\n{markdown_table(header, rows)}"
 
 
 def ranks(runs: Runs) -> dict[str, float]:
@@ -147,7 +148,7 @@ def _rank_table(results: Mapping[str, Runs]) -> str:
     ]
     return (
         f"### Ranks after {RANKED_AT} trials\n\nRank 1 is the best mean over seeds. Compare only rows that "
-        f"cover the same number of problems.\n\n{_markdown(header, table)}"
+        f"cover the same number of problems.\n\n{markdown_table(header, table)}"
     )
 
 
@@ -165,7 +166,9 @@ def _seconds_tables(timings: Sequence[SuggestionSeconds]) -> list[str]:
             [_name(one), *(_seconds(grouped.get((one, count), [])) for count in OBSERVATIONS)]
             for one in proposers
         ]
-        tables.append(f"**{problem}**: median, 95th percentile (suggestions)\n\n{_markdown(header, rows)}")
+        tables.append(
+            f"**{problem}**: median, 95th percentile (suggestions)\n\n{markdown_table(header, rows)}"
+        )
     return tables
 
 
@@ -194,8 +197,3 @@ def _or_worst(value: float | None) -> float:
 
 def _name(proposer: str) -> str:
     return f"**{proposer}**" if proposer == "paretune" else proposer
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
 from service import database
 from service.events import stream
 from tests.conftest import API_KEY, make_study_request
-
-
-@pytest.fixture
-def client(server_url: str) -> Iterator[Client]:
-    with Client(server_url, api_key=API_KEY) as opened:
-        yield opened
 
 
 def test_no_server_is_explained() -> None:

@@ -65,13 +65,13 @@ def test_wrong_credentials_are_said(
 ) -> None:
     """Which variables to look at, and not what is in them."""
     use(s3_url, monkeypatch)
-    httpx.post(f"{s3_endpoint}/moto-api/reset-auth", content="0").raise_for_status()
+    httpx.post(f"{s3_endpoint}/moto-api/reset-auth", content="0", timeout=30).raise_for_status()
     try:
         assert "Check AWS_ACCESS_KEY_ID" in unreadiness()
         with pytest.raises(ArtifactStoreAway, match="refuses this server"):
             artifact_store.artifact_store().size_bytes("a")
     finally:
-        httpx.post(f"{s3_endpoint}/moto-api/reset-auth", content="inf").raise_for_status()
+        httpx.post(f"{s3_endpoint}/moto-api/reset-auth", content="inf", timeout=30).raise_for_status()
 
 
 def test_an_unreachable_store_is_said(

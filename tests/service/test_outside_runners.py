@@ -189,13 +189,14 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 def test_a_runner_that_waits_hears_of_a_trial_at_once(server_url: str, looked: threading.Event) -> None:
     """Through Postgres: the proposal's event rings for it."""
-    with httpx.Client(base_url=server_url, headers={"Authorization": f"Bearer {API_KEY}"}) as client:
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    with httpx.Client(base_url=server_url, headers=headers, timeout=60) as client:
         study_id = client.post("/v1/studies", json=custom_body()).json()["id"]
         looked.clear()
         with ThreadPoolExecutor(1) as thread:
             body = {"worker_id": "w", "wait_seconds": 20}
             path = f"/v1/studies/{study_id}/trials:suggest"
-            waiting = thread.submit(client.post, path, json=body, timeout=60)
+            waiting = thread.submit(client.post, path, json=body)
             assert looked.wait(20)
             advance_study(study_id)
             trials = waiting.result().json()["trials"]

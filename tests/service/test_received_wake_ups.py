@@ -49,7 +49,7 @@ def test_a_worker_goes_on_after_a_broker_that_stalled_while_it_acknowledged(valk
         with start_worker(app, pool="solo", perform_ping_check=False, queues=[broker.STUDIES_QUEUE]):
             for study_id in ("first", "second"):
                 patient.send_task(NOTE, args=(study_id,), queue=broker.STUDIES_QUEUE, retry=False)
-            assert woken_again.wait(10)
+            assert woken_again.wait(30)
     finally:
         task_received.disconnect(stall_once)
         patient.close()

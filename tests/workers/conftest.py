@@ -1,5 +1,7 @@
 """Frozen backbones: the real MiniLM, and tiny random networks of every family in double precision."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +105,15 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
 @pytest.fixture(scope="session")
 def resident() -> ResidentParts:
     return ResidentParts(None, device=CPU)
+
+
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """Brings back those of before, which a task of the trial worker replaces."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

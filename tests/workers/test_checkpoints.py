@@ -1,9 +1,8 @@
 """A cancelled trial keeps what it had trained: real workers, leases and signals, a real small model."""
 
 import hashlib
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,16 +22,14 @@ from workers.artifacts import load_classifier
 
 
 @pytest.fixture(autouse=True)
-def quick_heartbeats(service_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Of a long lease; and the signal handlers of before, afterwards."""
+def quick_heartbeats(
+    service_environment: None, signal_handlers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a long lease."""
     monkeypatch.setattr(tasks, "HEARTBEATS_PER_LEASE", 300)
     # What is resident is kept for each data directory: with none, the tests share one backbone.
     monkeypatch.delenv("PARETUNE_DATA_DIR")
     settings.cache_clear()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def run_and_cancel(monkeypatch: pytest.MonkeyPatch, study_id: str) -> None:

@@ -1,8 +1,5 @@
 """What the trace of an attempt at a trial shows."""
 
-import signal
-from collections.abc import Iterator
-
 import pytest
 
 from api_schemas.trials import TrialReport, TrialState
@@ -13,15 +10,7 @@ from tests.service.traces import finished_spans
 from tests.workers.conftest import SMALL
 from workers import spans, tasks
 
-pytestmark = pytest.mark.usefixtures("service_environment")
-
-
-@pytest.fixture(autouse=True)
-def signal_handlers() -> Iterator[None]:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("service_environment", "signal_handlers")
 
 
 def test_an_attempt_has_its_phases(monkeypatch: pytest.MonkeyPatch) -> None:

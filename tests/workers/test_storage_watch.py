@@ -1,8 +1,6 @@
 """A full disk costs no attempt: trials wait, the operator is told, and work goes on once there is room."""
 
 import shutil
-import signal
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -26,15 +24,11 @@ from workers.storage_watch import StorageWatch
 
 
 @pytest.fixture(autouse=True)
-def a_fresh_worker(service_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def a_fresh_worker(service_environment: None, signal_handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "storage", StorageWatch())
     # What is resident is kept for each data directory: with none, the tests share one backbone.
     monkeypatch.delenv("PARETUNE_DATA_DIR")
     settings.cache_clear()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def disk_with(monkeypatch: pytest.MonkeyPatch, *, free: int) -> None:

@@ -1,7 +1,6 @@
 """A trial's block says to the service how it went, whatever leaves it."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,18 +8,11 @@ from api_schemas.trials import TrialRead, TrialState
 from paretune.client import Client, RunningTrial
 from paretune.errors import NothingReported, RequestRefused, StudyEnded, TrialInfeasible
 from service import settings, sweeper
-from tests.conftest import API_KEY
 from tests.paretune.client.studies import queued_study, replicate_of
 from tests.service.test_leases import expire_all_leases
 
 GOOD = {"cost": 1.0, "gain": 0.5}
 OutOfMemoryError = type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})
-
-
-@pytest.fixture
-def client(server_url: str) -> Iterator[Client]:
-    with Client(server_url, api_key=API_KEY) as opened:
-        yield opened
 
 
 @pytest.fixture

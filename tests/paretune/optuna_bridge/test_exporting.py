@@ -16,7 +16,6 @@ from paretune.errors import BridgeError
 from paretune.optuna_bridge.exporting import _frozen_trial, export_study
 from paretune.optuna_bridge.importing import import_study
 from paretune.optuna_bridge.spaces import distribution_of
-from tests.conftest import API_KEY
 from tests.paretune.client.studies import custom_study, queued_study
 from tests.paretune.optuna_bridge.past_studies import past_study
 from tests.paretune.trials import study as shown_study
@@ -40,12 +39,6 @@ EVERYTHING = custom_study(
     ],
     constraints=[{"metric": "heat", "op": "<=", "bound": 0.7}, {"metric": "gain", "op": ">=", "bound": 0.1}],
 )  # fmt: skip
-
-
-@pytest.fixture
-def client(server_url: str) -> Iterator[Client]:
-    with Client(server_url, api_key=API_KEY) as opened:
-        yield opened
 
 
 def observations() -> list[ImportedObservation]:

@@ -1,7 +1,6 @@
 """Optuna's results in a study, over the real API."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -13,15 +12,8 @@ from api_schemas.trials import IMPORTED
 from paretune.client import Client
 from paretune.errors import BridgeError
 from paretune.optuna_bridge.importing import import_study
-from tests.conftest import API_KEY
 from tests.paretune.client.studies import custom_study
 from tests.paretune.optuna_bridge.past_studies import past_study, past_trial
-
-
-@pytest.fixture
-def client(server_url: str) -> Iterator[Client]:
-    with Client(server_url, api_key=API_KEY) as opened:
-        yield opened
 
 
 def stored(tmp_path: Path, *trials: FrozenTrial, **changes: object) -> str:

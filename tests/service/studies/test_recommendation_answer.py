@@ -82,7 +82,8 @@ def add_front(session: Session, study: Study) -> None:
 
 
 def get(server_url: str, study: Study, query: str = "") -> httpx.Response:
-    return httpx.get(f"{server_url}/v1/studies/{study.id}/recommendation{query}", headers=HEADERS)
+    url = f"{server_url}/v1/studies/{study.id}/recommendation{query}"
+    return httpx.get(url, headers=HEADERS, timeout=30)
 
 
 def read(server_url: str, study: Study, query: str = "") -> Recommendation:

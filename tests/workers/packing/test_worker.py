@@ -1,8 +1,5 @@
 """The trial worker with packs switched on: real leases on a real Postgres, real trials on MiniLM."""
 
-import signal
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,13 +16,9 @@ from workers.packing import run as packing_run
 
 
 @pytest.fixture(autouse=True)
-def packs_of_three(service_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def packs_of_three(service_environment: None, signal_handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARETUNE_TRIALS_PER_PACK", "3")
     settings.cache_clear()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def replicates() -> list[Replicate]:
