@@ -2,8 +2,7 @@
 
 A serial adapter at two sizes or absent, a parallel one at one size or absent, on any set of MiniLM's
 six layers: 316 different configurations, trained by our own worker. A complete table has an exact
-front,
-and every optimiser can be judged on real trials in seconds. One JSON line a trial, appended as it
+front, and every optimiser can be judged on real trials in seconds. One JSON line a trial, appended as it
 ends; a second run goes on where the first stopped.
 """
 
