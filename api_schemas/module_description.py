@@ -39,7 +39,12 @@ METHOD_NAMES: Mapping[PeftMethod, str] = {
 
 def describe_modules(configuration: TrialConfiguration) -> str:
     """Say in a few words what a configuration trains."""
-    peft = canonical(configuration).peft
+    return describe_canonical(canonical(configuration))
+
+
+def describe_canonical(configuration: TrialConfiguration) -> str:
+    """Say the same of a configuration that is canonical already, as those of stored trials are."""
+    peft = configuration.peft
     if peft.active_layers is not None and not any(peft.active_layers):
         return HEAD_ONLY
     return _own_modules(peft) if peft.method is PeftMethod.MODULES else _library_method(peft)

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.access.endpoints import router as access_router
 from service.access.rate_limit import configured_rate_limit
+from service.allocator import share_arenas
 from service.body_limit import BodyLimit
 from service.conditional_requests import ConditionalReads
 from service.dashboard.routes import mount_dashboard
@@ -83,6 +84,7 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
+    share_arenas(2)
     start_telemetry("paretune-api")
     # At once and before the first request: with it the service is ready.
     await run_in_threadpool(sweep)
@@ -92,6 +94,8 @@ async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
     feed: EventFeed = app.state.event_feed
     # What is there now stays: looking through it again and again would cost a large answer a third more.
     gc.freeze()
+    # A page of trials is thousands of objects that are dropped together: best looked through once, not often.
+    gc.set_threshold(20_000, 20, 20)
     with closed_by_signals(feed):
         async with _running(listen(feed), send_webhooks()):
             yield

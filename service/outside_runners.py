@@ -211,7 +211,7 @@ def _suggested(trial: Trial, replicate: Replicate) -> SuggestedTrial:
 
 def _told_to_stop(session: Session, trial_id: str, attempt: int) -> bool:
     measured = repository.measurements_of(session, {trial_id: attempt})[trial_id]
-    return bool(measured) and early_stops.told_to_stop(measured[-1])
+    return bool(measured) and early_stops.told_to_stop(measured[-1].metrics)
 
 
 def _refuse(errors: Iterator[FieldError]) -> None:

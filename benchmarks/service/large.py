@@ -26,7 +26,7 @@ TARGET_MS = 100.0
 REQUESTS = 200
 LARGEST_PAGE = "?page_size=500"
 VARIANTS = {
-    "/v1/studies/{study_id}/trials": ("", LARGEST_PAGE, "?page_token=4800"),
+    "/v1/studies/{study_id}/trials": ("", "?page_size=100", LARGEST_PAGE, "?page_token=4800"),
     "/v1/studies/{study_id}/events": ("", LARGEST_PAGE, "?after=39000"),
     "/v1/studies/{study_id}/recommendation": (
         "",

@@ -127,7 +127,7 @@ def trials(study_id: str) -> Request[Page[TrialRead]]:
         page = TrialPage.model_validate_json(content)
         return Page(page.trials, page.next_page_token)
 
-    return _get(f"{_study(study_id)}/trials", parse)
+    return replace(_get(f"{_study(study_id)}/trials", parse), query={"page_size": "200"})
 
 
 def get_trial(study_id: str, trial_id: str) -> Request[TrialRead]:

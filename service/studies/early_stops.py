@@ -4,13 +4,15 @@ A verdict is kept among the metrics of the measurement that it followed, so that
 the same answer and everybody can see why a trial was stopped.
 """
 
+from collections.abc import Mapping
+
 from sqlalchemy.orm import Session
 
 from api_schemas.objectives import Metric, Objective, OutcomeConstraint
 from api_schemas.studies import EarlyStopping
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.early_stopping.stopping_rule import SHARE, Curve, Reason, Verdict, judge
-from service.models import Replicate, Study, Trial, TrialMeasurement
+from service.models import Replicate, Study, Trial
 from service.studies import repository
 
 STOP = "stop"
@@ -44,9 +46,9 @@ def judged(session: Session, study: Study, trial: Trial, measurement: Measuremen
     return _beside(verdict)
 
 
-def told_to_stop(measurement: TrialMeasurement) -> bool:
-    """Say whether the trial was told to stop after this measurement."""
-    return bool(measurement.metrics.get(STOP))
+def told_to_stop(metrics: Mapping[str, float]) -> bool:
+    """Say whether the trial was told to stop after the measurement with these metrics."""
+    return bool(metrics.get(STOP))
 
 
 def explained(session: Session, replicate: Replicate, report: TrialReport) -> TrialReport:

@@ -80,7 +80,7 @@ def update_study(
 
 @router.get("/{study_id}/trials", responses=NOT_MODIFIED)
 def list_trials(
-    study: StudyDep, session: SessionDep, page_size: PageSize = 100, page_token: NumberToken = None
+    study: StudyDep, session: SessionDep, page_size: PageSize = 50, page_token: NumberToken = None
 ) -> TrialPage:
     """List the trials of a study by number."""
     after = -1 if page_token is None else page_token

@@ -104,9 +104,7 @@ def reuse_result(
     replicates = repository.replicates_of(session, [trial.id])[trial.id]
     for replicate, known in zip(replicates, results, strict=True):
         replication.reuse(session, study, replicate, known=known)
-    artifacts = [
-        ArtifactRecord.model_validate(row) for row in repository.artifacts_of(session, [source])[source.id]
-    ]
+    artifacts = repository.artifacts_of(session, [source])[source.id]
     session.add_all(Artifact(trial_id=trial.id, **record.model_dump()) for record in artifacts)
     _after_replicate(session, study, trial, replicates[0])
 
@@ -182,7 +180,7 @@ def record_measurement(
     replicate = replication.held(session, trial.id, attempt)
     known = session.get(TrialMeasurement, (trial.id, attempt, measurement.step))
     if known is not None:
-        return early_stops.told_to_stop(known)
+        return early_stops.told_to_stop(known.metrics)
     metrics = dict(measurement.metrics)
     if replicate.number == 0:
         metrics |= early_stops.judged(session, study, trial, measurement)
@@ -191,7 +189,7 @@ def record_measurement(
     record_replicate_event(
         session, study, EventType.TRIAL_MEASURED, replicate=replicate, step=measurement.step
     )
-    return early_stops.told_to_stop(row)
+    return early_stops.told_to_stop(metrics)
 
 
 def finish_trial(

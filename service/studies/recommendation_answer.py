@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from api_schemas.module_description import describe_modules
+from api_schemas.module_description import describe_canonical
 from api_schemas.objectives import KNOWN_METRICS, ConstraintOp, Metric, Objective, OutcomeConstraint
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import SearchSpace, SearchSpaceRequest
@@ -52,7 +52,7 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
         metric_standard_errors=chosen.metric_standard_errors,
         test_metrics=chosen.test_metrics,
         parameters=chosen.parameters,
-        modules="" if configuration is None else describe_modules(configuration),
+        modules="" if configuration is None else describe_canonical(configuration),
         configuration=configuration,
         lost=recommendation.lost_alternatives(objectives, points, choice.position),
         front_probability=probability,

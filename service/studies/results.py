@@ -1,12 +1,13 @@
 """What the trials of a study that succeeded measured, without the rest of their wide rows. Reads only."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from pydantic_core import from_json
+from sqlalchemy import Label, String, cast, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api_schemas.trials import TrialState
 from service.models import Trial
@@ -54,20 +55,36 @@ def results_of(session: Session, study_id: str) -> list[Result]:
 
 def result_columns(session: Session, study_id: str, metrics: Sequence[str]) -> ResultColumns:
     """Read some metrics of the trials of a study that succeeded, by number."""
-    # Postgres takes the numbers out: to parse all that was measured would take most of the time.
-    values = [Trial.metrics[name].as_float() for name in metrics]
-    errors = [Trial.metric_standard_errors[name].as_float() for name in metrics]
-    rows = session.execute(
-        select(Trial.id, Trial.number, Trial.metric_standard_errors == {}, *values, *errors)
+    # Postgres takes the numbers out and gives each column as one text: parsing all that was measured, or
+    # making a row of each trial, would take most of the time.
+    by_number = (
+        select(
+            Trial.id,
+            cast(Trial.number, String).label("number"),
+            cast(Trial.metric_standard_errors == {}, String).label("has_one_seed"),
+            *(_number_in(Trial.metrics, name, f"value_{place}") for place, name in enumerate(metrics)),
+            *(
+                _number_in(Trial.metric_standard_errors, name, f"standard_error_{place}")
+                for place, name in enumerate(metrics)
+            ),
+        )
         .where(Trial.study_id == study_id, Trial.state == TrialState.SUCCEEDED)
         .order_by(Trial.number)
-    ).all()
-    trial_ids, numbers, single, *columns = zip(*rows, strict=True) if rows else [()] * (3 + 2 * len(metrics))
-    arrays = [np.array(column, dtype=np.float64) for column in columns]
+        .subquery()
+    )
+    texts = session.execute(select(*(func.string_agg(column, ",") for column in by_number.c))).one()
+    trial_ids, *columns = (text or "" for text in texts)
+    numbers, single, *arrays = (from_json(f"[{column}]") for column in columns)
+    arrays = [np.array(array, dtype=np.float64) for array in arrays]
     return ResultColumns(
-        trial_ids=trial_ids,
+        trial_ids=trial_ids.split(",") if trial_ids else [],
         numbers=numbers,
         has_one_seed=np.array(single, dtype=np.bool_),
         values=dict(zip(metrics, arrays[: len(metrics)], strict=True)),
         standard_errors=dict(zip(metrics, arrays[len(metrics) :], strict=True)),
     )
+
+
+def _number_in(column: InstrumentedAttribute[dict[str, Any]], name: str, label: str) -> Label[str]:
+    """Take a number out of a column of JSON, as JSON writes it; not a number where there is none."""
+    return func.coalesce(column[name].as_string(), "NaN").label(label)
