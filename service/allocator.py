@@ -3,6 +3,7 @@
 import ctypes
 
 # From glibc's malloc.h.
+M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 
 
@@ -14,3 +15,4 @@ def share_arenas(count: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, count)
+        mallopt(M_MMAP_THRESHOLD, 128 * 1024)
