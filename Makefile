@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 LARGE := $(VENV)/.installed-large
 TASKS := $(VENV)/.installed-tasks
 
-# Tests that start whole servers have the machine to themselves; the others run in two processes.
+# Two processes run the tests; those that start whole servers come last, file by file, for they wait more than they work.
 SERVERS := tests/browser tests/chaos tests/end_to_end tests/paretune/test_local.py
 TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS:%=--ignore=%)
 
@@ -20,7 +20,7 @@ demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, 
 
 test: $(LARGE) $(TASKS)  ## every test that this machine can run
 	$(TWO)
-	$(BIN)/python -m pytest $(SERVERS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(SERVERS)
 
 nightly: $(LARGE) $(TASKS)  ## the whole HTTP surface under generated requests, 200 for each operation
 	$(BIN)/python -m pytest tests/service/test_openapi.py --hypothesis-profile nightly

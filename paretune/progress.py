@@ -41,13 +41,13 @@ def follow(
     between_polls: Callable[[], None] = lambda: None,
 ) -> StudyRead:
     """Show a study until it ends or is paused; give its last state."""
-    study = client.get_study(study_id)
     printed: set[str] = set()
     # Without a terminal nothing can be redrawn: one line for each trial that has ended.
     with Live(console=console, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
         while True:
-            trials = list(client.trials(study_id))
+            # In this order: of a study that is over, the trials read after it are over, too.
             study = client.get_study(study_id)
+            trials = list(client.trials(study_id))
             if live is None:
                 _print_ended(console, study, trials, printed)
             else:

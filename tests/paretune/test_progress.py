@@ -1,14 +1,47 @@
 """The progress display estimates honestly and shows what happened."""
 
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
+import pytest
 from rich.console import Console
 
+from api_schemas.studies import StudyRead, StudyState
 from api_schemas.tasks import Task
-from api_schemas.trials import TrialState
-from paretune.progress import picture, proposer_text, seconds_left, trials_table
+from api_schemas.trials import TrialRead, TrialState
+from paretune.client import Client
+from paretune.progress import follow, picture, proposer_text, seconds_left, trials_table
 from tests.paretune.trials import BASE, START, study, trial
+
+
+@dataclass
+class EndsDuringTheReads:
+    """A server whose study ends, with its last trial, after so many reads."""
+
+    reads_left: int
+
+    def _is_over(self) -> bool:
+        self.reads_left -= 1
+        return self.reads_left < 0
+
+    def get_study(self, _study_id: str) -> StudyRead:
+        return study(state=StudyState.SUCCEEDED if self._is_over() else StudyState.ACTIVE)
+
+    def trials(self, _study_id: str) -> Iterator[TrialRead]:
+        state = TrialState.SUCCEEDED if self._is_over() else TrialState.RUNNING
+        yield trial(0, score=0.7, parameters=10.0, state=state)
+
+
+@pytest.mark.parametrize("reads", range(6))
+def test_the_last_trial_is_told_whenever_it_ends(reads: int) -> None:
+    """Between two reads, too: a study is over only when what was read of its trials is."""
+    console = Console(width=160, file=io.StringIO(), record=True)
+    client = cast("Client", EndsDuringTheReads(reads))
+    follow(client, "std_0", console=console, poll_seconds=0.0)
+    assert console.export_text().count("trial   0  SUCCEEDED") == 1
 
 
 def test_no_estimate_before_the_first_trial_has_ended() -> None:
