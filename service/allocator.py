@@ -11,6 +11,7 @@ def share_arenas(count: int) -> None:
     """Let all threads allocate from so few arenas; glibc would give each thread one that keeps what it freed.
 
     Call it before the threads start. They rarely wait for one another: the interpreter lets one of them run.
+    Large buffers, the bodies of large answers, go back to the system as soon as they are freed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

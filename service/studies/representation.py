@@ -74,7 +74,7 @@ def represent_front(session: Session, study: Study) -> ParetoFront:
 
 def represent_hypervolume_history(session: Session, study: Study) -> HypervolumeHistory:
     """Show the hypervolume after each accepted result."""
-    # Checked in one go: thousands of records, one after the other, take a half more.
+    # Checked in one go: thousands of records, one after the other, take a third more.
     records = [
         {"sequence": sequence, "trial_id": trial_id, "hypervolume": hypervolume, "recorded_at": recorded_at}
         for sequence, trial_id, hypervolume, recorded_at in repository.hypervolume_records(session, study.id)

@@ -36,4 +36,4 @@ libc.fflush(stream)
 def test_eight_threads_share_two_arenas() -> None:
     """As the C library itself counts them."""
     ended = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
-    assert ended.stdout.count("<heap nr=") <= 2
+    assert 1 <= ended.stdout.count("<heap nr=") <= 2
