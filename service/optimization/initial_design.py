@@ -21,8 +21,8 @@ CLOSEST = 8
 
 
 def design_size(problem: Problem) -> int:
-    """Say how many trials come before the first model."""
-    return min(10, max(5, len(problem.search_space.parameters)))
+    """Say how many trials come before the first model: one for each column of the unit cube, 5 to 10."""
+    return min(10, max(5, Grid(problem.search_space).dimensions))
 
 
 def next_in_design(admission: Admission, *, position: int, seed: int) -> Parameterization | None:

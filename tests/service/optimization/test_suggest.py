@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api_schemas.objectives import Metric, OutcomeConstraint
-from api_schemas.search_space import Parameterization
+from api_schemas.search_space import CategoricalParameter, Parameterization
 from service.optimization import suggest as suggest_module
 from service.optimization.candidates import density_sample
 from service.optimization.initial_design import design_size, spread
@@ -129,6 +129,14 @@ def test_the_initial_design_spreads_over_the_known_cost() -> None:
     assert costs[0] < 2e4
     assert costs[-1] > 1e7
     assert max(after / before for before, after in itertools.pairwise(costs)) < 30
+
+
+def test_a_choice_of_five_makes_the_initial_design_longer_than_a_number_does() -> None:
+    """Two categoricals of five choices are ten columns to learn about; two numbers are two."""
+    choices = ("a", "b", "c", "d", "e")
+    cells = [CategoricalParameter(name=name, choices=choices) for name in "xy"]
+    assert design_size(problem_on(cells)) == 10
+    assert design_size(problem_on(NUMBERS)) == 5
 
 
 def test_starting_points_leave_the_ends_of_the_range_to_the_design() -> None:
