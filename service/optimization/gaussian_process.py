@@ -9,12 +9,14 @@ mean is profiled out. Knows rows and outcomes, no search space.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 LENGTHSCALE_BOUNDS = (0.025, 200.0)
@@ -136,16 +138,23 @@ def _maximum_a_posteriori(X: Matrix, y: Vector, given: Vector | None) -> Vector:
     d = X.shape[1]
     # Long lengthscales first: from short ones, where the prior has its mode, fits end in worse optima.
     start = np.append(np.full(d, math.sqrt(2) + 0.5 * math.log(d) - 1.0), NOISE_LOCATION - 1.0)
-    found = minimize(
-        negative_log_posterior,
-        start,
-        args=(X, y, given),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[tuple(np.log(LENGTHSCALE_BOUNDS))] * d + [tuple(np.log(NOISE_BOUNDS))],
-        options={"maxiter": FIT_ITERATIONS, "maxfun": 2 * FIT_ITERATIONS},
-    )
+    # Matrices are small, and where trials train beside it OpenBLAS's threads wait for a core at every call.
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        found = minimize(
+            negative_log_posterior,
+            start,
+            args=(X, y, given),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[tuple(np.log(LENGTHSCALE_BOUNDS))] * d + [tuple(np.log(NOISE_BOUNDS))],
+            options={"maxiter": FIT_ITERATIONS, "maxfun": 2 * FIT_ITERATIONS},
+        )
     return np.asarray(found.x)
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _prior(theta: Vector, d: int, *, noise_given: bool) -> tuple[float, Vector]:

@@ -1,13 +1,16 @@
 """The Gaussian process, against SciPy's normal density, difference quotients and BoTorch."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import approx_fprime
 from scipy.stats import lognorm, multivariate_normal
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from service.optimization import gaussian_process
 from service.optimization.gaussian_process import (
     Process,
     fit_process,
@@ -94,6 +97,23 @@ def test_the_posterior_is_botorchs_for_the_same_hyperparameters(variance: torch.
     mean, spread = process.posterior(X)
     assert torch.allclose(mean, expected.mean.squeeze(), atol=1e-6)
     assert torch.allclose(spread, expected.variance.squeeze(), atol=1e-6)
+
+
+def test_a_fit_takes_one_thread_of_blas_and_gives_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside busy cores a Cholesky decomposition by two threads takes a hundred times as long as by one."""
+    seen: set[int] = set()
+
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    def watched(*arguments: Any) -> tuple[float, np.ndarray]:
+        seen.update(threads())
+        return negative_log_posterior(*arguments)
+
+    monkeypatch.setattr(gaussian_process, "negative_log_posterior", watched)
+    with threadpool_limits(2, user_api="blas"):
+        fit_process(torch.rand(8, 2, dtype=torch.double), torch.arange(8.0).double(), variance=None, seed=0)
+        assert (seen, threads()) == ({1}, {2})
 
 
 def test_a_smooth_function_is_learned() -> None:
