@@ -3,8 +3,7 @@
 One objective: log expected improvement (Ament and others 2023, arXiv 2310.20708). Two to four: log
 expected hypervolume improvement in closed form. More: a random scalarisation by Monte Carlo
 (qLogNParEGO). Each is multiplied by the probability that the trial is feasible. Observed outcomes
-enter as their posterior means, so noise does not make a lucky trial a member of the front. Expected
-hypervolume improvement doubts less than the model does: see `DOUBT`.
+enter as their posterior means, so noise does not make a lucky trial a member of the front.
 """
 
 import math
@@ -35,12 +34,6 @@ HYPERVOLUME_OBJECTIVES = 4
 
 CELL_POINTS = {2: 2000, 3: 150, 4: 50}
 """How much of a front is cut into boxes, by the number of objectives; of more, points far apart."""
-
-DOUBT = 0.5
-"""The share of a posterior deviation with which hypervolume improvement reckons.
-
-With all of it, tens of trials go where much is uncertain and little to be gained: docs/optimiser.md.
-"""
 
 LEAST = -1e4
 """The logarithm of nothing to gain: finite, so that gradients stay numbers."""
@@ -146,8 +139,7 @@ def _hypervolume_improvement(believed: Believed, reference: Float64[Tensor, " ob
                 logs = torch.where(length > 0, torch.log(length.clamp_min(1e-300)), LEAST)
             else:
                 mean, variance = surrogate.process(j).posterior(X[:, : surrogate.encoded])
-                deviation = DOUBT * variance.sqrt().unsqueeze(1)
-                logs = _log_side(mean.unsqueeze(1), deviation, low, high)
+                logs = _log_side(mean.unsqueeze(1), variance.sqrt().unsqueeze(1), low, high)
             total = total + logs[:, box]
         return torch.logsumexp(total, dim=1)
 

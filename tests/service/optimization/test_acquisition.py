@@ -8,7 +8,7 @@ import torch
 from botorch.utils.multi_objective.hypervolume import Hypervolume
 
 from api_schemas.objectives import Objective, OutcomeConstraint
-from service.optimization.acquisition import DOUBT, Believed, acquisition_function, cells, log_h
+from service.optimization.acquisition import Believed, acquisition_function, cells, log_h
 from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.outcomes import outcomes_of
 from service.optimization.problem import Problem
@@ -95,7 +95,7 @@ def test_expected_hypervolume_improvement_is_the_average_over_draws(count: int, 
         else:
             mean, variance = fitted.posterior(at[:, :1])
             noise = torch.randn(DRAWS, generator=generator, dtype=torch.double)
-            draws.append(mean + DOUBT * variance.sqrt() * noise)
+            draws.append(mean + variance.sqrt() * noise)
         assert place < count
     lower, upper = cells(state.means, reference)
     Z = torch.stack(draws, dim=1).unsqueeze(1)
