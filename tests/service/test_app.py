@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import fastapi.routing
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
@@ -55,6 +56,16 @@ def test_anothers_study_does_not_exist(client: TestClient) -> None:
     ):  # fmt: skip
         assert client.request(verb, f"/v1/studies/{study_id}{path}", headers=other).status_code == 404
     assert client.get("/v1/studies", headers=other).json()["studies"] == []
+
+
+def test_routes_are_complete_before_the_first_request(
+    service_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No request puts them together: beside another thread's warning filters that has failed."""
+    app = create_app()
+    monkeypatch.setattr(fastapi.routing, "get_dependant", lambda **_: pytest.fail("a request built a route"))
+    with TestClient(app) as client:
+        assert client.get("/v1/studies").status_code == 401
 
 
 PARAMETER = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
