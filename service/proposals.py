@@ -235,12 +235,9 @@ def _key(parameterization: Parameterization, *, base: TrialConfiguration) -> str
 
 
 def _observation(trial: Trial) -> Observation:
+    told = partial(Observation, parameterization=trial.parameters, key=trial.configuration_key)
     if trial.state is TrialState.STOPPED_EARLY:
-        return Observation(parameterization=trial.parameters, metrics=early_stops.taught(trial))
+        return told(metrics=early_stops.taught(trial))
     if trial.state is not TrialState.SUCCEEDED:
-        return Observation(parameterization=trial.parameters, metrics=None)
-    return Observation(
-        parameterization=trial.parameters,
-        metrics=trial.metrics,
-        standard_errors=trial.metric_standard_errors or None,
-    )
+        return told(metrics=None)
+    return told(metrics=trial.metrics, standard_errors=trial.metric_standard_errors or None)

@@ -12,7 +12,7 @@ from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.candidates import switches
 from service.optimization.grid import Candidates, Codes, Grid
 from service.optimization.outcomes import known_values, outcomes_of
-from service.optimization.problem import Problem
+from service.optimization.problem import Observation, Problem
 
 SWITCHES_WITH_A_SHARE = 4
 """From this many switches on, the share that is on is a feature of its own.
@@ -55,6 +55,17 @@ class Admission:
                 values = self.problem.known_metrics[constraint.metric](candidates)
                 kept &= np.array([constraint.holds(value) for value in values.tolist()])
         return kept
+
+
+def admission_after(
+    problem: Problem, observations: Iterable[Observation], *, pending: Iterable[Parameterization]
+) -> Admission:
+    """Let through what is neither observed nor pending."""
+    keys = (
+        problem.key(observation.parameterization) if observation.key is None else observation.key
+        for observation in observations
+    )
+    return Admission(problem, {*keys, *map(problem.key, pending)})
 
 
 def augmented(problem: Problem, parameterizations: Sequence[Parameterization]) -> Float64[Tensor, "n dk"]:

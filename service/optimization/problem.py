@@ -22,12 +22,14 @@ KnownMetric = Callable[[Candidates], Float64[np.ndarray, " n"]]
 class Observation:
     """A trial that has ended. `metrics` is None if the configuration proved infeasible.
 
-    `standard_errors` says how far each metric may be off, in the metric's unit; None if unknown.
+    `standard_errors` says how far each metric may be off, in the metric's unit; None if unknown. `key` is
+    what the problem's key gives, where it is at hand: for thousands of trials, computing it takes seconds.
     """
 
     parameterization: Parameterization
     metrics: Mapping[str, float] | None
     standard_errors: Mapping[str, float] | None = None
+    key: Hashable | None = None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from service.optimization.outcomes import (
     outcomes_of,
     reference_values,
 )
-from service.optimization.pool import Admission, augmented
+from service.optimization.pool import Admission, admission_after, augmented
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.search import FRONT_POINTS, SMALL_SPACE, Search, maximise, spread_over
 from service.optimization.surrogate import Surrogate, fit_surrogate
@@ -71,11 +71,7 @@ def suggest(
     answer depends on the arguments alone; the global random state is left as it was.
     """
     deadline = time.monotonic() + time_limit_seconds
-    admission = Admission(problem)
-    for observation in observations:
-        admission.take(observation.parameterization)
-    for parameterization in pending:
-        admission.take(parameterization)
+    admission = admission_after(problem, observations, pending=pending)
     model = cache(partial(_fit, problem, observations, seed=seed))
     picked: list[Suggestion] = []
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

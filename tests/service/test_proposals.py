@@ -3,8 +3,13 @@
 import pytest
 from sqlalchemy.orm import Session
 
-from service.proposals import read_request
+from api_schemas.studies import StudyCreate
+from api_schemas.trials import TrialReport, TrialState
+from service.optimization.suggest import suggest
+from service.proposals import read_request, store_suggestions
+from service.studies import repository
 from tests.conftest import make_study_request
+from tests.paretune.client.studies import custom_study
 from tests.service.studies.test_lifecycle import create, finish, queue, start, succeeded
 
 
@@ -41,3 +46,21 @@ def test_the_optimiser_hears_standard_errors(session: Session) -> None:
         assert asked is not None
         errors = asked.observations[0].standard_errors
         assert (errors and errors["score"]) == (expected and pytest.approx(expected))
+
+
+@pytest.mark.parametrize("request_body", [make_study_request(parallelism=4), custom_study()])
+def test_the_key_of_a_stored_trial_is_the_one_that_its_problem_gives(
+    session: Session, request_body: StudyCreate
+) -> None:
+    """The optimiser believes it instead of computing it for every trial again."""
+    study = create(session, request_body)
+    first = read_request(session, study.id)
+    assert first is not None
+    suggestions = suggest(first.problem, [], pending=[], count=1, seed=0)
+    store_suggestions(session, study.id, suggestions, request=first, seconds=0.1)
+    (trial,) = repository.list_trials(session, study.id)
+    finish(session, study, start(session, study, trial), TrialReport(state=TrialState.INFEASIBLE))
+    asked = read_request(session, study.id)
+    assert asked is not None
+    (observation,) = asked.observations
+    assert observation.key == asked.problem.key(observation.parameterization)

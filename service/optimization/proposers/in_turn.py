@@ -12,7 +12,7 @@ import torch
 from api_schemas.proposals import Proposer
 from api_schemas.search_space import Parameterization
 from service.optimization.candidates import density_sample
-from service.optimization.pool import Admission
+from service.optimization.pool import Admission, admission_after
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.proposers.even_draws import even_draws
 
@@ -40,9 +40,7 @@ def propose_in_turn(
     torch's global random state is `seed`ed for the picks and left as it was.
     """
     deadline = time.monotonic() + time_limit_seconds
-    admission = Admission(problem)
-    for parameterization in (*(observation.parameterization for observation in observations), *pending):
-        admission.take(parameterization)
+    admission = admission_after(problem, observations, pending=pending)
     suggestions: list[Suggestion] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -93,6 +93,16 @@ def test_equivalent_parameterizations_are_one() -> None:
     assert [suggestion.parameterization["a"] for suggestion in found] == [False]
 
 
+def test_a_key_that_is_at_hand_is_not_computed_again() -> None:
+    """For thousands of trials it takes seconds; what it says is believed."""
+    problem = problem_on(SWITCHES[:2])
+    told = {"a": True, "b": True}
+    observation = Observation({"a": False, "b": False}, None, key=items(told))
+    found = suggest(problem, [observation], pending=[], count=9, seed=0)
+    assert told not in [suggestion.parameterization for suggestion in found]
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize("count", [3, 14])
 def test_same_arguments_same_answer(count: int) -> None:
     """Whatever the global random state is, and it is left as it was."""
