@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.markdown import markdown_table
+from benchmarks.markdown import markdown_table, replace_between
 
 BEGIN, END = (
     "<!-- transfer: begin (written by python -m benchmarks.transfer) -->",
@@ -33,12 +33,8 @@ def write_report(curves: Curves, *, document: Path, image: Path) -> None:
     Raises:
         ValueError: the document lacks the markers.
     """
-    text = document.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{document} needs the lines {BEGIN} and {END}")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
     body = f"![Share of the exact hypervolume](images/{image.name})\n\n{table(curves)}"
-    document.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
+    replace_between(document, (BEGIN, END), body)
     plot(curves, path=image)
 
 

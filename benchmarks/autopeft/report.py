@@ -19,7 +19,7 @@ from benchmarks.autopeft.summary import (
     read_summaries,
     smallest_as_good,
 )
-from benchmarks.markdown import markdown_table
+from benchmarks.markdown import markdown_table, replace_between
 
 BEGIN, END = (
     "<!-- benchmark: begin (written by python -m benchmarks.autopeft report) -->",
@@ -35,13 +35,9 @@ def write_report(folder: Path, *, document: Path, images: Path) -> None:
     Raises:
         ValueError: The document lacks the markers.
     """
-    text = document.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{document} needs the lines {BEGIN} and {END}")
     summaries = read_summaries(folder)
     trials = [trial for task in TASKS for trial in read_trials(folder / f"{task}.jsonl").values()]
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    document.write_text(f"{before}{BEGIN}\n\n{report(summaries, trials)}\n\n{END}{after}", encoding="utf-8")
+    replace_between(document, (BEGIN, END), report(summaries, trials))
     if summaries:
         plot(list(summaries.values()), path=images / "autopeft.png")
 

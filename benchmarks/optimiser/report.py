@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.markdown import markdown_table
+from benchmarks.markdown import markdown_table, replace_between
 from benchmarks.optimiser.plot import plot_family
 from benchmarks.optimiser.problems.catalogue import problem_names
 from benchmarks.optimiser.results import Run, SuggestionSeconds, read_runs, read_seconds
@@ -41,13 +41,8 @@ def write_report(folder: Path, *, document: Path, images: Path) -> None:
     Raises:
         ValueError: the document lacks the markers.
     """
-    text = document.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{document} needs the lines {BEGIN} and {END}")
     results = load(folder)
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    body = report(results, read_seconds(folder / FILE))
-    document.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
+    replace_between(document, (BEGIN, END), report(results, read_seconds(folder / FILE)))
     for family in FAMILIES:
         chosen = {name: runs for name, runs in results.items() if family_of(name) == family}
         if chosen:
