@@ -50,8 +50,8 @@ Table = Mapping[tuple[str, ...], dict[str, float]]
 def main() -> None:
     """Make the runs that are missing, then write the table and the image of all that were made."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=80)
     parser.add_argument("--source-trials", type=int, default=40)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
