@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.acquisition.multi_objective.parego import qLogNParEGO
@@ -63,15 +64,17 @@ def acquisition_function(
     feasibility: Process | None,
     seed: int,
 ) -> tuple[Acquisition, str]:
-    """Build the acquisition function over augmented rows, and name it."""
+    """Build the acquisition function over augmented rows, and name it.
+
+    The seed draws the weights of a scalarisation: another one for each suggestion, to cover the front.
+    """
     count = len(problem.objectives)
     chance = _feasibility(believed.surrogate, problem, feasibility)
     if count == 1:
-        value = _expected_improvement(believed)
-        return _product(value, chance), "logei"
+        return _product(_expected_improvement(believed, bounded=bool(chance)), chance), "logei"
     if count <= HYPERVOLUME_OBJECTIVES:
         return _product(_hypervolume_improvement(believed, reference), chance), "logehvi"
-    only_infeasible = [] if feasibility is None else [_log_feasible(feasibility, believed.surrogate.encoded)]
+    only_infeasible = [] if feasibility is None else [log_feasible(feasibility, believed.surrogate.encoded)]
     return _product(_scalarised(believed, problem, seed=seed), only_infeasible), "qlognparego"
 
 
@@ -110,7 +113,7 @@ def cells(
     limit = CELL_POINTS[len(reference)]
     if len(inside) > limit:
         inside = inside[is_non_dominated(inside)]
-        inside = inside[_far_apart(inside, count=limit)]
+        inside = inside[far_apart(inside, count=limit)]
     partition = FastNondominatedPartitioning(ref_point=reference, Y=inside)
     lower, upper = partition.get_hypercell_bounds()
     return lower, upper
@@ -160,7 +163,7 @@ def _log_side(
     return (gain + torch.log(-torch.expm1(beyond.clamp_min(-700.0)))).clamp_min(LEAST)
 
 
-def _far_apart(points: Float64[Tensor, "n m"], *, count: int) -> list[int]:
+def far_apart(points: Float64[Tensor, "n m"], *, count: int) -> list[int]:
     """Choose points one by one, each as far as possible from those before; the extremes come first."""
     scaled = (points - points.min(dim=0).values) / (
         points.max(dim=0).values - points.min(dim=0).values
@@ -173,13 +176,15 @@ def _far_apart(points: Float64[Tensor, "n m"], *, count: int) -> list[int]:
     return chosen
 
 
-def _expected_improvement(believed: Believed) -> Acquisition:
+def _expected_improvement(believed: Believed, *, bounded: bool) -> Acquisition:
+    """Give log EI over the best feasible outcome; `bounded`: a chance to keep a limit is multiplied to it."""
     surrogate = believed.surrogate
-    values = believed.means[believed.feasible, 0]
-    if len(values) == 0:
+    feasible = believed.means[believed.feasible, 0]
+    if len(feasible) == 0 and bounded:
         # Nothing feasible yet: any feasible point is an improvement.
-        return lambda X: torch.zeros(len(X), dtype=torch.double)
-    best = values.max()
+        return lambda X: 0.0 * X.sum(dim=1)
+    # Known limits alone are broken, and no candidate breaks those: the best beyond them is to be come near.
+    best = (feasible if len(feasible) else believed.means[:, 0]).max()
     if surrogate.outcomes[0].known:
         column = _known_column(surrogate, 0)
         return lambda X: torch.log((X[:, column] - best).clamp_min(math.exp(-700.0)))
@@ -210,6 +215,7 @@ def _scalarised(believed: Believed, problem: Problem, *, seed: int) -> Acquisiti
         X_baseline=believed.X[: believed.seen],
         X_pending=believed.X[believed.seen :] if believed.seen < len(believed.X) else None,
         sampler=sampler,
+        scalarization_weights=torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(count))),
         objective=IdentityMCMultiOutputObjective(outcomes=list(range(count))),
         constraints=[_bounded(column, sign, offset) for column, sign, offset in _bounds(problem, outcomes)]
         or None,
@@ -225,7 +231,7 @@ def _feasibility(surrogate: Surrogate, problem: Problem, feasibility: Process | 
         for column, sign, offset in _bounds(problem, surrogate.outcomes)
         if not surrogate.outcomes[column].known
     ]
-    return chances if feasibility is None else [*chances, _log_feasible(feasibility, surrogate.encoded)]
+    return chances if feasibility is None else [*chances, log_feasible(feasibility, surrogate.encoded)]
 
 
 def _log_within(surrogate: Surrogate, column: int, sign: float, offset: float) -> Acquisition:
@@ -238,7 +244,9 @@ def _log_within(surrogate: Surrogate, column: int, sign: float, offset: float) -
     return chance
 
 
-def _log_feasible(feasibility: Process, encoded: int) -> Acquisition:
+def log_feasible(feasibility: Process, encoded: int) -> Acquisition:
+    """Give the logarithm of the chance that a trial works at all, read off `encoded` columns."""
+
     def chance(X: Float64[Tensor, "n dk"]) -> Float64[Tensor, " n"]:
         mean, variance = feasibility.posterior(X[:, :encoded])
         return log_probability(mean / variance.sqrt())

@@ -64,15 +64,21 @@ def switches(grid: Grid) -> list[int]:
 def neighbour_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator, limit: int | None = None) -> Codes:
     """Change one parameter at a time: every other choice, a few small steps of a number.
 
-    Of more neighbours than `limit`, as many are drawn.
+    Of more neighbours than `limit`, as many are drawn, of each parameter its share.
     """
+    changes = [(codes[:, place] >= 0, place) for place in range(len(grid.axes))]
+    changed = [_changes(grid.axes[place], codes[on, place], rng=rng) for on, place in changes]
+    total = sum(part.size for part in changed)
     parts = []
-    for place, axis in enumerate(grid.axes):
-        rows = codes[codes[:, place] >= 0]
-        changed = _changes(axis, rows[:, place], rng=rng)
-        table = np.repeat(rows, changed.shape[1], axis=0)
-        table[:, place] = changed.reshape(-1)
-        parts.append(table[np.abs(table[:, place] - np.repeat(rows[:, place], changed.shape[1])) > 0])
+    for (on, place), values in zip(changes, changed, strict=True):
+        # Drawn before they are written out: all of them may be far more than fits into memory.
+        chosen = np.arange(values.size)
+        if limit is not None and total > limit:
+            chosen = rng.permutation(values.size)[: math.ceil(limit * values.size / total)]
+        table = codes[on][chosen // max(values.shape[1], 1)]
+        before = table[:, place].copy()
+        table[:, place] = values.reshape(-1)[chosen]
+        parts.append(table[table[:, place] != before])
     table = np.concatenate(parts)
     if limit is not None and len(table) > limit:
         table = table[rng.permutation(len(table))[:limit]]

@@ -82,7 +82,8 @@ def fit_process(
         numpy.linalg.LinAlgError: If the covariance is not positive definite, whatever the jitter.
     """
     shift, scale = float(y.mean()), float(y.std()) if len(y) > 1 else 1.0
-    scale = scale if scale > 1e-9 * max(1.0, abs(shift)) else 1.0
+    # Against the size of the outcomes themselves: which unit they are in must not matter.
+    scale = scale if scale > 1e-9 * abs(shift) else 1.0
     standard = (y - shift) / scale
     given = None if variance is None else (variance / scale**2).clamp_min(NOISE_BOUNDS[0])
     rows = np.sort(np.random.default_rng(seed).permutation(len(X))[:FIT_ROWS])

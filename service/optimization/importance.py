@@ -34,6 +34,9 @@ MODELLED_ROWS = 4096
 KNOWN_ROWS = 2048
 """Evaluations for one objective. A known metric is slower to compute than a model's mean."""
 
+ROUNDING = 1e-8
+"""Values of a function that differ by less, as a share of their size, are all equal."""
+
 FEWEST_DRAWS, MOST_DRAWS = 16, 1024
 CHUNK = 1024
 NUMBERED = re.compile(r"(.+)\.\d+")
@@ -117,8 +120,9 @@ def total_effects(
     A, B = _two_draws(grid, 2 ** (draws.bit_length() - 1), seed=seed)
     X = [_rows(grid, A, B, redrawn=redrawn) for redrawn in (set(), set(grid.names), *sets)]
     first, second, *changed = function(torch.cat(X)).reshape(len(X), -1)
-    variance = torch.cat([first, second]).var(correction=0)
-    if float(variance) <= torch.finfo(torch.double).eps:
+    drawn = torch.cat([first, second])
+    variance = drawn.var(correction=0)
+    if float(variance) <= (ROUNDING * float(drawn.abs().max())) ** 2:
         return [0.0 for _ in sets]
     return [float((first - other).square().mean() / (2 * variance)) for other in changed]
 

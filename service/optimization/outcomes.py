@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction, log_scaled
+from service.lower_tail import COUNTED_SPREADS, lower_tail
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem
 
@@ -26,6 +27,8 @@ class Outcome:
     known: bool
     log: bool = False
     """Whether the caller says that the metric spans orders of magnitude."""
+    limits: tuple[float, ...] = ()
+    """The bounds of its constraints, as the optimiser sees them."""
 
     @property
     def is_log(self) -> bool:
@@ -51,18 +54,30 @@ class Outcome:
 
 
 def outcomes_of(problem: Problem) -> list[Outcome]:
-    """List the objectives in their order, then metrics that only a constraint names."""
+    """List the objectives in their order, then metrics that only a constraint names.
+
+    Of the latter, what keeps the limit is the better end.
+    """
     named = {
         objective.metric: 1.0 if objective.direction is Direction.MAXIMIZE else -1.0
         for objective in problem.objectives
     }
     for constraint in problem.constraints:
-        named.setdefault(constraint.metric, 1.0)
+        named.setdefault(constraint.metric, 1.0 if constraint.op is ConstraintOp.AT_LEAST else -1.0)
     logarithmic = {objective.metric for objective in problem.objectives if objective.log}
-    return [
+    outcomes = [
         Outcome(metric, sign, metric in problem.known_metrics, log=metric in logarithmic)
         for metric, sign in named.items()
     ]
+    return [replace(outcome, limits=_limits(problem, outcome)) for outcome in outcomes]
+
+
+def _limits(problem: Problem, outcome: Outcome) -> tuple[float, ...]:
+    return tuple(
+        outcome.value(constraint.bound)
+        for constraint in problem.constraints
+        if constraint.metric == outcome.metric
+    )
 
 
 def observed_values(
@@ -118,12 +133,18 @@ def signed_bound(outcome: Outcome, op: ConstraintOp, bound: float) -> tuple[floa
 def reference_values(
     problem: Problem, outcomes: Sequence[Outcome], Y: Float64[Tensor, "n m"]
 ) -> Float64[Tensor, " objectives"]:
-    """Give the reference point on the optimiser's scale, inferring it if the problem has none."""
+    """Give the reference point on the optimiser's scale, inferring it if the problem has none.
+
+    What lies in the tail of an outcome counts as if it stood where the tail begins.
+    """
     count = len(problem.objectives)
     if problem.reference_point is not None:
         values = [
             outcome.value(raw) for outcome, raw in zip(outcomes[:count], problem.reference_point, strict=True)
         ]
         return torch.tensor(values, dtype=torch.double)
-    worst, best = Y[:, :count].min(dim=0).values, Y[:, :count].max(dim=0).values
+    tails = torch.tensor(
+        [lower_tail(y.numpy(), spreads=COUNTED_SPREADS).start for y in Y.T[:count]], dtype=torch.double
+    )
+    worst, best = torch.maximum(Y[:, :count].min(dim=0).values, tails), Y[:, :count].max(dim=0).values
     return worst - INFERRED_MARGIN * (best - worst)

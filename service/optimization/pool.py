@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from api_schemas.objectives import ConstraintOp
 from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.candidates import switches
 from service.optimization.grid import Candidates, Codes, Grid
@@ -55,6 +56,18 @@ class Admission:
                 values = self.problem.known_metrics[constraint.metric](candidates)
                 kept &= np.array([constraint.holds(value) for value in values.tolist()])
         return kept
+
+    def violation(self, codes: Codes) -> Float64[np.ndarray, " n"]:
+        """Say by how much candidates break the limits on known metrics, as shares of the bounds; 0: not."""
+        candidates = Candidates(self.grid, codes)
+        total = np.zeros(len(codes))
+        for constraint in self.problem.constraints:
+            if constraint.metric in self.problem.known_metrics and len(codes):
+                values = self.problem.known_metrics[constraint.metric](candidates)
+                excess = values - constraint.bound
+                excess = excess if constraint.op is ConstraintOp.AT_MOST else -excess
+                total += np.maximum(0.0, excess) / max(abs(constraint.bound), 1.0)
+        return total
 
 
 def admission_after(

@@ -42,6 +42,9 @@ NEIGHBOURS = 4096
 WIDE = 100
 """With more columns than this fewer candidates are scored, in proportion: a score costs a pass over them."""
 
+SCORED_AT_A_TIME = 512
+"""Candidates between two looks at the clock."""
+
 LOCAL_STARTS = 6
 LOCAL_ROUNDS = 6
 LOOKED_AT = 400
@@ -63,7 +66,7 @@ class Search:
     acquisition: Acquisition
     rng: np.random.Generator
     deadline: float = math.inf
-    """On the monotonic clock: improving the best stops there."""
+    """On the monotonic clock: scoring and improving the best stop there."""
     keys: dict[bytes, Hashable] = field(default_factory=dict)
 
     @property
@@ -73,10 +76,18 @@ class Search:
 
     @torch.no_grad()
     def scores(self, codes: Codes) -> Scores:
-        """Evaluate the acquisition function at each candidate alone; beyond a hard limit it is -inf."""
-        if len(codes) == 0:
-            return np.empty(0)
-        values = self.acquisition(augmented_codes(self.problem, self.grid, codes)).numpy()
+        """Evaluate the acquisition function at each candidate alone.
+
+        It is -inf beyond a hard limit, and for what the deadline left unscored.
+        """
+        values = np.full(len(codes), -np.inf)
+        # Strided, so that every kind of candidate has its share of what the time limit lets be scored.
+        parts = 1 if math.isinf(self.deadline) else math.ceil(len(codes) / SCORED_AT_A_TIME)
+        for part in range(min(parts, len(codes))):
+            if part > 0 and time.monotonic() >= self.deadline:
+                break
+            X = augmented_codes(self.problem, self.grid, codes[part::parts])
+            values[part::parts] = self.acquisition(X).numpy()
         allowed = self.admission.within_limits(codes) & ~np.isnan(values)
         return np.asarray(np.where(allowed, values, -np.inf))
 
@@ -174,12 +185,17 @@ def _climb(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
         value, gradient = _slope(search, placed(flat), places)
         return -float(value.sum()), -np.where(free, gradient, 0.0).reshape(-1)
 
+    def stop_if_late(_: Scores) -> None:
+        if time.monotonic() >= search.deadline:
+            raise StopIteration
+
     found = minimize(
         negative,
         np.clip(start[:, places], 0.0, 1.0).reshape(-1),
         jac=True,
         method="L-BFGS-B",
         bounds=[(0.0, 1.0)] * free.size,
+        callback=stop_if_late,
         options={"maxiter": GRADIENT_STEPS, "maxfun": 2 * GRADIENT_STEPS},
     )
     climbed = placed(found.x)

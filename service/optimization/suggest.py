@@ -14,8 +14,15 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.search_space import Parameterization
-from service.optimization.acquisition import Believed, acquisition_function, feasible_rows
-from service.optimization.candidates import density_codes, enumerate_codes
+from service.optimization.acquisition import (
+    Believed,
+    acquisition_function,
+    far_apart,
+    feasible_rows,
+    log_feasible,
+)
+from service.optimization.candidates import density_codes
+from service.optimization.drawing import draw_new, likeliest_new
 from service.optimization.explanations import explain
 from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.initial_design import design_size, next_in_design
@@ -26,9 +33,9 @@ from service.optimization.outcomes import (
     outcomes_of,
     reference_values,
 )
-from service.optimization.pool import Admission, admission_after, augmented
+from service.optimization.pool import Admission, admission_after, augmented, augmented_codes
 from service.optimization.problem import Observation, Problem, Suggestion
-from service.optimization.search import FRONT_POINTS, SMALL_SPACE, Search, maximise, spread_over
+from service.optimization.search import FRONT_POINTS, Search, maximise, spread_over
 from service.optimization.surrogate import Surrogate, fit_surrogate
 from service.optimization.transferred_design import (
     learned_from,
@@ -37,11 +44,14 @@ from service.optimization.transferred_design import (
     sources_suffice,
 )
 
-SEARCH_EFFORT = 20_000
-"""Random draws after which a space too large to list counts as exhausted."""
-
 MODELLED_OBSERVATIONS = 600
 """Of more observations, the front and a random part are modelled: a proposal takes cubic time."""
+
+
+HOPED_DRAWS = 2048
+"""Draws among which the likeliest to work is looked for."""
+
+Draw = Callable[..., Suggestion | None]
 
 
 @dataclass(frozen=True)
@@ -106,18 +116,23 @@ def _next(
     if starting:
         return Suggestion(starting[0], "starting_point")
     measured = [observation for observation in observations if observation.metrics is not None]
-    transferred = next_transferred(admission, measured, position=position)
+    late = time.monotonic() >= deadline
+    # Asking former studies means modelling each of them.
+    transferred = None if late else next_transferred(admission, measured, position=position)
     if transferred is not None:
         return transferred
-    designing = position < design_size(problem) and not sources_suffice(problem, measured, seed=seed)
-    if designing or len(measured) < 2:
+    draw = partial(_drawn, admission, [*(one.parameterization for one in observations), *waiting])
+    in_design = position < design_size(problem)
+    if in_design and (late or not sources_suffice(problem, measured, seed=seed)):
         designed = next_in_design(admission, position=position, seed=seed)
         if designed is not None:
             return Suggestion(designed, "initial_design")
-        return _drawn(admission, rng=_rng(seed, position), generated_by="initial_design")
-    if time.monotonic() >= deadline:
-        return _drawn(admission, rng=_rng(seed, position), generated_by="time_limit")
-    return _modelled(admission, model, waiting, position=position, deadline=deadline, seed=seed)
+        return draw(rng=_rng(seed, position), generated_by="initial_design")
+    if late:
+        return draw(rng=_rng(seed, position), generated_by="time_limit")
+    if len(measured) < 2:
+        return _hoped_for(admission, observations, draw, position=position, seed=seed)
+    return _modelled(admission, model, waiting, draw, position=position, deadline=deadline, seed=seed)
 
 
 def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int) -> Model:
@@ -145,7 +160,7 @@ def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int) ->
 def _fit_feasibility(problem: Problem, observations: Sequence[Observation], *, seed: int) -> Process | None:
     """Learn where trials prove infeasible, from 1 (it worked) and -1 (it did not)."""
     labels = [1.0 if observation.metrics is not None else -1.0 for observation in observations]
-    if min(labels) > 0:
+    if min(labels, default=1.0) > 0:
         return None
     X = augmented(problem, [observation.parameterization for observation in observations])
     encoded = X.shape[1] - sum(outcome.known for outcome in outcomes_of(problem))
@@ -155,24 +170,55 @@ def _fit_feasibility(problem: Problem, observations: Sequence[Observation], *, s
 def _modelled_part(
     problem: Problem, observations: Sequence[Observation], *, seed: int
 ) -> Sequence[Observation]:
+    """Keep at most half of the places for the front within the limits, and fill the rest at random."""
     if len(observations) <= MODELLED_OBSERVATIONS:
         return observations
     outcomes = outcomes_of(problem)
-    worst = torch.full((len(observations), len(problem.objectives)), -torch.inf, dtype=torch.double)
-    for row, observation in enumerate(observations):
-        if observation.metrics is not None:
-            values = observed_values(outcomes, [observation.metrics])[0]
-            worst[row] = values[: len(problem.objectives)]
-    front = is_non_dominated(worst).numpy()
-    priority = np.where(front, -1.0, np.random.default_rng(seed).random(len(observations)))
-    kept = np.sort(np.argsort(priority, kind="stable")[:MODELLED_OBSERVATIONS])
-    return [observations[index] for index in kept.tolist()]
+    measured = [row for row, observation in enumerate(observations) if observation.metrics is not None]
+    values = observed_values(outcomes, [item.metrics for item in observations if item.metrics is not None])
+    kept = feasible_rows(values, problem, outcomes)
+    kept = kept if kept.any() else torch.ones_like(kept)
+    objectives = values[kept][:, : len(problem.objectives)]
+    front = is_non_dominated(objectives)
+    members = torch.tensor(measured)[kept][front]
+    if len(members) > MODELLED_OBSERVATIONS // 2:
+        members = members[far_apart(objectives[front], count=MODELLED_OBSERVATIONS // 2)]
+    priority = np.random.default_rng(seed).random(len(observations))
+    priority[members.numpy()] = -1.0
+    chosen = np.sort(np.argsort(priority, kind="stable")[:MODELLED_OBSERVATIONS])
+    return [observations[index] for index in chosen.tolist()]
+
+
+def _hoped_for(
+    admission: Admission, observations: Sequence[Observation], draw: Draw, *, position: int, seed: int
+) -> Suggestion | None:
+    """Go where trials may work, as long as hardly any has: that much infeasible trials teach."""
+    rng = _rng(seed, position)
+    codes = density_codes(admission.grid, HOPED_DRAWS, rng=rng)
+    try:
+        feasibility = _fit_feasibility(admission.problem, observations, seed=seed)
+    except FIT_FAILURES:
+        feasibility = None
+    if feasibility is None:
+        return draw(rng=rng, generated_by="initial_design")
+    X = augmented_codes(admission.problem, admission.grid, codes)
+    chance = log_feasible(feasibility, feasibility.X.shape[1])(X)
+    found = likeliest_new(admission, codes, chance.numpy())
+    return draw(rng=rng, generated_by="feasibility") if found is None else Suggestion(found, "feasibility")
+
+
+def _drawn(
+    admission: Admission, known: list[Parameterization], *, rng: np.random.Generator, generated_by: str
+) -> Suggestion | None:
+    new = draw_new(admission, known=known, rng=rng)
+    return None if new is None else Suggestion(new, generated_by)
 
 
 def _modelled(
     admission: Admission,
     fitted: Callable[[], Model],
     waiting: Sequence[Parameterization],
+    draw: Draw,
     *,
     position: int,
     deadline: float,
@@ -185,15 +231,19 @@ def _modelled(
         fitted_at = time.perf_counter()
         believed = _believed(problem, model, waiting)
         acquisition, name = acquisition_function(
-            believed, problem, reference=model.reference, feasibility=model.feasibility, seed=seed
+            believed,
+            problem,
+            reference=model.reference,
+            feasibility=model.feasibility,
+            seed=int(_rng(seed, position).integers(2**31)),
         )
         search = Search(problem, admission, acquisition, rng, deadline)
         found = maximise(search, _front(problem, admission, believed))
         found_at = time.perf_counter()
     except FIT_FAILURES:
-        return _drawn(admission, rng=rng, generated_by="fallback_random")
+        return draw(rng=rng, generated_by="fallback_random")
     if found is None:
-        return _drawn(admission, rng=rng, generated_by=name)
+        return draw(rng=rng, generated_by=name)
     (chosen,), value = admission.grid.parameterizations(found[0]), float(found[1][0])
     explanation = explain(
         problem, chosen, surrogate=model.surrogate, Y=model.Y, acquisition_value=value, seed=seed
@@ -223,20 +273,6 @@ def _front(problem: Problem, admission: Admission, believed: Believed) -> Float6
     encoded = believed.X[kept][best][:, : believed.surrogate.encoded]
     codes = admission.grid.decode(encoded.numpy())
     return spread_over(codes, values[best][:, -1].numpy(), count=FRONT_POINTS)
-
-
-def _drawn(admission: Admission, *, rng: np.random.Generator, generated_by: str) -> Suggestion | None:
-    """Suggest something new at random, or None if the space is exhausted."""
-    grid = admission.grid
-    listed = enumerate_codes(grid, limit=SMALL_SPACE)
-    if listed is not None:
-        new = admission.admit(grid.parameterizations(rng.permutation(listed)))
-        return Suggestion(new[0], generated_by) if new else None
-    for _ in range(0, SEARCH_EFFORT, 1000):
-        new = admission.admit(grid.parameterizations(density_codes(grid, 1000, rng=rng)))
-        if new:
-            return Suggestion(new[0], generated_by)
-    return None
 
 
 def _rng(seed: int, position: int) -> np.random.Generator:

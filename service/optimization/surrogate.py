@@ -14,15 +14,10 @@ from botorch.models.transforms.outcome import Standardize
 from jaxtyping import Float64
 from torch import Tensor
 
+from service.lower_tail import MODELLED_SPREADS, lower_tail
 from service.optimization.gaussian_process import Process
 from service.optimization.outcomes import Outcome
 from service.optimization.transfer import SourceObservations, TransferProcess, fit_with_sources
-
-LOWER_TAIL = 3.0
-"""Outcomes this many times further below the median than the best is above it are pulled up to there.
-
-A collapsed training run says "bad"; how bad teaches nothing and would stretch every lengthscale.
-"""
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ def fit_surrogate(
         if outcome.known
         else fit_with_sources(
             X[:, :encoded],
-            without_lower_tail(y),
+            without_lower_tail(y, limits=outcome.limits),
             variance=None if variance is None else variance.squeeze(1),
             sources=sources.get(outcome.metric, ()),
             seed=seed,
@@ -94,11 +89,17 @@ def fit_surrogate(
     return Surrogate(tuple(outcomes), tuple(processes), encoded)
 
 
-def without_lower_tail(y: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
-    """Pull outcomes far below the median up (outcomes are maximised)."""
-    low, middle, high = torch.quantile(y, torch.tensor([0.25, 0.5, 0.75], dtype=torch.double))
-    spread = torch.maximum(y.max() - middle, high - low)
-    return torch.maximum(y, middle - LOWER_TAIL * spread) if spread > 0 else y
+def without_lower_tail(y: Float64[Tensor, " n"], *, limits: Sequence[float] = ()) -> Float64[Tensor, " n"]:
+    """Pull outcomes in the lower tail up to where it begins (outcomes are maximised).
+
+    None is pulled across a limit: there it stays as far on its own side as the outcomes spread.
+    """
+    start, spread = lower_tail(y.numpy(), spreads=MODELLED_SPREADS)
+    raised = y.clamp_min(start)
+    for limit in limits:
+        across = (y <= limit) & (raised >= limit)
+        raised = torch.where(across, torch.maximum(y, raised.clamp_max(limit - spread)), raised)
+    return raised
 
 
 def as_botorch(surrogate: Surrogate) -> ModelList:

@@ -198,9 +198,10 @@ def _slope(feature: Float64[Tensor, " n"], y: Float64[Tensor, " n"]) -> float:
     return float(centred @ (y - y.mean()) / (centred @ centred + 1.0))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _fitted(X_bytes: bytes, y_bytes: bytes, *, rows: int, columns: int) -> Process | None:
-    # By content: a source hardly changes, and is asked about at every suggestion.
+    # By content: a source hardly changes, and is asked about at every suggestion. Twenty sources of six
+    # outcomes fit in: with fewer places than there are, walked through in order, none would be found again.
     X = torch.frombuffer(bytearray(X_bytes), dtype=torch.double).reshape(rows, columns)
     y = torch.frombuffer(bytearray(y_bytes), dtype=torch.double)
     kept = torch.randperm(rows, generator=torch.Generator().manual_seed(0))[:MODELLED_POINTS]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_schemas.objectives import Direction, Objective, OutcomeConstraint, log_scaled
+from service.lower_tail import COUNTED_SPREADS, lower_tail
 
 REFERENCE_MARGIN = 0.1
 """How far beyond the worst value a reference without a natural bound lies, as a share of that value."""
@@ -55,7 +56,8 @@ def reference_point(
     """Settle the reference point, or give None while too little is known.
 
     The user's reference wins, then the natural bound in `defaults` (the score of guessing, the
-    largest configuration of the space), then a tenth beyond the worst of the first trials.
+    largest configuration of the space), then a tenth beyond the worst of the first trials,
+    of which one that collapsed altogether counts less.
     """
     settled = [
         objective.reference if objective.reference is not None else default
@@ -70,12 +72,13 @@ def reference_point(
 
 
 def _beyond_worst(objective: Objective, metrics: Sequence[Mapping[str, float]]) -> float:
-    values = [point[objective.metric] for point in metrics]
-    if objective.direction is Direction.MINIMIZE:
-        worst = max(values)
-        return worst + REFERENCE_MARGIN * abs(worst)
-    worst = min(values)
-    return worst - REFERENCE_MARGIN * abs(worst)
+    sign = -1.0 if objective.direction is Direction.MINIMIZE else 1.0
+    good = sign * np.array([point[objective.metric] for point in metrics], dtype=np.float64)
+    worst = float(good.min())
+    if not objective.is_log:
+        # One collapsed run would outweigh every other objective for good; a logarithm tames it already.
+        worst = max(worst, lower_tail(good, spreads=COUNTED_SPREADS).start)
+    return sign * (worst - REFERENCE_MARGIN * abs(worst))
 
 
 def costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:

@@ -280,13 +280,13 @@ def next_replicate(session: Session, trial_id: str) -> Replicate | None:
 
 def expired_leases(session: Session) -> list[Replicate]:
     """Find running replicates whose lease is over by the database's clock. Takes no lock."""
-    return list(
-        session.scalars(
-            select(Replicate).where(
-                Replicate.state == TrialState.RUNNING, Replicate.lease_expires_at < func.clock_timestamp()
-            )
-        )
-    )
+    return list(session.scalars(select(Replicate).where(_lease_is_over())))
+
+
+def lock_expired(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
+    """Take the row lock of a running replicate if its lease is over even now; or give None."""
+    mine = (Replicate.trial_id == trial_id) & (Replicate.attempt == attempt)
+    return session.scalar(_locked(select(Replicate).where(mine, _lease_is_over())))
 
 
 def studies_to_wake(session: Session, *, silent_for: timedelta) -> list[Study]:
@@ -375,6 +375,10 @@ def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[Ar
 def _one_of(column: InstrumentedAttribute[str], ids: Iterable[str]) -> ColumnElement[bool]:
     # One array, not a parameter for each id: what belongs to a hundred trials is read in half the time.
     return column == any_(literal(list(ids), ARRAY(String)))
+
+
+def _lease_is_over() -> ColumnElement[bool]:
+    return (Replicate.state == TrialState.RUNNING) & (Replicate.lease_expires_at < func.clock_timestamp())
 
 
 def _locked(query: Query, *, wait: bool = True) -> Query:

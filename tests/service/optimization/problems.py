@@ -11,11 +11,20 @@ from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.known_costs import known_metrics
 from service.optimization.grid import Candidates, Grid
-from service.optimization.problem import Observation, Problem
+from service.optimization.problem import Observation, Problem, Suggestion
 
 SCORE = Objective.model_validate({"metric": "score", "direction": "maximize"})
 PARAMETERS = Objective.model_validate({"metric": "trainable_parameters", "direction": "minimize"})
+NUMBERS: list[dict[str, object]] = [
+    {"type": "float", "name": "x", "low": 0.0, "high": 1.0},
+    {"type": "float", "name": "y", "low": 0.0, "high": 1.0},
+]
 SECONDS = Objective.model_validate({"metric": "training_seconds", "direction": "minimize"})
+
+
+def only(suggestions: Sequence[Suggestion]) -> Suggestion:
+    (suggestion,) = suggestions
+    return suggestion
 
 
 def items(parameterization: Parameterization) -> tuple[tuple[str, object], ...]:

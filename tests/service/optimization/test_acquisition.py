@@ -149,7 +149,8 @@ def test_a_limit_multiplies_by_the_chance_to_keep_it() -> None:
     both, _ = acquisition_function(state, limited, reference=zero, feasibility=labels, seed=0)
     normal = torch.distributions.Normal(zero, torch.ones(1).double())
     mean, variance = state.surrogate.process(1).posterior(at)
-    keeps = normal.cdf((0.3 - mean) / variance.sqrt())
+    # Less latency is better, so its outcome is minus the latency.
+    keeps = normal.cdf((mean + 0.3) / variance.sqrt())
     mean, variance = labels.posterior(at)
     runs = normal.cdf(mean / variance.sqrt())
     assert float(both(at) - plain(at)) == pytest.approx(float(torch.log(keeps) + torch.log(runs)))

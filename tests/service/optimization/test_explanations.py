@@ -84,11 +84,11 @@ def test_draws_agree_with_the_product_of_two_tails() -> None:
 
 
 def test_a_measured_limit_takes_its_share_of_the_chance() -> None:
-    """No rival, and half of the draws keep the limit."""
+    """No rival, and half of the draws keep the limit; fewer seconds are better, so outcomes have a minus."""
     limit = OutcomeConstraint.model_validate({"metric": "training_seconds", "op": "<=", "bound": 10.0})
     problem = problem_on(SWITCH, objectives=(SCORE,), constraints=(limit,))
-    Y = torch.stack([row(0.1, 5.0)])
-    probability = front_probability(problem, means=row(0.9, 10.0), deviations=row(0.01, 2.0), Y=Y, seed=0)
+    Y = torch.stack([row(0.1, -5.0)])
+    probability = front_probability(problem, means=row(0.9, -10.0), deviations=row(0.01, 2.0), Y=Y, seed=0)
     assert probability == pytest.approx(0.5, abs=0.03)
 
 

@@ -6,8 +6,8 @@ import random
 import pytest
 import torch
 
-from api_schemas.objectives import Direction, Metric, Objective
-from service.optimization.outcomes import Outcome, observed_variances, outcomes_of
+from api_schemas.objectives import Direction, Metric, Objective, OutcomeConstraint
+from service.optimization.outcomes import Outcome, observed_variances, outcomes_of, reference_values
 from service.optimization.pool import augmented
 from service.optimization.problem import Observation, Problem
 from service.optimization.suggest import suggest
@@ -21,6 +21,24 @@ NUMBERS = [{"type": "float", "name": "x", "low": 0.0, "high": 1.0}]
 def observed(x: float, score: float, error: float | None, **more: float) -> Observation:
     errors = None if error is None else {"score": error}
     return Observation({"x": x}, {"score": score, "training_seconds": 1.0, **more}, errors)
+
+
+def test_of_a_metric_that_only_a_limit_names_what_keeps_it_is_better() -> None:
+    """At most makes less the better end, at least more."""
+    limits = tuple(
+        OutcomeConstraint.model_validate({"metric": metric, "op": op, "bound": 2.0})
+        for metric, op in (("latency_ms", "<="), ("margin", ">="))
+    )
+    problem = problem_on(NUMBERS, objectives=(SCORE,), constraints=limits)
+    found = [(outcome.metric, outcome.sign, outcome.limits) for outcome in outcomes_of(problem)]
+    assert found == [("score", 1.0, ()), ("latency_ms", -1.0, (-2.0,)), ("margin", 1.0, (2.0,))]
+
+
+def test_an_inferred_reference_does_not_follow_a_collapsed_run() -> None:
+    """It lies a tenth of the range beyond ten spreads below the median: 2 - 10 * 2, best 4."""
+    problem = problem_on(NUMBERS, objectives=(SCORE,))
+    Y = torch.tensor([-1e12, 1.0, 2.0, 3.0, 4.0], dtype=torch.double).unsqueeze(1)
+    assert reference_values(problem, outcomes_of(problem), Y).tolist() == pytest.approx([-18.0 - 2.2])
 
 
 def test_noise_is_inferred_where_one_observation_does_not_tell() -> None:

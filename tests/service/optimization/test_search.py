@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from service.optimization.candidates import density_codes, swap_codes, switches
+from service.optimization.candidates import density_codes, neighbour_codes, swap_codes, switches
 from service.optimization.grid import Grid
 from service.optimization.pool import Admission
 from service.optimization.search import Search, maximise, spread_over
@@ -20,6 +20,18 @@ def search_on(parameters: list[dict[str, object]], weights: torch.Tensor, **chan
     return Search(admission.problem, admission, lambda X: X[:, :width] @ weights, np.random.default_rng(0))
 
 
+def test_of_too_many_neighbours_every_parameter_has_its_share() -> None:
+    """Twenty choices of fifty values: 980 neighbours, of which 100 are drawn, five of each."""
+    grid = Grid(
+        problem_on(
+            [{"type": "ordinal", "name": f"p{n}", "choices": [*range(50)]} for n in range(20)]
+        ).search_space
+    )
+    start = np.zeros((1, 20))
+    found = neighbour_codes(grid, start, rng=np.random.default_rng(0), limit=100)
+    assert (found > 0).sum(axis=0).tolist() == [5] * 20
+
+
 def test_nothing_new_is_no_answer() -> None:
     """Every combination is taken."""
     search = search_on(SWITCHES[:2], torch.ones(2).double())
@@ -27,6 +39,16 @@ def test_nothing_new_is_no_answer() -> None:
         for b in (False, True):
             search.admission.take({"a": a, "b": b})
     assert maximise(search, np.zeros((1, 2))) is None
+
+
+def test_the_deadline_ends_scoring_with_every_kind_of_candidate_in_part() -> None:
+    """Once it is over, one part is scored, for an answer; the rest is not."""
+    search = search_on(SWITCHES, torch.ones(14).double())
+    search.deadline = 0.0
+    scores = search.scores(density_codes(search.grid, 2000, rng=search.rng))
+    scored = np.flatnonzero(scores > -np.inf)
+    assert len(scored) == 500
+    assert (np.diff(scored) == 4).all()
 
 
 def test_the_taken_best_gives_way_to_the_second() -> None:

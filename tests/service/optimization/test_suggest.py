@@ -1,7 +1,5 @@
 """The optimiser's promises: never twice, always an answer, exact costs, and better than chance."""
 
-import dataclasses
-import itertools
 import random
 from collections.abc import Sequence
 
@@ -11,32 +9,30 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_schemas.objectives import Metric, OutcomeConstraint
-from api_schemas.search_space import CategoricalParameter, Parameterization
+from api_schemas.objectives import Metric, Objective, OutcomeConstraint
+from api_schemas.search_space import Parameterization
+from service.optimization import acquisition
 from service.optimization import suggest as suggest_module
 from service.optimization.candidates import density_sample
-from service.optimization.initial_design import design_size, spread
 from service.optimization.outcomes import known_values, outcomes_of
 from service.optimization.pool import augmented
-from service.optimization.problem import Observation, Problem, Suggestion
+from service.optimization.problem import KnownMetric, Observation, Problem
 from service.optimization.suggest import suggest
 from service.optimization.surrogate import fit_surrogate
 from service.studies.pareto_front import hypervolume
 from tests.service.optimization.problems import (
+    NUMBERS,
     SCORE,
     autopeft_problem,
     candidates,
     items,
     observe,
+    only,
     problem_on,
     simulated_score,
 )
 
 SWITCHES = [{"type": "bool", "name": name} for name in "abcdefgh"]
-NUMBERS = [
-    {"type": "float", "name": "x", "low": 0.0, "high": 1.0},
-    {"type": "float", "name": "y", "low": 0.0, "high": 1.0},
-]
 
 
 def measured(parameterization: Parameterization, *, score: float, seconds: float) -> Observation:
@@ -50,11 +46,6 @@ def some_observations(problem: Problem, count: int) -> list[Observation]:
         measured(values, score=rng.random(), seconds=1 + rng.random())
         for values in list(drawn.values())[:count]
     ]
-
-
-def only(suggestions: Sequence[Suggestion]) -> Suggestion:
-    (suggestion,) = suggestions
-    return suggestion
 
 
 @settings(max_examples=6, deadline=None)
@@ -127,49 +118,6 @@ def test_starting_points_come_first_in_their_order() -> None:
     ]  # fmt: skip
 
 
-def test_the_initial_design_spreads_over_the_known_cost() -> None:
-    """Ten trials asked for one at a time cover four decades of parameters, cheap and dear ends included."""
-    problem = autopeft_problem(12)
-    designed: list[Parameterization] = []
-    for _ in range(design_size(problem)):
-        found = only(suggest(problem, [], pending=designed, count=1, seed=3))
-        assert found.generated_by == "initial_design"
-        designed.append(found.parameterization)
-    costs = sorted(problem.known_metrics[Metric.TRAINABLE_PARAMETERS](candidates(problem, designed)))
-    assert costs[0] < 2e4
-    assert costs[-1] > 1e7
-    assert max(after / before for before, after in itertools.pairwise(costs)) < 30
-
-
-def test_a_choice_of_five_makes_the_initial_design_longer_than_a_number_does() -> None:
-    """Two categoricals of five choices are ten columns to learn about; two numbers are two."""
-    choices = ("a", "b", "c", "d", "e")
-    cells = [CategoricalParameter(name=name, choices=choices) for name in "xy"]
-    assert design_size(problem_on(cells)) == 10
-    assert design_size(problem_on(NUMBERS)) == 5
-
-
-def test_starting_points_leave_the_ends_of_the_range_to_the_design() -> None:
-    """The cheapest and the dearest are tried, however many points of his own somebody has."""
-    middle = [
-        {**{f"peft.active_layers.{layer}": True for layer in range(6)}, "peft.prefix_tuning.length": 0,
-         "peft.serial_adapter.bottleneck_size": size, "peft.parallel_adapter.bottleneck_size": 0}
-        for size in (12, 24, 48)
-    ]  # fmt: skip
-    problem = dataclasses.replace(autopeft_problem(6), starting_points=tuple(middle))
-    found = suggest(problem, [], pending=[], count=5, seed=0)
-    listed = candidates(problem, [item.parameterization for item in found])
-    costs = problem.known_metrics[Metric.TRAINABLE_PARAMETERS](listed)
-    assert [item.generated_by for item in found] == ["starting_point"] * 3 + ["initial_design"] * 2
-    assert costs[3] < 1.2e4
-    assert costs[4] > 1e7
-
-
-def test_a_spread_covers_the_ends_and_then_the_gaps() -> None:
-    """Any prefix of the sequence leaves no large gap."""
-    assert [spread(position) for position in range(6)] == [0.0, 1.0, 0.5, 0.25, 0.75, 0.125]
-
-
 def test_a_hard_limit_on_a_known_metric_is_never_broken() -> None:
     """Starting points, initial design and model alike stay below the bound."""
     limit = OutcomeConstraint.model_validate({"metric": "trainable_parameters", "op": "<=", "bound": 50_000})
@@ -229,6 +177,113 @@ def test_constraints_on_measured_metrics_are_modelled() -> None:
     found = only(suggest(problem, observations, pending=[], count=1, seed=0))
     assert found.generated_by == "logei"
     assert 0.3 < float(found.parameterization["x"]) < 0.6
+
+
+def test_rare_results_that_keep_a_limit_are_believed() -> None:
+    """Four of 24 keep it, far from the rest: the next proposal is where they are, and expected to keep it."""
+    limit = OutcomeConstraint.model_validate({"metric": "latency_ms", "op": "<=", "bound": 10.0})
+    problem = problem_on(NUMBERS, objectives=(SCORE,), constraints=(limit,))
+    rng = random.Random(0)
+    drawn = [(0.2 * rng.random() if row < 4 else rng.uniform(0.2, 1), rng.random()) for row in range(24)]
+    observations = [
+        Observation({"x": x, "y": y}, {"score": x + y, "latency_ms": 5.0 if x < 0.2 else 100 + x})
+        for x, y in drawn
+    ]
+    found = only(suggest(problem, observations, pending=[], count=1, seed=0))
+    assert float(found.parameterization["x"]) < 0.2
+    assert found.explanation is not None
+    assert found.explanation.predictions["latency_ms"].mean < 10.0
+
+
+def test_where_every_result_breaks_a_known_limit_the_search_goes_on_within_it() -> None:
+    """Not only is there an answer: it is near the best that was seen beyond the limit."""
+    limit = OutcomeConstraint.model_validate({"metric": "cost", "op": "<=", "bound": 0.3})
+    cost: KnownMetric = lambda found: found.values("x").astype(float)  # noqa: E731
+    problem = problem_on(NUMBERS, objectives=(SCORE,), constraints=(limit,), known_metrics={"cost": cost})
+    observations = [
+        Observation({"x": 0.5 + 0.06 * step, "y": step / 8}, {"score": step / 8, "cost": 0.5 + 0.06 * step})
+        for step in range(8)
+    ]
+    found = only(suggest(problem, observations, pending=[], count=1, seed=0))
+    assert found.generated_by == "logei"
+    assert float(found.parameterization["x"]) <= 0.3
+    assert float(found.parameterization["y"]) > 0.5
+
+
+def test_with_five_objectives_successive_suggestions_weigh_them_differently(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same call gives the same weights; the next trial others."""
+    objectives = tuple(Objective.model_validate({"metric": m, "direction": "maximize"}) for m in "abcde")
+    problem = problem_on(NUMBERS, objectives=objectives)
+    rng = random.Random(0)
+    observations = [
+        Observation({"x": rng.random(), "y": rng.random()}, {m: rng.random() for m in "abcde"})
+        for _ in range(8)
+    ]
+    seen: list[list[float]] = []
+    plain = acquisition.qLogNParEGO
+
+    def noting(*args: object, scalarization_weights: torch.Tensor, **more: object) -> object:
+        seen.append(scalarization_weights.tolist())
+        return plain(*args, scalarization_weights=scalarization_weights, **more)
+
+    monkeypatch.setattr(acquisition, "qLogNParEGO", noting)
+    for known in (7, 8, 8):
+        only(suggest(problem, observations[:known], pending=[], count=1, seed=0))
+    assert seen[0] != seen[1]
+    assert seen[1] == seen[2]
+    assert sum(seen[0]) == pytest.approx(1.0)
+
+
+def test_trials_that_could_not_run_teach_before_any_has_run() -> None:
+    """Forty failures at x above 0.2: proposals leave them behind, where blind draws would not."""
+    problem = problem_on(NUMBERS)
+    rng = random.Random(0)
+    failed = [Observation({"x": rng.uniform(0.2, 1), "y": rng.random()}, None) for _ in range(40)]
+    found = suggest(problem, failed, pending=[], count=4, seed=0)
+    assert {suggestion.generated_by for suggestion in found} == {"feasibility"}
+    assert all(float(suggestion.parameterization["x"]) < 0.2 for suggestion in found)
+
+
+def test_of_many_observations_the_front_within_the_limits_is_modelled() -> None:
+    """What breaks a limit is no member; a front too long for half the places is thinned, not cut off."""
+    limit = OutcomeConstraint.model_validate({"metric": "memory", "op": "<=", "bound": 0.5})
+    problem = problem_on(NUMBERS, constraints=(limit,))
+    count = 2000
+    observations = [
+        Observation(
+            {"x": row / count, "y": 0.5},
+            # All within the limit are members; all beyond it would dominate them.
+            {"score": row / count + row % 2, "training_seconds": 1 + row / count, "memory": float(row % 2)},
+        )
+        for row in range(count)
+    ]
+    kept = suggest_module._modelled_part(problem, observations, seed=0)
+    rows = {round(float(item.parameterization["x"]) * count) for item in kept}
+    even = [row for row in rows if row % 2 == 0]
+    assert len(kept) == len(rows) == suggest_module.MODELLED_OBSERVATIONS
+    assert max(even) > 0.99 * count
+    assert min(even) < 0.01 * count
+    assert len(even) > suggest_module.MODELLED_OBSERVATIONS // 2
+    assert len(even) < len(rows)
+
+
+def test_the_unit_of_a_metric_does_not_matter() -> None:
+    """Seconds or ten-billionths of them."""
+    problem = problem_on(NUMBERS, objectives=(SCORE,))
+    rng = random.Random(3)
+    drawn = [(rng.random(), rng.random()) for _ in range(12)]
+
+    def proposed(scale: float) -> tuple[float, ...]:
+        observations = [
+            Observation({"x": x, "y": y}, {"score": -scale * ((x - 0.4) ** 2 + (y - 0.7) ** 2)})
+            for x, y in drawn
+        ]
+        found = only(suggest(problem, observations, pending=[], count=1, seed=0))
+        return tuple(float(found.parameterization[name]) for name in "xy")
+
+    assert proposed(1e-10) == pytest.approx(proposed(1.0), abs=0.01)
 
 
 @pytest.mark.parametrize("value", [0.5, 0.0])

@@ -91,6 +91,13 @@ def test_a_reference_without_natural_bound_waits_for_five_trials() -> None:
     assert reference_point([SCORE, LATENCY], [0.5, None], observed) == (0.5, 11.0)
 
 
+def test_one_collapsed_run_does_not_set_the_reference() -> None:
+    """Median 1.2, best 1.0, a spread of 0.2: what counts ends at 3.2, a tenth beyond it the reference."""
+    observed = [{"score": 0.5, "loss": value} for value in (1.1, 1.0, 1e12, 1.2, 1.3)]
+    loss = Objective.model_validate({"metric": "loss", "direction": "minimize"})
+    assert reference_point([SCORE, loss], [0.5, None], observed) == pytest.approx((0.5, 3.52))
+
+
 def test_constraints_hold_at_their_bound() -> None:
     """At most and at least both include equality."""
     at_most = OutcomeConstraint.model_validate({"metric": "latency_ms", "op": "<=", "bound": 5})

@@ -1,0 +1,93 @@
+"""Find something new without a model of the outcomes: at random, and where that fails, step by step.
+
+Limits on known metrics may leave a handful of configurations in a space of billions. Random draws miss
+them; steps from what has been tried, or from the draws that break the limits least, do not.
+"""
+
+import numpy as np
+from jaxtyping import Float64
+
+from api_schemas.search_space import Parameterization
+from service.optimization.candidates import density_codes, enumerate_codes, neighbour_codes, swap_codes
+from service.optimization.grid import Codes
+from service.optimization.pool import Admission
+from service.optimization.search import SMALL_SPACE, SWAPS
+
+SEARCH_EFFORT = 20_000
+"""Random draws after which steps are tried."""
+
+STEPS = 40
+STEPPED_FROM = 64
+"""Of each step's candidates, how many are gone on from: those that break the limits least, or not at all."""
+
+AROUND = 4096
+
+ADMITTED_AT_A_TIME = 100
+
+
+def draw_new(
+    admission: Admission, *, known: list[Parameterization], rng: np.random.Generator
+) -> Parameterization | None:
+    """Draw a configuration that is new and within the limits; None if none is found.
+
+    `known` are the configurations to step from if random draws find nothing.
+    """
+    grid = admission.grid
+    listed = enumerate_codes(grid, limit=SMALL_SPACE)
+    if listed is not None:
+        return _first_new(admission, rng.permutation(listed))
+    drawn = np.empty((0, len(grid)))
+    for _ in range(0, SEARCH_EFFORT, 1000):
+        drawn = density_codes(grid, 1000, rng=rng)
+        found = _first_new(admission, drawn)
+        if found is not None:
+            return found
+    return _stepped(admission, np.concatenate([grid.codes(known), drawn]), rng=rng)
+
+
+def _stepped(admission: Admission, codes: Codes, *, rng: np.random.Generator) -> Parameterization | None:
+    grid, visited = admission.grid, set[bytes]()
+    for _ in range(STEPS):
+        start = _least_violating(admission, codes, rng=rng)
+        visited.update(row.tobytes() for row in start)
+        around = np.concatenate(
+            [
+                neighbour_codes(grid, start, rng=rng, limit=AROUND),
+                swap_codes(grid, start, count=SWAPS, rng=rng),
+            ]
+        )
+        codes = np.array([row for row in np.unique(around, axis=0) if row.tobytes() not in visited])
+        if not len(codes):
+            return None
+        found = _first_new(admission, rng.permutation(codes))
+        if found is not None:
+            return found
+    return None
+
+
+def _first_new(admission: Admission, codes: Codes) -> Parameterization | None:
+    # The limits are checked for all at once, which is much faster than the key of each.
+    legal = codes[admission.within_limits(codes)]
+    for start in range(0, len(legal), ADMITTED_AT_A_TIME):
+        part = legal[start : start + ADMITTED_AT_A_TIME]
+        new = admission.admit(admission.grid.parameterizations(part))
+        if new:
+            return new[0]
+    return None
+
+
+def _least_violating(admission: Admission, codes: Codes, *, rng: np.random.Generator) -> Codes:
+    shuffled = rng.permutation(codes)
+    violation = admission.violation(shuffled)
+    order = np.argsort(violation, kind="stable")
+    # What breaks no limit may be one taken trial in many spellings, and lead nowhere.
+    beyond = order[violation[order] > 0][: STEPPED_FROM // 2]
+    within = order[: STEPPED_FROM - len(beyond)]
+    return np.asarray(shuffled[np.union1d(within, beyond)])
+
+
+def likeliest_new(
+    admission: Admission, codes: Codes, log_chance: Float64[np.ndarray, " n"]
+) -> Parameterization | None:
+    """Give the new candidate within the limits whose chance to work is the highest."""
+    return _first_new(admission, codes[np.argsort(-log_chance, kind="stable")])
