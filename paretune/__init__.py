@@ -3,13 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paretune.local_backbones import models_dir
+
 if TYPE_CHECKING:
     from workers.artifacts import Classifier
 
 
 def load_classifier(folder: Path | str) -> "Classifier":
-    """Load an exported trial: backbone, trained modules and head, ready to predict."""
+    """Load an exported trial: backbone, trained modules and head, ready to predict.
+
+    `PARETUNE_MODELS_DIR` says where a local backbone is.
+
+    Raises:
+        workers.errors.ArtifactError: If a file is missing, damaged, or does not fit the others.
+        service.errors.UnknownBackbone: If the backbone cannot be found.
+    """
     # torch loads only for those who predict, not for every client.
     from workers.artifacts import load_classifier as load
 
-    return load(Path(folder))
+    return load(Path(folder), models_dir=models_dir())

@@ -15,7 +15,7 @@ from api_schemas.study_changes import ProposalsUpdate, StudyUpdate
 from paretune.client import Client
 from paretune.client.asking import ENDING_EVENTS, has_ended
 from paretune.command_options import StateDir
-from paretune.connection import server
+from paretune.connection import known_server, running_server, server
 from paretune.console import console, say
 from paretune.study_file import read_study_file
 
@@ -29,9 +29,14 @@ def create(
 ) -> None:
     """Register a study and leave it to the server and its workers."""
     study = read_study_file(study_file)
+    server_stays = known_server(state_dir) is not None
     with server(state_dir, trial_workers=0) as (client, _):
         created = client.create_study(study)
-        say(f"{_where(created)}\nFollow it with: paretune events {created.id} --follow")
+        say(_where(created))
+        if server_stays:
+            say(f"Follow it with: paretune events {created.id} --follow")
+        else:
+            say(f"No server runs that would train it. Go on with: paretune resume {created.id}")
 
 
 @app.command()
@@ -84,6 +89,8 @@ def events(
     state_dir: StateDir = None,
 ) -> None:
     """Show what has happened to a study, one event a line."""
+    if follow:
+        running_server(state_dir)  # one that is started for the call alone would train nothing
     with server(state_dir, trial_workers=0) as (client, _), suppress(KeyboardInterrupt):
         last = after
         for event in client.past_events(study_id, after=after):

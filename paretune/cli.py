@@ -1,7 +1,7 @@
 """The `paretune` command."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +13,12 @@ from api_schemas.trials import TrialRead
 from paretune import admin_commands, api_commands, bridge_commands, operator_commands
 from paretune.client import Client
 from paretune.command_options import StateDir
-from paretune.connection import known_server, server
+from paretune.connection import running_server, server
 from paretune.console import console, say
-from paretune.errors import McpMissing, NoServer, ParetuneError
-from paretune.export import export_trial, merge_exported
+from paretune.errors import McpMissing, ParetuneError
+from paretune.export import export_trial, merge_exported, why_nothing
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
-from paretune.progress import follow, proposer_text, stopped_text, trials_table
+from paretune.progress import follow, proposer_text, resumable, stopped_text, trials_table
 from paretune.recommendation_report import recommendation_lines
 from paretune.study_file import read_edits, read_study_file, write_study_file
 
@@ -78,13 +78,14 @@ def run(
 ) -> None:
     """Run a study to its end and write its front, a plot and the best trained adapter."""
     study = read_study_file(study_file)
-    with server(state_dir, trial_workers) as (client, between_polls):
+    with server(state_dir, trial_workers) as (client, check):
         for other in client.studies():
             if other.state is StudyState.ACTIVE:
                 say(f"Study {other.id} is still active on this server and goes on too.")
         created = client.create_study(study)
         say(f"Study {created.id}: {created.budget.trials} trials.")
-        _follow_to_the_end(client, created.id, output=output, between_polls=between_polls)
+        with resumable(created.id):
+            _follow_to_the_end(client, created.id, output=output, check=check)
 
 
 @app.command()
@@ -95,10 +96,11 @@ def resume(
     output: Output = Path("results"),
 ) -> None:
     """Go on with a paused or interrupted study, to its end."""
-    with server(state_dir, trial_workers) as (client, between_polls):
+    with server(state_dir, trial_workers) as (client, check):
         if client.get_study(study_id).state is StudyState.PAUSED:
             client.resume(study_id)
-        _follow_to_the_end(client, study_id, output=output, between_polls=between_polls)
+        with resumable(study_id):
+            _follow_to_the_end(client, study_id, output=output, check=check)
 
 
 @app.command()
@@ -231,7 +233,7 @@ def mcp(state_dir: StateDir = None) -> None:
         from paretune.mcp_server.server import serve
     except ModuleNotFoundError as error:
         raise McpMissing("This needs the SDK of the protocol: pip install 'paretune[mcp]'.") from error
-    serve(lambda: _running_server(state_dir))
+    serve(lambda: running_server(state_dir))
 
 
 def main() -> None:
@@ -245,21 +247,9 @@ def main() -> None:
         raise SystemExit(1) from error
 
 
-def _running_server(state_dir: Path | None) -> tuple[str, str]:
-    found = known_server(state_dir)
-    if found is None:
-        raise NoServer(
-            "No Paretune server runs here. Start one with `paretune up`, or set PARETUNE_URL and "
-            "PARETUNE_API_KEY to those of another one."
-        )
-    return found
-
-
-def _follow_to_the_end(
-    client: Client, study_id: str, *, output: Path, between_polls: Callable[[], None]
-) -> None:
+def _follow_to_the_end(client: Client, study_id: str, *, output: Path, check: Callable[[], None]) -> None:
     try:
-        study = follow(client, study_id, console=console, between_polls=between_polls)
+        study = follow(client, study_id, console=console, between_polls=check)
     except KeyboardInterrupt:
         client.pause(study_id)
         say(f"\nPaused; nothing is lost. Go on with: paretune resume {study_id}")
@@ -285,12 +275,24 @@ def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
     if verdict is not None:
         say(verdict)
     as_json, as_plot = write_front(front, trials, folder=folder)
-    best = next(trial for trial in trials if trial.id == best_point(front).trial_id)
+    say(f"Front: {as_json}\nPlot: {as_plot}")
+    by_id = {trial.id: trial for trial in trials}
+    _write_best(client, study, [by_id[point.trial_id] for point in front.points], folder=folder)
+
+
+def _write_best(client: Client, study: StudyRead, best_first: Sequence[TrialRead], *, folder: Path) -> None:
+    best = best_first[0]
     if best.configuration is None:
-        say(f"Front: {as_json}\nPlot: {as_plot}\nBest trial: {best.number}, with {best.parameters}")
+        say(f"Best trial: {best.number}, with {best.parameters}")
         return
-    adapter = export_trial(client, study, best, folder=folder / f"trial-{best.number}")
-    say(f"Front: {as_json}\nPlot: {as_plot}\nTrained adapter: {adapter} (python {adapter}/load.py TEXT)")
+    if not best.artifacts:
+        say(why_nothing(study, best))
+    trained = next((trial for trial in best_first if trial.artifacts), None)
+    if trained is None:
+        say("No trial of the front has weights here, so no adapter was written.")
+        return
+    adapter = export_trial(client, study, trained, folder=folder / f"trial-{trained.number}")
+    say(f"Trained adapter: {adapter} (python {adapter}/load.py TEXT)")
 
 
 def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRead:

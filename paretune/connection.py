@@ -14,7 +14,7 @@ from paretune.errors import KeyMissing, NoServer
 def server(state_dir: Path | None, trial_workers: int) -> Iterator[tuple[Client, Callable[[], None]]]:
     """Use the server at PARETUNE_URL, else the one running on the state directory, else start one.
 
-    Gives a client, and what to call now and then while the server is in use.
+    Gives a client, and what raises an error that ended the supervision of a server started here.
     """
     found = known_server(state_dir)
     if found is not None:
@@ -23,12 +23,14 @@ def server(state_dir: Path | None, trial_workers: int) -> Iterator[tuple[Client,
             yield client, lambda: None
         return
     from paretune.local import default_state_dir, running_stack
+    from paretune.supervision import supervised
 
     with (
         running_stack(state_dir or default_state_dir(), trial_workers=trial_workers, say=say) as stack,
+        supervised(stack) as check,
         Client(stack.url, api_key=stack.api_key) as client,
     ):
-        yield client, stack.supervise_once
+        yield client, check
 
 
 def known_server(state_dir: Path | None) -> tuple[str, str] | None:
@@ -54,3 +56,19 @@ def known_server(state_dir: Path | None) -> tuple[str, str] | None:
             "pip install 'paretune[all]'."
         ) from error
     return server_in_use(state_dir or default_state_dir())
+
+
+def running_server(state_dir: Path | None) -> tuple[str, str]:
+    """Give address and key of a server that runs whether or not this command does.
+
+    Raises:
+        KeyMissing: If there is an address without a key.
+        NoServer: If there is none.
+    """
+    found = known_server(state_dir)
+    if found is None:
+        raise NoServer(
+            "No Paretune server runs here. Start one with `paretune up`, or set PARETUNE_URL and "
+            "PARETUNE_API_KEY to those of another one."
+        )
+    return found

@@ -11,6 +11,14 @@ class ServerUnreachable(ParetuneError):
     """No server answers at the address."""
 
 
+class AnswerTooLate(ServerUnreachable):
+    """A server took the request and has not answered in time. It may still be at work on it."""
+
+
+class FollowingEnded(ParetuneError):
+    """The server of a study that was followed has been away for too long."""
+
+
 class KeyMissing(ParetuneError):
     """There is an address of a server, and no key for it."""
 

@@ -1,14 +1,14 @@
 """Turn a trial into a folder that somebody else can use: weights, configuration, model card, load.py."""
 
-import os
 from pathlib import Path
 
 from api_schemas.module_description import describe_modules
 from api_schemas.studies import StudyRead
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import ArtifactKind, TrialRead, TrialState
+from api_schemas.trials import IMPORTED, ArtifactKind, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
+from paretune.local_backbones import models_dir
 from paretune.numbers import format_metric, format_with_error
 
 LOAD_PY = '''"""Load this trial and predict: `python load.py "a text" "another"`; a pair is two in a row."""
@@ -48,10 +48,7 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     """
     card = model_card(study, trial)
     if not trial.artifacts:
-        raise NothingToExport(
-            f"Trial {trial.number} is {trial.state} and left no weights. Choose a succeeded trial; "
-            f"`paretune status {study.id}` lists them."
-        )
+        raise NothingToExport(why_nothing(study, trial))
     folder.mkdir(parents=True, exist_ok=True)
     remove_of_another_trial(folder, keep={record.name for record in trial.artifacts})
     for record in trial.artifacts:
@@ -59,6 +56,19 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
     return folder
+
+
+def why_nothing(study: StudyRead, trial: TrialRead) -> str:
+    """Say why a trial without artifacts has none, and what to choose in its place."""
+    if trial.generated_by == IMPORTED:
+        return (
+            f"Trial {trial.number} is an imported result, and what it trained stayed where it came from. "
+            f"Export it from there, or choose a trial of this study; `paretune status {study.id}` lists them."
+        )
+    return (
+        f"Trial {trial.number} is {trial.state} and left no weights. Choose a succeeded trial; "
+        f"`paretune status {study.id}` lists them."
+    )
 
 
 def remove_of_another_trial(folder: Path, *, keep: set[str]) -> None:
@@ -79,11 +89,8 @@ def merge_exported(folder: Path) -> Path:
     from workers.errors import ArtifactError
     from workers.merged import export_merged
 
-    models_dir = os.environ.get("PARETUNE_MODELS_DIR")
     try:
-        return export_merged(
-            folder, folder / "merged", models_dir=None if models_dir is None else Path(models_dir)
-        )
+        return export_merged(folder, folder / "merged", models_dir=models_dir())
     except (ArtifactError, UnknownBackbone) as error:
         raise CannotBeMerged(str(error)) from error
 

@@ -147,10 +147,7 @@ def running_stack(
             state_dir=state_dir,
             url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
             api_key=_kept_secret(state_dir / "api_key", prefix="ptk_"),
-            environment={
-                "PARETUNE_ARTIFACTS_URL": _artifacts_url(state_dir),
-                "PARETUNE_DATA_DIR": str(_data_dir(state_dir)),
-            },
+            environment=_places(state_dir),
             say=say,
         )
         try:
@@ -167,9 +164,24 @@ def running_stack(
             stack.stop()
 
 
+def _places(state_dir: Path) -> dict[str, str]:
+    """Give the folders that the processes below are to use, absolute, for those run elsewhere."""
+    places = {
+        "PARETUNE_ARTIFACTS_URL": _artifacts_url(state_dir),
+        "PARETUNE_DATA_DIR": str(_data_dir(state_dir)),
+    }
+    models = os.environ.get("PARETUNE_MODELS_DIR")
+    if models:
+        places["PARETUNE_MODELS_DIR"] = str(Path(models).absolute())
+    return places
+
+
 def _artifacts_url(state_dir: Path) -> str:
     """Give where trained weights go: the user's own place, or one among the state."""
-    return os.environ.get("PARETUNE_ARTIFACTS_URL") or str(_private(state_dir / "artifacts"))
+    own = os.environ.get("PARETUNE_ARTIFACTS_URL")
+    if not own:
+        return str(_private(state_dir / "artifacts"))
+    return own if "://" in own else str(Path(own).absolute())
 
 
 def _data_dir(state_dir: Path) -> Path:

@@ -1,8 +1,8 @@
 """Follow a study in the terminal: a progress bar with the time left, and the latest trials."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 
 from rich.console import Console, Group
@@ -16,6 +16,8 @@ from api_schemas.proposals import Proposer
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, TrialRead, TrialState
 from paretune.client import Client
+from paretune.client.following import PASSING, PATIENCE_SECONDS
+from paretune.errors import FollowingEnded, RequestRefused, ServerUnreachable
 from paretune.numbers import format_duration, format_metric, metric_title
 
 TERMINAL_STUDY_STATES = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
@@ -40,22 +42,46 @@ def follow(
     poll_seconds: float = 1.0,
     between_polls: Callable[[], None] = lambda: None,
 ) -> StudyRead:
-    """Show a study until it ends or is paused; give its last state."""
+    """Show a study until it ends or is paused; give its last state.
+
+    Raises:
+        ServerUnreachable: If no server has answered for a minute.
+        RequestRefused: If the server says no, or that it cannot serve for a minute.
+    """
     printed: set[str] = set()
+    heard = time.monotonic()
     # Without a terminal nothing can be redrawn: one line for each trial that has ended.
     with Live(console=console, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
         while True:
-            # In this order: of a study that is over, the trials read after it are over, too.
-            study = client.get_study(study_id)
-            trials = list(client.trials(study_id))
-            if live is None:
-                _print_ended(console, study, trials, printed)
-            else:
-                live.update(picture(study, trials))
-            if study.state in (*TERMINAL_STUDY_STATES, StudyState.PAUSED):
-                return study
+            found = _read(client, study_id, heard=heard)
+            if found is not None:
+                heard = time.monotonic()
+                study, trials = found
+                if live is None:
+                    _print_ended(console, study, trials, printed)
+                else:
+                    live.update(picture(study, trials))
+                if study.state in (*TERMINAL_STUDY_STATES, StudyState.PAUSED):
+                    return study
             between_polls()
             time.sleep(poll_seconds)
+
+
+@contextmanager
+def resumable(study_id: str) -> Iterator[None]:
+    """Let an error that leaves the study as it is say how to go on with it.
+
+    Raises:
+        FollowingEnded: If the server was away for longer than the block waits.
+    """
+    try:
+        yield
+    except (ServerUnreachable, RequestRefused) as error:
+        if not _is_passing(error):
+            raise
+        raise FollowingEnded(
+            f"{error}\nNothing of the study is lost. Go on with: paretune resume {study_id}"
+        ) from error
 
 
 def trials_table(study: StudyRead, trials: Sequence[TrialRead]) -> Table:
@@ -120,6 +146,21 @@ def picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
     bar = Table.grid()  # a bar alone would not end its line
     bar.add_row(ProgressBar(total=study.budget.trials, completed=ended, width=60))
     return Group(heading, bar, trials_table(study, newest))
+
+
+def _read(client: Client, study_id: str, *, heard: float) -> tuple[StudyRead, list[TrialRead]] | None:
+    """Read study and trials; None while the server is away and may come back."""
+    try:
+        # In this order: of a study that is over, the trials read after it are over, too.
+        return client.get_study(study_id), list(client.trials(study_id))
+    except (ServerUnreachable, RequestRefused) as error:
+        if not _is_passing(error) or time.monotonic() > heard + PATIENCE_SECONDS:
+            raise
+        return None
+
+
+def _is_passing(error: ServerUnreachable | RequestRefused) -> bool:
+    return isinstance(error, ServerUnreachable) or error.problem.status in PASSING
 
 
 def _ended(trials: Sequence[TrialRead]) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
+import httpx
 from pydantic import BaseModel, JsonValue, RootModel
 
 from api_schemas.ask_and_tell import (
@@ -43,6 +44,11 @@ class Patience:
 USUAL = Patience(unreachable_seconds=2.0, busy_seconds=60.0)
 RESULT = Patience(unreachable_seconds=120.0, busy_seconds=120.0)
 """A result took long to make."""
+WAITING = Patience(unreachable_seconds=60.0, busy_seconds=60.0)
+"""Whoever waits for trials or for an end also waits for a server that is started again."""
+PREPARING = Patience(unreachable_seconds=2.0, busy_seconds=300.0)
+PREPARING_TIMEOUT = httpx.Timeout(30.0, read=300.0)
+"""Before the server answers it may download what a study is about."""
 ONCE = Patience(unreachable_seconds=0.0, busy_seconds=0.0)
 
 
@@ -60,6 +66,7 @@ class Request(Generic[Value]):
     body: BaseModel | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     patience: Patience = USUAL
+    timeout: httpx.Timeout | None = None
     gone_when_repeated: bool = False
     idempotency_key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -72,12 +79,14 @@ class Request(Generic[Value]):
         if self.body is not None:
             headers["Content-Type"] = "application/json"
             content = self.body.model_dump_json(by_alias=True)
+        timeout = {} if self.timeout is None else {"timeout": self.timeout}
         return {
             "method": self.method,
             "url": self.path,
             "params": dict(self.query),
             "headers": headers,
             "content": content,
+            **timeout,
         }
 
 
@@ -96,18 +105,23 @@ def page_after(request: Request[Page[Item]], token: str) -> Request[Page[Item]]:
 
 def create_study(study: StudyCreate) -> Request[StudyRead]:
     """Register a study."""
-    return _post("/v1/studies", StudyRead.model_validate_json, body=study)
+    return _prepared("/v1/studies", body=study)
 
 
 def create_study_from(document: Mapping[str, JsonValue]) -> Request[StudyRead]:
     """Register a study as it was written, whatever this client knows of studies: the server judges it."""
     body = RootModel[dict[str, JsonValue]](dict(document))
-    return _post("/v1/studies", StudyRead.model_validate_json, body=body)
+    return _prepared("/v1/studies", body=body)
 
 
 def get_study(study_id: str) -> Request[StudyRead]:
     """Read a study."""
     return _get(_study(study_id), StudyRead.model_validate_json)
+
+
+def awaited_study(study_id: str) -> Request[StudyRead]:
+    """Read a study whose end is waited for."""
+    return replace(get_study(study_id), patience=WAITING)
 
 
 def studies() -> Request[Page[StudyRead]]:
@@ -199,7 +213,7 @@ def clone(
 ) -> Request[StudyRead]:
     """Register a study like this one under a merge patch (RFC 7396), from its results if you want."""
     body = StudyClone(edits=dict(edits or {}), import_trials=import_trials)
-    return _post(f"{_study(study_id)}:clone", StudyRead.model_validate_json, body=body)
+    return _prepared(f"{_study(study_id)}:clone", body=body)
 
 
 def delete(study_id: str) -> Request[None]:
@@ -223,7 +237,12 @@ def suggest_trials(
 ) -> Request[SuggestedTrials]:
     """Get trials to run; a worker that asks again first gets those that it still holds."""
     body = SuggestRequest(worker_id=worker_id, count=count, wait_seconds=wait_seconds)
-    return _post(f"{_study(study_id)}/trials:suggest", SuggestedTrials.model_validate_json, body=body)
+    return _post(
+        f"{_study(study_id)}/trials:suggest",
+        SuggestedTrials.model_validate_json,
+        body=body,
+        patience=WAITING if wait_seconds else USUAL,
+    )
 
 
 def send_heartbeat(trial: SuggestedTrial) -> Request[TrialSignal]:
@@ -282,6 +301,11 @@ def _post(
     path: str, parse: Callable[[bytes], Value], *, body: BaseModel | None = None, patience: Patience = USUAL
 ) -> Request[Value]:
     return Request("POST", path, parse, body=body, patience=patience)
+
+
+def _prepared(path: str, *, body: BaseModel) -> Request[StudyRead]:
+    request = _post(path, StudyRead.model_validate_json, body=body, patience=PREPARING)
+    return replace(request, timeout=PREPARING_TIMEOUT)
 
 
 def _study(study_id: str) -> str:

@@ -1,5 +1,6 @@
 """When a request is sent again, and what is said once patience is over. Sleeps and sends nothing itself."""
 
+import math
 import random
 import time
 from typing import Any
@@ -9,22 +10,28 @@ from pydantic import ValidationError
 
 from api_schemas.errors import Problem
 from paretune.client.requests import Patience, Request
-from paretune.errors import ParetuneError, RequestRefused, ServerUnreachable
+from paretune.errors import AnswerTooLate, ParetuneError, RequestRefused, ServerUnreachable
 
 Failure = httpx.Response | httpx.TransportError
 
 BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+IN_PROGRESS = "/problems/request-in-progress"
+"""An earlier try of the same request is still being served."""
+
 LOST_CONNECTION = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Retries:
-    """The repetitions of one request: pauses that double and scatter, within its patience."""
+    """The repetitions of one request: pauses that double and scatter, within its patience.
+
+    Patience runs from the first failure: until then the server was at work on the answer, not away.
+    """
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
-        self._started = time.monotonic()
+        self._busy_since = self._unreachable_since = math.inf
         self._pause = FIRST_PAUSE_SECONDS
         self._repeating = False
 
@@ -37,16 +44,24 @@ class Retries:
         """Give the seconds until the next try; None if there is none."""
         self._repeating = True
         if isinstance(failure, httpx.Response):
-            limit = self._patience.busy_seconds if failure.status_code in BUSY else 0.0
-            wanted = _retry_after(failure)
+            left, wanted = self._left_for_busy(failure), _retry_after(failure)
         else:
-            limit = self._patience.unreachable_seconds if isinstance(failure, LOST_CONNECTION) else 0.0
-            wanted = 0.0
+            left, wanted = self._left_for_unreachable(failure), 0.0
         # Scattered, so that many clients of a server that was away do not all come back at once.
         pause = wanted + self._pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
-        left = limit - (time.monotonic() - self._started)
         return pause if pause <= left else None
+
+    def _left_for_busy(self, answer: httpx.Response) -> float:
+        now = time.monotonic()
+        self._busy_since = min(self._busy_since, now)
+        return self._patience.busy_seconds + self._busy_since - now if _is_busy(answer) else 0.0
+
+    def _left_for_unreachable(self, error: httpx.TransportError) -> float:
+        now = time.monotonic()
+        self._unreachable_since = min(self._unreachable_since, now)
+        lost = isinstance(error, LOST_CONNECTION)
+        return self._patience.unreachable_seconds + self._unreachable_since - now if lost else 0.0
 
 
 def explained(failure: Failure, *, base_url: object) -> ParetuneError:
@@ -57,9 +72,15 @@ def explained(failure: Failure, *, base_url: object) -> ParetuneError:
 
 
 def unreachable(error: httpx.TransportError, *, base_url: object) -> ServerUnreachable:
-    """Say that nobody answers, and where."""
+    """Say that nobody answers, and where; or that somebody is there and has not answered in time."""
     if isinstance(base_url, httpx.URL):
         base_url = base_url.copy_with(userinfo=b"")  # a password may stand there
+    if isinstance(error, httpx.ReadTimeout):
+        return AnswerTooLate(
+            f"The server at {base_url} has not answered within {_read_seconds(error):g} seconds. "
+            "It may still be at work on the request: see what became of it (`paretune status`) before you "
+            "ask again."
+        )
     return ServerUnreachable(
         f"No Paretune server answers at {base_url} ({type(error).__name__}). "
         "Start one with `paretune up`, or set PARETUNE_URL."
@@ -78,6 +99,16 @@ def refusal(response: httpx.Response) -> RequestRefused:
             detail="The answer is no Paretune problem; is this the right address?",
         )
     return RequestRefused(problem)
+
+
+def _is_busy(response: httpx.Response) -> bool:
+    if response.status_code == httpx.codes.CONFLICT:
+        return refusal(response).problem.type == IN_PROGRESS
+    return response.status_code in BUSY
+
+
+def _read_seconds(error: httpx.ReadTimeout) -> float:
+    return float(error.request.extensions["timeout"]["read"])
 
 
 def _retry_after(response: httpx.Response) -> float:

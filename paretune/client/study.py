@@ -17,6 +17,7 @@ from api_schemas.studies import StudyRead
 from api_schemas.trials import TrialRead
 from paretune.client.asking import PAUSE_SECONDS, hands_out_no_more, has_ended, new_worker_id
 from paretune.client.data_frame import data_frame
+from paretune.client.requests import awaited_study
 from paretune.client.running_trial import RunningTrial
 from paretune.client.trial_block import completion, failure, infeasibility
 from paretune.errors import StudyEnded
@@ -39,8 +40,12 @@ class Study:
         return self._client.get_study(self.id)
 
     def wait(self, *, poll_seconds: float = 2.0) -> StudyRead:
-        """Wait until the study has ended, and give its last state."""
-        while not has_ended(study := self.read()):
+        """Wait until the study has ended, and give its last state.
+
+        Raises:
+            ServerUnreachable: If no server has answered for a minute.
+        """
+        while not has_ended(study := self._client.send(awaited_study(self.id))):
             time.sleep(poll_seconds)
         return study
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from paretune.cli import app
 from paretune.client import Client
-from paretune.errors import KeyMissing, RequestRefused
+from paretune.errors import KeyMissing, NoServer, RequestRefused
 from tests.conftest import API_KEY
 from tests.paretune.client.studies import DOCUMENT
 
@@ -53,7 +53,9 @@ def test_a_study_is_created_updated_paused_and_cancelled(said: Say, tmp_path: Pa
     """Each says where it stands now; its events say what happened, after a number and whole."""
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(DOCUMENT))
-    study_id = said("create", str(file)).split()[0]
+    created = said("create", str(file))
+    study_id = created.split()[0]
+    assert f"paretune events {study_id} --follow" in created
     assert "Parallelism 2" in said("update", study_id, "--parallelism", "2", "--ahead", "0")
     assert "PAUSED" in said("pause", study_id)
     assert "no result yet" in said("importance", study_id)
@@ -62,6 +64,35 @@ def test_a_study_is_created_updated_paused_and_cancelled(said: Say, tmp_path: Pa
     lines = said("events", study_id, "--follow").splitlines()
     assert [line.split()[3] for line in lines[:3]] == ["study.created", "study.updated", "study.paused"]
     assert said("events", study_id, "--after", "2").splitlines() == lines[2:]
+
+
+@pytest.fixture
+def no_server(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state directory on which nothing runs, and no address of another server."""
+    for name in ("PARETUNE_URL", "DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return state_root / "state"
+
+
+@pytest.mark.slow
+def test_a_study_made_without_a_running_server_is_gone_on_with(no_server: Path, tmp_path: Path) -> None:
+    """The server was there for the call alone, so there will be nothing to follow."""
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(DOCUMENT))
+    done = CliRunner().invoke(app, ["create", str(file), "--state-dir", str(no_server)])
+    assert done.exit_code == 0, done.output
+    study_id = next(word for word in done.output.split() if word.startswith("std_"))
+    assert f"Go on with: paretune resume {study_id}" in done.output
+    assert "--follow" not in done.output
+
+
+def test_nothing_is_followed_without_a_running_server(no_server: Path) -> None:
+    """It would wait for ever; the message says what to start, and nothing is started."""
+    command = ["events", f"std_{'0' * 32}", "--follow", "--state-dir", str(no_server)]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, NoServer)
+    assert "paretune up" in str(done.exception)
+    assert not no_server.exists()
 
 
 def test_following_ends_with_the_study(said: Say, server_url: str) -> None:

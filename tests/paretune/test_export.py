@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from api_schemas.trial_configuration import Peft, TrialConfiguration
+from paretune import load_classifier
 from paretune.export import (
     CannotBeMerged,
     NothingToExport,
@@ -15,6 +16,8 @@ from paretune.export import (
     remove_of_another_trial,
 )
 from service.artifact_store import store_at
+from service.errors import UnknownBackbone
+from service.packaged_backbones import packaged_directory
 from tests.paretune.trials import seed, study, trial
 from workers.artifacts import save_trial
 from workers.peft_methods import TrialModules
@@ -22,11 +25,13 @@ from workers.predictions import AnswerForm
 from workers.resident import ResidentParts
 
 
-def exported(peft: dict[str, object], folder: Path) -> Path:
+def exported(
+    peft: dict[str, object], folder: Path, *, name: str = "all-MiniLM-L6-v2", models_dir: Path | None = None
+) -> Path:
     configuration = TrialConfiguration.model_validate(
-        {"backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}, "peft": peft}
+        {"backbone": name, "task": {"name": "rotten-tomatoes"}, "peft": peft}
     )
-    backbone = ResidentParts(None, device=torch.device("cpu")).backbone(configuration.backbone)
+    backbone = ResidentParts(models_dir, device=torch.device("cpu")).backbone(configuration.backbone)
     modules = TrialModules(Peft.model_validate(peft), backbone=backbone, classes=2, seed=0)
     save_trial(
         modules, configuration, backbone=backbone, answers=AnswerForm(labels=("no", "yes")),
@@ -49,6 +54,21 @@ def test_a_merged_trial_lies_in_the_exported_folder(tmp_path: Path) -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json", "answers.json"} <= {
         file.name for file in merged.iterdir()
     }
+
+
+def test_a_trial_on_a_local_backbone_is_loaded_from_where_the_user_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As merging does; without the variable, the error names it and no server."""
+    models_dir = tmp_path / "models"
+    models_dir.mkdir()
+    (models_dir / "mine").symlink_to(packaged_directory("all-MiniLM-L6-v2"))
+    folder = exported({"method": "ia3"}, tmp_path / "trial", name="local:mine", models_dir=models_dir)
+    monkeypatch.delenv("PARETUNE_MODELS_DIR", raising=False)
+    with pytest.raises(UnknownBackbone, match="set PARETUNE_MODELS_DIR to the one that holds 'mine'"):
+        load_classifier(folder)
+    monkeypatch.setenv("PARETUNE_MODELS_DIR", str(models_dir))
+    assert len(load_classifier(folder).predict(["a film full of wit"])) == 1
 
 
 def test_an_export_over_another_leaves_nothing_of_it(tmp_path: Path) -> None:

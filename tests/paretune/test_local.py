@@ -26,6 +26,7 @@ from paretune.local import (
     StateDirectoryNotWritable,
     _answers,
     _data_dir,
+    _places,
     running_stack,
 )
 
@@ -83,6 +84,22 @@ def test_task_files_lie_where_the_user_says_or_among_the_state(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PARETUNE_DATA_DIR", "mine")
     assert _data_dir(tmp_path / "state") == tmp_path / "mine"
+
+
+def test_folders_that_the_user_names_are_seen_from_where_the_command_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processes below run elsewhere. A store that is no folder stays what it is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PARETUNE_MODELS_DIR", raising=False)
+    assert "PARETUNE_MODELS_DIR" not in _places(tmp_path)
+    assert _places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == str(tmp_path / "artifacts")
+    monkeypatch.setenv("PARETUNE_MODELS_DIR", "models")
+    monkeypatch.setenv("PARETUNE_ARTIFACTS_URL", "weights")
+    assert _places(tmp_path)["PARETUNE_MODELS_DIR"] == str(tmp_path / "models")
+    assert _places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == str(tmp_path / "weights")
+    monkeypatch.setenv("PARETUNE_ARTIFACTS_URL", "s3://bucket/prefix")
+    assert _places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == "s3://bucket/prefix"
 
 
 def test_a_taken_port_is_named_before_anything_starts(state_root: Path) -> None:

@@ -9,11 +9,13 @@ from typing import cast
 import pytest
 from rich.console import Console
 
+from api_schemas.errors import Problem
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.tasks import Task
 from api_schemas.trials import TrialRead, TrialState
 from paretune.client import Client
-from paretune.progress import follow, picture, proposer_text, seconds_left, trials_table
+from paretune.errors import FollowingEnded, RequestRefused, ServerUnreachable
+from paretune.progress import follow, picture, proposer_text, resumable, seconds_left, trials_table
 from tests.paretune.trials import BASE, START, study, trial
 
 
@@ -42,6 +44,39 @@ def test_the_last_trial_is_told_whenever_it_ends(reads: int) -> None:
     client = cast("Client", EndsDuringTheReads(reads))
     follow(client, "std_0", console=console, poll_seconds=0.0)
     assert console.export_text().count("trial   0  SUCCEEDED") == 1
+
+
+class AwayAtFirst(EndsDuringTheReads):
+    """The same, and its first reads find nobody, or a server that cannot serve."""
+
+    def get_study(self, study_id: str) -> StudyRead:
+        if self.reads_left > 2:
+            self.reads_left -= 1
+            raise AWAY[self.reads_left % 2]
+        return super().get_study(study_id)
+
+
+BUSY = Problem(type="/p", title="Busy.", status=503, detail="Later.")
+AWAY = (ServerUnreachable("nobody"), RequestRefused(BUSY))
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for() -> None:
+    """Neither a server that does not answer nor one without its database ends the display."""
+    console = Console(width=160, file=io.StringIO(), record=True)
+    client = cast("Client", AwayAtFirst(6))
+    assert follow(client, "std_0", console=console, poll_seconds=0.0).state is StudyState.SUCCEEDED
+    assert console.export_text().count("trial   0  SUCCEEDED") == 1
+
+
+def test_after_a_minute_without_a_server_it_is_said_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The study is none the worse; a study that is not there cannot be gone on with."""
+    monkeypatch.setattr("paretune.progress.PATIENCE_SECONDS", -1.0)
+    client = cast("Client", AwayAtFirst(6))
+    with pytest.raises(FollowingEnded, match="paretune resume std_0"), resumable("std_0"):
+        follow(client, "std_0", console=Console(file=io.StringIO()), poll_seconds=0.0)
+    missing = RequestRefused(BUSY.model_copy(update={"status": 404}))
+    with pytest.raises(RequestRefused), resumable("std_0"):
+        raise missing
 
 
 def test_no_estimate_before_the_first_trial_has_ended() -> None:

@@ -1,30 +1,37 @@
 """Requests are sent again where that may help, each under one key; against a server that plays a script."""
 
+import asyncio
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx
 import pytest
 
-from paretune.client import Client
+from paretune.client import AsyncClient, Client, requests
 from paretune.client.requests import ONCE, USUAL
 from paretune.client.retries import Retries
-from paretune.errors import RequestRefused, ServerUnreachable
+from paretune.errors import AnswerTooLate, RequestRefused, ServerUnreachable
 
 TASK_FILES = b'{"task_files": []}'
 PROBLEM = b'{"type": "/p", "title": "No.", "status": 400, "detail": "Never."}'
 
 
 class Script(BaseHTTPRequestHandler):
-    """Answers with the next line of the script; a line of None hangs up."""
+    """Answers with the next line of the script, each after some seconds; a line of None hangs up."""
 
     lines: list[tuple[int, bytes] | None]
     keys: list[str | None]
+    seconds: float = 0.0
 
     def do_GET(self) -> None:
         self.keys.append(self.headers.get("Idempotency-Key"))
         line = self.lines.pop(0)
+        time.sleep(self.seconds)
         if line is None:
             self.close_connection = True
             return
@@ -33,7 +40,8 @@ class Script(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Retry-After", "0")
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):
+            self.wfile.write(body)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -74,13 +82,100 @@ def test_reading_goes_on_through_busy_answers_and_cut_connections(
 def test_a_post_is_repeated_under_its_key(script: Scripted) -> None:
     """The same one for each try, another one for another call."""
     handler, client = script
-    study = b'{"trials": [], "study_state": "ACTIVE", "lease_seconds": 30}'
-    handler.lines += [None, (503, b""), (200, study), (200, study)]
+    handler.lines += [None, (503, b""), (200, SUGGESTED), (200, SUGGESTED)]
     client.suggest_trials("std_1", worker_id="w")
     client.suggest_trials("std_1", worker_id="w")
     first, second, third, other = handler.keys
     assert first is not None
     assert first == second == third != other
+
+
+SUGGESTED = b'{"trials": [], "study_state": "ACTIVE", "lease_seconds": 30}'
+
+
+def test_a_connection_lost_after_a_long_wait_is_opened_again(script: Scripted) -> None:
+    """The time that the server took for its answer is none in which it was away."""
+    handler, client = script
+    handler.seconds = 0.3
+    handler.lines += [None, (200, TASK_FILES)]
+    patience = replace(USUAL, unreachable_seconds=0.25)
+    assert client.send(replace(requests.task_files(), patience=patience)) == ()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [requests.suggest_trials("std_1", worker_id="w", wait_seconds=20), requests.awaited_study("std_1")],
+)
+def test_whoever_waits_also_waits_for_a_server_that_is_started_again(
+    request_: requests.Request[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For trials or for a study's end: an API takes longer to start than other requests give it."""
+    now = 0.0
+    monkeypatch.setattr("paretune.client.retries.time.monotonic", lambda: now)
+    waiting = Retries(request_.patience)
+    looking = Retries(requests.get_study("std_1").patience)
+    refused = httpx.ConnectError("no")
+    assert waiting.pause_after(refused) is not None
+    assert looking.pause_after(refused) is not None
+    now = 30.0
+    assert waiting.pause_after(refused) is not None
+    assert looking.pause_after(refused) is None
+    now = 61.0
+    assert waiting.pause_after(refused) is None
+
+
+IN_PROGRESS = PROBLEM.replace(b"400", b"409").replace(b"/p", b"/problems/request-in-progress")
+OTHER_CONFLICT = PROBLEM.replace(b"400", b"409").replace(b"/p", b"/problems/study-ended")
+
+
+def test_a_request_that_is_still_served_is_repeated_and_no_other_conflict_is(script: Scripted) -> None:
+    """The first try is at work on it: in a second there is its answer."""
+    handler, client = script
+    request = requests.Request("POST", "/v1/studies/std_1:pause", bytes)
+    handler.lines += [None, (409, IN_PROGRESS), (409, IN_PROGRESS), (200, b"paused")]
+    assert client.send(request) == b"paused"
+    assert handler.keys == [request.idempotency_key] * 4
+    handler.lines += [(409, OTHER_CONFLICT)]
+    with pytest.raises(RequestRefused):
+        client.send(request)
+
+
+def test_an_answer_that_takes_too_long_is_not_called_an_absent_server(script: Scripted) -> None:
+    """The message says how long was waited, and to look before asking again."""
+    handler, client = script
+    handler.seconds = 0.3
+    handler.lines += [(200, TASK_FILES)] * 9
+    address = str(client._http.base_url)
+    with (
+        Client(address, api_key="k", timeout_seconds=0.1) as hasty,
+        pytest.raises(AnswerTooLate, match=r"has not answered within 0\.1 seconds.*paretune status"),
+    ):
+        hasty.send(replace(requests.task_files(), patience=ONCE))
+
+
+@pytest.mark.parametrize(
+    "request_", [requests.create_study_from({}), requests.clone("std_1")], ids=["create", "clone"]
+)
+def test_what_may_download_first_has_minutes_to_answer(
+    script: Scripted, request_: requests.Request[object]
+) -> None:
+    """However short the client's own timeout is, both twins wait."""
+    handler, client = script
+    handler.seconds = 0.3
+    handler.lines += [(400, PROBLEM)] * 2
+    address = str(client._http.base_url)
+    with (
+        Client(address, api_key="k", timeout_seconds=0.1) as hasty,
+        pytest.raises(RequestRefused, match="Never"),
+    ):
+        hasty.send(request_)
+
+    async def ask() -> None:
+        async with AsyncClient(address, api_key="k", timeout_seconds=0.1) as hasty:
+            await hasty.send(request_)
+
+    with pytest.raises(RequestRefused, match="Never"):
+        asyncio.run(ask())
 
 
 def test_a_refusal_is_final(script: Scripted) -> None:

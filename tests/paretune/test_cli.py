@@ -1,0 +1,100 @@
+"""What the commands leave and say at the end of a study, against the server of the environment."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api_schemas.ask_and_tell import ImportedObservation
+from api_schemas.trials import ArtifactRecord
+from paretune.cli import app
+from paretune.client import Client
+from paretune.export import NothingToExport
+from service import leases
+from service.settings import settings
+from tests.conftest import API_KEY
+from tests.service.test_leases import REPORT, stored_study
+
+Ended = Callable[[str], str]
+
+
+@pytest.fixture
+def ended(server_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ended:
+    """Ends a study, and gives what `paretune resume` says of it."""
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+
+    def run(study_id: str) -> str:
+        client.cancel(study_id)
+        done = CliRunner().invoke(app, ["resume", study_id, "--output", str(tmp_path)])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    return run
+
+
+def with_imported_result(client: Client, *, trials: int = 0) -> str:
+    """A study with a past result on its front, and queued trials of its own."""
+    space = {"parameters": [{"type": "bool", "name": "peft.active_layers.0"}]}
+    study_id = stored_study(trials=trials, budget=4, search_space=space)
+    past = {"score": 0.9, "trainable_parameters": 770.0}
+    client.import_observations(
+        study_id, [ImportedObservation(parameters={"peft.active_layers.0": True}, metrics=past)]
+    )
+    return study_id
+
+
+def _complete(*, score: float, parameters: float) -> None:
+    claimed = leases.claim("w")
+    assert claimed is not None
+    assert claimed.artifacts_path is not None
+    path = f"{claimed.artifacts_path}/weights.safetensors"
+    file = Path(settings().artifacts_url) / path
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    record = ArtifactRecord(name=file.name, path=path, sha256=digest, size_bytes=7)
+    report = REPORT.model_copy(
+        update={"metrics": {"score": score, "trainable_parameters": parameters}, "artifacts": (record,)}
+    )
+    leases.complete(claimed.trial_id, 1, report)
+
+
+def test_the_best_of_the_front_that_has_weights_is_written(
+    ended: Ended, client: Client, tmp_path: Path
+) -> None:
+    """Where an imported result is better, that is said."""
+    study_id = with_imported_result(client, trials=1)
+    _complete(score=0.6, parameters=10.0)
+    output = ended(study_id)
+    assert "Trial 1 is an imported result" in output
+    (adapter,) = tmp_path.glob("*/trial-0")
+    assert f"Trained adapter: {adapter}" in output
+    assert (adapter / "weights.safetensors").read_bytes() == b"weights"
+
+
+def test_a_front_of_imported_results_is_written_without_weights(
+    ended: Ended, client: Client, tmp_path: Path
+) -> None:
+    """Front and plot lie where it is said, and it is said why there is no adapter."""
+    output = ended(with_imported_result(client))
+    for name in ("pareto_front.json", "pareto_front.png"):
+        (file,) = tmp_path.glob(f"*/{name}")
+        assert str(file) in output
+    assert "Trial 0 is an imported result" in output
+    assert "Trained adapter" not in output
+
+
+def test_an_imported_result_is_exported_where_it_came_from(
+    server_url: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has succeeded, so to tell of a succeeded trial to choose would not help."""
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+    study_id = with_imported_result(client)
+    done = CliRunner().invoke(app, ["export", study_id, "--output", str(tmp_path / "adapter")])
+    assert isinstance(done.exception, NothingToExport)
+    assert "imported result" in str(done.exception)
+    assert not (tmp_path / "adapter").exists()
