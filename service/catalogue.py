@@ -173,9 +173,13 @@ def _size(configuration: Mapping[str, Any], names: tuple[str, ...], *, default: 
 
 
 def _local_directory(name: str, models_dir: Path | None) -> Path:
+    own_name = name.removeprefix("local:")
     if models_dir is None:
-        raise UnknownBackbone("This server has no folder for local backbones: set PARETUNE_MODELS_DIR.")
-    folder = models_dir / name.removeprefix("local:")
+        raise UnknownBackbone(
+            "No folder for local backbones is known here: set PARETUNE_MODELS_DIR to the one that holds "
+            f"'{own_name}'."
+        )
+    folder = models_dir / own_name
     if not (folder / "config.json").is_file():
         raise UnknownBackbone(f"There is no config.json in '{folder.name}' under the models directory.")
     return folder

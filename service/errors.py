@@ -93,7 +93,7 @@ class UnknownBackbone(InvalidStudy):
     """The backbone cannot be loaded.
 
     The answer lists the backbones that can. `local:NAME` needs a folder in the server's models
-    directory, `hub:NAME` a connection from the server to the hub.
+    directory, `ORGANISATION/NAME` a connection from the server to the hub.
     """
 
     slug = "unknown-backbone"

@@ -57,10 +57,10 @@ def claim_more(
         study = repository.lock_study(session, like.study_id)
         if study is None or study.state is not StudyState.ACTIVE:
             return []
-        room = _room(session, study)
+        most = min(count, room(session, study))
         taken: list[ClaimedTrial] = []
         for waiting in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
-            if len(taken) >= min(count, room):
+            if len(taken) >= most:
                 break
             trial = repository.lock_trial(session, waiting.trial_id)
             if fits(TrialConfiguration.model_validate(trial.configuration)):
@@ -158,10 +158,17 @@ def lock_study_and_trial(session: Session, trial_id: str) -> tuple[Study, Trial]
     return study, repository.lock_trial(session, trial_id)
 
 
+def room(session: Session, study: Study) -> int:
+    """Say how many more trials of a study may start now. Its lock is held; no other claim can use them up."""
+    left = study.parallelism - repository.open_replicates(session, study.id).running
+    tenants = limits.trials_that_may_start(session, study.tenant_id)
+    return left if tenants is None else min(left, tenants)
+
+
 def _claim_from(session: Session, study_id: str, worker: str, *, wait: bool) -> ClaimedTrial | None:
     study = repository.lock_study(session, study_id, wait=wait)
     # Another worker may have been faster, or hold the lock.
-    if study is None or study.state is not StudyState.ACTIVE or _room(session, study) < 1:
+    if study is None or study.state is not StudyState.ACTIVE or room(session, study) < 1:
         return None
     trial = repository.next_queued(session, study_id)
     if trial is None:
@@ -171,12 +178,6 @@ def _claim_from(session: Session, study_id: str, worker: str, *, wait: bool) -> 
     )
     session.flush()
     return _handed_over(trial, replicate)
-
-
-def _room(session: Session, study: Study) -> int:
-    room = study.parallelism - repository.open_replicates(session, study.id).running
-    tenants = limits.trials_that_may_start(session, study.tenant_id)
-    return room if tenants is None else min(room, tenants)
 
 
 def _handed_over(trial: Trial, replicate: Replicate) -> ClaimedTrial:

@@ -24,11 +24,12 @@ from api_schemas.errors import FieldError
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
+from service import leases
+from service.access import limits
 from service.broker import ADVANCE_STUDY, WakeUp, wake_after_commit
 from service.database import transaction
 from service.errors import InvalidReport, WrongState
 from service.events.feed import EventFeed
-from service.leases import lock_study_and_trial
 from service.models import Replicate, Study, Trial
 from service.settings import settings
 from service.studies import early_stops, lifecycle, replication, repository
@@ -91,7 +92,7 @@ def report(session: Session, trial_id: str, measured: MeasurementReport) -> Tria
     Raises:
         InvalidReport: If it has a name that the service itself writes.
     """
-    study, trial = lock_study_and_trial(session, trial_id)
+    study, trial = leases.lock_study_and_trial(session, trial_id)
     _refuse(reserved_errors(measured.metrics, pointer="/metrics"))
     stop = lifecycle.record_measurement(
         session,
@@ -114,7 +115,7 @@ def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple
         InvalidReport: If a metric is missing or cannot be used.
         WrongState: If it says that it stopped early, and nobody told it to.
     """
-    study, trial = lock_study_and_trial(session, trial_id)
+    study, trial = leases.lock_study_and_trial(session, trial_id)
     _refuse(reserved_errors(ended.metrics, pointer="/metrics"))
     if ended.state is TrialState.SUCCEEDED:
         _refuse(metric_errors(study, ended.metrics, pointer="/metrics"))
@@ -135,7 +136,7 @@ def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple
 
 def release(session: Session, trial_id: str, *, attempt: int) -> tuple[Study, Trial]:
     """Take a trial back unfinished; it costs none of the trial's attempts."""
-    study, trial = lock_study_and_trial(session, trial_id)
+    study, trial = leases.lock_study_and_trial(session, trial_id)
     lifecycle.release_trial(session, study, trial, attempt=attempt)
     return study, trial
 
@@ -156,7 +157,7 @@ def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str, wake
         study = repository.get_study(session, study_id, tenant_id=tenant_id)
         taken: list[Replicate] = []
         # Whoever waits does not queue up for the study's lock.
-        if repository.replicates_held(session, study.id, worker=worker) or _has_room(session, study):
+        if repository.replicates_held(session, study.id, worker=worker) or _may_take(session, study):
             study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
             taken = _take(session, study, worker=worker, count=count)
         if not taken and wake and study.state is StudyState.ACTIVE:
@@ -176,7 +177,9 @@ def _take(session: Session, study: Study, *, worker: str, count: int) -> list[Re
         lifecycle.extend_lease(
             session, study, held.trial_id, attempt=held.attempt, lease_seconds=lease_seconds
         )
-    while len(taken) < count and _has_room(session, study):
+    if study.state is not StudyState.ACTIVE:
+        return taken
+    for _ in range(min(count - len(taken), leases.room(session, study))):
         trial = repository.next_queued(session, study.id)
         if trial is None:
             break
@@ -185,11 +188,13 @@ def _take(session: Session, study: Study, *, worker: str, count: int) -> list[Re
     return taken
 
 
-def _has_room(session: Session, study: Study) -> bool:
+def _may_take(session: Session, study: Study) -> bool:
     if study.state is not StudyState.ACTIVE:
         return False
     waiting = repository.open_replicates(session, study.id)
-    return waiting.queued > 0 and waiting.running < study.parallelism
+    if not waiting.queued or waiting.running >= study.parallelism:
+        return False
+    return not limits.is_at_running_limit(session, study.tenant_id)
 
 
 def _suggested(trial: Trial, replicate: Replicate) -> SuggestedTrial:

@@ -13,7 +13,6 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyKind
-from api_schemas.trials import TrialState
 from service.access.key_uses import write_uses
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.counters import CounterName, count
@@ -65,9 +64,8 @@ def reap_expired_leases(session: Session) -> None:
     for silent in repository.expired_leases(session):
         attempt, worker = silent.attempt, silent.worker
         study, trial = lock_study_and_trial(session, silent.trial_id)
-        replicate = repository.lock_replicate(session, trial.id, attempt=attempt)
-        # While we waited for the lock it may have ended, or gone to another worker.
-        if replicate is not None and replicate.state is TrialState.RUNNING:
+        # While we waited for the lock it may have ended, gone to another worker, or been renewed.
+        if repository.lock_expired(session, trial.id, attempt=attempt):
             log.warning("lease expired", trial_id=trial.id, attempt=attempt, worker=worker)
             count(session, CounterName.LEASE_EXPIRIES)
             lifecycle.lose_trial(session, study, trial, attempt=attempt, max_attempts=settings().max_attempts)

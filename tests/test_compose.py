@@ -14,10 +14,18 @@ from typing import Any
 import pytest
 
 from paretune import commands
+from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 SECRETS = {"POSTGRES_PASSWORD": "p", "PARETUNE_API_KEY": "k"}
+OURS = ("api", "study-worker", "trial-worker-gpu", "trial-worker-cpu")
+FIXED = {"DATABASE_URL", "BROKER_URL", "PARETUNE_DATA_DIR", "PARETUNE_MODELS_DIR", "PARETUNE_API_KEY"}
+"""What compose settles itself: stores and folders within the containers; the key is the migration's."""
+OF_THE_API = {
+    "PARETUNE_REQUESTS_PER_SECOND", "PARETUNE_REQUEST_BURST", "PARETUNE_METRICS_TOKEN",
+    "PARETUNE_WEBHOOK_NETWORKS", "PARETUNE_WEBHOOK_HTTP",
+}  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
     not COMPOSE.exists() and shutil.which("docker-compose") is None,
@@ -36,12 +44,26 @@ def compose(*arguments: str, environment: dict[str, str]) -> subprocess.Complete
     )
 
 
-@pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
-    found = compose("--profile", "gpu", "--profile", "cpu", "config", "--format", "json", environment=SECRETS)
+def resolved(environment: dict[str, str]) -> dict[str, Any]:
+    profiles = ("--profile", "gpu", "--profile", "cpu")
+    found = compose(*profiles, "config", "--format", "json", environment={**SECRETS, **environment})
     assert found.returncode == 0, found.stderr
     content: dict[str, Any] = json.loads(found.stdout)["services"]
     return content
+
+
+def variables() -> list[str]:
+    """Name the environment variable of each of our settings."""
+    aliases = {name: field.validation_alias for name, field in Settings.model_fields.items()}
+    named = [
+        alias if isinstance(alias, str) else f"PARETUNE_{name.upper()}" for name, alias in aliases.items()
+    ]
+    return sorted({*named} - FIXED)
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    return resolved({})
 
 
 @pytest.mark.parametrize("missing", sorted(SECRETS))
@@ -71,6 +93,42 @@ def test_commands_are_those_of_the_supervisor(services: dict[str, Any]) -> None:
     assert command("api") == commands.api("0.0.0.0", 8080)  # noqa: S104  inside its container
     assert command("study-worker") == commands.STUDY_WORKER
     assert command("trial-worker-gpu") == command("trial-worker-cpu") == commands.trial_worker("trials-0")
+
+
+def test_every_setting_reaches_the_processes_that_read_it() -> None:
+    """What .env says is what they are told, the token for the hub among it."""
+    wanted = {name: f"the {name}" for name in [*variables(), "HF_TOKEN"]}
+    found = resolved(wanted)
+    for service in OURS:
+        given = found[service]["environment"].items()
+        missing = {name for name, value in wanted.items() if (name, value) not in given}
+        assert missing == (set() if service == "api" else OF_THE_API), service
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_settings_that_nobody_sets_are_as_without_compose(
+    service: str, services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is passed on that a process could not read."""
+    for name in [*variables(), *FIXED]:
+        monkeypatch.delenv(name, raising=False)
+    given = {name: value for name, value in services[service]["environment"].items() if value is not None}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    changed = {name for name in Settings().model_fields_set if not Settings.model_fields[name].is_required()}
+    assert changed == {"data_dir", "models_dir"} | ({"requests_per_second"} if service == "api" else set())
+    assert "HF_TOKEN" not in given
+
+
+def test_local_backbones_lie_in_a_folder_of_the_host_that_nobody_writes_to(services: dict[str, Any]) -> None:
+    """The one that .env names; without it there are none."""
+    found = resolved({"PARETUNE_MODELS_DIR": "/srv/models"})
+    for service in ("api", "trial-worker-gpu", "trial-worker-cpu"):
+        assert found[service]["environment"]["PARETUNE_MODELS_DIR"] == "/models"
+        (bound,) = [volume for volume in found[service]["volumes"] if volume["target"] == "/models"]
+        assert (bound["type"], bound["source"], bound["read_only"]) == ("bind", "/srv/models", True)
+        (empty,) = [volume for volume in services[service]["volumes"] if volume["target"] == "/models"]
+        assert (empty["type"], empty["source"]) == ("volume", "models")
 
 
 def test_only_the_api_is_reachable_and_only_from_this_host(services: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from enum import Enum, auto
 from functools import partial
 from types import FrameType
 
@@ -105,28 +106,53 @@ def _claim_more(worker: str, claimed: ClaimedTrial) -> list[ClaimedTrial]:
     return more
 
 
+class Lease(Enum):
+    """What a heartbeat learns."""
+
+    KEPT = auto()
+    UNWANTED = auto()
+    LOST = auto()
+
+
+class Held:
+    """Trials claimed together: those that have not ended, and those whose end or return has been told."""
+
+    def __init__(self, claimed: Sequence[ClaimedTrial]) -> None:
+        self.trials = tuple(claimed)
+        self.told: list[ClaimedTrial] = []
+
+    def complete(self, reports: Sequence[TrialReport]) -> None:
+        """Tell how the first of them have ended. The heartbeat goes on until the database knows."""
+        for claimed, report in zip(self.trials[: len(reports)], reports, strict=True):
+            self.told.append(claimed)
+            _complete(claimed, report)
+            self.trials = self.trials[1:]
+
+    def letting_go(self) -> Iterator[ClaimedTrial]:
+        """Give those that have not ended, for the caller to give back."""
+        for claimed in self.trials:
+            self.told.append(claimed)
+            yield claimed
+
+
 def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
+    held = Held(pack)
     ended = threading.Event()
     # In a copy of this context: what the thread logs carries the trial's id, too.
-    alive = partial(contextvars.copy_context().run, _keep_alive, pack, ended)
+    alive = partial(contextvars.copy_context().run, _keep_alive, held, ended)
     heartbeat = threading.Thread(target=alive, name="heartbeat", daemon=True)
     heartbeat.start()
     try:
         _load_training()
-        with interruption.allowed():
-            for claimed in pack:
-                _forget_earlier(claimed)
-            reports = _train(pack)
-        for claimed, report in zip(pack, reports, strict=True):
-            _complete(claimed, report)
+        _train_all(held)
     except (TrialStopped, WorkerStopping, StaleAttempt) as stop:
-        # What stops one trial of a pack stops all; another worker will have the others.
+        # What stops one trial of a pack stops all that have not ended; another worker will have those.
         log.info("trial given back", reason=str(stop))
         checkpoints = stop.checkpoints if isinstance(stop, TrialStopped) else {}
-        for claimed in pack:
+        for claimed in held.letting_go():
             _release(claimed, checkpoint=checkpoints.get(claimed.artifacts_path or "", ()))
     except NoRoom as error:
-        for claimed in pack:
+        for claimed in held.letting_go():
             _release(claimed, reason=str(error))
         storage.lacks(error)
     finally:
@@ -140,32 +166,56 @@ def _load_training() -> None:
     import workers.resident  # noqa: F401
 
 
-def _train(pack: Sequence[ClaimedTrial]) -> list[TrialReport]:
+def _train_all(held: Held) -> None:
+    with interruption.allowed():
+        for claimed in held.trials:
+            _forget_earlier(claimed)
+    reports = _reports(held.trials)
+    while held.trials:
+        with interruption.allowed():
+            of_some = next(reports)
+        # Before the others are trained: whatever stops them costs no result that is there.
+        held.complete(of_some)
+
+
+def _reports(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
+    """Train a pack and give the reports of its trials in order, each time those that are there."""
+    left = len(pack)
+    try:
+        for reports in _train(pack):
+            left -= len(reports)
+            yield reports
+        return
+    except (StaleAttempt, NoRoom):
+        raise
+    except Exception as error:
+        log.exception("trial failed")
+        reason = f"{type(error).__name__}: {error}"[:1000]
+    if left == 1:
+        yield [TrialReport(state=TrialState.FAILED, reason=reason)]
+        return
+    # Alone, so that only the one whose fault it is fails.
+    for one in pack[-left:]:
+        yield from _reports([one])
+
+
+def _train(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
     import torch
 
     from workers.packing.run import Member, run_packed
     from workers.resident import resident_parts
 
     torch.set_num_threads(settings().trial_threads)
-    try:
-        return run_packed(
-            [Member(one.configuration, one.artifacts_path, partial(_report, one)) for one in pack],
-            resident=resident_parts(
-                settings().models_dir,
-                settings().data_dir,
-                activation_cache_bytes=settings().activation_cache_bytes,
-                trial_memory_bytes=settings().trial_memory_bytes,
-            ),
-            store=artifact_store(),
-        )
-    except (StaleAttempt, NoRoom):
-        raise
-    except Exception as error:
-        log.exception("trial failed")
-        if len(pack) > 1:
-            # Alone, so that only the one whose fault it is fails.
-            return [report for one in pack for report in _train([one])]
-        return [TrialReport(state=TrialState.FAILED, reason=f"{type(error).__name__}: {error}"[:1000])]
+    return run_packed(
+        [Member(one.configuration, one.artifacts_path, partial(_report, one)) for one in pack],
+        resident=resident_parts(
+            settings().models_dir,
+            settings().data_dir,
+            activation_cache_bytes=settings().activation_cache_bytes,
+            trial_memory_bytes=settings().trial_memory_bytes,
+        ),
+        store=artifact_store(),
+    )
 
 
 def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
@@ -183,22 +233,27 @@ def _complete(claimed: ClaimedTrial, report: TrialReport) -> None:
             _forget(report.artifacts)
 
 
-def _keep_alive(pack: Sequence[ClaimedTrial], ended: threading.Event) -> None:
+def _keep_alive(held: Held, ended: threading.Event) -> None:
     while not ended.wait(settings().lease_seconds / HEARTBEATS_PER_LEASE):
-        try:
-            # Every lease is renewed, whatever the first one says.
-            with without_trace():
-                answers = [leases.heartbeat(one.trial_id, one.attempt) for one in pack]
-            should_stop = any(answers)
-            if should_stop:
-                # This was the last renewal: a checkpoint has until the end of the lease to be kept.
-                interruption.no_longer_wanted()
-        except StaleAttempt:
-            should_stop = True
-        if should_stop and not ended.is_set():
+        # Every lease is renewed, whatever the first one says.
+        answers = [_renew(held, one) for one in held.trials]
+        if Lease.UNWANTED in answers and Lease.LOST not in answers:
+            # This was the last renewal: a checkpoint has until the end of the lease to be kept.
+            interruption.no_longer_wanted()
+        if {*answers} - {Lease.KEPT} and not ended.is_set():
             # The main thread is deep in a training step; a signal is what reaches it there.
             os.kill(os.getpid(), signal.SIGUSR1)
             return
+
+
+def _renew(held: Held, claimed: ClaimedTrial) -> Lease:
+    try:
+        with without_trace():
+            unwanted = leases.heartbeat(claimed.trial_id, claimed.attempt)
+    except StaleAttempt:
+        # One whose end or return has just been stored has no lease any more, and lost none.
+        return Lease.KEPT if claimed in held.told else Lease.LOST
+    return Lease.UNWANTED if unwanted else Lease.KEPT
 
 
 def _release(

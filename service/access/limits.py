@@ -57,6 +57,12 @@ def trials_that_may_start(session: Session, tenant_id: str) -> int | None:
     return None if limit is None else limit - _running_trials(session, tenant_id)
 
 
+def is_at_running_limit(session: Session, tenant_id: str) -> bool:
+    """Say whether a tenant runs all that it may: a look that locks nothing, and may be over at once."""
+    limit = session.scalars(select(running_limit()).where(Tenant.id == tenant_id)).one()
+    return limit != UNLIMITED and _running_trials(session, tenant_id) >= limit
+
+
 def running_by_tenant() -> Subquery:
     """Count the running trials of every tenant that has some: columns `tenant_id` and `running`."""
     return (

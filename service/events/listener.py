@@ -23,12 +23,14 @@ ANSWER_SECONDS = 5.0
 
 
 async def listen(feed: EventFeed) -> None:
-    """Ring for every notification, until cancelled."""
+    """Ring for every notification, whatever happens, until cancelled: this is the task's edge."""
     while True:
         try:
             await _listen_once(feed)
         except (psycopg.Error, OSError, TimeoutError) as error:
             log.warning("events are not heard; listening again soon", reason=type(error).__name__)
+        except Exception:
+            log.exception("events are not heard; listening again soon")
         await asyncio.sleep(PAUSE_SECONDS)
 
 

@@ -39,7 +39,7 @@ async def send_webhooks() -> None:
     sending: dict[str, asyncio.Task[None]] = {}
     try:
         while True:
-            await _start_batches(sending)
+            await start_batches(sending)
             if sending:
                 # A batch that ends may have left more of its webhook.
                 await asyncio.wait(
@@ -53,13 +53,8 @@ async def send_webhooks() -> None:
         await asyncio.gather(*sending.values(), return_exceptions=True)
 
 
-async def send_due() -> None:
-    """Send what is due now, and wait until it is settled."""
-    batches = await _whole(partial(outbox.claim, busy=frozenset(), most_webhooks=SIDE_BY_SIDE))
-    await asyncio.gather(*(_send_batch(batch) for batch in batches))
-
-
-async def _start_batches(sending: dict[str, asyncio.Task[None]]) -> None:
+async def start_batches(sending: dict[str, asyncio.Task[None]]) -> None:
+    """Start a task for each webhook that something is due for, whatever happens; forget ended ones."""
     for webhook_id in [webhook_id for webhook_id, task in sending.items() if task.done()]:
         del sending[webhook_id]
     if len(sending) == SIDE_BY_SIDE:
@@ -69,6 +64,9 @@ async def _start_batches(sending: dict[str, asyncio.Task[None]]) -> None:
         batches = await _whole(partial(outbox.claim, busy=set(sending), most_webhooks=free))
     except OperationalError as error:
         log.warning("the database is away; webhooks wait", reason=type(error).__name__)
+        return
+    except Exception:
+        log.exception("webhooks were not looked for; trying again soon")
         return
     for batch in batches:
         sending[batch[0].webhook_id] = asyncio.create_task(_send_batch(batch))

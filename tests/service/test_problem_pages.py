@@ -1,10 +1,13 @@
 """Every `type` of a problem leads to a page that says what to do."""
 
+import re
+
 import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
-from service.errors import ServiceError
+from service.catalogue import HUB_NAME, LOCAL_NAME
+from service.errors import ServiceError, UnknownBackbone
 from service.problem_pages import problems
 
 
@@ -42,3 +45,10 @@ def test_each_problem_says_what_to_do(error: type[ServiceError]) -> None:
     assert title.endswith(".")
     assert empty == ""
     assert " ".join(cure).strip()
+
+
+def test_the_names_that_the_page_about_backbones_gives_are_names() -> None:
+    """What it tells to write is understood, for a folder and for the hub."""
+    named = re.findall(r"`([^`]+)`", UnknownBackbone.__doc__ or "")
+    assert [bool(LOCAL_NAME.match(name)) for name in named] == [True, False]
+    assert [bool(HUB_NAME.match(name)) for name in named] == [False, True]

@@ -29,6 +29,20 @@ def test_lines_name_study_trial_and_attempt(
     assert [named.items() <= line.items() for line in lines] == [True, True, False]
 
 
+def test_a_heartbeat_just_after_a_trial_was_given_back_has_lost_nothing(service_environment: None) -> None:
+    """It must not stop what its process does next; one whose lease somebody else ended has lost it."""
+    stored_study(trials=2, parallelism=2)
+    first, second = leases.claim("w"), leases.claim("w")
+    assert first is not None
+    assert second is not None
+    held = tasks.Held([first])
+    for claimed in held.letting_go():
+        tasks._release(claimed)
+    assert tasks._renew(held, first) is tasks.Lease.KEPT
+    leases.release(second.trial_id, second.attempt, reason="taken away")
+    assert tasks._renew(tasks.Held([second]), second) is tasks.Lease.LOST
+
+
 STOPPED_WHILE_TORCH_LOADS = """
 import sys
 from service import leases

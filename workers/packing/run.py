@@ -4,7 +4,7 @@ Knows no database and no queue.
 """
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -67,17 +67,18 @@ class Progress:
 
 def run_packed(
     members: Sequence[Member], *, resident: ResidentParts, store: ArtifactStore
-) -> list[TrialReport]:
+) -> Iterator[list[TrialReport]]:
     """Give the report of each trial, as `run_trial` would, with `packed_with` in its provenance.
 
-    Packs are as large as the memory model allows; trials that cannot share a pack run alone, one after
-    the other. A pack that runs out of memory all the same is cut in two. Seconds and peak memory of a
-    pack are divided evenly among its trials; the latency is each trial's own, measured without the
-    others.
+    They come in order, those of a pack together and before the next one is trained. Packs are as large as
+    the memory model allows; trials that cannot share a pack run alone, one after the other. A pack that
+    runs out of memory all the same is cut in two. Seconds and peak memory of a pack are divided evenly
+    among its trials; the latency is each trial's own, measured without the others.
     """
     at_once = _trials_at_once(members, resident)
     packs = [members[start : start + at_once] for start in range(0, len(members), at_once)]
-    return [report for pack in packs for report in _run_or_halve(pack, resident, store)]
+    for pack in packs:
+        yield from _run_or_halve(pack, resident, store)
 
 
 def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
@@ -97,31 +98,35 @@ def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
 
 def _run_or_halve(
     members: Sequence[Member], resident: ResidentParts, store: ArtifactStore
-) -> list[TrialReport]:
+) -> Iterator[list[TrialReport]]:
     if len(members) == 1:
-        alone = members[0]
-        return [
-            run_trial(
-                alone.configuration,
-                resident=resident,
-                store=store,
-                artifacts_path=alone.artifacts_path,
-                report=alone.report,
-            )
-        ]
+        yield [_run_alone(members[0], resident, store)]
+        return
     try:
-        return _run_pack(members, resident, store)
+        reports = _run_pack(members, resident, store)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+    else:
+        yield reports
+        return
     # Outside the handler: the error holds every tensor of the pack.
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = len(members) // 2
-    return [
-        report for part in (members[:half], members[half:]) for report in _run_or_halve(part, resident, store)
-    ]
+    yield from _run_or_halve(members[:half], resident, store)
+    yield from _run_or_halve(members[half:], resident, store)
+
+
+def _run_alone(member: Member, resident: ResidentParts, store: ArtifactStore) -> TrialReport:
+    return run_trial(
+        member.configuration,
+        resident=resident,
+        store=store,
+        artifacts_path=member.artifacts_path,
+        report=member.report,
+    )
 
 
 def _run_pack(members: Sequence[Member], resident: ResidentParts, store: ArtifactStore) -> list[TrialReport]:

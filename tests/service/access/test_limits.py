@@ -13,10 +13,12 @@ from service import leases
 from service.database import transaction
 from service.models import Study
 from service.settings import settings
+from service.tasks import advance_study
 from service.tenants import get_tenant, set_limits
 from tests.conftest import OTHER_KEY, study_body
 from tests.service.access.conftest import bearer
 from tests.service.test_leases import stored_study
+from tests.service.test_outside_runners import asked, created, told
 
 
 def limit(limits: Mapping[str, int | None], *, tenant: str = "default") -> None:
@@ -129,3 +131,39 @@ def test_a_limit_of_none_stops_every_claim(session: Session) -> None:
     assert leases.claim("w") is None
     limit({"running_trials": None})
     assert leases.claim("w") is not None
+
+
+def queued_study(client: TestClient) -> str:
+    points = [{"learningRate": rate, "kernel": "rbf"} for rate in (0.1, 0.2, 0.3)]
+    study_id = created(client, parallelism=3, starting_points=points)
+    advance_study(study_id)
+    return study_id
+
+
+def test_a_tenants_limit_binds_runners_outside(client: TestClient) -> None:
+    """They get no more than the rest, of all its studies together; then nothing, until a trial ends."""
+    first, second = queued_study(client), queued_study(client)
+    limit({"running_trials": 2})
+    taken = asked(client, first, count=5)
+    assert len(taken) == 2
+    assert asked(client, second) == []
+    told(client, taken[0], "release")
+    assert len(asked(client, second, count=5)) == 1
+
+
+def test_a_runner_gets_back_what_it_holds_beyond_a_lowered_limit(client: TestClient) -> None:
+    """The limit holds back what would begin, and takes nothing away."""
+    study_id = queued_study(client)
+    taken = asked(client, study_id, count=2)
+    limit({"running_trials": 1})
+    again = asked(client, study_id, count=3)
+    assert [trial["trial_id"] for trial in again] == [trial["trial_id"] for trial in taken]
+
+
+def test_runners_outside_that_ask_at_once_do_not_pass_the_limit_together(client: TestClient) -> None:
+    """They take turns at the tenant's row, like claims."""
+    studies = [queued_study(client) for _ in range(2)]
+    limit({"running_trials": 3})
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda n: asked(client, studies[n % 2], f"w{n}", count=2), range(4))
+        assert sum(map(len, found)) == 3

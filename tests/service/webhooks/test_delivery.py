@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ from service.models import Delivery, Event, Study
 from service.studies.event_log import record_event
 from service.tenants import get_tenant
 from service.webhooks import outbox, registry
-from service.webhooks.sender import ATTEMPT_SECONDS, send_due, send_webhooks
+from service.webhooks.sender import ATTEMPT_SECONDS, send_webhooks, start_batches
 from service.webhooks.signatures import signed_headers
 from tests.conftest import API_KEY, OTHER_KEY
 from tests.service.access.conftest import bearer
@@ -69,7 +69,24 @@ def is_waiting() -> bool:
 
 
 def send() -> None:
-    asyncio.run(send_due())
+    """Do one round of the server's task."""
+
+    async def one_round() -> None:
+        sending: dict[str, asyncio.Task[None]] = {}
+        await start_batches(sending)
+        await asyncio.gather(*sending.values())
+
+    asyncio.run(one_round())
+
+
+async def serve_until(done: Callable[[], bool]) -> None:
+    """Run the server's task, as long as it does not end by itself."""
+    task = asyncio.create_task(send_webhooks())
+    async with asyncio.timeout(30):
+        while not done() and not task.done():
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def make_due() -> None:
@@ -79,6 +96,11 @@ def make_due() -> None:
             .where(Delivery.next_attempt_at.is_not(None))
             .values(next_attempt_at=func.clock_timestamp())
         )
+
+
+def rename(table: str, *, to: str) -> None:
+    with transaction() as session:
+        session.execute(text(f"ALTER TABLE {table} RENAME TO {to}"))
 
 
 def seconds_to_wait() -> float:
@@ -323,17 +345,33 @@ def test_the_task_of_the_server_sends_more_than_a_batch(client: TestClient, rece
     made = webhook(client, receiver)
     stored_study(trials=2 * outbox.BATCH)
 
-    async def run() -> None:
-        task = asyncio.create_task(send_webhooks())
-        async with asyncio.timeout(30):
-            while len(receiver.received) < 2 * outbox.BATCH:
-                await asyncio.sleep(0.01)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(run())
+    asyncio.run(serve_until(lambda: len(receiver.received) >= 2 * outbox.BATCH))
     assert len({headers["webhook-id"] for headers, _ in receiver.received}) >= 2 * outbox.BATCH
     assert made["url"] == receiver.url
+
+
+def test_an_unexpected_error_of_the_database_does_not_end_the_sending(
+    client: TestClient,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is said, and what is due is sent once the database is well again."""
+    monkeypatch.setenv("PARETUNE_SWEEP_SECONDS", "0.05")
+    settings.settings.cache_clear()
+    webhook(client, receiver, "study.created")
+    stored_study(trials=0, budget=1)
+    rename("deliveries", to="lost")
+    mended: list[str] = []
+
+    def arrived() -> bool:
+        if not mended and "webhooks were not looked for" in capsys.readouterr().out:
+            rename("lost", to="deliveries")
+            mended.append("deliveries")
+        return bool(receiver.received)
+
+    asyncio.run(serve_until(arrived))
+    assert len(receiver.received) == 1
 
 
 def test_making_and_deleting_are_accounted_for(client: TestClient, receiver: Receiver) -> None:

@@ -1,6 +1,7 @@
 """Whole packs on the real MiniLM and real text: the reports that each trial has alone."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,12 @@ def noted_in(measurements: list[Measurement]) -> Callable[[Measurement], bool]:
     return note
 
 
+def reports_of(members: Sequence[Member], resident: ResidentParts, artifacts_dir: Path) -> list[TrialReport]:
+    return list(
+        chain.from_iterable(run_packed(members, resident=resident, store=store_at(str(artifacts_dir))))
+    )
+
+
 def run(
     configurations: Sequence[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
 ) -> tuple[list[TrialReport], list[list[Measurement]]]:
@@ -52,7 +59,7 @@ def run(
         Member(configuration, f"packed/{number}", noted_in(measurements[number]))
         for number, configuration in enumerate(configurations)
     ]
-    return run_packed(members, resident=resident, store=store_at(str(artifacts_dir))), measurements
+    return reports_of(members, resident, artifacts_dir), measurements
 
 
 def test_trials_that_cannot_share_a_pack_run_alone(
@@ -97,7 +104,7 @@ def test_a_stopped_pack_leaves_the_backbone_as_it_was(
 
     members = [Member(configuration, None, stop) for configuration in three]
     with pytest.raises(TrialStopped):
-        run_packed(members, resident=resident, store=store_at(str(artifacts_dir)))
+        reports_of(members, resident, artifacts_dir)
     model = resident.backbone(three[0].backbone).model
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
@@ -110,7 +117,7 @@ def test_a_trial_that_is_stopped_early_stops_alone(
     members = [Member(one, f"packed/{n}", noted_in(seen[n])) for n, one in enumerate(three)]
     first: list[Measurement] = []
     members[1] = Member(three[1], "packed/1", lambda measurement: first.append(measurement) is None)
-    reports = run_packed(members, resident=resident, store=store_at(str(artifacts_dir)))
+    reports = reports_of(members, resident, artifacts_dir)
     states = [report.state for report in reports]
     assert states == [TrialState.SUCCEEDED, TrialState.STOPPED_EARLY, TrialState.SUCCEEDED]
     assert [measurement.metrics for measurement in first] == [reports[1].metrics]

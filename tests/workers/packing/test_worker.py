@@ -5,6 +5,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
+from service import leases
 from service.database import engine
 from service.errors import StaleAttempt
 from service.models import Replicate
@@ -24,6 +25,44 @@ def packs_of_three(service_environment: None, signal_handlers: None, monkeypatch
 def replicates() -> list[Replicate]:
     with Session(engine()) as session:
         return list(session.scalars(select(Replicate).order_by(Replicate.trial_id)))
+
+
+@pytest.fixture
+def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory for a pass of one trial of `SMALL`, and not of two."""
+    monkeypatch.setenv("PARETUNE_TRIAL_MEMORY_BYTES", "8000000")
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("one_after_the_other")
+def test_what_stops_a_later_trial_costs_no_result_of_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each result is stored when it is there; only what has not ended goes to another worker."""
+    stored_study(trials=3, parallelism=3, configuration=SMALL)
+    report = tasks._report
+    measured: set[str] = set()
+
+    def lose_the_second(claimed: ClaimedTrial, measurement: Measurement) -> bool:
+        measured.add(claimed.trial_id)
+        if len(measured) == 2:
+            leases.release(claimed.trial_id, claimed.attempt)
+        return report(claimed, measurement)
+
+    monkeypatch.setattr(tasks, "_report", lose_the_second)
+    tasks.run_next_trial()
+    states = [replicate.state for replicate in replicates()]
+    assert states == [TrialState.SUCCEEDED, TrialState.QUEUED, TrialState.QUEUED]
+
+
+@pytest.mark.usefixtures("one_after_the_other")
+def test_heartbeats_go_on_for_those_that_have_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial of the same claim that has its result is over, and not lost."""
+    monkeypatch.setenv("PARETUNE_LEASE_SECONDS", "0.1")
+    settings.cache_clear()
+    stored_study(trials=3, parallelism=3, configuration=SMALL)
+    tasks.run_next_trial()
+    found = replicates()
+    assert [replicate.state for replicate in found] == [TrialState.SUCCEEDED] * 3
+    assert not any("packed_with" in replicate.provenance for replicate in found)
 
 
 def test_what_stops_one_trial_of_a_pack_gives_back_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
