@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 
@@ -101,8 +102,8 @@ def timed(chosen: Sequence[TrialConfiguration], resident: ResidentParts, *, pack
     with tempfile.TemporaryDirectory() as folder:
         if packs:
             members = [Member(one, str(number), lambda _: False) for number, one in enumerate(chosen)]
-            reports = run_packed(members, resident=resident, store=store_at(folder))
-            say_if_cut(reports)
+            batches = run_packed(members, resident=resident, store=store_at(folder))
+            say_if_cut(list(chain.from_iterable(batches)))
         else:
             for number, one in enumerate(chosen):
                 run_trial(

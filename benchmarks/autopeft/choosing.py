@@ -1,6 +1,8 @@
 """What is taken from tuning and search to the test. Sees validation scores and nothing else."""
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +35,22 @@ def front(trials: Iterable[Trial]) -> list[Trial]:
     found = list(distinct.values())
     members = [found[row] for row in front_members(OBJECTIVES, [metrics_of(trial) for trial in found])]
     return sorted(members, key=lambda trial: trial.trainable_parameters)
+
+
+def averaged(trials: Iterable[Trial]) -> list[Trial]:
+    """Give the trials of a search with the mean score over their seeds; without those that ever diverged."""
+    scores: dict[str, list[float | None]] = {}
+    trials = list(trials)
+    for trial in trials:
+        if trial.phase in ("search", "final"):
+            scores.setdefault(trial.name, []).append(trial.validation_score)
+    return [
+        replace(trial, validation_score=statistics.fmean(found))
+        for trial in trials
+        if trial.phase == "search"
+        and len(found := [score for score in scores[trial.name] if score is not None])
+        == len(scores[trial.name])
+    ]
 
 
 def spread(members: Sequence[Trial]) -> list[Trial]:

@@ -19,11 +19,22 @@ EPOCHS, BATCH_SIZE, MAX_LENGTH = 2, 16, 40
 SEARCH_TRIALS = 32
 """As many as the manual side has: eight methods at four learning rates."""
 
+RATE = "training.learning_rate"
+
 TUNING_SEED = 0
 TEST_SEEDS = (1, 2, 3, 4, 5)
+FINAL_SEEDS = (6, 7)
+"""With these, members of a front are trained again on validation, as `final_replicates: 2` does."""
+
 FRONT_MEMBERS = 5
 
-SEARCHED_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+SEARCHED_RATES: Mapping[PresetName, tuple[float, ...]] = {
+    PresetName.AUTOPEFT: (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+    PresetName.LORA: (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+}
+"""The searched spaces, each with the rates that it is searched over. The second was added, with the rate
+that the head alone had been best at, once the results of the first were known."""
+
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 WIDE_RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 """Wide parallel adapters want smaller steps than small modules do."""
@@ -84,7 +95,8 @@ def base_configuration(task: str, *, shape: BackboneShape) -> TrialConfiguration
     )  # fmt: skip
 
 
-def search_space(shape: BackboneShape) -> SearchSpace:
-    """Give the AutoPEFT space with every rate that a manual PEFT method is tuned over."""
-    rate = OrdinalParameter(name="training.learning_rate", choices=SEARCHED_RATES)
-    return SearchSpace(parameters=(*expand_preset(PresetName.AUTOPEFT, shape=shape), rate))
+def search_space(preset: PresetName, *, shape: BackboneShape) -> SearchSpace:
+    """Give a preset's space with the learning rate among fixed values."""
+    rate = OrdinalParameter(name=RATE, choices=SEARCHED_RATES[preset])
+    others = [one for one in expand_preset(preset, shape=shape) if one.name != RATE]
+    return SearchSpace(parameters=(*others, rate))

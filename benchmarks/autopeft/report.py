@@ -4,10 +4,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from api_schemas.search_space import PresetName
 from api_schemas.trial_configuration import TrialConfiguration
 from benchmarks.autopeft.plot import plot
-from benchmarks.autopeft.protocol import MANUAL, TASKS
-from benchmarks.autopeft.results import Trial, read_trials
+from benchmarks.autopeft.protocol import MANUAL, SEARCHED_RATES, TASKS
+from benchmarks.autopeft.results import Trial, path_of, read_trials
 from benchmarks.autopeft.statistics import holm, paired_t, sign_flip, wilcoxon
 from benchmarks.autopeft.summary import (
     Entry,
@@ -27,6 +28,9 @@ BEGIN, END = (
 )
 NAMED_VERSIONS = ("paretune", "torch", "transformers", "botorch")
 Summaries = Mapping[str, TaskSummary]
+Sides = Mapping[PresetName, Summaries]
+
+TITLES = {PresetName.AUTOPEFT: "AutoPEFT's space", PresetName.LORA: "The preset `lora`"}
 
 
 def write_report(folder: Path, *, document: Path, images: Path) -> None:
@@ -35,39 +39,51 @@ def write_report(folder: Path, *, document: Path, images: Path) -> None:
     Raises:
         ValueError: The document lacks the markers.
     """
-    summaries = read_summaries(folder)
-    trials = [trial for task in TASKS for trial in read_trials(folder / f"{task}.jsonl").values()]
-    replace_between(document, (BEGIN, END), report(summaries, trials))
-    if summaries:
-        plot(list(summaries.values()), path=images / "autopeft.png")
+    sides = {preset: read_summaries(folder, preset=preset) for preset in SEARCHED_RATES}
+    trials = [
+        trial
+        for task in TASKS
+        for preset in SEARCHED_RATES
+        for trial in read_trials(path_of(folder, task, preset=preset)).values()
+    ]
+    replace_between(document, (BEGIN, END), report(sides, trials))
+    if any(sides.values()):
+        plot(sides, path=images / "autopeft.png")
 
 
-def report(summaries: Summaries, trials: Sequence[Trial]) -> str:
+def report(sides: Sides, trials: Sequence[Trial]) -> str:
     """Write every section for which there are results."""
-    if not summaries:
+    if not any(sides.values()):
         return "No results yet."
+    sections = [_provenance(trials), "![Test score against parameters](images/autopeft.png)"]
+    for preset, summaries in sides.items():
+        sections += [f"### {TITLES[preset]}", *_side(summaries)]
+    sections += ["### Every tested configuration", *(task_table(sides, task) for task in TASKS)]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _side(summaries: Summaries) -> list[str]:
+    """Compare one search with the methods by hand."""
+    if not summaries:
+        return ["Not run yet."]
     missing = [task for task in TASKS if task not in summaries]
-    sections = [
-        _provenance(trials),
+    return [
         *([f"Not run to the end yet: {', '.join(missing)}."] if missing else []),
-        "![Test score against parameters](images/autopeft.png)",
-        "### Best against best",
+        "#### Best against best",
         "Difference of test accuracy in points, searched less by hand: mean ± deviation over five seeds, p "
         "of the paired t test.",
         best_against_best(summaries),
-        "### At no more parameters than the method",
+        "#### At no more parameters than the method",
         at_equal_parameters(summaries),
-        "### Parameters for the same test score",
+        "#### Parameters for the same test score",
         "The smallest found member whose mean test score is at least the method's, and its share of the "
         "method's parameters.",
         parameters_for_the_score(summaries),
-        "### Hypervolume of the test scores",
+        "#### Hypervolume of the test scores",
         hypervolume_table(summaries),
+        *_final_sections(summaries),
         *_transfer_sections(summaries),
-        "### Every tested configuration",
-        *(f"**{task}**\n\n{task_table(one)}" for task, one in summaries.items()),
     ]
-    return "\n\n".join(sections)
 
 
 def best_against_best(summaries: Summaries) -> str:
@@ -174,21 +190,66 @@ def transfer_table(summaries: Summaries) -> str:
     return markdown_table(header, rows)
 
 
-def task_table(one: TaskSummary) -> str:
-    """List every tested configuration of a task; in bold what validation preferred on either side."""
-    preferred = {best(one.manual_peft).name, best(one.searched).name}
+def final_seeds_table(summaries: Summaries) -> str:
+    """Compare the best by the mean with final seeds with the best by one seed, and with the best by hand."""
+    header = ["task", "final seeds", "best by the mean", "less best by one seed", "less by hand (PEFT)"]
+    rows, gained, against_peft = [], list[float](), list[float]()
+    for task, one in summaries.items():
+        if not one.confirmed:
+            continue
+        mine = best(one.confirmed)
+        gained += differences(mine, best(one.searched))
+        against_peft += differences(mine, best(one.manual_peft))
+        rows.append(
+            [
+                task,
+                str(one.final_seeds),
+                f"{_described(mine)}: {_short(mine)}",
+                _tested(differences(mine, best(one.searched))),
+                _tested(differences(mine, best(one.manual_peft))),
+            ]
+        )
+    return (
+        f"{markdown_table(header, rows)}\n\nOver all of them, against the best by one seed: "
+        f"{_pooled(gained)}; against PEFT by hand: {_pooled(against_peft)}."
+    )
+
+
+def task_table(sides: Sides, task: str) -> str:
+    """List every tested configuration of a task; in bold what validation preferred of each side."""
+    ones = {preset: summaries[task] for preset, summaries in sides.items() if task in summaries}
+    if not ones:
+        return ""
+    manual = next(iter(ones.values()))
+    groups = [("", manual.manual, manual.manual_peft)]
+    groups += [(f"{preset.value}, ", one.searched, one.searched) for preset, one in ones.items()]
+    groups += [
+        (f"{preset.value} with final seeds, ", _only_confirmed(one), ()) for preset, one in ones.items()
+    ]
+    groups += [("", one.transferred, ()) for one in ones.values()]
     header = ["configuration", "learning rate", "parameters", "validation", "test"]
     rows = [
-        [
-            f"**{_described(entry)}**" if entry.name in preferred else _described(entry),
-            f"{entry.configuration.training.learning_rate:g}",
-            f"{entry.trainable_parameters:,}",
-            "-" if entry.validation_score is None else f"{100 * entry.validation_score:.1f}",
-            _scores(entry),
-        ]
-        for entry in (*one.manual, *one.searched, *one.transferred)
+        _row(prefix, entry, preferred=entry in judged and entry is best(judged))
+        for prefix, entries, judged in groups
+        for entry in entries
     ]
-    return markdown_table(header, rows)
+    return f"**{task}**\n\n{markdown_table(header, rows)}"
+
+
+def _only_confirmed(one: TaskSummary) -> list[Entry]:
+    known = {entry.name for entry in one.searched}
+    return [entry for entry in one.confirmed if entry.name not in known]
+
+
+def _row(prefix: str, entry: Entry, *, preferred: bool) -> list[str]:
+    name = prefix + _described(entry)
+    return [
+        f"**{name}**" if preferred else name,
+        f"{entry.configuration.training.learning_rate:g}",
+        f"{entry.trainable_parameters:,}",
+        "-" if entry.validation_score is None else f"{100 * entry.validation_score:.1f}",
+        _scores(entry),
+    ]
 
 
 def description(configuration: TrialConfiguration) -> str:
@@ -200,6 +261,8 @@ def description(configuration: TrialConfiguration) -> str:
         "prefix": peft.prefix_tuning.length,
     }
     modules = [f"{name} {size}" for name, size in sizes.items() if size]
+    if peft.lora.rank and peft.lora.targets:
+        modules.append(f"LoRA {peft.lora.rank} on {' '.join(peft.lora.targets)}")
     layers = [str(layer) for layer, on in enumerate(peft.active_layers or ()) if on]
     return f"{', '.join(modules)} in layers {' '.join(layers)}" if modules and layers else "head alone"
 
@@ -214,10 +277,16 @@ def _against(one: TaskSummary, method: str) -> list[float] | None:
     return None if entry is None or found is None else differences(found, entry)
 
 
+def _final_sections(summaries: Summaries) -> list[str]:
+    if not any(one.confirmed for one in summaries.values()):
+        return []
+    return ["#### Chosen with final seeds", final_seeds_table(summaries)]
+
+
 def _transfer_sections(summaries: Summaries) -> list[str]:
     if not any(one.transferred for one in summaries.values()):
         return []
-    return ["### Transfer", transfer_table(summaries)]
+    return ["#### Transfer", transfer_table(summaries)]
 
 
 def _provenance(trials: Sequence[Trial]) -> str:

@@ -1,4 +1,4 @@
-"""Trials on disk: one file for each task, one JSON line for each finished trial."""
+"""Trials on disk: a file for each task and searched space, one JSON line for each finished trial."""
 
 import json
 import os
@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from api_schemas.search_space import PresetName
 from api_schemas.trial_configuration import TrialConfiguration
 
 FOLDER = Path(__file__).parents[1] / "results" / "autopeft"
 
-Phase = Literal["manual tuning", "manual", "search", "searched", "transferred"]
-"""Tuning and search are measured on validation alone; the three others with fresh seeds on test too."""
+Phase = Literal["manual tuning", "manual", "search", "final", "searched", "transferred"]
+"""Tuning, search and final seeds are measured on validation alone, the others on test too."""
 
 Key = tuple[str, str, int]
 
@@ -43,6 +44,11 @@ class Trial:
     def key(self) -> Key:
         """Tell the trial from all others of its task."""
         return self.phase, self.name, self.seed
+
+
+def path_of(folder: Path, task: str, *, preset: PresetName = PresetName.AUTOPEFT) -> Path:
+    """Tell where a task's trials are: those by hand beside AutoPEFT's, another space's by themselves."""
+    return folder / (f"{task}.jsonl" if preset is PresetName.AUTOPEFT else f"{task}.{preset.value}.jsonl")
 
 
 def append(path: Path, trial: Trial) -> None:

@@ -1,28 +1,30 @@
-"""Run the trials of a task that are not there yet: manual tuning, manual test, search, its test, transfer."""
+"""Run the trials that a task lacks: tuning by hand and its test, searches and theirs, transfer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.search_space import Parameterization
+from api_schemas.search_space import Parameterization, PresetName
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
-from benchmarks.autopeft.choosing import front, knee, metrics_of, spread, tuned
+from benchmarks.autopeft.choosing import averaged, front, knee, metrics_of, spread, tuned
 from benchmarks.autopeft.protocol import (
     BACKBONE,
+    FINAL_SEEDS,
     MANUAL,
     OBJECTIVES,
     SEARCH_TRIALS,
+    SEARCHED_RATES,
     SOURCE,
     TEST_SEEDS,
     TUNING_SEED,
     base_configuration,
     search_space,
 )
-from benchmarks.autopeft.results import Key, Phase, Trial, append, read_trials
+from benchmarks.autopeft.results import Key, Phase, Trial, append, path_of, read_trials
 from benchmarks.autopeft.training import train
 from service import catalogue
 from service.known_costs import known_metrics
@@ -43,6 +45,7 @@ class Bench:
     base: TrialConfiguration
     shape: BackboneShape
     folder: Path
+    preset: PresetName
     resident: ResidentParts
     trials: dict[Key, Trial]
 
@@ -66,7 +69,9 @@ class Bench:
         if found is not None:
             return found
         tested = phase in ("manual", "searched", "transferred")
-        outcome = train(configuration, resident=self.resident, trains_backbone=trains_backbone, tested=tested)
+        outcome = train(
+            canonical(configuration), resident=self.resident, trains_backbone=trains_backbone, tested=tested
+        )
         trial = Trial(
             task=self.task,
             phase=phase,
@@ -77,7 +82,7 @@ class Bench:
             trains_backbone=trains_backbone,
             **vars(outcome),
         )
-        append(self.folder / f"{self.task}.jsonl", trial)
+        append(path_of(self.folder, self.task, preset=self.preset), trial)
         self.trials[trial.key] = trial
         print(
             f"{self.task} {len(self.trials)}: {phase} {name} seed {seed}: {outcome.validation_score} "
@@ -93,9 +98,14 @@ def run_task(task: str, *, folder: Path) -> None:
     tune(bench)
     for name, trial in tuned(bench.trials.values()).items():
         retrain(bench, "manual", name, trial)
-    search(bench)
-    for member in spread(front(bench.trials.values())):
-        retrain(bench, "searched", member.name, member)
+    for preset in SEARCHED_RATES:
+        searched = replace(bench, preset=preset, trials=read_trials(path_of(folder, task, preset=preset)))
+        search(searched)
+        for member in spread(front(searched.trials.values())):
+            retrain(searched, "searched", member.name, member)
+        confirm(searched)
+        for member in spread(front(averaged(searched.trials.values()))):
+            retrain(searched, "searched", member.name, member)
     transfer(bench)
 
 
@@ -110,7 +120,8 @@ def open_bench(task: str, *, folder: Path) -> Bench:
     resident = ResidentParts(None, device=torch.device("cpu"), activation_cache_bytes=CACHE_BYTES)
     shape = catalogue.backbone_shape(BACKBONE, models_dir=None)
     base = base_configuration(task, shape=shape)
-    return Bench(base, shape, folder, resident, read_trials(folder / f"{task}.jsonl"))
+    preset = PresetName.AUTOPEFT
+    return Bench(base, shape, folder, preset, resident, read_trials(path_of(folder, task, preset=preset)))
 
 
 def tune(bench: Bench) -> None:
@@ -144,8 +155,22 @@ def search(bench: Bench) -> None:
         if ("search", name, TUNING_SEED) not in bench.trials:
             seen = observations(bench, problem, before=number)
             (suggestion,) = suggest(problem, seen, pending=(), count=1, seed=0)
-            configuration = canonical(patch(bench.base, suggestion.parameterization))
+            # As proposed: the canonical form has sizes that the space lacks where no layer is active.
+            configuration = patch(bench.base, suggestion.parameterization)
             bench.ensure("search", name, configuration, origin=suggestion.generated_by)
+
+
+def confirm(bench: Bench) -> None:
+    """Train members of the front with the final seeds until none lacks one; means move, and so the front."""
+    while lacking := [
+        (member, seed)
+        for member in front(averaged(bench.trials.values()))
+        for seed in FINAL_SEEDS
+        if ("final", member.name, seed) not in bench.trials
+    ]:
+        member, seed = lacking[0]
+        configuration = patch(member.configuration, {"training.seed": seed})
+        bench.ensure("final", member.name, configuration, origin=member.name)
 
 
 def observations(bench: Bench, problem: Problem, *, before: int) -> list[Observation]:
@@ -161,7 +186,7 @@ def observations(bench: Bench, problem: Problem, *, before: int) -> list[Observa
 
 def transfer(bench: Bench) -> None:
     """Retrain the knee and the best of the source's front, if its search has ended, on another task."""
-    source = read_trials(bench.folder / f"{SOURCE}.jsonl").values()
+    source = read_trials(path_of(bench.folder, SOURCE)).values()
     searched = [trial for trial in source if trial.phase == "search"]
     if bench.task == SOURCE or len(searched) < SEARCH_TRIALS:
         return
@@ -172,10 +197,10 @@ def transfer(bench: Bench) -> None:
 
 def problem_of(bench: Bench) -> Problem:
     """Set the search up as the service does: exact cost, natural reference point, default starting points."""
-    shape, base, space = bench.shape, bench.base, search_space(bench.shape)
+    shape, base, space = bench.shape, bench.base, search_space(bench.preset, shape=bench.shape)
     classes = len(packaged_task(bench.task).labels)
     largest: Parameterization = {
-        one.name: one.choices[-1] for one in space.parameters if one.type == "ordinal"
+        one.name: one.choices[-1] if one.type == "ordinal" else True for one in space.parameters
     }
     count = trainable_parameters(canonical(patch(base, largest)), shape=shape, classes=classes)
     return Problem(

@@ -3,13 +3,15 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api_schemas.objectives import Metric
+from api_schemas.search_space import PresetName
 from api_schemas.trial_configuration import TrialConfiguration
-from benchmarks.autopeft.protocol import FULL, OBJECTIVES, TASKS, TEST_SEEDS
-from benchmarks.autopeft.results import Trial, read_trials
+from benchmarks.autopeft.choosing import averaged, front, spread
+from benchmarks.autopeft.protocol import FINAL_SEEDS, FULL, OBJECTIVES, TASKS, TEST_SEEDS
+from benchmarks.autopeft.results import Trial, path_of, read_trials
 from service.studies.pareto_front import hypervolume
 from service.task_catalogue.packaged import packaged_task
 
@@ -50,6 +52,11 @@ class TaskSummary:
     manual: tuple[Entry, ...]
     searched: tuple[Entry, ...]
     transferred: tuple[Entry, ...]
+    confirmed: tuple[Entry, ...] = ()
+    """Chosen by the mean with the final seeds; empty before every one of them has been tested."""
+
+    final_seeds: int = 0
+    """Trainings that this took."""
 
     @property
     def full(self) -> Entry | None:
@@ -62,10 +69,19 @@ class TaskSummary:
         return tuple(entry for entry in self.manual if entry.name != FULL)
 
 
-def read_summaries(folder: Path) -> dict[str, TaskSummary]:
-    """Summarise every task that has entries of both sides, in the protocol's order."""
-    found = {task: summarise(task, read_trials(folder / f"{task}.jsonl").values()) for task in TASKS}
+def read_summaries(folder: Path, *, preset: PresetName) -> dict[str, TaskSummary]:
+    """Summarise every task that has entries by hand and of this search, in the protocol's order."""
+    found = {task: summarise(task, trials_of(folder, task, preset=preset)) for task in TASKS}
     return {task: one for task, one in found.items() if one.manual and one.searched}
+
+
+def trials_of(folder: Path, task: str, *, preset: PresetName) -> list[Trial]:
+    """Read a task's trials by hand and those of one search."""
+    own = [*read_trials(path_of(folder, task, preset=preset)).values()]
+    if preset is PresetName.AUTOPEFT:
+        return own
+    shared = read_trials(path_of(folder, task)).values()
+    return [*(trial for trial in shared if trial.phase in ("manual tuning", "manual")), *own]
 
 
 def summarise(task: str, trials: Iterable[Trial]) -> TaskSummary:
@@ -91,8 +107,26 @@ def summarise(task: str, trials: Iterable[Trial]) -> TaskSummary:
                     trainable_parameters=of_seeds[0].trainable_parameters,
                 )
             )
-    searched = sorted(entries["searched"], key=lambda entry: entry.trainable_parameters)
-    return TaskSummary(task, tuple(entries["manual"]), tuple(searched), tuple(entries["transferred"]))
+    tested = {entry.name: entry for entry in entries["searched"]}
+    chosen = [tested[one.name] for one in spread(front(trials)) if one.name in tested]
+    return TaskSummary(
+        task,
+        tuple(entries["manual"]),
+        tuple(chosen),
+        tuple(entries["transferred"]),
+        confirmed=_confirmed(trials, tested),
+        final_seeds=sum(trial.phase == "final" for trial in trials),
+    )
+
+
+def _confirmed(trials: Sequence[Trial], tested: Mapping[str, Entry]) -> tuple[Entry, ...]:
+    members = front(averaged(trials))
+    seeds = {(trial.name, trial.seed) for trial in trials if trial.phase == "final"}
+    finished = all((member.name, seed) in seeds for member in members for seed in FINAL_SEEDS)
+    chosen = spread(members)
+    if not finished or not all(member.name in tested for member in chosen):
+        return ()
+    return tuple(replace(tested[member.name], validation_score=member.validation_score) for member in chosen)
 
 
 def best(entries: Sequence[Entry]) -> Entry:

@@ -1,6 +1,8 @@
 """What goes from validation to test."""
 
-from benchmarks.autopeft.choosing import front, knee, spread, tuned
+import pytest
+
+from benchmarks.autopeft.choosing import averaged, front, knee, spread, tuned
 from tests.benchmarks.autopeft.recorded import trial
 
 
@@ -26,6 +28,21 @@ def test_the_front_is_of_the_search_alone_and_sorted() -> None:
         trial("manual tuning", "by hand", 0.99, parameters=50),
     ]
     assert [one.name for one in front(trials)] == ["small", "large"]
+
+
+def test_with_final_seeds_a_lucky_member_falls_and_what_it_hid_comes_up() -> None:
+    """Means over the seeds make the front; one that diverged with any of them is no member."""
+    trials = [
+        trial("search", "lucky", 0.9, parameters=100),
+        trial("search", "hidden", 0.8, parameters=200),
+        trial("search", "broken", 0.95, parameters=300),
+        trial("final", "lucky", 0.5, parameters=100, seed=6),
+        trial("final", "lucky", 0.4, parameters=100, seed=7),
+        trial("final", "broken", None, parameters=300, seed=6),
+    ]
+    found = front(averaged(trials))
+    assert [one.name for one in found] == ["lucky", "hidden"]
+    assert [one.validation_score for one in found] == pytest.approx([0.6, 0.8])
 
 
 def test_five_members_are_taken_with_both_ends() -> None:

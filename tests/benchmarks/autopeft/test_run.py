@@ -7,11 +7,21 @@ from typing import Any
 import pytest
 import torch
 
-from api_schemas.search_space import Parameterization
+from api_schemas.search_space import OrdinalParameter, Parameterization, PresetName
 from api_schemas.trial_configuration import patch
-from benchmarks.autopeft.protocol import SEARCH_TRIALS, SOURCE, TEST_SEEDS
+from benchmarks.autopeft.choosing import averaged, front
+from benchmarks.autopeft.protocol import FINAL_SEEDS, MANUAL, RATE, SEARCH_TRIALS, SOURCE, TEST_SEEDS
 from benchmarks.autopeft.results import append, read_trials
-from benchmarks.autopeft.run import Bench, open_bench, problem_of, retrain, search, transfer
+from benchmarks.autopeft.run import (
+    Bench,
+    confirm,
+    observations,
+    open_bench,
+    problem_of,
+    retrain,
+    search,
+    transfer,
+)
 from benchmarks.autopeft.training import thawed, train
 from service.optimization.suggest import suggest
 from tests.benchmarks.autopeft.recorded import configuration, trial
@@ -21,6 +31,7 @@ SMALL: Parameterization = {
     "task.train_rows": 8, "task.validation_rows": 8, "task.test_rows": 8, "training.batch_size": 4,
     "training.max_length": 8, "training.epochs": 1,
 }  # fmt: skip
+SIZE = "peft__serial_adapter__bottleneck_size"
 CHEAP: dict[str, Any] = {"peft__serial_adapter__bottleneck_size": 1, "peft__first_active_layer": 5}
 
 
@@ -76,6 +87,50 @@ def test_the_search_starts_as_the_service_does(bench: Bench) -> None:
     assert second.parameterization["peft.serial_adapter.bottleneck_size"] == 0
     assert {first.generated_by, second.generated_by} == {"starting_point"}
     assert "trainable_parameters" in problem.known_metrics
+
+
+def test_the_other_search_has_lora_and_the_rates_by_hand(bench: Bench) -> None:
+    """Its cost is bounded by the highest rank on every projection; it has each of their rates."""
+    lora = replace(bench, preset=PresetName.LORA)
+    problem = problem_of(lora)
+    (first,) = suggest(problem, (), pending=(), count=1, seed=0)
+    assert first.parameterization["peft.lora.rank"] == 8
+    widths = 6 * 64 * (4 * (384 + 384) + 2 * (384 + 1536))
+    assert problem.reference_point is not None
+    assert problem.reference_point[1] == pytest.approx(1.1 * (widths + 3 * 385))
+    rates = {rate for method in MANUAL.values() if not method.trains_backbone for rate in method.rates}
+    (searched,) = [one for one in problem.search_space.parameters if one.name == RATE]
+    assert isinstance(searched, OrdinalParameter)
+    assert rates == set(searched.choices)
+
+
+def test_a_proposal_without_modules_is_read_back_as_it_was_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LoRA in no layer is the head alone; its canonical rank 0 is not among the space's ranks."""
+    lora = replace(bench, preset=PresetName.LORA)
+    monkeypatch.setattr("benchmarks.autopeft.run.SEARCH_TRIALS", 2)
+    search(lora)
+    problem = problem_of(lora)
+    for one in observations(lora, problem, before=2):
+        values = one.parameterization
+        assert all(
+            parameter.contains(values[parameter.name]) for parameter in problem.search_space.parameters
+        )
+    assert [one.trainable_parameters for one in lora.trials.values()] == [73_728 + 1155, 1155]
+
+
+def test_every_member_of_the_front_gets_the_final_seeds_and_no_other_trial(bench: Bench) -> None:
+    """What is dominated is not trained again; test is not looked at."""
+    for name, score, size in (("small", 0.2, 1), ("large", 0.6, 3), ("dominated", 0.1, 6)):
+        done = trial("search", name, score, task="tweets", parameters=1155 + size, **CHEAP | {SIZE: size})
+        bench.trials[done.key] = replace(done, configuration=patch(done.configuration, SMALL))
+    confirm(bench)
+    final = [one for one in bench.trials.values() if one.phase == "final"]
+    members = {one.name for one in front(averaged(bench.trials.values()))}
+    assert members <= {one.name for one in final}
+    assert all({one.seed for one in final if one.name == name} == set(FINAL_SEEDS) for name in members)
+    assert all(one.test_score is None for one in final)
 
 
 def test_nothing_is_transferred_before_the_source_has_been_searched(bench: Bench) -> None:
