@@ -10,7 +10,7 @@ LARGE := $(VENV)/.installed-large
 TASKS := $(VENV)/.installed-tasks
 
 # Two processes run the tests; those that start whole servers come last, file by file, for they wait more than they work.
-SERVERS := tests/browser tests/chaos tests/end_to_end tests/paretune/test_local.py
+SERVERS := tests/browser tests/chaos tests/end_to_end tests/paretune/test_local.py tests/paretune/test_supervision.py
 TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS:%=--ignore=%)
 
 .PHONY: demo test nightly chaos check lint up clean FORCE
