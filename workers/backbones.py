@@ -24,7 +24,7 @@ from service.packaged_backbones import PACKAGED_BACKBONES
 from workers.errors import UnsupportedBackbone
 from workers.families import FAMILIES, LAYER_LISTS, MODEL_CLASSES, NOT_PATHS, LayerPaths
 from workers.gguf_conversion import converted_directory
-from workers.quantisation import quantised
+from workers.quantisation import quantised, stay_differentiable
 from workers.spans import tracer
 
 # Its bars would fill the worker's log and the output of whoever loads an exported trial.
@@ -165,7 +165,9 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
         )
     model.requires_grad_(requires_grad=False)
     model.eval()
-    if not getattr(model, "is_quantized", False):  # else it was put on its device while it was loaded
+    if getattr(model, "is_quantized", False):  # it was put on its device while it was loaded
+        stay_differentiable(model)
+    else:
         model.to(device)
     layer_list = _layer_list(model)
     return Backbone(

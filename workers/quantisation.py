@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import BitsAndBytesConfig
 
 from api_schemas.trial_configuration import Quantisation
@@ -31,3 +32,16 @@ def quantised(quantisation: Quantisation, *, device: torch.device) -> dict[str, 
         bnb_4bit_compute_dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
     )
     return {"quantization_config": configuration, "device_map": {"": device}}
+
+
+def stay_differentiable(model: nn.Module) -> None:
+    """Keep maps in 4 bits as they are laid out for gradients.
+
+    Where a CPU multiplies bfloat16, bitsandbytes lays those in evaluation mode out anew for a kernel that
+    has no backward pass, at the first input that wants no gradient. The mode changes nothing else in them.
+    """
+    from bitsandbytes.nn.modules import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.train()

@@ -81,6 +81,14 @@ def tiny(kind: str) -> Backbone:
     return freeze(model, SimpleNamespace(pad_token_id=0), name=kind, device=CPU)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def single_precision() -> Iterator[None]:
+    """Pretrained weights as a CPU without bfloat16 has them: every machine then holds the same digits."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("workers.backbones.frozen_dtype", lambda _: torch.float32)
+        yield
+
+
 @pytest.fixture
 def bert() -> Backbone:
     return tiny("bert")

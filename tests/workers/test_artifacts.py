@@ -8,13 +8,16 @@ import torch
 from safetensors.torch import save_file
 
 from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import TrialState
 from service.artifact_store import store_at
 from service.task_catalogue.rows import Row
+from tests.workers.conftest import CPU
 from workers.artifacts import load_classifier, save_trial
 from workers.errors import ArtifactError
 from workers.peft_methods import TrialModules, attached, logits
 from workers.predictions import AnswerForm
 from workers.resident import ResidentParts
+from workers.run_trial import run_trial
 from workers.task_data import pad, tokenise
 
 TEXTS = ["a film full of warmth and wit", "dull", "neither here nor there"]
@@ -86,6 +89,28 @@ def test_a_loaded_classifier_predicts_what_the_trained_one_did(
     assert [prediction.label for prediction in found] == [("no", "yes")[n] for n in expected.indices.tolist()]
     assert [prediction.probability for prediction in found] == pytest.approx(
         expected.values.tolist(), abs=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_what_was_trained_in_bfloat16_predicts_the_same_in_single_precision(
+    small_trial: TrialConfiguration, artifacts_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine that loads an adapter need not be like the one that trained it."""
+    store = store_at(str(artifacts_dir))
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.backbones.frozen_dtype", lambda _: torch.bfloat16)
+        parts = ResidentParts(None, device=CPU)
+        report = run_trial(
+            small_trial, resident=parts, store=store, artifacts_path="t", report=lambda _: False
+        )
+        assert report.state is TrialState.SUCCEEDED, report.reason
+        found = load_classifier(artifacts_dir / "t").predict(TEXTS)
+    expected = load_classifier(artifacts_dir / "t").predict(TEXTS)
+    assert [one.label for one in found] == [one.label for one in expected]
+    # bfloat16 keeps 8 bits of a number.
+    assert [one.probability for one in found] == pytest.approx(
+        [one.probability for one in expected], abs=0.02
     )
 
 

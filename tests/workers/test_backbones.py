@@ -13,10 +13,27 @@ from transformers import AlbertConfig, AlbertModel, PreTrainedTokenizerFast, T5C
 
 from service import catalogue
 from tests.workers.conftest import CPU, KINDS, tiny
-from workers.backbones import Backbone, freeze, load_backbone
+from workers.backbones import Backbone, freeze, frozen_dtype, load_backbone
 from workers.errors import UnsupportedBackbone
 from workers.families import FAMILIES
 from workers.resident import ResidentParts
+
+
+@pytest.mark.parametrize(
+    ("avx512", "amx", "chosen"),
+    [
+        (False, False, torch.float32),
+        (True, False, torch.bfloat16),
+        (False, True, torch.bfloat16),
+    ],
+)
+def test_a_cpu_without_instructions_for_bfloat16_does_not_emulate_it(
+    monkeypatch: pytest.MonkeyPatch, *, avx512: bool, amx: bool, chosen: torch.dtype
+) -> None:
+    """Either set of instructions will do."""
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    assert frozen_dtype(CPU) == chosen
 
 
 def test_an_unknown_family_is_refused_with_a_list() -> None:

@@ -67,6 +67,23 @@ def test_a_quantised_backbone_is_smaller_and_carries_our_modules(quantisation: Q
 
 
 @pytest.mark.slow
+def test_four_bits_are_trained_on_after_they_were_only_looked_at() -> None:
+    """On a CPU that multiplies bfloat16 the library would lay them out for a kernel without gradients."""
+    small = load_backbone(MINILM, models_dir=None, device=CPU, quantisation=Quantisation.FOUR_BIT)
+    for module in small.model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = True
+    modules = TrialModules(Peft.model_validate(EVERY_MODULE), backbone=small, classes=2, seed=0)
+    with attached(modules, backbone=small):
+        with torch.no_grad():
+            looked_at = logits(modules, BATCH, backbone=small)
+        trained = logits(modules, BATCH, backbone=small)
+        trained.sum().backward()  # type: ignore[no-untyped-call]
+    assert torch.allclose(looked_at, trained, atol=1e-5)
+    assert all(parameter.grad is not None for parameter in modules.parameters())
+
+
+@pytest.mark.slow
 def test_a_trial_on_four_bits_is_trained_saved_and_loaded(
     small_trial: TrialConfiguration, tmp_path: Path
 ) -> None:
