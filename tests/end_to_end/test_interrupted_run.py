@@ -53,7 +53,7 @@ def test_an_interrupted_run_is_paused_and_resumes(state_root: Path) -> None:
     assert run.returncode == 130
     told = re.search(r"paretune resume (std_[0-9a-f]+)", rest)
     assert told is not None, rest
-    psutil.wait_procs(below, timeout=10)
+    psutil.wait_procs(below, timeout=60)
     assert not [child for child in below if child.is_running()]
     with paretune("resume", told[1], *options) as resumed:
         assert resumed.stdout is not None

@@ -113,12 +113,12 @@ def test_a_run_survives_the_death_of_its_own_server(
         (killed,) = (item for item in below if WORDS_OF[victim] in " ".join(item.cmdline()))
         os.kill(killed.pid, signal.SIGKILL)
         url, key = (state_dir / "url").read_text(), (state_dir / "api_key").read_text()
-        until(lambda: not killed.is_running() and _answers(f"{url}/readyz"), seconds=60)
+        until(lambda: not killed.is_running() and _answers(f"{url}/readyz"))
         with Client(url, api_key=key) as client:
             for trial in client.study(study_id).open_trials():
                 with trial:
                     trial.complete(cost=1.0, gain=1.0)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
         assert "mine: SUCCEEDED" in output
         assert not any(item.is_running() for item in below)
