@@ -18,6 +18,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import DryRunError
 
 from api_schemas.tasks import HUB_PREFIX, Task
+from api_schemas.yaml_documents import load_yaml
 from service.errors import InvalidTask, UnknownTask
 from service.hub import from_hub
 from service.task_catalogue.splits import SPLITS
@@ -75,12 +76,17 @@ def download(task: Task, *, max_bytes: int) -> HubDataset:
 
 
 def read_card(text: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    """Read the patterns of each split of each configuration from a data set's card; the default first."""
+    """Read the patterns of each split of each configuration from a data set's card; the default first.
+
+    Raises:
+        InvalidTask: If what the card says of itself is no YAML, or more than is read.
+    """
     match = re.match(r"---\n(.*?)\n---", text.replace("\r\n", "\n"), re.DOTALL)
     try:
-        front_matter = yaml.safe_load(match[1]) if match else None
-    except yaml.YAMLError:
-        front_matter = None
+        front_matter = load_yaml(match[1]) if match else None
+    except yaml.YAMLError as error:
+        # Which of its files belong together would be a guess.
+        raise InvalidTask({"name": f"the data set's card ({CARD}) cannot be read: {error}"}) from error
     configs = front_matter.get("configs") if isinstance(front_matter, dict) else None
     if not isinstance(configs, list):
         return {}

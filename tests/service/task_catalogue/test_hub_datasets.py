@@ -214,10 +214,27 @@ def test_a_data_set_without_training_rows_is_refused() -> None:
         split_files(["test.csv"], {}, subset=None, name="a/b")
 
 
-@pytest.mark.parametrize("text", ["", "# Title", "---\n: [\n---\n", "---\nconfigs: 3\n---\n"])
+@pytest.mark.parametrize("text", ["", "# Title", "---\n# nothing\n---\n", "---\nconfigs: 3\n---\n"])
 def test_a_card_that_says_nothing_is_no_error(text: str) -> None:
     """Then the names of the files decide."""
     assert read_card(text) == {}
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("---\n: [\n---\n", r"card \(README.md\) cannot be read"),
+        (f"---\n{LAUGHS}configs:\n- config_name: *a8\n  data_files: x.csv\n---\n", "100,000 values"),
+        (f"---\nconfigs: {'[' * 2000}\n---\n", "nested more than 50 deep"),
+    ],
+)
+def test_a_card_that_cannot_be_read_is_refused(text: str, complaint: str) -> None:
+    """Rather than its files mixed; a few bytes that stand for gigabytes are not unfolded."""
+    with pytest.raises(InvalidTask, match=complaint):
+        read_card(text)
 
 
 def test_the_default_configuration_comes_first() -> None:
