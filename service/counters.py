@@ -40,7 +40,8 @@ def count(session: Session, name: CounterName, amount: float | ColumnElement[Any
 
 def count_trial_seconds(session: Session, replicate: Replicate) -> None:
     """Add what a replicate's running attempt has taken up to now."""
-    taken = func.extract("epoch", func.clock_timestamp() - replicate.started_at)
+    # Never less than nothing, should the clock have gone back since: the sum only grows.
+    taken = func.greatest(0, func.extract("epoch", func.clock_timestamp() - replicate.started_at))
     count(session, CounterName.TRIAL_SECONDS, taken)
 
 

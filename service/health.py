@@ -76,8 +76,14 @@ def _wrong_schema(current: str | None) -> list[FieldError]:
 
 def _silent_sweeper(session: Session) -> list[FieldError]:
     silent, allowed = seconds_since_sweep(session), SWEEPS_MISSED * settings().sweep_seconds
-    if silent is not None and silent <= allowed:
+    if silent is not None and -allowed <= silent <= allowed:
         return []
+    if silent is not None and silent < 0:
+        detail = (
+            f"The last sweep lies {-silent:.0f} s ahead: the database's clock went back, and no "
+            "sweep was done since. See the log of the API."
+        )
+        return [FieldError(pointer="/sweeper", detail=detail)]
     since = "has never run" if silent is None else f"has not run for {silent:.0f} s"
     detail = f"The sweeper, which takes trials back from silent workers, {since}; see the log of the API."
     return [FieldError(pointer="/sweeper", detail=detail)]

@@ -251,6 +251,7 @@ class Replicate(Base):
     lost_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
+    lease_seconds: Mapped[float | None]
     metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     test_metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     provenance: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyKind
 from service.access.key_uses import write_uses
 from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
+from service.clock_steps import WatchedClock, look, renew_leases
 from service.counters import CounterName, count
 from service.database import transaction
 from service.heartbeats import beat
@@ -29,6 +30,9 @@ SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that nobody else use
 
 TRIAL_WAKE_UPS_AT_ONCE = 64
 """A long queue must not fill the broker with hints: a worker that ends a trial is hinted at the next one."""
+
+
+database_clock = WatchedClock()
 
 
 def sweep_until(stopped: threading.Event) -> None:
@@ -51,6 +55,10 @@ def sweep() -> None:
 
 def sweep_once() -> None:
     """Do one pass, unless another process is doing one."""
+    with transaction() as session:
+        seen = look(session)
+        renew_leases(session, leapt=database_clock.leapt_before(seen))
+    database_clock.last = seen
     with transaction() as session:
         if session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             reap_expired_leases(session)

@@ -37,7 +37,8 @@ def report_well(host: str) -> None:
 
 def degraded_hosts(session: Session) -> int:
     """Count the hosts whose workers take no trials now."""
-    oldest = func.clock_timestamp() - timedelta(seconds=REPORTS_MISSED * settings().wake_up_seconds)
-    return session.scalars(
-        select(func.count()).select_from(DegradedWorker).where(DegradedWorker.reported_at >= oldest)
-    ).one()
+    valid_for = timedelta(seconds=REPORTS_MISSED * settings().wake_up_seconds)
+    now = func.clock_timestamp()
+    # One that lies far ahead is from before the clock went back.
+    valid = DegradedWorker.reported_at.between(now - valid_for, now + valid_for)
+    return session.scalars(select(func.count()).select_from(DegradedWorker).where(valid)).one()

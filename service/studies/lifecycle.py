@@ -166,7 +166,7 @@ def extend_lease(
         StaleAttempt: If the attempt is not a running one; so do all functions that take one.
     """
     replicate = replication.held(session, trial_id, attempt)
-    replicate.lease_expires_at = replication.lease_end(lease_seconds)
+    replication.lease(replicate, lease_seconds=lease_seconds)
     return not replication.is_wanted(session, study, replicate)
 
 

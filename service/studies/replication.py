@@ -10,7 +10,6 @@ do, which alone turns the states of replicates into the state of their trial. Th
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import func
 from sqlalchemy.orm import Session
@@ -67,7 +66,7 @@ def start(
     replicate.attempt = attempt
     replicate.worker = worker
     replicate.started_at = func.clock_timestamp()
-    replicate.lease_expires_at = lease_end(lease_seconds)
+    lease(replicate, lease_seconds=lease_seconds)
     record_replicate_event(session, study, EventType.TRIAL_STARTED, replicate=replicate, worker=worker)
 
 
@@ -199,9 +198,10 @@ def first_seed(study: Study, trial: Trial) -> int:
     return study.seed if trial.configuration is None else int(trial.configuration["training"]["seed"])
 
 
-def lease_end(lease_seconds: float) -> Any:
-    """Give the end of a lease that starts now, by the database's clock."""
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds)
+def lease(replicate: Replicate, *, lease_seconds: float) -> None:
+    """Let the lease of a replicate begin now, by the database's clock."""
+    replicate.lease_seconds = lease_seconds
+    replicate.lease_expires_at = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds)
 
 
 def _complete_seeds(session: Session, study: Study, trial: Trial, replicates: Sequence[Replicate]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, select
+from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
@@ -290,14 +290,12 @@ def lock_expired(session: Session, trial_id: str, *, attempt: int) -> Replicate 
 
 
 def studies_to_wake(session: Session, *, silent_for: timedelta) -> list[Study]:
-    """Find active studies whose last wake-up is old, locked, skipping those in use."""
-    return list(
-        session.scalars(
-            select(Study)
-            .where(Study.state == StudyState.ACTIVE, Study.woken_at < func.clock_timestamp() - silent_for)
-            .with_for_update(skip_locked=True)
-        )
-    )
+    """Find active studies whose last wake-up is old, or to come, locked, skipping those in use."""
+    now = func.clock_timestamp()
+    # What was woken long after now was woken before the clock went back.
+    old = or_(Study.woken_at < now - silent_for, Study.woken_at > now + silent_for)
+    query = select(Study).where(Study.state == StudyState.ACTIVE, old)
+    return list(session.scalars(query.with_for_update(skip_locked=True)))
 
 
 def latest_front(session: Session, study_id: str, *, until: datetime | None = None) -> StoredFront | None:
