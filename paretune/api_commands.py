@@ -43,7 +43,7 @@ def create(
 def pause(study_id: str, state_dir: StateDir = None) -> None:
     """Start no more trials of a study; running ones come to their end."""
     with server(state_dir, trial_workers=0) as (client, _):
-        say(f"{_where(client.pause(study_id))}\nGo on with: paretune resume {study_id}")
+        say(_where(client.pause(study_id)), f"Go on with: paretune resume {study_id}")
 
 
 @app.command()
@@ -76,8 +76,9 @@ def update(
     with server(state_dir, trial_workers=0) as (client, _):
         study = client.update(study_id, changes)
         say(
-            f"{_where(study)}\nParallelism {study.parallelism}, early stopping {study.early_stopping}, "
-            f"{study.proposals.ahead} ahead."
+            _where(study),
+            f"Parallelism {study.parallelism}, early stopping {study.early_stopping}, "
+            f"{study.proposals.ahead} ahead.",
         )
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from paretune.console import PlainConsole
+from paretune.printable import printable
 
 Progress = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
@@ -16,12 +18,17 @@ def unwatched(_done: int, _total: int) -> None:
 
 
 @contextmanager
-def watched(console: Console, label: str) -> Iterator[Progress]:
+def watched(console: PlainConsole, label: str) -> Iterator[Progress]:
     """Show a bar with the time left; without a terminal nothing can be redrawn, and nothing is shown."""
     if not console.is_terminal:
         yield unwatched
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(label, total=None)
+        task = bar.add_task(printable(label), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

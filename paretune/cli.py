@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
@@ -14,7 +13,7 @@ from paretune import admin_commands, api_commands, bridge_commands, operator_com
 from paretune.client import Client
 from paretune.command_options import StateDir
 from paretune.connection import running_server, server
-from paretune.console import console, say
+from paretune.console import complain, console, say
 from paretune.errors import McpMissing, ParetuneError
 from paretune.export import export_trial, merge_exported, why_nothing
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
@@ -25,6 +24,7 @@ from paretune.study_file import read_edits, read_study_file, write_study_file
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # what a user wrote may stand in its messages
     pretty_exceptions_enable=False,  # its frames show local variables, and those hold passwords
     help="Search PEFT configurations.",
 )
@@ -112,7 +112,7 @@ def extend(
     """Add trials to a study's budget, also after it has succeeded."""
     with server(state_dir, trial_workers=0) as (client, _):
         study = client.extend(study_id, trials=trials)
-        say(f"{_study_line(study)}\nGo on with: paretune resume {study.id}")
+        say(_study_line(study), f"Go on with: paretune resume {study.id}")
 
 
 @app.command()
@@ -130,7 +130,7 @@ def clone(
     changes = {} if edits is None else read_edits(edits)
     with server(state_dir, trial_workers=0) as (client, _):
         study = client.clone(study_id, edits=changes, import_trials=import_trials)
-        say(f"{_study_line(study)}\n{study.trials.imported} trials imported.")
+        say(_study_line(study), f"{study.trials.imported} trials imported.")
         say(f"Go on with: paretune resume {study.id}")
 
 
@@ -241,9 +241,7 @@ def main() -> None:
     try:
         app()
     except ParetuneError as error:
-        Console(stderr=True).print(
-            f"[red]{type(error).__name__}[/]: {error}", highlight=False, soft_wrap=True
-        )
+        complain(error)
         raise SystemExit(1) from error
 
 
@@ -252,7 +250,7 @@ def _follow_to_the_end(client: Client, study_id: str, *, output: Path, check: Ca
         study = follow(client, study_id, console=console, between_polls=check)
     except KeyboardInterrupt:
         client.pause(study_id)
-        say(f"\nPaused; nothing is lost. Go on with: paretune resume {study_id}")
+        say("", f"Paused; nothing is lost. Go on with: paretune resume {study_id}")
         raise typer.Exit(130) from None
     if study.state is StudyState.PAUSED:
         why = f": {study.state_reason}" if study.state_reason else ""
@@ -275,7 +273,7 @@ def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
     if verdict is not None:
         say(verdict)
     as_json, as_plot = write_front(front, trials, folder=folder)
-    say(f"Front: {as_json}\nPlot: {as_plot}")
+    say(f"Front: {as_json}", f"Plot: {as_plot}")
     by_id = {trial.id: trial for trial in trials}
     _write_best(client, study, [by_id[point.trial_id] for point in front.points], folder=folder)
 

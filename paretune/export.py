@@ -10,6 +10,7 @@ from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.local_backbones import models_dir
 from paretune.numbers import format_metric, format_with_error
+from paretune.printable import as_markdown
 
 LOAD_PY = '''"""Load this trial and predict: `python load.py "a text" "another"`; a pair is two in a row."""
 
@@ -110,9 +111,10 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
         )
         for name in metrics
     ]
+    backbone, task = as_markdown(configuration.backbone), as_markdown(configuration.task.name)
     facts = {
-        "backbone": configuration.backbone,
-        "task": configuration.task.name,
+        "backbone": backbone,
+        "task": task,
         "modules": describe_modules(configuration),
         **_size_or_progress(trial),
         "training seed": str(configuration.training.seed),
@@ -126,9 +128,9 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
     }
     return "\n".join(
         [
-            f"# {configuration.backbone} for {configuration.task.name}",
+            f"# {backbone} for {task}",
             "",
-            f'Found by Paretune in the study "{study.display_name}".',
+            f'Found by Paretune in the study "{as_markdown(study.display_name)}".',
             'Run `python load.py "some text"` to use it.',
             "",
             *(f"- **{name}**: {value}" for name, value in facts.items()),
@@ -145,7 +147,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             "",
             "## Made with",
             "",
-            *(f"- {name}: {value}" for name, value in sorted(trial.provenance.items())),
+            *(f"- {name}: {as_markdown(str(value))}" for name, value in sorted(trial.provenance.items())),
             "",
         ]
     )

@@ -4,7 +4,6 @@ An admin elsewhere, with PARETUNE_URL and no database, steers the keys of the ow
 """
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from api_schemas.access import KeyRead, KeyScope
 from paretune.connection import server
+from paretune.console import console, say
 from paretune.errors import ParetuneError
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ keys = typer.Typer(
     no_args_is_help=True, help="API keys. Needs the server's database, or PARETUNE_URL and an admin's key."
 )
 tenants = typer.Typer(no_args_is_help=True, help="Tenants and their limits. Needs the server's database.")
-console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
 
 StateDir = Annotated[
     Path | None,
@@ -79,7 +77,7 @@ def create_key(
         owner = find_tenant(session, tenant)
         if owner is None:
             owner = add_tenant(session, tenant)
-            console.print(f"Tenant '{tenant}' is new.")
+            say(f"Tenant '{tenant}' is new.")
         key, secret = create(session, tenant_id=owner.id, name=name, scope=scope, expires_at=expires_at)
     _show_secret(key.id, scope, tenant, secret=secret)
 
@@ -116,7 +114,7 @@ def revoke_key(key_id: str, state_dir: StateDir = None) -> None:
 
         with _database(state_dir) as session:
             key = KeyRead.model_validate(revoke(session, key_id, tenant_id=None))
-    console.print(f"{key.id} ({key.name}) was revoked at {_minute(key.revoked_at)}.")
+    say(f"{key.id} ({key.name}) was revoked at {_minute(key.revoked_at)}.")
 
 
 @tenants.command("list")
@@ -156,7 +154,7 @@ def limit_tenant(
             get_tenant(session, name),
             {limit: value for limit, value in named.items() if reset or value is not None},
         )
-    console.print(f"Done. `paretune tenants list` shows the limits of {name}.")
+    say(f"Done. `paretune tenants list` shows the limits of {name}.")
 
 
 def _is_remote(tenant: str | None) -> bool:
@@ -180,13 +178,10 @@ def _key_table(keys_shown: Iterable[KeyRead]) -> Table:
 
 def _show_secret(key_id: str, scope: KeyScope, tenant: str, *, secret: str | None) -> None:
     if secret is None:
-        console.print(
-            f"{key_id} was made, and the answer with its secret was lost: revoke it and make another."
-        )
+        say(f"{key_id} was made, and the answer with its secret was lost: revoke it and make another.")
         return
-    console.print(f"{key_id}: {scope} for {tenant}. Its secret, shown only now:")
-    # Not by the console, which would break it where the terminal ends.
-    typer.echo(secret)
+    say(f"{key_id}: {scope} for {tenant}. Its secret, shown only now:")
+    say(secret)
 
 
 @contextmanager

@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from api_schemas.objectives import Objective
 from api_schemas.proposals import Proposer
@@ -17,6 +16,7 @@ from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, TrialRead, TrialState
 from paretune.client import Client
 from paretune.client.following import PASSING, PATIENCE_SECONDS
+from paretune.console import PlainConsole, styled
 from paretune.errors import FollowingEnded, RequestRefused, ServerUnreachable
 from paretune.numbers import format_duration, format_metric, metric_title
 
@@ -38,7 +38,7 @@ def follow(
     client: Client,
     study_id: str,
     *,
-    console: Console,
+    console: PlainConsole,
     poll_seconds: float = 1.0,
     between_polls: Callable[[], None] = lambda: None,
 ) -> StudyRead:
@@ -99,7 +99,7 @@ def trials_table(study: StudyRead, trials: Sequence[TrialRead]) -> Table:
     for trial in trials:
         table.add_row(
             str(trial.number),
-            Text(_state_text(trial), style=STATE_STYLES.get(trial.state, "")),
+            styled((_state_text(trial), STATE_STYLES.get(trial.state, ""))),
             trial.generated_by,
             *(_objective_text(objective, trial) for objective in study.objectives),
             _seconds_text(trial),
@@ -134,7 +134,7 @@ def picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
     """Draw a study: heading with the time left, bar, the newest trials."""
     ended = _ended(trials)
     left = seconds_left(study, trials, now=datetime.now(UTC))
-    heading = Text.assemble(
+    heading = styled(
         (study.display_name, "bold"),
         f"  {study.state}  {ended} / {study.budget.trials} trials{stopped_text(study)}",
         f"  hypervolume {_hypervolume_text(study)}",
@@ -168,7 +168,9 @@ def _ended(trials: Sequence[TrialRead]) -> int:
     return sum(trial.state in TERMINAL_TRIAL_STATES and trial.generated_by != IMPORTED for trial in trials)
 
 
-def _print_ended(console: Console, study: StudyRead, trials: Sequence[TrialRead], printed: set[str]) -> None:
+def _print_ended(
+    console: PlainConsole, study: StudyRead, trials: Sequence[TrialRead], printed: set[str]
+) -> None:
     for trial in trials:
         if trial.state in TERMINAL_TRIAL_STATES and trial.id not in printed:
             printed.add(trial.id)

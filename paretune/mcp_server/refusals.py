@@ -7,6 +7,7 @@ from http import HTTPStatus
 from mcp.server.mcpserver.exceptions import ToolError
 
 from paretune.errors import KeyMissing, NoServer, ParetuneError, RequestRefused, ServerUnreachable
+from paretune.printable import printable
 
 BUSY = "Nothing was done. Try again in a minute."
 BY_STATUS: Mapping[int, str] = {
@@ -38,7 +39,8 @@ def explained() -> Iterator[None]:
     try:
         yield
     except ParetuneError as error:
-        raise ToolError("\n".join(line for line in (str(error), _advice(error)) if line)) from error
+        lines = [*map(printable, str(error).split("\n")), _advice(error)]
+        raise ToolError("\n".join(line for line in lines if line)) from error
 
 
 def _advice(error: ParetuneError) -> str:

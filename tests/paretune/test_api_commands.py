@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from api_schemas.ask_and_tell import ImportedObservation
 from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import KeyMissing, NoServer, RequestRefused
@@ -134,3 +135,30 @@ def test_an_admin_elsewhere_makes_lists_and_revokes_keys(said: Say, monkeypatch:
     assert "was revoked at" in said("keys", "revoke", key_id)
     with pytest.raises(Exception, match="leave --tenant out"):
         said("keys", "list", "--tenant", "lab")
+
+
+HOSTILE_NAME = "[/INST] \x1b]0;owned\x07 [bold]"
+HOSTILE_SHOWN = "[/INST] \\x1b]0;owned\\x07 [bold]"
+
+
+def test_what_a_user_wrote_is_shown_as_it_is(said: Say, client: Client) -> None:
+    """Choices, names, reasons and keys' names, in status, events, audit and keys."""
+    choices = {"type": "categorical", "name": "x", "choices": [HOSTILE_NAME, "[red"]}
+    document = {**DOCUMENT, "display_name": HOSTILE_NAME, "search_space": {"parameters": [choices]}}
+    study_id = client.create_study_from(document).id
+    result = {"cost": 1.0, "gain": 1.0}
+    client.import_observations(
+        study_id,
+        [
+            ImportedObservation(parameters={"x": HOSTILE_NAME}, metrics=result),
+            ImportedObservation(parameters={"x": "[red"}, infeasible=HOSTILE_NAME),
+        ],
+    )
+    listed, shown = said("status"), said("status", study_id)
+    assert HOSTILE_SHOWN in listed
+    assert shown.count(HOSTILE_SHOWN) == 3  # the study, a reason, a point of the front
+    client.create_key(name=HOSTILE_NAME)
+    assert HOSTILE_SHOWN in said("keys", "list")
+    for output in (listed, shown, said("audit"), said("events", study_id), said("recommend", study_id)):
+        assert "\x1b" not in output
+        assert "\x07" not in output

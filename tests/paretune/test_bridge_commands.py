@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from paretune.bridge_progress import unwatched, watched
 from paretune.cli import app
 from paretune.client import Client
+from paretune.console import PlainConsole
 from paretune.errors import BridgeMissing
 from tests.conftest import API_KEY
 from tests.paretune.client.studies import custom_study
@@ -70,10 +70,10 @@ def test_a_study_goes_in_and_out(server_url: str, tmp_path: Path, monkeypatch: p
 
 def test_progress_needs_a_terminal() -> None:
     """A log is not filled with bars; a terminal shows how many of how many."""
-    with watched(Console(file=io.StringIO()), "trials") as on_progress:
+    with watched(PlainConsole(file=io.StringIO()), "trials") as on_progress:
         assert on_progress is unwatched
     shown = io.StringIO()
-    terminal = Console(file=shown, force_terminal=True, width=100, _environ={"TERM": "xterm"})
+    terminal = PlainConsole(file=shown, force_terminal=True, width=100, _environ={"TERM": "xterm"})
     with watched(terminal, "trials") as on_progress:
         on_progress(2, 5)
     assert "2/5" in shown.getvalue()

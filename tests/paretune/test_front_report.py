@@ -4,9 +4,8 @@ import io
 import json
 from pathlib import Path
 
-from rich.console import Console
-
 from api_schemas.tasks import Task
+from paretune.console import PlainConsole
 from paretune.front_report import compare_with_probe, front_table, write_front
 from tests.paretune.trials import front, seed, trial
 
@@ -37,7 +36,7 @@ def test_without_a_probe_nothing_is_claimed() -> None:
 
 def test_the_table_shows_every_point_with_its_modules() -> None:
     """Best score first, in words a person can act on."""
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(front_table(front([PROBE, TUNED]), [PROBE, TUNED]))
     text = console.export_text()
     assert text.index("serial 4 on all 2 layers") < text.index("head only (linear probe)")
@@ -52,7 +51,7 @@ def test_means_over_seeds_show_their_standard_errors() -> None:
         metric_standard_errors={"score": 0.0125, "trainable_parameters": 0.0},
         replicates=[seed(0, score=0.7625), seed(1, score=0.7375)],
     )
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(front_table(front([PROBE, twice]), [PROBE, twice]))
     text = console.export_text()
     assert "0.75 ± 0.0125" in text
@@ -63,7 +62,7 @@ def test_means_over_seeds_show_their_standard_errors() -> None:
 def test_a_collapsed_point_is_flagged() -> None:
     """A constant prediction on the front is a warning, not a result."""
     constant = trial(1, score=0.5, parameters=20, collapsed=True)
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(front_table(front([constant]), [constant]))
     text = console.export_text()
     assert "collapsed: predicts one thing for every input" in text
@@ -112,7 +111,7 @@ def test_the_front_table_names_a_score_that_is_not_accuracy() -> None:
     """Its heading says which metric was maximized."""
     task = Task.model_validate({"name": "file:a.csv", "kind": "multi_label"})
     other = PROBE.model_copy(update={"configuration": PROBE.configuration.model_copy(update={"task": task})})
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(front_table(front([other]), [other]))
     assert "score (macro F1, maximize)" in console.export_text()
 
@@ -125,7 +124,7 @@ def test_a_custom_study_shows_parameters_in_the_place_of_modules(tmp_path: Path)
     ]
     shown = front(trials)
     lone = shown.model_copy(update={"objectives": shown.objectives[:1]})
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(front_table(shown, trials))
     text = console.export_text()
     assert "rate 0.1235, kernel rbf" in text

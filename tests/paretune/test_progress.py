@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import cast
 
 import pytest
-from rich.console import Console
 
 from api_schemas.errors import Problem
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.tasks import Task
 from api_schemas.trials import TrialRead, TrialState
 from paretune.client import Client
+from paretune.console import PlainConsole
 from paretune.errors import FollowingEnded, RequestRefused, ServerUnreachable
 from paretune.progress import follow, picture, proposer_text, resumable, seconds_left, trials_table
 from tests.paretune.trials import BASE, START, study, trial
@@ -40,7 +40,7 @@ class EndsDuringTheReads:
 @pytest.mark.parametrize("reads", range(6))
 def test_the_last_trial_is_told_whenever_it_ends(reads: int) -> None:
     """Between two reads, too: a study is over only when what was read of its trials is."""
-    console = Console(width=160, file=io.StringIO(), record=True)
+    console = PlainConsole(width=160, file=io.StringIO(), record=True)
     client = cast("Client", EndsDuringTheReads(reads))
     follow(client, "std_0", console=console, poll_seconds=0.0)
     assert console.export_text().count("trial   0  SUCCEEDED") == 1
@@ -62,7 +62,7 @@ AWAY = (ServerUnreachable("nobody"), RequestRefused(BUSY))
 
 def test_a_server_that_is_away_for_a_while_is_waited_for() -> None:
     """Neither a server that does not answer nor one without its database ends the display."""
-    console = Console(width=160, file=io.StringIO(), record=True)
+    console = PlainConsole(width=160, file=io.StringIO(), record=True)
     client = cast("Client", AwayAtFirst(6))
     assert follow(client, "std_0", console=console, poll_seconds=0.0).state is StudyState.SUCCEEDED
     assert console.export_text().count("trial   0  SUCCEEDED") == 1
@@ -73,7 +73,7 @@ def test_after_a_minute_without_a_server_it_is_said_how_to_go_on(monkeypatch: py
     monkeypatch.setattr("paretune.progress.PATIENCE_SECONDS", -1.0)
     client = cast("Client", AwayAtFirst(6))
     with pytest.raises(FollowingEnded, match="paretune resume std_0"), resumable("std_0"):
-        follow(client, "std_0", console=Console(file=io.StringIO()), poll_seconds=0.0)
+        follow(client, "std_0", console=PlainConsole(file=io.StringIO()), poll_seconds=0.0)
     missing = RequestRefused(BUSY.model_copy(update={"status": 404}))
     with pytest.raises(RequestRefused), resumable("std_0"):
         raise missing
@@ -101,14 +101,14 @@ def test_a_failure_shows_its_reason() -> None:
         metrics={},
         state_reason="out-of-memory: 9 GB",
     )
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(trials_table(study(), [failed]))
     assert "INFEASIBLE: out-of-memory: 9 GB" in console.export_text()
 
 
 def test_heading_bar_and_trials_have_lines_of_their_own() -> None:
     """State, progress, hypervolume and time left on top; the table below the bar."""
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(picture(study(), [trial(0, score=0.7, parameters=10.0)]))
     heading, bar, header, row = console.export_text().splitlines()
     assert "ACTIVE  1 / 4 trials  hypervolume 0.2500" in heading
@@ -120,7 +120,7 @@ def test_heading_bar_and_trials_have_lines_of_their_own() -> None:
 def test_the_heading_says_how_many_final_seeds_are_left() -> None:
     """The bar is full by then, and the study is not at its end."""
     waiting = study(trials={"succeeded": 4}, replicate_counts={"queued": 2, "running": 1, "done": 5})
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(picture(waiting, [trial(0, score=0.7, parameters=10.0)]))
     assert "3 final seeds of the front left" in console.export_text()
 
@@ -128,7 +128,7 @@ def test_the_heading_says_how_many_final_seeds_are_left() -> None:
 def test_seeds_of_the_search_are_not_called_final() -> None:
     """While a trial is open, its seeds belong to the search."""
     searching = study(trials={"running": 1}, replicate_counts={"queued": 2, "running": 1})
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(picture(searching, []))
     assert "final" not in console.export_text()
 
@@ -143,7 +143,7 @@ def test_trials_that_were_stopped_early_are_counted_and_explained() -> None:
         state_reason="2 % chance of joining the front",
         on_front=False,
     )
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(picture(study(trials={"stopped_early": 1}), [stopped]))
     text = console.export_text()
     assert "1 / 4 trials  1 stopped early  hypervolume" in text
@@ -155,7 +155,7 @@ def test_a_score_that_is_not_accuracy_is_named() -> None:
     """The same word would mean something else in another study."""
     task = {"name": "file:a.csv", "kind": "regression"}
     named = study(configuration=BASE.model_copy(update={"task": Task.model_validate(task)}))
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(trials_table(named, []))
     assert "score (Spearman)" in console.export_text()
 
@@ -172,6 +172,6 @@ def test_past_results_do_not_count_as_progress() -> None:
     done = trial(1, score=0.7, parameters=10.0, configuration=None, finished_at=START + timedelta(seconds=10))
     past = done.model_copy(update={"number": 0, "generated_by": "imported", "started_at": None})
     assert seconds_left(mine, [past, done], now=START + timedelta(seconds=10)) == 30.0
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(picture(mine, [past, done]))
     assert "1 / 4 trials" in console.export_text()

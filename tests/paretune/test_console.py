@@ -1,0 +1,112 @@
+"""Whatever others wrote, a terminal shows it and does not obey it."""
+
+import ast
+import io
+from pathlib import Path
+
+import pytest
+from rich.progress import ProgressBar
+from rich.table import Table
+
+import paretune
+from paretune import console as consoles
+from paretune.bridge_progress import watched
+from paretune.console import PlainConsole, complain, say, styled
+from paretune.printable import as_markdown, encodable, printable
+
+HOSTILE = [
+    ("[/INST]", "[/INST]"),
+    ("[bold]x[/bold] [link=http://a]y[/link]", "[bold]x[/bold] [link=http://a]y[/link]"),
+    ("pip install 'paretune[mcp]'", "pip install 'paretune[mcp]'"),
+    (":smile: [red", ":smile: [red"),
+    ("\x1b]0;owned\x07", "\\x1b]0;owned\\x07"),
+    ("\x9b31mred", "\\x9b31mred"),
+    ("one\ntwo\rthree\ttabs", "one\\ntwo\\rthree\\ttabs"),
+    ("half \ud800 of a pair", "half \\ud800 of a pair"),
+    ("evil\u202egpj.exe", "evil\\u202egpj.exe"),
+    ("line\u2028separator", "line\\u2028separator"),
+]
+
+
+def _recorder(*, terminal: bool = False) -> tuple[PlainConsole, io.StringIO]:
+    file = io.StringIO()
+    return PlainConsole(file=file, width=120, force_terminal=terminal, highlight=False), file
+
+
+@pytest.mark.parametrize(("written", "shown"), HOSTILE)
+def test_a_text_is_printed_as_it_is_and_on_one_line(
+    written: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither markup nor emoji codes are read, and control characters are written out."""
+    made, file = _recorder()
+    monkeypatch.setattr(consoles, "console", made)
+    say(written)
+    assert file.getvalue() == f"{shown}\n"
+
+
+@pytest.mark.parametrize(("written", "shown"), HOSTILE)
+def test_a_table_shows_titles_headings_and_cells_as_they_are(written: str, shown: str) -> None:
+    """Every place that takes a string."""
+    made, file = _recorder()
+    table = Table(written, title=written, caption=written)
+    table.add_row(written)
+    made.print(table)
+    assert file.getvalue().count(shown) == 4
+
+
+@pytest.mark.parametrize(("written", "shown"), HOSTILE)
+def test_a_styled_text_and_a_bar_show_names_as_they_are(written: str, shown: str) -> None:
+    """On a terminal, where our own styles are escape sequences, those of others still are none."""
+    made, file = _recorder(terminal=True)
+    made.print(styled((written, "bold"), " ", written))
+    with watched(made, written) as on_progress:
+        on_progress(1, 2)
+    made.print(ProgressBar(total=2, completed=1))
+    assert file.getvalue().count(shown) >= 3
+    assert "\x1b]0;owned" not in file.getvalue()
+
+
+@pytest.mark.parametrize(("written", "shown"), HOSTILE)
+def test_an_error_is_told_as_it_is(written: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own lines stay lines."""
+    complain(ValueError(f"{written.replace(chr(10), ' ')}\nsecond"))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"ValueError: {shown.replace(chr(92) + 'n', ' ')}"
+    assert second == "second"
+
+
+def test_letters_of_every_language_stay() -> None:
+    """What a terminal shows is not written out, nor are the joiners within a word or a sign."""
+    for text in ("学习率", "é", "می‌خواهم", "👩‍💻", "a·b ● ±"):
+        assert printable(text) == text
+        assert encodable(text) == text
+    assert encodable("a\ud800") == "a\\ud800"
+
+
+def test_markdown_shows_a_name_as_it_is() -> None:
+    """Neither a link nor a tag nor an escape sequence gets into a model card."""
+    assert as_markdown("[a](http://b) <img>\x1b") == r"\[a\](http://b) \<img\>\\x1b"
+    assert as_markdown("plain name, 7.5%") == "plain name, 7.5%"
+
+
+def test_nothing_prints_but_the_console() -> None:
+    """A module that printed by itself, or styled text with markup, would pass both by."""
+    package = Path(paretune.__file__).parent
+    calls = {"print", "echo", "secho", "Console", "from_markup", "Text", "assemble", "confirm", "prompt"}
+    found = [
+        f"{file.relative_to(package)}:{node.lineno}"
+        for file in sorted(package.rglob("*.py"))
+        if file.name != "console.py"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and _called(node) in calls and not _is_console(node)
+    ]
+    assert found == []
+
+
+def _called(node: ast.Call) -> str:
+    return getattr(node.func, "attr", getattr(node.func, "id", ""))
+
+
+def _is_console(node: ast.Call) -> bool:
+    owner = getattr(node.func, "value", None)
+    return getattr(owner, "id", "") == "console" and _called(node) == "print"
