@@ -17,6 +17,7 @@ from service.access.endpoints import router as access_router
 from service.access.rate_limit import configured_rate_limit
 from service.allocator import share_arenas
 from service.body_limit import BodyLimit
+from service.body_rules import refuse_unusable_text
 from service.conditional_requests import ConditionalReads
 from service.dashboard.routes import mount_dashboard
 from service.events.endpoints import router as events_router
@@ -41,7 +42,11 @@ from service.telemetry import is_probe, start_telemetry, stop_telemetry
 from service.webhooks.endpoints import router as webhooks_router
 from service.webhooks.sender import send_webhooks
 
-RULES = [Depends(refuse_unknown_parameters), Depends(refuse_other_media_types)]
+RULES = [
+    Depends(refuse_unknown_parameters),
+    Depends(refuse_other_media_types),
+    Depends(refuse_unusable_text),
+]
 
 
 def create_app() -> FastAPI:
