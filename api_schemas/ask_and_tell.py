@@ -5,7 +5,7 @@ another one writes nothing.
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -15,7 +15,7 @@ from api_schemas.objectives import LARGEST_METRIC, MetricName
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import TrialState
+from api_schemas.trials import ReportedState, TrialState
 
 LONGEST_WAIT_SECONDS = 20.0
 MOST_OBSERVATIONS = 1000
@@ -106,7 +106,7 @@ class CompletionRequest(Schema):
     """
 
     attempt: Attempt
-    state: Literal[TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.FAILED, TrialState.STOPPED_EARLY]
+    state: ReportedState
     reason: Reason | None = None
     metrics: ReportedMetrics = Field(default_factory=dict)
     test_metrics: ReportedMetrics = Field(default_factory=dict)

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.base import WITHOUT_NUL, Schema
+from api_schemas.base import WITHOUT_NUL, Schema, one_of
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import ProposalSettings
 from api_schemas.search_space import Parameterization, SearchSpace, SearchSpaceRequest
@@ -69,10 +69,13 @@ class StudyCreate(Schema):
 
     A study of kind `custom` has no configuration and no preset, each starting point is complete, and
     `early_stopping` is always `never`.
+
+    With `state: PAUSED` nothing is proposed before `:resume`: past results can be imported first.
     """
 
     kind: StudyKind = StudyKind.PEFT
     display_name: str = Field(min_length=1, max_length=200, pattern=WITHOUT_NUL)
+    state: Annotated[StudyState, one_of(StudyState.ACTIVE, StudyState.PAUSED)] = StudyState.ACTIVE
     configuration: TrialConfiguration | None = None
     search_space: SearchSpaceRequest
     objectives: tuple[Objective, ...] = Field(min_length=1, max_length=6)

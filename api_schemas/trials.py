@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from api_schemas.base import Schema
+from api_schemas.base import Schema, one_of
 from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration
@@ -35,6 +35,12 @@ IMPORTED = "imported"
 """Who generated a trial that is a past result: nobody here."""
 
 TERMINAL_TRIAL_STATES = frozenset(TrialState) - {TrialState.QUEUED, TrialState.RUNNING}
+
+ReportedState = Annotated[
+    TrialState,
+    one_of(TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.FAILED, TrialState.STOPPED_EARLY),
+]
+"""How whoever ran a trial may say that it ended."""
 
 
 class Measurement(Schema):
@@ -87,7 +93,7 @@ class ClaimedTrial(Schema):
 class TrialReport(Schema):
     """How an attempt ended. `metrics` are from the validation split, `test_metrics` from the test split."""
 
-    state: Literal[TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.FAILED, TrialState.STOPPED_EARLY]
+    state: ReportedState
     reason: str | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     test_metrics: dict[str, float] = Field(default_factory=dict)

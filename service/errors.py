@@ -20,6 +20,7 @@
     ├── MethodNotAllowed        405
     ├── WrongState              409  the study's state does not allow it
     ├── StaleAttempt            409  another attempt owns the trial now
+    ├── ConflictingResult       409  the trial has another result, or is being run
     ├── LimitReached            409  the tenant has as much as it may have
     ├── RequestInProgress       409  the first request with this Idempotency-Key is not done
     ├── OutdatedVersion         412  the study has changed since it was read
@@ -280,6 +281,18 @@ class StaleAttempt(ServiceError):
 
     status = HTTPStatus.CONFLICT
     slug = "stale-attempt"
+
+
+class ConflictingResult(ServiceError):
+    """The trial has another result, or is being run.
+
+    Nothing was stored, and nothing is lost. The same result again is accepted and changes nothing. To replace
+    one that was told wrongly, `POST /v1/studies/{study}/trials/{trial}:correct`; while a runner has the
+    trial, let it complete, or wait until it has ended.
+    """
+
+    status = HTTPStatus.CONFLICT
+    slug = "conflicting-result"
 
 
 class LimitReached(ServiceError):

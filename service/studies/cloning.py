@@ -43,6 +43,8 @@ def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
     shown = source.model_dump(mode="json", by_alias=True)
     asked = {name: value for name, value in shown.items() if name in StudyCreate.model_fields}
     asked["starting_points"] = _own_starting_points(source)
+    # Where the source stands is no wish of its owner's.
+    del asked["state"]
     try:
         return StudyCreate.model_validate(merge_patch(asked, edits))
     except ValidationError as error:

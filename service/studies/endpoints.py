@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api_schemas.importance import Importance
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation, RecommendationQuery
-from api_schemas.studies import StudyCreate, StudyPage, StudyRead
+from api_schemas.studies import StudyCreate, StudyPage, StudyRead, StudyState
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.trials import TrialPage, TrialRead
 from service.database import transaction
@@ -47,7 +47,7 @@ POSTED = documented(400, 409, 415)
 
 @router.post("", status_code=201, response_model=StudyRead, responses=POSTED)
 def create_study(request: StudyCreate, posted: PostedDep) -> Response:
-    """Register a study; its first trials are proposed at once."""
+    """Register a study; its first trials are proposed at once, or once a PAUSED one is resumed."""
     # Without a database connection: it may read large files, or download them.
     return answered(posted) or _create(admit(request, tenant_id=posted.tenant_id), posted)
 
@@ -181,7 +181,8 @@ def _create(admitted: AdmittedStudy, posted: Posted, *, import_from: str | None 
             # Locked, so that all of it is of one moment; and first, for studies come before tenants.
             source = repository.get_study(session, import_from, tenant_id=posted.tenant_id, lock=True)
         settled = with_former_studies(session, admitted, tenant_id=posted.tenant_id)
-        study = steering.create_study(session, new_study(posted.tenant_id, settled))
+        paused = settled.request.state is StudyState.PAUSED
+        study = steering.create_study(session, new_study(posted.tenant_id, settled), paused=paused)
         if source is not None:
             import_trials(session, source, study)
         return represent_study(session, study)

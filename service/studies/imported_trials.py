@@ -1,6 +1,7 @@
 """Past results as trials of a study: ended before they begin, beside the budget, one front for all of them.
 
-They move no state machine and take no lease; the optimiser learns from them as from any other trial.
+They take no lease, and end a trial that waits for a worker with what is known of it already; the optimiser
+learns from them as from any other trial.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,26 +17,29 @@ from api_schemas.known_metrics import known_metrics
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import IMPORTED, TrialState
-from service.errors import InvalidReport, WrongState
+from api_schemas.trials import IMPORTED, TrialReport, TrialState
+from service.errors import ConflictingResult, InvalidReport, WrongState
 from service.ids import new_id
 from service.models import Replicate, Study, Trial
-from service.studies import replication, repository
+from service.studies import lifecycle, replication, repository
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.studies.custom_admission import parameter_errors
 from service.studies.event_log import record_event
 from service.studies.front_history import store_front
-from service.studies.reported_metrics import metric_errors, reserved_errors
+from service.studies.reported_metrics import metric_errors, reserved_errors, same_metrics
 
 
 def import_observations(
     session: Session, study: Study, observations: Sequence[ImportedObservation]
 ) -> ImportResult:
-    """Store past results, all or none; leave out those whose trial the study has already.
+    """Store past results, all or none. One that waits for a worker gets its result, and is not run any more.
+
+    What the study has already is left out.
 
     Raises:
         WrongState: If the study has ended or is being cancelled.
         InvalidReport: If one of them does not fit the study; `errors` names every guilty field.
+        ConflictingResult: If the study has another result for one of them, or is about to get one.
     """
     if study.state not in (StudyState.ACTIVE, StudyState.PAUSED):
         raise WrongState(f"The study is {study.state}; past results are taken while it is open.")
@@ -44,31 +48,81 @@ def import_observations(
     turn = canonical_trials(study)
     trials = [turn(observation.parameters) for observation in observations]
     _refuse([*_repetitions(trials), *_result_errors(study, trials, observations)])
-    known = {trial.configuration_key for trial in repository.list_trials(session, study.id)}
-    rows = [
-        _row(study, trial, observation)
-        for trial, observation in zip(trials, observations, strict=True)
-        if trial.key not in known
+    reports = [
+        _report(study, trial, observation) for trial, observation in zip(trials, observations, strict=True)
     ]
-    _store(session, study, rows)
-    return ImportResult(imported=len(rows), already_known=len(trials) - len(rows))
+    known = repository.trials_with_keys(session, study.id, [trial.key for trial in trials])
+    _refuse_conflicts([known.get(trial.key) for trial in trials], reports)
+    new = [(trial, report) for trial, report in zip(trials, reports, strict=True) if trial.key not in known]
+    _store(session, study, [_row(study, trial, report) for trial, report in new])
+    waiting = [
+        (known[trial.key], report)
+        for trial, report in zip(trials, reports, strict=True)
+        if trial.key in known and known[trial.key].state is TrialState.QUEUED
+    ]
+    # Last: with the last trial of its budget the study ends.
+    for trial, report in waiting:
+        lifecycle.accept_result(session, study, trial, report=report)
+    taken = len(new) + len(waiting)
+    return ImportResult(imported=taken, already_known=len(trials) - taken)
 
 
-def _row(study: Study, trial: CanonicalTrial, observation: ImportedObservation) -> Trial:
+def _report(study: Study, trial: CanonicalTrial, observation: ImportedObservation) -> TrialReport:
+    if observation.metrics is None:
+        metrics = _known_metrics(study, trial)
+        return TrialReport(state=TrialState.INFEASIBLE, reason=observation.infeasible, metrics=metrics)
+    metrics = observation.metrics | _known_metrics(study, trial)
+    return TrialReport(state=TrialState.SUCCEEDED, metrics=metrics)
+
+
+def _refuse_conflicts(known: Sequence[Trial | None], reports: Sequence[TrialReport]) -> None:
+    errors = [
+        FieldError(pointer=f"/observations/{place}", detail=detail)
+        for place, (trial, report) in enumerate(zip(known, reports, strict=True))
+        if trial is not None and (detail := _conflict(trial, report)) is not None
+    ]
+    if errors:
+        raise ConflictingResult(
+            "Nothing was stored: the study has other results for some of the observations, or is about to; "
+            "`errors` says for which. Leave them out, or do what it says.",
+            errors=errors,
+        )
+
+
+def _conflict(trial: Trial, report: TrialReport) -> str | None:
+    """Say what forbids to take a result of a trial that the study has; None if nothing does."""
+    if trial.state is TrialState.QUEUED:
+        return None
+    named = f"trial {trial.number} ('{trial.id}')"
+    if trial.state is TrialState.RUNNING:
+        return f"a runner has {named}; let it complete the trial, or import this once the trial has ended"
+    if trial.state is report.state and (
+        trial.state is TrialState.INFEASIBLE or _says_nothing_new(trial, report)
+    ):
+        return None
+    return f"{named} is {trial.state} with another result; if that is wrong, correct it with ':correct'"
+
+
+def _says_nothing_new(trial: Trial, report: TrialReport) -> bool:
+    stored = {name: trial.metrics[name] for name in report.metrics if name in trial.metrics}
+    return same_metrics(report.metrics, stored)
+
+
+def _row(study: Study, trial: CanonicalTrial, report: TrialReport) -> Trial:
     number = study.trials_created + study.trials_imported
     study.trials_imported += 1
     return Trial(
         id=new_id("trl"),
         study_id=study.id,
         number=number,
-        state=TrialState.INFEASIBLE if observation.metrics is None else TrialState.SUCCEEDED,
-        state_reason=observation.infeasible,
+        state=report.state,
+        state_reason=report.reason,
         generated_by=IMPORTED,
         proposal_seconds=0.0,
         parameters=trial.parameters,
         configuration=trial.configuration,
         configuration_key=trial.key,
-        metrics=(observation.metrics or {}) | _known_metrics(study, trial),
+        metrics=report.metrics,
         finished_at=func.clock_timestamp(),
     )
 

@@ -8,11 +8,10 @@ does with it is in `steering`. The machines:
     study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED;
             SUCCEEDED -> ACTIVE again when its budget is extended
     trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING ->
-            QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; QUEUED -> SUCCEEDED
-            with a known result; SUCCEEDED -> INFEASIBLE when one of its final seeds proves so
+            QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; QUEUED -> SUCCEEDED |
+            INFEASIBLE with a known result; SUCCEEDED -> INFEASIBLE when one of its final seeds proves so
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +30,7 @@ from service.models import Artifact, Replicate, Study, Trial, TrialMeasurement
 from service.studies import early_stops, replicate_statistics, replication, repository
 from service.studies.event_log import record_event, record_replicate_event
 from service.studies.front_history import store_front
+from service.studies.reported_metrics import checked
 
 CANCELLED_WITH_STUDY = "the study was cancelled"
 
@@ -47,7 +47,9 @@ STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
 }
 
 TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
-    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED, TrialState.SUCCEEDED}),
+    TrialState.QUEUED: frozenset(
+        {TrialState.RUNNING, TrialState.CANCELLED, TrialState.SUCCEEDED, TrialState.INFEASIBLE}
+    ),
     TrialState.RUNNING: TERMINAL_TRIAL_STATES | {TrialState.QUEUED},
     **{state: frozenset() for state in TERMINAL_TRIAL_STATES},
     TrialState.SUCCEEDED: frozenset({TrialState.INFEASIBLE}),
@@ -107,6 +109,20 @@ def reuse_result(
     artifacts = repository.artifacts_of(session, [source])[source.id]
     session.add_all(Artifact(trial_id=trial.id, **record.model_dump()) for record in artifacts)
     _after_replicate(session, study, trial, replicates[0])
+
+
+def accept_result(session: Session, study: Study, trial: Trial, *, report: TrialReport) -> None:
+    """End a queued trial with a result that was found elsewhere; its further seeds are dropped."""
+    replicates = repository.replicates_of(session, [trial.id])[trial.id]
+    first = next(replicate for replicate in replicates if replicate.state is TrialState.QUEUED)
+    replication.end(session, study, first, report.state, reason=report.reason, report=report)
+    replication.cancel_queued(session, study, replicates, reason="its trial is decided")
+    _average(trial, replicates)
+    _end_trial(session, study, trial, report.state, reason=report.reason)
+    if report.state is TrialState.SUCCEEDED:
+        store_front(session, study, [trial])
+    finish_if_done(session, study)
+    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
 
 
 def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
@@ -203,7 +219,7 @@ def finish_trial(
     counters.count_trial_seconds(session, replicate)
     if report.state is TrialState.STOPPED_EARLY:
         report = early_stops.explained(session, replicate, report)
-    report = _checked(study, report)
+    report = checked(study, report)
     if report.state is TrialState.FAILED and replicate.lost_attempts + 1 < max_attempts:
         _give_back(session, study, trial, replicate, reason=report.reason or "the attempt failed", lost=True)
         return
@@ -241,21 +257,6 @@ def lose_trial(session: Session, study: Study, trial: Trial, *, attempt: int, ma
     reason = f"lost its worker {replicate.lost_attempts} times"
     replication.end(session, study, replicate, TrialState.FAILED, reason=reason)
     _after_replicate(session, study, trial, replicate)
-
-
-def _checked(study: Study, report: TrialReport) -> TrialReport:
-    if report.state not in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY):
-        return report
-    wanted = {item["metric"] for item in [*study.objectives, *study.constraints]}
-    missing = sorted(wanted - set(report.metrics))
-    if missing:
-        reason = f"metrics-missing: the worker reported no {', '.join(missing)}"
-        return report.model_copy(update={"state": TrialState.FAILED, "reason": reason})
-    odd = sorted(name for name, value in report.metrics.items() if not math.isfinite(value))
-    if odd:
-        reason = f"not-a-number: {', '.join(odd)}"
-        return TrialReport(state=TrialState.INFEASIBLE, reason=reason, provenance=report.provenance)
-    return report
 
 
 def _give_back(

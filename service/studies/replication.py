@@ -5,8 +5,8 @@ do, which alone turns the states of replicates into the state of their trial. Th
 
     QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING -> QUEUED
     again when its attempt is lost, released or failed and attempts remain; QUEUED -> CANCELLED when nobody
-    wants its result any more; CANCELLED -> QUEUED when its trial is back on the front; QUEUED -> SUCCEEDED
-    with a result that is known from another study
+    wants its result any more; CANCELLED -> QUEUED when its trial is back on the front; QUEUED -> SUCCEEDED |
+    INFEASIBLE with a result that is known from elsewhere
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,9 @@ SEEDS = 2**31
 """Seeds start again at zero here, for a training seed is below it."""
 
 REPLICATE_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
-    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED, TrialState.SUCCEEDED}),
+    TrialState.QUEUED: frozenset(
+        {TrialState.RUNNING, TrialState.CANCELLED, TrialState.SUCCEEDED, TrialState.INFEASIBLE}
+    ),
     TrialState.RUNNING: frozenset(TrialState) - {TrialState.RUNNING},
     TrialState.SUCCEEDED: frozenset(),
     TrialState.INFEASIBLE: frozenset(),

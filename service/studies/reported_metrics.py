@@ -1,9 +1,11 @@
 """Which metrics a result of a study must and may have. Pure; knows no database session."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 from api_schemas.errors import FieldError
-from api_schemas.objectives import RESERVED_METRICS, Objective
+from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS, Objective
+from api_schemas.trials import TrialReport, TrialState
 from service.models import Study
 
 
@@ -25,3 +27,34 @@ def reserved_errors(metrics: Mapping[str, float], *, pointer: str) -> Iterator[F
     """Find the names that only the service may write."""
     for name in sorted(RESERVED_METRICS & metrics.keys()):
         yield FieldError(pointer=f"{pointer}/{name}", detail="the service itself writes this name")
+
+
+def checked(study: Study, report: TrialReport) -> TrialReport:
+    """Return a report as it counts: without a metric that the study names it is a failure of the worker.
+
+    A number that no volume can be measured with says that the configuration cannot work, and so does none.
+    """
+    if report.state not in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY):
+        return report
+    wanted = {item["metric"] for item in [*study.objectives, *study.constraints]}
+    missing = sorted(wanted - set(report.metrics))
+    if missing:
+        reason = f"metrics-missing: the worker reported no {', '.join(missing)}"
+        return report.model_copy(update={"state": TrialState.FAILED, "reason": reason})
+    odd = sorted(name for name, value in report.metrics.items() if not math.isfinite(value))
+    if odd:
+        return _infeasible(report, f"not-a-number: {', '.join(odd)}")
+    huge = sorted(name for name, value in report.metrics.items() if abs(value) > LARGEST_METRIC)
+    if huge:
+        return _infeasible(report, f"too-large: {', '.join(huge)}; the limit is {LARGEST_METRIC:g}")
+    return report
+
+
+def same_metrics(told: Mapping[str, float], stored: Mapping[str, float]) -> bool:
+    """Say whether the database's metrics are those that were told."""
+    # JSON in the database keeps no exponent: a large number comes back as an integer of all its digits.
+    return {name: float(value) for name, value in stored.items()} == dict(told)
+
+
+def _infeasible(report: TrialReport, reason: str) -> TrialReport:
+    return TrialReport(state=TrialState.INFEASIBLE, reason=reason, provenance=report.provenance)

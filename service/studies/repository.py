@@ -190,6 +190,12 @@ def trials_by_id(session: Session, trial_ids: Sequence[str]) -> list[Trial]:
     return list(session.scalars(select(Trial).where(_one_of(Trial.id, trial_ids)).order_by(Trial.number)))
 
 
+def trials_with_keys(session: Session, study_id: str, keys: Sequence[str]) -> dict[str, Trial]:
+    """Read the trials of a study that have one of the configuration keys, by that."""
+    query = select(Trial).where(Trial.study_id == study_id, _one_of(Trial.configuration_key, keys))
+    return {trial.configuration_key: trial for trial in session.scalars(query)}
+
+
 def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
     """Read the tenant's trials of other studies that succeeded with a configuration, oldest first.
 

@@ -20,8 +20,8 @@ from service.studies import lifecycle, replication, repository
 from service.studies.event_log import record_event
 
 
-def create_study(session: Session, study: Study) -> Study:
-    """Store a new study and wake the study worker.
+def create_study(session: Session, study: Study, *, paused: bool = False) -> Study:
+    """Store a new study and wake the study worker, unless it is to propose nothing before it is resumed.
 
     Raises:
         LimitReached: If its tenant may have no further one.
@@ -31,6 +31,8 @@ def create_study(session: Session, study: Study) -> Study:
     session.flush()
     record_event(session, study, EventType.STUDY_CREATED)
     record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CREATED, subject=study.id)
+    if paused:
+        return pause(session, study)
     wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
     return study
 

@@ -11,7 +11,17 @@ from service.proposals import read_request
 from service.studies import repository
 from service.tasks import advance_study
 from tests.conftest import study_body
-from tests.service.test_outside_runners import METRICS, POINT, asked, created, http, pointers, told
+from tests.service.studies.invariants import check_study
+from tests.service.test_outside_runners import (
+    METRICS,
+    POINT,
+    asked,
+    created,
+    custom_body,
+    http,
+    pointers,
+    told,
+)
 
 __all__ = ["http"]
 
@@ -105,3 +115,97 @@ def test_what_is_known_exactly_is_computed(http: TestClient) -> None:
         study = session.get_one(Study, study_id)
         assert trial.metrics["trainable_parameters"] > 1000
         assert study.hypervolume is not None
+
+
+def test_a_study_that_is_created_paused_proposes_nothing_before_it_is_resumed(http: TestClient) -> None:
+    """Not even the starting points: past results come first, and nothing races with them."""
+    study_id = created(http, state="PAUSED", budget={"trials": 1})
+    advance_study(study_id)
+    study = http.get(f"/v1/studies/{study_id}").json()
+    assert (study["state"], study["trials"]["queued"]) == ("PAUSED", 0)
+    assert asked(http, study_id) == []
+    past = {"parameters": POINT, "metrics": METRICS}
+    assert imported(http, study_id, past).json() == {"imported": 1, "already_known": 0}
+    assert http.post(f"/v1/studies/{study_id}:resume").json()["state"] == "ACTIVE"
+    advance_study(study_id)
+    (trial,) = asked(http, study_id)
+    assert trial["parameters"] != POINT
+    with transaction() as session:
+        check_study(session, study_id)
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "CANCELLED", "paused", 1])
+def test_a_study_starts_active_or_paused(http: TestClient, state: object) -> None:
+    """And the sentence names both, in words of the contract."""
+    answer = http.post("/v1/studies", json=custom_body(state=state))
+    assert pointers(answer) == ["/state"]
+    assert answer.json()["errors"][0]["detail"] == "Input should be 'ACTIVE' or 'PAUSED'"
+
+
+@pytest.mark.parametrize("result", [{"metrics": METRICS}, {"infeasible": "it broke"}])
+@pytest.mark.parametrize("replicates", [1, 2])
+def test_a_past_result_of_a_queued_trial_ends_it(
+    http: TestClient, result: dict[str, object], replicates: int
+) -> None:
+    """It is not lost, costs the trial's place in the budget, and nobody is handed the trial."""
+    study_id = created(http, replicates=replicates, parallelism=replicates, budget={"trials": 1})
+    advance_study(study_id)
+    past = {"parameters": POINT, **result}
+    assert imported(http, study_id, past).json() == {"imported": 1, "already_known": 0}
+    (trial,) = http.get(f"/v1/studies/{study_id}/trials").json()["trials"]
+    expected = ("SUCCEEDED", METRICS) if "metrics" in result else ("INFEASIBLE", {})
+    assert (trial["state"], trial["metrics"]) == expected
+    assert trial["on_front"] == ("metrics" in result)
+    study = http.get(f"/v1/studies/{study_id}").json()
+    assert (study["state"], study["trials"]["imported"]) == ("SUCCEEDED", 0)
+    with transaction() as session:
+        check_study(session, study_id)
+
+
+def test_all_results_of_one_request_are_kept_though_the_first_ends_the_study(http: TestClient) -> None:
+    """The queued trial of the last of the budget is among them, and so is a new one after it."""
+    study_id = created(http, budget={"trials": 1})
+    advance_study(study_id)
+    past = [{"parameters": POINT, "metrics": METRICS}, {"parameters": POLY, "metrics": METRICS}]
+    assert imported(http, study_id, *past).json() == {"imported": 2, "already_known": 0}
+    study = http.get(f"/v1/studies/{study_id}").json()
+    assert (study["state"], study["trials"]["succeeded"], study["trials"]["imported"]) == ("SUCCEEDED", 1, 1)
+
+
+def test_a_past_result_of_a_trial_that_is_run_is_refused(http: TestClient) -> None:
+    """409 with a pointer and what to do; the runner's own result is taken, the same again is known."""
+    study_id = created(http)
+    advance_study(study_id)
+    (trial,) = asked(http, study_id)
+    past = {"parameters": POINT, "metrics": METRICS}
+    new = {"parameters": POLY, "metrics": METRICS}
+    answer = imported(http, study_id, new, past)
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflicting-result")
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "/observations/1"
+    assert "let it complete" in error["detail"]
+    told(http, trial, "complete", state="SUCCEEDED", metrics=METRICS)
+    assert imported(http, study_id, new, past).json() == {"imported": 1, "already_known": 1}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [{"metrics": {**METRICS, "watts": 41.0}}, {"metrics": {**METRICS, "more": 1.0}}, {"infeasible": "no"}],
+)
+def test_another_result_of_a_known_trial_is_refused(http: TestClient, result: dict[str, object]) -> None:
+    """Neither dropped nor mixed in: 409, and the trial is what it was."""
+    study_id = created(http)
+    imported(http, study_id, {"parameters": POINT, "metrics": METRICS})
+    answer = imported(http, study_id, {"parameters": POINT, **result})
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflicting-result")
+    assert ":correct" in answer.json()["errors"][0]["detail"]
+    (trial,) = http.get(f"/v1/studies/{study_id}/trials").json()["trials"]
+    assert trial["metrics"] == METRICS
+
+
+def test_a_metric_of_many_digits_is_known_again(http: TestClient) -> None:
+    """The database keeps 1e23 as an integer, which is another number in Python."""
+    study_id = created(http)
+    past = {"parameters": POINT, "metrics": {"error": 1e23, "watts": 1e-300}}
+    assert imported(http, study_id, past).json()["imported"] == 1
+    assert imported(http, study_id, past).json()["already_known"] == 1
