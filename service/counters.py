@@ -25,6 +25,8 @@ class CounterName(StrEnum):
     TRIAL_SECONDS = "trial_seconds"
     """From the lease to the report, of every attempt that reported."""
     LEASE_EXPIRIES = "lease_expiries"
+    TURN_FAILURES = "turn_failures"
+    PARKED_STUDIES = "parked_studies"
 
 
 def count(session: Session, name: CounterName, amount: float | ColumnElement[Any] = 1.0) -> None:

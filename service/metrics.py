@@ -164,6 +164,16 @@ def _sums(session: Session) -> Iterator[Metric]:
         "Attempts whose worker went silent.",
         value=sums[CounterName.LEASE_EXPIRIES],
     )
+    yield CounterMetricFamily(
+        "paretune_turn_failures",
+        "Turns of studies in which the study worker failed, was killed or ran out of time.",
+        value=sums[CounterName.TURN_FAILURES],
+    )
+    yield CounterMetricFamily(
+        "paretune_parked_studies",
+        "Studies that were paused because the study worker failed on them again and again.",
+        value=sums[CounterName.PARKED_STUDIES],
+    )
 
 
 def _liveness(session: Session) -> Iterator[Metric]:

@@ -62,6 +62,8 @@ class Tenant(Base):
     active_studies: Mapped[int | None]
     running_trials: Mapped[int | None]
     artifact_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    served_at: Mapped[datetime | None]
+    """When a study of this tenant last had its turn."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -136,7 +138,11 @@ class DegradedWorker(Base):
 
 
 class Study(Base):
-    """A search. Its row lock orders everything that happens to it."""
+    """A search. Its row lock orders everything that happens to it.
+
+    The columns of its turns at the study worker (`turn_*`) belong to `service.turns`: since when it is due,
+    who has it and until when, and how often in a row that has been begun and not done.
+    """
 
     __tablename__ = "studies"
     __table_args__ = (
@@ -144,6 +150,12 @@ class Study(Base):
         CheckConstraint("trials_created <= trial_budget", name="budget"),
         Index("ix_studies_open", "state", postgresql_where=text("state IN ('ACTIVE', 'CANCELLING')")),
         Index("ix_studies_tenant_id_id", "tenant_id", "id"),
+        Index("ix_studies_turn_due_at", "turn_due_at", postgresql_where=text("turn_due_at IS NOT NULL")),
+        Index(
+            "ix_studies_turn_expires_at",
+            "turn_expires_at",
+            postgresql_where=text("turn_expires_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -175,6 +187,13 @@ class Study(Base):
     front_sequence: Mapped[int] = mapped_column(server_default="0", default=0)
     event_sequence: Mapped[int] = mapped_column(server_default="0", default=0)
     woken_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    hinted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    turn_due_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    turn_holder: Mapped[str | None]
+    turn_expires_at: Mapped[datetime | None]
+    turn_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
+    turn_error: Mapped[str | None]
+    weighing_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
 

@@ -26,7 +26,6 @@ from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service import leases
 from service.access import limits
-from service.broker import ADVANCE_STUDY, WakeUp, wake_after_commit
 from service.database import transaction
 from service.errors import InvalidReport, WrongState
 from service.events.feed import EventFeed
@@ -60,15 +59,13 @@ async def suggest(
         NotFound: If the tenant has no such study.
     """
     give_up = time.monotonic() + request.wait_seconds
-    wake = True
     with feed.watch(study_id) as channel:
         while True:
             bell = channel.bell
-            answer = await run_in_threadpool(_suggest_now, study_id, request, tenant_id=tenant_id, wake=wake)
+            answer = await run_in_threadpool(_suggest_now, study_id, request, tenant_id=tenant_id)
             left = give_up - time.monotonic()
             if answer.trials or answer.study_state not in OPEN_STUDY_STATES or left <= 0 or feed.closed:
                 return answer
-            wake = False
             await _until_rung(bell, seconds=min(left, LONGEST_SILENCE_SECONDS))
             if await is_gone():
                 return answer
@@ -151,7 +148,7 @@ async def _until_rung(bell: asyncio.Event, *, seconds: float) -> None:
         return
 
 
-def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str, wake: bool) -> SuggestedTrials:
+def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str) -> SuggestedTrials:
     worker, count = request.worker_id, request.count
     with transaction() as session:
         study = repository.get_study(session, study_id, tenant_id=tenant_id)
@@ -160,8 +157,6 @@ def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str, wake
         if repository.replicates_held(session, study.id, worker=worker) or _may_take(session, study):
             study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
             taken = _take(session, study, worker=worker, count=count)
-        if not taken and wake and study.state is StudyState.ACTIVE:
-            wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
         session.flush()
         return SuggestedTrials(
             trials=tuple(_suggested(session.get_one(Trial, item.trial_id), item) for item in taken),

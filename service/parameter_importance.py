@@ -12,6 +12,7 @@ from api_schemas.importance import Importance, ObjectiveImportance
 from service.models import Study
 from service.optimization.problem import Observation, Problem
 from service.proposals import read_observations
+from service.settings import settings
 from service.studies import lifecycle, repository
 
 GROWTH = 1.1
@@ -31,7 +32,8 @@ class ImportanceRequest:
 def read_importance_request(session: Session, study_id: str) -> ImportanceRequest | None:
     """Read what to weigh, or None if there is nothing worth it."""
     study = session.get(Study, study_id)
-    if study is None:
+    # One whose parameters broke the worker again and again is not weighed any more.
+    if study is None or study.weighing_attempts >= settings().max_attempts:
         return None
     problem, observations = read_observations(session, study)
     kept = Importance.model_validate(study.importance or {})
@@ -51,4 +53,5 @@ def store_importance(session: Session, study_id: str, importance: Importance) ->
     """Keep an answer with the study."""
     study = repository.lock_study(session, study_id)
     if study is not None:
+        study.weighing_attempts = 0
         lifecycle.record_importance(session, study, importance)

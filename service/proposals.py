@@ -5,7 +5,6 @@ the study's lock before it is queued, so two study workers proposing at once do 
 trials that nobody has begun are proposed anew, once after each result; they can be claimed meanwhile.
 """
 
-import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,11 +14,11 @@ from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Objective, OutcomeConstraint
-from api_schemas.proposals import DuplicatePolicy, ProposalSettings, Proposer
+from api_schemas.proposals import DuplicatePolicy, Proposer
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from api_schemas.trials import TrialState
+from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service.former_studies import sources_of
 from service.known_costs import known_metrics
 from service.models import Study, Trial
@@ -27,6 +26,7 @@ from service.optimization.problem import Observation, Problem, Source, Suggestio
 from service.studies import duplicates, early_stops, lifecycle, repository, revision
 from service.studies.admission import starting_parameterization
 from service.studies.canonical_trials import canonical_trials, configuration_key, parameters_key
+from service.studies.queue_room import proposal_settings, replicates_lacking, trials_lacking
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
 """What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
@@ -68,11 +68,11 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
     outdated = frozenset(
         trial.id for trial in trials if revision.is_outdated(trial, known_results=len(results))
     )
-    count = max(0, _wanted(session, study, trials)) + len(outdated)
+    count = _wanted(session, study, trials) + len(outdated)
     if count == 0:
         return None
     return ProposalRequest(
-        proposer=_settings(study).proposer,
+        proposer=proposal_settings(study).proposer,
         problem=_problem(study, sources=sources_of(session, study)),
         observations=tuple(map(_observation, results)),
         # FAILED and cancelled trials teach nothing, yet must not be proposed again.
@@ -85,7 +85,7 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
         known_results=len(results),
         count=count,
         seed=study.seed,
-        time_limit_seconds=_settings(study).time_limit_seconds,
+        time_limit_seconds=proposal_settings(study).time_limit_seconds,
     )
 
 
@@ -102,11 +102,15 @@ def store_suggestions(
     *,
     request: ProposalRequest,
     seconds: float,
-) -> None:
-    """Revise outdated trials and queue what the study still wants; end one whose space is exhausted."""
+) -> bool:
+    """Revise outdated trials and queue what the study still wants; end one whose space is exhausted.
+
+    False if it still wants trials, and each that was suggested is one that it has already: the proposer
+    would suggest the same again.
+    """
     study = repository.lock_study(session, study_id)
     if study is None or study.state is not StudyState.ACTIVE:
-        return
+        return True
     trials = repository.list_trials(session, study_id)
     proposals = _proposals(study, suggestions, request=request, seconds=seconds)
     used = {trial.configuration_key for trial in trials}
@@ -116,16 +120,24 @@ def store_suggestions(
         for trial in trials
         if trial.id in request.outdated and revision.is_outdated(trial, known_results=request.known_results)
     ]
+    wanted = _wanted(session, study, trials)
+    stuck = wanted > 0 and not new and len(suggestions) >= request.count
     changed = _revise(session, study, outdated, kept=proposals.keys(), new=new, request=request)
-    changed += [
-        lifecycle.add_trial(session, study, **proposal)
-        for proposal in new[: max(0, _wanted(session, study, trials))]
-    ]
-    if _settings(study).duplicates is DuplicatePolicy.REUSE:
+    changed += [lifecycle.add_trial(session, study, **proposal) for proposal in new[:wanted]]
+    if proposal_settings(study).duplicates is DuplicatePolicy.REUSE:
         for trial in changed:
             duplicates.reuse_known_result(session, study, trial)
     if len(suggestions) < request.count and study.state is StudyState.ACTIVE:
         _end_or_repeat(session, study)
+    return not stuck
+
+
+def end_search(session: Session, study_id: str) -> None:
+    """End a study of which nothing new was found, however it was looked for."""
+    study = repository.lock_study(session, study_id)
+    if study is not None and study.state is StudyState.ACTIVE:
+        reason = "no new configuration was found: all that were proposed and drawn have been tried"
+        _end_or_repeat(session, study, reason=reason)
 
 
 def stop_proposing(session: Session, study_id: str, *, reason: str) -> None:
@@ -178,30 +190,17 @@ def _revise(
     return revised
 
 
-def _end_or_repeat(session: Session, study: Study) -> None:
-    room = min(_room(session, study), study.trial_budget - study.trials_created)
-    repeats = _settings(study).duplicates is DuplicatePolicy.REPLICATE
+def _end_or_repeat(session: Session, study: Study, *, reason: str = lifecycle.EXHAUSTED) -> None:
+    room = min(replicates_lacking(session, study), study.trial_budget - study.trials_created)
+    repeats = proposal_settings(study).duplicates is DuplicatePolicy.REPLICATE
     if not (repeats and duplicates.repeat_front(session, study, count=room)):
-        lifecycle.exhaust(session, study)
+        lifecycle.exhaust(session, study, reason=reason)
 
 
 def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
-    states = [trial.state for trial in trials]
-    ended = [state for state in states if state not in (TrialState.QUEUED, TrialState.RUNNING)]
-    if len(ended) >= lifecycle.FAILURES_BEFORE_GIVING_UP and set(ended) == {TrialState.FAILED}:
-        return 0
-    room = math.ceil(_room(session, study) / study.replicates)
-    return min(room, study.trial_budget - study.trials_created)
-
-
-def _room(session: Session, study: Study) -> int:
-    """Count the replicates that the study's queue lacks."""
-    waiting = sum(repository.open_replicates(session, study.id))
-    return study.parallelism + _settings(study).ahead - waiting
-
-
-def _settings(study: Study) -> ProposalSettings:
-    return ProposalSettings.model_validate(study.proposals)
+    return trials_lacking(
+        session, study, ended=[trial.state for trial in trials if trial.state in TERMINAL_TRIAL_STATES]
+    )
 
 
 def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:

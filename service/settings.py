@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=1.0, gt=0)
     wake_up_seconds: float = Field(default=5.0, gt=0)
     """A wake-up older than this counts as lost and is sent again."""
+    study_memory_bytes: int | None = Field(default=None, ge=1)
+    """The most that a study worker may take; without it, half of what the machine has."""
     trial_threads: int = Field(default=1, ge=1)
     trials_per_pack: int = Field(default=1, ge=1, le=64)
     """How many trials of a study a worker may train in one batch: for a GPU that one trial leaves idle."""

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from api_schemas.studies import StudyKind
+from service import turns
 from service.access.key_uses import write_uses
-from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
+from service.broker import ADVANCE_STUDY, WakeUp, wake_after_commit
 from service.clock_steps import WatchedClock, look, renew_leases
 from service.counters import CounterName, count
 from service.database import transaction
@@ -22,7 +22,9 @@ from service.heartbeats import beat
 from service.idempotency import forget_old_keys
 from service.leases import lock_study_and_trial
 from service.settings import settings
-from service.studies import lifecycle, repository
+from service.studies import due_studies, lifecycle, repository
+from service.studies.queue_room import trials_lacking
+from service.studies.wake_ups import wake_study_worker, wake_trial_worker
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +32,9 @@ SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that nobody else use
 
 TRIAL_WAKE_UPS_AT_ONCE = 64
 """A long queue must not fill the broker with hints: a worker that ends a trial is hinted at the next one."""
+
+LONGEST_WAIT = timedelta(minutes=1)
+"""For a wake-up that may only be late, and for a study that wants something and that nobody has woken."""
 
 
 database_clock = WatchedClock()
@@ -65,6 +70,7 @@ def sweep_once() -> None:
             resend_wake_ups(session)
             forget_old_keys(session)
             beat(session)
+    turns.take_back_silent()
 
 
 def reap_expired_leases(session: Session) -> None:
@@ -80,16 +86,24 @@ def reap_expired_leases(session: Session) -> None:
 
 
 def resend_wake_ups(session: Session) -> None:
-    """Wake every active study that has been silent, and workers for its waiting replicates."""
+    """Send again for studies that are due, and hint at waiting replicates. Others cost nothing."""
     silent_for = timedelta(seconds=settings().wake_up_seconds)
-    left = TRIAL_WAKE_UPS_AT_ONCE
-    for study in repository.studies_to_wake(session, silent_for=silent_for):
+    due_studies.mend_times(
+        session,
+        longest_pause=silent_for * 2 ** settings().max_attempts,
+        lease=timedelta(seconds=settings().lease_seconds),
+    )
+    for study in due_studies.studies_to_wake(session, silent_for=silent_for, at_most=LONGEST_WAIT):
         study.woken_at = func.clock_timestamp()
         wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-        if study.kind == StudyKind.CUSTOM:
-            continue  # its runners ask by themselves
+    for study in due_studies.forgotten_studies(session, silent_for=LONGEST_WAIT):
+        study.woken_at = func.clock_timestamp()
+        if trials_lacking(session, study, ended=()):
+            wake_study_worker(session, study)
+    left = TRIAL_WAKE_UPS_AT_ONCE
+    for study in due_studies.studies_to_hint_at(session, silent_for=silent_for):
+        study.hinted_at = func.clock_timestamp()
         waiting = repository.open_replicates(session, study.id)
         hints = max(0, min(waiting.queued, study.parallelism - waiting.running, left))
         left -= hints
-        for _ in range(hints):
-            wake_after_commit(session, WakeUp(RUN_TRIAL))
+        wake_trial_worker(session, study, count=hints)

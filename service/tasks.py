@@ -3,9 +3,13 @@
 Start it with `celery -A service.tasks worker -Q studies -c 1`.
 """
 
+import os
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 from celery import Task
@@ -15,8 +19,12 @@ from celery.signals import (
     worker_process_init,
     worker_process_shutdown,
 )
+from opentelemetry import trace
 from opentelemetry.trace import Span
+from sqlalchemy.exc import OperationalError
 
+from api_schemas.proposals import Proposer
+from service import turns
 from service.broker import ADVANCE_STUDY, celery_app
 from service.counters import CounterName, count
 from service.database import transaction
@@ -25,10 +33,29 @@ from service.logs import configure_logs, write_json
 from service.optimization.problem import Suggestion
 from service.parameter_importance import read_importance_request, store_importance
 from service.process_lifetime import die_with_parent
-from service.proposals import ProposalRequest, read_request, stop_proposing, store_suggestions
+from service.proposals import (
+    ProposalRequest,
+    end_search,
+    read_request,
+    stop_proposing,
+    store_suggestions,
+)
 from service.telemetry import received, start_telemetry, stop_telemetry, tracer
+from service.turns import Turn
+from service.work_limits import TimeLimitReached, at_most, limit_memory
+
+if TYPE_CHECKING:
+    from service.optimization.proposers import Propose
 
 log = structlog.get_logger(__name__)
+
+TURN_SECONDS = 60.0
+TIME_LIMITS = 10
+"""A turn may take the first, and so many times what its study allows a proposal: no whole one does."""
+WEIGHING_SECONDS = 120.0
+DRAWS = 3
+"""How often a study draws elsewhere before it is clear that nothing new is left."""
+RANDOM = Proposer.RANDOM
 
 app = celery_app
 configure_logs()
@@ -41,6 +68,7 @@ def prepare_child(**_: object) -> None:
     """Give the pool's child its own connections, and let it die with its parent."""
     die_with_parent()
     forget_inherited_connections()
+    limit_memory()
     start_telemetry("paretune-study-worker")
 
 
@@ -52,15 +80,37 @@ def end_child(**_: object) -> None:
 
 @celery_app.task(name=ADVANCE_STUDY, bind=True)
 def advance_study(self: Task, study_id: str) -> None:
-    """Propose what the study wants now, new trials and queued ones anew; then weigh its parameters."""
+    """Give the study that is next its turn: the message, of whatever study, is a hint that one may be due."""
     # A study may live for days: what the end of a trial wakes is a trace of its own.
     apart = self.request.parent_id is not None
-    with (
-        structlog.contextvars.bound_contextvars(study_id=study_id),
-        received(ADVANCE_STUDY, self.request, new_trace=apart, study_id=study_id),
-    ):
-        _propose(study_id)
-        _weigh_parameters(study_id)
+    with received(ADVANCE_STUDY, self.request, new_trace=apart, study_id=study_id):
+        turn = turns.begin(f"{socket.gethostname()}:{os.getpid()}")
+        if turn is not None:
+            trace.get_current_span().set_attribute("study_id", turn.study_id)
+            with structlog.contextvars.bound_contextvars(study_id=turn.study_id), turns.kept(turn):
+                _take(turn)
+
+
+def _take(turn: Turn) -> None:
+    """Propose what the study wants, new trials and queued ones anew; then weigh its parameters."""
+    try:
+        with at_most(TURN_SECONDS + TIME_LIMITS * turn.time_limit_seconds):
+            _propose(turn.study_id)
+    except OperationalError as error:
+        log.warning("the database is away; the study has its turn later", error=str(error.orig))
+        turns.give_back(turn)
+        return
+    except (Exception, TimeLimitReached) as error:
+        log.exception("turn failed")
+        turns.fail(turn, error)
+        return
+    try:
+        with at_most(WEIGHING_SECONDS):
+            _weigh_parameters(turn)
+    except (Exception, TimeLimitReached):
+        log.exception("parameters not weighed")
+        turns.count_failed_weighing()
+    turns.finish(turn)
 
 
 def _propose(study_id: str) -> None:
@@ -78,6 +128,20 @@ def _propose(study_id: str) -> None:
         with transaction() as session:
             stop_proposing(session, study_id, reason=str(error))
         return
+    if _ask(study_id, request, propose):
+        return
+    log.warning("nothing that was suggested was new; drawing elsewhere", proposer=request.proposer)
+    for draw in range(1, DRAWS + 1):
+        with transaction() as session:
+            again = read_request(session, study_id)
+        if again is None or _ask(study_id, replace(again, seed=again.seed + draw), proposer_of(RANDOM)):
+            return
+    with transaction() as session:
+        end_search(session, study_id)
+
+
+def _ask(study_id: str, request: ProposalRequest, propose: "Propose") -> bool:
+    """Ask a proposer and store what it suggests; say whether the study has got anywhere."""
     started = time.perf_counter()
     with _proposal_span(request) as span:
         suggestions = propose(
@@ -92,10 +156,11 @@ def _propose(study_id: str) -> None:
     seconds = time.perf_counter() - started
     log.info("proposed", count=len(suggestions), seconds=round(seconds, 3))
     with transaction() as session:
-        store_suggestions(session, study_id, suggestions, request=request, seconds=seconds)
+        new = store_suggestions(session, study_id, suggestions, request=request, seconds=seconds)
         # Last, so that nobody waits for a sum while this waits for the study.
         count(session, CounterName.PROPOSALS)
         count(session, CounterName.PROPOSAL_SECONDS, seconds)
+    return new
 
 
 def _proposal_span(request: ProposalRequest) -> AbstractContextManager[Span]:
@@ -118,11 +183,12 @@ def _describe(span: Span, suggestions: Sequence[Suggestion]) -> None:
     )
 
 
-def _weigh_parameters(study_id: str) -> None:
+def _weigh_parameters(turn: Turn) -> None:
     with transaction() as session:
-        request = read_importance_request(session, study_id)
+        request = read_importance_request(session, turn.study_id)
     if request is None:
         return
+    turns.count_weighing(turn)
     from service.optimization.importance import weigh_parameters
 
     started = time.perf_counter()
@@ -133,4 +199,4 @@ def _weigh_parameters(study_id: str) -> None:
     seconds = time.perf_counter() - started
     log.info("weighed parameters", seconds=round(seconds, 3))
     with transaction() as session:
-        store_importance(session, study_id, importance)
+        store_importance(session, turn.study_id, importance)

@@ -23,7 +23,6 @@ from api_schemas.importance import Importance
 from api_schemas.studies import StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
 from service import counters
-from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.errors import WrongState
 from service.ids import new_id
 from service.models import Artifact, Replicate, Study, Trial, TrialMeasurement
@@ -31,8 +30,11 @@ from service.studies import early_stops, replicate_statistics, replication, repo
 from service.studies.event_log import record_event, record_replicate_event
 from service.studies.front_history import store_front
 from service.studies.reported_metrics import checked
+from service.studies.wake_ups import wake_study_worker, wake_trial_worker
 
 CANCELLED_WITH_STUDY = "the study was cancelled"
+
+EXHAUSTED = "every configuration of the search space has been tried"
 
 FAILURES_BEFORE_GIVING_UP = 3
 """A study whose first trials all fail this many times ends as FAILED instead of burning its budget."""
@@ -122,7 +124,7 @@ def accept_result(session: Session, study: Study, trial: Trial, *, report: Trial
     if report.state is TrialState.SUCCEEDED:
         store_front(session, study, [trial])
     finish_if_done(session, study)
-    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    wake_study_worker(session, study)
 
 
 def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
@@ -133,10 +135,10 @@ def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
     record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)
 
 
-def exhaust(session: Session, study: Study) -> None:
-    """End a study whose space holds nothing new, once its last open trial and final seed have ended."""
+def exhaust(session: Session, study: Study, *, reason: str = EXHAUSTED) -> None:
+    """End a study that nothing new is found for, once its last open trial and final seed have ended."""
     if not repository.has_open_trials(session, study.id):
-        _finish_search(session, study, reason="every configuration of the search space has been tried")
+        _finish_search(session, study, reason=reason)
 
 
 def stop_proposing(session: Session, study: Study, *, reason: str) -> None:
@@ -146,6 +148,13 @@ def stop_proposing(session: Session, study: Study, *, reason: str) -> None:
         move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
     else:
         move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
+
+
+def park(session: Session, study: Study, *, reason: str) -> None:
+    """Pause a study that the study worker fails on again and again, so that others have their turns."""
+    study.state_reason = reason
+    counters.count(session, counters.CounterName.PARKED_STUDIES)
+    move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
 
 
 def record_importance(session: Session, study: Study, importance: Importance) -> None:
@@ -283,10 +292,10 @@ def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Re
     else:
         follow_replicates(session, study, trial)
     finish_if_done(session, study)
-    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    wake_study_worker(session, study)
     if repository.open_replicates(session, study.id).queued:
         # Its own wake-up may have found no room under the study's parallelism.
-        wake_after_commit(session, WakeUp(RUN_TRIAL))
+        wake_trial_worker(session, study)
 
 
 def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
@@ -379,6 +388,8 @@ def move_study(session: Session, study: Study, to: StudyState, event: EventType)
     study.state = to
     if to in (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED):
         study.finished_at = func.clock_timestamp()
+    if to in (StudyState.FAILED, StudyState.CANCELLED):
+        study.turn_due_at = None
     session.flush()
     record_event(session, study, event, reason=study.state_reason)
 

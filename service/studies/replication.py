@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 from api_schemas.events import EventType
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, TrialReport, TrialState
-from service.broker import RUN_TRIAL, WakeUp, wake_after_commit
 from service.errors import StaleAttempt, WrongState
 from service.models import Artifact, Replicate, Study, Trial
 from service.studies import repository
 from service.studies.event_log import record_replicate_event
+from service.studies.wake_ups import wake_trial_worker
 
 SEEDS = 2**31
 """Seeds start again at zero here, for a training seed is below it."""
@@ -50,7 +50,7 @@ def add_replicate(session: Session, study: Study, trial: Trial, *, number: int) 
     )
     session.add(replicate)
     session.flush()
-    wake_after_commit(session, WakeUp(RUN_TRIAL))
+    wake_trial_worker(session, study)
     return replicate
 
 
@@ -120,7 +120,7 @@ def requeue(session: Session, study: Study, replicate: Replicate, *, reason: str
     replicate.state_reason = reason
     replicate.lease_expires_at = None
     record_replicate_event(session, study, EventType.TRIAL_REQUEUED, replicate=replicate, reason=reason)
-    wake_after_commit(session, WakeUp(RUN_TRIAL))
+    wake_trial_worker(session, study)
 
 
 def end(
@@ -214,7 +214,7 @@ def _complete_seeds(session: Session, study: Study, trial: Trial, replicates: Se
             replicate = add_replicate(session, study, trial, number=number)
         elif replicate.state is TrialState.CANCELLED:
             _move(replicate, TrialState.QUEUED)
-            wake_after_commit(session, WakeUp(RUN_TRIAL))
+            wake_trial_worker(session, study)
         else:
             continue
         record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)

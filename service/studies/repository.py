@@ -5,10 +5,10 @@ the study's row may read its trials, its counters and its front as one consisten
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
@@ -36,7 +36,7 @@ def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = F
         NotFound: If there is none, or it belongs to somebody else.
     """
     query = select(Study).where(Study.id == study_id, Study.tenant_id == tenant_id)
-    study = session.scalar(_locked(query) if lock else query)
+    study = session.scalar(locked(query) if lock else query)
     if study is None:
         raise NotFound(f"There is no study '{study_id}'. GET /v1/studies lists yours.")
     return study
@@ -44,7 +44,7 @@ def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = F
 
 def lock_study(session: Session, study_id: str, *, wait: bool = True) -> Study | None:
     """Take the row lock of a study, waiting for whoever holds it; or give None if somebody does."""
-    return session.scalar(_locked(select(Study).where(Study.id == study_id), wait=wait))
+    return session.scalar(locked(select(Study).where(Study.id == study_id), wait=wait))
 
 
 def list_studies(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[Study]:
@@ -152,7 +152,7 @@ def replicates_of(session: Session, trial_ids: Sequence[str]) -> dict[str, list[
 def lock_replicate(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
     """Take the row lock of the replicate that an attempt is or was at; None if a later one took it over."""
     return session.scalar(
-        _locked(select(Replicate).where(Replicate.trial_id == trial_id, Replicate.attempt == attempt))
+        locked(select(Replicate).where(Replicate.trial_id == trial_id, Replicate.attempt == attempt))
     )
 
 
@@ -225,7 +225,7 @@ def study_of_trial(session: Session, trial_id: str) -> str | None:
 
 def lock_trial(session: Session, trial_id: str) -> Trial:
     """Take the row lock of a trial whose study's lock is held."""
-    return session.scalars(_locked(select(Trial).where(Trial.id == trial_id))).one()
+    return session.scalars(locked(select(Trial).where(Trial.id == trial_id))).one()
 
 
 def claimable_studies(session: Session) -> list[str]:
@@ -275,7 +275,7 @@ def next_queued(session: Session, study_id: str) -> Trial | None:
 def next_replicate(session: Session, trial_id: str) -> Replicate | None:
     """Lock the first queued replicate of a trial whose study's lock is held."""
     return session.scalar(
-        _locked(
+        locked(
             select(Replicate)
             .where(Replicate.trial_id == trial_id, Replicate.state == TrialState.QUEUED)
             .order_by(Replicate.number)
@@ -292,16 +292,7 @@ def expired_leases(session: Session) -> list[Replicate]:
 def lock_expired(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
     """Take the row lock of a running replicate if its lease is over even now; or give None."""
     mine = (Replicate.trial_id == trial_id) & (Replicate.attempt == attempt)
-    return session.scalar(_locked(select(Replicate).where(mine, _lease_is_over())))
-
-
-def studies_to_wake(session: Session, *, silent_for: timedelta) -> list[Study]:
-    """Find active studies whose last wake-up is old, or to come, locked, skipping those in use."""
-    now = func.clock_timestamp()
-    # What was woken long after now was woken before the clock went back.
-    old = or_(Study.woken_at < now - silent_for, Study.woken_at > now + silent_for)
-    query = select(Study).where(Study.state == StudyState.ACTIVE, old)
-    return list(session.scalars(query.with_for_update(skip_locked=True)))
+    return session.scalar(locked(select(Replicate).where(mine, _lease_is_over())))
 
 
 def latest_front(session: Session, study_id: str, *, until: datetime | None = None) -> StoredFront | None:
@@ -385,6 +376,7 @@ def _lease_is_over() -> ColumnElement[bool]:
     return (Replicate.state == TrialState.RUNNING) & (Replicate.lease_expires_at < func.clock_timestamp())
 
 
-def _locked(query: Query, *, wait: bool = True) -> Query:
+def locked(query: Query, *, wait: bool = True) -> Query:
+    """Let a query take the row locks of what it finds; without `wait`, past rows that are locked."""
     # populate_existing: the row may have changed while we waited for its lock.
     return query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)

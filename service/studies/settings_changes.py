@@ -9,12 +9,11 @@ from api_schemas.errors import FieldError
 from api_schemas.events import EventType
 from api_schemas.studies import StudyKind, StudyState
 from api_schemas.study_changes import StudyUpdate
-from api_schemas.trials import TrialState
-from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.errors import InvalidStudy, WrongState
 from service.models import Study
 from service.studies import repository, steering
 from service.studies.event_log import record_event
+from service.studies.wake_ups import wake_study_worker, wake_trial_worker
 
 
 def apply(session: Session, study: Study, update: StudyUpdate) -> Study:
@@ -34,9 +33,8 @@ def apply(session: Session, study: Study, update: StudyUpdate) -> Study:
         for name, value in changed.items():
             setattr(study, name, value)
         record_event(session, study, EventType.STUDY_UPDATED, **changed)
-        wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-        for _ in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
-            wake_after_commit(session, WakeUp(RUN_TRIAL))
+        wake_study_worker(session, study)
+        wake_trial_worker(session, study, count=repository.open_replicates(session, study.id).queued)
     return study
 
 

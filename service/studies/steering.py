@@ -13,11 +13,11 @@ from api_schemas.studies import MOST_TRIALS, StudyState
 from api_schemas.trials import TrialState
 from service.access import limits
 from service.access.audit_log import record_audit_event
-from service.broker import ADVANCE_STUDY, RUN_TRIAL, WakeUp, wake_after_commit
 from service.errors import InvalidStudy, WrongState
 from service.models import Study
 from service.studies import lifecycle, replication, repository
 from service.studies.event_log import record_event
+from service.studies.wake_ups import wake_study_worker, wake_trial_worker
 
 
 def create_study(session: Session, study: Study, *, paused: bool = False) -> Study:
@@ -31,9 +31,11 @@ def create_study(session: Session, study: Study, *, paused: bool = False) -> Stu
     session.flush()
     record_event(session, study, EventType.STUDY_CREATED)
     record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CREATED, subject=study.id)
+    # The database has made it due, for versions before that do not; here its wake-up goes with it.
+    study.turn_due_at = None
     if paused:
         return pause(session, study)
-    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    wake_study_worker(session, study)
     return study
 
 
@@ -50,10 +52,11 @@ def resume(session: Session, study: Study) -> Study:
         raise WrongState("The study is SUCCEEDED: its budget is spent. Extend it to go on.")
     if study.state is not StudyState.ACTIVE:
         study.state_reason = None
+        # Fresh tries for one that the study worker had failed on.
+        study.turn_attempts = study.weighing_attempts = 0
         lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
-        wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
-        for _ in repository.replicates_in(session, study.id, [TrialState.QUEUED]):
-            wake_after_commit(session, WakeUp(RUN_TRIAL))
+        wake_study_worker(session, study)
+        wake_trial_worker(session, study, count=repository.open_replicates(session, study.id).queued)
     return study
 
 
@@ -77,7 +80,7 @@ def extend(session: Session, study: Study, *, trials: int) -> Study:
     if study.state is StudyState.SUCCEEDED:
         study.state_reason = study.finished_at = None
         lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
-    wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    wake_study_worker(session, study)
     return study
 
 

@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 from kombu import Connection
 from sqlalchemy import Connection as DatabaseConnection
-from sqlalchemy import event, func, select, text, update
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from api_schemas.events import EventType
@@ -35,7 +35,13 @@ from service.studies.admission import admit
 from service.studies.endpoints import new_study
 from tests.conftest import API_KEY, study_body
 from tests.service.studies.invariants import check_study
-from tests.service.test_leases import REPORT, expire_all_leases, set_state, stored_study
+from tests.service.test_leases import (
+    REPORT,
+    expire_all_leases,
+    forget_wake_ups,
+    set_state,
+    stored_study,
+)
 from tests.service.test_queue import distinct, stored
 from tests.service.test_trial_machine import custom_study, propose
 
@@ -216,8 +222,7 @@ def test_a_wake_up_lost_between_commit_and_sending_is_sent_by_the_sweeper(
             stored_study(trials=1)
     for queue in (STUDIES_QUEUE, TRIALS_QUEUE):
         purge(queue)
-    with transaction() as session:
-        session.execute(update(Study).values(woken_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
+    forget_wake_ups()
     sweeper.sweep_once()
     sent = []
     for queue in (STUDIES_QUEUE, TRIALS_QUEUE):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate, StudyState
@@ -49,6 +49,14 @@ def stored_study(*, trials: int, parallelism: int = 1, budget: int | None = None
 def set_state(study_id: str, change: Callable[[Session, Study], Study]) -> None:
     with transaction() as session:
         change(session, session.get_one(Study, study_id))
+
+
+def forget_wake_ups() -> None:
+    """Let an hour pass since the last wake-up of every kind."""
+    hour_ago = func.now() - func.make_interval(0, 0, 0, 0, 1)
+    with transaction() as session:
+        due = case((Study.turn_due_at.is_not(None), hour_ago))
+        session.execute(update(Study).values(woken_at=hour_ago, hinted_at=hour_ago, turn_due_at=due))
 
 
 def expire_all_leases() -> None:
@@ -260,8 +268,8 @@ def test_a_long_queue_does_not_fill_the_broker() -> None:
     most = sweeper.TRIAL_WAKE_UPS_AT_ONCE
     for _ in range(2):
         stored_study(trials=most - 10, parallelism=most)
+    forget_wake_ups()
     with transaction() as session:
-        session.execute(update(Study).values(woken_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
         sweeper.resend_wake_ups(session)
         tasks = [wake_up.task for wake_up in session.info["wake_ups"]]
     assert (tasks.count(ADVANCE_STUDY), tasks.count(RUN_TRIAL)) == (2, most)
@@ -273,8 +281,7 @@ def test_the_sweeper_wakes_workers_for_final_seeds() -> None:
     claimed = leases.claim("w")
     assert claimed is not None
     leases.complete(claimed.trial_id, claimed.attempt, REPORT)
-    with transaction() as session:
-        session.execute(update(Study).values(woken_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
+    forget_wake_ups()
     with Session(engine()) as session, session.begin():
         sweeper.resend_wake_ups(session)
         tasks = [wake_up.task for wake_up in session.info["wake_ups"]]
@@ -290,7 +297,8 @@ def test_the_end_of_a_seed_wakes_a_worker_for_the_next() -> None:
     with Session(engine()) as session, session.begin():
         study, trial = leases.lock_study_and_trial(session, claimed.trial_id)
         lifecycle.finish_trial(session, study, trial, attempt=claimed.attempt, report=REPORT, max_attempts=3)
-        assert [wake_up.task for wake_up in session.info["wake_ups"]] == [ADVANCE_STUDY, RUN_TRIAL]
+        # Its study worker has been woken since the study was created, and has not come yet.
+        assert [wake_up.task for wake_up in session.info["wake_ups"]] == [RUN_TRIAL]
 
 
 def measured(share: float, score: float, *, cost: float = 1000.0) -> Measurement:

@@ -8,20 +8,19 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import SuggestedTrials, SuggestRequest
 from service import leases, outside_runners, sweeper
 from service.app import create_app
-from service.broker import ADVANCE_STUDY, WakeUp
 from service.database import engine, transaction
 from service.events.feed import EventFeed
 from service.models import Study, Tenant, TrialMeasurement
 from service.studies import lifecycle
 from service.tasks import advance_study
 from tests.conftest import API_KEY, OTHER_KEY, study_body
-from tests.service.test_leases import expire_all_leases
+from tests.service.test_leases import expire_all_leases, forget_wake_ups
 
 IF_POLY = {"parameter": "kernel", "in": ["poly"]}
 SPACE = {
@@ -156,10 +155,13 @@ def test_another_tenants_trials_are_not_there(http: TestClient) -> None:
         assert http.post(path + verb, json=body, headers=stranger).status_code == 404, verb
 
 
-def test_nothing_to_do_says_when_to_ask_again_and_wakes_the_study(
+def test_nothing_to_do_says_when_to_ask_again_and_wakes_nobody(
     http: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty list with Retry-After at once, and after the wait that was asked for."""
+    """An empty list with Retry-After at once, and after the wait that was asked for.
+
+    Whatever made the study want something has woken its worker.
+    """
     study_id = created(http)
     sent: list[str] = []
     monkeypatch.setattr("service.database.send_wake_ups", lambda items: sent.extend(i.task for i in items))
@@ -169,19 +171,22 @@ def test_nothing_to_do_says_when_to_ask_again_and_wakes_the_study(
         )
         assert answer.json()["trials"] == []
         assert answer.headers["Retry-After"] == "1"
-    assert sent == ["advance_study", "advance_study"]
+    assert sent == []
 
 
 @pytest.fixture
 def looked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set once a runner has looked for work in vain, which wakes the study worker."""
+    """Set once a runner has looked for work in vain."""
     seen = threading.Event()
+    look = outside_runners._suggest_now
 
-    def note(wake_ups: list[WakeUp]) -> None:
-        if any(wake_up.task == ADVANCE_STUDY for wake_up in wake_ups):
+    def note(*arguments: Any, **named: Any) -> SuggestedTrials:
+        answer = look(*arguments, **named)
+        if not answer.trials:
             seen.set()
+        return answer
 
-    monkeypatch.setattr("service.database.send_wake_ups", note)
+    monkeypatch.setattr("service.outside_runners._suggest_now", note)
     # Whoever is not rung for looks again when it is too late.
     monkeypatch.setattr(outside_runners, "LONGEST_SILENCE_SECONDS", 1000.0)
     return seen
@@ -260,11 +265,10 @@ def test_our_workers_leave_custom_trials_alone(http: TestClient) -> None:
 def test_the_sweeper_wakes_no_worker_of_ours_for_custom_trials(http: TestClient) -> None:
     """It would only ask the database in vain, again and again while a runner outside is away."""
     advance_study(created(http))
+    forget_wake_ups()
     with Session(engine()) as session, session.begin():
-        session.execute(update(Study).values(woken_at=func.now() - func.make_interval(0, 0, 0, 0, 1)))
         sweeper.resend_wake_ups(session)
-        tasks = [wake_up.task for wake_up in session.info["wake_ups"]]
-    assert tasks == [ADVANCE_STUDY]
+        assert "wake_ups" not in session.info
 
 
 def test_a_lost_trial_takes_no_word_of_its_first_runner(http: TestClient) -> None:
