@@ -126,6 +126,18 @@ def files(state_dir: StateDir = None) -> None:
         say("No file yet. Bring one: paretune upload FILE")
 
 
+@app.command(name="delete-file")
+def delete_file(
+    name: Annotated[str, typer.Argument(help="As `paretune files` lists it, with or without 'file:'.")],
+    state_dir: StateDir = None,
+) -> None:
+    """Delete a file that you have uploaded; no study that has not ended may train on it."""
+    short = name.removeprefix("file:")
+    with server(state_dir, trial_workers=0) as (client, _):
+        client.delete_task_file(short)
+    say(f"Deleted {short}.")
+
+
 def _follow(client: Client, study_id: str, *, after: int) -> None:
     for event in client.events(study_id, after=after):
         say(_event_line(event))

@@ -1,6 +1,6 @@
 """Refuse bodies over a limit with 413, whether or not they declare their length.
 
-Paths that stream their bodies are passed on as they come; they know a limit of their own.
+What is PUT to a path that streams its bodies is passed on as it comes; it knows a limit of its own.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +19,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass small bodies on; answer 413 for large ones."""
-        if scope["type"] != "http" or scope["path"].startswith(self.streamed_prefix):
+        if scope["type"] != "http" or self._streams(scope):
             await self.app(scope, receive, send)
             return
         messages: list[Message] = []
@@ -38,6 +38,9 @@ class BodyLimit:
             return messages.pop(0) if messages else await receive()
 
         await self.app(scope, replay, send)
+
+    def _streams(self, scope: Scope) -> bool:
+        return bool(scope["method"] == "PUT" and scope["path"].startswith(self.streamed_prefix))
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = BodyTooLarge(

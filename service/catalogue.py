@@ -16,6 +16,7 @@ from huggingface_hub import hf_hub_download, model_info, snapshot_download
 
 from api_schemas.backbones import BackboneShape
 from service.backbone_files import check_folder, check_names
+from service.disk_space import refuse_if_full
 from service.errors import UnknownBackbone
 from service.hub import ANSWER_SECONDS, from_hub
 from service.packaged_backbones import PACKAGED_BACKBONES, package_folders, packaged_directory
@@ -57,6 +58,8 @@ def backbone_shape(name: str, *, models_dir: Path | None) -> BackboneShape:
     try:
         shape = shape_from_configuration(_configuration(name, models_dir=models_dir))
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+        if isinstance(error, OSError):
+            refuse_if_full(error)
         raise UnknownBackbone(
             f"The configuration of '{name}' gives no transformer shape ({type(error).__name__}: {error}). "
             "It needs layers, hidden size and heads under one of the usual names."

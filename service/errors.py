@@ -22,6 +22,7 @@
     ├── StaleAttempt            409  another attempt owns the trial now
     ├── ConflictingResult       409  the trial has another result, or is being run
     ├── LimitReached            409  the tenant has as much as it may have
+    ├── TaskFileInUse           409  an open study reads the file
     ├── RequestInProgress       409  the first request with this Idempotency-Key is not done
     ├── OutdatedVersion         412  the study has changed since it was read
     ├── BodyTooLarge            413
@@ -30,7 +31,8 @@
     ├── VersionRequired         428  a change must name the version it changes
     ├── TooManyRequests         429
     ├── InternalError           500
-    └── DatabaseAway            503
+    ├── DatabaseAway            503
+    └── InsufficientStorage     507  the server's disk is full
 
 A docstring's first line is the title, the rest is what to do: `GET /problems/{slug}` shows both.
 `errors` points at the guilty fields.
@@ -306,6 +308,16 @@ class LimitReached(ServiceError):
     slug = "limit-reached"
 
 
+class TaskFileInUse(ServiceError):
+    """A study that has not ended trains on this file.
+
+    The answer names the study. Cancel it or wait until it ends; or upload under another name.
+    """
+
+    status = HTTPStatus.CONFLICT
+    slug = "task-file-in-use"
+
+
 class RequestInProgress(ServiceError):
     """The first request with this Idempotency-Key is still being served.
 
@@ -400,3 +412,14 @@ class DatabaseAway(ServiceError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     slug = "database-away"
     headers = MappingProxyType({"Retry-After": "1"})
+
+
+class InsufficientStorage(ServiceError):
+    """The server's disk is full.
+
+    Nothing was kept of the request. The operator makes room, on the disk of `PARETUNE_DATA_DIR` or of the
+    hub's cache; `/readyz` tells of it. Then try again.
+    """
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+    slug = "insufficient-storage"

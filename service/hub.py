@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from service.disk_space import refuse_if_full
 from service.errors import ServiceError
 
 Downloaded = TypeVar("Downloaded")
@@ -55,6 +56,8 @@ def from_hub(
     except EntryNotFoundError as error:
         raise refusal(f"'{name}' {missing}.") from error
     except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
+        if isinstance(error, OSError):
+            refuse_if_full(error)
         raise refusal(
             f"The hub did not give '{name}' ({type(error).__name__}). Try again, or {instead}."
         ) from error

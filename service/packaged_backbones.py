@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock
 from huggingface_hub import cached_assets_path
 
+from service.disk_space import refuse_if_full
 from service.errors import UnknownBackbone
 
 
@@ -117,6 +118,7 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
                 make(unfinished)
                 unfinished.replace(final)
     except OSError as error:
+        refuse_if_full(error)
         raise UnknownBackbone(
             f"The backbone '{name}' could not be put together in the Hugging Face cache ({error}). "
             "Make room there, or set HF_HOME to a folder that can be written."

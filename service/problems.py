@@ -8,13 +8,16 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg.errors import DiskFull
 from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from api_schemas.errors import FieldError, Problem
+from service.disk_space import refuse_if_full
 from service.errors import (
     DatabaseAway,
+    InsufficientStorage,
     InternalError,
     InvalidRequest,
     MalformedJson,
@@ -40,6 +43,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(Exception, _crash)
     describe = app.openapi
 
@@ -122,8 +126,22 @@ def _allowed(request: Request) -> dict[str, str]:
 
 def _database_away(request: Request, error: Exception) -> JSONResponse:
     log.warning("the database is away", path=request.url.path, reason=type(error).__name__)
-    away = DatabaseAway("The request was not carried out. Trials that run go on; try again in a few seconds.")
+    full = isinstance(error, OperationalError) and isinstance(error.orig, DiskFull)
+    why = "The database's disk is full; the operator must make room. " if full else ""
+    away = DatabaseAway(
+        f"{why}The request was not carried out. Trials that run go on; try again in a few seconds."
+    )
     return problem_response(away.as_problem(), headers=dict(away.headers))
+
+
+def _os_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)  # noqa: S101  registered for this type only
+    try:
+        refuse_if_full(error)
+    except InsufficientStorage as refused:
+        log.error("the disk is full", path=request.url.path, reason=error.strerror)
+        return problem_response(refused.as_problem())
+    raise error
 
 
 def _crash(request: Request, error: Exception) -> JSONResponse:

@@ -1,10 +1,12 @@
-"""Reaper and sweeper: take back expired leases, send lost wake-ups again.
+"""Reaper and sweeper: take back expired leases, send lost wake-ups again, delete what dead uploads left.
 
 One deployment needs one of them; two do no harm, because each pass holds an advisory lock and
 every change is fenced. Knows no broker: a wake-up is remembered and sent after the commit.
 """
 
+import math
 import threading
+import time
 from datetime import timedelta
 
 import structlog
@@ -25,6 +27,7 @@ from service.settings import settings
 from service.studies import due_studies, lifecycle, repository
 from service.studies.queue_room import trials_lacking
 from service.studies.wake_ups import wake_study_worker, wake_trial_worker
+from service.task_files.kept import UNFINISHED_SECONDS, sweep_unfinished
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +41,7 @@ LONGEST_WAIT = timedelta(minutes=1)
 
 
 database_clock = WatchedClock()
+_files_swept_at = -math.inf
 
 
 def sweep_until(stopped: threading.Event) -> None:
@@ -52,10 +56,19 @@ def sweep() -> None:
         sweep_once()
         with transaction() as session:
             write_uses(session)
+        _sweep_files()
     except OperationalError as error:
         log.warning("the database is away; sweeping again soon", error=str(error.orig))
     except Exception:
         log.exception("sweep failed; sweeping again soon")
+
+
+def _sweep_files() -> None:
+    global _files_swept_at
+    data_dir = settings().data_dir
+    if data_dir is not None and time.monotonic() > _files_swept_at + UNFINISHED_SECONDS:
+        _files_swept_at = time.monotonic()
+        sweep_unfinished(data_dir)
 
 
 def sweep_once() -> None:

@@ -103,6 +103,7 @@ class AsyncClient:
     release_trial = awaiting(requests.release_trial)
     import_observations = awaiting(requests.import_observations)
     task_files = awaiting(requests.task_files)
+    delete_task_file = awaiting(requests.delete_task_file)
     past_events = iterating(requests.past_events)
     create_key = awaiting(access_requests.create_key)
     api_keys = iterating(access_requests.api_keys)

@@ -99,6 +99,7 @@ class Client:
     release_trial = blocking(requests.release_trial)
     import_observations = blocking(requests.import_observations)
     task_files = blocking(requests.task_files)
+    delete_task_file = blocking(requests.delete_task_file)
     past_events = iterating(requests.past_events)
     create_key = blocking(access_requests.create_key)
     api_keys = iterating(access_requests.api_keys)

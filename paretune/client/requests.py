@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, JsonValue, RootModel
@@ -291,6 +292,12 @@ def import_observations(study_id: str, observations: Sequence[ImportedObservatio
 def task_files() -> Request[tuple[TaskFile, ...]]:
     """Read what you have uploaded, by name."""
     return _get("/v1/task_files", lambda content: TaskFileList.model_validate_json(content).task_files)
+
+
+def delete_task_file(name: str) -> Request[None]:
+    """Delete a file that you have uploaded; no open study may train on it."""
+    path = f"/v1/task_files/{quote(name, safe='')}"
+    return Request("DELETE", path, lambda _: None, gone_when_repeated=True)
 
 
 def _get(path: str, parse: Callable[[bytes], Value]) -> Request[Value]:

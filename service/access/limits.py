@@ -1,4 +1,4 @@
-"""What a tenant may have at once: active studies, running trials, bytes of artifacts.
+"""What a tenant may have at once: active studies, running trials, bytes of artifacts and uploads.
 
 A limit is the tenant's own, else the setting's; without either there is none. Each limit is checked in
 one place, under the tenant's row lock, so that requests and claims side by side cannot pass it together.
@@ -13,6 +13,8 @@ from api_schemas.trials import TrialState
 from service.errors import LimitReached
 from service.models import Artifact, Replicate, Study, Tenant, Trial
 from service.settings import settings
+from service.task_catalogue.places import upload_folder
+from service.task_files.kept import kept_bytes
 
 OPEN_STATES = (StudyState.ACTIVE, StudyState.PAUSED, StudyState.CANCELLING)
 """A paused study counts: it can be resumed at any time."""
@@ -26,7 +28,7 @@ def check_new_study(session: Session, tenant_id: str) -> None:
     Raises:
         LimitReached: If it has as many as it may, or its artifacts fill their place.
     """
-    tenant = session.scalars(_locked(tenant_id)).one()
+    tenant = lock_tenant(session, tenant_id)
     studies = _or_default(tenant.active_studies, settings().tenant_active_studies)
     if studies is not None and _open_studies(session, tenant_id) >= studies:
         raise LimitReached(
@@ -34,11 +36,23 @@ def check_new_study(session: Session, tenant_id: str) -> None:
             "Cancel one or wait until one ends."
         )
     limit = _or_default(tenant.artifact_bytes, settings().tenant_artifact_bytes)
-    if limit is not None and (kept := kept_artifact_bytes(session, tenant_id)) >= limit:
+    if limit is not None and (kept := _kept_bytes(session, tenant_id)) >= limit:
         raise LimitReached(
-            f"This tenant's artifacts take {kept:,} bytes of {limit:,}. "
-            "Delete studies that are no longer needed, or ask the operator for more."
+            f"This tenant's artifacts and uploads take {kept:,} bytes of {limit:,}. "
+            "Delete studies or files that are no longer needed, or ask the operator for more."
         )
+
+
+def lock_tenant(session: Session, tenant_id: str) -> Tenant:
+    """Hold a tenant until the commit: nobody else makes a study of it, or changes its files, meanwhile."""
+    return session.scalars(_locked(tenant_id)).one()
+
+
+def bytes_left(session: Session, tenant_id: str) -> int | None:
+    """Lock a tenant, and say how many more bytes it may keep; None is no limit, less than 0 too many."""
+    tenant = lock_tenant(session, tenant_id)
+    limit = _or_default(tenant.artifact_bytes, settings().tenant_artifact_bytes)
+    return None if limit is None else limit - _kept_bytes(session, tenant_id)
 
 
 def trials_that_may_start(session: Session, tenant_id: str) -> int | None:
@@ -80,15 +94,16 @@ def running_limit() -> ColumnElement[int]:
     return func.coalesce(Tenant.running_trials, UNLIMITED if default is None else default)
 
 
-def kept_artifact_bytes(session: Session, tenant_id: str) -> int:
-    """Add up the artifacts of a tenant's studies."""
+def _kept_bytes(session: Session, tenant_id: str) -> int:
+    data_dir = settings().data_dir
+    uploads = 0 if data_dir is None else kept_bytes(upload_folder(data_dir, tenant_id=tenant_id))
     query = (
         select(func.coalesce(func.sum(Artifact.size_bytes), 0))
         .join(Trial, Trial.id == Artifact.trial_id)
         .join(Study, Study.id == Trial.study_id)
         .where(Study.tenant_id == tenant_id)
     )
-    return int(session.scalars(query).one())
+    return int(session.scalars(query).one()) + uploads
 
 
 def _open_studies(session: Session, tenant_id: str) -> int:

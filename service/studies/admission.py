@@ -97,6 +97,18 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
     )
 
 
+def check_task_file(admitted: AdmittedStudy, *, tenant_id: str) -> None:
+    """See that the file that an admitted study trains on is still there, and the same.
+
+    Raises:
+        UnknownTask: If it was deleted since.
+        InvalidTask: If it was replaced since.
+    """
+    task = None if admitted.configuration is None else admitted.configuration.task
+    if task is not None and task.is_file:
+        settled(task, data_dir=settings().data_dir, tenant_id=tenant_id)
+
+
 def _admit_custom(request: StudyCreate) -> AdmittedStudy:
     search_space = SearchSpace(parameters=request.search_space.parameters)
     _refuse(list(custom_errors(request, search_space)))

@@ -22,7 +22,7 @@ from service.ids import new_id
 from service.models import Study
 from service.problems import documented
 from service.studies import deletion, repository, settings_changes, steering
-from service.studies.admission import AdmittedStudy, admit
+from service.studies.admission import AdmittedStudy, admit, check_task_file
 from service.studies.cloning import edited, import_trials
 from service.studies.recommendation_answer import recommend
 from service.studies.representation import (
@@ -43,9 +43,10 @@ StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$")]
 NumberToken = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 
 POSTED = documented(400, 409, 415)
+CREATED = POSTED | documented(507)
 
 
-@router.post("", status_code=201, response_model=StudyRead, responses=POSTED)
+@router.post("", status_code=201, response_model=StudyRead, responses=CREATED)
 def create_study(request: StudyCreate, posted: PostedDep) -> Response:
     """Register a study; its first trials are proposed at once, or once a PAUSED one is resumed."""
     # Without a database connection: it may read large files, or download them.
@@ -145,7 +146,7 @@ def extend_study(study_id: StudyId, request: StudyExtension, posted: PostedDep) 
     return _change(study_id, posted, partial(steering.extend, trials=request.trials))
 
 
-@router.post("/{study_id}:clone", status_code=201, response_model=StudyRead, responses=POSTED)
+@router.post("/{study_id}:clone", status_code=201, response_model=StudyRead, responses=CREATED)
 def clone_study(study_id: StudyId, request: StudyClone, posted: PostedDep) -> Response:
     """Register a study like this one, with edits; with its results, if you want."""
     known = answered(posted)
@@ -183,6 +184,8 @@ def _create(admitted: AdmittedStudy, posted: Posted, *, import_from: str | None 
         settled = with_former_studies(session, admitted, tenant_id=posted.tenant_id)
         paused = settled.request.state is StudyState.PAUSED
         study = steering.create_study(session, new_study(posted.tenant_id, settled), paused=paused)
+        # Under the tenant's lock, without which no file of its is replaced or deleted.
+        check_task_file(settled, tenant_id=posted.tenant_id)
         if source is not None:
             import_trials(session, source, study)
         return represent_study(session, study)

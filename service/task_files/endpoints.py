@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 
 from api_schemas.tasks import TaskFile, TaskFileList
-from service.dependencies import TenantAloneDep, TenantDep
+from service.dependencies import SessionDep, TenantAloneDep, TenantDep
 from service.entity_tags import NOT_MODIFIED
 from service.problems import documented
 from service.settings import settings
@@ -16,7 +16,7 @@ router = APIRouter(prefix=PREFIX, tags=["task files"], responses=documented(401,
 RAW_BODY = {"requestBody": {"content": {"application/octet-stream": {}}, "required": True}}
 
 
-@router.put("/{name}", responses=documented(404), openapi_extra=RAW_BODY)
+@router.put("/{name}", responses=documented(404, 409, 507), openapi_extra=RAW_BODY)
 async def put_task_file(name: str, request: Request, tenant_id: TenantAloneDep) -> TaskFile:
     """Upload a CSV, TSV, JSONL or Parquet file as the raw body; a study names it `file:NAME`."""
     kept = settings()
@@ -27,6 +27,12 @@ async def put_task_file(name: str, request: Request, tenant_id: TenantAloneDep) 
         tenant_id=tenant_id,
         max_bytes=kept.max_task_file_bytes,
     )
+
+
+@router.delete("/{name}", status_code=204, responses=documented(404, 409))
+def delete_task_file(name: str, session: SessionDep, tenant_id: TenantDep) -> None:
+    """Delete a file of yours; while an open study trains on it, 409. Deleting it again is a 404."""
+    uploads.delete(session, name, data_dir=settings().data_dir, tenant_id=tenant_id)
 
 
 @router.get("", responses=NOT_MODIFIED)

@@ -7,18 +7,18 @@ import os
 from collections.abc import AsyncIterator
 from functools import lru_cache
 from pathlib import Path
-from tempfile import mkstemp
 from typing import BinaryIO
 
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from api_schemas.tasks import TaskFile, TaskFileList
-from service.errors import InvalidTaskFile, TaskFileTooLarge
+from service.errors import InvalidTaskFile, NotFound, TaskFileTooLarge
 from service.task_catalogue.places import UPLOAD_NAME, upload_folder
 from service.task_catalogue.tables import read_table
+from service.task_files import changes, kept
 
-UNFINISHED = ".unfinished-"
 SUMMARIES_KEPT = 1024
 
 
@@ -31,24 +31,21 @@ async def store(
         InvalidTaskFile: If the name or the content is none of a readable table, or this server keeps
             no uploads.
         TaskFileTooLarge: If there are more than `max_bytes`.
+        LimitReached: If the tenant has no room for it.
+        TaskFileInUse: If an open study reads the file of that name.
     """
     folder = _folder(data_dir, tenant_id=tenant_id)
-    if not UPLOAD_NAME.fullmatch(name):
+    if data_dir is None or not UPLOAD_NAME.fullmatch(name):
         raise InvalidTaskFile(
             f"'{name}' must be letters, digits, '_', '-' and '.', and end in .csv, .tsv, .jsonl or .parquet."
         )
+    room = await run_in_threadpool(changes.room_for, name, data_dir=data_dir, tenant_id=tenant_id)
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor, unfinished_name = mkstemp(prefix=UNFINISHED, dir=folder)
-    unfinished = Path(unfinished_name)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor has no Path
-            await _receive(content, file, max_bytes=max_bytes)
-        await run_in_threadpool(_check, unfinished, name)
-        unfinished.chmod(0o644)
-        unfinished.replace(folder / name)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return await run_in_threadpool(_summary, folder / name)
+    with kept.unfinished_file(folder) as (file, unfinished):
+        await _receive(content, file, max_bytes=max_bytes, room=room)
+        summary = await run_in_threadpool(_summary_of, unfinished, name)
+        await run_in_threadpool(changes.give_name, unfinished, name, data_dir=data_dir, tenant_id=tenant_id)
+    return summary
 
 
 def list_files(*, data_dir: Path | None, tenant_id: str) -> TaskFileList:
@@ -58,21 +55,42 @@ def list_files(*, data_dir: Path | None, tenant_id: str) -> TaskFileList:
         InvalidTaskFile: If this server keeps no uploads.
     """
     folder = _folder(data_dir, tenant_id=tenant_id)
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return TaskFileList(
-        task_files=tuple(_summary(file) for file in files if UPLOAD_NAME.fullmatch(file.name))
-    )
+    found = (_summary(folder / name) for name in kept.names(folder))
+    return TaskFileList(task_files=tuple(summary for summary in found if summary is not None))
+
+
+def delete(session: Session, name: str, *, data_dir: Path | None, tenant_id: str) -> None:
+    """Delete a tenant's file, in the caller's transaction.
+
+    Raises:
+        InvalidTaskFile: If this server keeps no uploads.
+        NotFound: If there is no such file.
+        TaskFileInUse: If an open study reads it.
+    """
+    _folder(data_dir, tenant_id=tenant_id)
+    if data_dir is None or not UPLOAD_NAME.fullmatch(name):
+        raise NotFound("There is no such file. `GET /v1/task_files` lists your files.")
+    changes.delete(session, name, data_dir=data_dir, tenant_id=tenant_id)
 
 
 def _folder(data_dir: Path | None, *, tenant_id: str) -> Path:
     if data_dir is None:
         raise InvalidTaskFile("This server keeps no task files: set PARETUNE_DATA_DIR.")
-    return upload_folder(data_dir, tenant_id=tenant_id)
+    folder = upload_folder(data_dir, tenant_id=tenant_id)
+    if folder.is_symlink():
+        raise InvalidTaskFile(
+            "The folder of your uploads is a link, and no link is followed. Ask the operator."
+        )
+    return folder
 
 
-async def _receive(content: AsyncIterator[bytes], file: BinaryIO, *, max_bytes: int) -> None:
+async def _receive(
+    content: AsyncIterator[bytes], file: BinaryIO, *, max_bytes: int, room: int | None
+) -> None:
     try:
         async for chunk in content:
+            if room is not None and file.tell() + len(chunk) > room:
+                raise changes.does_not_fit(room)
             if file.tell() + len(chunk) > max_bytes:
                 raise TaskFileTooLarge(
                     f"The limit is {max_bytes:,} bytes (PARETUNE_MAX_TASK_FILE_BYTES). "
@@ -85,16 +103,20 @@ async def _receive(content: AsyncIterator[bytes], file: BinaryIO, *, max_bytes: 
     await run_in_threadpool(os.fsync, file.fileno())
 
 
-def _check(unfinished: Path, name: str) -> None:
-    read_table(unfinished.read_bytes(), name=name)
-
-
-def _summary(file: Path) -> TaskFile:
-    status = file.stat()
-    return _summary_of(file, status.st_mtime_ns, status.st_size)
+def _summary(file: Path) -> TaskFile | None:
+    try:
+        status = file.stat()
+        return _kept_summary(file, status.st_mtime_ns, status.st_size)
+    except FileNotFoundError:  # deleted since
+        return None
 
 
 @lru_cache(maxsize=SUMMARIES_KEPT)
-def _summary_of(file: Path, _changed_ns: int, size_bytes: int) -> TaskFile:
-    table = read_table(file.read_bytes(), name=file.name)
-    return TaskFile(name=file.name, rows=len(table.rows), columns=table.columns, bytes=size_bytes)
+def _kept_summary(file: Path, _changed_ns: int, _size_bytes: int) -> TaskFile:
+    return _summary_of(file, file.name)
+
+
+def _summary_of(file: Path, name: str) -> TaskFile:
+    content = file.read_bytes()
+    table = read_table(content, name=name)
+    return TaskFile(name=name, rows=len(table.rows), columns=table.columns, bytes=len(content))

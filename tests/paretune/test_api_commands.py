@@ -67,6 +67,18 @@ def test_a_study_is_created_updated_paused_and_cancelled(said: Say, tmp_path: Pa
     assert said("events", study_id, "--after", "2").splitlines() == lines[2:]
 
 
+def test_a_file_is_uploaded_listed_and_deleted(said: Say, tmp_path: Path) -> None:
+    """By its name as it is listed; deleting it twice is refused."""
+    file = tmp_path / "mine.csv"
+    file.write_text("text,label\na,b\nc,d\n")
+    said("upload", str(file))
+    assert "file:mine.csv  2 rows, 19 bytes" in said("files")
+    assert "Deleted mine.csv" in said("delete-file", "file:mine.csv")
+    assert "No file yet" in said("files")
+    with pytest.raises(RequestRefused):
+        said("delete-file", "mine.csv")
+
+
 @pytest.fixture
 def no_server(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state directory on which nothing runs, and no address of another server."""

@@ -184,7 +184,7 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
             "/configuration/training/max_length", "at most 512",
         ),
         ({"surprise": 1}, "/surprise", "Extra inputs"),
-        ({"display_name": "a\0b"}, "/display_name", "String should match"),
+        ({"display_name": "a\0b"}, "/display_name", "must not hold a NUL"),
         (
             {"search_space": {"parameters": [{**INTEGER, "name": "peft.first_active_layer", "high": 6}]}},
             "/search_space/parameters/0", "the backbone has layers 0 to 5",

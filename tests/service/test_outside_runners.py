@@ -96,7 +96,7 @@ def pointers(answer: Any) -> list[str]:
         ({"constraints": [{"metric": "error", "op": "<=", "bound": 0}]}, "/constraints/0/bound"),
         (
             {"search_space": {"parameters": [{"type": "categorical", "name": "a", "choices": ["x", "\0"]}]}},
-            "/search_space/parameters/0",
+            "/search_space/parameters/0/choices/1",
         ),
         (
             {"search_space": {"parameters": [{"type": "int", "name": "a", "low": 0, "high": 10**400}]}},

@@ -109,6 +109,8 @@ def test_the_asynchronous_twin_explains_itself_too(server_url: str, tmp_path: Pa
     async def use() -> None:
         async with AsyncClient(server_url, api_key=API_KEY) as client:
             assert (await client.upload_task_file(tmp_path / "mine.csv")).rows == 80
+            await client.delete_task_file("mine.csv")
+            assert await client.task_files() == ()
             with pytest.raises(RequestRefused, match="no study"):
                 await client.download_artifact("std_1", "trl_1", "a", to=tmp_path / "a")
         async with AsyncClient("http://127.0.0.1:1", api_key=API_KEY) as client:

@@ -76,7 +76,7 @@ def things_of_the_first_tenant(client: TestClient) -> dict[str, str]:
     study_id = stored_study(trials=2)
     claimed = leases.claim("w")
     assert claimed is not None
-    record = ArtifactRecord(name="weights", path="weights", sha256="0" * 64, size_bytes=1)
+    record = ArtifactRecord(name="mine.csv", path="weights", sha256="0" * 64, size_bytes=1)
     metrics = {"score": 0.7, "trainable_parameters": 1000.0}
     report = TrialReport(state=TrialState.SUCCEEDED, metrics=metrics, artifacts=(record,))
     leases.complete(claimed.trial_id, claimed.attempt, report)
@@ -89,7 +89,7 @@ def things_of_the_first_tenant(client: TestClient) -> dict[str, str]:
         "trial_id": claimed.trial_id,
         "key_id": client.post("/v1/keys", json={"name": "a key"}).json()["id"],
         "webhook_id": client.post("/v1/webhooks", json={"url": "https://1.1.1.1/"}).json()["id"],
-        "name": "weights",
+        "name": "mine.csv",
     }
 
 
