@@ -15,3 +15,15 @@ class BackboneShape(Schema):
     query_size: int = Field(ge=1, description="attention heads times head size")
     key_value_size: int = Field(ge=1, description="key-value heads times head size")
     max_positions: int = Field(ge=1)
+    embedding_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="width of the token embeddings; absent where it is the hidden size",
+        # Versions of before refuse what they do not know, and most backbones have nothing to say here.
+        exclude_if=lambda size: size is None,
+    )
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the token embeddings, and so of trained tokens beside them."""
+        return self.embedding_size or self.hidden_size

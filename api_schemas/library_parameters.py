@@ -90,11 +90,11 @@ def library_parameters(
     method: PeftMethod, settings: LibrarySettings, *, shape: BackboneShape, layers: int
 ) -> int:
     """Count the scalars that a method trains on so many active layers, the head left out."""
-    hidden = shape.hidden_size
+    hidden, width = shape.hidden_size, shape.embedding_width
     if method is PeftMethod.PROMPT_TUNING:
-        return settings.virtual_tokens * hidden
+        return settings.virtual_tokens * width
     if method is PeftMethod.P_TUNING:
-        return settings.virtual_tokens * hidden + 3 * (hidden * hidden + hidden)
+        return settings.virtual_tokens * width + 3 * (width * width + width)
     if method is PeftMethod.LN_TUNING:
         return layers * FAMILY_FACTS[shape.model_type].norm_vectors * hidden
     if method is PeftMethod.BITFIT:

@@ -87,12 +87,12 @@ def merge_exported(folder: Path) -> Path:
     """
     # torch loads only for those who merge, not for every export.
     from service.errors import UnknownBackbone
-    from workers.errors import ArtifactError
+    from workers.errors import ArtifactError, UnsupportedBackbone
     from workers.merged import export_merged
 
     try:
         return export_merged(folder, folder / "merged", models_dir=models_dir())
-    except (ArtifactError, UnknownBackbone) as error:
+    except (ArtifactError, UnknownBackbone, UnsupportedBackbone) as error:
         raise CannotBeMerged(str(error)) from error
 
 

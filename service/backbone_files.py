@@ -5,7 +5,9 @@ where each tensor lies. So a file that was cut short is found without reading th
 """
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,15 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken")
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """What a header says of a tensor: the name of its number type, its shape, its bytes in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
 
 
 def check_names(name: str, files: Iterable[str]) -> None:
@@ -40,31 +51,44 @@ def check_names(name: str, files: Iterable[str]) -> None:
         raise DamagedBackbone(f"'{name}' has no tokenizer. Save it beside the model with save_pretrained.")
 
 
-def check_folder(name: str, folder: Path) -> None:
-    """Refuse a folder whose weights or tokenizer are missing or damaged.
+def stored_tensors(name: str, folder: Path) -> Mapping[str, StoredTensor]:
+    """Read from the headers what tensors a folder's weights hold.
 
     Raises:
-        DamagedBackbone: If they are.
+        DamagedBackbone: If a file is missing or damaged, or a shard lacks what the index says is in it.
     """
-    check_names(name, (file.name for file in folder.iterdir()))
-    for file in _weight_files(name, folder):
-        _check_weights(name, file)
-    tokenizer = folder / "tokenizer.json"
-    if tokenizer.is_file() and not isinstance(_json(name, tokenizer).get("model"), dict):
-        raise DamagedBackbone(f"The tokenizer.json of '{name}' is damaged. Get it again.")
-
-
-def _weight_files(name: str, folder: Path) -> list[Path]:
-    # As transformers does: one file if there is one, else those that the index lists.
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    shards = _json(name, folder / INDEX).get("weight_map")
-    if not isinstance(shards, dict) or not shards:
+    if (folder / WEIGHTS).is_file():  # as transformers does: one file if there is one
+        return _tensors_of(name, folder / WEIGHTS)
+    shards = json_object(name, folder / INDEX).get("weight_map")
+    if (
+        not isinstance(shards, dict)
+        or not shards
+        or not all(_is_plain_name(file) for file in shards.values())
+    ):
         raise DamagedBackbone(f"The {INDEX} of '{name}' is damaged. Get it again.")
-    return [folder / Path(str(shard)).name for shard in sorted(set(map(str, shards.values())))]
+    found = {file: _tensors_of(name, folder / file) for file in sorted(set(shards.values()))}
+    for tensor, file in shards.items():
+        if tensor not in found[file]:
+            raise DamagedBackbone(
+                f"{file} of '{name}' lacks '{tensor}', which the index says is there. Get both again."
+            )
+    return {tensor: found[file][tensor] for tensor, file in shards.items()}
 
 
-def _check_weights(name: str, file: Path) -> None:
+def json_object(name: str, file: Path) -> dict[str, Any]:
+    """Read a JSON file of a backbone; what is no object counts as an empty one.
+
+    Raises:
+        DamagedBackbone: If it cannot be read.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedBackbone(f"The {file.name} of '{name}' is damaged ({error}). Get it again.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _tensors_of(name: str, file: Path) -> dict[str, StoredTensor]:
     try:
         size = file.stat().st_size
         with file.open("rb") as opened:
@@ -74,30 +98,38 @@ def _check_weights(name: str, file: Path) -> None:
         raise DamagedBackbone(f"'{name}' lacks {file.name}, which its index names. Get it again.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedBackbone(f"{file.name} of '{name}' cannot be read ({error}). Get it again.") from error
-    expected = LENGTH_BYTES + length + _tensor_bytes(header)
-    if expected != size:
+    tensors, end = _listed(header)
+    if LENGTH_BYTES + length + end != size:
         raise DamagedBackbone(
             f"{file.name} of '{name}' is damaged: it has {size:,} bytes, which does not fit its header. "
             "Get it again."
         )
+    return tensors
 
 
-def _tensor_bytes(header: Any) -> int:
+def _listed(header: Any) -> tuple[dict[str, StoredTensor], int]:
+    """Give the tensors of a header and where the last one ends; -1 if it is no header."""
     if not isinstance(header, dict):
-        return -1
-    entries = [entry for key, entry in header.items() if key != "__metadata__"]
+        return {}, -1
+    found: dict[str, StoredTensor] = {}
+    last = -1
     try:
-        return max((int(entry["data_offsets"][1]) for entry in entries), default=-1)
+        for tensor, entry in header.items():
+            if tensor == "__metadata__":
+                continue
+            begin, end = map(int, entry["data_offsets"])
+            shape = tuple(map(int, entry["shape"]))
+            if not 0 <= begin <= end or min(shape, default=0) < 0 or (math.prod(shape) > 0) != (end > begin):
+                return {}, -1
+            found[tensor] = StoredTensor(str(entry["dtype"]), shape, end - begin)
+            last = max(last, end)
     except (KeyError, IndexError, TypeError, ValueError):
-        return -1
+        return {}, -1
+    return found, last
 
 
-def _json(name: str, file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedBackbone(f"The {file.name} of '{name}' is damaged ({error}). Get it again.") from error
-    return found if isinstance(found, dict) else {}
+def _is_plain_name(file: Any) -> bool:
+    return isinstance(file, str) and file == Path(file).name
 
 
 def _fits(file: str, patterns: Iterable[str]) -> bool:

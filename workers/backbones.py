@@ -4,28 +4,46 @@ Knows nothing about what will be attached.
 """
 
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.trial_configuration import Quantisation
 from service import catalogue
+from service.backbone_families import FAMILIES, LAYER_LISTS, NOT_PATHS, LayerPaths
+from service.backbone_files import CONFIGURATION, json_object
+from service.backbone_shapes import shape_from_configuration
+from service.backbone_tokenizers import check_ids
+from service.backbone_weights import layer_of
+from service.checkpoints import read_configuration
 from service.errors import DamagedBackbone
 from service.packaged_backbones import PACKAGED_BACKBONES
 from workers.errors import UnsupportedBackbone
-from workers.families import FAMILIES, LAYER_LISTS, MODEL_CLASSES, NOT_PATHS, LayerPaths
+from workers.families import model_class
 from workers.gguf_conversion import converted_directory
-from workers.quantisation import quantised, stay_differentiable
+from workers.out_of_memory import is_out_of_memory
+from workers.quantisation import as_stored, quantised, stay_differentiable
 from workers.spans import tracer
+
+CANNOT_BE_LOADED = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ImportError, RuntimeError,
+    SafetensorError, StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises for files that it can do nothing with."""
+
+BUFFERS_OF_BEFORE = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+"""What older versions of transformers saved although it is computed."""
 
 # Its bars would fill the worker's log and the output of whoever loads an exported trial.
 transformers_logging.disable_progress_bar()
@@ -117,20 +135,46 @@ def load_backbone(
             quantised here.
     """
     folder = backbone_folder(name, models_dir=models_dir)
+    own = own_bits(name, folder)
+    if own is not None and quantisation is not None:
+        raise UnsupportedBackbone(
+            f"The files of '{name}' are quantised already ({own}); leave 'quantisation' out."
+        )
     how = {} if quantisation is None else quantised(quantisation, device=device)
+    if own is not None:
+        how = as_stored(own, device=device)
     try:
-        model = _pretrained(name, folder, dtype=frozen_dtype(device), **how)
+        model = whole_network(name, folder, dtype=frozen_dtype(device), **how)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except CANNOT_BE_LOADED as error:
+        if is_out_of_memory(error):
+            raise
         raise UnsupportedBackbone(
             f"The files of '{name}' cannot be loaded ({type(error).__name__}: {error}). Get them again."[
                 :1000
             ]
         ) from error
+    _check_tokens(name, tokenizer, model)
+    return freeze(model, tokenizer, name=name, device=device)
+
+
+def own_bits(name: str, folder: Path) -> Quantisation | None:
+    """Say in how many bits the files of a backbone keep its linear maps; None for whole weights."""
+    if name in PACKAGED_BACKBONES:
+        return None
+    return read_configuration(name, json_object(name, folder / CONFIGURATION)).quantised
+
+
+def _check_tokens(name: str, tokenizer: Any, model: nn.Module) -> None:
+    """Refuse ids that the embedding does not know, and give a padding token to those that have none."""
+    embedding = model.get_input_embeddings()  # type: ignore[operator]  # transformers ships no types
+    try:
+        check_ids(name, tokenizer.get_vocab(), rows=embedding.num_embeddings)
+    except DamagedBackbone as error:
+        raise UnsupportedBackbone(error.detail) from error
     if tokenizer.pad_token_id is None:
         # Decoders often have none. Padding is masked everywhere, so any token will do.
-        tokenizer.pad_token = tokenizer.eos_token
-    return freeze(model, tokenizer, name=name, device=device)
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
 
 
 def backbone_folder(name: str, *, models_dir: Path | None) -> Path:
@@ -174,7 +218,7 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
         name=name,
         model=model,
         tokenizer=tokenizer,
-        shape=catalogue.shape_from_configuration(configuration),
+        shape=shape_from_configuration(configuration, name=name),
         layer_list=layer_list,
         layers=tuple(layer_list),
         paths=_paths(layer_list[0], family=family),
@@ -191,10 +235,15 @@ def frozen_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def _pretrained(name: str, folder: Path, *, dtype: torch.dtype, **how: Any) -> nn.Module:
+def whole_network(name: str, folder: Path, *, dtype: torch.dtype, **how: Any) -> nn.Module:
+    """Load a transformer with the tensors of its files and no others; `how` goes to `from_pretrained`.
+
+    Raises:
+        UnsupportedBackbone: If tensors are missing, of another shape, or would be left out.
+    """
     configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    # SDPA where a family has it, eager attention where it does not.
-    model, report = MODEL_CLASSES.get(configuration.model_type, AutoModel).from_pretrained(
+    load = partial(
+        model_class(configuration.model_type).from_pretrained,
         folder,
         dtype=dtype,
         trust_remote_code=False,
@@ -203,16 +252,33 @@ def _pretrained(name: str, folder: Path, *, dtype: torch.dtype, **how: Any) -> n
         ignore_mismatched_sizes=True,  # reported below, in a sentence
         **how,
     )
-    # transformers gives random values to what a file lacks; only the pooler is never read here.
-    absent = sorted(key for key in report["missing_keys"] if "pooler" not in key)
-    unfit = [*map(str, absent), *(str(key[0]) for key in report["mismatched_keys"])]
+    # SDPA where a family has it, eager attention where it does not.
+    model, report = load()
+    if any("pooler" in key for key in report["missing_keys"]):
+        # It would be random, and nothing here reads it.
+        model, report = load(add_pooling_layer=False)
+    # transformers gives random values to what a file lacks.
+    unfit = [*sorted(map(str, report["missing_keys"])), *(str(key[0]) for key in report["mismatched_keys"])]
     if unfit:
         raise UnsupportedBackbone(
             f"The weights of '{name}' do not fit its config.json: {len(unfit)} tensors are missing or of "
             f"another shape, '{unfit[0]}' among them. Get both files from the same place."
         )
     loaded: nn.Module = model
+    layers = len(_layer_list(loaded))
+    unread = sorted(key for key in report["unexpected_keys"] if _is_unread(key, layers))
+    if unread:
+        raise UnsupportedBackbone(
+            f"The layers of '{name}' have {len(unread)} tensors that its config.json does not speak of, "
+            f"'{unread[0]}' among them: without them it would be another network. Get both files from the "
+            "same place."
+        )
     return loaded
+
+
+def _is_unread(tensor: str, layers: int) -> bool:
+    layer = layer_of(tensor)
+    return layer is not None and layer < layers and not tensor.endswith(BUFFERS_OF_BEFORE)
 
 
 def _layer_list(model: nn.Module) -> nn.ModuleList:

@@ -11,11 +11,11 @@ import torch
 from peft import PeftModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoTokenizer
 
 from api_schemas.peft_methods import PROMPT_METHODS
 from workers.artifacts import Classifier, load_classifier
-from workers.backbones import Backbone, backbone_folder
+from workers.backbones import Backbone, backbone_folder, own_bits, whole_network
 from workers.errors import ArtifactError
 from workers.hf_format import ADAPTER_CONFIGURATION
 from workers.peft_methods.bitfit import named_changes
@@ -36,20 +36,25 @@ EXPECTED_WARNINGS = (
 def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) -> Path:
     """Write the merged transformer of a saved trial to `out`, in float32, and give that path.
 
-    `out` loads with `AutoModel.from_pretrained`; `head.safetensors` holds `weight` of shape (classes,
-    hidden size) and `bias`, for the mean of the hidden states over the real tokens; `answers.json` what
-    its outputs mean.
+    `out` loads with the class that its `config.json` names, which holds the tensors of the backbone's
+    files and no others: `AutoModel`, but for T5, of which that would be both halves. `head.safetensors`
+    holds `weight` of shape (classes, hidden size) and `bias`, for the mean of the hidden states over the
+    real tokens; `answers.json` what its outputs mean. No class of transformers for classification reads
+    that mean in a supported family, so the configuration has no labels: a classifier built on it from this
+    folder alone answers nothing, instead of at random.
 
     Raises:
-        ArtifactError: If the trial is damaged, or what it trained is no change of weights.
+        ArtifactError: If the trial is damaged, or what it trained is no change of whole weights.
+        UnsupportedBackbone: If its backbone cannot be loaded here.
         service.errors.UnknownBackbone: If its backbone cannot be found.
     """
     classifier = load_classifier(folder, models_dir=models_dir)
-    source = backbone_folder(classifier.saved.configuration.backbone, models_dir=models_dir)
-    model = AutoModel.from_pretrained(
-        source, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
-    )
+    _refuse_quantised(classifier, models_dir=models_dir)
+    name = classifier.saved.configuration.backbone
+    source = backbone_folder(name, models_dir=models_dir)
+    model = whole_network(name, source, dtype=torch.float32)
     merged = _merged(model, classifier, folder=folder)
+    merged.config.id2label, merged.config.label2id = {}, {}  # type: ignore[union-attr]  # ships no types
     merged.save_pretrained(out)  # type: ignore[operator]  # transformers ships no types
     AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(out)
     head = {name: tensor.contiguous() for name, tensor in classifier.modules.head.state_dict().items()}
@@ -58,10 +63,23 @@ def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) ->
     return out
 
 
+def _refuse_quantised(classifier: Classifier, *, models_dir: Path | None) -> None:
+    configuration = classifier.saved.configuration
+    if configuration.quantisation is not None:
+        raise ArtifactError(
+            "The backbone was quantised while it was trained on, and a merged one would not be: they would "
+            "differ. Use load.py, or choose a trial without 'quantisation'."
+        )
+    own = own_bits(configuration.backbone, backbone_folder(configuration.backbone, models_dir=models_dir))
+    if own is not None:
+        raise ArtifactError(
+            f"The files of '{configuration.backbone}' hold its weights in {own}, which cannot take a change "
+            "exactly: they cannot be merged. Use load.py, or train on the whole weights."
+        )
+
+
 def _merged(model: nn.Module, classifier: Classifier, *, folder: Path) -> nn.Module:
     modules = classifier.modules
-    if classifier.saved.configuration.quantisation is not None:
-        raise ArtifactError("The backbone was quantised, and a merged one would not be: they would differ.")
     if modules.peft.method in PROMPT_METHODS:
         raise ArtifactError("Prompts stand in the text, not in the weights: they cannot be merged.")
     kinds = {kind for methods in modules.layers.values() for kind, _ in methods.named_children()}

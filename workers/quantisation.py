@@ -18,12 +18,7 @@ def quantised(quantisation: Quantisation, *, device: torch.device) -> dict[str, 
     Raises:
         UnsupportedBackbone: If bitsandbytes is not installed.
     """
-    if find_spec("bitsandbytes") is None:
-        raise UnsupportedBackbone(
-            f"A backbone in {quantisation} needs bitsandbytes on the trial worker: pip install bitsandbytes"
-        )
-    # Of every multiplication it says that it works in half precision, which is what was asked for.
-    warnings.filterwarnings("ignore", message="MatMul8bitLt")
+    _require_library(quantisation)
     configuration = BitsAndBytesConfig(
         load_in_8bit=quantisation is Quantisation.EIGHT_BIT,
         load_in_4bit=quantisation is Quantisation.FOUR_BIT,
@@ -32,6 +27,25 @@ def quantised(quantisation: Quantisation, *, device: torch.device) -> dict[str, 
         bnb_4bit_compute_dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
     )
     return {"quantization_config": configuration, "device_map": {"": device}}
+
+
+def as_stored(quantisation: Quantisation, *, device: torch.device) -> dict[str, Any]:
+    """Give what `from_pretrained` needs to load weights that are quantised in their files.
+
+    Raises:
+        UnsupportedBackbone: If bitsandbytes is not installed.
+    """
+    _require_library(quantisation)
+    return {"device_map": {"": device}}
+
+
+def _require_library(quantisation: Quantisation) -> None:
+    if find_spec("bitsandbytes") is None:
+        raise UnsupportedBackbone(
+            f"A backbone in {quantisation} needs bitsandbytes on the trial worker: pip install bitsandbytes"
+        )
+    # Of every multiplication it says that it works in half precision, which is what was asked for.
+    warnings.filterwarnings("ignore", message="MatMul8bitLt")
 
 
 def stay_differentiable(model: nn.Module) -> None:

@@ -21,6 +21,7 @@ from workers.evaluate import Evaluation, evaluate
 from workers.fine_tune import fine_tune
 from workers.interruption import TrialStopped, interruption
 from workers.memory import MemoryModel, TrainingShape, training_shape
+from workers.out_of_memory import is_out_of_memory
 from workers.peft_methods import TrialModules, attached
 from workers.resident import ResidentParts
 from workers.room import check_room
@@ -37,8 +38,6 @@ CHECKPOINT_PATIENCE_SECONDS = 10.0
 
 WHILE_TRAINING = ("share", "train_loss")
 """What a measurement says that a finished trial does not."""
-
-ALLOCATION_FAILURES = ("DefaultCPUAllocator", "out of memory", "can't allocate memory", "bad_alloc")
 
 
 def run_trial(
@@ -278,13 +277,6 @@ def finite(metrics: dict[str, float]) -> dict[str, float]:
     if odd:
         raise NotANumber(f"not-a-number: {', '.join(odd)}")
     return metrics
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that no memory was left, on whatever device."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return any(sign in str(error) for sign in ALLOCATION_FAILURES)
 
 
 def provenance(trial: ReadyTrial) -> dict[str, str | int | float]:

@@ -28,7 +28,7 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.studies import EarlyStopping, StudyCreate
-from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
+from api_schemas.trial_configuration import Quantisation, TrialConfiguration, canonical, patch, read
 from service import catalogue
 from service.errors import InvalidStudy
 from service.settings import settings
@@ -64,7 +64,8 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
     given = request.configuration
     if given is None:
         return _admit_custom(request)
-    shape = catalogue.backbone_shape(given.backbone, models_dir=settings().models_dir)
+    checkpoint = catalogue.checkpoint(given.backbone, models_dir=settings().models_dir)
+    shape = checkpoint.shape
     data_dir = settings().data_dir
     task = settled(given.task, data_dir=data_dir, tenant_id=tenant_id)
     facts = task_facts(task, data_dir=data_dir)
@@ -74,13 +75,20 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
     errors = [
         *_metric_errors(request, configuration, search_space),
         *layer_errors(configuration, shape, search_space=search_space),
+        *_quantisation_errors(configuration, checkpoint.quantised),
         *_task_errors(configuration, shape, facts),
         *_parameter_errors(request, search_space, configuration, shape),
     ]
     if not errors:
         errors.extend(_starting_point_errors(request, search_space, configuration))
         errors.extend(
-            method_errors(configuration, search_space, shape=shape, pointers=_pointers(request, search_space))
+            method_errors(
+                configuration,
+                search_space,
+                shape=shape,
+                pointers=_pointers(request, search_space),
+                own_bits=checkpoint.quantised,
+            )
         )
     _refuse(errors)
     return AdmittedStudy(
@@ -200,6 +208,16 @@ def _expanded(request: StudyCreate, shape: BackboneShape) -> SearchSpace:
                 FieldError(pointer="/search_space/parameters", detail=item["msg"]) for item in error.errors()
             ],
         ) from error
+
+
+def _quantisation_errors(
+    configuration: TrialConfiguration, own_bits: Quantisation | None
+) -> Iterator[FieldError]:
+    if own_bits is not None and configuration.quantisation is not None:
+        yield FieldError(
+            pointer="/configuration/quantisation",
+            detail=f"the files of '{configuration.backbone}' are in {own_bits} already; leave this out",
+        )
 
 
 def _task_errors(

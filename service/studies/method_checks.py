@@ -28,7 +28,7 @@ from api_schemas.search_space import (
     ParameterValue,
     SearchSpace,
 )
-from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trial_configuration import Quantisation, TrialConfiguration
 
 METHOD = "peft.method"
 
@@ -39,11 +39,12 @@ def method_errors(
     *,
     shape: BackboneShape,
     pointers: Mapping[str, str],
+    own_bits: Quantisation | None = None,
 ) -> Iterator[FieldError]:
     """Name every method, and every value of a size, that cannot work.
 
-    `pointers` says where the client wrote each searched parameter. All values must be legal at their
-    paths already.
+    `pointers` says where the client wrote each searched parameter; `own_bits` in how many bits the
+    backbone's own files are, if they are quantised. All values must be legal at their paths already.
     """
     searched = {parameter.name: parameter for parameter in search_space.parameters}
     methods = _methods(configuration, searched)
@@ -60,6 +61,12 @@ def method_errors(
                 pointer=method_pointer,
                 detail=f"'{method}' computes with the frozen weights, so they cannot be quantised; leave "
                 "'quantisation' out",
+            )
+        if own_bits is not None and method in READ_FROZEN_WEIGHTS:
+            yield FieldError(
+                pointer=method_pointer,
+                detail=f"'{method}' computes with the frozen weights, and the files of "
+                f"'{configuration.backbone}' hold them in {own_bits}; take whole weights or another method",
             )
         settings = _with_possible_roles(configuration.peft.library, method, searched)
         if method in TARGETED and not settings.targets:

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from service import catalogue, packaged_backbones
 from service import hub as hub_module
 from service.errors import UnknownBackbone
 from service.hub import ANSWER_SECONDS
+from tests.checkpoints import save_checkpoint
 
 BERT = {
     "model_type": "bert", "num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2,
@@ -97,7 +96,7 @@ def shape(name: str) -> Any:
         ("gated/model", "is gated: accept its licence"),
         ("nobody/nothing", "no repository 'nobody/nothing'"),
         ("good/empty", "has no config.json"),
-        ("good/odd", "gives no transformer shape"),
+        ("good/odd", "of the family 'tree'"),
         ("pickled/model", "as pickle only .pytorch_model.bin.*Save the model as safetensors"),
     ],
 )
@@ -130,7 +129,7 @@ def test_what_is_in_the_cache_needs_no_hub(monkeypatch: pytest.MonkeyPatch) -> N
     """A configuration that was read once is read again while the hub is away."""
     assert shape("good/model").layers == 2
     monkeypatch.setattr(hub_module, "ENDPOINT", "http://127.0.0.1:1")
-    configuration = catalogue._configuration("good/model", models_dir=None)
+    configuration = catalogue._configuration("good/model")
     assert configuration["num_hidden_layers"] == 2
 
 
@@ -161,11 +160,8 @@ def test_a_local_backbone_lies_under_the_models_directory(tmp_path: Path) -> Non
         catalogue.backbone_shape("local:mine", models_dir=None)
     with pytest.raises(UnknownBackbone, match=r"config\.json"):
         catalogue.backbone_shape("local:mine", models_dir=tmp_path)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "config.json").write_text(json.dumps(BERT))
-    save_file({"weight": np.zeros(3)}, tmp_path / "mine" / "model.safetensors")
-    (tmp_path / "mine" / "vocab.txt").write_text("a")
-    assert catalogue.backbone_shape("local:mine", models_dir=tmp_path).layers == 2
+    save_checkpoint("bert", tmp_path / "mine")
+    assert catalogue.backbone_shape("local:mine", models_dir=tmp_path).layers == 3
 
 
 def test_a_package_that_is_not_installed_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

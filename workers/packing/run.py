@@ -18,6 +18,7 @@ from workers.errors import NotANumber, TrialError
 from workers.evaluate import Evaluation
 from workers.interruption import TrialStopped, interruption
 from workers.memory import TrainingShape, training_shape
+from workers.out_of_memory import is_out_of_memory
 from workers.packing.compatibility import can_pack, takes_packs
 from workers.packing.evaluate import evaluate_packed
 from workers.packing.fine_tune import fine_tune_packed
@@ -31,7 +32,6 @@ from workers.run_trial import (
     costs,
     finished_report,
     finite,
-    is_out_of_memory,
     keep_checkpoint,
     provenance,
     run_trial,

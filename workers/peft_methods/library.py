@@ -23,7 +23,7 @@ from torch.utils.hooks import RemovableHandle
 
 from api_schemas.library_parameters import problems
 from api_schemas.peft import Peft
-from api_schemas.peft_methods import TARGETED, PeftMethod
+from api_schemas.peft_methods import READ_FROZEN_WEIGHTS, TARGETED, PeftMethod
 from workers.backbones import Backbone
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods.library_configurations import ADAPTER, allocation_schedule, peft_configuration
@@ -148,6 +148,11 @@ def build(peft: Peft, *, backbone: Backbone, layers: list[int], seed: int) -> Li
     """
     for problem in problems(peft.method, peft.library, shape=backbone.shape, max_length=1):
         raise UnsupportedBackbone(f"{peft.method}: {problem}.")
+    if peft.method in READ_FROZEN_WEIGHTS and getattr(backbone.model, "is_quantized", False):
+        raise UnsupportedBackbone(
+            f"{peft.method} computes with the frozen weights, and those of '{backbone.name}' are quantised. "
+            "Take the whole weights, or another method."
+        )
     return Library(peft, backbone=backbone, layers=layers, seed=seed)
 
 

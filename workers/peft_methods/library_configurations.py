@@ -53,12 +53,12 @@ def peft_configuration(
 
 
 def prompt_configuration(
-    method: PeftMethod, *, tokens: int, hidden_size: int, layers: int, backbone: str
+    method: PeftMethod, *, tokens: int, width: int, layers: int, backbone: str
 ) -> PeftConfig:
     """Give peft's configuration of a method that puts `tokens` trained tokens in front of the text."""
     widths = {
         "num_virtual_tokens": tokens,
-        "token_dim": hidden_size,
+        "token_dim": width,
         "num_transformer_submodules": 1,
         "num_layers": layers,
         "num_attention_heads": 1,  # read by prefix tuning only
@@ -68,7 +68,7 @@ def prompt_configuration(
     if method is PeftMethod.PROMPT_TUNING:
         # Tokens of the vocabulary have the scale that the backbone expects; noise has not.
         return hf.PromptTuningConfig(prompt_tuning_init=hf.PromptTuningInit.SAMPLE_VOCAB, **widths)
-    return hf.PromptEncoderConfig(encoder_hidden_size=hidden_size, **widths)
+    return hf.PromptEncoderConfig(encoder_hidden_size=width, **widths)
 
 
 def allocation_schedule(total_steps: int) -> tuple[int, int]:

@@ -31,7 +31,7 @@ class Prompt(nn.Module):
         self.configuration = prompt_configuration(
             peft.method,
             tokens=self.length,
-            hidden_size=backbone.shape.hidden_size,
+            width=backbone.shape.embedding_width,
             layers=backbone.shape.layers,
             backbone=backbone.name,
         )
@@ -44,7 +44,7 @@ class Prompt(nn.Module):
                 self.encoder = PromptEncoder(self.configuration)
         self.encoder.requires_grad_(requires_grad=True)
 
-    def forward(self) -> Float[Tensor, "p h"]:
+    def forward(self) -> Float[Tensor, "p e"]:
         """Give the embeddings of the prompt."""
         device = self.encoder.embedding.weight.device
         found: Tensor = self.encoder(torch.arange(self.length, device=device))
