@@ -22,7 +22,9 @@ MOST_OBSERVATIONS = 1000
 LARGEST_INT32 = 2**31 - 1
 
 # Without a colon: the workers of the service have one in their names, and nobody may take theirs.
-WorkerId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+WorkerId = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100, examples=["oven-2.lab.example"])
+]
 Attempt = Annotated[int, Field(ge=1, le=LARGEST_INT32)]
 MetricValue = Annotated[float, Field(ge=-LARGEST_METRIC, le=LARGEST_METRIC)]
 ReportedMetrics = Annotated[dict[MetricName, MetricValue], Field(max_length=100)]

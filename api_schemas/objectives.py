@@ -48,7 +48,7 @@ LARGEST_METRIC = 1e50
 RESERVED_METRICS = frozenset({"stop", "chance", "predicted_score", "predicted_score_deviation"})
 """What the service itself writes beside the metrics of a trial."""
 
-MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64, examples=["latency_ms"])]
 """A `Metric`, or a number of the caller's own where the caller runs the trials."""
 
 

@@ -25,7 +25,7 @@ PATH_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]*(\.([A-Za-z][A-Za-z0-9_-]*|0|[1-9][0-9]{
 LARGEST_INTEGER = 2**53
 """Beyond it, not every reader of JSON tells integers apart."""
 
-Name = Annotated[str, Field(pattern=PATH_PATTERN, max_length=200)]
+Name = Annotated[str, Field(pattern=PATH_PATTERN, max_length=200, examples=["training.learning_rate"])]
 
 
 class PresetName(StrEnum):

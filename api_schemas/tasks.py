@@ -3,6 +3,7 @@
 Knows no file format and no loss.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
@@ -16,6 +17,8 @@ FILE_PREFIX = "file:"
 HUB_PREFIX = "hub:"
 DEFAULT_TEXT_COLUMN = "text"
 DEFAULT_LABEL_COLUMN = "label"
+TABLE_FILE = re.compile(r"\.(csv|tsv|jsonl?|ndjson|parquet|txt)(\.[a-z0-9]{1,4})?$", re.IGNORECASE)
+HUB_ADDRESS = re.compile(r"https?://(www\.)?huggingface\.co/datasets/", re.IGNORECASE)
 
 
 class TaskKind(StrEnum):
@@ -59,6 +62,20 @@ SCORES: Mapping[TaskKind, tuple[ScoreMetric, ...]] = {
 """The scores that each kind allows. The first is the default."""
 
 
+def source_meant(name: str) -> str | None:
+    """Return how a name without its source is to be written; None if it may be a packaged task."""
+    bare = name.strip()
+    for prefix in (FILE_PREFIX, HUB_PREFIX):
+        if bare.lower().startswith(prefix):
+            return prefix + bare[len(prefix) :].strip()
+    last = re.split(r"[/\\]", bare)[-1]
+    if TABLE_FILE.search(last) and "://" not in bare:
+        return FILE_PREFIX + last
+    if HUB_ADDRESS.match(bare):
+        bare = HUB_ADDRESS.sub("", bare).strip("/")
+    return HUB_PREFIX + bare if re.fullmatch(r"[\w.-]+/[\w.-]+", bare) else None
+
+
 class Task(Schema):
     """A data set, how to read it, and how many rows of each split to use. Null rows mean all of them.
 
@@ -87,7 +104,7 @@ class Task(Schema):
     """Of a hub data set: a branch, tag or commit. The stored study names the commit."""
     subset: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
     """Of a hub data set: one of its configurations."""
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", examples=["0" * 64])
     """Of a file: the hash of its bytes. The stored study has it, and other bytes are refused."""
 
     @property
@@ -109,6 +126,23 @@ class Task(Schema):
     def resolved_score(self) -> ScoreMetric:
         """Which metric is the score: the chosen one, or the first that the kind allows."""
         return self.score or SCORES[self.resolved_kind][0]
+
+    @model_validator(mode="after")
+    def _check_the_source_is_named(self) -> Self:
+        if not (self.is_file or self.is_hub) and (source := source_meant(self.name)):
+            raise PydanticCustomError(
+                "unnamed_source",
+                "'{name}' is no packaged task. Write '{source}'{how}",
+                {
+                    "name": self.name,
+                    "source": source,
+                    "how": " and bring the file with `paretune upload`"
+                    if source.startswith(FILE_PREFIX)
+                    else "",
+                    "pointer": "name",
+                },
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_fields_fit_the_source(self) -> Self:

@@ -4,7 +4,7 @@ Knows how a flat parameterization patches a configuration and which configuratio
 Knows nothing about search spaces, tensors or how a module is attached.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -73,9 +73,23 @@ def read(configuration: TrialConfiguration, paths: Iterable[str]) -> Parameteriz
     return {path: _value_at(values, path) for path in paths}
 
 
+def settings_of(configuration: TrialConfiguration) -> Iterator[str]:
+    """Give the dotted path of every setting."""
+    return _leaves(configuration.model_dump(mode="json"), "")
+
+
 def canonical(configuration: TrialConfiguration) -> TrialConfiguration:
     """Give every set of configurations that train the same network one representative."""
     return configuration.model_copy(update={"peft": canonical_peft(configuration.peft)})
+
+
+def _leaves(node: Any, path: str) -> Iterator[str]:
+    if not isinstance(node, dict | list):
+        yield path
+        return
+    inner = node.items() if isinstance(node, dict) else enumerate(node)
+    for step, value in inner:
+        yield from _leaves(value, f"{path}.{step}" if path else str(step))
 
 
 def _value_at(node: Any, path: str) -> ParameterValue:

@@ -65,9 +65,9 @@ class ArtifactRecord(Schema):
     A checkpoint is of an unfinished trial: it names the attempt, and how many optimiser steps that had done.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9_.-]+$")
+    name: str = Field(pattern=r"^[a-z0-9_.-]+$", examples=["weights.safetensors"])
     path: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", examples=["0" * 64])
     size_bytes: int = Field(ge=0)
     kind: ArtifactKind = ArtifactKind.TRAINED
     attempt: int | None = None

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from api_schemas.base import Schema
 from api_schemas.events import EventRead, EventType
 
-StudyId = Annotated[str, Field(pattern=r"^std_[0-9a-f]{32}$")]
+StudyId = Annotated[str, Field(pattern=r"^std_[0-9a-f]{32}$", examples=[f"std_{'0' * 32}"])]
 
 
 def _printable(url: str) -> str:

@@ -17,7 +17,7 @@ from paretune.client.asking import ENDING_EVENTS, has_ended
 from paretune.command_options import StateDir
 from paretune.connection import known_server, running_server, server
 from paretune.console import console, say
-from paretune.study_file import read_study_file
+from paretune.study_file import lines_named, read_study_file
 
 app = typer.Typer()
 
@@ -31,7 +31,8 @@ def create(
     study = read_study_file(study_file)
     server_stays = known_server(state_dir) is not None
     with server(state_dir, trial_workers=0) as (client, _):
-        created = client.create_study(study)
+        with lines_named(study_file):
+            created = client.create_study(study)
         say(_where(created))
         if server_stays:
             say(f"Follow it with: paretune events {created.id} --follow")

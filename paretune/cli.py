@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from paretune.export import export_trial, merge_exported, why_nothing
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
 from paretune.progress import follow, proposer_text, resumable, stopped_text, trials_table
 from paretune.recommendation_report import recommendation_lines
-from paretune.study_file import read_edits, read_study_file, write_study_file
+from paretune.study_file import lines_named, read_edits, read_study_file, write_study_file
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -82,7 +83,8 @@ def run(
         for other in client.studies():
             if other.state is StudyState.ACTIVE:
                 say(f"Study {other.id} is still active on this server and goes on too.")
-        created = client.create_study(study)
+        with lines_named(study_file):
+            created = client.create_study(study)
         say(f"Study {created.id}: {created.budget.trials} trials.")
         with resumable(created.id):
             _follow_to_the_end(client, created.id, output=output, check=check)
@@ -129,7 +131,8 @@ def clone(
     """Register a study like another one."""
     changes = {} if edits is None else read_edits(edits)
     with server(state_dir, trial_workers=0) as (client, _):
-        study = client.clone(study_id, edits=changes, import_trials=import_trials)
+        with nullcontext() if edits is None else lines_named(edits, below="/edits"):
+            study = client.clone(study_id, edits=changes, import_trials=import_trials)
         say(_study_line(study), f"{study.trials.imported} trials imported.")
         say(f"Go on with: paretune resume {study.id}")
 

@@ -1,5 +1,7 @@
 """What can go wrong on the user's side of the wire. Each says what to do next."""
 
+from collections.abc import Mapping
+
 from api_schemas.errors import Problem
 
 
@@ -32,14 +34,20 @@ class McpMissing(ParetuneError):
 
 
 class RequestRefused(ParetuneError):
-    """The server refused a request and said why."""
+    """The server refused a request and said why; `places` say where its pointers lie in a file."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, places: Mapping[str, str] | None = None) -> None:
+        # What stands beside a pointer need not be said before it, too.
+        said = {item.detail.strip(" .") for item in problem.errors}
+        detail = "" if problem.detail.strip(" .") in said else problem.detail
         lines = [
-            f"{problem.title} {problem.detail}",
-            *(f"  {item.pointer}: {item.detail}" for item in problem.errors),
+            f"{problem.title} {detail}".strip(),
+            *(
+                f"  {(places or {}).get(item.pointer, '')}{item.pointer}: {item.detail}"
+                for item in problem.errors
+            ),
         ]
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(dict.fromkeys(lines)))
         self.problem = problem
 
 

@@ -34,6 +34,7 @@ KeyHeader = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x20-\x7e]*$",
+        examples=["4f1c9ad0-import-7"],
         description="Names this request for 24 hours: sent again, it gets the same answer and has no "
         "second effect. The answer then has the header `Idempotent-Replayed: true`.",
     ),

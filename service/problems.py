@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from api_schemas.errors import FieldError, Problem
+from api_schemas.errors import Problem
 from service.disk_space import refuse_if_full
 from service.errors import (
     DatabaseAway,
@@ -26,6 +26,7 @@ from service.errors import (
     ServiceError,
 )
 from service.request_context import id_header
+from service.validation_errors import field_errors
 
 log = structlog.get_logger(__name__)
 
@@ -76,27 +77,15 @@ def _service_error(_: Request, error: Exception) -> JSONResponse:
     return problem_response(error.as_problem(), headers=dict(error.headers))
 
 
-def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this type only
-    found = error.errors()
-    if any(item["type"] == "json_invalid" for item in found):
+    if any(item["type"] == "json_invalid" for item in error.errors()):
         return problem_response(MalformedJson(NOT_JSON).as_problem())
     refused = InvalidRequest(
         "`errors` says where and why; /openapi.json has the schema.",
-        errors=[FieldError(pointer=_pointer(item), detail=item["msg"]) for item in found],
+        errors=field_errors(request, error),
     )
     return problem_response(refused.as_problem())
-
-
-def _pointer(item: dict[str, Any]) -> str:
-    # FastAPI's location begins with body, query or path; a pointer is into the body, RFC 6901.
-    where, *steps = item["loc"]
-    steps = [step for step in steps if step not in ("float", "int", "ordinal", "categorical", "bool")]
-    extra = item.get("ctx", {}).get("pointer")
-    if extra:
-        steps.extend(extra.split("/"))
-    escaped = [str(step).replace("~", "~0").replace("/", "~1") for step in steps]
-    return ("" if where == "body" else f"{where}:") + "".join(f"/{step}" for step in escaped)
 
 
 def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["access"], responses=documented(401, 422,
 
 KeyId = Annotated[str, Path(pattern=WITHOUT_NUL, max_length=100)]
 PageSize = Annotated[int, Query(ge=1, le=500)]
-KeyToken = Annotated[str | None, Query(pattern=r"^key_[0-9a-f]{32}$")]
+KeyToken = Annotated[str | None, Query(pattern=r"^key_[0-9a-f]{32}$", examples=[f"key_{'0' * 32}"])]
 SequenceToken = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.known_metrics import known_metrics
+from api_schemas.near_names import did_you_mean, meant
 from api_schemas.objectives import KNOWN_METRICS, Direction, Metric, Objective
 from api_schemas.peft_methods import PeftMethod
 from api_schemas.presets import expand_preset
@@ -28,7 +29,14 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.studies import EarlyStopping, StudyCreate
-from api_schemas.trial_configuration import Quantisation, TrialConfiguration, canonical, patch, read
+from api_schemas.trial_configuration import (
+    Quantisation,
+    TrialConfiguration,
+    canonical,
+    patch,
+    read,
+    settings_of,
+)
 from service import catalogue
 from service.errors import InvalidStudy
 from service.settings import settings
@@ -170,7 +178,11 @@ def _metric_errors(
     }
     measured = tuple(metric.value for metric in Metric)
     unknown = [
-        FieldError(pointer=pointer, detail=f"A trial yields no '{metric}'; it yields {', '.join(measured)}.")
+        FieldError(
+            pointer=pointer,
+            detail=f"A trial yields no '{metric}'; it yields {', '.join(measured)}"
+            + (meant(metric, measured) or "."),
+        )
         for pointer, metric in named.items()
         if metric not in measured
     ]
@@ -262,7 +274,7 @@ def _parameter_error(
 ) -> str | None:
     name = parameter.name
     if not name.startswith(SEARCHABLE):
-        return f"only {' and '.join(SEARCHABLE)} paths can be searched"
+        return f"only {' and '.join(SEARCHABLE)} paths can be searched{_near(name, configuration)}"
     if name in FIXED:
         return FIXED[name]
     layer = layer_of(name)
@@ -276,10 +288,14 @@ def _parameter_error(
         try:
             patch(configuration, {name: value})
         except KeyError:
-            return "there is no such setting in a trial configuration"
+            return f"there is no such setting in a trial configuration{_near(name, configuration)}"
         except ValidationError as error:
             return f"the value {value!r} is not legal there: {error.errors()[0]['msg']}"
     return None
+
+
+def _near(name: str, configuration: TrialConfiguration) -> str:
+    return meant(name, (path for path in settings_of(configuration) if path.startswith(SEARCHABLE)))
 
 
 def _beyond(parameter: Parameter, limit: int) -> bool:
@@ -300,9 +316,10 @@ def _starting_point_errors(
 ) -> Iterator[FieldError]:
     parameters = {parameter.name: parameter for parameter in search_space.parameters}
     for position, point in enumerate(request.starting_points):
-        for name in point.keys() - parameters.keys():
+        for name in sorted(point.keys() - parameters.keys()):
             yield FieldError(
-                pointer=f"/starting_points/{position}/{name}", detail="the search space has no such parameter"
+                pointer=f"/starting_points/{position}/{name}",
+                detail=f"the search space has no such parameter. {did_you_mean(name, list(parameters))}",
             )
         completed = starting_parameterization(search_space, configuration, point)
         for name, value in completed.items():

@@ -8,6 +8,7 @@ from pydantic import JsonValue, ValidationError
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
+from api_schemas.explanations import causes, explained, place_in
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyCreate, StudyRead
 from api_schemas.trials import IMPORTED, TrialState
@@ -19,6 +20,7 @@ from service.studies.default_starting_points import default_starting_points
 from service.studies.event_log import record_event
 from service.studies.front_history import store_front
 from service.studies.reported_metrics import metric_errors
+from service.validation_errors import EXPLAINED, MOST_ERRORS
 
 OF_THE_SOURCE = {
     "id",
@@ -45,10 +47,15 @@ def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
     asked["starting_points"] = _own_starting_points(source)
     # Where the source stands is no wish of its owner's.
     del asked["state"]
+    wanted = merge_patch(asked, edits)
     try:
-        return StudyCreate.model_validate(merge_patch(asked, edits))
+        return StudyCreate.model_validate(wanted)
     except ValidationError as error:
-        found = [{**item, "loc": ("body", *item["loc"])} for item in error.errors(include_url=False)]
+        schema = StudyCreate.model_json_schema()
+        found = [
+            {"type": EXPLAINED, "loc": ("body", *place_in(wanted, item)), "msg": explained(item, schema)}
+            for item in causes(error.errors(include_url=False)[:MOST_ERRORS])
+        ]
         raise RequestValidationError(found) from error
 
 

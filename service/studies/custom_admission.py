@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from api_schemas.errors import FieldError
+from api_schemas.near_names import did_you_mean
 from api_schemas.objectives import RESERVED_METRICS
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyCreate
@@ -29,9 +30,10 @@ def parameter_errors(
 ) -> Iterator[FieldError]:
     """Find the values that no parameter has, and the active parameters that have none."""
     parameters = {parameter.name: parameter for parameter in search_space.parameters}
-    for name in point.keys() - parameters.keys():
+    for name in sorted(point.keys() - parameters.keys()):
         yield FieldError(
-            pointer=f"{pointer}/{_escaped(name)}", detail="the search space has no such parameter"
+            pointer=f"{pointer}/{_escaped(name)}",
+            detail=f"the search space has no such parameter. {did_you_mean(name, list(parameters))}",
         )
     illegal = {
         name for name in point.keys() & parameters.keys() if not parameters[name].contains(point[name])

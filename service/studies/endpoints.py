@@ -39,7 +39,7 @@ from service.studies.warm_start import with_former_studies
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=documented(401, 404, 422, 503))
 
 PageSize = Annotated[int, Query(ge=1, le=500)]
-StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$")]
+StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$", examples=[f"std_{'0' * 32}"])]
 NumberToken = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 
 POSTED = documented(400, 409, 415)

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], responses=documente
 
 PageSize = Annotated[int, Query(ge=1, le=500)]
 WebhookId = Annotated[str, Path(pattern=WITHOUT_NUL, max_length=100)]
-WebhookToken = Annotated[str | None, Query(pattern=r"^whk_[0-9a-f]{32}$")]
+WebhookToken = Annotated[str | None, Query(pattern=r"^whk_[0-9a-f]{32}$", examples=[f"whk_{'0' * 32}"])]
 
 
 @router.post("", status_code=201, response_model=WebhookCreated, responses=documented(400, 409, 415))

@@ -46,3 +46,25 @@ def test_each_kind_has_a_score_of_its_own(kind: str | None, score: str) -> None:
     task = Task.model_validate({"name": "file:a.csv", "kind": kind})
     assert task.resolved_score == score
     assert task.resolved_score is SCORES[task.resolved_kind][0]
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("reviews.csv", "file:reviews.csv"),
+        ("data/Reviews.JSONL", "file:Reviews.JSONL"),
+        (r"C:\data\reviews.parquet", "file:reviews.parquet"),
+        ("reviews.csv.gz", "file:reviews.csv.gz"),
+        ("File: reviews.csv", "file:reviews.csv"),
+        ("stanfordnlp/sst2", "hub:stanfordnlp/sst2"),
+        ("HUB:stanfordnlp/sst2", "hub:stanfordnlp/sst2"),
+        ("https://huggingface.co/datasets/stanfordnlp/sst2", "hub:stanfordnlp/sst2"),
+    ],
+)
+@pytest.mark.parametrize("columns", [{}, {"text_column": "review"}])
+def test_a_name_without_its_source_says_how_to_write_it(
+    written: str, right: str, columns: dict[str, str]
+) -> None:
+    """Whatever columns stand beside it."""
+    with pytest.raises(ValidationError, match=f"Write '{right}'"):
+        Task(name=written, **columns)

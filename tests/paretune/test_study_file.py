@@ -1,12 +1,14 @@
 """A study file that cannot work says why, in the user's words."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from api_schemas.errors import FieldError, Problem
 from api_schemas.proposals import Proposer
-from paretune.errors import StudyFileError
-from paretune.study_file import read_edits, read_study_file
+from paretune.errors import RequestRefused, StudyFileError
+from paretune.study_file import lines_named, read_edits, read_study_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -17,7 +19,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
         (b"a: [", "is not YAML"),
         (b"\xff\xfe\x00", "Cannot read"),
         (b"display_name: x", "objectives: Field required"),
-        (b"- 1", "should be a valid dictionary"),
+        (b"- 1", "must be an object"),
     ],
 )
 def test_a_bad_file_is_explained(tmp_path: Path, content: bytes, complaint: str) -> None:
@@ -73,3 +75,88 @@ def test_edits_are_fields(tmp_path: Path) -> None:
     path.write_text("- parallelism")
     with pytest.raises(StudyFileError, match="must hold fields"):
         read_edits(path)
+
+
+def _refusal(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(StudyFileError) as refused:
+        read_study_file(path)
+    return str(refused.value)
+
+
+def test_a_misspelt_key_names_its_line_and_the_nearest(tmp_path: Path) -> None:
+    """At every depth, in block style and in flow style, behind an alias, too."""
+    example = (EXAMPLES / "rotten-tomatoes.yaml").read_text(encoding="utf-8")
+    misspelt = example.replace("learning_rate:", "lr:").replace("{metric: score", "{metrc: score")
+    lines = misspelt.splitlines()
+    told = _refusal(tmp_path / "study.yaml", misspelt)
+    lr = next(number for number, line in enumerate(lines, 1) if "lr:" in line)
+    metrc = next(number for number, line in enumerate(lines, 1) if "metrc" in line)
+    assert (
+        f"line {lr}, configuration.training.lr: There is no 'lr' here. Did you mean 'learning_rate'?" in told
+    )
+    assert f"line {metrc}, objectives.0.metrc: There is no 'metrc' here. Did you mean 'metric'?" in told
+    assert told.count("'learning_rate'") == 1
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """YAML's readers keep the last one and say nothing."""
+    told = _refusal(tmp_path / "study.yaml", "budget: {trials: 3}\nkind: custom\nbudget: {trials: 300}\n")
+    assert "'budget' twice, in lines 1 and 3" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 5000,
+        "{" * 5000,
+        "\n".join(
+            ["a: &a [x,x,x,x,x,x,x,x,x]"]
+            + [
+                f"{now}: &{now} [{','.join([f'*{before}'] * 9)}]"
+                for before, now in zip("abcdefgh", "bcdefghi", strict=True)
+            ]
+        ),
+        "a: &a [*a]",
+        "a: \ud800".encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass"),
+        "x: " + "9" * 5000,
+        "a: 2026-99-99",
+        "? [a, b]\n: c",
+        "!!python/object:os.system {}",
+    ],
+    ids=["deep list", "deep map", "laughs", "cycle", "surrogate", "digits", "date", "key", "tag"],
+)
+@pytest.mark.parametrize("reader", [read_study_file, read_edits])
+def test_hostile_yaml_is_a_sentence(tmp_path: Path, text: str, reader: Callable[[Path], object]) -> None:
+    """No traceback, no gigabytes, no minutes: for studies and for edits alike."""
+    path = tmp_path / "study.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(StudyFileError):
+        reader(path)
+
+
+def test_a_file_that_cannot_be_a_study_is_not_read(tmp_path: Path) -> None:
+    """A directory, a device without an end, a file of gigabytes."""
+    huge = tmp_path / "huge.yaml"
+    with huge.open("wb") as file:
+        file.truncate(2**33)
+    for path in (huge, tmp_path, Path("/dev/zero"), tmp_path / "a\0b"):
+        with pytest.raises(StudyFileError):
+            read_study_file(path)
+
+
+def test_a_refusal_of_the_server_names_lines_of_the_file(tmp_path: Path) -> None:
+    """And says nothing twice."""
+    path = tmp_path / "study.yaml"
+    path.write_text("display_name: x\nsearch_space:\n  parameters:\n  - {name: training.lr}\n")
+    detail = "'training.lr': there is no such setting."
+    problem = Problem(
+        type="/p", title="The study cannot work.", status=422, detail=detail,
+        errors=(FieldError(pointer="/search_space/parameters/0", detail=detail),),
+    )  # fmt: skip
+    with pytest.raises(RequestRefused) as refused, lines_named(path):
+        raise RequestRefused(problem)
+    assert str(refused.value).splitlines() == [
+        "The study cannot work.",
+        f"  line 4, /search_space/parameters/0: {detail}",
+    ]

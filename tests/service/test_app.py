@@ -183,7 +183,7 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
             },
             "/configuration/training/max_length", "at most 512",
         ),
-        ({"surprise": 1}, "/surprise", "Extra inputs"),
+        ({"surprise": 1}, "/surprise", "There is no 'surprise' here"),
         ({"display_name": "a\0b"}, "/display_name", "must not hold a NUL"),
         (
             {"search_space": {"parameters": [{**INTEGER, "name": "peft.first_active_layer", "high": 6}]}},
@@ -199,7 +199,7 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
         ),
         (
             {"search_space": {"parameters": [{**INTEGER, "name": "peft.lora.by_layer.00.query"}]}},
-            "/search_space/parameters/0/name", "String should match",
+            "/search_space/parameters/0/name", "is not written as it must be",
         ),
         (
             {"search_space": {"parameters": [

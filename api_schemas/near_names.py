@@ -1,0 +1,90 @@
+"""Which of the names that there are somebody may have meant. Pure; knows no schema."""
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+
+NEAR = 0.6
+"""Least likeness, from 0 to 1; difflib's own."""
+MOST_SHOWN = 12
+LONGEST_SHOWN = 60
+
+
+def near_names(word: str, names: Iterable[str], *, most: int = 2) -> tuple[str, ...]:
+    """Return the names that are most like a word, the likeliest first; none where none is near.
+
+    Dotted paths are compared step by step. `lr` is near `learning_rate`, `epoch` near `epochs`.
+    """
+    rated = sorted(((-_likeness(word, name), name) for name in set(names)), key=lambda item: item)
+    found = [(rate, name) for rate, name in rated if -rate >= NEAR]
+    # What is clearly farther than the first is noise.
+    return tuple(name for rate, name in found[:most] if -rate >= -found[0][0] - 0.1)
+
+
+def meant(word: str, names: Iterable[str]) -> str:
+    """Return what a sentence about a wrong name may end with: `. Did you mean 'x'?`, or nothing."""
+    near = near_names(word, names)
+    return f". Did you mean {' or '.join(map(quoted, near))}?" if near else ""
+
+
+def did_you_mean(word: str, names: Sequence[str]) -> str:
+    """Return the sentence that helps somebody who wrote a name that is not there."""
+    if near := meant(word, names):
+        return near.removeprefix(". ")
+    if not names:
+        return "Nothing may stand there."
+    shown = ", ".join(map(quoted, list(names)[:MOST_SHOWN]))
+    return f"There {'are' if len(names) > 1 else 'is'}: {shown}{', ...' if len(names) > MOST_SHOWN else ''}."
+
+
+def quoted(name: str) -> str:
+    """Return a name for a sentence, cut where it is long."""
+    return f"'{name}'" if len(name) <= LONGEST_SHOWN else f"'{name[:LONGEST_SHOWN]}...'"
+
+
+def _likeness(word: str, name: str) -> float:
+    steps, others = word.split("."), name.split(".")
+    if len(steps) != len(others):
+        # A step too many or too few: what stands last says most.
+        common = min(len(steps), len(others))
+        return max(0.95 * _of_steps(steps[-common:], others[-common:]), _ratio(word, name))
+    return _of_steps(steps, others)
+
+
+def _of_steps(steps: Sequence[str], others: Sequence[str]) -> float:
+    rates = [_alike(left, right) for left, right in zip(steps, others, strict=True)]
+    return min(rates) * 0.7 + 0.3 * sum(rates) / len(rates)
+
+
+def _alike(word: str, name: str) -> float:
+    left, right = _plain(word), _plain(name)
+    if left == right:
+        return 1.0
+    if not left or not right:
+        return 0.0
+    if left.isdecimal() and right.isdecimal():
+        return 1.0  # of which layer it is, is not what was misspelt
+    parts = tuple(filter(None, re.split(r"[^a-z0-9]+", name.lower())))
+    if _abbreviates(left, parts):
+        return 0.9
+    contained = len(left) > 2 and (left in right or (len(right) > 2 and right in left))
+    return max(_ratio(left, right), 0.75 if contained else 0.0)
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", word[:200].lower())
+
+
+def _ratio(left: str, right: str) -> float:
+    return SequenceMatcher(None, left[:200], right[:200], autojunk=False).ratio()
+
+
+def _abbreviates(word: str, parts: Sequence[str]) -> bool:
+    """Say whether a word is put together of the beginnings of all parts: `lr`, `lrate`, `bsize`, `r`."""
+    if not parts:
+        return not word
+    part, rest = parts[0][: len(word)], parts[1:]
+    return any(
+        word.startswith(part[:length]) and _abbreviates(word[length:], rest)
+        for length in range(1, len(part) + 1)
+    )
