@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
 from sqlalchemy.orm import Session
 
 from service.settings import settings
@@ -22,6 +25,10 @@ ADVANCE_STUDY = "advance_study"
 RUN_TRIAL = "run_trial"
 STUDIES_QUEUE = "studies"
 TRIALS_QUEUE = "trials"
+
+PROBE_KEY = "paretune.probe"
+PROBE_SECONDS = 0.7
+"""Whoever asks for readiness waits two seconds."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,24 @@ celery_app = make_celery_app()
 def wake_after_commit(session: Session, wake_up: WakeUp) -> None:
     """Remember a wake-up; `transaction` sends it once the commit is through, and never before."""
     session.info.setdefault("wake_ups", []).append(wake_up)
+
+
+def why_not_written() -> str | None:
+    """Say why the broker takes no wake-ups; None if it takes them. Tells nothing of its address."""
+    try:
+        with Redis.from_url(
+            settings().broker_url.get_secret_value(),
+            socket_timeout=PROBE_SECONDS,
+            socket_connect_timeout=PROBE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        ) as client:
+            client.set(PROBE_KEY, "", px=1000)
+    except ResponseError as error:
+        # Its own sentence: out of memory, MISCONF (it cannot save), READONLY (a replica).
+        return f"it refuses to write: {error}"
+    except (RedisError, OSError) as error:
+        return f"it does not answer ({type(error).__name__})"
+    return None
 
 
 def send_wake_ups(wake_ups: list[WakeUp]) -> None:

@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 
 from api_schemas.errors import FieldError
 from service.artifact_store import ArtifactStoreAway, artifact_store
+from service.broker import why_not_written
 from service.database import engine
+from service.disk_space import lack_of_room
 from service.errors import ServiceError
 from service.heartbeats import seconds_since_sweep
 from service.problems import documented
@@ -43,6 +45,8 @@ def healthz() -> dict[str, str]:
 def readyz() -> dict[str, str]:
     """Say that the stores answer, the schema is this version's, and lost trials are looked for.
 
+    Degraded: it serves, but what it needs for work refuses it, the broker, a disk, or workers say so.
+
     Raises:
         NotReady: If any of it does not hold; `errors` has each reason.
     """
@@ -57,10 +61,29 @@ def readyz() -> dict[str, str]:
     reasons += _store_away()
     if reasons:
         raise NotReady(" ".join(reason.detail for reason in reasons), errors=reasons)
-    if degraded:
-        detail = f"Trial workers on {degraded} host(s) take no trials; their log says what to free or mend."
-        return {"status": "degraded", "detail": detail}
+    lacking = [*_idle_workers(degraded), *_silent_broker(), *_full_disks()]
+    if lacking:
+        return {"status": "degraded", "detail": " ".join(lacking)}
     return {"status": "ready"}
+
+
+def _idle_workers(hosts: int) -> list[str]:
+    if not hosts:
+        return []
+    return [f"Trial workers on {hosts} host(s) take no trials; their log says what to free or mend."]
+
+
+def _silent_broker() -> list[str]:
+    reason = why_not_written()
+    if reason is None:
+        return []
+    return [f"The broker takes no wake-ups: {reason}. Studies and trials of its workers stand still."]
+
+
+def _full_disks() -> list[str]:
+    places = {"artifact store": artifact_store().folder, "folder of uploads": settings().data_dir}
+    reasons = {what: lack_of_room(folder) for what, folder in places.items() if folder is not None}
+    return [f"The disk of the {what} {reason}: make room." for what, reason in reasons.items() if reason]
 
 
 def _wrong_schema(current: str | None) -> list[FieldError]:

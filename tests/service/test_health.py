@@ -1,12 +1,20 @@
 """When the service says that it can take work."""
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
+import redis
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from service import sweeper
+from paretune.embedded_valkey import embedded_valkey
+from service import disk_space, sweeper
 from service.app import create_app
+from service.settings import settings
 
 
 @pytest.fixture
@@ -50,3 +58,80 @@ def test_not_ready_while_nobody_takes_lost_trials_back(client: TestClient, sessi
     session.execute(text("UPDATE heartbeats SET beaten_at = now() - interval '21 seconds'"))
     session.commit()
     assert "has not run for 21 s" in reasons(client)["/sweeper"]
+
+
+@pytest.fixture
+def own_broker(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    """A broker of the test's own, to be configured; the rest of the service is ready."""
+    sweeper.sweep_once()
+    with embedded_valkey(tmp_path / "valkey") as url, redis.Redis.from_url(url) as connected:
+        monkeypatch.setenv("BROKER_URL", url)
+        settings.cache_clear()
+        assert client.get("/readyz").json() == {"status": "ready"}
+        yield connected
+
+
+def detail(client: TestClient) -> str:
+    """What a degraded service says."""
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    return str(answer.json()["detail"])
+
+
+def test_degraded_while_the_broker_has_no_memory_left(client: TestClient, own_broker: redis.Redis) -> None:
+    """It answers a ping and takes no message."""
+    own_broker.config_set("maxmemory", 1)
+    assert own_broker.ping()
+    assert "maxmemory" in detail(client)
+    own_broker.config_set("maxmemory", 0)
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_degraded_while_the_broker_is_a_replica(client: TestClient, own_broker: redis.Redis) -> None:
+    """It only reads."""
+    own_broker.replicaof("127.0.0.1", "1")
+    assert "read only replica" in detail(client)
+
+
+def test_degraded_while_the_broker_cannot_save(
+    client: TestClient, own_broker: redis.Redis, tmp_path: Path
+) -> None:
+    """MISCONF: its disk is full or its folder is gone."""
+    own_broker.config_set("appendonly", "no")
+    own_broker.config_set("save", "1 1")
+    shutil.rmtree(tmp_path / "valkey", ignore_errors=True)
+    own_broker.bgsave()
+    while own_broker.info("persistence")["rdb_bgsave_in_progress"]:
+        pass
+    assert "MISCONF" in detail(client)
+    own_broker.config_set("save", "")  # or it would not end
+
+
+def test_degraded_while_the_broker_is_away(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address is nobody's business."""
+    sweeper.sweep_once()
+    monkeypatch.setenv("BROKER_URL", "redis://:hunter2@127.0.0.1:1/0")
+    settings.cache_clear()
+    told = detail(client)
+    assert "does not answer" in told
+    assert "hunter2" not in told
+
+
+def test_degraded_while_a_disk_is_full(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each disk that the API needs is named."""
+    sweeper.sweep_once()
+    free = disk_space.LEAST_FREE_BYTES - 1
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=free, used=0, free=free))
+        told = detail(client)
+    assert "artifact store has 64 MiB left" in told
+    assert "folder of uploads has 64 MiB left" in told
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_degraded_while_a_folder_takes_no_file(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read-only, gone, or without inodes: the numbers of free bytes do not tell."""
+    sweeper.sweep_once()
+    monkeypatch.setenv("PARETUNE_DATA_DIR", "/proc/nobody/writes/here")
+    settings.cache_clear()
+    assert "folder of uploads cannot be written to" in detail(client)
