@@ -17,14 +17,6 @@ class Proposer(StrEnum):
     """Every parameter on its own, evenly."""
     SOBOL = "sobol"
     """A scrambled Sobol sequence."""
-    NSGA2 = "nsga2"
-    """The genetic algorithm NSGA-II, by Optuna."""
-    REGULARIZED_EVOLUTION = "regularized_evolution"
-    """Evolution in which the oldest dies, by Pareto rank."""
-    TPE = "tpe"
-    """Tree-structured Parzen estimators, by Optuna."""
-    AUTOPEFT_REFERENCE = "autopeft_reference"
-    """AutoPEFT's published recipe: fully Bayesian sparse Gaussian processes, noisy hypervolume gain."""
 
 
 class DuplicatePolicy(StrEnum):

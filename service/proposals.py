@@ -140,13 +140,6 @@ def end_search(session: Session, study_id: str) -> None:
         _end_or_repeat(session, study, reason=reason)
 
 
-def stop_proposing(session: Session, study_id: str, *, reason: str) -> None:
-    """Let a study that still wants trials end or pause, for nobody here can propose them."""
-    study = repository.lock_study(session, study_id)
-    if study is not None and study.state is StudyState.ACTIVE:
-        lifecycle.stop_proposing(session, study, reason=reason)
-
-
 def _proposals(
     study: Study, suggestions: Sequence[Suggestion], *, request: ProposalRequest, seconds: float
 ) -> dict[str, dict[str, Any]]:

@@ -37,7 +37,6 @@ from service.proposals import (
     ProposalRequest,
     end_search,
     read_request,
-    stop_proposing,
     store_suggestions,
 )
 from service.telemetry import received, start_telemetry, stop_telemetry, tracer
@@ -119,16 +118,9 @@ def _propose(study_id: str) -> None:
     if request is None:
         return
     # torch and BoTorch load in the pool's child, never in its parent.
-    from service.optimization.proposers import ProposerUnavailable, proposer_of
+    from service.optimization.proposers import proposer_of
 
-    try:
-        propose = proposer_of(request.proposer)
-    except ProposerUnavailable as error:
-        log.error("proposer unavailable", reason=str(error))
-        with transaction() as session:
-            stop_proposing(session, study_id, reason=str(error))
-        return
-    if _ask(study_id, request, propose):
+    if _ask(study_id, request, proposer_of(request.proposer)):
         return
     log.warning("nothing that was suggested was new; drawing elsewhere", proposer=request.proposer)
     for draw in range(1, DRAWS + 1):

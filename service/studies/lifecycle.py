@@ -141,15 +141,6 @@ def exhaust(session: Session, study: Study, *, reason: str = EXHAUSTED) -> None:
         _finish_search(session, study, reason=reason)
 
 
-def stop_proposing(session: Session, study: Study, *, reason: str) -> None:
-    """End a study that nobody can propose for; pause it if it has trials, to go on once that is mended."""
-    study.state_reason = reason
-    if study.trials_created:
-        move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
-    else:
-        move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
-
-
 def park(session: Session, study: Study, *, reason: str) -> None:
     """Pause a study that the study worker fails on again and again, so that others have their turns."""
     study.state_reason = reason

@@ -134,3 +134,23 @@ def test_going_back_before_custom_studies_leaves_what_the_older_version_can_read
     assert [tuple(row) for row in found] == [("ours", 6, 3)]
     engine.dispose()
     run_on(postgres_url, "DROP DATABASE custom_and_back WITH (FORCE)")
+
+
+def test_a_study_of_a_proposer_that_is_gone_is_proposed_for_by_the_default(postgres_url: str) -> None:
+    """What else its owner set stays; studies of proposers that are there keep theirs."""
+    run_on(postgres_url, "CREATE DATABASE fewer_proposers")
+    engine = create_engine(renamed(postgres_url, "fewer_proposers"))
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0016")
+        connection.execute(text(CUSTOM_ROWS))
+        connection.execute(
+            text("""UPDATE studies SET proposals = '{"proposer": "tpe", "ahead": 3}' WHERE id = 'own'""")
+        )
+        connection.execute(
+            text("""UPDATE studies SET proposals = '{"proposer": "sobol"}' WHERE id = 'ours'""")
+        )
+        command.upgrade(alembic_config(connection), "0017")
+        found = dict(connection.execute(text("SELECT id, proposals FROM studies")).all())
+    assert found == {"own": {"proposer": "paretune", "ahead": 3}, "ours": {"proposer": "sobol"}}
+    engine.dispose()
+    run_on(postgres_url, "DROP DATABASE fewer_proposers WITH (FORCE)")

@@ -40,10 +40,10 @@ def test_a_proposer_is_passed_on_and_an_unknown_one_is_explained(tmp_path: Path)
     """With the names that there are."""
     example = (EXAMPLES / "rotten-tomatoes.yaml").read_text()
     path = tmp_path / "study.yaml"
-    path.write_text(f"{example}\nproposals: {{proposer: tpe}}\n")
-    assert read_study_file(path).proposals.proposer is Proposer.TPE
-    path.write_text(f"{example}\nproposals: {{proposer: grid}}\n")
-    with pytest.raises(StudyFileError, match=r"proposals\.proposer: .*'nsga2'"):
+    path.write_text(f"{example}\nproposals: {{proposer: sobol}}\n")
+    assert read_study_file(path).proposals.proposer is Proposer.SOBOL
+    path.write_text(f"{example}\nproposals: {{proposer: nsga2}}\n")
+    with pytest.raises(StudyFileError, match=r"proposals\.proposer: .*'sobol'"):
         read_study_file(path)
 
 

@@ -36,8 +36,11 @@ _ENTRIES = {
     "ax": _Entry("benchmarks.optimiser.proposers.ax_client:ax", ("ax-platform", *ENGINE), "ax"),
     "syne-tune-morea": _Entry(f"{SYNE_TUNE}:morea", ("syne-tune",), "syne_tune"),
     "syne-tune-ehvi": _Entry(f"{SYNE_TUNE}:ehvi", ("syne-tune", *ENGINE), "syne_tune"),
+    "regularized-evolution": _Entry(
+        "benchmarks.optimiser.proposers.regularized_evolution:suggest", ENGINE, is_suggest=True
+    ),
     "autopeft-reference": _Entry(
-        "service.optimization.proposers.autopeft_reference:suggest",
+        "benchmarks.optimiser.proposers.autopeft_reference:suggest",
         ("numpyro", "jax", *ENGINE),
         "numpyro",
         is_suggest=True,

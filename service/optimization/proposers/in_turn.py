@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from api_schemas.proposals import Proposer
 from api_schemas.search_space import Parameterization
 from service.optimization.candidates import density_sample
 from service.optimization.pool import Admission, admission_after
@@ -32,7 +31,7 @@ def propose_in_turn(
     count: int,
     seed: int,
     time_limit_seconds: float,
-    generated_by: Proposer,
+    generated_by: str,
 ) -> list[Suggestion]:
     """Give starting points, then picks; where a pick finds nothing, draws; fewer if those find nothing.
 
@@ -48,9 +47,7 @@ def propose_in_turn(
             waiting = [*pending, *(suggestion.parameterization for suggestion in suggestions)]
             rng = generator("fallback", seed, len(observations) + len(waiting))
             late = time.monotonic() >= deadline
-            suggestion = _next(
-                None if late else pick, admission, waiting, rng=rng, generated_by=generated_by.value
-            )
+            suggestion = _next(None if late else pick, admission, waiting, rng=rng, generated_by=generated_by)
             if suggestion is None:
                 break
             admission.take(suggestion.parameterization)

@@ -34,5 +34,5 @@ def suggest(
         count=count,
         seed=seed,
         time_limit_seconds=time_limit_seconds,
-        generated_by=Proposer.RANDOM,
+        generated_by=Proposer.RANDOM.value,
     )

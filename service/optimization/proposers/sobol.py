@@ -47,5 +47,5 @@ def suggest(
         count=count,
         seed=seed,
         time_limit_seconds=time_limit_seconds,
-        generated_by=Proposer.SOBOL,
+        generated_by=Proposer.SOBOL.value,
     )

@@ -1,7 +1,6 @@
 """What every proposer promises, whatever it does inside; and what those that learn have in common."""
 
 import random
-import sys
 
 import numpy as np
 import pytest
@@ -10,10 +9,10 @@ import torch
 from api_schemas.objectives import OutcomeConstraint
 from api_schemas.proposals import Proposer
 from service.optimization.problem import Observation, Problem
-from service.optimization.proposers import Propose, ProposerUnavailable, autopeft_reference, proposer_of
+from service.optimization.proposers import proposer_of
 from service.optimization.proposers.even_draws import even_draws
 from service.optimization.suggest import suggest
-from tests.service.optimization.problems import SCORE, autopeft_problem, candidates, items, problem_on
+from tests.service.optimization.problems import autopeft_problem, candidates, items, problem_on
 
 SWITCHES = [{"type": "bool", "name": name} for name in "abcdefgh"]
 MIXED = [
@@ -43,13 +42,7 @@ MIXED = [
     },
     {"type": "int", "name": "count", "low": -3, "high": 3},
 ]
-LEARNERS = [Proposer.NSGA2, Proposer.REGULARIZED_EVOLUTION, Proposer.TPE]
 OTHERS = [name for name in Proposer if name is not Proposer.PARETUNE]
-
-
-def function_of(name: Proposer) -> Propose:
-    """The function, without asking for packages that only a fit of the reference needs."""
-    return autopeft_reference.suggest if name is Proposer.AUTOPEFT_REFERENCE else proposer_of(name)
 
 
 def random_observations(problem: Problem, count: int) -> list[Observation]:
@@ -60,11 +53,6 @@ def random_observations(problem: Problem, count: int) -> list[Observation]:
         Observation(values, {"score": rng.random(), "training_seconds": 1 + rng.random()} if n % 5 else None)
         for n, values in enumerate(list(drawn.values())[:count])
     ]
-
-
-def past_of(name: Proposer, problem: Problem) -> list[Observation]:
-    """Enough to leave the random phase; the reference stays in it, for its fits take minutes."""
-    return random_observations(problem, 9 if name is Proposer.AUTOPEFT_REFERENCE else 45)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -78,7 +66,7 @@ def test_a_small_space_is_exhausted_once(name: Proposer, ended: int, waiting: in
         for n, values in enumerate(everything[:ended])
     ]
     pending = everything[ended : ended + waiting]
-    found = function_of(name)(problem, observations, pending=pending, count=20, seed=3)
+    found = proposer_of(name)(problem, observations, pending=pending, count=20, seed=3)
     assert sorted(items(one.parameterization) for one in found) == sorted(
         map(items, everything[ended + waiting :])
     )
@@ -88,9 +76,9 @@ def test_a_small_space_is_exhausted_once(name: Proposer, ended: int, waiting: in
 def test_values_are_legal_and_inactive_parameters_absent(name: Proposer) -> None:
     """Of a space with every type and nested conditions; nothing that ended or waits comes again."""
     problem = problem_on(MIXED)
-    observations = past_of(name, problem)
+    observations = random_observations(problem, 45)
     pending = even_draws(problem.search_space, 3, rng=random.Random(0))
-    found = function_of(name)(problem, observations, pending=pending, count=6, seed=1)
+    found = proposer_of(name)(problem, observations, pending=pending, count=6, seed=1)
     used = {repr(items(one.parameterization)) for one in observations} | {repr(items(one)) for one in pending}
     assert len(found) == 6
     for one in found:
@@ -110,8 +98,8 @@ def test_values_are_legal_and_inactive_parameters_absent(name: Proposer) -> None
 def test_same_arguments_same_answer(name: Proposer) -> None:
     """Another seed, another answer; the global random states are left as they were."""
     problem = problem_on(MIXED)
-    observations = past_of(name, problem)
-    propose = function_of(name)
+    observations = random_observations(problem, 45)
+    propose = proposer_of(name)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     first = propose(problem, observations, pending=[], count=3, seed=7)
     assert random.getstate() == states[0]
@@ -131,7 +119,7 @@ def test_a_hard_limit_on_a_known_metric_is_never_broken(name: Proposer) -> None:
     sizes = ("serial_adapter.bottleneck_size", "parallel_adapter.bottleneck_size", "prefix_tuning.length")
     large |= {f"peft.{size}": 768 for size in sizes}
     problem = Problem(**{**free.__dict__, "constraints": (limit,), "starting_points": (large,)})
-    found = function_of(name)(problem, [], pending=[], count=5, seed=0)
+    found = proposer_of(name)(problem, [], pending=[], count=5, seed=0)
     counts = problem.known_metrics["trainable_parameters"](
         candidates(problem, [one.parameterization for one in found])
     )
@@ -143,7 +131,7 @@ def test_a_hard_limit_on_a_known_metric_is_never_broken(name: Proposer) -> None:
 def test_starting_points_come_first_and_equivalents_are_one(name: Proposer) -> None:
     """In their order, except those that wait; the problem's key says what is the same trial."""
     points = ({"a": True, "b": False}, {"a": False, "b": False})
-    propose = function_of(name)
+    propose = proposer_of(name)
     found = propose(
         problem_on(SWITCHES[:2], starting_points=points), [], pending=[points[0]], count=2, seed=0
     )
@@ -155,66 +143,13 @@ def test_starting_points_come_first_and_equivalents_are_one(name: Proposer) -> N
     assert [one.parameterization["a"] for one in same] == [False]
 
 
-@pytest.mark.parametrize("name", [*LEARNERS, Proposer.AUTOPEFT_REFERENCE])
-def test_nothing_but_infeasible_trials_is_no_reason_to_stop(name: Proposer) -> None:
-    """There is nothing to learn from but what not to repeat."""
-    problem = problem_on(SWITCHES)
-    observations = [Observation(one.parameterization, None) for one in random_observations(problem, 30)]
-    assert len(function_of(name)(problem, observations, pending=[], count=2, seed=0)) == 2
-
-
-@pytest.mark.parametrize("name", LEARNERS)
-def test_it_learns_what_scores(name: Proposer) -> None:
-    """Of eight switches that each add to the score, more are on than the four of chance."""
-    problem = problem_on(SWITCHES, objectives=(SCORE,))
-    observations = [
-        Observation(one.parameterization, {"score": float(sum(map(bool, one.parameterization.values())))})
-        for one in random_observations(problem, 60)
-    ]
-    found = proposer_of(name)(problem, observations, pending=[], count=24, seed=0)
-    assert sum(sum(map(bool, one.parameterization.values())) for one in found) / 24 > 4.3
-
-
-@pytest.mark.parametrize("name", LEARNERS)
-@pytest.mark.parametrize("measured", [True, False])
-def test_it_learns_what_is_not_allowed(name: Proposer, measured: bool) -> None:
-    """Whatever `a` breaks, a limit on a measured metric or the trial itself: it is mostly off."""
-    limit = OutcomeConstraint.model_validate({"metric": "latency_ms", "op": "<=", "bound": 5.0})
-    problem = problem_on(SWITCHES, objectives=(SCORE,), constraints=(limit,) if measured else ())
-    observations = [
-        Observation(values, {"score": float(values["a"]) + n % 7, "latency_ms": 10.0 * values["a"]})
-        if measured or not values["a"]
-        else Observation(values, None)
-        for n, values in enumerate(one.parameterization for one in random_observations(problem, 60))
-    ]
-    found = proposer_of(name)(problem, observations, pending=[], count=8, seed=0)
-    assert sum(bool(one.parameterization["a"]) for one in found) <= 2
-
-
 def test_after_the_time_limit_it_draws_and_says_so() -> None:
     """Late is no reason to leave a worker without work."""
     problem = problem_on(SWITCHES)
-    found = proposer_of(Proposer.TPE)(problem, [], pending=[], count=2, seed=0, time_limit_seconds=0.0)
+    found = proposer_of(Proposer.RANDOM)(problem, [], pending=[], count=2, seed=0, time_limit_seconds=0.0)
     assert [one.generated_by for one in found] == ["time_limit"] * 2
 
 
 def test_the_default_is_the_engine_itself() -> None:
     """One door for all."""
     assert proposer_of(Proposer.PARETUNE) is suggest
-
-
-@pytest.mark.parametrize(
-    ("name", "package", "extra"),
-    [
-        (Proposer.TPE, "optuna", "proposers"),
-        (Proposer.NSGA2, "optuna", "proposers"),
-        (Proposer.AUTOPEFT_REFERENCE, "jax", "autopeft-reference"),
-    ],
-)
-def test_a_missing_package_is_named_with_its_cure(
-    monkeypatch: pytest.MonkeyPatch, name: Proposer, package: str, extra: str
-) -> None:
-    """The sentence goes to the study's owner."""
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ProposerUnavailable, match=rf"'{name}'.*'{package}'.*paretune\[{extra}\]"):
-        proposer_of(name)

@@ -2,13 +2,13 @@
 
 import torch
 
-from service.optimization.problem import Observation
-from service.optimization.proposers.regularized_evolution import (
+from benchmarks.optimiser.proposers.regularized_evolution import (
     POPULATION,
     crowding_distances,
     pareto_ranks,
     suggest,
 )
+from service.optimization.problem import Observation
 from tests.service.optimization.problems import SCORE, problem_on
 
 SWITCHES = [{"type": "bool", "name": name} for name in "abcdefgh"]

@@ -32,7 +32,6 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from jaxtyping import Float64
 from torch import Tensor
 
-from api_schemas.proposals import Proposer
 from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.candidates import neighbours
 from service.optimization.encoding import encode
@@ -109,7 +108,7 @@ def suggest(
         count=count,
         seed=seed,
         time_limit_seconds=math.inf,
-        generated_by=Proposer.AUTOPEFT_REFERENCE,
+        generated_by="autopeft_reference",
     )
 
 

@@ -15,7 +15,6 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from jaxtyping import Float64
 from torch import Tensor
 
-from api_schemas.proposals import Proposer
 from api_schemas.search_space import Parameterization
 from service.optimization.candidates import neighbour_codes
 from service.optimization.grid import SAME_CODE, Grid
@@ -67,7 +66,7 @@ def suggest(
         count=count,
         seed=seed,
         time_limit_seconds=time_limit_seconds,
-        generated_by=Proposer.REGULARIZED_EVOLUTION,
+        generated_by="regularized_evolution",
     )
 
 

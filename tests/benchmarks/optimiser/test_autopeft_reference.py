@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from api_schemas.objectives import OutcomeConstraint
-from api_schemas.proposals import Proposer
+from benchmarks.optimiser.proposers.autopeft_reference import RANDOM_TRIALS, gaussian_copula, suggest
+from benchmarks.optimiser.proposers.catalogue import proposer_named
+from benchmarks.optimiser.proposers.proposer import ProposerUnavailable
 from service.optimization.problem import Observation, Suggestion
-from service.optimization.proposers import ProposerUnavailable, proposer_of
-from service.optimization.proposers.autopeft_reference import RANDOM_TRIALS, gaussian_copula
 from service.optimization.proposers.even_draws import even_draws
 from service.optimization.proposers.in_turn import generator
 from tests.service.optimization.problems import problem_on
@@ -41,9 +41,8 @@ def propose_twice() -> list[list[Suggestion]]:
         )
         for values in drawn
     ]
-    propose = proposer_of(Proposer.AUTOPEFT_REFERENCE)
     return [
-        propose(problem, observations, pending=[{"x": 0.45, "y": 0.1}], count=2, seed=seed) for seed in (0, 0)
+        suggest(problem, observations, pending=[{"x": 0.45, "y": 0.1}], count=2, seed=seed) for seed in (0, 0)
     ]
 
 
@@ -55,9 +54,9 @@ def test_it_proposes_on_the_front_and_says_the_same_twice() -> None:
     In a process of its own: JAX forbids a process to fork.
     """
     try:
-        proposer_of(Proposer.AUTOPEFT_REFERENCE)
+        proposer_named("autopeft-reference")
     except ProposerUnavailable as error:
-        assert "paretune[autopeft-reference]" in str(error)  # noqa: PT017
+        assert "paretune[peers]" in str(error)  # noqa: PT017
         return
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         first, second = pool.submit(propose_twice).result()
