@@ -18,6 +18,8 @@ from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ReportedState, TrialState
 
 LONGEST_WAIT_SECONDS = 20.0
+LONGEST_LEASE_SECONDS = 7 * 24 * 3600.0
+"""A week: so long a trial may stay with a runner that is silent, and so long it is lost if that has died."""
 MOST_OBSERVATIONS = 1000
 LARGEST_INT32 = 2**31 - 1
 
@@ -34,18 +36,22 @@ Reason = Annotated[str, Field(min_length=1, max_length=2000, pattern=WITHOUT_NUL
 class SuggestRequest(Schema):
     """Ask for up to `count` trials. A worker that asks again first gets those that it still holds.
 
-    Where none is ready, the answer waits for one, `wait_seconds` at most.
+    Where none is ready, the answer waits for one, `wait_seconds` at most. `lease_seconds` is how long the
+    worker may be silent about each of the trials, those that it still holds among them; left out, new ones
+    get the server's usual length and the others keep theirs.
     """
 
     worker_id: WorkerId
     count: int = Field(default=1, ge=1, le=100)
     wait_seconds: float = Field(default=0.0, ge=0, le=LONGEST_WAIT_SECONDS)
+    lease_seconds: float | None = Field(default=None, ge=1, le=LONGEST_LEASE_SECONDS, strict=True)
 
 
 class SuggestedTrial(Schema):
     """A trial to run: its parameters, the training seed, and the attempt to name in every further word.
 
-    `configuration` is what a worker of the service would train; null in a custom study.
+    `configuration` is what a worker of the service would train; null in a custom study. A trial that is not
+    heard of for `lease_seconds` may be given to somebody else.
     """
 
     trial_id: str
@@ -56,12 +62,13 @@ class SuggestedTrial(Schema):
     attempt: int
     parameters: Parameterization
     configuration: TrialConfiguration | None
+    lease_seconds: float | None = None
 
 
 class SuggestedTrials(Schema):
     """Trials to run, none where there is nothing to do now.
 
-    A trial that is not heard of for `lease_seconds` is given to somebody else.
+    `lease_seconds` is the length of the leases that were asked for, else the server's usual one.
     """
 
     trials: tuple[SuggestedTrial, ...]

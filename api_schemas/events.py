@@ -26,6 +26,7 @@ class EventType(StrEnum):
     TRIAL_STARTED = "trial.started"
     TRIAL_MEASURED = "trial.measured"
     TRIAL_REQUEUED = "trial.requeued"
+    TRIAL_RESUMED = "trial.resumed"
     TRIAL_SUCCEEDED = "trial.succeeded"
     TRIAL_INFEASIBLE = "trial.infeasible"
     TRIAL_FAILED = "trial.failed"

@@ -278,7 +278,8 @@ class WrongState(ServiceError):
 class StaleAttempt(ServiceError):
     """Another attempt owns the trial now.
 
-    The lease ran out, or the trial was given to another worker or deleted. Drop the result.
+    The lease ran out and another worker took the trial, or it was cancelled or deleted. Drop the result. A
+    word that is merely late is heard: until another attempt begins, the trial is its last attempt's.
     """
 
     status = HTTPStatus.CONFLICT

@@ -80,7 +80,6 @@ def heartbeat(trial_id: str, attempt: int) -> bool:
         StaleAttempt: If another attempt owns the trial now.
     """
     with transaction() as session:
-        # No study lock: a heartbeat must not wait behind a proposal that is being stored.
         study_id = repository.study_of_trial(session, trial_id)
         if study_id is None:
             raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")

@@ -27,12 +27,12 @@ from api_schemas.trials import Measurement, TrialReport, TrialState
 from service import leases
 from service.access import limits
 from service.database import transaction
-from service.errors import InvalidReport, WrongState
+from service.errors import ConflictingResult, InvalidReport, WrongState
 from service.events.feed import EventFeed
-from service.models import Replicate, Study, Trial
+from service.models import Replicate, Study, Trial, TrialMeasurement
 from service.settings import settings
 from service.studies import early_stops, lifecycle, replication, repository
-from service.studies.reported_metrics import metric_errors, reserved_errors
+from service.studies.reported_metrics import adds_nothing, metric_errors, repeats, reserved_errors
 
 LONGEST_SILENCE_SECONDS = 5.0
 """How long a waiting request believes that nothing has happened to its study. It holds no connection."""
@@ -88,6 +88,7 @@ def report(session: Session, trial_id: str, measured: MeasurementReport) -> Tria
 
     Raises:
         InvalidReport: If it has a name that the service itself writes.
+        ConflictingResult: If the attempt has reported something else at that step.
     """
     study, trial = leases.lock_study_and_trial(session, trial_id)
     _refuse(reserved_errors(measured.metrics, pointer="/metrics"))
@@ -98,10 +99,10 @@ def report(session: Session, trial_id: str, measured: MeasurementReport) -> Tria
         attempt=measured.attempt,
         measurement=Measurement(step=measured.step, metrics=measured.metrics),
     )
+    _refuse_another_measurement(session, trial_id, measured)
     if stop:
         return TrialSignal(should_stop=True, reason=StopReason.STOPPED_EARLY)
-    replicate = replication.held(session, trial_id, measured.attempt)
-    unwanted = not replication.is_wanted(session, study, replicate)
+    unwanted = not replication.is_wanted(session, study, trial_id)
     return TrialSignal(should_stop=unwanted, reason=StopReason.NOT_WANTED if unwanted else None)
 
 
@@ -111,6 +112,7 @@ def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple
     Raises:
         InvalidReport: If a metric is missing or cannot be used.
         WrongState: If it says that it stopped early, and nobody told it to.
+        ConflictingResult: If the attempt has ended with another result.
     """
     study, trial = leases.lock_study_and_trial(session, trial_id)
     _refuse(reserved_errors(ended.metrics, pointer="/metrics"))
@@ -118,16 +120,21 @@ def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple
         _refuse(metric_errors(study, ended.metrics, pointer="/metrics"))
     if ended.state is TrialState.STOPPED_EARLY and not _told_to_stop(session, trial_id, ended.attempt):
         raise WrongState("The trial was not told to stop. Report what came out of it, or release it.")
-    lifecycle.finish_trial(
-        session,
-        study,
-        trial,
-        attempt=ended.attempt,
-        report=TrialReport(
-            state=ended.state, reason=ended.reason, metrics=ended.metrics, test_metrics=ended.test_metrics
-        ),
-        max_attempts=settings().max_attempts,
+    report = TrialReport(
+        state=ended.state, reason=ended.reason, metrics=ended.metrics, test_metrics=ended.test_metrics
     )
+    replicate = repository.lock_replicate(session, trial_id, attempt=ended.attempt)
+    if replicate is None or replicate.state is TrialState.CANCELLED:
+        raise replication.stale(trial_id, ended.attempt, replicate)
+    if not repeats(study, replicate, report):
+        lifecycle.finish_trial(
+            session,
+            study,
+            trial,
+            attempt=ended.attempt,
+            report=report,
+            max_attempts=settings().max_attempts,
+        )
     return study, trial
 
 
@@ -156,29 +163,31 @@ def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str) -> S
         # Whoever waits does not queue up for the study's lock.
         if repository.replicates_held(session, study.id, worker=worker) or _may_take(session, study):
             study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)
-            taken = _take(session, study, worker=worker, count=count)
+            taken = _take(session, study, worker=worker, count=count, lease_seconds=request.lease_seconds)
         session.flush()
         return SuggestedTrials(
             trials=tuple(_suggested(session.get_one(Trial, item.trial_id), item) for item in taken),
             study_state=study.state,
-            lease_seconds=settings().lease_seconds,
+            lease_seconds=request.lease_seconds or settings().lease_seconds,
         )
 
 
-def _take(session: Session, study: Study, *, worker: str, count: int) -> list[Replicate]:
-    lease_seconds = settings().lease_seconds
+def _take(
+    session: Session, study: Study, *, worker: str, count: int, lease_seconds: float | None
+) -> list[Replicate]:
     taken = repository.replicates_held(session, study.id, worker=worker)[:count]
     for held in taken:
-        lifecycle.extend_lease(
-            session, study, held.trial_id, attempt=held.attempt, lease_seconds=lease_seconds
-        )
+        # One that asks for the next trial leaves what an oven holds its night.
+        length = lease_seconds or held.lease_seconds or settings().lease_seconds
+        replication.lease(held, lease_seconds=length)
     if study.state is not StudyState.ACTIVE:
         return taken
     for _ in range(min(count - len(taken), leases.room(session, study))):
         trial = repository.next_queued(session, study.id)
         if trial is None:
             break
-        taken.append(lifecycle.start_trial(session, study, trial, worker=worker, lease_seconds=lease_seconds))
+        length = lease_seconds or settings().lease_seconds
+        taken.append(lifecycle.start_trial(session, study, trial, worker=worker, lease_seconds=length))
         session.flush()
     return taken
 
@@ -206,7 +215,17 @@ def _suggested(trial: Trial, replicate: Replicate) -> SuggestedTrial:
         attempt=replicate.attempt,
         parameters=trial.parameters,
         configuration=configuration,
+        lease_seconds=replicate.lease_seconds,
     )
+
+
+def _refuse_another_measurement(session: Session, trial_id: str, measured: MeasurementReport) -> None:
+    stored = session.get_one(TrialMeasurement, (trial_id, measured.attempt, measured.step))
+    if not adds_nothing(measured.metrics, stored.metrics):
+        raise ConflictingResult(
+            f"Attempt {measured.attempt} has reported other metrics at step {measured.step}. Report new ones "
+            "at a further step."
+        )
 
 
 def _told_to_stop(session: Session, trial_id: str, attempt: int) -> bool:

@@ -21,12 +21,12 @@ from api_schemas.trials import IMPORTED, TrialReport, TrialState
 from service.errors import ConflictingResult, InvalidReport, WrongState
 from service.ids import new_id
 from service.models import Replicate, Study, Trial
-from service.studies import lifecycle, replication, repository
+from service.studies import known_results, replication, repository
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.studies.custom_admission import parameter_errors
 from service.studies.event_log import record_event
 from service.studies.front_history import store_front
-from service.studies.reported_metrics import metric_errors, reserved_errors, same_metrics
+from service.studies.reported_metrics import adds_nothing, metric_errors, reserved_errors
 
 
 def import_observations(
@@ -62,7 +62,7 @@ def import_observations(
     ]
     # Last: with the last trial of its budget the study ends.
     for trial, report in waiting:
-        lifecycle.accept_result(session, study, trial, report=report)
+        known_results.accept_result(session, study, trial, report=report)
     taken = len(new) + len(waiting)
     return ImportResult(imported=taken, already_known=len(trials) - taken)
 
@@ -96,16 +96,10 @@ def _conflict(trial: Trial, report: TrialReport) -> str | None:
     named = f"trial {trial.number} ('{trial.id}')"
     if trial.state is TrialState.RUNNING:
         return f"a runner has {named}; let it complete the trial, or import this once the trial has ended"
-    if trial.state is report.state and (
-        trial.state is TrialState.INFEASIBLE or _says_nothing_new(trial, report)
-    ):
+    same = trial.state is TrialState.INFEASIBLE or adds_nothing(report.metrics, trial.metrics)
+    if trial.state is report.state and same:
         return None
     return f"{named} is {trial.state} with another result; if that is wrong, correct it with ':correct'"
-
-
-def _says_nothing_new(trial: Trial, report: TrialReport) -> bool:
-    stored = {name: trial.metrics[name] for name in report.metrics if name in trial.metrics}
-    return same_metrics(report.metrics, stored)
 
 
 def _row(study: Study, trial: CanonicalTrial, report: TrialReport) -> Trial:

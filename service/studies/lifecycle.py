@@ -23,10 +23,10 @@ from api_schemas.importance import Importance
 from api_schemas.studies import StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
 from service import counters
-from service.errors import WrongState
+from service.errors import StaleAttempt, WrongState
 from service.ids import new_id
 from service.models import Artifact, Replicate, Study, Trial, TrialMeasurement
-from service.studies import early_stops, replicate_statistics, replication, repository
+from service.studies import early_stops, replication, repository
 from service.studies.event_log import record_event, record_replicate_event
 from service.studies.front_history import store_front
 from service.studies.reported_metrics import checked
@@ -113,20 +113,6 @@ def reuse_result(
     _after_replicate(session, study, trial, replicates[0])
 
 
-def accept_result(session: Session, study: Study, trial: Trial, *, report: TrialReport) -> None:
-    """End a queued trial with a result that was found elsewhere; its further seeds are dropped."""
-    replicates = repository.replicates_of(session, [trial.id])[trial.id]
-    first = next(replicate for replicate in replicates if replicate.state is TrialState.QUEUED)
-    replication.end(session, study, first, report.state, reason=report.reason, report=report)
-    replication.cancel_queued(session, study, replicates, reason="its trial is decided")
-    _average(trial, replicates)
-    _end_trial(session, study, trial, report.state, reason=report.reason)
-    if report.state is TrialState.SUCCEEDED:
-        store_front(session, study, [trial])
-    finish_if_done(session, study)
-    wake_study_worker(session, study)
-
-
 def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
     """Queue a further seed of a trial that succeeded. It costs one trial of the study's budget."""
     replicates = repository.replicates_of(session, [trial.id])[trial.id]
@@ -176,14 +162,38 @@ def start_trial(
 def extend_lease(
     session: Session, study: Study, trial_id: str, *, attempt: int, lease_seconds: float
 ) -> bool:
-    """Renew the lease of an attempt; say whether the worker should stop.
+    """Renew the lease of an attempt at its length; say whether the worker should stop.
+
+    Takes the study's lock only where the lease was over: a heartbeat must not wait behind a proposal that is
+    being stored. `lease_seconds` is for a lease that does not know its length.
 
     Raises:
-        StaleAttempt: If the attempt is not a running one; so do all functions that take one.
+        StaleAttempt: If the trial is another attempt's, or cancelled; so do all functions that take one.
     """
-    replicate = replication.held(session, trial_id, attempt)
-    replication.lease(replicate, lease_seconds=lease_seconds)
-    return not replication.is_wanted(session, study, replicate)
+    if not replication.renewed(session, trial_id, attempt, lease_seconds=lease_seconds):
+        locked = repository.lock_study(session, study.id)
+        if locked is None:
+            raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")
+        speaking(session, locked, repository.lock_trial(session, trial_id), attempt=attempt)
+    return not replication.is_wanted(session, study, trial_id)
+
+
+def speaking(session: Session, study: Study, trial: Trial, *, attempt: int) -> Replicate:
+    """Lock the replicate that an attempt speaks of: what every word of a worker starts with.
+
+    Once its lease is over it still has the trial, until another attempt begins: it takes the lease up again.
+
+    Raises:
+        StaleAttempt: If another attempt has begun, or the trial is over.
+    """
+    replicate = repository.lock_replicate(session, trial.id, attempt=attempt)
+    if replicate is not None and replicate.state is TrialState.QUEUED:
+        replication.take_up(session, study, replicate)
+        if trial.state is TrialState.QUEUED:
+            _move_trial(trial, TrialState.RUNNING)
+    if replicate is None or replicate.state is not TrialState.RUNNING:
+        raise replication.stale(trial.id, attempt, replicate)
+    return replicate
 
 
 def record_measurement(
@@ -193,7 +203,7 @@ def record_measurement(
 
     The same step twice changes nothing and gets the same answer.
     """
-    replicate = replication.held(session, trial.id, attempt)
+    replicate = speaking(session, study, trial, attempt=attempt)
     known = session.get(TrialMeasurement, (trial.id, attempt, measurement.step))
     if known is not None:
         return early_stops.told_to_stop(known.metrics)
@@ -215,7 +225,9 @@ def finish_trial(
     known = repository.lock_replicate(session, trial.id, attempt=attempt)
     if known is not None and known.state in TERMINAL_TRIAL_STATES:
         return
-    replicate = replication.held(session, trial.id, attempt)
+    if known is not None and known.state is TrialState.QUEUED and report.state is TrialState.FAILED:
+        return  # lost before, or said before: it waits for its next attempt
+    replicate = speaking(session, study, trial, attempt=attempt)
     counters.count_trial_seconds(session, replicate)
     if report.state is TrialState.STOPPED_EARLY:
         report = early_stops.explained(session, replicate, report)
@@ -239,10 +251,13 @@ def release_trial(
 ) -> None:
     """Take back a trial that its worker does not finish. It costs none of the trial's attempts.
 
-    The checkpoint is kept if nobody is to try again.
+    The checkpoint is kept if nobody is to try again. Once its lease is over it has been taken back already.
     """
+    known = repository.lock_replicate(session, trial.id, attempt=attempt)
+    if known is not None and known.state is TrialState.QUEUED:
+        return
     replicate = replication.held(session, trial.id, attempt)
-    if not replication.is_wanted(session, study, replicate):
+    if not replication.is_wanted(session, study, trial.id):
         replication.keep_artifacts(session, replicate, checkpoint)
     _give_back(session, study, trial, replicate, reason=reason, lost=False)
 
@@ -263,7 +278,7 @@ def _give_back(
     session: Session, study: Study, trial: Trial, replicate: Replicate, *, reason: str, lost: bool
 ) -> None:
     replicate.lost_attempts += int(lost)
-    if not replication.is_wanted(session, study, replicate):
+    if not replication.is_wanted(session, study, trial.id):
         reason = CANCELLED_WITH_STUDY if study.state is StudyState.CANCELLING else "its trial is decided"
         replication.end(session, study, replicate, TrialState.CANCELLED, reason=reason)
         _after_replicate(session, study, trial, replicate)
@@ -302,8 +317,8 @@ def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
             _move_trial(trial, TrialState.QUEUED)
         return
     deciding = replication.deciding(replicates)
-    _average(trial, replicates)
-    _end_trial(session, study, trial, deciding.state, reason=deciding.state_reason)
+    replication.average(trial, replicates)
+    end_trial(session, study, trial, deciding.state, reason=deciding.state_reason)
     if deciding.state is TrialState.SUCCEEDED:
         store_front(session, study, [trial])
 
@@ -314,29 +329,16 @@ def _accept_final_replicate(session: Session, study: Study, trial: Trial, replic
     replicates = repository.replicates_of(session, [trial.id])[trial.id]
     if replicate.state is TrialState.INFEASIBLE:
         replication.cancel_queued(session, study, replicates, reason="its trial is decided")
-        _end_trial(session, study, trial, TrialState.INFEASIBLE, reason=replicate.state_reason)
+        end_trial(session, study, trial, TrialState.INFEASIBLE, reason=replicate.state_reason)
         store_front(session, study, [trial])
     elif replicate.state is TrialState.SUCCEEDED:
-        _average(trial, replicates)
+        replication.average(trial, replicates)
         session.flush()
         store_front(session, study, [trial])
 
 
-def _average(trial: Trial, replicates: Sequence[Replicate]) -> None:
-    accepted = [replicate for replicate in replicates if replicate.state is TrialState.SUCCEEDED]
-    validation = [replicate.metrics for replicate in accepted]
-    test = [replicate.test_metrics for replicate in accepted]
-    trial.metrics = replicate_statistics.means(validation)
-    trial.test_metrics = replicate_statistics.means(test)
-    trial.metric_standard_errors = replicate_statistics.standard_errors(validation)
-    trial.test_metric_standard_errors = replicate_statistics.standard_errors(test)
-    if replicates[0].state is TrialState.STOPPED_EARLY:
-        trial.metrics = replicates[0].metrics
-
-
-def _end_trial(
-    session: Session, study: Study, trial: Trial, state: TrialState, *, reason: str | None
-) -> None:
+def end_trial(session: Session, study: Study, trial: Trial, state: TrialState, *, reason: str | None) -> None:
+    """Bring a trial to an end."""
     _move_trial(trial, state)
     trial.state_reason = reason
     trial.finished_at = func.clock_timestamp()

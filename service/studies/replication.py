@@ -6,12 +6,14 @@ do, which alone turns the states of replicates into the state of their trial. Th
     QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING -> QUEUED
     again when its attempt is lost, released or failed and attempts remain; QUEUED -> CANCELLED when nobody
     wants its result any more; CANCELLED -> QUEUED when its trial is back on the front; QUEUED -> SUCCEEDED |
-    INFEASIBLE with a result that is known from elsewhere
+    INFEASIBLE with a result that is known from elsewhere; QUEUED -> RUNNING, too, when its last attempt
+    speaks after its lease has ended, and no other one has begun
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func, update
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
@@ -19,7 +21,8 @@ from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, TrialReport, TrialState
 from service.errors import StaleAttempt, WrongState
 from service.models import Artifact, Replicate, Study, Trial
-from service.studies import repository
+from service.settings import settings
+from service.studies import replicate_statistics, repository
 from service.studies.event_log import record_replicate_event
 from service.studies.wake_ups import wake_trial_worker
 
@@ -73,20 +76,58 @@ def start(
 
 
 def held(session: Session, trial_id: str, attempt: int) -> Replicate:
-    """Lock the replicate that an attempt holds the lease of: what every write of a worker starts with.
+    """Lock the replicate that an attempt holds the lease of.
 
     Raises:
         StaleAttempt: If the attempt is not a running one.
     """
     replicate = repository.lock_replicate(session, trial_id, attempt=attempt)
     if replicate is None or replicate.state is not TrialState.RUNNING:
-        raise StaleAttempt(f"Attempt {attempt} of trial '{trial_id}' is over. Drop this result.")
+        raise stale(trial_id, attempt, replicate)
     return replicate
 
 
-def is_wanted(session: Session, study: Study, replicate: Replicate) -> bool:
-    """Say whether a running replicate should go on, or its result changes nothing any more."""
-    siblings = repository.replicates_of(session, [replicate.trial_id])[replicate.trial_id]
+def stale(trial_id: str, attempt: int, replicate: Replicate | None) -> StaleAttempt:
+    """Return the refusal of a word about an attempt that is over; `replicate` is that it was the last of."""
+    over = f"Attempt {attempt} of trial '{trial_id}' is over"
+    if replicate is None:
+        return StaleAttempt(f"{over}: another attempt has the trial. Drop this result.")
+    if replicate.state is TrialState.QUEUED:
+        return StaleAttempt(f"{over}: the trial waits for a worker again. Ask for it.")
+    why = f" ({replicate.state_reason})" if replicate.state_reason else ""
+    return StaleAttempt(f"{over}: it is {replicate.state}{why}. Nothing was stored.")
+
+
+def renewed(session: Session, trial_id: str, attempt: int, *, lease_seconds: float) -> bool:
+    """Let the lease of a running attempt begin anew at the length that it has; say whether there is one.
+
+    `lease_seconds` is for a lease that a version without lengths began.
+    """
+    length = func.coalesce(Replicate.lease_seconds, lease_seconds)
+    running = (Replicate.trial_id == trial_id) & (Replicate.attempt == attempt)
+    found = session.execute(
+        update(Replicate)
+        .where(running, Replicate.state == TrialState.RUNNING)
+        .values(lease_expires_at=_from_now(length))
+        .returning(Replicate.trial_id)
+        .execution_options(synchronize_session=False)
+    )
+    return found.first() is not None
+
+
+def take_up(session: Session, study: Study, replicate: Replicate) -> None:
+    """Let the last attempt of a queued replicate go on, with a lease of the length that it had."""
+    _move(replicate, TrialState.RUNNING)
+    lease(replicate, lease_seconds=replicate.lease_seconds or settings().lease_seconds)
+    session.flush()
+    record_replicate_event(
+        session, study, EventType.TRIAL_RESUMED, replicate=replicate, worker=replicate.worker
+    )
+
+
+def is_wanted(session: Session, study: Study, trial_id: str) -> bool:
+    """Say whether a running replicate of a trial should go on, or its result changes nothing any more."""
+    siblings = repository.replicates_of(session, [trial_id])[trial_id]
     return study.state is not StudyState.CANCELLING and not decided(siblings)
 
 
@@ -112,6 +153,19 @@ def deciding(replicates: Sequence[Replicate]) -> Replicate:
     if first.state in (TrialState.FAILED, TrialState.STOPPED_EARLY):
         return first
     return by_state.get(TrialState.CANCELLED, first)
+
+
+def average(trial: Trial, replicates: Sequence[Replicate]) -> None:
+    """Give a trial the means over those of its replicates that succeeded."""
+    accepted = [replicate for replicate in replicates if replicate.state is TrialState.SUCCEEDED]
+    validation = [replicate.metrics for replicate in accepted]
+    test = [replicate.test_metrics for replicate in accepted]
+    trial.metrics = replicate_statistics.means(validation)
+    trial.test_metrics = replicate_statistics.means(test)
+    trial.metric_standard_errors = replicate_statistics.standard_errors(validation)
+    trial.test_metric_standard_errors = replicate_statistics.standard_errors(test)
+    if replicates[0].state is TrialState.STOPPED_EARLY:
+        trial.metrics = replicates[0].metrics
 
 
 def requeue(session: Session, study: Study, replicate: Replicate, *, reason: str) -> None:
@@ -203,7 +257,11 @@ def first_seed(study: Study, trial: Trial) -> int:
 def lease(replicate: Replicate, *, lease_seconds: float) -> None:
     """Let the lease of a replicate begin now, by the database's clock."""
     replicate.lease_seconds = lease_seconds
-    replicate.lease_expires_at = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds)
+    replicate.lease_expires_at = _from_now(lease_seconds)
+
+
+def _from_now(seconds: ColumnElement[float] | float) -> ColumnElement[datetime]:
+    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
 def _complete_seeds(session: Session, study: Study, trial: Trial, replicates: Sequence[Replicate]) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from api_schemas.errors import FieldError
 from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS, Objective
-from api_schemas.trials import TrialReport, TrialState
-from service.models import Study
+from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
+from service.errors import ConflictingResult
+from service.models import Replicate, Study
 
 
 def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -> Iterator[FieldError]:
@@ -54,6 +55,34 @@ def same_metrics(told: Mapping[str, float], stored: Mapping[str, float]) -> bool
     """Say whether the database's metrics are those that were told."""
     # JSON in the database keeps no exponent: a large number comes back as an integer of all its digits.
     return {name: float(value) for name, value in stored.items()} == dict(told)
+
+
+def adds_nothing(told: Mapping[str, float], stored: Mapping[str, float]) -> bool:
+    """Say whether the database has each of the metrics that were told, perhaps among more."""
+    return same_metrics(told, {name: stored[name] for name in told if name in stored})
+
+
+def repeats(study: Study, replicate: Replicate, report: TrialReport) -> bool:
+    """Say whether a report changes nothing, for its attempt has ended, and just so.
+
+    Raises:
+        ConflictingResult: If the attempt has ended with another result.
+    """
+    if replicate.state not in TERMINAL_TRIAL_STATES:
+        return False
+    told = checked(study, report)
+    if told.state is replicate.state and (
+        told.state is TrialState.STOPPED_EARLY
+        or (
+            same_metrics(told.metrics, replicate.metrics)
+            and same_metrics(told.test_metrics, replicate.test_metrics)
+        )
+    ):
+        return True
+    raise ConflictingResult(
+        f"Attempt {replicate.attempt} of trial '{replicate.trial_id}' has ended as {replicate.state} with "
+        "another result. If that was told wrongly, correct it with ':correct'."
+    )
 
 
 def _infeasible(report: TrialReport, reason: str) -> TrialReport:

@@ -165,7 +165,10 @@ def attempts_strictly_increase(history: History) -> Iterator[str]:
 
 
 def only_the_holder_writes(history: History) -> Iterator[str]:
-    """No attempt writes before it starts, after it has ended, or once the next one has begun."""
+    """No attempt writes before it starts, after it has ended, or once the next one has begun.
+
+    One whose lease is over may take it up again until then.
+    """
     leases: dict[tuple[str, int], Lease] = defaultdict(Lease)
     for event in history.events:
         if event.trial_id is None or "replicate" not in (event.body or {}):
@@ -195,6 +198,11 @@ def _after(event: Event, lease: Lease) -> str | None:
         if before.has_ended:
             return "it has ended"
         return f"attempt {before.attempt} holds it" if before.is_held else None
+    if event.type == "trial.resumed":
+        lease.is_held = True
+        if before.is_held or before.has_ended:
+            return "it is being run" if before.is_held else "it has ended"
+        return None if attempt == before.attempt else f"the last attempt was {before.attempt}"
     if event.type == "replicate.ended":
         lease.is_held, lease.has_ended = False, True
         dropped = event.body["state"] == "CANCELLED" or attempt == 0

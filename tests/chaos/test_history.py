@@ -30,7 +30,7 @@ def ended(trial: str, attempt: int, state: str = "SUCCEEDED") -> Event:
 
 
 def good_events() -> Rows:
-    """Trial a is lost once and succeeds; b succeeds after a pause and an extension; c is dropped."""
+    """Trial a is lost, then late; b succeeds after a pause and an extension; c is dropped."""
     return [
         event("study.created"),
         event("trial.queued", "a", 0),
@@ -40,6 +40,8 @@ def good_events() -> Rows:
         event("trial.started", "a", 2, replicate=0),
         event("trial.measured", "a", 2, replicate=0, step=1),
         event("trial.measured", "a", 2, replicate=0, step=2),
+        event("trial.requeued", "a", 2, replicate=0),
+        event("trial.resumed", "a", 2, replicate=0),
         event("study.paused"),
         ended("a", 2),
         event("trial.succeeded", "a", 2),
@@ -155,6 +157,12 @@ def test_a_good_history_breaks_nothing() -> None:
         (renumbered, invariants.attempts_strictly_increase),
         (without("trial.started", "a", 1), invariants.attempts_strictly_increase),
         (without("trial.requeued", "a"), invariants.only_the_holder_writes),
+        (without("trial.requeued", "a", 2), invariants.only_the_holder_writes),
+        (without("trial.resumed", "a"), invariants.only_the_holder_writes),
+        (
+            after("trial.succeeded", "b", event("trial.resumed", "b", 1, replicate=0)),
+            invariants.only_the_holder_writes,
+        ),
         (after("trial.succeeded", "b", ended("b", 1)), invariants.only_the_holder_writes),
         (without("replicate.ended", "b"), invariants.only_the_holder_writes),
         (without("trial.measured", "a"), invariants.measurements_follow_their_steps),

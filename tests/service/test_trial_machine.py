@@ -17,7 +17,7 @@ from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service import outside_runners, sweeper
 from service.database import transaction
-from service.errors import StaleAttempt, WrongState
+from service.errors import ConflictingResult, StaleAttempt, WrongState
 from service.events.feed import EventFeed
 from service.models import Replicate, Study, Tenant, TrialMeasurement
 from service.studies import lifecycle, repository, steering
@@ -33,6 +33,8 @@ PLACES = st.tuples(st.integers(0, 11), st.sampled_from([False, False, True]))
 Token = tuple[str, int]
 """A trial and an attempt."""
 Place = tuple[int, bool]
+
+RESULTS = TERMINAL_TRIAL_STATES - {TrialState.CANCELLED}
 
 
 def custom_study(**changes: object) -> StudyCreate:
@@ -113,25 +115,44 @@ class TrialMachine(RuleBasedStateMachine):
             self.ask_twice("a", 2)
         return held
 
-    def speak(
-        self, place: Place, say: Callable[[Session, Token], object], *, repeatable: bool = False
-    ) -> Token | None:
-        """Let somebody speak of an attempt; it is heard if and only if that is running."""
+    def speak(self, place: Place, say: Callable[[Session, Token], object]) -> Token | None:
+        """Let somebody speak of an attempt; it is heard until another one begins or the trial is over."""
         number, late = place
         tokens = self.tokens if late else self.held()
         if not tokens:
             return None
         token = tokens[number % len(tokens)]
         state = self.state_of(token)
-        heard = {TrialState.RUNNING} | (TERMINAL_TRIAL_STATES if repeatable else set())
         try:
             with transaction() as session:
                 say(session, token)
         except StaleAttempt:
-            assert state not in heard
+            assert state not in (TrialState.RUNNING, TrialState.QUEUED)
             return None
-        assert state in heard
+        assert state in (TrialState.RUNNING, TrialState.QUEUED)
         return token
+
+    def end(self, place: Place, **ended: object) -> tuple[Token, CompletionRequest] | None:
+        """Let somebody say how an attempt ended; the same again is heard, too, anything else refused."""
+        told: list[CompletionRequest] = []
+
+        def say(session: Session, token: Token) -> None:
+            told.append(CompletionRequest.model_validate({"attempt": token[1], **ended}))
+            before = repository.lock_replicate(session, token[0], attempt=token[1])
+            was = None if before is None else (before.state, before.metrics)
+            try:
+                outside_runners.complete(session, token[0], told[0])
+            except ConflictingResult:
+                assert was is not None
+                assert was[0] in RESULTS
+                assert was != (told[0].state, told[0].metrics)
+                raise StaleAttempt("said otherwise before") from None
+            if was is not None and was[0] in RESULTS:
+                assert was == (told[0].state, told[0].metrics)
+                raise StaleAttempt("said before")
+
+        token = self.speak(place, say)
+        return None if token is None else (token, told[0])
 
     @rule(count=st.integers(1, 3))
     def propose(self, count: int) -> None:
@@ -193,22 +214,16 @@ class TrialMachine(RuleBasedStateMachine):
 
     @rule(place=PLACES, error=st.integers(0, 5), watts=st.integers(0, 5), times=st.integers(1, 2))
     def succeed(self, place: Place, error: int, watts: int, times: int) -> None:
-        def say(session: Session, token: Token) -> None:
-            metrics = {"error": float(error), "watts": float(watts)}
-            body = CompletionRequest(attempt=token[1], state=TrialState.SUCCEEDED, metrics=metrics)
-            outside_runners.complete(session, token[0], body)
-
-        if (token := self.speak(place, say, repeatable=True)) and times == 2:
+        metrics = {"error": float(error), "watts": float(watts)}
+        ended = self.end(place, state="SUCCEEDED", metrics=metrics)
+        if ended is not None and times == 2:
+            (trial_id, _), body = ended
             with transaction() as session:
-                say(session, token)
+                outside_runners.complete(session, trial_id, body)
 
     @rule(place=PLACES, state=st.sampled_from([TrialState.INFEASIBLE, TrialState.FAILED]))
     def fail(self, place: Place, state: TrialState) -> None:
-        def say(session: Session, token: Token) -> None:
-            body = CompletionRequest.model_validate({"attempt": token[1], "state": state, "reason": "r"})
-            outside_runners.complete(session, token[0], body)
-
-        self.speak(place, say, repeatable=True)
+        self.end(place, state=state, reason="r")
 
     @rule(place=PLACES)
     def release(self, place: Place) -> None:
@@ -277,7 +292,7 @@ class TrialMachine(RuleBasedStateMachine):
 
 @pytest.mark.usefixtures("service_environment")
 def test_no_order_of_words_about_trials_breaks_them() -> None:
-    """Asking, reporting, completing, falling silent, pausing: late words are refused, nothing is doubled."""
+    """Asking, reporting, completing, falling silent: late words are heard until another attempt begins."""
     run_state_machine_as_test(
         TrialMachine,
         settings=settings(
