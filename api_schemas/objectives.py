@@ -99,7 +99,7 @@ class OutcomeConstraint(Schema):
 
     metric: MetricName
     op: ConstraintOp
-    bound: float
+    bound: float = Field(ge=-LARGEST_METRIC, le=LARGEST_METRIC)
 
     def holds(self, value: float) -> bool:
         """Say whether a value keeps the limit."""

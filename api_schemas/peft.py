@@ -11,6 +11,7 @@ from pydantic import Field
 
 from api_schemas.base import Schema
 from api_schemas.peft_methods import (
+    LARGEST_SCALE,
     PROMPT_METHODS,
     ROLES,
     TARGETED,
@@ -41,7 +42,7 @@ class ParallelAdapter(Schema):
 
     bottleneck_size: int = Field(default=0, ge=0, le=SIZE_LIMIT)
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
-    scaling: float = Field(default=4.0, gt=0)
+    scaling: float = Field(default=4.0, gt=0, le=LARGEST_SCALE)
 
     def size_at(self, layer: int) -> int:
         """Give the size in an active layer."""
@@ -104,7 +105,7 @@ class Lora(Schema):
     """Low-rank update W + alpha / rank * B A: one rank for the chosen projections, or ranks by layer."""
 
     rank: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    alpha: float = Field(default=16.0, gt=0)
+    alpha: float = Field(default=16.0, gt=0, le=LARGEST_SCALE)
     query: bool = True
     key: bool = False
     value: bool = True

@@ -43,11 +43,17 @@ class PeftMethod(StrEnum):
     P_TUNING = "p_tuning"
 
 
+LARGEST_SCALE = 1e9
+"""No factor of an update may be larger: what it multiplies is single precision."""
+
+
 class LibrarySettings(Schema):
     """Settings of the methods that go through HF `peft`; `SETTINGS` says which method reads which."""
 
     rank: int = Field(default=8, ge=1, le=65536)
-    alpha: float = Field(default=16.0, gt=0, description="updates are scaled by alpha / rank")
+    alpha: float = Field(
+        default=16.0, gt=0, le=LARGEST_SCALE, description="updates are scaled by alpha / rank"
+    )
     block_size: int = Field(
         default=32, ge=2, le=65536, description="rotated block of OFT and BOFT; vector length of VB-LoRA"
     )

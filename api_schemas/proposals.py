@@ -41,6 +41,9 @@ class WarmStartMode(StrEnum):
     """Their Pareto configurations run first."""
 
 
+FormerStudy = Annotated[str, Field(max_length=100, pattern=WITHOUT_NUL)]
+
+
 class WarmStart(Schema):
     """Former studies of the same tenant to learn from; task, backbone and depth may differ.
 
@@ -48,9 +51,7 @@ class WarmStart(Schema):
     objective. It is settled when the study is posted: reading the study back gives the ids.
     """
 
-    studies: tuple[Annotated[str, Field(max_length=100, pattern=WITHOUT_NUL)], ...] | Literal["auto"] = Field(
-        default="auto", max_length=20
-    )
+    studies: Annotated[tuple[FormerStudy, ...], Field(max_length=20)] | Literal["auto"] = "auto"
     mode: WarmStartMode = WarmStartMode.MODEL
 
 

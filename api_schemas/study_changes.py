@@ -1,9 +1,14 @@
 """What a client may change of a study that is there."""
 
+from typing import Annotated
+
 from pydantic import Field, JsonValue
 
 from api_schemas.base import WITHOUT_NUL, Schema
 from api_schemas.studies import MOST_TRIALS, Budget, EarlyStopping
+
+MOST_EDITS = 100
+FieldName = Annotated[str, Field(max_length=200)]
 
 
 class ProposalsUpdate(Schema):
@@ -39,5 +44,5 @@ class StudyClone(Schema):
     source's results, as far as it could have found them itself.
     """
 
-    edits: dict[str, JsonValue] = Field(default_factory=dict)
+    edits: dict[FieldName, JsonValue] = Field(default_factory=dict, max_length=MOST_EDITS)
     import_trials: bool = False

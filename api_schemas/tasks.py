@@ -15,6 +15,7 @@ from api_schemas.base import WITHOUT_NUL, Schema
 
 FILE_PREFIX = "file:"
 HUB_PREFIX = "hub:"
+MOST_ROWS = 2**31 - 1
 DEFAULT_TEXT_COLUMN = "text"
 DEFAULT_LABEL_COLUMN = "label"
 TABLE_FILE = re.compile(r"\.(csv|tsv|jsonl?|ndjson|parquet|txt)(\.[a-z0-9]{1,4})?$", re.IGNORECASE)
@@ -85,9 +86,9 @@ class Task(Schema):
     """
 
     name: str = Field(min_length=1, max_length=500)
-    train_rows: int | None = Field(default=None, ge=1)
-    validation_rows: int | None = Field(default=None, ge=1)
-    test_rows: int | None = Field(default=None, ge=1)
+    train_rows: int | None = Field(default=None, ge=1, le=MOST_ROWS)
+    validation_rows: int | None = Field(default=None, ge=1, le=MOST_ROWS)
+    test_rows: int | None = Field(default=None, ge=1, le=MOST_ROWS)
     kind: TaskKind | None = None
     """Null: the packaged task's own, and classification for a file."""
     score: ScoreMetric | None = None
