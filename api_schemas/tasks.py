@@ -6,7 +6,7 @@ Knows no file format and no loss.
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -39,7 +39,7 @@ class ScoreMetric(StrEnum):
     ACCURACY = "accuracy"
     """Share of texts labelled right; for several labels, of texts with exactly the right set."""
     MACRO_F1 = "macro_f1"
-    """Mean over the labels of 2 TP / (2 TP + FP + FN)."""
+    """Mean of 2 TP / (2 TP + FP + FN) over the labels that occur among the rows."""
     MATTHEWS = "matthews"
     """Correlation of true and predicted classes (Gorodkin, 2004); 0 for guessing."""
     SPEARMAN = "spearman"
@@ -99,6 +99,11 @@ class Task(Schema):
     """The second text of a pair, where there is one."""
     label_column: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
     """Null: `label`."""
+    missing_labels: tuple[Annotated[str, Field(max_length=500, pattern=WITHOUT_NUL)], ...] | None = Field(
+        default=None, max_length=20, exclude_if=lambda labels: labels is None
+    )
+    """Labels that mean that there is none, such as -1; none of them with an empty list. Null: labels that
+    may mean it are refused."""
     group_column: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
     """Rows that share a value of it stay in one split."""
     revision: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
@@ -147,7 +152,7 @@ class Task(Schema):
 
     @model_validator(mode="after")
     def _check_fields_fit_the_source(self) -> Self:
-        tabular = ("text_column", "text_pair_column", "label_column", "group_column")
+        tabular = ("text_column", "text_pair_column", "label_column", "missing_labels", "group_column")
         foreign = [
             *(() if self.is_file or self.is_hub else (*tabular, "kind")),
             *(() if self.is_hub else ("revision", "subset")),

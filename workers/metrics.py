@@ -53,8 +53,12 @@ def is_collapsed(labels: NDArray[np.float64], predicted: NDArray[np.generic], *,
 
 
 def _macro_f1(right: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
-    # F1 = 2 TP / (2 TP + FP + FN); a label that never occurs nor is predicted counts as 0.
-    return float((2 * right / np.maximum(true + predicted, 1)).mean())
+    # F1 = 2 TP / (2 TP + FP + FN). Of a label that no row has, nothing is known; where it is predicted,
+    # the labels that those rows have miss them.
+    present = true > 0
+    if not present.any():
+        return 0.0
+    return float((2 * right[present] / (true + predicted)[present]).mean())
 
 
 def _matthews(confusion: Float64[np.ndarray, "c c"]) -> float:

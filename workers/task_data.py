@@ -14,8 +14,9 @@ from torch import Tensor
 
 from api_schemas.tasks import ScoreMetric, Task, TaskKind
 from service.errors import InvalidTask
+from service.task_catalogue.facts import TaskData
 from service.task_catalogue.rows import Label, Row
-from service.task_catalogue.sources import TaskData, load_task
+from service.task_catalogue.sources import load_task
 from service.task_catalogue.splits import SPLITS, take
 from workers.errors import TaskDataError
 from workers.frozen_activations import FrozenActivations

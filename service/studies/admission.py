@@ -44,7 +44,8 @@ from service.studies.custom_admission import custom_errors
 from service.studies.default_starting_points import default_starting_points
 from service.studies.layers import layer_errors, layer_of, with_layers
 from service.studies.method_checks import METHOD, method_errors
-from service.task_catalogue.sources import TaskFacts, settled, task_facts
+from service.task_catalogue.facts import TaskFacts
+from service.task_catalogue.sources import settled, task_facts
 
 SEARCHABLE = ("peft.", "training.")
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}

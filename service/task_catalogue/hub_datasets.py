@@ -6,45 +6,45 @@ do. Only CSV, TSV, JSONL and Parquet files are read; no code of the repository i
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 from glob import escape
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import DryRunError
 
 from api_schemas.tasks import HUB_PREFIX, Task
-from api_schemas.yaml_documents import load_yaml
 from service.errors import InvalidTask, UnknownTask
 from service.hub import from_hub
-from service.task_catalogue.splits import SPLITS
-from service.task_catalogue.tables import is_table
+from service.task_catalogue.cards import CARD, Card, ClassNames, Configuration, read_card
+from service.task_catalogue.limits import MAX_CARD_BYTES, MAX_HUB_FILES, MAX_PATTERNS
+from service.task_catalogue.split_names import FORMAT_ORDER, SeveralSets, named_splits, splits_by_path
+from service.task_catalogue.tables import is_table, listed
 
 Answer = TypeVar("Answer")
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-CARD = "README.md"
-FORMATS = (".parquet", ".jsonl", ".csv", ".tsv")
-"""Where a repository has the same rows in several formats, the first of these is read."""
 
-_EDGE = r"(?:^|$|[ ._/\-0-9])"
-SPLIT_WORDS = {
-    "train": re.compile(rf"{_EDGE}(?:train|training)(?={_EDGE})"),
-    "validation": re.compile(rf"{_EDGE}(?:validation|valid|val|dev)(?={_EDGE})"),
-    "test": re.compile(rf"{_EDGE}(?:test|testing|eval|evaluation)(?={_EDGE})"),
-}
+
+@dataclass(frozen=True)
+class Chosen:
+    """The files of each split, the names of classes that the card tells, and how many files are left out."""
+
+    files: Mapping[str, tuple[str, ...]]
+    class_names: ClassNames = field(default_factory=dict)
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
 class HubDataset:
-    """A downloaded data set: its commit, and the files of each split that it names."""
+    """A downloaded data set: its commit, its folder, and in that the files of each split."""
 
     commit: str
-    files: Mapping[str, tuple[Path, ...]]
+    folder: Path
+    chosen: Chosen
 
 
 def download(task: Task, *, max_bytes: int) -> HubDataset:
@@ -58,115 +58,130 @@ def download(task: Task, *, max_bytes: int) -> HubDataset:
     if not HUB_NAME.fullmatch(name):
         raise UnknownTask(f"'{task.name}' must read 'hub:ORGANISATION/NAME'.")
     commit, sizes = _listing(name, task.revision)
-    card: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
-    if CARD in sizes:
-        folder = _snapshot(name, revision=commit, allow_patterns=[CARD])
-        card = read_card((folder / CARD).read_text(encoding="utf-8", errors="replace"))
+    card = _card(name, commit, size=sizes.get(CARD))
     chosen = split_files(sorted(sizes), card, subset=task.subset, name=name)
-    files = [file for of_split in chosen.values() for file in of_split]
+    files = [file for of_split in chosen.files.values() for file in of_split]
+    if len(files) > MAX_HUB_FILES:
+        raise InvalidTask(
+            {"name": f"'{name}' has {len(files):,} files; the limit is {MAX_HUB_FILES:,}. Name a subset"}
+        )
     total = sum(sizes[file] for file in files)
     if total > max_bytes:
         raise InvalidTask(
             {"name": f"'{name}' has {total:,} bytes; the limit is {max_bytes:,}. Name a smaller subset"}
         )
     folder = _snapshot(name, revision=commit, allow_patterns=[escape(file) for file in files])
-    return HubDataset(
-        commit, {split: tuple(folder / file for file in of_split) for split, of_split in chosen.items()}
-    )
+    return HubDataset(commit, folder, chosen)
 
 
-def read_card(text: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    """Read the patterns of each split of each configuration from a data set's card; the default first.
-
-    Raises:
-        InvalidTask: If what the card says of itself is no YAML, or more than is read.
-    """
-    match = re.match(r"---\n(.*?)\n---", text.replace("\r\n", "\n"), re.DOTALL)
-    try:
-        front_matter = load_yaml(match[1]) if match else None
-    except yaml.YAMLError as error:
-        # Which of its files belong together would be a guess.
-        raise InvalidTask({"name": f"the data set's card ({CARD}) cannot be read: {error}"}) from error
-    configs = front_matter.get("configs") if isinstance(front_matter, dict) else None
-    if not isinstance(configs, list):
-        return {}
-    listed = [config for config in configs if isinstance(config, dict) and config.get("data_files")]
-    listed.sort(key=lambda config: not (config.get("default") or config.get("config_name") == "default"))
-    return {str(config.get("config_name", "default")): _patterns(config["data_files"]) for config in listed}
-
-
-def split_files(
-    names: Sequence[str],
-    card: Mapping[str, Mapping[str, tuple[str, ...]]],
-    *,
-    subset: str | None,
-    name: str,
-) -> dict[str, tuple[str, ...]]:
+def split_files(names: Sequence[str], card: Card, *, subset: str | None, name: str) -> Chosen:
     """Say which of a repository's files hold which split.
 
     Raises:
         UnknownTask: If none of them is a table.
-        InvalidTask: If the subset must be named or does not exist, or there is no train split.
+        InvalidTask: If the subset must be named or does not exist, there is no train split, or the card
+            names files that cannot be read.
     """
     tables = [file for file in names if is_table(file)]
-    found = _by_card(tables, card, subset=subset) if card else _by_name(tables, subset=subset)
-    if not found and subset is None:
+    if not tables:
         raise UnknownTask(f"'{name}' has no CSV, TSV, JSONL or Parquet files that can be read.")
-    if not found:
+    configuration = _configuration(card, subset=subset, name=name)
+    try:
+        if configuration is None:
+            found, left_out = splits_by_path(tables, subset=subset)
+            chosen = Chosen(found, card.names_of(subset), left_out)
+        else:
+            chosen = _of_configuration(configuration, tables)
+    except SeveralSets as several:
+        raise InvalidTask(
+            {
+                "subset": f"'{name}' has different sets of rows: {listed(several.names)}. Name one as the "
+                "subset, or put the rows that you mean into a file of yours"
+            }
+        ) from several
+    if not chosen.files and subset is not None:
         raise InvalidTask({"subset": f"'{name}' has no files of a subset '{subset}'"})
-    if "train" not in found:
-        raise InvalidTask({"name": f"'{name}' has no train split; it has: {', '.join(found)}"})
+    if "train" not in chosen.files:
+        has = listed(tuple(chosen.files) or tuple(tables))
+        raise InvalidTask({"name": f"'{name}' has no train split; it has: {has}"})
+    return chosen
+
+
+def _configuration(card: Card, *, subset: str | None, name: str) -> Configuration | None:
+    known = card.configurations
+    if not known:
+        return None
+    chosen = card.default if subset is None else subset
+    if chosen is None:
+        raise InvalidTask({"subset": f"name one of the subsets: {listed(tuple(known))}"})
+    if chosen not in known:
+        raise InvalidTask({"subset": f"'{name}' has no subset '{subset}'; there are: {listed(tuple(known))}"})
+    return known[chosen]
+
+
+def _of_configuration(configuration: Configuration, tables: Sequence[str]) -> Chosen:
+    start = f"{configuration.folder}/" if configuration.folder else ""
+    within = [file.removeprefix(start) for file in tables if file.startswith(start)]
+    if configuration.patterns is None:
+        found, left_out = splits_by_path(within, subset=None)
+    elif sum(map(len, configuration.patterns.values())) > MAX_PATTERNS:
+        raise InvalidTask({"name": f"the card names more than {MAX_PATTERNS:,} patterns, which is the limit"})
+    else:
+        splits = named_splits(configuration.patterns)
+        found = {
+            split: _matching(within, configuration.patterns[named], named=named)
+            for split, named in splits.items()
+        }
+        left_out = sum(
+            len(_matches(within, patterns))
+            for named, patterns in configuration.patterns.items()
+            if named not in splits.values()
+        )
+    files = {split: tuple(start + file for file in of_split) for split, of_split in found.items()}
+    return Chosen(files, configuration.class_names, left_out)
+
+
+def _matching(tables: Sequence[str], patterns: Sequence[str], *, named: str) -> tuple[str, ...]:
+    found = _matches(tables, patterns)
+    if not found:
+        raise InvalidTask(
+            {
+                "name": f"of the split '{named}' the card names {listed(patterns)}, among which is no CSV, "
+                "TSV, JSONL or Parquet file that can be read"
+            }
+        )
     return found
 
 
-def _by_card(
-    tables: Sequence[str], card: Mapping[str, Mapping[str, tuple[str, ...]]], *, subset: str | None
-) -> dict[str, tuple[str, ...]]:
-    if subset is not None and subset not in card:
-        raise InvalidTask({"subset": f"there is no subset '{subset}'; there are: {', '.join(card)}"})
-    if subset is None and len(card) > 1 and next(iter(card)) != "default":
-        raise InvalidTask({"subset": f"name one of the subsets: {', '.join(card)}"})
-    patterns = card[subset if subset is not None else next(iter(card))]
-    found = {
-        split: tuple(file for file in tables if any(fnmatchcase(file, pattern) for pattern in of_split))
-        for split, of_split in patterns.items()
-    }
-    return {split: files for split, files in found.items() if files}
+def _matches(tables: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(file for file in tables if any(_is_matched(file, pattern) for pattern in patterns))
 
 
-def _by_name(tables: Sequence[str], *, subset: str | None) -> dict[str, tuple[str, ...]]:
-    ours = [file for file in tables if subset is None or subset in PurePosixPath(file).parts[:-1]]
-    chosen = next(
-        filter(None, ([file for file in ours if file.lower().endswith(end)] for end in FORMATS)), []
-    )
-    found: dict[str, list[str]] = {}
-    for file in chosen:
-        found.setdefault(_split_of(file), []).append(file)
-    return {split: tuple(found[split]) for split in SPLITS if split in found}
+def _is_matched(file: str, pattern: str) -> bool:
+    """Say whether a path fits a pattern: ** is any number of folders, * stays within one."""
+    parts = file.split("/")
+    places = {0}
+    for part in pattern.split("/"):
+        if part == "**":
+            places = set(range(min(places, default=0), len(parts) + 1)) if places else places
+        else:
+            places = {place + 1 for place in places if place < len(parts) and fnmatchcase(parts[place], part)}
+    return len(parts) in places
 
 
-def _split_of(file: str) -> str:
-    """Give the split whose word stands last in a path; train where there is none."""
-    ends = {
-        split: max((match.end() for match in words.finditer(file.lower())), default=-1)
-        for split, words in SPLIT_WORDS.items()
-    }
-    return max(SPLITS, key=lambda split: ends[split])
-
-
-def _patterns(data_files: Any) -> dict[str, tuple[str, ...]]:
-    entries = data_files if isinstance(data_files, list) else [data_files]
-    found: dict[str, tuple[str, ...]] = {}
-    for entry in entries:
-        split, path = (entry.get("split"), entry.get("path")) if isinstance(entry, dict) else ("train", entry)
-        paths = path if isinstance(path, list) else [path]
-        name = _split_of(str(split))
-        found[name] = (*found.get(name, ()), *(str(one) for one in paths))
-    return found
+def _card(name: str, commit: str, *, size: int | None) -> Card:
+    if size is None:
+        return Card()
+    if size > MAX_CARD_BYTES:
+        raise InvalidTask(
+            {"name": f"the card of '{name}' ({CARD}) has {size:,} bytes; the limit is {MAX_CARD_BYTES:,}"}
+        )
+    folder = _snapshot(name, revision=commit, allow_patterns=[CARD])
+    return read_card((folder / CARD).read_text(encoding="utf-8", errors="replace"))
 
 
 def _listing(name: str, revision: str | None) -> tuple[str, dict[str, int]]:
-    wanted = [CARD, *(f"*{end}" for end in FORMATS)]
+    wanted = [CARD, *(f"*{end}" for end in FORMAT_ORDER)]
     infos = _explained(name, partial(_dry_run, name, revision, wanted))
     if infos is None:
         # The hub refuses or is out of reach: the local cache may have it all, or the cause is raised here.

@@ -1,29 +1,32 @@
 """Turn the cells of tables into rows with labels, and find everything that is wrong with them.
 
-Empty texts, rows without a label and repeated texts are dropped and counted. Knows no files and no
+Empty texts, rows without a label and repeated texts are dropped and counted. Knows no formats and no
 split sizes.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from api_schemas.tasks import DEFAULT_LABEL_COLUMN, DEFAULT_TEXT_COLUMN, Task, TaskKind
 from service.errors import InvalidTask
-from service.task_catalogue.tables import Table
+from service.task_catalogue.label_names import FileLabels, doubts, in_order
+from service.task_catalogue.labels import Answer, LabelReader, Unreadable, as_text, name_of, shown
+from service.task_catalogue.limits import LONGEST_CELL, MAX_ROWS, MAX_UNPACKED
+from service.task_catalogue.tables import ABSENT, Table, ending, is_empty, listed
 
 Label = int | float | tuple[int, ...]
 """The number of a class; the numbers of the labels that apply, ascending; or a value."""
 
-LABEL_SEPARATOR = "|"
-HIDDEN_LABELS = ("-1", -1.0)
+HIDDEN_LABELS = ("-1", -1.0, frozenset({"-1"}))
 """What benchmarks write instead of the labels of a test split that they keep to themselves."""
-NAMES_SHOWN = 10
+TYPED = (".jsonl", ".parquet")
+"""Formats in which a number and a text differ."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A text, or a pair of them, with its label; rows of one group stay in one split."""
 
@@ -42,35 +45,65 @@ class Rows:
     dropped: Mapping[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Cells:
-    """A row whose label is not yet a number: a name, names, or a value; None where there is none."""
+    """A row whose label is not yet a number."""
 
     text: str
     pair: str | None
     group: str | None
-    label: Any
+    label: Answer
 
 
-def read_rows(tables: Mapping[str, Table], task: Task, *, kind: TaskKind) -> Rows:
-    """Read the rows of each named split.
+@dataclass
+class _Reading:
+    """What was read so far."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    unpacked: int = 0
+    labels: dict[str, dict[str, FileLabels]] = field(default_factory=dict)
+    """Of each file of each split."""
+
+
+def read_rows(
+    tables: Iterable[tuple[str, Table]],
+    task: Task,
+    *,
+    kind: TaskKind,
+    class_names: Mapping[str, tuple[str, ...]] | None = None,
+) -> Rows:
+    """Read the rows of each split from its tables; `class_names` come before those of the files.
 
     Raises:
-        InvalidTask: If a column is missing, every text is empty, a label is not of the kind, or the
-            labels leave nothing to learn.
+        InvalidTask: If a column is missing, every text is empty, a label is not of the kind or has two
+            readings, or the labels leave nothing to learn.
+        InvalidTaskFile: If a file cannot be read.
     """
-    _check_columns(tables, task)
-    dropped: Counter[str] = Counter()
-    cells = {split: list(_cells(table, task, kind=kind, dropped=dropped)) for split, table in tables.items()}
-    if not any(cells.values()) and dropped["empty_texts"]:
+    reading = _Reading()
+    cells: dict[str, list[_Cells]] = {}
+    for split, table in tables:
+        _check_columns(table, task)
+        reader = _label_reader(table, task, kind=kind, class_names=class_names or {})
+        seen = FileLabels(typed=ending(table.file) in TYPED, class_names=reader.class_names)
+        reading.labels.setdefault(split, {})[table.file] = seen
+        before = reading.rows
+        cells.setdefault(split, []).extend(
+            _cells(table, task, reader=reader, reading=reading, names=seen.names)
+        )
+        if reading.rows == before:
+            raise is_empty(table)
+    if not any(cells.values()) and reading.dropped["empty_texts"]:
         raise InvalidTask({"text_column": f"every text of the column '{_text_column(task)}' is empty"})
     if not cells["train"]:
         raise InvalidTask({"name": f"'{task.name}' has 0 training rows with a label"})
     cells = {split: rows for split, rows in cells.items() if not _is_hidden(split, rows)}
-    labels = () if kind is TaskKind.REGRESSION else _label_names(cells["train"])
-    _check_labels(cells, labels, kind=kind)
+    by_split = {split: reading.labels[split] for split in cells}
+    labels = () if kind is TaskKind.REGRESSION else _label_names(by_split, task, kind=kind)
+    _check_labels(cells["train"], by_split, labels, kind=kind)
     numbers = {name: number for number, name in enumerate(labels)}
     found = {split: [_numbered(row, numbers) for row in rows] for split, rows in cells.items()}
+    dropped = reading.dropped
     return Rows(by_split=without_repeats(found, dropped=dropped), labels=labels, dropped=dict(dropped))
 
 
@@ -108,123 +141,153 @@ def _merged(rows: Sequence[Row]) -> Row | None:
     return Row(first.text, mean, first.pair, first.group)
 
 
-def _check_columns(tables: Mapping[str, Table], task: Task) -> None:
-    wanted = {
-        "text_column": _text_column(task),
-        "text_pair_column": task.text_pair_column,
-        "label_column": _label_column(task),
-        "group_column": task.group_column,
-    }
+def _check_columns(table: Table, task: Task) -> None:
+    if not table.columns:
+        raise is_empty(table)
     missing = {
-        field: f"there is no column '{column}'; there are: {', '.join(table.columns)}"
-        for table in tables.values()
-        for field, column in wanted.items()
-        if column is not None and column not in table.columns
+        name: f"'{table.file}' has no column '{column}'; there are: {listed(table.columns)}"
+        for name, column in _columns(task).items()
+        if column not in table.columns
     }
     if missing:
         raise InvalidTask(missing)
 
 
-def _cells(table: Table, task: Task, *, kind: TaskKind, dropped: Counter[str]) -> Iterator[_Cells]:
-    text_column, label_column = _text_column(task), _label_column(task)
-    for number, row in enumerate(table.rows, 1):
-        text = _text(row.get(text_column), field="text_column", number=number)
+def _columns(task: Task) -> dict[str, str]:
+    """Give the column of each field of the task that names one."""
+    named = {
+        "text_column": _text_column(task),
+        "text_pair_column": task.text_pair_column,
+        "label_column": _label_column(task),
+        "group_column": task.group_column,
+    }
+    return {name: column for name, column in named.items() if column is not None}
+
+
+def _label_reader(
+    table: Table, task: Task, *, kind: TaskKind, class_names: Mapping[str, tuple[str, ...]]
+) -> LabelReader:
+    column = _label_column(task)
+    names = class_names.get(column) or table.class_names.get(column, ())
+    missing = filter(None, map(name_of, task.missing_labels or ()))
+    return LabelReader(kind, class_names=names, missing=frozenset(missing))
+
+
+def _cells(
+    table: Table, task: Task, *, reader: LabelReader, reading: _Reading, names: set[str]
+) -> Iterator[_Cells]:
+    columns = _columns(task)
+    foreign = {name: listed(sorted(table.foreign_to(column))) for name, column in columns.items()}
+    for number, cells in enumerate(table.cells(tuple(columns.values())), 1):
+        row = dict(zip(columns, cells, strict=True))
+        where = f"'{table.file}': row {number}" if task.is_hub else f"row {number}"
+        for name, cell in row.items():
+            if cell is ABSENT and foreign[name]:
+                # A row of another kind, whose text would pass for an empty one.
+                raise InvalidTask({name: f"{where} has no '{columns[name]}', but {foreign[name]}"})
+        text = _text(row["text_column"], field="text_column", where=where)
         pair = None
-        if task.text_pair_column is not None:
-            pair = _text(row.get(task.text_pair_column), field="text_pair_column", number=number)
+        if "text_pair_column" in row:
+            pair = _text(row["text_pair_column"], field="text_pair_column", where=where)
+        _count(reading, len(text) + len(pair or ""))
         if not text or pair == "":
-            dropped["empty_texts"] += 1
+            reading.dropped["empty_texts"] += 1
             continue
-        label = _label(row.get(label_column), kind=kind, number=number)
+        label = _label(row["label_column"], reader=reader, where=where)
         if label is None:
-            dropped["missing_labels"] += 1
+            reading.dropped["missing_labels"] += 1
             continue
-        group = None if task.group_column is None else _name(row.get(task.group_column))
-        yield _Cells(text, pair, group, label)
+        if not isinstance(label, float):
+            names.update((label,) if isinstance(label, str) else label)
+        yield _Cells(text, pair, _group(row.get("group_column"), where=where), label)
 
 
-def _text(cell: object, *, field: str, number: int) -> str:
-    if cell is None:
+def _count(reading: _Reading, characters: int) -> None:
+    reading.rows += 1
+    reading.unpacked += characters
+    if reading.rows > MAX_ROWS:
+        raise InvalidTask({"name": f"the files have more than {MAX_ROWS:,} rows, which is the limit"})
+    if reading.unpacked > MAX_UNPACKED:
+        raise InvalidTask(
+            {"name": f"the texts have more than {MAX_UNPACKED:,} characters, which is the limit"}
+        )
+
+
+def _text(cell: Any, *, field: str, where: str) -> str:
+    try:
+        text = as_text(cell)
+    except Unreadable as error:
+        raise InvalidTask({field: f"{where} has {error}"}) from error
+    if text is None or text is ABSENT:
         return ""
-    if not isinstance(cell, str):
-        raise InvalidTask({field: f"row {number} has {cell!r:.100} where a text should be"})
-    return cell.strip()
+    if not isinstance(text, str):
+        raise InvalidTask({field: f"{where} has {shown(cell)} where a text should be"})
+    if len(text) > LONGEST_CELL:
+        raise InvalidTask(
+            {field: f"{where} has a text of {len(text):,} characters; the limit is {LONGEST_CELL:,}"}
+        )
+    return text
 
 
-def _label(cell: Any, *, kind: TaskKind, number: int) -> Any:
-    if kind is TaskKind.REGRESSION:
-        return _value(cell, number=number)
-    if isinstance(cell, dict):
-        raise InvalidTask({"label_column": f"row {number} has {cell!r:.100} where a label should be"})
-    if kind is TaskKind.CLASSIFICATION:
-        if isinstance(cell, list):
-            raise InvalidTask(
-                {"label_column": f"row {number} has a list of labels; set kind to multi_label for those"}
-            )
-        return _name(cell)
-    if cell is None:
-        return None
-    names = cell if isinstance(cell, list) else str(cell).split(LABEL_SEPARATOR)
-    return frozenset(name for name in map(_name, names) if name is not None)
-
-
-def _value(cell: object, *, number: int) -> float | None:
-    if cell is None or cell == "":
+def _label(cell: Any, *, reader: LabelReader, where: str) -> Answer | None:
+    if cell is ABSENT:
         return None
     try:
-        value = float(cell)  # type: ignore[arg-type]  # whatever float() cannot take is refused below
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise InvalidTask({"label_column": f"row {number} has {cell!r:.100} where a number should be"})
-    return value
+        return reader.read(cell)
+    except Unreadable as error:
+        raise InvalidTask({"label_column": f"{where} has {error}"}) from error
 
 
-def _name(cell: object) -> str | None:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return None
-    if isinstance(cell, bool):
-        return str(cell).lower()
-    # Whole numbers become floats in any column that also has gaps.
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip() or None
+def _group(cell: Any, *, where: str) -> str | None:
+    try:
+        cell = None if cell is ABSENT else as_text(cell)
+    except Unreadable as error:
+        raise InvalidTask({"group_column": f"{where} has {error}"}) from error
+    if not isinstance(cell, str | int | float | None):
+        raise InvalidTask({"group_column": f"{where} has {shown(cell)} where the name of a group should be"})
+    return name_of(cell)
 
 
 def _is_hidden(split: str, rows: Sequence[_Cells]) -> bool:
     return split != "train" and all(row.label in HIDDEN_LABELS for row in rows)
 
 
-def _names(row: _Cells) -> frozenset[str]:
-    return row.label if isinstance(row.label, frozenset) else frozenset((row.label,))
+def _label_names(
+    by_split: Mapping[str, Mapping[str, FileLabels]], task: Task, *, kind: TaskKind
+) -> tuple[str, ...]:
+    by_file = {file: seen for of_split in by_split.values() for file, seen in of_split.items()}
+    doubt = doubts(by_file, kind=kind, asked_for_missing=task.missing_labels is not None)
+    if doubt is not None:
+        raise InvalidTask({"label_column": doubt})
+    train = by_split["train"].values()
+    return in_order(
+        set().union(*(seen.names for seen in train)), class_names=next(seen.class_names for seen in train)
+    )
 
 
-def _label_names(rows: Sequence[_Cells]) -> tuple[str, ...]:
-    names = frozenset().union(*map(_names, rows))
-    if all(name.isdecimal() for name in names):
-        return tuple(sorted(names, key=int))
-    return tuple(sorted(names))
-
-
-def _check_labels(cells: Mapping[str, Sequence[_Cells]], labels: tuple[str, ...], *, kind: TaskKind) -> None:
-    train = cells["train"]
+def _check_labels(
+    train: Sequence[_Cells],
+    by_split: Mapping[str, Mapping[str, FileLabels]],
+    labels: tuple[str, ...],
+    *,
+    kind: TaskKind,
+) -> None:
     if kind is TaskKind.CLASSIFICATION and len(labels) == 1:
         raise InvalidTask({"label_column": f"every training row has the one class '{labels[0]}'"})
     if len({row.label for row in train}) == 1:
         raise InvalidTask({"label_column": "every training row has the same label: nothing can be learnt"})
     if kind is TaskKind.REGRESSION:
         return
-    for split, rows in cells.items():
-        unseen = sorted(frozenset().union(*map(_names, rows)) - set(labels))
+    for split, of_split in by_split.items():
+        unseen = in_order(set().union(*(seen.names for seen in of_split.values())) - set(labels))
         if unseen:
             raise InvalidTask(
-                {"label_column": f"the {split} split has labels that train lacks: {_listed(unseen)}"}
+                {"label_column": f"the {split} split has labels that train lacks: {_quoted(unseen)}"}
             )
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = ", ..." if len(names) > NAMES_SHOWN else ""
-    return ", ".join(f"'{name:.100}'" for name in names[:NAMES_SHOWN]) + more
+def _quoted(names: Sequence[str]) -> str:
+    return listed([f"'{name:.100}'" for name in names])
 
 
 def _numbered(row: _Cells, numbers: Mapping[str, int]) -> Row:

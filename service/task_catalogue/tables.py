@@ -1,141 +1,134 @@
-"""Read a table from the bytes of a CSV, TSV, JSONL or Parquet file. Knows nothing about labels.
+"""Open a CSV, TSV, JSONL or Parquet file as a table whose rows are read one by one. Knows no labels.
 
 CSV is RFC 4180 with a header; TSV has a header and no quoting; JSONL is one object a line. Text is
 UTF-8, with or without a byte order mark.
 """
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
 from service.errors import InvalidTaskFile
+from service.task_catalogue.limits import LONGEST_NAME, MAX_COLUMNS, MAX_ROWS
 
-LONGEST_CELL = 10_000_000
-csv.field_size_limit(LONGEST_CELL)
+FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
+NAMES_SHOWN = 10
+
+
+class Absent(Enum):
+    """A cell that a JSON object does not have, which is not the same as one that is null."""
+
+    ABSENT = "absent"
+
+
+ABSENT = Absent.ABSENT
+
+Cells = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns and rows of cells. A cell of a text format is a string; a missing one is None."""
+    """The named columns of a file, and a way to its rows.
 
+    `cells(columns)` gives the cells of those columns, row by row; a cell of CSV and TSV is a string. The
+    file must stay open meanwhile.
+    """
+
+    file: str
     columns: tuple[str, ...]
-    rows: list[dict[str, Any]]
+    cells: Callable[[Sequence[str]], Iterator[Cells]]
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the columns whose numbers stand for names, as the file itself tells."""
+    shapes: frozenset[frozenset[str]] = frozenset()
+    """Which keys stand together in a row, where not every row has every column."""
+
+    def foreign_to(self, column: str) -> frozenset[str]:
+        """Return the keys of rows without a column that no row with it has: rows of another kind."""
+        having = frozenset[str]().union(*(shape for shape in self.shapes if column in shape))
+        return frozenset[str]().union(*(shape for shape in self.shapes if column not in shape)) - having
 
 
 def is_table(name: str) -> bool:
     """Say whether a file's name has the ending of a format that can be read."""
-    return PurePath(name).suffix.lower() in READERS
+    return ending(name) in FORMATS
 
 
-def read_table(content: bytes, *, name: str) -> Table:
-    """Read a table; the ending of `name` says how.
+def ending(name: str) -> str:
+    """Return the ending of a file's name in small letters, with its dot."""
+    return PurePath(name).suffix.lower()
+
+
+def open_table(file: BinaryIO, *, name: str) -> Table:
+    """Open a table; the ending of `name` says how.
 
     Raises:
-        InvalidTaskFile: If the bytes are no such table, or it has no rows.
+        InvalidTaskFile: If the bytes are no such table. Reading its rows may raise it, too.
     """
+    # Here, for Parquet's library is large and the other formats need none of it.
+    from service.task_catalogue.delimited import open_delimited
+    from service.task_catalogue.json_lines import open_json_lines
+    from service.task_catalogue.parquet import open_parquet
+
     if not is_table(name):
-        raise InvalidTaskFile(f"'{name}' must end in one of {', '.join(READERS)}.")
-    table = READERS[PurePath(name).suffix.lower()](content, name)
-    if not table.rows:
-        raise InvalidTaskFile(f"'{name}' is empty: it has no rows.")
-    return table
+        raise InvalidTaskFile(f"'{name}' must end in one of {', '.join(FORMATS)}.")
+    openers = {".jsonl": open_json_lines, ".parquet": open_parquet}
+    return openers.get(ending(name), open_delimited)(file, name)
 
 
-def _read_csv(content: bytes, name: str) -> Table:
-    reader = csv.reader(io.StringIO(_decoded(content, name), newline=""), strict=True)
-    return _with_header(_delimited(reader, name), name=name)
+def count_rows(table: Table) -> int:
+    """Read a whole table and count its rows.
+
+    Raises:
+        InvalidTaskFile: If it cannot be read, has no rows, or too many.
+    """
+    rows = 0
+    for rows, _ in enumerate(table.cells(table.columns), 1):
+        check_row_count(rows, table.file)
+    if not rows:
+        raise is_empty(table)
+    return rows
 
 
-def _read_tsv(content: bytes, name: str) -> Table:
-    # Not splitlines: a cell may hold U+2028, which is no end of a line here.
-    lines = enumerate(io.StringIO(_decoded(content, name), newline=None), 1)
-    return _with_header(((number, line.rstrip("\n").split("\t")) for number, line in lines), name=name)
+def is_empty(table: Table) -> InvalidTaskFile:
+    """Return the error for a table without rows."""
+    return InvalidTaskFile(f"'{table.file}' is empty: it has no rows.")
 
 
-def _delimited(reader: Any, name: str) -> Iterator[tuple[int, list[str]]]:
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
+def check_row_count(rows: int, name: str) -> None:
+    """Raise InvalidTaskFile if there are too many rows."""
+    if rows > MAX_ROWS:
+        raise InvalidTaskFile(f"'{name}' has more than {MAX_ROWS:,} rows, which is the limit.")
+
+
+def checked_columns(names: Sequence[str], *, file: str) -> tuple[str, ...]:
+    """Return the names of the columns.
+
+    Raises:
+        InvalidTaskFile: If there are too many, one is too long, or two are the same.
+    """
+    if len(names) > MAX_COLUMNS:
+        raise InvalidTaskFile(f"'{file}' has {len(names):,} columns; the limit is {MAX_COLUMNS:,}.")
+    for name in names:
+        if len(name) > LONGEST_NAME:
             raise InvalidTaskFile(
-                f"'{name}' is no CSV at line {reader.line_num}: {error}. Is a quotation mark left open?"
-            ) from error
-        yield reader.line_num, cells
-
-
-def _with_header(lines: Iterator[tuple[int, list[str]]], *, name: str) -> Table:
-    _, header = next(lines, (0, []))
-    columns = tuple(column.strip() for column in header)
-    if len(set(columns)) < len(columns):
-        raise InvalidTaskFile(f"'{name}' names a column twice: {', '.join(columns)}.")
-    rows = []
-    for number, cells in lines:
-        if not any(cells):
-            continue
-        if len(cells) != len(columns):
-            raise InvalidTaskFile(
-                f"Line {number} of '{name}' has {len(cells)} cells where the header has {len(columns)}."
+                f"'{file}' has a column whose name has {len(name):,} characters; the limit is "
+                f"{LONGEST_NAME}. Is the first line the names of the columns?"
             )
-        rows.append(dict(zip(columns, cells, strict=True)))
-    return Table(columns, rows)
+    if len(set(names)) < len(names):
+        raise InvalidTaskFile(f"'{file}' names a column twice: {listed(names)}.")
+    return tuple(names)
 
 
-def _read_jsonl(content: bytes, name: str) -> Table:
-    rows: list[dict[str, Any]] = []
-    columns: dict[str, None] = {}
-    # Not splitlines: a JSON string may hold U+2028, which is no end of a line here.
-    for number, line in enumerate(_decoded(content, name).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            json.dumps(row, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise InvalidTaskFile(
-                f"Line {number} of '{name}' has half a surrogate pair, which is no character. Write it anew."
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise InvalidTaskFile(f"Line {number} of '{name}' is no JSON: {error}.") from error
-        if not isinstance(row, dict):
-            raise InvalidTaskFile(f"Line {number} of '{name}' is no JSON object.")
-        columns.update(dict.fromkeys(row))
-        rows.append(row)
-    return Table(tuple(columns), rows)
+def not_utf8(name: str, *, offset: int, byte: int) -> InvalidTaskFile:
+    """Return the error for the byte at an offset."""
+    return InvalidTaskFile(
+        f"'{name}' is not UTF-8: the byte at offset {offset} (0x{byte:02x}) cannot be read. Save it as UTF-8."
+    )
 
 
-def _read_parquet(content: bytes, name: str) -> Table:
-    # Here, for it is large and most tasks need none of it.
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InvalidTaskFile(f"'{name}' is no Parquet file: {str(error).splitlines()[0]}") from error
-    return Table(tuple(table.column_names), table.to_pylist())
-
-
-READERS: Mapping[str, Callable[[bytes, str], Table]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
-    ".jsonl": _read_jsonl,
-    ".parquet": _read_parquet,
-}
-
-
-def _decoded(content: bytes, name: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # The decoder counts from behind a byte order mark.
-        offset = error.start + len(content) - len(error.object)
-        raise InvalidTaskFile(
-            f"'{name}' is not UTF-8: the byte at offset {offset} (0x{content[offset]:02x}) cannot be read. "
-            "Save it as UTF-8."
-        ) from error
+def listed(names: Sequence[str]) -> str:
+    """Return the first of some names for a sentence."""
+    more = ", ..." if len(names) > NAMES_SHOWN else ""
+    return ", ".join(f"{name:.100}" for name in names[:NAMES_SHOWN]) + more

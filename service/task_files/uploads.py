@@ -4,8 +4,7 @@ A reader sees a whole file that can be read, or the one that was there before.
 """
 
 import os
-from collections.abc import AsyncIterator
-from functools import lru_cache
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,10 +15,8 @@ from starlette.requests import ClientDisconnect
 from api_schemas.tasks import TaskFile, TaskFileList
 from service.errors import InvalidTaskFile, NotFound, TaskFileTooLarge
 from service.task_catalogue.places import UPLOAD_NAME, upload_folder
-from service.task_catalogue.tables import read_table
+from service.task_catalogue.reading import summaries_of
 from service.task_files import changes, kept
-
-SUMMARIES_KEPT = 1024
 
 
 async def store(
@@ -43,7 +40,7 @@ async def store(
     folder.mkdir(parents=True, exist_ok=True)
     with kept.unfinished_file(folder) as (file, unfinished):
         await _receive(content, file, max_bytes=max_bytes, room=room)
-        summary = await run_in_threadpool(_summary_of, unfinished, name)
+        [summary] = await run_in_threadpool(_summaries, [unfinished], name=name)
         await run_in_threadpool(changes.give_name, unfinished, name, data_dir=data_dir, tenant_id=tenant_id)
     return summary
 
@@ -55,8 +52,7 @@ def list_files(*, data_dir: Path | None, tenant_id: str) -> TaskFileList:
         InvalidTaskFile: If this server keeps no uploads.
     """
     folder = _folder(data_dir, tenant_id=tenant_id)
-    found = (_summary(folder / name) for name in kept.names(folder))
-    return TaskFileList(task_files=tuple(summary for summary in found if summary is not None))
+    return TaskFileList(task_files=tuple(_summaries([folder / name for name in kept.names(folder)])))
 
 
 def delete(session: Session, name: str, *, data_dir: Path | None, tenant_id: str) -> None:
@@ -103,20 +99,10 @@ async def _receive(
     await run_in_threadpool(os.fsync, file.fileno())
 
 
-def _summary(file: Path) -> TaskFile | None:
-    try:
-        status = file.stat()
-        return _kept_summary(file, status.st_mtime_ns, status.st_size)
-    except FileNotFoundError:  # deleted since
-        return None
-
-
-@lru_cache(maxsize=SUMMARIES_KEPT)
-def _kept_summary(file: Path, _changed_ns: int, _size_bytes: int) -> TaskFile:
-    return _summary_of(file, file.name)
-
-
-def _summary_of(file: Path, name: str) -> TaskFile:
-    content = file.read_bytes()
-    table = read_table(content, name=name)
-    return TaskFile(name=name, rows=len(table.rows), columns=table.columns, bytes=len(content))
+def _summaries(files: Sequence[Path], *, name: str | None = None) -> list[TaskFile]:
+    """Describe files, but those deleted since they were listed; `name` is that of one without its own yet."""
+    return [
+        TaskFile(name=name or file.name, rows=found.rows, columns=found.columns, bytes=found.bytes)
+        for file, found in zip(files, summaries_of(files, name=name), strict=True)
+        if found is not None
+    ]

@@ -24,7 +24,7 @@ values = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6))
 
 @given(st.lists(st.tuples(labels, labels), min_size=1, max_size=40))
 def test_classification(pairs: list[tuple[int, int]]) -> None:
-    """Labels that never occur count as 0 in macro-F1; a constant side has no correlation."""
+    """Macro-F1 is over the classes that occur; a constant side has no correlation."""
     true, predicted = np.array(pairs).T
     found = classification_metrics(true, predicted, classes=CLASSES)
     with warnings.catch_warnings():
@@ -32,7 +32,7 @@ def test_classification(pairs: list[tuple[int, int]]) -> None:
         expected = {
             ScoreMetric.ACCURACY: reference.accuracy_score(true, predicted),
             ScoreMetric.MACRO_F1: reference.f1_score(
-                true, predicted, labels=range(CLASSES), average="macro", zero_division=0
+                true, predicted, labels=np.unique(true), average="macro", zero_division=0
             ),
             ScoreMetric.MATTHEWS: reference.matthews_corrcoef(true, predicted),
         }
@@ -41,15 +41,29 @@ def test_classification(pairs: list[tuple[int, int]]) -> None:
 
 @given(st.lists(st.tuples(*[st.booleans()] * 6), min_size=1, max_size=30))
 def test_multi_label(rows: list[tuple[bool, ...]]) -> None:
-    """Accuracy is for exactly the right set."""
+    """Accuracy is for exactly the right set, macro-F1 over the labels that some row has."""
     table = np.array(rows)
     true, predicted = table[:, :3], table[:, 3:]
+    present = np.flatnonzero(true.any(axis=0))
+    f1 = 0.0
+    if present.size:
+        f1 = reference.f1_score(true, predicted, labels=present, average="macro", zero_division=0)
     assert multi_label_metrics(true, predicted) == pytest.approx(
         {
             ScoreMetric.ACCURACY: reference.accuracy_score(true, predicted),
-            ScoreMetric.MACRO_F1: reference.f1_score(true, predicted, average="macro", zero_division=0),
+            ScoreMetric.MACRO_F1: f1,
         }
     )
+
+
+def test_classes_that_no_row_has_take_nothing_from_a_perfect_answer() -> None:
+    """Of 52 classes, validation holds two; each wrong answer counts, whichever class it names."""
+    true = np.array([0, 1, 1, 0])
+    assert classification_metrics(true, true, classes=52)[ScoreMetric.MACRO_F1] == 1.0
+    wrong = classification_metrics(true, np.array([51, 1, 1, 0]), classes=52)[ScoreMetric.MACRO_F1]
+    assert wrong == pytest.approx((2 / 3 + 1) / 2)
+    sets = np.eye(52, dtype=bool)[true]
+    assert multi_label_metrics(sets, sets)[ScoreMetric.MACRO_F1] == 1.0
 
 
 @given(st.lists(st.tuples(values, values), min_size=2, max_size=40))

@@ -20,7 +20,8 @@ from api_schemas.tasks import Task
 from service import hub as hub_module
 from service.errors import InvalidTask, ServiceError, UnknownTask
 from service.task_catalogue import hub_datasets
-from service.task_catalogue.hub_datasets import download, read_card, split_files
+from service.task_catalogue.cards import Card, read_card
+from service.task_catalogue.hub_datasets import download, split_files
 from service.task_catalogue.sources import load_task, settled, task_facts
 
 COMMIT = "c" * 40
@@ -179,11 +180,8 @@ def test_named_splits_are_used_and_the_commit_is_pinned(hub: ThreadingHTTPServer
 def test_a_subset_is_what_the_card_says() -> None:
     """Patterns of the card choose the files; nothing else is downloaded."""
     found = get("good/subsets", subset="small")
-    assert {split: [file.name for file in files] for split, files in found.files.items()} == {
-        "train": ["train-0.parquet"],
-        "test": ["test-0.parquet"],
-    }
-    assert not (found.files["train"][0].parents[1] / "large").exists()
+    assert found.chosen.files == {"train": ("small/train-0.parquet",), "test": ("small/test-0.parquet",)}
+    assert not (found.folder / "large").exists()
 
 
 @pytest.mark.parametrize(
@@ -204,20 +202,20 @@ def test_a_subset_is_what_the_card_says() -> None:
 )  # fmt: skip
 def test_without_a_card_names_tell_the_splits(names: list[str], found: dict[str, list[str]]) -> None:
     """As whole words, in files or folders; one format is read."""
-    chosen = split_files(names, {}, subset=None, name="a/b")
-    assert {split: list(files) for split, files in chosen.items()} == found
+    chosen = split_files(names, Card(), subset=None, name="a/b")
+    assert {split: list(files) for split, files in chosen.files.items()} == found
 
 
 def test_a_data_set_without_training_rows_is_refused() -> None:
     """It says which splits there are."""
     with pytest.raises(InvalidTask, match="no train split; it has: test"):
-        split_files(["test.csv"], {}, subset=None, name="a/b")
+        split_files(["test.csv"], Card(), subset=None, name="a/b")
 
 
 @pytest.mark.parametrize("text", ["", "# Title", "---\n# nothing\n---\n", "---\nconfigs: 3\n---\n"])
 def test_a_card_that_says_nothing_is_no_error(text: str) -> None:
     """Then the names of the files decide."""
-    assert read_card(text) == {}
+    assert read_card(text) == Card()
 
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
@@ -237,11 +235,11 @@ def test_a_card_that_cannot_be_read_is_refused(text: str, complaint: str) -> Non
         read_card(text)
 
 
-def test_the_default_configuration_comes_first() -> None:
-    """It is the one that a study gets if it names none."""
+def test_the_default_configuration_is_meant_where_none_is_named() -> None:
+    """By its name; the others are other sets of rows."""
     card = read_card(
         "---\nconfigs:\n- {config_name: b, data_files: b.csv}\n"
         "- {config_name: default, data_files: [{split: train, path: a.csv}]}\n---\n"
     )
-    assert list(card) == ["default", "b"]
-    assert split_files(["a.csv", "b.csv"], card, subset=None, name="a/b") == {"train": ("a.csv",)}
+    chosen = split_files(["a.csv", "b.csv"], card, subset=None, name="a/b")
+    assert (chosen.files, chosen.left_out) == ({"train": ("a.csv",)}, 0)

@@ -13,12 +13,13 @@ C, M, R = TaskKind.CLASSIFICATION, TaskKind.MULTI_LABEL, TaskKind.REGRESSION
 
 
 def table(*rows: tuple[Any, ...], columns: tuple[str, ...] = ("text", "label")) -> Table:
-    return Table(columns, [dict(zip(columns, row, strict=True)) for row in rows])
+    places = [dict(zip(columns, row, strict=True)) for row in rows]
+    return Table("a.jsonl", columns, lambda wanted: (tuple(row[name] for name in wanted) for row in places))
 
 
 def read(train: Table, kind: TaskKind = C, **more: Any) -> Rows:
-    tables = {"train": train, **{split: more.pop(split) for split in ("validation", "test") if split in more}}
-    return read_rows(tables, Task(name="file:a.csv", kind=kind, **more), kind=kind)
+    others = [(split, more.pop(split)) for split in ("validation", "test") if split in more]
+    return read_rows([("train", train), *others], Task(name="file:a.csv", kind=kind, **more), kind=kind)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,12 @@ def read(train: Table, kind: TaskKind = C, **more: Any) -> Rows:
         (C, [("x", ["a"]), ("y", ["b"])], "label_column", "row 1 has a list .* multi_label"),
         (C, [(1.5, "a"), ("y", "b")], "text_column", "row 1 has 1.5 where a text should be"),
         (M, [("x", "a|b"), ("y", ["b", "a"])], "label_column", "the same label"),
-        (R, [("x", "1"), ("y", "one")], "label_column", "row 2 has 'one' where a number should be"),
+        (
+            R,
+            [("x", "1"), ("y", "one")],
+            "label_column",
+            "row 2 has 'one' where a number should be",
+        ),
         (R, [("x", "1"), ("y", "nan")], "label_column", "row 2 has 'nan'"),
         (R, [("x", "1"), ("y", [2])], "label_column", "row 2"),
         (R, [("x", "1"), ("y", 1.0)], "label_column", "the same label"),
@@ -102,7 +108,7 @@ def test_a_text_of_two_splits_stays_in_the_one_that_is_tested() -> None:
         ([10, 9, 10], ("9", "10")),
         ([1.0, 0.0, 1.0], ("0", "1")),
         ([True, False, True], ("false", "true")),
-        (["x", "1.5", "x"], ("1.5", "x")),
+        (["x", "1.5 stars", "x"], ("1.5 stars", "x")),
     ],
 )
 def test_classes_are_named_as_they_are_written(cells: list[object], labels: tuple[str, ...]) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from api_schemas.tasks import ScoreMetric, Task, TaskKind
 from service.errors import InvalidTask, UnknownTask
-from service.task_catalogue import sources
-from service.task_catalogue.sources import TaskFacts, load_task, settled, task_facts
+from service.task_catalogue import reading
+from service.task_catalogue.facts import TaskFacts
+from service.task_catalogue.sources import load_task, settled, task_facts
 
 
 def write(file: Path, count: int = 80, classes: int = 4) -> Path:
@@ -48,20 +49,18 @@ def test_facts_of_a_file_are_read_once_for_each_version(
 ) -> None:
     """Rows and score asked for do not matter; a changed file does."""
     reads: list[str] = []
+    asked = reading.facts_of
     monkeypatch.setattr(
-        sources, "read_table", lambda content, name: reads.append(name) or original(content, name=name)
+        reading, "facts_of", lambda task, files: reads.append(task.name) or asked(task, files)
     )
     file = write(tmp_path / "a.jsonl")
     task = settle("a.jsonl", tmp_path)
     for change in ({}, {"train_rows": 8}, {"score": ScoreMetric.MATTHEWS}):
         assert task_facts(task.model_copy(update=change), data_dir=tmp_path).split_rows == (64, 8, 8)
-    assert reads == ["a.jsonl"]
+    assert reads == ["file:a.jsonl"]
     write(file, 160)
     assert sum(task_facts(settle("a.jsonl", tmp_path), data_dir=tmp_path).split_rows) == 160
     assert len(reads) == 2
-
-
-original = sources.read_table
 
 
 def test_a_packaged_task_that_is_not_installed_is_refused_at_the_door(

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidTaskFile
-from service.task_catalogue.tables import Table, read_table
+from service.task_catalogue.limits import LONGEST_NAME, MAX_COLUMNS
+from service.task_catalogue.tables import ABSENT, count_rows, open_table
 
 ROWS = [{"text": "good, very", "label": "1"}, {"text": "ein „Wort“\u2028zwei", "label": "0"}]
 
@@ -19,6 +21,14 @@ def parquet(rows: list[dict[str, object]]) -> bytes:
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), buffer)
     return buffer.getvalue()
+
+
+def read(content: bytes, name: str) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Give the columns, and the rows without the cells that they do not have."""
+    table = open_table(io.BytesIO(content), name=name)
+    rows = [dict(zip(table.columns, cells, strict=True)) for cells in table.cells(table.columns)]
+    assert count_rows(table) == len(rows)
+    return table.columns, [{key: cell for key, cell in row.items() if cell is not ABSENT} for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -35,13 +45,25 @@ def parquet(rows: list[dict[str, object]]) -> bytes:
         ("a.tsv", b"text\tlabel\nx\n", "Line 2"),
         ("a.jsonl", b'{"text": "x"}\n{"text": \n', "Line 2 of 'a.jsonl' is no JSON"),
         ("a.jsonl", b"[1]\n", "Line 1 of 'a.jsonl' is no JSON object"),
+        ("a.jsonl", b'{"text": "x"}\n{"text": "\xff"}', "offset 24"),
+        ("a.jsonl", b'{"text": "\\ud800"}', "Line 1 .* half a surrogate pair"),
+        ("a.jsonl", b'{"\\ud800": "x"}', "Line 1 .* half a surrogate pair"),
+        ("a.jsonl", b'{"text": "x", "text": "y"}', "a key stands twice"),
+        ("a.jsonl", b"[" * 100_000, "no JSON"),
+        ("a.jsonl", b'{"label": ' + b"1" * 5_000 + b"}", "no JSON: Exceeds the limit"),
         ("a.parquet", b"PAR1 not really", "no Parquet file"),
+        ("a.csv", b"t\0e\0x\0t\0,\0l\0\n\0x\0,\x001\0\n\0", "zero bytes, as UTF-16 has"),
+        ("a.csv", b"text," * MAX_COLUMNS + b"label\n", "the limit is 1,000"),
+        ("a.csv", b"a" * (LONGEST_NAME + 1) + b",b\nx,1\n", "the limit is 500. Is the first line"),
+        ("a.csv", b"text;label\nx;1\ny\n", "separated by a semicolon"),
+        ("a.csv", b"text,label\nx,1,2\n", "Line 2 .* 3 cells .* separated by a comma"),
     ],
+    ids=lambda given: f"{given!r:.40}",
 )
 def test_what_is_no_table_is_said_with_its_place(name: str, content: bytes, complaint: str) -> None:
     """The line, or the byte, that cannot be read."""
     with pytest.raises(InvalidTaskFile, match=complaint):
-        read_table(content, name=name)
+        read(content, name)
 
 
 @pytest.mark.parametrize(
@@ -59,24 +81,73 @@ def test_what_is_no_table_is_said_with_its_place(name: str, content: bytes, comp
 )
 def test_every_format_gives_the_same_table(name: str, content: bytes) -> None:
     """Blank lines, line ends and byte order marks do not matter."""
-    assert read_table(content, name=name) == Table(("text", "label"), ROWS)
+    assert read(content, name) == (("text", "label"), ROWS)
 
 
 def test_quotes_in_a_tsv_are_letters() -> None:
     """Benchmarks ship such files: a quote there opens nothing."""
-    assert read_table(b'text\n"half\n', name="a.tsv").rows == [{"text": '"half'}]
+    assert read(b'text\n"half\n', "a.tsv") == (("text",), [{"text": '"half'}])
 
 
 def test_json_and_parquet_keep_lists_and_numbers() -> None:
     """Labels may be lists there; a key that a line lacks is a column all the same."""
-    found = read_table(b'{"text": "a", "labels": ["x", "y"]}\n{"text": "b", "value": 2}', name="a.jsonl")
-    assert found.columns == ("text", "labels", "value")
-    rows = [{"labels": ["x"], "value": 0.5}]
-    assert read_table(parquet(rows), name="a.parquet").rows == rows  # type: ignore[arg-type]
+    lines = b'{"text": "a", "labels": ["x", "y"]}\n{"text": "b", "value": 2}'
+    columns, rows = read(lines, "a.jsonl")
+    assert columns == ("text", "labels", "value")
+    assert rows == [{"text": "a", "labels": ["x", "y"]}, {"text": "b", "value": 2}]
+    lists = [{"labels": ["x"], "value": 0.5}]
+    assert read(parquet(lists), "a.parquet")[1] == lists
+
+
+SEPARATED = {
+    "semicolons": ("a.csv", "text;label\n'good; very, very';1\nbad, very;0\n"),
+    "tabs": ("a.csv", "text\tlabel\n'good; very, very'\t1\nbad, very\t0\n"),
+    "bars": ("a.csv", "text|label\n'good; very, very'|1\nbad, very|0\n"),
+    "a line that says it": ("a.csv", "sep=;\r\ntext;label\r\n'good; very, very';1\r\nbad, very;0\r\n"),
+    "a line that says another": ("a.csv", "SEP=^\ntext^label\n'good; very, very'^1\nbad, very^0\n"),
+    "a comma at each end": ("a.csv", "text,label,\n'good; very, very',1,\n'bad, very',0,\n"),
+    "a comma at each row's end": ("a.csv", "text,label\n'good; very, very',1,\n'bad, very',0,\n"),
+    "commas for empty columns": ("a.csv", "text,label,,\n'good; very, very',1,,\n'bad, very',0,,,\n"),
+    "numbers of rows without a name": ("a.csv", ",text,label\n0,'good; very, very',1\n1,'bad, very',0\n"),
+    "commas in a TSV": ("a.tsv", "text,label\n'good; very, very',1\n'bad, very',0\n"),
+    "semicolons in a TSV": ("a.tsv", "text;label\n'good; very, very';1\nbad, very;0\n"),
+}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("kind", SEPARATED)
+def test_the_separator_of_a_file_is_recognised(kind: str, mark: str) -> None:
+    """By the header and the rows; none of them is taken for a text with the others in it."""
+    name, content = SEPARATED[kind]
+    columns, rows = read((mark + content.replace("'", '"')).encode(), name)
+    assert columns == ("text", "label")
+    assert rows == [{"text": "good; very, very", "label": "1"}, {"text": "bad, very", "label": "0"}]
+
+
+def test_separators_within_texts_separate_nothing() -> None:
+    """Where commas fit, nothing else is tried; one column needs no separator."""
+    assert read(b"text,label\na;b;c,1\nd;e;f,0\n", "a.csv")[0] == ("text", "label")
+    assert read(b"text\nsome; text\nother; text\n", "a.csv")[1][0] == {"text": "some; text"}
+
+
+def test_a_separator_is_found_in_the_beginning_of_a_large_file() -> None:
+    """Whose last line is cut off there."""
+    lines = "".join(f'"{n}, {"x" * 2000}";{n}\n' for n in range(300))
+    assert len(read(f"text;label\n{lines}".encode(), "a.csv")[1]) == 300
+
+
+@pytest.mark.parametrize("at", [0, 1, 2**20 - 2, 2**20, 2**20 + 1])
+def test_the_first_bad_byte_of_a_large_file_is_named(at: int) -> None:
+    """Also behind a letter of two bytes that two chunks share."""
+    text = ("text\n" + "é" * 2**20).encode()
+    content = text[: 5 + at] + b"\xff" + text[5 + at :]
+    offset = 5 + at - at % 2  # half of a letter before it is bad, too
+    with pytest.raises(InvalidTaskFile, match=rf"the byte at offset {offset} "):
+        read(content, "a.csv")
 
 
 @given(st.binary(max_size=60), st.sampled_from(["a.csv", "a.tsv", "a.jsonl", "a.parquet"]))
 def test_no_bytes_do_worse_than_be_refused(content: bytes, name: str) -> None:
     """Whatever is uploaded, the answer is a table or the one error."""
     with contextlib.suppress(InvalidTaskFile):
-        assert read_table(content, name=name).rows
+        assert read(content, name)[1]
