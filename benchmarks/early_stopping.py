@@ -7,7 +7,6 @@ every trial to the end until the same number of steps is spent.
 """
 
 import argparse
-import json
 import random
 import statistics
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 
 from api_schemas.objectives import Direction, Metric, Objective
 from api_schemas.studies import EarlyStopping
+from benchmarks import json_lines
 from service.early_stopping.stopping_rule import SHARE, Curve, judge
 from service.studies.pareto_front import hypervolume
 
@@ -43,7 +43,7 @@ class Replay:
 def main() -> None:
     """Print a line for each task and rule."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tasks", nargs="+", default=sorted(file.stem for file in RECORDED.glob("*.jsonl")))
+    parser.add_argument("--tasks", nargs="+", default=json_lines.names(RECORDED))
     parser.add_argument("--replays", type=int, default=100)
     arguments = parser.parse_args()
     print(
@@ -66,7 +66,6 @@ def main() -> None:
 
 def load(file: Path) -> list[Curve]:
     """Read the trials that were trained to the end."""
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     return [
         Curve(
             measurements=tuple(
@@ -79,7 +78,7 @@ def load(file: Path) -> list[Curve]:
             ),
             final=line["metrics"],
         )
-        for line in lines
+        for line in json_lines.read(file)
         if line["state"] == "SUCCEEDED"
     ]
 

@@ -6,7 +6,6 @@ best quarter are kept if the worse half by the signal is dropped.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from benchmarks import json_lines
+
 RECORDED = Path(__file__).parent / "recorded"
 RESAMPLES = 2000
 
@@ -22,9 +23,9 @@ RESAMPLES = 2000
 def main() -> None:
     """Print a table for each task."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tasks", nargs="+", default=sorted(file.stem for file in RECORDED.glob("*.jsonl")))
+    parser.add_argument("--tasks", nargs="+", default=json_lines.names(RECORDED))
     for task in parser.parse_args().tasks:
-        lines = [json.loads(line) for line in (RECORDED / f"{task}.jsonl").read_text().splitlines()]
+        lines = json_lines.read(RECORDED / f"{task}.jsonl")
         trials = [line for line in lines if line["state"] == "SUCCEEDED"]
         print(f"\n{task}: {len(trials)} trials, {len(lines) - len(trials)} infeasible")
         print(f"{'signal':34} {'rank correlation, final score':>29} {'test score':>12} {'best kept':>12}")

@@ -15,7 +15,8 @@ import torch
 
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
-from benchmarks.record_trials import BACKBONE, RECORDED, append, recorded
+from benchmarks import json_lines
+from benchmarks.record_trials import BACKBONE, RECORDED, recorded
 from workers.resident import ResidentParts
 
 LAYERS = 6
@@ -52,13 +53,13 @@ def main() -> None:
 
 def record(base: TrialConfiguration, *, file: Path) -> None:
     """Append a line for each configuration that the file does not hold yet."""
-    done = len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0
+    done = len(json_lines.read(file))
     resident = ResidentParts(None, device=torch.device("cpu"))
     listed = configurations(base)
     for number, parameters in enumerate(listed):
         if number >= done:
             line = recorded(base, parameters, number=number, resident=resident)
-            append(line, file=file)
+            json_lines.append(file, line)
             print(f"{file.stem} {number + 1}/{len(listed)}: {line['metrics'].get('score')}", flush=True)
 
 

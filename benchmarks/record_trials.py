@@ -7,7 +7,6 @@ data and seed.
 """
 
 import argparse
-import json
 import random
 import tempfile
 from pathlib import Path
@@ -20,6 +19,7 @@ from api_schemas.presets import expand_preset
 from api_schemas.search_space import FloatParameter, Parameterization, PresetName, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from api_schemas.trials import Measurement
+from benchmarks import json_lines
 from service import catalogue
 from service.artifact_store import store_at
 from service.optimization.candidates import density_sample
@@ -66,24 +66,18 @@ def space() -> SearchSpace:
 def record(base: TrialConfiguration, search_space: SearchSpace, *, file: Path, trials: int) -> None:
     """Append a line for each trial that the file does not hold yet."""
     file.parent.mkdir(exist_ok=True)
-    done = len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0
+    done = len(json_lines.read(file))
     resident = ResidentParts(None, device=torch.device("cpu"))
     layers = resident.backbone(base.backbone).shape.layers
     base = patch(base, {"peft.active_layers": [True] * layers})  # type: ignore[dict-item]
     for number, parameters in enumerate(drawn(search_space, trials)):
         if number >= done:
             line = recorded(base, parameters, number=number, resident=resident)
-            append(line, file=file)
+            json_lines.append(file, line)
             print(
                 f"{file.stem} {number + 1}/{trials}: {line['state']} {line['metrics'].get('score')}",
                 flush=True,
             )
-
-
-def append(line: dict[str, Any], *, file: Path) -> None:
-    """Write a line at the end of the file."""
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(line) + "\n")
 
 
 def drawn(search_space: SearchSpace, trials: int) -> list[Parameterization]:

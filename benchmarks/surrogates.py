@@ -7,7 +7,6 @@ density of the measured metric (higher is better), and the seconds of a fit.
 """
 
 import argparse
-import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,6 +29,7 @@ from gpytorch.priors import GammaPrior
 from jaxtyping import Float64
 from torch import Tensor
 
+from benchmarks import json_lines
 from benchmarks.optimiser.problems.catalogue import problem_named
 from benchmarks.optimiser.problems.problem import BenchmarkProblem, engine_problem
 from service.optimization.candidates import density_codes, mutation_codes
@@ -169,8 +169,8 @@ def main() -> None:
             for seed in range(arguments.seeds)
             for line in compare(problem_named(name), seen=arguments.seen, seed=seed)
         ]
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in found)
+        for line in found:
+            json_lines.append(RESULTS, line)
         for seen in arguments.seen:
             report(name, seen, [line for line in found if line["seen"] == seen])
 

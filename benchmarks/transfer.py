@@ -8,7 +8,6 @@ exactly. A study on cifar10 is the source for cifar100 and for imagenet16. Every
 
 import argparse
 import itertools
-import json
 import random
 import statistics
 import time
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from api_schemas.objectives import Metric, Objective
 from api_schemas.search_space import Parameterization, SearchSpace
+from benchmarks import json_lines
 from benchmarks.transfer_report import write_report
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem, Source
@@ -167,15 +167,12 @@ def find(run: dict[str, Any]) -> dict[str, Any] | None:
 
 def recorded() -> list[dict[str, Any]]:
     """Read every run."""
-    lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.is_file() else []
-    return [json.loads(line) for line in lines]
+    return json_lines.read(RESULTS)
 
 
 def append(line: dict[str, Any]) -> None:
     """Record a run."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(line) + "\n")
+    json_lines.append(RESULTS, line)
     print({key: value for key, value in line.items() if key not in ("hypervolume", "cells")}, flush=True)
 
 

@@ -1,7 +1,5 @@
 """Trials on disk: a file for each task and searched space, one JSON line for each finished trial."""
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Literal
 
 from api_schemas.search_space import PresetName
 from api_schemas.trial_configuration import TrialConfiguration
+from benchmarks import json_lines
 
 FOLDER = Path(__file__).parents[1] / "results" / "autopeft"
 
@@ -52,31 +51,15 @@ def path_of(folder: Path, task: str, *, preset: PresetName = PresetName.AUTOPEFT
 
 
 def append(path: Path, trial: Trial) -> None:
-    """Add a line and make sure that it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fields = asdict(trial) | {"configuration": trial.configuration.model_dump(mode="json")}
-    line = json.dumps(fields, allow_nan=False, separators=(",", ":")) + "\n"
-    with path.open("a+b") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            # A crash in the middle of a line must not spoil the next one.
-            line = line if file.read(1) == b"\n" else "\n" + line
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    """Add a trial."""
+    json_lines.append(path, asdict(trial) | {"configuration": trial.configuration.model_dump(mode="json")})
 
 
 def read_trials(path: Path) -> dict[Key, Trial]:
     """Read a task's trials in the order in which they ended; a line cut short by a crash is left out."""
-    if not path.exists():
-        return {}
     found: dict[Key, Trial] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            fields = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        fields["configuration"] = TrialConfiguration.model_validate(fields["configuration"])
-        trial = Trial(**fields)
+    for fields in json_lines.read(path):
+        configuration = TrialConfiguration.model_validate(fields["configuration"])
+        trial = Trial(**{**fields, "configuration": configuration})
         found[trial.key] = trial
     return found

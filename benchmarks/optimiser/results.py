@@ -1,11 +1,10 @@
 """Results on disk: one file for each problem, one JSON line for each finished run."""
 
-import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from benchmarks import json_lines
 
 FOLDER = Path(__file__).parents[1] / "results" / "optimiser"
 
@@ -49,23 +48,14 @@ class SuggestionSeconds:
 
 
 def append(path: Path, record: Run | SuggestionSeconds) -> None:
-    """Add a line and make sure that it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(asdict(record), allow_nan=False, separators=(",", ":")) + "\n"
-    with path.open("a+b") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            # A crash in the middle of a line must not spoil the next one.
-            line = line if file.read(1) == b"\n" else "\n" + line
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    """Add a run or a timing."""
+    json_lines.append(path, asdict(record))
 
 
 def read_runs(path: Path) -> list[Run]:
     """Read a problem's runs: for each optimiser and seed the one with most trials."""
     best: dict[tuple[str, int], Run] = {}
-    for fields in _lines(path):
+    for fields in json_lines.read(path):
         run = Run(**fields)
         key = run.proposer, run.seed
         if key not in best or run.trials >= best[key].trials:
@@ -75,7 +65,7 @@ def read_runs(path: Path) -> list[Run]:
 
 def read_seconds(path: Path) -> list[SuggestionSeconds]:
     """Read every timing."""
-    return [SuggestionSeconds(**fields) for fields in _lines(path)]
+    return [SuggestionSeconds(**fields) for fields in json_lines.read(path)]
 
 
 def missing(
@@ -85,15 +75,3 @@ def missing(
     done = {(run.seed, run.proposer) for run in runs if run.trials >= trials}
     wanted = [(seed, proposer) for seed in range(seeds) for proposer in proposers]
     return [pair for pair in wanted if pair not in done]
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # a line that a crash cut short: its run is done again
-    return found

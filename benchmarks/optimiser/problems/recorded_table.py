@@ -3,7 +3,6 @@
 Every configuration was fine-tuned, so the exact front is that of the table, training noise included.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from functools import partial
@@ -21,6 +20,7 @@ from api_schemas.search_space import (
     ParameterValue,
     SearchSpace,
 )
+from benchmarks import json_lines
 from benchmarks.optimiser.hypervolume import hypervolume
 from benchmarks.optimiser.problems.problem import (
     BenchmarkProblem,
@@ -45,9 +45,9 @@ def recorded_table(path: Path = TABLE) -> BenchmarkProblem:
     Raises:
         ProblemUnavailable: the table has not been recorded, or lacks configurations.
     """
-    if not path.exists():
+    if not json_lines.exists(path):
         raise ProblemUnavailable(f"{path.name} is not recorded yet; see benchmarks.record_trials")
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = json_lines.read(path)
     trials = [(line["parameters"], line["metrics"]) for line in lines if line["metrics"]]
     space = _space([parameters for parameters, _ in trials])
     table = _table(trials)
