@@ -5,27 +5,32 @@ the trials. This module checks what can be checked without knowing that type: bo
 names, conditions. Whether a path exists and its values are legal there is checked when a study is admitted.
 """
 
-import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from functools import cached_property
+from typing import Self
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
+from api_schemas.json_values import LARGEST_INTEGER as LARGEST_INTEGER
+from api_schemas.json_values import Parameterization as Parameterization
+from api_schemas.json_values import ParameterValue as ParameterValue
+from api_schemas.parameters import PATH_PATTERN as PATH_PATTERN
+from api_schemas.parameters import BoolParameter as BoolParameter
+from api_schemas.parameters import CategoricalParameter as CategoricalParameter
+from api_schemas.parameters import Condition as Condition
+from api_schemas.parameters import FloatParameter as FloatParameter
+from api_schemas.parameters import IntParameter as IntParameter
+from api_schemas.parameters import OrdinalParameter as OrdinalParameter
+from api_schemas.parameters import Parameter as Parameter
 
-ParameterValue = StrictBool | StrictInt | StrictFloat | StrictStr
-"""One value of one parameter. Strict, so that `true`, `1` and `"1"` stay three different values."""
-
-Parameterization = dict[str, ParameterValue]
-"""Parameter name to value. Inactive parameters are absent: that is their one canonical form."""
-
-PATH_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]*(\.([A-Za-z][A-Za-z0-9_-]*|0|[1-9][0-9]{0,2}))*$"
-LARGEST_INTEGER = 2**53
-"""Beyond it, not every reader of JSON tells integers apart."""
-
-Name = Annotated[str, Field(pattern=PATH_PATTERN, max_length=200, examples=["training.learning_rate"])]
+MOST_PARAMETERS = 1000
+MOST_WAKING_VALUES = 1000
+"""Of one condition."""
+MOST_VALUES = 100_000
+"""Choices and waking values of a whole search space."""
 
 
 class PresetName(StrEnum):
@@ -43,119 +48,10 @@ class PresetName(StrEnum):
     """The method itself, the sizes that it reads, and the learning rate."""
 
 
-class Condition(Schema):
-    """The parameter is active only where `parameter` is active and takes one of the values `in`."""
-
-    parameter: Name
-    values: tuple[ParameterValue, ...] = Field(alias="in", min_length=1)
-
-    def met_by(self, value: ParameterValue) -> bool:
-        """Say whether the parent's value wakes the parameter up."""
-        return _tagged(value) in {_tagged(waking) for waking in self.values}
-
-
-class FloatParameter(Schema):
-    """A real number in [low, high], searched on a logarithmic scale if `log`."""
-
-    type: Literal["float"] = "float"
-    name: Name
-    low: float
-    high: float
-    log: bool = False
-    when: Condition | None = None
-
-    @model_validator(mode="after")
-    def _check_bounds(self) -> Self:
-        _check_bounds(self)
-        return self
-
-    def contains(self, value: ParameterValue) -> bool:
-        """Say whether the value is legal. An integer is a legal real number; a bool is not."""
-        return not isinstance(value, bool | str) and self.low <= value <= self.high
-
-
-class IntParameter(Schema):
-    """An integer in [low, high], searched on a logarithmic scale if `log`."""
-
-    type: Literal["int"] = "int"
-    name: Name
-    low: int = Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)
-    high: int = Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)
-    log: bool = False
-    when: Condition | None = None
-
-    @model_validator(mode="after")
-    def _check_bounds(self) -> Self:
-        _check_bounds(self)
-        return self
-
-    def contains(self, value: ParameterValue) -> bool:
-        """Say whether the value is legal."""
-        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
-
-
-class OrdinalParameter(Schema):
-    """One of a few numbers whose order matters and whose spacing does not."""
-
-    type: Literal["ordinal"] = "ordinal"
-    name: Name
-    choices: tuple[StrictInt | StrictFloat, ...] = Field(min_length=2, max_length=1000)
-    when: Condition | None = None
-
-    @model_validator(mode="after")
-    def _check_choices(self) -> Self:
-        if any(left >= right for left, right in zip(self.choices, self.choices[1:], strict=False)):
-            raise PydanticCustomError("choices_order", "choices must be in increasing order, without repeats")
-        return self
-
-    def contains(self, value: ParameterValue) -> bool:
-        """Say whether the value is legal."""
-        return not isinstance(value, bool | str) and value in self.choices
-
-
-class CategoricalParameter(Schema):
-    """One of a few values without an order."""
-
-    type: Literal["categorical"] = "categorical"
-    name: Name
-    choices: tuple[ParameterValue, ...] = Field(min_length=2, max_length=1000)
-    when: Condition | None = None
-
-    @model_validator(mode="after")
-    def _check_choices(self) -> Self:
-        if len({_tagged(choice) for choice in self.choices}) < len(self.choices):
-            raise PydanticCustomError("choices_repeat", "choices must not repeat")
-        if any("\0" in choice for choice in self.choices if isinstance(choice, str)):
-            raise PydanticCustomError("choices_text", "choices must be text without a NUL character")
-        return self
-
-    def contains(self, value: ParameterValue) -> bool:
-        """Say whether the value is legal."""
-        return _tagged(value) in {_tagged(choice) for choice in self.choices}
-
-
-class BoolParameter(Schema):
-    """A switch."""
-
-    type: Literal["bool"] = "bool"
-    name: Name
-    when: Condition | None = None
-
-    def contains(self, value: ParameterValue) -> bool:
-        """Say whether the value is legal."""
-        return isinstance(value, bool)
-
-
-Parameter = Annotated[
-    FloatParameter | IntParameter | OrdinalParameter | CategoricalParameter | BoolParameter,
-    Field(discriminator="type"),
-]
-
-
 class SearchSpace(Schema):
     """A list of parameters. A condition may only refer to a parameter that stands before it."""
 
-    parameters: tuple[Parameter, ...] = Field(min_length=1, max_length=1000)
+    parameters: tuple[Parameter, ...] = Field(min_length=1, max_length=MOST_PARAMETERS)
 
     @model_validator(mode="after")
     def _check_names_and_conditions(self) -> Self:
@@ -166,17 +62,26 @@ class SearchSpace(Schema):
             seen[parameter.name] = parameter
         return self
 
+    @cached_property
+    def by_name(self) -> Mapping[str, Parameter]:
+        """Return the parameters by their names."""
+        return {parameter.name: parameter for parameter in self.parameters}
+
     def canonical(self, values: Mapping[str, ParameterValue]) -> Parameterization:
-        """Keep legal values of active parameters only, each in the one spelling of its parameter."""
-        spelled = {
-            parameter.name: _spelled(parameter, values[parameter.name])
-            for parameter in self.parameters
-            if parameter.name in values
-        }
-        return self.active(spelled)
+        """Keep the values of active parameters only, each in the one spelling of its parameter.
+
+        Two parameterizations are one configuration of this space exactly if this is the same for both.
+        """
+        return self.active(
+            {
+                parameter.name: parameter.spelled(values[parameter.name])
+                for parameter in self.parameters
+                if parameter.name in values
+            }
+        )
 
     def active(self, values: Mapping[str, ParameterValue]) -> Parameterization:
-        """Keep the values of active parameters only: the canonical form of a parameterization."""
+        """Keep the values of active parameters only, as they are spelled."""
         kept: Parameterization = {}
         for parameter in self.parameters:
             if parameter.name in values and _is_on(parameter.when, kept):
@@ -197,7 +102,7 @@ class SearchSpaceRequest(Schema):
     """What a client posts: a preset, parameters of its own, or both (its own win over the preset's)."""
 
     preset: PresetName | None = None
-    parameters: tuple[Parameter, ...] = Field(default=(), max_length=1000)
+    parameters: tuple[Parameter, ...] = Field(default=(), max_length=MOST_PARAMETERS)
 
     @model_validator(mode="after")
     def _check_not_empty(self) -> Self:
@@ -205,35 +110,38 @@ class SearchSpaceRequest(Schema):
             raise PydanticCustomError(
                 "empty_space", "the search space is empty: name a preset or give parameters"
             )
+        _check_sizes(self.parameters)
         if self.parameters:
             SearchSpace(parameters=self.parameters) if self.preset is None else _check_unique(self.parameters)
         return self
-
-
-def _tagged(value: ParameterValue) -> tuple[bool, ParameterValue]:
-    """Tell `True` from `1`, which Python calls equal; `1` and `1.0` stay equal."""
-    return isinstance(value, bool), value
 
 
 def _is_on(when: Condition | None, kept: Mapping[str, ParameterValue]) -> bool:
     return when is None or (when.parameter in kept and when.met_by(kept[when.parameter]))
 
 
-def _spelled(parameter: Parameter, value: ParameterValue) -> ParameterValue:
-    if isinstance(parameter, FloatParameter):
-        return float(value)
-    if isinstance(parameter, OrdinalParameter | CategoricalParameter):
-        return next(choice for choice in parameter.choices if _tagged(choice) == _tagged(value))
-    return value
-
-
-def _check_bounds(parameter: FloatParameter | IntParameter) -> None:
-    if not math.isfinite(parameter.low) or not math.isfinite(parameter.high):
-        raise PydanticCustomError("bounds_finite", "low and high must be finite numbers")
-    if parameter.low >= parameter.high:
-        raise PydanticCustomError("bounds_order", "low must be less than high")
-    if parameter.log and parameter.low <= 0:
-        raise PydanticCustomError("bounds_log", "a logarithmic scale needs low greater than 0")
+def _check_sizes(parameters: tuple[Parameter, ...]) -> None:
+    total = 0
+    for position, parameter in enumerate(parameters):
+        waking = 0 if parameter.when is None else len(parameter.when.values)
+        if waking > MOST_WAKING_VALUES:
+            raise PydanticCustomError(
+                "condition_length",
+                "the condition of '{name}' waits for {count} values; {most} are the most",
+                {
+                    "name": parameter.name,
+                    "count": waking,
+                    "most": MOST_WAKING_VALUES,
+                    "pointer": f"parameters/{position}/when/in",
+                },
+            )
+        total += waking + len(getattr(parameter, "choices", ()))
+    if total > MOST_VALUES:
+        raise PydanticCustomError(
+            "space_size",
+            "the search space has {count} choices and values of conditions; {most} are the most",
+            {"count": total, "most": MOST_VALUES, "pointer": "parameters"},
+        )
 
 
 def _check_name(name: str, position: int, seen: Mapping[str, Parameter]) -> None:

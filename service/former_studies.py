@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Direction
 from api_schemas.proposals import ProposalSettings, WarmStartMode
-from api_schemas.search_space import SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialState
 from service.models import Study, Trial
 from service.optimization.problem import MODELLED_POINTS, Observation, Source
 from service.studies import early_stops, repository
 from service.studies.parameter_mapping import StudySpace, map_parameterizations
+from service.studies.stored_spaces import search_space_of
 
 Item = TypeVar("Item")
 
@@ -102,7 +102,7 @@ def _ended_before(session: Session, study: Study, former: Study) -> list[Trial]:
 
 def _space(study: Study) -> StudySpace:
     return StudySpace(
-        search_space=SearchSpace.model_validate(study.search_space),
+        search_space=search_space_of(study),
         configuration=TrialConfiguration.model_validate(study.configuration),
         backbone_shape=BackboneShape.model_validate(study.backbone_shape),
     )

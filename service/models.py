@@ -23,6 +23,7 @@ from sqlalchemy.types import TIMESTAMP
 from api_schemas.access import KeyScope
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactKind, TrialState
+from service.parameters_column import Parameters
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -222,7 +223,7 @@ class Trial(Base):
     proposal_seconds: Mapped[float]
     known_results: Mapped[int] = mapped_column(server_default="0", default=0)
     explanation: Mapped[dict[str, Any] | None]
-    parameters: Mapped[dict[str, Any]]
+    parameters: Mapped[dict[str, Any]] = mapped_column(Parameters)
     configuration: Mapped[dict[str, Any] | None]
     configuration_key: Mapped[str]
     attempt: Mapped[int] = mapped_column(server_default="0", default=0)

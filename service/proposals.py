@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import DuplicatePolicy, Proposer
-from api_schemas.search_space import Parameterization, SearchSpace
+from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
-from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service.former_studies import sources_of
 from service.known_costs import known_metrics
@@ -25,8 +25,9 @@ from service.models import Study, Trial
 from service.optimization.problem import Observation, Problem, Source, Suggestion
 from service.studies import duplicates, early_stops, lifecycle, repository, revision
 from service.studies.admission import starting_parameterization
-from service.studies.canonical_trials import canonical_trials, configuration_key, parameters_key
+from service.studies.canonical_trials import canonical_trials, trial_keys
 from service.studies.queue_room import proposal_settings, replicates_lacking, trials_lacking
+from service.studies.stored_spaces import search_space_of
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
 """What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
@@ -197,13 +198,13 @@ def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
 
 
 def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
-    search_space = SearchSpace.model_validate(study.search_space)
+    search_space = search_space_of(study)
     custom = Problem(
         search_space=search_space,
         objectives=tuple(Objective.model_validate(item) for item in study.objectives),
         constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
         known_metrics={},
-        key=parameters_key,
+        key=trial_keys(study),
         reference_point=None if study.reference_point is None else tuple(study.reference_point),
         starting_points=tuple(search_space.canonical(point) for point in study.starting_points),
     )
@@ -214,16 +215,11 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
     return replace(
         custom,
         known_metrics=known_metrics(base, shape=shape, classes=study.classes),
-        key=partial(_key, base=base),
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),
         sources=sources,
     )
-
-
-def _key(parameterization: Parameterization, *, base: TrialConfiguration) -> str:
-    return configuration_key(patch(base, parameterization))
 
 
 def _observation(trial: Trial) -> Observation:

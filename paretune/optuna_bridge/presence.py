@@ -69,7 +69,9 @@ def _condition(
     if any(waking.met_by(value) for value in absent):
         return None
     if isinstance(parent, IntParameter | OrdinalParameter):
-        return waking.model_copy(update={"values": _beyond_the_cut(parent, present, absent)})
+        return Condition.model_validate(
+            {"parameter": parent.name, "in": _beyond_the_cut(parent, present, absent)}
+        )
     return waking
 
 

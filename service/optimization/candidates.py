@@ -10,8 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from api_schemas.search_space import IntParameter, OrdinalParameter, Parameterization, SearchSpace
+from api_schemas.search_space import (
+    FloatParameter,
+    IntParameter,
+    OrdinalParameter,
+    Parameterization,
+    SearchSpace,
+)
 from service.optimization.grid import Axis, Codes, Grid
+from service.optimization.number_scale import is_stepped, numbers_at, positions_of
 
 STEP_DEVIATION = 0.1
 """Standard deviation of a small step of a number, as a share of its range."""
@@ -53,7 +60,7 @@ def switches(grid: Grid) -> list[int]:
     sizes = [
         place
         for place, axis in enumerate(grid.axes)
-        if isinstance(axis.parameter, OrdinalParameter) and axis.parameter.choices[0] == 0
+        if isinstance(axis.parameter, OrdinalParameter) and axis.parameter.choices[0] == 0 and axis.width
     ]
     booleans = [
         place for place, axis in enumerate(grid.axes) if axis.levels == (False, True) and axis.ordered
@@ -82,7 +89,7 @@ def neighbour_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator, limit
     table = np.concatenate(parts)
     if limit is not None and len(table) > limit:
         table = table[rng.permutation(len(table))[:limit]]
-    return grid.canonical(table, fill=_woken(grid, table, rng=rng))
+    return grid.canonical(table, fill=woken_codes(grid, table, rng=rng))
 
 
 def swap_codes(grid: Grid, codes: Codes, *, count: int, rng: np.random.Generator) -> Codes:
@@ -103,16 +110,17 @@ def swap_codes(grid: Grid, codes: Codes, *, count: int, rng: np.random.Generator
     highest = np.array([len(grid.axes[place].levels or ()) - 1 for place in places], dtype=float)
     table[:, places] = np.minimum(values, highest)
     table = table[possible]
-    return grid.canonical(table, fill=_woken(grid, table, rng=rng))
+    return grid.canonical(table, fill=woken_codes(grid, table, rng=rng))
 
 
 def mutation_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
     """Redraw two to four active parameters of each candidate."""
     drawn = uniform_codes(grid, len(codes), rng=rng)
-    noise = np.where(codes >= 0, rng.random(codes.shape), 2.0)
+    varied = (codes >= 0) & np.array([axis.width > 0 for axis in grid.axes])
+    noise = np.where(varied, rng.random(codes.shape), 2.0)
     wanted = rng.integers(2, 5, size=len(codes))
     rank = noise.argsort(axis=1).argsort(axis=1)
-    chosen = (rank < wanted[:, None]) & (codes >= 0)
+    chosen = (rank < wanted[:, None]) & varied
     return grid.canonical(np.where(chosen, drawn, codes), fill=drawn)
 
 
@@ -148,40 +156,47 @@ def _changes(
         return np.asarray((codes[:, None] + others) % len(axis.levels))
     steps = codes[:, None] + rng.normal(0.0, STEP_DEVIATION, (len(codes), NUMBER_STEPS))
     reflected = 1 - np.abs(1 - np.abs(steps) % 2)
-    if not isinstance(axis.parameter, IntParameter):
+    parameter = axis.parameter
+    assert isinstance(parameter, FloatParameter | IntParameter)  # noqa: S101  only these have no levels
+    if axis.width == 0:
+        return np.empty((len(codes), 0))
+    if not is_stepped(parameter):
         return np.asarray(reflected)
-    return np.concatenate([reflected, *_unit_steps(axis.parameter, codes)], axis=1)
+    return np.concatenate([reflected, *_unit_steps(parameter, codes)], axis=1)
 
 
 def _unit_steps(
-    parameter: IntParameter, codes: Float64[np.ndarray, " n"]
+    parameter: FloatParameter | IntParameter, codes: Float64[np.ndarray, " n"]
 ) -> Sequence[Float64[np.ndarray, "n 1"]]:
-    span = parameter.high - parameter.low
     if not parameter.log:
+        span = parameter.high - parameter.low if parameter.steps is None else parameter.steps
         return [np.clip(codes[:, None] + step / span, 0.0, 1.0) for step in (-1, 1)]
-    ratio = math.log(parameter.high / parameter.low)
-    numbers = np.exp(codes[:, None] * ratio) * parameter.low
-    found = [np.clip(np.rint(numbers) + step, parameter.low, parameter.high) for step in (-1, 1)]
-    return [np.log(number / parameter.low) / ratio for number in found]
+    numbers = numbers_at(parameter, codes)[:, None]
+    found = [np.clip(numbers + step, parameter.low, parameter.high) for step in (-1, 1)]
+    return [positions_of(parameter, number) for number in found]
 
 
 def _all_codes(axis: Axis, *, limit: int) -> Float64[np.ndarray, " levels"] | None:
     if axis.levels is not None:
         return np.arange(len(axis.levels), dtype=float)
-    if isinstance(axis.parameter, IntParameter) and axis.parameter.high - axis.parameter.low < limit:
-        values = np.arange(axis.parameter.low, axis.parameter.high + 1, dtype=float)
-        if axis.parameter.log:
-            return np.asarray(
-                np.log(values / axis.parameter.low) / math.log(axis.parameter.high / axis.parameter.low)
-            )
-        return np.asarray((values - axis.parameter.low) / (axis.parameter.high - axis.parameter.low))
+    parameter = axis.parameter
+    assert isinstance(parameter, FloatParameter | IntParameter)  # noqa: S101  only these have no levels
+    if axis.width == 0:
+        return np.zeros(1)
+    if parameter.steps is not None and parameter.steps < limit:
+        return np.asarray(np.arange(parameter.steps + 1) / parameter.steps)
+    if (
+        isinstance(parameter, IntParameter)
+        and parameter.step is None
+        and parameter.high - parameter.low < limit
+    ):
+        return positions_of(parameter, np.arange(parameter.low, parameter.high + 1, dtype=float))
     return None
 
 
-def _woken(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
+def woken_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
     """Give what parameters take that a change wakes up; without conditions there are none."""
-    conditional = any(axis.parent is not None for axis in grid.axes)
-    return uniform_codes(grid, len(codes), rng=rng) if conditional else codes
+    return uniform_codes(grid, len(codes), rng=rng) if grid.conditional else codes
 
 
 def _generator(rng: random.Random) -> np.random.Generator:

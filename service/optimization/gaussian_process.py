@@ -138,7 +138,7 @@ def negative_log_posterior(theta: Vector, X: Matrix, y: Vector, given: Vector | 
 def _maximum_a_posteriori(X: Matrix, y: Vector, given: Vector | None) -> Vector:
     d = X.shape[1]
     # Long lengthscales first: from short ones, where the prior has its mode, fits end in worse optima.
-    start = np.append(np.full(d, math.sqrt(2) + 0.5 * math.log(d) - 1.0), NOISE_LOCATION - 1.0)
+    start = np.append(np.full(d, math.sqrt(2) + 0.5 * math.log(max(d, 1)) - 1.0), NOISE_LOCATION - 1.0)
     # Matrices are small, and where trials train beside it OpenBLAS's threads wait for a core at every call.
     with _thread_pools().limit(limits=1, user_api="blas"):
         found = minimize(
@@ -160,7 +160,7 @@ def _thread_pools() -> ThreadpoolController:
 
 def _prior(theta: Vector, d: int, *, noise_given: bool) -> tuple[float, Vector]:
     # Log-normal densities, of the values themselves: hence the extra -log(value) in each.
-    location = np.append(np.full(d, math.sqrt(2) + 0.5 * math.log(d)), NOISE_LOCATION)
+    location = np.append(np.full(d, math.sqrt(2) + 0.5 * math.log(max(d, 1))), NOISE_LOCATION)
     deviation = np.append(np.full(d, LENGTHSCALE_DEVIATION), NOISE_DEVIATION)
     used = np.append(np.ones(d), 0.0 if noise_given else 1.0)
     distance = (theta - location) / deviation

@@ -2,10 +2,10 @@
 
 A code is a level's index (switches, ordinals, categoricals) or a position in [0, 1] on the
 parameter's scale (numbers); an inactive parameter has the code -1. Every table that a function here
-returns is canonical: integers are rounded, and inactive parameters have no value.
+returns is canonical: integers are rounded, and inactive parameters have no value. Whether a parameter is
+active is decided by the value of its parent, as `SearchSpace` does, never by what lies near it.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 
+from api_schemas.json_values import identity
 from api_schemas.search_space import (
     BoolParameter,
     CategoricalParameter,
@@ -25,21 +26,24 @@ from api_schemas.search_space import (
     ParameterValue,
     SearchSpace,
 )
+from service.optimization.number_scale import is_stepped, numbers_at, position_of, rounded
 
 INACTIVE = -1.0
-SAME_CODE = 1e-9
 
 Codes = Float64[np.ndarray, "n p"]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One parameter: its levels in order (None for a number), and when it is active."""
+    """One parameter: its levels in order (None for a number), and when it is active.
+
+    `waking` are the values of the parent that make it active: by level, or as sorted numbers.
+    """
 
     parameter: Parameter
     levels: tuple[ParameterValue, ...] | None
-    parent: int | None
-    parent_codes: tuple[float, ...]
+    parent: int | None = None
+    waking: NDArray[np.generic] | None = None
 
     @property
     def ordered(self) -> bool:
@@ -48,7 +52,9 @@ class Axis:
 
     @property
     def width(self) -> int:
-        """Count the columns in the unit cube."""
+        """Count the columns in the unit cube; a constant has none."""
+        if self.parameter.is_constant:
+            return 0
         return len(self.parameter.choices) if isinstance(self.parameter, CategoricalParameter) else 1
 
 
@@ -57,25 +63,49 @@ class Grid:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        names = {parameter.name: place for place, parameter in enumerate(space.parameters)}
+        self.names = {parameter.name: place for place, parameter in enumerate(space.parameters)}
         axes: list[Axis] = []
         for parameter in space.parameters:
-            parent = None if parameter.when is None else names[parameter.when.parameter]
-            values = () if parameter.when is None else parameter.when.values
-            codes = () if parent is None else tuple(_code(axes[parent], value) for value in values)
-            axes.append(Axis(parameter, _levels(parameter), parent, codes))
+            levels, when = _levels(parameter), parameter.when
+            if when is None:
+                axes.append(Axis(parameter, levels))
+            else:
+                parent = self.names[when.parameter]
+                axes.append(Axis(parameter, levels, parent, _waking(axes[parent], when.values)))
         self.axes: tuple[Axis, ...] = tuple(axes)
-        self.names = names
 
     def __len__(self) -> int:
         return len(self.axes)
 
     @cached_property
     def continuous(self) -> tuple[int, ...]:
-        """List the axes that are real numbers."""
+        """List the axes that are real numbers and may vary."""
         return tuple(
-            place for place, axis in enumerate(self.axes) if isinstance(axis.parameter, FloatParameter)
+            place
+            for place, axis in enumerate(self.axes)
+            if isinstance(axis.parameter, FloatParameter) and axis.parameter.step is None and axis.width
         )
+
+    @cached_property
+    def conditional(self) -> bool:
+        """Say whether any parameter may be inactive."""
+        return any(axis.parent is not None for axis in self.axes)
+
+    @cached_property
+    def _exact(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return, for each number that wakes others up, the positions of the values that do, and these."""
+        found: dict[int, set[float]] = {}
+        for axis in self.axes:
+            if axis.parent is not None and axis.waking is not None and self.axes[axis.parent].levels is None:
+                found.setdefault(axis.parent, set()).update(axis.waking.tolist())
+        return {place: self._positions(place, sorted(values)) for place, values in found.items()}
+
+    def _positions(
+        self, place: int, values: Sequence[float]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        positions = np.array([_code(self.axes[place], value) for value in values])
+        order = np.argsort(positions, kind="stable")
+        return positions[order], np.array(values)[order]
 
     @cached_property
     def columns(self) -> tuple[int, ...]:
@@ -98,39 +128,76 @@ class Grid:
 
     def parameterizations(self, codes: Codes) -> list[Parameterization]:
         """Write codes as canonical parameterizations."""
+        columns = [self._values(place, codes[:, place]) for place in range(len(self))]
+        names = [axis.parameter.name for axis in self.axes]
         return [
-            {
-                axis.parameter.name: _value(axis, code)
-                for axis, code in zip(self.axes, row, strict=True)
-                if code >= 0
-            }
-            for row in codes.tolist()
+            {name: column[row] for name, column, code in zip(names, columns, coded, strict=True) if code >= 0}
+            for row, coded in enumerate(codes.tolist())
         ]
+
+    def _values(self, place: int, column: Float64[np.ndarray, " n"]) -> list[ParameterValue]:
+        axis = self.axes[place]
+        if axis.levels is not None:
+            return [axis.levels[max(int(code), 0)] for code in column.tolist()]
+        numbers: list[float] = self.numbers(place, column).tolist()
+        return [int(number) for number in numbers] if isinstance(axis.parameter, IntParameter) else [*numbers]
+
+    def numbers(self, place: int, column: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        """Return the numbers at codes of an axis without levels; where it is inactive they mean nothing."""
+        parameter = self.axes[place].parameter
+        assert isinstance(parameter, FloatParameter | IntParameter)  # noqa: S101  only these have none
+        column = np.maximum(column, 0.0)
+        found = numbers_at(parameter, column)
+        if place in self._exact:
+            # From a value to its position and back, a rounding error would put children to sleep.
+            positions, values = self._exact[place]
+            nearest = np.minimum(np.searchsorted(positions, column), len(positions) - 1)
+            found = np.where(positions[nearest] == column, values[nearest], found)
+        return np.asarray(found)
 
     def canonical(self, codes: Codes, *, fill: Codes) -> Codes:
         """Round integers, silence inactive parameters, give those that wake up the value of `fill`."""
         table = codes.copy()
         for place, axis in enumerate(self.axes):
             column = np.where(table[:, place] < 0, fill[:, place], table[:, place])
-            if isinstance(axis.parameter, IntParameter):
-                column = _rounded(axis.parameter, column)
+            if axis.width == 0:
+                column = np.zeros(len(table))
+            elif isinstance(axis.parameter, FloatParameter | IntParameter) and is_stepped(axis.parameter):
+                column = rounded(axis.parameter, column)
             table[:, place] = np.where(self.active(table, place), column, INACTIVE)
         return table
 
     def active(self, codes: Codes, place: int) -> Bool[np.ndarray, " n"]:
         """Say where an axis is active, given the codes of the axes before it."""
-        axis = self.axes[place]
-        if axis.parent is None:
+        parent, waking = self.axes[place].parent, self.axes[place].waking
+        if parent is None or waking is None:
             return np.ones(len(codes), dtype=bool)
-        # Positions of integers carry rounding errors; levels lie further apart than any of them.
-        distance = np.abs(codes[:, axis.parent, None] - np.array(axis.parent_codes))
-        return np.asarray(distance.min(axis=1) < SAME_CODE)
+        column = codes[:, parent]
+        if self.axes[parent].levels is not None:
+            woken = np.asarray(waking[np.maximum(column, 0.0).astype(int)], dtype=bool)
+        else:
+            woken = np.isin(self.numbers(parent, column), waking)
+        return np.asarray((column >= 0) & woken)
+
+    def differs(self, codes: Codes, other: Codes) -> Bool[np.ndarray, "n p"]:
+        """Say in which parameters candidates have other values, or are active where the others are not."""
+        found = (codes >= 0) != (other >= 0)
+        for place, axis in enumerate(self.axes):
+            if axis.levels is not None:
+                found[:, place] |= codes[:, place] != other[:, place]
+            else:
+                found[:, place] |= self.numbers(place, codes[:, place]) != self.numbers(
+                    place, other[:, place]
+                )
+        return np.asarray(found)
 
     def encode(self, codes: Codes) -> Float64[np.ndarray, "n d"]:
         """Give each candidate's row in the unit cube: see `encoding`."""
         X = np.zeros((len(codes), self.dimensions))
         for axis, start, column in zip(self.axes, self.columns, codes.T, strict=True):
             on = column >= 0
+            if axis.width == 0:
+                continue
             if not axis.ordered:
                 X[np.flatnonzero(on), start + column[on].astype(int)] = 1.0
             elif axis.levels is None:
@@ -143,7 +210,9 @@ class Grid:
         """Give the nearest canonical candidate of each row of the unit cube."""
         table = np.empty((len(X), len(self)))
         for place, (axis, start) in enumerate(zip(self.axes, self.columns, strict=True)):
-            if not axis.ordered:
+            if axis.width == 0:
+                table[:, place] = 0.0
+            elif not axis.ordered:
                 table[:, place] = X[:, start : start + axis.width].argmax(axis=1)
             elif axis.levels is None:
                 table[:, place] = np.clip(X[:, start], 0.0, 1.0)
@@ -177,8 +246,7 @@ class Candidates:
         if axis.levels is not None:
             mixed = not axis.ordered
             return np.asarray(np.array(axis.levels, dtype=object if mixed else None)[column.astype(int)])
-        assert isinstance(axis.parameter, FloatParameter | IntParameter)  # noqa: S101  only these have none
-        return np.asarray(numbers_at(axis.parameter, column))
+        return np.asarray(self.grid.numbers(place, column))
 
     def parameterizations(self) -> list[Parameterization]:
         """Give the candidates one by one."""
@@ -194,46 +262,17 @@ def _levels(parameter: Parameter) -> tuple[ParameterValue, ...] | None:
 
 
 def _code(axis: Axis, value: ParameterValue) -> float:
-    if axis.levels is not None:
-        # type() tells True from 1, which Python calls equal; 1 and 1.0 stay equal.
-        return float(
-            next(
-                index
-                for index, level in enumerate(axis.levels)
-                if level == value and isinstance(level, bool) == isinstance(value, bool)
-            )
-        )
-    parameter, number = axis.parameter, float(value)
-    assert isinstance(parameter, FloatParameter | IntParameter)  # noqa: S101  only these have no levels
-    if parameter.log:
-        return math.log(number / parameter.low) / math.log(parameter.high / parameter.low)
-    return (number - parameter.low) / (parameter.high - parameter.low)
+    parameter = axis.parameter
+    if isinstance(parameter, BoolParameter):
+        return float(bool(value))
+    if isinstance(parameter, OrdinalParameter | CategoricalParameter):
+        return float(parameter.positions[identity(value)])
+    return position_of(parameter, float(value))
 
 
-def _value(axis: Axis, code: float) -> ParameterValue:
-    if axis.levels is not None:
-        return axis.levels[int(code)]
-    assert isinstance(axis.parameter, FloatParameter | IntParameter)  # noqa: S101  only these have none
-    number = float(numbers_at(axis.parameter, np.array([code]))[0])
-    return int(number) if isinstance(axis.parameter, IntParameter) else number
-
-
-def numbers_at(
-    parameter: FloatParameter | IntParameter, positions: Float64[np.ndarray, " n"]
-) -> Float64[np.ndarray, " n"]:
-    """Give the numbers at positions in [0, 1] of a parameter's scale, as floats."""
-    if parameter.log:
-        low, high = math.log(parameter.low), math.log(parameter.high)
-        found = np.exp(low + positions * (high - low))
-    else:
-        found = parameter.low + positions * (parameter.high - parameter.low)
-    if isinstance(parameter, IntParameter):
-        found = np.rint(found)
-    return np.clip(found, parameter.low, parameter.high)
-
-
-def _rounded(parameter: IntParameter, positions: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    numbers = numbers_at(parameter, np.maximum(positions, 0.0))
-    if parameter.log:
-        return np.asarray(np.log(numbers / parameter.low) / math.log(parameter.high / parameter.low))
-    return np.asarray((numbers - parameter.low) / (parameter.high - parameter.low))
+def _waking(parent: Axis, values: Sequence[ParameterValue]) -> NDArray[np.generic]:
+    if parent.levels is None:
+        return np.unique(np.array([float(parent.parameter.spelled(value)) for value in values]))
+    woken = np.zeros(len(parent.levels), dtype=bool)
+    woken[[int(_code(parent, value)) for value in values]] = True
+    return woken

@@ -36,7 +36,7 @@ def next_in_design(admission: Admission, *, position: int, seed: int) -> Paramet
     )
     rng = np.random.default_rng([seed, position, 1])
     costly = {objective.metric for objective in problem.objectives} & set(problem.known_metrics)
-    if not costly and grid.dimensions <= qmc.Sobol.MAXDIM:
+    if not costly and 1 <= grid.dimensions <= qmc.Sobol.MAXDIM:
         sobol = admission.admit(grid.parameterizations(_sobol_row(grid, position=position, seed=seed)))
         if sobol:
             return sobol[0]

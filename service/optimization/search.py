@@ -23,6 +23,7 @@ from service.optimization.candidates import (
     mutation_codes,
     neighbour_codes,
     swap_codes,
+    woken_codes,
 )
 from service.optimization.grid import Codes, Grid
 from service.optimization.outcomes import outcomes_of
@@ -198,7 +199,9 @@ def _climb(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
         callback=stop_if_late,
         options={"maxiter": GRADIENT_STEPS, "maxfun": 2 * GRADIENT_STEPS},
     )
+    # A parent may have been moved on to the value that wakes a child up, or away from it.
     climbed = placed(found.x)
+    climbed = search.grid.canonical(climbed, fill=woken_codes(search.grid, climbed, rng=search.rng))
     return search.new(
         np.concatenate([best, climbed]),
         np.concatenate([scores, search.scores(climbed)]),

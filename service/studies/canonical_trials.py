@@ -7,11 +7,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.models import Study
+from service.studies.stored_spaces import search_space_of
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class CanonicalTrial:
 
 
 def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTrial]:
-    """Give a function that turns legal parameterizations of a study into trials."""
-    space = SearchSpace.model_validate(study.search_space)
+    """Return a function that turns legal parameterizations of a study into trials."""
+    space = search_space_of(study)
     base = None if study.configuration is None else TrialConfiguration.model_validate(study.configuration)
 
     def turn(parameterization: Parameterization) -> CanonicalTrial:
@@ -38,6 +40,17 @@ def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTria
         )
 
     return turn
+
+
+def trial_keys(study: Study) -> Callable[[Parameterization], str]:
+    """Return a function that gives the key of the trial which a parameterization becomes."""
+    base = None if study.configuration is None else TrialConfiguration.model_validate(study.configuration)
+    return partial(_key, space=search_space_of(study), base=base)
+
+
+def _key(parameterization: Parameterization, *, space: SearchSpace, base: TrialConfiguration | None) -> str:
+    parameters = space.canonical(parameterization)
+    return parameters_key(parameters) if base is None else configuration_key(patch(base, parameters))
 
 
 def configuration_key(configuration: TrialConfiguration) -> str:

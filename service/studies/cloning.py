@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
 from api_schemas.explanations import causes, explained, place_in
+from api_schemas.json_values import Identity, identity
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import StudyCreate, StudyRead
 from api_schemas.trials import IMPORTED, TrialState
@@ -20,6 +21,7 @@ from service.studies.default_starting_points import default_starting_points
 from service.studies.event_log import record_event
 from service.studies.front_history import store_front
 from service.studies.reported_metrics import metric_errors
+from service.studies.stored_spaces import search_space_of
 from service.validation_errors import EXPLAINED, MOST_ERRORS
 
 OF_THE_SOURCE = {
@@ -32,6 +34,7 @@ OF_THE_SOURCE = {
     "explanation",
     "parameters",
     "configuration",
+    "configuration_key",
     "created_at",
 }
 
@@ -88,7 +91,7 @@ def import_trials(session: Session, source: Study, study: Study) -> None:
     gives, down to task, recipe and seed, with every metric that the new study weighs. They keep
     their metrics and replicates; measurements and files stay with the source. They cost no budget.
     """
-    search_space = SearchSpace.model_validate(study.search_space)
+    search_space = search_space_of(study)
     turn = canonical_trials(study)
     trials = repository.trials_in(session, source.id, [TrialState.SUCCEEDED, TrialState.INFEASIBLE])
     replicates = repository.replicates_of(session, [trial.id for trial in trials])
@@ -116,12 +119,19 @@ def _within(
         parameter.name: trial.parameters.get(parameter.name, _value_at(trial.configuration, parameter.name))
         for parameter in search_space.parameters
     }
-    active = search_space.active(values)
-    parameters = {parameter.name: parameter for parameter in search_space.parameters}
-    if not all(parameters[name].contains(value) for name, value in active.items()):
+    active = search_space.canonical(values)
+    if not all(search_space.by_name[name].contains(value) for name, value in active.items()):
         return None
     known = turn(active)
-    return known if known.key == trial.configuration_key else None
+    same = known.key == trial.configuration_key or (
+        known.configuration is None and _numbered(known.parameters) == _numbered(trial.parameters)
+    )
+    return known if same else None
+
+
+def _numbered(parameters: Parameterization) -> dict[str, Identity]:
+    """Return values as their identities: 1 and 1.0 are one where a parameter's type was edited."""
+    return {name: identity(value) for name, value in parameters.items()}
 
 
 def _value_at(node: Any, path: str) -> Any:
@@ -144,6 +154,7 @@ def _copied(
         generated_by=IMPORTED,
         parameters=known.parameters,
         configuration=known.configuration,
+        configuration_key=known.key,
         proposal_seconds=0.0,
     )
     study.trials_imported += 1

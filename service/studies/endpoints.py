@@ -206,7 +206,7 @@ def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
         configuration=None
         if admitted.configuration is None
         else admitted.configuration.model_dump(mode="json"),
-        search_space=admitted.search_space.model_dump(mode="json", by_alias=True),
+        search_space=admitted.search_space.model_dump(mode="json", by_alias=True, exclude_none=True),
         objectives=posted["objectives"],
         constraints=posted["constraints"],
         starting_points=list(admitted.starting_points),

@@ -27,6 +27,7 @@ from service.studies.custom_admission import parameter_errors
 from service.studies.event_log import record_event
 from service.studies.front_history import store_front
 from service.studies.reported_metrics import adds_nothing, metric_errors, reserved_errors
+from service.studies.stored_spaces import search_space_of
 
 
 def import_observations(
@@ -43,7 +44,7 @@ def import_observations(
     """
     if study.state not in (StudyState.ACTIVE, StudyState.PAUSED):
         raise WrongState(f"The study is {study.state}; past results are taken while it is open.")
-    search_space = SearchSpace.model_validate(study.search_space)
+    search_space = search_space_of(study)
     _refuse(_parameter_errors(search_space, observations))
     turn = canonical_trials(study)
     trials = [turn(observation.parameters) for observation in observations]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from api_schemas.module_description import describe_canonical
 from api_schemas.objectives import KNOWN_METRICS, ConstraintOp, Metric, Objective, OutcomeConstraint
 from api_schemas.recommendation import Recommendation, RecommendationQuery
-from api_schemas.search_space import SearchSpace, SearchSpaceRequest
+from api_schemas.search_space import SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
 from api_schemas.tasks import ScoreMetric
 from api_schemas.trial_configuration import TrialConfiguration
@@ -17,6 +17,7 @@ from service.errors import WrongState
 from service.models import Study, Trial
 from service.studies import front_certainty, recommendation, repository
 from service.studies.results import ResultColumns, result_columns
+from service.studies.stored_spaces import search_space_of
 
 
 def recommend(session: Session, study: Study, query: RecommendationQuery) -> Recommendation:
@@ -135,7 +136,7 @@ def _study_of(study: Study, trial: Trial, configuration: TrialConfiguration | No
         display_name=f"{study.display_name[:150]}, trial {trial.number} again",
         kind=StudyKind(study.kind),
         configuration=configuration,
-        search_space=SearchSpaceRequest(parameters=SearchSpace.model_validate(study.search_space).parameters),
+        search_space=SearchSpaceRequest(parameters=search_space_of(study).parameters),
         objectives=tuple(Objective.model_validate(item) for item in study.objectives),
         constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
         budget=Budget(trials=1),

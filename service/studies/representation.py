@@ -10,12 +10,12 @@ from api_schemas.module_description import describe_canonical
 from api_schemas.objectives import Direction, Objective
 from api_schemas.pareto import HypervolumeHistory, ParetoFront, ParetoPoint
 from api_schemas.proposals import Explanation, ProposalSettings
-from api_schemas.search_space import SearchSpace
 from api_schemas.studies import Budget, EarlyStopping, ReplicateCounts, StudyKind, StudyRead, TrialCounts
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, Measurement, ReplicateRead, TrialRead, TrialState
 from service.models import Replicate, Study, Trial
 from service.studies import repository
+from service.studies.stored_spaces import search_space_of
 
 
 def represent_studies(session: Session, studies: Sequence[Study]) -> tuple[StudyRead, ...]:
@@ -97,7 +97,7 @@ def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> St
         state=study.state,
         state_reason=study.state_reason,
         configuration=_configuration(study),
-        search_space=SearchSpace.model_validate(study.search_space),
+        search_space=search_space_of(study),
         objectives=tuple(study.objectives),
         constraints=tuple(study.constraints),
         budget=Budget(trials=study.trial_budget),

@@ -7,12 +7,12 @@ from sqlalchemy.orm import Session
 
 from api_schemas.errors import FieldError
 from api_schemas.objectives import Objective
-from api_schemas.search_space import SearchSpace
 from service.errors import InvalidStudy, NotFound
 from service.models import Study
 from service.studies import repository
 from service.studies.admission import AdmittedStudy
 from service.studies.parameter_mapping import shared_parameters
+from service.studies.stored_spaces import search_space_of
 
 AUTOMATIC = 5
 """Studies that `auto` takes at most."""
@@ -66,7 +66,7 @@ def _errors(
 
 
 def _overlaps(study: Study, admitted: AdmittedStudy) -> bool:
-    return bool(shared_parameters(SearchSpace.model_validate(study.search_space), admitted.search_space))
+    return bool(shared_parameters(search_space_of(study), admitted.search_space))
 
 
 def _same_goal(study: Study, wanted: Objective) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from api_schemas.search_space import Parameterization
 from service.optimization.candidates import neighbour_codes
-from service.optimization.grid import SAME_CODE, Grid
+from service.optimization.grid import Grid
 from service.optimization.outcomes import observed_values, outcomes_of, signed_bound
 from service.optimization.pool import Admission
 from service.optimization.problem import Observation, Problem, Suggestion
@@ -123,9 +123,12 @@ def _child(
     tournament = rng.sample(range(len(living)), min(TOURNAMENT, len(living)))
     parent = grid.codes([living[min(tournament, key=standings.__getitem__)].parameterization])
     around = neighbour_codes(grid, parent, rng=np.random.default_rng(rng.getrandbits(64)))
-    differs = np.abs(around - parent) > SAME_CODE
+    differs = grid.differs(around, np.repeat(parent, len(around), axis=0))
     # The first difference is the change itself: what it wakes up or puts to sleep stands behind it.
     changed = np.where(differs.any(axis=1), differs.argmax(axis=1), len(grid))
-    place = rng.choice(np.unique(changed[changed < len(grid)]).tolist())
+    places = np.unique(changed[changed < len(grid)]).tolist()
+    if not places:
+        return grid.parameterizations(parent)[0]
+    place = rng.choice(places)
     row = rng.choice(np.flatnonzero(changed == place).tolist())
     return grid.parameterizations(around[row : row + 1])[0]

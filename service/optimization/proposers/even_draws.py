@@ -2,6 +2,7 @@
 
 import math
 import random
+import sys
 from collections.abc import Sequence
 
 from api_schemas.search_space import (
@@ -14,6 +15,8 @@ from api_schemas.search_space import (
     ParameterValue,
     SearchSpace,
 )
+
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 def parameterization_at(space: SearchSpace, shares: Sequence[float]) -> Parameterization:
@@ -40,13 +43,18 @@ def _value_at(parameter: Parameter, share: float) -> ParameterValue:
         return share >= 0.5
     if isinstance(parameter, OrdinalParameter | CategoricalParameter):
         return parameter.choices[int(share * len(parameter.choices))]
+    if parameter.steps is not None:
+        return parameter.value_at(int(share * (parameter.steps + 1)))
     if isinstance(parameter, FloatParameter):
         value = _between(parameter.low, parameter.high, share, log=parameter.log)
-        return float(min(max(value, parameter.low), parameter.high))
-    return min(int(_between(parameter.low, parameter.high + 1, share, log=parameter.log)), parameter.high)
+        return min(max(value, parameter.low), parameter.high) + 0.0
+    whole = math.floor(_between(parameter.low, parameter.high + 1, share, log=parameter.log))
+    return min(max(whole, parameter.low), parameter.high)
 
 
 def _between(low: float, high: float, share: float, *, log: bool) -> float:
     if log:
-        return math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+        return math.exp(min(math.log(low) + share * (math.log(high) - math.log(low)), LARGEST_EXPONENT))
+    if math.isinf(float(high) - low):
+        return low * (1.0 - share) + high * share
     return low + share * (high - low)
