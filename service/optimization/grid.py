@@ -152,7 +152,8 @@ class Grid:
             # From a value to its position and back, a rounding error would put children to sleep.
             positions, values = self._exact[place]
             nearest = np.minimum(np.searchsorted(positions, column), len(positions) - 1)
-            found = np.where(positions[nearest] == column, values[nearest], found)
+            at_end = (found == parameter.low) | (found == parameter.high)
+            found = np.where((positions[nearest] == column) & ~at_end, values[nearest], found)
         return np.asarray(found)
 
     def canonical(self, codes: Codes, *, fill: Codes) -> Codes:
