@@ -22,15 +22,13 @@ from workers.errors import TaskDataError
 from workers.frozen_activations import FrozenActivations
 from workers.predictions import AnswerForm
 from workers.spans import tracer
+from workers.text_beginnings import beginnings, first_try
 
 BUCKETED_BATCHES = 8
 """Batches whose texts are sorted by length together, so that little is padded and order stays random."""
 
 EVALUATION_TOKENS = 16384
 """The most tokens in a batch without gradients, padding included."""
-
-CHARACTERS_PER_TOKEN = 16
-"""Of a long text, this many characters for each token kept are tokenised first; rarely more are needed."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +129,9 @@ def tokenise(
     Of a pair the longer text is cut first; where both are longer than the length, the one odd token
     goes to that of which more was read. The labels of the rows are the targets.
     """
-    near = max_length * CHARACTERS_PER_TOKEN
-    short = _enough_of_pairs([_shortened(row, near) for row in rows], rows, tokenizer, max_length=max_length)
-    ids = _encoded(short, tokenizer, max_length=max_length)
-    # A part that does not fill the length has lost something: those few are read whole.
-    again = [
-        position
-        for position, row in enumerate(rows)
-        if row.pair is None and short[position] is not row and len(ids[position]) < max_length
-    ]
-    whole = _encoded([rows[position] for position in again], tokenizer, max_length=max_length)
-    for position, of_whole in zip(again, whole, strict=True):
-        ids[position] = of_whole
+    rows = [_readable(row) for row in rows]
+    pairs = bool(rows) and rows[0].pair is not None
+    ids = (_ids_of_pairs if pairs else _ids_of_texts)(rows, tokenizer, max_length=max_length)
     return TokenisedSplit(ids=tuple(ids), labels=tuple(row.label for row in rows), kind=kind, score=score)
 
 
@@ -217,52 +206,51 @@ def _mask(lengths: Sequence[int]) -> Int[Tensor, "n t"]:
     return (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).long()
 
 
-def _encoded(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> list[tuple[int, ...]]:
-    if not rows:
-        return []
-    pairs = [row.pair for row in rows] if rows[0].pair is not None else None
-    encoded = tokenizer([row.text for row in rows], pairs, truncation="longest_first", max_length=max_length)[
-        "input_ids"
+def _readable(row: Row) -> Row:
+    """Put the replacement character where half of a surrogate pair stands, which no tokenizer reads."""
+    texts = (row.text, row.pair or "")
+    if all(text.isascii() for text in texts):
+        return row
+    text, pair = (text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts)
+    return row if (text, pair) == texts else replace(row, text=text, pair=None if row.pair is None else pair)
+
+
+def _ids_of_texts(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> list[tuple[int, ...]]:
+    short = [first_try(row.text, max_length=max_length) for row in rows]
+    ids = _encoded([part for part, _ in short], None, tokenizer, max_length=max_length)
+    # A part that does not fill the length has lost something, and one cut in a word may have.
+    doubtful = [
+        at
+        for at, (part, safe) in enumerate(short)
+        if part != rows[at].text and (not safe or len(ids[at]) < max_length)
     ]
-    return [tuple(ids) for ids in encoded]
+    enough = beginnings([rows[at].text for at in doubtful], tokenizer, max_length=max_length)
+    again = _encoded(enough, None, tokenizer, max_length=max_length)
+    for at, of_beginning in zip(doubtful, again, strict=True):
+        ids[at] = of_beginning
+    return ids
 
 
-def _shortened(row: Row, near: int) -> Row:
-    text = _beginning(row.text, near)
-    pair = None if row.pair is None else _beginning(row.pair, near)
-    return row if (text, pair) == (row.text, row.pair) else replace(row, text=text, pair=pair)
+def _ids_of_pairs(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> list[tuple[int, ...]]:
+    # Which text of a pair is cut depends on the length of both: each must fill the length alone.
+    texts = beginnings([row.text for row in rows], tokenizer, max_length=max_length)
+    others = beginnings([row.pair or "" for row in rows], tokenizer, max_length=max_length)
+    return _encoded(texts, others, tokenizer, max_length=max_length)
 
 
-def _beginning(text: str, near: int) -> str:
-    # A tokenizer reads all of a text before it cuts. It reads word by word, so what stands before a
-    # space gives the same tokens whatever follows.
-    if len(text) <= near:
-        return text
-    return text[: text.rfind(" ", 0, near) + 1].rstrip() or text
+def _encoded(
+    texts: list[str], pairs: list[str] | None, tokenizer: Any, *, max_length: int
+) -> list[tuple[int, ...]]:
+    if not texts:
+        return []
+    encoded = tokenizer(texts, pairs, truncation="longest_first", max_length=max_length)["input_ids"]
+    # Where a tokenizer adds nothing, an empty text has no token, and the mean over none is no number.
+    return [tuple(ids) or (_token_of_nothing(tokenizer),) for ids in encoded]
 
 
-def _enough_of_pairs(
-    short: Sequence[Row], rows: Sequence[Row], tokenizer: Any, *, max_length: int
-) -> list[Row]:
-    """Take whole those pairs of which a shortened text has fewer tokens than could be kept.
-
-    Which text of a pair is cut depends on the length of both, so that a part with too few tokens may
-    hide behind the other text.
-    """
-    cut = [at for at, row in enumerate(rows) if row.pair is not None and short[at] is not row]
-    parts = {
-        (at, field): part
-        for at in cut
-        for field in ("text", "pair")
-        if (part := getattr(short[at], field)) != getattr(rows[at], field)
-    }
-    found = list(short)
-    if parts:
-        ids = tokenizer(list(parts.values()), add_special_tokens=False)["input_ids"]
-        for (at, field), of_part in zip(parts, ids, strict=True):
-            if len(of_part) < max_length:
-                found[at] = replace(found[at], **{field: getattr(rows[at], field)})
-    return found
+def _token_of_nothing(tokenizer: Any) -> int:
+    special = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return next((int(token) for token in special if token is not None), 0)
 
 
 def _first(data: TaskData, split: str, count: int | None) -> list[Row]:
