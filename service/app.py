@@ -13,13 +13,14 @@ from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
+from service.access.authentication import Authentication
 from service.access.endpoints import router as access_router
 from service.access.rate_limit import configured_rate_limit
+from service.admission_control import AdmissionControl
 from service.allocator import share_arenas
-from service.body_limit import BodyLimit
-from service.body_rules import refuse_unusable_text
 from service.conditional_requests import ConditionalReads
 from service.dashboard.routes import mount_dashboard
+from service.dependencies import authenticate
 from service.events.endpoints import router as events_router
 from service.events.feed import EventFeed
 from service.events.listener import listen
@@ -27,11 +28,11 @@ from service.events.shutdown import closed_by_signals
 from service.health import router as health_router
 from service.http_requests import HttpRequests
 from service.logs import configure_logs
+from service.loop_local import LoopLocal
 from service.metrics import HttpMetrics
 from service.metrics import router as metrics_router
 from service.problem_pages import mount_problem_pages
 from service.problems import add_problem_handlers, documented
-from service.request_rules import refuse_other_media_types, refuse_unknown_parameters
 from service.settings import settings
 from service.studies.artifact_endpoints import router as artifacts_router
 from service.studies.endpoints import router as studies_router
@@ -41,12 +42,10 @@ from service.task_files import endpoints as task_files
 from service.telemetry import is_probe, start_telemetry, stop_telemetry
 from service.webhooks.endpoints import router as webhooks_router
 from service.webhooks.sender import send_webhooks
+from service.work_queue import WorkQueue
 
-RULES = [
-    Depends(refuse_unknown_parameters),
-    Depends(refuse_other_media_types),
-    Depends(refuse_unusable_text),
-]
+# Before any other dependency takes a thread or a connection.
+FIRST = [Depends(authenticate, scope="function")]
 
 
 def create_app() -> FastAPI:
@@ -61,13 +60,18 @@ def create_app() -> FastAPI:
         redoc_url=None,
         telemetry={"operation_spans": False, "exclude": is_probe},
     )
-    app.add_middleware(
-        BodyLimit, max_bytes=settings().max_body_bytes, streamed_prefix=f"{task_files.PREFIX}/"
-    )
     app.state.http_metrics = HttpMetrics()
     app.state.event_feed = EventFeed()
     app.state.rate_limit = configured_rate_limit()
+    # The last is the first that a request meets.
+    app.add_middleware(
+        AdmissionControl,
+        queues=LoopLocal(WorkQueue),
+        max_bytes=settings().max_body_bytes,
+        streamed_prefix=f"{task_files.PREFIX}/",
+    )
     app.add_middleware(ConditionalReads)
+    app.add_middleware(Authentication)
     app.add_middleware(HttpRequests, metrics=app.state.http_metrics)
     add_problem_handlers(app)
     app.include_router(health_router)
@@ -82,7 +86,7 @@ def create_app() -> FastAPI:
         webhooks_router,
     )
     for router in v1:
-        app.include_router(router, dependencies=RULES, responses=documented(403, 413, 429))
+        app.include_router(router, dependencies=FIRST, responses=documented(403, 408, 413, 429))
     mount_dashboard(app)
     mount_problem_pages(app)
     _complete_routes(app)

@@ -1,36 +1,22 @@
 """Conditional reads: every JSON answer under /v1 carries a strong ETag, and who has it gets a 304.
 
-A study's resources are compared before the request reaches a route, with one indexed query
-(`version_reads`) that also checks the key as `dependencies.authenticate` does: that is what makes polling
-cheap. Any key that is let in may read. Everything else is compared once it is built, and so is what a key
-has no request left for.
+A study's resources are compared before the request reaches a route, with the version that was read together
+with the key (`access.callers`): that is what makes polling cheap. Any key that is let in may read. Everything
+else is compared once it is built.
 """
 
-import re
 from http import HTTPStatus
 from typing import NamedTuple
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import request_context
-from service.access.key_uses import note_use
-from service.access.keys import key_hash
-from service.access.rate_limit import RateLimit
+from service.access.keys import Caller
 from service.entity_tags import matches_weakly, tag_of_body, tag_of_version
-from service.version_reads import Question, VersionReads
 
 PREFIX = "/v1/"
-OF_A_STUDY = re.compile(r"/v1/studies/(std_[0-9a-f]{32})(?:/|$)")
 # Keep it, but ask each time: a 304 costs little.
 CACHE_CONTROL = "no-cache"
-
-
-class Current(NamedTuple):
-    """The tag of what a URL shows now, and the key that may read it."""
-
-    tag: str
-    key_id: str
 
 
 class Unchanged(NamedTuple):
@@ -47,31 +33,27 @@ class ConditionalReads:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.versions = VersionReads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Compare first if that is cheap; else pass the request on, and compare its answer."""
         if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(PREFIX):
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        known = ", ".join(headers.getlist("if-none-match"))
-        study = OF_A_STUDY.match(scope["path"])
-        if known and study is not None:
-            current = await self._current(scope, _question(study[1], headers.get("authorization", "")))
-            if current is not None and current.tag in known and _may_ask(scope, current.key_id):
-                scope["route"] = UNCHANGED
-                await _send_not_modified(send, current.tag)
-                return
+        known = ", ".join(Headers(scope=scope).getlist("if-none-match"))
+        tag = _current_tag(scope) if known else None
+        if tag is not None and tag in known:
+            scope["route"] = UNCHANGED
+            await _send_not_modified(send, tag)
+            return
         await self.app(scope, receive, _Answer(send, known).pass_on)
 
-    async def _current(self, scope: Scope, question: Question | None) -> Current | None:
-        version = None if question is None else await self.versions.ask(question)
-        if version is None:
-            return None
-        query = scope["query_string"].decode("latin-1")
-        tag = tag_of_version(scope["path"], query, study_version=version.event_sequence)
-        return Current(tag, version.key_id)
+
+def _current_tag(scope: Scope) -> str | None:
+    version = scope.get("study_version")
+    if version is None or not isinstance(scope["caller"], Caller):
+        return None
+    query = scope["query_string"].decode("latin-1")
+    return tag_of_version(scope["path"], query, study_version=version)
 
 
 class _Answer:
@@ -122,20 +104,6 @@ class _Answer:
     async def _go_on(self, message: Message) -> None:
         if not self.replaced:
             await self.send(message)
-
-
-def _may_ask(scope: Scope, key_id: str) -> bool:
-    limit: RateLimit | None = scope["app"].state.rate_limit
-    if limit is not None and limit.seconds_to_wait(key_id) > 0:
-        return False  # the route refuses it, and says how long to wait
-    request_context.note_key(key_id)
-    note_use(key_id)
-    return True
-
-
-def _question(study_id: str, authorization: str) -> Question | None:
-    scheme, _, key = authorization.partition(" ")
-    return Question(study_id, key_hash(key.strip())) if scheme.lower() == "bearer" else None
 
 
 async def _send_not_modified(send: Send, tag: str) -> None:

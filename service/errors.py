@@ -34,6 +34,8 @@
     ├── DatabaseAway            503
     └── InsufficientStorage     507  the server's disk is full
 
+What only one module raises stands there.
+
 A docstring's first line is the title, the rest is what to do: `GET /problems/{slug}` shows both.
 `errors` points at the guilty fields.
 """

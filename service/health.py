@@ -36,8 +36,9 @@ class NotReady(ServiceError):
 
 
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
+async def healthz() -> dict[str, str]:
     """Say that the process answers."""
+    # Asynchronous: all threads may be at work.
     return {"status": "ok"}
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.base import Schema
 from service.database import transaction
-from service.dependencies import AdminTenantAloneDep, TenantAloneDep
+from service.dependencies import AdminTenantDep, TenantDep
 from service.errors import RequestInProgress, ReusedIdempotencyKey
 from service.models import IdempotencyKey
 
@@ -50,12 +50,12 @@ class Posted:
     request_hash: str
 
 
-async def posted(request: Request, tenant_id: TenantAloneDep, key: KeyHeader = None) -> Posted:
+async def posted(request: Request, tenant_id: TenantDep, key: KeyHeader = None) -> Posted:
     """Give what a request is recognised by: method, path and body."""
     return await _posted(request, tenant_id, key)
 
 
-async def posted_by_admin(request: Request, tenant_id: AdminTenantAloneDep, key: KeyHeader = None) -> Posted:
+async def posted_by_admin(request: Request, tenant_id: AdminTenantDep, key: KeyHeader = None) -> Posted:
     """Give the same for what only admins may do."""
     return await _posted(request, tenant_id, key)
 

@@ -7,6 +7,7 @@ what is wrong with a report instead of failing the trial for it.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -49,11 +50,12 @@ async def suggest(
     tenant_id: str,
     feed: EventFeed,
     is_gone: Callable[[], Awaitable[bool]],
+    aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> SuggestedTrials:
     """Hand a worker trials as soon as there are any, or an empty answer once its patience is over.
 
     Whatever makes a trial ready is an event of the study, and rings. `is_gone` says whether the caller has
-    hung up; nothing is handed to it then.
+    hung up; nothing is handed to it then. While it waits it stands `aside`, so that others are served.
 
     Raises:
         NotFound: If the tenant has no such study.
@@ -66,7 +68,8 @@ async def suggest(
             left = give_up - time.monotonic()
             if answer.trials or answer.study_state not in OPEN_STUDY_STATES or left <= 0 or feed.closed:
                 return answer
-            await _until_rung(bell, seconds=min(left, LONGEST_SILENCE_SECONDS))
+            async with aside():
+                await _until_rung(bell, seconds=min(left, LONGEST_SILENCE_SECONDS))
             if await is_gone():
                 return answer
 

@@ -1,18 +1,28 @@
-"""What every request under /v1 must keep to, whatever its route: checked once, for all of them."""
+"""What every request under /v1 must keep to, whatever its route. Whoever has no key is not told of it."""
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from service.body_rules import refuse_unusable_text
 from service.errors import UnsupportedMediaType
 
 
-async def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse query parameters that the OpenAPI document does not name: a misspelt one would be lost.
+async def keep_to_rules(request: Request) -> None:
+    """Refuse what no route takes; call it once the caller may use the route.
 
     Raises:
-        RequestValidationError: If there is one.
+        RequestValidationError: If there is an unknown query parameter.
+        UnsupportedMediaType: If a body is declared as something else than JSON.
+        ServiceError: If a text of it is none, or it is nested too deeply.
     """
+    _refuse_unknown_parameters(request)
+    await _refuse_other_media_types(request)
+    await refuse_unusable_text(request)
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    # A misspelt one would be lost.
     route = request.scope["route"]
     if not request.query_params or not isinstance(route, APIRoute):
         return
@@ -28,12 +38,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
         )
 
 
-async def refuse_other_media_types(request: Request) -> None:
-    """Refuse a body of a posted or patched resource that is not declared as JSON.
-
-    Raises:
-        UnsupportedMediaType: If it is declared as something else, or not at all.
-    """
+async def _refuse_other_media_types(request: Request) -> None:
     if request.method not in ("POST", "PATCH") or not await request.body():
         return
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -7,14 +7,16 @@ doubled, however often a bell rings. Everything here belongs to the event loop. 
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from fastapi.sse import format_sse_event
 from sqlalchemy.exc import OperationalError
-from starlette.concurrency import run_in_threadpool
 
 from api_schemas.events import EventRead
 from service.database import transaction
@@ -34,11 +36,18 @@ class Frame:
     content: bytes
 
 
+READERS = 2
+"""Threads of a process that read events, so that streams take none of those that answer requests."""
+
+Result = TypeVar("Result")
+
+
 class StudyChannel:
     """What the clients of one study share: a bell, and the last events."""
 
-    def __init__(self, study_id: str) -> None:
+    def __init__(self, study_id: str, readers: Executor) -> None:
         self.study_id = study_id
+        self._readers = readers
         self.watchers = 0
         self.bell = asyncio.Event()
         self._rings = 0
@@ -68,7 +77,7 @@ class StudyChannel:
                 oldest = self._recent[0].sequence - 1 if self._recent else self._last
                 if after >= oldest:
                     return [frame for frame in self._recent if frame.sequence > after]
-            return await run_in_threadpool(_read_frames, self.study_id, after)
+            return await self._in_thread(partial(_read_frames, self.study_id, after))
         except OperationalError as error:
             # The bell rings when the database is back.
             log.warning("the database is away; events wait", reason=type(error).__name__)
@@ -76,7 +85,7 @@ class StudyChannel:
 
     async def _catch_up(self) -> None:
         rings = self._rings
-        last = await run_in_threadpool(_read_last, self.study_id)
+        last = await self._in_thread(partial(_read_last, self.study_id))
         if last is None:
             self._deleted = True
         elif self._last is None or last > self._last + KEPT:
@@ -84,10 +93,13 @@ class StudyChannel:
             self._recent.clear()
             self._last = last
         elif last > self._last:
-            frames = await run_in_threadpool(_read_frames, self.study_id, self._last)
+            frames = await self._in_thread(partial(_read_frames, self.study_id, self._last))
             self._recent.extend(frames)
             self._last = frames[-1].sequence if frames else last
         self._rings_answered = rings
+
+    async def _in_thread(self, read: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
 
 class EventFeed:
@@ -95,12 +107,13 @@ class EventFeed:
 
     def __init__(self) -> None:
         self.channels: dict[str, StudyChannel] = {}
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="events")
         self.closed = False
 
     @contextmanager
     def watch(self, study_id: str) -> Iterator[StudyChannel]:
         """Take part in the channel of a study."""
-        channel = self.channels.setdefault(study_id, StudyChannel(study_id))
+        channel = self.channels.setdefault(study_id, StudyChannel(study_id, self._readers))
         channel.watchers += 1
         try:
             yield channel

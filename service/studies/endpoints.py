@@ -15,7 +15,7 @@ from api_schemas.studies import StudyCreate, StudyPage, StudyRead, StudyState
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.trials import TrialPage, TrialRead
 from service.database import transaction
-from service.dependencies import SessionDep, TenantAloneDep, TenantDep
+from service.dependencies import SessionDep, TenantDep
 from service.entity_tags import NOT_MODIFIED
 from service.idempotency import Posted, PostedDep, answered, once
 from service.ids import new_id
@@ -159,7 +159,7 @@ def clone_study(study_id: StudyId, request: StudyClone, posted: PostedDep) -> Re
 
 
 @router.delete("/{study_id:id}", status_code=204, responses=documented(409))
-def delete_study(study_id: StudyId, tenant_id: TenantAloneDep) -> None:
+def delete_study(study_id: StudyId, tenant_id: TenantDep) -> None:
     """Delete an ended study, its trials and their files. Deleting it again is a 404, and changes nothing."""
     with transaction() as session:
         study = repository.get_study(session, study_id, tenant_id=tenant_id, lock=True)

@@ -15,7 +15,7 @@ from api_schemas.ask_and_tell import (
 )
 from api_schemas.trials import TrialRead
 from service import outside_runners
-from service.dependencies import SessionDep, TenantAloneDep, TenantDep
+from service.dependencies import SessionDep, TenantDep
 from service.idempotency import PostedDep, not_needed, once
 from service.problems import documented
 from service.studies import repository
@@ -35,7 +35,7 @@ REPEATABLE = [Depends(not_needed)]
 
 @router.post("/trials:suggest", dependencies=REPEATABLE)
 async def suggest_trials(
-    study_id: StudyId, body: SuggestRequest, tenant_id: TenantAloneDep, request: Request, response: Response
+    study_id: StudyId, body: SuggestRequest, tenant_id: TenantDep, request: Request, response: Response
 ) -> SuggestedTrials:
     """Get trials to run; an empty answer says in Retry-After when to ask again, or that the study is over."""
     answer = await outside_runners.suggest(
@@ -44,6 +44,7 @@ async def suggest_trials(
         tenant_id=tenant_id,
         feed=request.app.state.event_feed,
         is_gone=request.is_disconnected,
+        aside=request.scope["place"].given_back,
     )
     if not answer.trials and answer.study_state in outside_runners.OPEN_STUDY_STATES:
         response.headers["Retry-After"] = "1"

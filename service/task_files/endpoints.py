@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 
 from api_schemas.tasks import TaskFile, TaskFileList
-from service.dependencies import SessionDep, TenantAloneDep, TenantDep
+from service.dependencies import SessionDep, TenantDep
 from service.entity_tags import NOT_MODIFIED
 from service.problems import documented
 from service.settings import settings
@@ -17,7 +17,7 @@ RAW_BODY = {"requestBody": {"content": {"application/octet-stream": {}}, "requir
 
 
 @router.put("/{name}", responses=documented(404, 409, 507), openapi_extra=RAW_BODY)
-async def put_task_file(name: str, request: Request, tenant_id: TenantAloneDep) -> TaskFile:
+async def put_task_file(name: str, request: Request, tenant_id: TenantDep) -> TaskFile:
     """Upload a CSV, TSV, JSONL or Parquet file as the raw body; a study names it `file:NAME`."""
     kept = settings()
     return await uploads.store(

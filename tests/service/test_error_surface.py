@@ -14,7 +14,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 
 from api_schemas.access import KeyScope
-from service import database, dependencies, tenants
+from service import database, tenants
+from service.access import callers
 from service.access.rate_limit import RateLimit
 from service.app import create_app
 from service.database import transaction
@@ -117,6 +118,8 @@ def test_a_database_that_is_away_is_a_problem(client: TestClient, monkeypatch: p
     away = create_engine("postgresql+psycopg://nobody:hunter2@127.0.0.1:1/none")
     with monkeypatch.context() as patch:
         patch.setattr(database, "engine", lambda: away)
+        patch.setattr(callers, "engine_of_single_reads", lambda: away)
+        patch.setattr(callers, "_query", lambda: b"SELECT 1")
         answers = [
             (client.request(method, address(path), json=BODIES.get((method, path))), method, path)
             for method, path in OPERATIONS
@@ -137,7 +140,7 @@ def test_a_crash_tells_nothing_of_its_inside(client: TestClient, monkeypatch: py
     def explode(*_: object) -> None:
         raise ZeroDivisionError("the secret")
 
-    monkeypatch.setattr(dependencies, "identify", explode)
+    monkeypatch.setattr(callers, "caller_of", explode)
     for method, path in OPERATIONS:
         answer = client.request(method, address(path), json=BODIES.get((method, path)))
         assert answer.status_code == 500

@@ -1,15 +1,15 @@
-"""Versions for those who poll: shared queries, and never an answer from before the question."""
+"""Callers and versions: shared queries, and never an answer from before the question."""
 
 import asyncio
 
 import pytest
 
-from service import version_reads
-from service.access.keys import key_hash
+from service.access import callers
+from service.access.callers import Answer, Answers, CallerReads, Question
+from service.access.keys import Caller, key_hash
 from service.database import transaction
 from service.models import Study
 from service.studies import steering
-from service.version_reads import Answers, Question, Version, VersionReads
 from tests.conftest import API_KEY, OTHER_KEY
 from tests.service.test_leases import stored_study
 
@@ -20,18 +20,18 @@ pytestmark = pytest.mark.usefixtures("service_environment")
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many questions each query answered."""
     counted: list[int] = []
-    read = version_reads._read
+    read = callers._read
 
     def counting(questions: tuple[Question, ...]) -> Answers:
         counted.append(len(questions))
         return read(questions)
 
-    monkeypatch.setattr(version_reads, "_read", counting)
+    monkeypatch.setattr(callers, "_read", counting)
     return counted
 
 
 def question(study_id: str, key: str = API_KEY) -> Question:
-    return Question(study_id, key_hash(key))
+    return Question(key_hash(key), study_id)
 
 
 def version_of(study_id: str) -> int:
@@ -43,31 +43,34 @@ def test_who_may_not_read_gets_no_version() -> None:
     """Another tenant, nobody, and whoever asks for what is not there; beside one who may."""
     study_id = stored_study(trials=1)
 
-    async def ask() -> list[Version | None]:
-        versions = VersionReads()
+    async def ask() -> list[Answer]:
+        reads_of_process = CallerReads()
         others = (question(study_id, OTHER_KEY), question(study_id, "no key"), question("std_none"))
-        return await asyncio.gather(*map(versions.ask, (*others, question(study_id))))
+        return await asyncio.gather(*map(reads_of_process.ask, (*others, question(study_id))))
 
-    *refused, known = asyncio.run(ask())
-    assert refused == [None, None, None]
-    assert known is not None
-    assert known.event_sequence == version_of(study_id)
+    other, nobody, nothing, known = asyncio.run(ask())
+    assert [answer.study_version for answer in (other, nobody, nothing)] == [None, None, None]
+    assert isinstance(nobody.caller, str)
+    assert isinstance(other.caller, Caller)
+    assert isinstance(known.caller, Caller)
+    assert other.caller.tenant_id != known.caller.tenant_id
+    assert known.study_version == version_of(study_id)
 
 
 def test_all_who_ask_at_once_share_two_queries(reads: list[int]) -> None:
     """The first begins the first query with those of its turn; the rest share the next."""
     study_ids = [stored_study(trials=1) for _ in range(3)]
 
-    async def ask() -> list[Version | None]:
-        versions = VersionReads()
-        first = asyncio.create_task(versions.ask(question(study_ids[0])))
+    async def ask() -> list[Answer]:
+        reads_of_process = CallerReads()
+        first = asyncio.create_task(reads_of_process.ask(question(study_ids[0])))
         while not reads:
             await asyncio.sleep(0)
-        later = [versions.ask(question(study_ids[number % 3])) for number in range(30)]
+        later = [reads_of_process.ask(question(study_ids[number % 3])) for number in range(30)]
         return [await first, *await asyncio.gather(*later)]
 
     found = asyncio.run(ask())
-    assert None not in found
+    assert None not in [answer.study_version for answer in found]
     assert reads == [1, 3]
 
 
@@ -76,14 +79,13 @@ def test_a_version_is_never_from_before_the_question() -> None:
     study_id = stored_study(trials=1)
 
     async def ask() -> None:
-        versions = VersionReads()
+        reads_of_process = CallerReads()
         for _ in range(5):
-            crowd = [asyncio.create_task(versions.ask(question(study_id))) for _ in range(5)]
+            crowd = [asyncio.create_task(reads_of_process.ask(question(study_id))) for _ in range(5)]
             await asyncio.sleep(0)
             await asyncio.to_thread(change, study_id)
-            mine = await versions.ask(question(study_id))
-            assert mine is not None
-            assert mine.event_sequence == version_of(study_id)
+            mine = await reads_of_process.ask(question(study_id))
+            assert mine.study_version == version_of(study_id)
             await asyncio.gather(*crowd)
 
     asyncio.run(ask())
@@ -101,19 +103,19 @@ def test_a_query_that_fails_fails_for_those_who_shared_it_and_for_nobody_else(
 ) -> None:
     """The next question is answered again."""
     study_id = stored_study(trials=1)
-    read = version_reads._read
+    read = callers._read
 
     def broken(_: tuple[Question, ...]) -> Answers:
         raise ValueError("broken")
 
-    async def ask() -> Version | None:
-        versions = VersionReads()
-        monkeypatch.setattr(version_reads, "_read", broken)
+    async def ask() -> Answer:
+        reads_of_process = CallerReads()
+        monkeypatch.setattr(callers, "_read", broken)
         failed = await asyncio.gather(
-            *(versions.ask(question(study_id)) for _ in range(3)), return_exceptions=True
+            *(reads_of_process.ask(question(study_id)) for _ in range(3)), return_exceptions=True
         )
         assert [type(item) for item in failed] == [ValueError] * 3
-        monkeypatch.setattr(version_reads, "_read", read)
-        return await versions.ask(question(study_id))
+        monkeypatch.setattr(callers, "_read", read)
+        return await reads_of_process.ask(question(study_id))
 
-    assert asyncio.run(ask()) is not None
+    assert asyncio.run(ask()).study_version is not None

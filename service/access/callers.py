@@ -1,0 +1,129 @@
+"""Whose key a request carries, and which version the study beside it is at: one query answers all at once.
+
+Whoever asks while a query runs is answered by the next one, which begins after the question: a key that
+was revoked before a request came lets nobody in, and nobody is told of a version that had passed before.
+Knows no HTTP.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple
+
+import structlog
+from psycopg import Connection, OperationalError
+from psycopg.rows import namedtuple_row
+from sqlalchemy import ARRAY, String, bindparam, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.access.keys import Caller, caller_of, identity
+from service.database import engine_of_single_reads
+from service.errors import DatabaseAway
+from service.models import ApiKey, Study
+
+log = structlog.get_logger(__name__)
+
+
+class Question(NamedTuple):
+    """The hash of a key, and the id of a study; without one, only the caller is asked for."""
+
+    key_sha256: str
+    study_id: str = ""
+
+
+class Answer(NamedTuple):
+    """Who calls, or in a sentence why nobody is let in; and the version of the study, if it is theirs."""
+
+    caller: Caller | str
+    study_version: int | None = None
+
+
+Answers = dict[Question, Answer]
+UNKNOWN = Answer("This API key is not known here. Check PARETUNE_API_KEY.")
+
+
+class CallerReads:
+    """The questions of one process. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        # Of its own, so that nobody waits behind slow requests to be let in or turned away.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="callers")
+        self._questions: set[Question] = set()
+        self._running: asyncio.Task[Answers] | None = None
+        self._next: asyncio.Task[Answers] | None = None
+
+    async def ask(self, question: Question) -> Answer:
+        """Give the caller and the study's version.
+
+        Raises:
+            DatabaseAway: If the database does not answer.
+        """
+        self._questions.add(question)
+        if self._next is None:
+            self._next = asyncio.create_task(self._answer_after(self._running))
+        # Others wait for the same answers.
+        answers = await asyncio.shield(self._next)
+        return answers.get(question, UNKNOWN)
+
+    async def _answer_after(self, running: asyncio.Task[Answers] | None) -> Answers:
+        if running is not None and not running.done():
+            await asyncio.wait([running])
+        questions, self._questions = self._questions, set()
+        self._running, self._next = self._next, None
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, _read, tuple(questions))
+
+
+def _read(questions: Sequence[Question]) -> Answers:
+    try:
+        return _read_once(questions)
+    except OperationalError:
+        # The connection had died while nobody used it, or the database is away; a new one tells which.
+        try:
+            return _read_once(questions)
+        except OperationalError as error:
+            raise _away(error) from error
+
+
+def _read_once(questions: Sequence[Question]) -> Answers:
+    try:
+        pooled = engine_of_single_reads().raw_connection()
+    except SQLAlchemyError as error:
+        raise _away(error) from error
+    try:
+        # Past SQLAlchemy: compiling, checking and wrapping would cost twice what the query does.
+        connection: Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+        keys, studies = zip(*questions, strict=True)
+        asked = {"keys": list(keys), "study_ids": list(studies)}
+        with connection.cursor(row_factory=namedtuple_row) as cursor:
+            rows = cursor.execute(_query(), asked).fetchall()
+    except OperationalError:
+        pooled.invalidate()
+        raise
+    finally:
+        pooled.close()
+    return dict(map(_pair, rows))
+
+
+def _pair(row: Any) -> tuple[Question, Answer]:
+    return Question(row.key_sha256, row.study_id), Answer(caller_of(row), row.event_sequence)
+
+
+@cache
+def _query() -> bytes:
+    texts = ARRAY(String())
+    given = func.unnest(bindparam("keys", type_=texts), bindparam("study_ids", type_=texts))
+    asked = given.table_valued("key_sha256", "study_id", name="asked").render_derived()
+    query = (
+        select(asked.c.key_sha256, asked.c.study_id, *identity(), Study.event_sequence)
+        .select_from(asked)
+        .join(ApiKey, ApiKey.sha256 == asked.c.key_sha256)
+        .outerjoin(Study, (Study.id == asked.c.study_id) & (Study.tenant_id == ApiKey.tenant_id))
+    )
+    return str(query.compile(engine_of_single_reads())).encode()
+
+
+def _away(error: Exception) -> DatabaseAway:
+    log.warning("the database is away; nobody can be let in", reason=type(error).__name__)
+    return DatabaseAway("The request was not carried out. Trials that run go on; try again in a few seconds.")

@@ -1,0 +1,78 @@
+"""Read a body within limits of size and time, before the application sees any of it. Knows no route.
+
+Time is counted as Apache's `mod_reqtimeout` does: some seconds to begin with, and more for what has come.
+"""
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from types import MappingProxyType
+
+from starlette.types import Message, Receive
+
+from service.errors import BodyTooLarge, ServiceError
+
+GRACE_SECONDS = 20.0
+BYTES_PER_SECOND = 10_000
+
+
+class BodyTooSlow(ServiceError):
+    """The body did not come in time.
+
+    The request was not carried out. Send it again over a faster connection; a table is smaller as Parquet.
+    """
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    slug = "body-too-slow"
+    headers = MappingProxyType({"Connection": "close"})
+
+
+async def read_body(receive: Receive, *, max_bytes: int) -> Receive:
+    """Read a body of at most `max_bytes`; give a `receive` that begins with it.
+
+    Raises:
+        BodyTooLarge: If there are more, whether or not they were declared.
+        BodyTooSlow: If it does not come in time.
+    """
+    messages: deque[Message] = deque()
+    size = 0
+    in_time = kept_in_time(receive)
+    while True:
+        message = await in_time()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        if size > max_bytes:
+            raise BodyTooLarge(
+                f"The limit is {max_bytes:,} bytes. A study needs no more; data goes to /v1/task_files."
+            )
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            break
+
+    async def replay() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return replay
+
+
+def kept_in_time(receive: Receive) -> Receive:
+    """Give a `receive` that raises `BodyTooSlow` when a body falls behind."""
+    now = asyncio.get_running_loop().time
+    deadline = now() + GRACE_SECONDS
+    complete = False
+
+    async def receive_in_time() -> Message:
+        nonlocal deadline, complete
+        if complete:
+            return await receive()  # only whether the client has gone
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError as error:
+            raise BodyTooSlow(
+                f"A body has {GRACE_SECONDS:g} s, and a second more for every {BYTES_PER_SECOND:,} bytes."
+            ) from error
+        deadline += len(message.get("body", b"")) / BYTES_PER_SECOND
+        complete = not message.get("more_body", False)
+        return message
+
+    return receive_in_time
