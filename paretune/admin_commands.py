@@ -8,9 +8,10 @@ import typer
 from rich.table import Column, Table
 
 from api_schemas.events import EventType
-from paretune.command_options import StateDir
-from paretune.connection import server
-from paretune.console import console, say
+from paretune.command_options import StateDir, StudyReference, Yes
+from paretune.connection import server, server_that_runs
+from paretune.console import console, insist, say
+from paretune.study_reference import find_study
 
 app = typer.Typer()
 webhooks = typer.Typer(no_args_is_help=True, help="Addresses that events are sent to. Needs an admin's key.")
@@ -24,7 +25,7 @@ def audit(
 ) -> None:
     """Show what was done to your tenant's keys, limits, studies and webhooks. Needs an admin's key."""
     table = Table("number", "when", "what", Column("subject", no_wrap=True), "key", "details")
-    with server(state_dir, trial_workers=0) as (client, _):
+    with server_that_runs(state_dir) as client:
         for _, event in zip(range(limit), client.audit_events(), strict=False):
             moment = event.recorded_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
             details = json.dumps(event.body) if event.body else ""
@@ -51,7 +52,7 @@ def create_webhook(
 def list_webhooks(state_dir: StateDir = None) -> None:
     """Show your webhooks, with how many deliveries wait and what went wrong last."""
     table = Table(Column("webhook", no_wrap=True), "address", "waiting", "given up", "last error")
-    with server(state_dir, trial_workers=0) as (client, _):
+    with server_that_runs(state_dir) as client:
         for webhook in client.webhooks():
             address = webhook.url + (" (disabled)" if webhook.disabled_at else "")
             counts = (str(webhook.waiting), str(webhook.given_up))
@@ -60,8 +61,10 @@ def list_webhooks(state_dir: StateDir = None) -> None:
 
 
 @webhooks.command("delete")
-def delete_webhook(webhook_id: str, state_dir: StateDir = None) -> None:
+def delete_webhook(webhook_id: str, yes: Yes = False, state_dir: StateDir = None) -> None:
     """Send nothing more there; what waits is dropped."""
+    if not yes:
+        insist(f"Delete {webhook_id}, and drop what waits for it?")
     with server(state_dir, trial_workers=0) as (client, _):
         client.delete_webhook(webhook_id)
     say(f"Deleted {webhook_id}.")
@@ -70,11 +73,12 @@ def delete_webhook(webhook_id: str, state_dir: StateDir = None) -> None:
 @webhooks.command("replay")
 def replay_webhook(
     webhook_id: str,
-    study_id: str,
+    reference: StudyReference,
     after: Annotated[int, typer.Option(min=0, help="Begin after the event of this number.")] = 0,
     state_dir: StateDir = None,
 ) -> None:
     """Send the events of a study again."""
     with server(state_dir, trial_workers=0) as (client, _):
+        study_id = find_study(client, reference)
         replayed = client.replay_webhook(webhook_id, study_id=study_id, after=after)
     say(f"{replayed.scheduled} deliveries wait.")

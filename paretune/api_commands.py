@@ -14,10 +14,11 @@ from api_schemas.studies import EarlyStopping, StudyRead
 from api_schemas.study_changes import ProposalsUpdate, StudyUpdate
 from paretune.client import Client
 from paretune.client.asking import ENDING_EVENTS, has_ended
-from paretune.command_options import StateDir
-from paretune.connection import known_server, running_server, server
-from paretune.console import console, say
+from paretune.command_options import StateDir, StudyReference, Yes
+from paretune.connection import known_server, server, server_that_runs
+from paretune.console import console, insist, say
 from paretune.study_file import lines_named, read_study_file
+from paretune.study_reference import find_study
 
 app = typer.Typer()
 
@@ -41,22 +42,24 @@ def create(
 
 
 @app.command()
-def pause(study_id: str, state_dir: StateDir = None) -> None:
+def pause(reference: StudyReference, state_dir: StateDir = None) -> None:
     """Start no more trials of a study; running ones come to their end."""
     with server(state_dir, trial_workers=0) as (client, _):
+        study_id = find_study(client, reference)
         say(_where(client.pause(study_id)), f"Go on with: paretune resume {study_id}")
 
 
 @app.command()
-def cancel(study_id: str, state_dir: StateDir = None) -> None:
+def cancel(reference: StudyReference, state_dir: StateDir = None) -> None:
     """End a study for good; running trials are stopped, results stay."""
     with server(state_dir, trial_workers=0) as (client, _):
+        study_id = find_study(client, reference)
         say(_where(client.cancel(study_id)))
 
 
 @app.command()
 def update(
-    study_id: str,
+    reference: StudyReference,
     display_name: Annotated[str | None, typer.Option(min=1, max=200)] = None,
     parallelism: Annotated[
         int | None, typer.Option(min=1, max=1024, help="How many trials run at once.")
@@ -75,6 +78,7 @@ def update(
         proposals=None if ahead is None else ProposalsUpdate(ahead=ahead),
     )
     with server(state_dir, trial_workers=0) as (client, _):
+        study_id = find_study(client, reference)
         study = client.update(study_id, changes)
         say(
             _where(study),
@@ -85,15 +89,14 @@ def update(
 
 @app.command()
 def events(
-    study_id: str,
+    reference: StudyReference,
     after: Annotated[int, typer.Option(min=0, help="Begin after the event of this number.")] = 0,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the study has ended.")] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Show what has happened to a study, one event a line."""
-    if follow:
-        running_server(state_dir)  # one that is started for the call alone would train nothing
-    with server(state_dir, trial_workers=0) as (client, _), suppress(KeyboardInterrupt):
+    with server_that_runs(state_dir) as client, suppress(KeyboardInterrupt):
+        study_id = find_study(client, reference)
         last = after
         for event in client.past_events(study_id, after=after):
             say(_event_line(event))
@@ -103,10 +106,10 @@ def events(
 
 
 @app.command()
-def importance(study_id: str, state_dir: StateDir = None) -> None:
+def importance(reference: StudyReference, state_dir: StateDir = None) -> None:
     """Show which parameters matter to which objective."""
-    with server(state_dir, trial_workers=0) as (client, _):
-        found = client.importance(study_id)
+    with server_that_runs(state_dir) as client:
+        found = client.importance(find_study(client, reference))
     if not found.objectives:
         say(f"Nothing is known yet: {found.reason}.")
     for objective in found.objectives:
@@ -119,7 +122,7 @@ def importance(study_id: str, state_dir: StateDir = None) -> None:
 @app.command()
 def files(state_dir: StateDir = None) -> None:
     """List the files that you have uploaded for studies to train on."""
-    with server(state_dir, trial_workers=0) as (client, _):
+    with server_that_runs(state_dir) as client:
         found = client.task_files()
     for file in found:
         say(f"file:{file.name}  {file.rows} rows, {file.bytes:,} bytes  {', '.join(file.columns)}")
@@ -130,10 +133,13 @@ def files(state_dir: StateDir = None) -> None:
 @app.command(name="delete-file")
 def delete_file(
     name: Annotated[str, typer.Argument(help="As `paretune files` lists it, with or without 'file:'.")],
+    yes: Yes = False,
     state_dir: StateDir = None,
 ) -> None:
     """Delete a file that you have uploaded; no study that has not ended may train on it."""
     short = name.removeprefix("file:")
+    if not yes:
+        insist(f"Delete the uploaded file {short} for good?")
     with server(state_dir, trial_workers=0) as (client, _):
         client.delete_task_file(short)
     say(f"Deleted {short}.")

@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from paretune.bridge_progress import watched
-from paretune.command_options import StateDir
-from paretune.connection import server
+from paretune.command_options import StateDir, StudyReference
+from paretune.connection import server, server_that_runs
 from paretune.console import console, say
+from paretune.study_reference import find_study
 
 app = typer.Typer()
 
@@ -24,7 +25,8 @@ def import_optuna(
     storage: Storage,
     name: Annotated[str, typer.Argument(help="Name of the Optuna study.")],
     into: Annotated[
-        str | None, typer.Option(help="A study that takes the results; a new custom one if left out.")
+        str | None,
+        typer.Option(help="The study that takes the results; a new custom one if left out."),
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Budget of a new study, beside the past results.")] = 20,
     state_dir: StateDir = None,
@@ -33,7 +35,10 @@ def import_optuna(
     from paretune.optuna_bridge.importing import import_study
 
     with server(state_dir, 0) as (client, _), watched(console, "observations") as on_progress:
-        done = import_study(client, name, storage=storage, into=into, budget=trials, on_progress=on_progress)
+        taking = None if into is None else find_study(client, into)
+        done = import_study(
+            client, name, storage=storage, into=taking, budget=trials, on_progress=on_progress
+        )
     say(f"Study {done.study.id}: {done.imported} trials imported, {done.already_known} known already.")
     if done.repeats:
         say(f"Repeats of the same parameters: {done.repeats}; each set counts once, with the mean.")
@@ -43,7 +48,7 @@ def import_optuna(
 
 @app.command("export-optuna")
 def export_optuna(
-    study_id: str,
+    reference: StudyReference,
     storage: Storage,
     name: Annotated[str | None, typer.Option(help="Name of the Optuna study; the id if left out.")] = None,
     state_dir: StateDir = None,
@@ -51,8 +56,10 @@ def export_optuna(
     """Write a study's ended trials into an Optuna storage; run it again to add those that ended since."""
     from paretune.optuna_bridge.exporting import export_study
 
-    with server(state_dir, 0) as (client, _), watched(console, "trials") as on_progress:
-        done = export_study(client, study_id, storage=storage, name=name, on_progress=on_progress)
+    with server_that_runs(state_dir) as client, watched(console, "trials") as on_progress:
+        done = export_study(
+            client, find_study(client, reference), storage=storage, name=name, on_progress=on_progress
+        )
     say(
         f"Optuna study {done.name}: {done.added} trials written, {done.already_there} there already, "
         f"{done.not_ended} not ended yet."
@@ -61,7 +68,7 @@ def export_optuna(
 
 @app.command("export-mlflow")
 def export_mlflow(
-    study_id: str,
+    reference: StudyReference,
     tracking_uri: Annotated[
         str,
         typer.Option(
@@ -79,10 +86,10 @@ def export_mlflow(
     """Write a study as an experiment of MLflow, a run for each trial; run it again to update them."""
     from paretune.mlflow_bridge.exporting import export_study
 
-    with server(state_dir, 0) as (client, _), watched(console, "trials") as on_progress:
+    with server_that_runs(state_dir) as client, watched(console, "trials") as on_progress:
         done = export_study(
             client,
-            study_id,
+            find_study(client, reference),
             tracking_uri=tracking_uri,
             experiment=experiment,
             with_artifacts=artifacts,

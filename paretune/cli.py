@@ -8,19 +8,21 @@ from typing import Annotated
 
 import typer
 
-from api_schemas.studies import StudyRead, StudyState
+from api_schemas.studies import StudyKind, StudyRead, StudyState
 from api_schemas.trials import TrialRead
 from paretune import admin_commands, api_commands, bridge_commands, operator_commands
 from paretune.client import Client
-from paretune.command_options import StateDir
-from paretune.connection import running_server, server
-from paretune.console import complain, console, say
+from paretune.client.asking import has_ended
+from paretune.command_options import StateDir, StudyReference, Yes
+from paretune.connection import running_server, server, server_that_runs
+from paretune.console import complain, console, insist, say
 from paretune.errors import McpMissing, ParetuneError
-from paretune.export import export_trial, merge_exported, why_nothing
+from paretune.export import check_new, export_trial, merge_exported, why_nothing
 from paretune.front_report import best_point, compare_with_probe, front_table, write_front
 from paretune.progress import follow, proposer_text, resumable, stopped_text, trials_table
 from paretune.recommendation_report import recommendation_lines
 from paretune.study_file import lines_named, read_edits, read_study_file, write_study_file
+from paretune.study_reference import find_study
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,6 +38,7 @@ app.add_typer(operator_commands.keys, name="keys")
 app.add_typer(operator_commands.tenants, name="tenants")
 
 TrialWorkers = Annotated[int, typer.Option(min=1, max=64, help="Trial workers to start.")]
+Force = Annotated[bool, typer.Option("--force", help="Write into a folder that holds something, over it.")]
 Output = Annotated[Path, typer.Option(help="Where results are written.")]
 
 
@@ -86,40 +89,45 @@ def run(
         with lines_named(study_file):
             created = client.create_study(study)
         say(f"Study {created.id}: {created.budget.trials} trials.")
+        _say_who_runs_trials(client, created)
         with resumable(created.id):
             _follow_to_the_end(client, created.id, output=output, check=check)
 
 
 @app.command()
 def resume(
-    study_id: str,
+    reference: StudyReference,
     state_dir: StateDir = None,
     trial_workers: TrialWorkers = 2,
     output: Output = Path("results"),
 ) -> None:
     """Go on with a paused or interrupted study, to its end."""
     with server(state_dir, trial_workers) as (client, check):
-        if client.get_study(study_id).state is StudyState.PAUSED:
+        study_id = find_study(client, reference)
+        study = client.get_study(study_id)
+        if study.state is StudyState.PAUSED:
             client.resume(study_id)
+        _say_who_runs_trials(client, study)
         with resumable(study_id):
             _follow_to_the_end(client, study_id, output=output, check=check)
 
 
 @app.command()
 def extend(
-    study_id: str,
+    reference: StudyReference,
     trials: Annotated[int, typer.Option(min=1, help="How many trials to add to the budget.")],
     state_dir: StateDir = None,
 ) -> None:
     """Add trials to a study's budget, also after it has succeeded."""
     with server(state_dir, trial_workers=0) as (client, _):
+        study_id = find_study(client, reference)
         study = client.extend(study_id, trials=trials)
         say(_study_line(study), f"Go on with: paretune resume {study.id}")
 
 
 @app.command()
 def clone(
-    study_id: str,
+    reference: StudyReference,
     edits: Annotated[
         Path | None, typer.Option(help="YAML of what differs: objects merge, null removes, lists replace.")
     ] = None,
@@ -131,6 +139,7 @@ def clone(
     """Register a study like another one."""
     changes = {} if edits is None else read_edits(edits)
     with server(state_dir, trial_workers=0) as (client, _):
+        study_id = find_study(client, reference)
         with nullcontext() if edits is None else lines_named(edits, below="/edits"):
             study = client.clone(study_id, edits=changes, import_trials=import_trials)
         say(_study_line(study), f"{study.trials.imported} trials imported.")
@@ -138,27 +147,42 @@ def clone(
 
 
 @app.command()
-def delete(study_id: str, state_dir: StateDir = None) -> None:
+def delete(
+    reference: StudyReference,
+    yes: Yes = False,
+    state_dir: StateDir = None,
+) -> None:
     """Delete an ended study, its trials and their files, for good."""
     with server(state_dir, trial_workers=0) as (client, _):
+        study_id = find_study(client, reference)
+        if not yes:
+            say(_study_line(client.get_study(study_id)))
+            insist("Delete this study, its trials and their files for good?")
         client.delete(study_id)
         say(f"Deleted {study_id}.")
 
 
 @app.command()
 def status(
-    study_id: Annotated[str | None, typer.Argument(help="One study; all of them if left out.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="STUDY",
+            help="One study by id, beginning of one, display name or 'latest'; all of them if left out.",
+        ),
+    ] = None,
     state_dir: StateDir = None,
 ) -> None:
     """Show your studies, or one study with its trials and its front."""
-    with server(state_dir, trial_workers=0) as (client, _):
-        if study_id is None:
+    with server_that_runs(state_dir) as client:
+        if reference is None:
             studies = list(client.studies())
             for study in studies:
                 say(_study_line(study))
             if not studies:
                 say("No study yet. Start one: paretune run examples/rotten-tomatoes.yaml")
             return
+        study_id = find_study(client, reference)
         study = client.get_study(study_id)
         trials = list(client.trials(study_id))
         say(_study_line(study))
@@ -170,20 +194,22 @@ def status(
 
 @app.command()
 def export(
-    study_id: str,
+    reference: StudyReference,
     trial: Annotated[
         int | None, typer.Option(help="Trial number; the front's best in the first objective if left out.")
     ] = None,
     output: Output = Path("adapter"),
+    force: Force = False,
     merged: Annotated[
         bool, typer.Option(help="Also write the backbone with the trained change merged into it.")
     ] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Write a trained trial as a folder with weights, model card and a load.py."""
-    with server(state_dir, trial_workers=0) as (client, _):
-        study = client.get_study(study_id)
+    with server_that_runs(state_dir) as client:
+        study = client.get_study(find_study(client, reference))
         chosen = _choose(client, study, number=trial)
+        check_new(output, force=force)
         say(f"Wrote {export_trial(client, study, chosen, folder=output)}")
     if merged:
         say(f"Wrote {merge_exported(output)}")
@@ -191,17 +217,21 @@ def export(
 
 @app.command()
 def recommend(
-    study_id: str,
+    reference: StudyReference,
     at_most: Annotated[list[str] | None, typer.Option(help="METRIC:NUMBER; may repeat.")] = None,
     at_least: Annotated[list[str] | None, typer.Option(help="METRIC:NUMBER; may repeat.")] = None,
     weights: Annotated[list[str] | None, typer.Option(help="OBJECTIVE:NUMBER; may repeat.")] = None,
     export_to: Annotated[
         Path | None, typer.Option("--export", help="Also write the trained trial and a study file there.")
     ] = None,
+    force: Force = False,
     state_dir: StateDir = None,
 ) -> None:
     """Choose one point of the front: the best within bounds, by weights, or else its knee."""
-    with server(state_dir, trial_workers=0) as (client, _):
+    with server_that_runs(state_dir) as client:
+        study_id = find_study(client, reference)
+        if export_to is not None:
+            check_new(export_to, force=force)
         found = client.recommendation(
             study_id, at_most=at_most or (), at_least=at_least or (), weights=weights or ()
         )
@@ -246,6 +276,16 @@ def main() -> None:
     except ParetuneError as error:
         complain(error)
         raise SystemExit(1) from error
+
+
+def _say_who_runs_trials(client: Client, study: StudyRead) -> None:
+    if study.kind is StudyKind.CUSTOM and not has_ended(study):
+        say(
+            "The study is custom: a program of yours must run its trials. It asks for them:",
+            f'  Client("{client.base_url}", api_key=...).study("{study.id}").open_trials()',
+            "The key is PARETUNE_API_KEY, or else in the file api_key of the state directory; "
+            "docs/ask_and_tell.md has the whole program.",
+        )
 
 
 def _follow_to_the_end(client: Client, study_id: str, *, output: Path, check: Callable[[], None]) -> None:

@@ -33,6 +33,19 @@ def server(state_dir: Path | None, trial_workers: int) -> Iterator[tuple[Client,
         yield client, check
 
 
+@contextmanager
+def server_that_runs(state_dir: Path | None) -> Iterator[Client]:
+    """Use a server that runs already: whoever only reads starts none.
+
+    Raises:
+        KeyMissing: If there is an address without a key.
+        NoServer: If there is none; the message says how to start one.
+    """
+    url, key = running_server(state_dir)
+    with Client(url, api_key=key) as client:
+        yield client
+
+
 def known_server(state_dir: Path | None) -> tuple[str, str] | None:
     """Give address and key of the server at PARETUNE_URL, or of that on the state directory, or None.
 
@@ -68,7 +81,7 @@ def running_server(state_dir: Path | None) -> tuple[str, str]:
     found = known_server(state_dir)
     if found is None:
         raise NoServer(
-            "No Paretune server runs here. Start one with `paretune up`, or set PARETUNE_URL and "
-            "PARETUNE_API_KEY to those of another one."
+            "No Paretune server runs here, and this command starts none. Start one with `paretune up` in "
+            "another terminal, or set PARETUNE_URL and PARETUNE_API_KEY to those of another one."
         )
     return found

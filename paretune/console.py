@@ -3,9 +3,11 @@
 import sys
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
+from paretune.errors import NotConfirmed
 from paretune.printable import printable
 
 WIDTH_OF_A_FILE = 160
@@ -40,6 +42,20 @@ def complain(error: Exception) -> None:
     errors.print(styled((type(error).__name__, "red"), f": {first}"), soft_wrap=True)
     for line in others:
         errors.print(line, soft_wrap=True)
+
+
+def insist(question: str) -> None:
+    """Ask before what cannot be undone.
+
+    Raises:
+        NotConfirmed: If the answer is no, or nobody answers.
+    """
+    try:
+        confirmed = typer.confirm(printable(question))
+    except typer.Abort:
+        confirmed = False
+    if not confirmed:
+        raise NotConfirmed("Nothing was deleted. Answer y, or give --yes where nobody can answer.")
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:

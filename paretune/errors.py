@@ -21,6 +21,18 @@ class FollowingEnded(ParetuneError):
     """The server of a study that was followed has been away for too long."""
 
 
+class AddressMalformed(ParetuneError):
+    """What was given as the address of a server cannot be one."""
+
+
+class KeyMalformed(ParetuneError):
+    """What was given as an API key cannot be one."""
+
+
+class CannotBeSent(ParetuneError, ValueError):
+    """A request cannot be made of its arguments; nothing was sent."""
+
+
 class KeyMissing(ParetuneError):
     """There is an address of a server, and no key for it."""
 
@@ -53,6 +65,10 @@ class RequestRefused(ParetuneError):
 
 class StudyFileError(ParetuneError):
     """The study file cannot be read."""
+
+
+class NotConfirmed(ParetuneError):
+    """Nobody said yes to what cannot be undone."""
 
 
 class UnreadableFile(ParetuneError):

@@ -1,5 +1,6 @@
 """Turn a trial into a folder that somebody else can use: weights, configuration, model card, load.py."""
 
+import shutil
 from pathlib import Path
 
 from api_schemas.module_description import describe_modules
@@ -15,6 +16,7 @@ from paretune.printable import as_markdown
 LOAD_PY = '''"""Load this trial and predict: `python load.py "a text" "another"`; a pair is two in a row."""
 
 import sys
+import shutil
 from pathlib import Path
 
 from paretune import load_classifier
@@ -28,6 +30,7 @@ for prediction in classifier.predict(texts):
 '''
 
 
+MERGED = "merged"
 OPTIONAL_FILES = frozenset({"adapter_config.json", "adapter_model.safetensors"})
 """Files that only some trials leave."""
 
@@ -38,6 +41,22 @@ class NothingToExport(ParetuneError):
 
 class CannotBeMerged(ParetuneError):
     """What the trial trained is no change of weights, or its backbone is not at hand."""
+
+
+class FolderNotEmpty(ParetuneError):
+    """Something lies where the trial should go."""
+
+
+def check_new(folder: Path, *, force: bool) -> None:
+    """Insist that nothing lies where an export goes, unless it may be written over.
+
+    Raises:
+        FolderNotEmpty: If something lies there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FolderNotEmpty(f"{folder} is a file. Name a new folder.")
+    if not force and folder.is_dir() and any(folder.iterdir()):
+        raise FolderNotEmpty(f"{folder} is not empty. Name a new folder, or write over it with --force.")
 
 
 def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: Path) -> Path:
@@ -76,6 +95,7 @@ def remove_of_another_trial(folder: Path, *, keep: set[str]) -> None:
     """Take away what an earlier export into the folder left and this one does not replace."""
     for name in OPTIONAL_FILES - keep:
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / MERGED, ignore_errors=True)
 
 
 def merge_exported(folder: Path) -> Path:
@@ -91,7 +111,7 @@ def merge_exported(folder: Path) -> Path:
     from workers.merged import export_merged
 
     try:
-        return export_merged(folder, folder / "merged", models_dir=models_dir())
+        return export_merged(folder, folder / MERGED, models_dir=models_dir())
     except (ArtifactError, UnknownBackbone, UnsupportedBackbone) as error:
         raise CannotBeMerged(str(error)) from error
 

@@ -14,7 +14,7 @@ import typer
 from rich.table import Column, Table
 
 from api_schemas.access import KeyRead, KeyScope
-from paretune.connection import server
+from paretune.connection import server, server_that_runs
 from paretune.console import console, say
 from paretune.errors import ParetuneError
 
@@ -91,7 +91,7 @@ def list_keys(
 ) -> None:
     """Show a tenant's keys, newest first."""
     if _is_remote(tenant):
-        with server(state_dir, trial_workers=0) as (client, _):
+        with server_that_runs(state_dir) as client:
             console.print(_key_table(client.api_keys()))
         return
     from service.access.keys import list_keys as read

@@ -21,7 +21,7 @@ from api_schemas.webhooks import (
     WebhookReplay,
     WebhookReplayed,
 )
-from paretune.client.requests import Page, Request
+from paretune.client.requests import Page, Request, segment
 
 
 def create_key(
@@ -44,7 +44,7 @@ def api_keys() -> Request[Page[KeyRead]]:
 
 def revoke_key(key_id: str) -> Request[KeyRead]:
     """End a key at once; revoking it again changes nothing."""
-    return Request("DELETE", f"/v1/keys/{key_id}", KeyRead.model_validate_json)
+    return Request("DELETE", f"/v1/keys/{segment(key_id)}", KeyRead.model_validate_json)
 
 
 def audit_events() -> Request[Page[AuditEventRead]]:
@@ -75,12 +75,12 @@ def webhooks() -> Request[Page[WebhookRead]]:
 
 def delete_webhook(webhook_id: str) -> Request[None]:
     """Send nothing more there."""
-    return Request("DELETE", f"/v1/webhooks/{webhook_id}", lambda _: None, gone_when_repeated=True)
+    return Request("DELETE", f"/v1/webhooks/{segment(webhook_id)}", lambda _: None, gone_when_repeated=True)
 
 
 def replay_webhook(webhook_id: str, *, study_id: str, after: int = 0) -> Request[WebhookReplayed]:
     """Send the events of a study again, from the one after a number."""
     body = WebhookReplay(study_id=study_id, after_sequence=after)
     return Request(
-        "POST", f"/v1/webhooks/{webhook_id}:replay", WebhookReplayed.model_validate_json, body=body
+        "POST", f"/v1/webhooks/{segment(webhook_id)}:replay", WebhookReplayed.model_validate_json, body=body
     )

@@ -12,8 +12,10 @@ import httpx
 from api_schemas.events import EventRead
 from api_schemas.tasks import TaskFile
 from paretune.client import access_requests, requests
+from paretune.client.address import checked_address, checked_key
 from paretune.client.async_following import follow_events
 from paretune.client.async_study import AsyncStudy
+from paretune.client.describing import described
 from paretune.client.files import UPLOAD_TIMEOUT, IncomingFile, artifact_path, chunks, upload_path
 from paretune.client.requests import Page, Request, page_after
 from paretune.client.retries import Failure, Retries, explained, refusal, unreachable
@@ -31,7 +33,7 @@ def awaiting(
 
     @wraps(describe)
     async def method(self: "AsyncClient", /, *args: Arguments.args, **named: Arguments.kwargs) -> Value:
-        return await self.send(describe(*args, **named))
+        return await self.send(described(describe, *args, **named))
 
     return method
 
@@ -45,7 +47,7 @@ def iterating(
     async def method(
         self: "AsyncClient", /, *args: Arguments.args, **named: Arguments.kwargs
     ) -> AsyncIterator[Item]:
-        request = describe(*args, **named)
+        request = described(describe, *args, **named)
         page = await self.send(request)
         for item in page.items:
             yield item
@@ -62,8 +64,8 @@ class AsyncClient:
 
     def __init__(self, base_url: str, *, api_key: str, timeout_seconds: float = 30.0) -> None:
         self._http = httpx.AsyncClient(
-            base_url=base_url.rstrip("/"),
-            headers={"Authorization": f"Bearer {api_key}"},
+            base_url=checked_address(base_url),
+            headers={"Authorization": f"Bearer {checked_key(api_key)}"},
             timeout=timeout_seconds,
         )
 

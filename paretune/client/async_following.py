@@ -9,6 +9,7 @@ import httpx
 
 from api_schemas.events import EventRead
 from paretune.client import following
+from paretune.client.requests import segment
 from paretune.client.retries import refusal, unreachable
 from paretune.errors import RequestRefused
 from paretune.event_stream import EventReader
@@ -25,7 +26,7 @@ async def follow_events(
     """
     reader = EventReader(after=after)
     heard = -math.inf
-    path = f"/v1/studies/{study_id}/events"
+    path = f"/v1/studies/{segment(study_id)}/events"
     while True:
         try:
             async with http.stream(

@@ -12,6 +12,8 @@ import httpx
 from api_schemas.events import EventRead
 from api_schemas.tasks import TaskFile
 from paretune.client import access_requests, requests
+from paretune.client.address import checked_address, checked_key
+from paretune.client.describing import described
 from paretune.client.files import UPLOAD_TIMEOUT, IncomingFile, artifact_path, upload_path
 from paretune.client.following import follow_events
 from paretune.client.requests import Page, Request, page_after
@@ -31,7 +33,7 @@ def blocking(
 
     @wraps(describe)
     def method(self: "Client", /, *args: Arguments.args, **named: Arguments.kwargs) -> Value:
-        return self.send(describe(*args, **named))
+        return self.send(described(describe, *args, **named))
 
     return method
 
@@ -43,7 +45,7 @@ def iterating(
 
     @wraps(describe)
     def method(self: "Client", /, *args: Arguments.args, **named: Arguments.kwargs) -> Iterator[Item]:
-        request = describe(*args, **named)
+        request = described(describe, *args, **named)
         page = self.send(request)
         yield from page.items
         while page.next_token is not None:
@@ -58,8 +60,8 @@ class Client:
 
     def __init__(self, base_url: str, *, api_key: str, timeout_seconds: float = 30.0) -> None:
         self._http = httpx.Client(
-            base_url=base_url.rstrip("/"),
-            headers={"Authorization": f"Bearer {api_key}"},
+            base_url=checked_address(base_url),
+            headers={"Authorization": f"Bearer {checked_key(api_key)}"},
             timeout=timeout_seconds,
         )
 
@@ -70,6 +72,11 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def base_url(self) -> str:
+        """The address of the server, without a password that may stand in it."""
+        return str(self._http.base_url.copy_with(userinfo=b"")).rstrip("/")
 
     def close(self) -> None:
         """Close the connections."""

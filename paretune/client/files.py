@@ -6,11 +6,10 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 import httpx
 
-from paretune.client.requests import USUAL
+from paretune.client.requests import USUAL, segment
 from paretune.client.retries import Failure, Retries
 from paretune.errors import DamagedDownload
 
@@ -24,12 +23,12 @@ SHA_256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):")
 
 def artifact_path(study_id: str, trial_id: str, name: str) -> str:
     """Give the path of a file that a trial left."""
-    return f"/v1/studies/{study_id}/trials/{trial_id}/artifacts/{name}"
+    return f"/v1/studies/{segment(study_id)}/trials/{segment(trial_id)}/artifacts/{segment(name)}"
 
 
 def upload_path(file: Path, name: str | None) -> str:
     """Give the path of a task file, under its own name or another one."""
-    return f"/v1/task_files/{quote(name or file.name, safe='')}"
+    return f"/v1/task_files/{segment(name or file.name)}"
 
 
 async def chunks(file: BinaryIO) -> AsyncIterator[bytes]:

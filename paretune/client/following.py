@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 
 from api_schemas.events import EventRead
+from paretune.client.requests import segment
 from paretune.client.retries import refusal, unreachable
 from paretune.errors import RequestRefused
 from paretune.event_stream import EventReader
@@ -29,7 +30,7 @@ def follow_events(http: httpx.Client, study_id: str, *, after: int) -> Iterator[
     """
     reader = EventReader(after=after)
     heard = -math.inf
-    path = f"/v1/studies/{study_id}/events"
+    path = f"/v1/studies/{segment(study_id)}/events"
     while True:
         try:
             with http.stream("GET", path, headers=reader.reconnect(), timeout=STREAM_TIMEOUT) as response:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, JsonValue, RootModel
+from pydantic_core import PydanticSerializationError
 
 from api_schemas.ask_and_tell import (
     AttemptRequest,
@@ -29,6 +30,7 @@ from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.tasks import TaskFile, TaskFileList
 from api_schemas.trials import TrialPage, TrialRead
+from paretune.errors import CannotBeSent
 
 Value = TypeVar("Value")
 Item = TypeVar("Item")
@@ -42,6 +44,11 @@ class Patience:
     busy_seconds: float
 
 
+NO_CHARACTER = (
+    "a text holds half a surrogate pair, which is no character. Decode what you read with its own encoding, "
+    "or with errors='replace'."
+)
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 USUAL = Patience(unreachable_seconds=2.0, busy_seconds=60.0)
 RESULT = Patience(unreachable_seconds=120.0, busy_seconds=120.0)
 """A result took long to make."""
@@ -79,7 +86,10 @@ class Request(Generic[Value]):
         content = None
         if self.body is not None:
             headers["Content-Type"] = "application/json"
-            content = self.body.model_dump_json(by_alias=True)
+            content = _encoded(self.body)
+        for value in self.query.values():
+            for text in (value,) if isinstance(value, str) else value:
+                _checked(text)
         timeout = {} if self.timeout is None else {"timeout": self.timeout}
         return {
             "method": self.method,
@@ -147,7 +157,7 @@ def trials(study_id: str) -> Request[Page[TrialRead]]:
 
 def get_trial(study_id: str, trial_id: str) -> Request[TrialRead]:
     """Read a trial."""
-    return _get(f"{_study(study_id)}/trials/{trial_id}", TrialRead.model_validate_json)
+    return _get(f"{_study(study_id)}/trials/{segment(trial_id)}", TrialRead.model_validate_json)
 
 
 def pareto_front(study_id: str) -> Request[ParetoFront]:
@@ -315,9 +325,50 @@ def _prepared(path: str, *, body: BaseModel) -> Request[StudyRead]:
     return replace(request, timeout=PREPARING_TIMEOUT)
 
 
+def segment(identifier: str) -> str:
+    """Return an id as one step of a path, whatever it holds.
+
+    Raises:
+        CannotBeSent: If it is empty: the path would be another one.
+    """
+    if not identifier:
+        raise CannotBeSent("Nothing was sent: an id is empty.")
+    return quote(_checked(identifier), safe="")
+
+
+def _checked(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CannotBeSent(f"Nothing was sent: {NO_CHARACTER}") from error
+    return text
+
+
+def _encoded(body: BaseModel) -> str:
+    try:
+        written = body.model_dump_json(by_alias=True)
+        # In a key pydantic replaces what in a value it refuses.
+        if REPLACEMENT in written:
+            _check_keys(body.model_dump(by_alias=True))
+        return written
+    except PydanticSerializationError as error:
+        why = NO_CHARACTER if "surrogate" in str(error) else f"it cannot be written as JSON: {error}"
+        raise CannotBeSent(f"Nothing was sent: {why}") from error
+
+
+def _check_keys(node: object) -> None:
+    if isinstance(node, Mapping):
+        for key, inner in node.items():
+            _checked(str(key))
+            _check_keys(inner)
+    elif isinstance(node, list | tuple):
+        for inner in node:
+            _check_keys(inner)
+
+
 def _study(study_id: str) -> str:
-    return f"/v1/studies/{study_id}"
+    return f"/v1/studies/{segment(study_id)}"
 
 
 def _trial(trial: SuggestedTrial) -> str:
-    return f"{_study(trial.study_id)}/trials/{trial.trial_id}"
+    return f"{_study(trial.study_id)}/trials/{segment(trial.trial_id)}"

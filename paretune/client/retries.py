@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from api_schemas.errors import Problem
 from paretune.client.requests import Patience, Request
-from paretune.errors import AnswerTooLate, ParetuneError, RequestRefused, ServerUnreachable
+from paretune.errors import AnswerTooLate, CannotBeSent, ParetuneError, RequestRefused, ServerUnreachable
 
 Failure = httpx.Response | httpx.TransportError
 
@@ -71,7 +71,7 @@ def explained(failure: Failure, *, base_url: object) -> ParetuneError:
     )
 
 
-def unreachable(error: httpx.TransportError, *, base_url: object) -> ServerUnreachable:
+def unreachable(error: httpx.TransportError, *, base_url: object) -> ParetuneError:
     """Say that nobody answers, and where; or that somebody is there and has not answered in time."""
     if isinstance(base_url, httpx.URL):
         base_url = base_url.copy_with(userinfo=b"")  # a password may stand there
@@ -80,6 +80,17 @@ def unreachable(error: httpx.TransportError, *, base_url: object) -> ServerUnrea
             f"The server at {base_url} has not answered within {_read_seconds(error):g} seconds. "
             "It may still be at work on the request: see what became of it (`paretune status`) before you "
             "ask again."
+        )
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return CannotBeSent(f"Nothing was sent to {base_url}: {error}.")
+    if "SSL" in str(error) or "certificate" in str(error):
+        return ServerUnreachable(
+            f"Something answers at {base_url}, and no safe connection can be made to it: {error}. "
+            "Is it https:// there, and with a certificate that this machine trusts?"
+        )
+    if isinstance(error, httpx.ProxyError):
+        return ServerUnreachable(
+            f"The proxy that HTTP_PROXY or HTTPS_PROXY names lets nothing through to {base_url}: {error}."
         )
     return ServerUnreachable(
         f"No Paretune server answers at {base_url} ({type(error).__name__}). "

@@ -5,10 +5,12 @@ import math
 from collections.abc import Mapping
 
 from api_schemas.ask_and_tell import CompletionRequest, StopReason, SuggestedTrial, TrialSignal
+from api_schemas.objectives import LARGEST_METRIC
 from api_schemas.trials import TrialRead, TrialState
 from paretune.client import requests
 from paretune.client.requests import Request
 from paretune.errors import RequestRefused, TrialEnded, TrialInfeasible, TrialLost, TrialStopped
+from paretune.printable import encodable
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class TrialBlock:
     def lose(self, refused: RequestRefused) -> bool:
         """Remember that the trial is somebody else's, if that is what a refusal says."""
         if refused.problem.status in GONE and not self.is_done:
-            log.warning("trial %s was given to another runner", self.suggested.trial_id)
+            log.warning("trial %s is no longer this runner's: %s", self.suggested.trial_id, refused)
             self.is_lost = True
         return refused.problem.status in GONE
 
@@ -64,8 +66,11 @@ class TrialBlock:
 
     def ending(self, error: BaseException | None) -> Request[TrialRead] | None:
         """Give what says how the block ended; None if it has been said, or nobody wants to hear it."""
-        if self.is_lost or self.is_done or isinstance(error, TrialLost):
+        if self.is_done or isinstance(error, TrialLost):
             return None
+        if self.is_lost and (error is not None or not self.last_metrics):
+            return None
+        # A result is told in any case: the service takes it while nobody else has the trial.
         if error is None:
             if not self.last_metrics:
                 return failure(self.suggested, NO_METRIC)
@@ -116,13 +121,16 @@ def failure(trial: SuggestedTrial, reason: str) -> Request[TrialRead]:
 
 
 def not_a_number(metrics: Mapping[str, float]) -> str | None:
-    """Say which metrics are not finite; None if all are."""
+    """Say which metrics are not finite, or larger than any that counts; None if all are."""
     odd = sorted(name for name, value in metrics.items() if not math.isfinite(value))
-    return f"not-a-number: {', '.join(odd)}" if odd else None
+    if odd:
+        return f"not-a-number: {', '.join(odd)}"
+    large = sorted(name for name, value in metrics.items() if abs(value) > LARGEST_METRIC)
+    return f"beyond {LARGEST_METRIC:g}: {', '.join(large)}" if large else None
 
 
 def _without_result(trial: SuggestedTrial, state: TrialState, reason: str) -> Request[TrialRead]:
-    clean = reason.replace("\0", "").strip()[:LONGEST_REASON] or "no reason was given"
+    clean = encodable(reason.replace("\0", "")).strip()[:LONGEST_REASON] or "no reason was given"
     document = {"attempt": trial.attempt, "state": state, "reason": clean}
     return requests.complete_trial(trial, CompletionRequest.model_validate(document))
 

@@ -7,16 +7,12 @@ from api_schemas.studies import StudyRead
 from api_schemas.trials import TrialRead
 from paretune.client import Client
 from paretune.errors import ParetuneError
-from paretune.export import export_trial
+from paretune.export import FolderNotEmpty, export_trial
 from paretune.mcp_server.answers import ExportedTrial
 
 
 class NoSuchTrial(ParetuneError):
     """The study has no trial of this number."""
-
-
-class FolderNotEmpty(ParetuneError):
-    """Something lies where the trial should go."""
 
 
 class FolderNotWritable(ParetuneError):

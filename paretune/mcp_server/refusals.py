@@ -6,9 +6,18 @@ from http import HTTPStatus
 
 from mcp.server.mcpserver.exceptions import ToolError
 
-from paretune.errors import KeyMissing, NoServer, ParetuneError, RequestRefused, ServerUnreachable
+from paretune.errors import (
+    AddressMalformed,
+    KeyMalformed,
+    KeyMissing,
+    NoServer,
+    ParetuneError,
+    RequestRefused,
+    ServerUnreachable,
+)
 from paretune.printable import printable
 
+ONLY_THE_USER = (AddressMalformed, KeyMalformed, KeyMissing, NoServer, ServerUnreachable)
 BUSY = "Nothing was done. Try again in a minute."
 BY_STATUS: Mapping[int, str] = {
     HTTPStatus.UNAUTHORIZED: (
@@ -46,6 +55,6 @@ def explained() -> Iterator[None]:
 def _advice(error: ParetuneError) -> str:
     if isinstance(error, RequestRefused):
         return BY_STATUS.get(error.problem.status, "")
-    if isinstance(error, KeyMissing | NoServer | ServerUnreachable):
+    if isinstance(error, ONLY_THE_USER):
         return "Only the user can do that. Ask, and call again when it is done."
     return ""

@@ -73,10 +73,10 @@ def test_a_file_is_uploaded_listed_and_deleted(said: Say, tmp_path: Path) -> Non
     file.write_text("text,label\na,b\nc,d\n")
     said("upload", str(file))
     assert "file:mine.csv  2 rows, 19 bytes" in said("files")
-    assert "Deleted mine.csv" in said("delete-file", "file:mine.csv")
+    assert "Deleted mine.csv" in said("delete-file", "file:mine.csv", "--yes")
     assert "No file yet" in said("files")
     with pytest.raises(RequestRefused):
-        said("delete-file", "mine.csv")
+        said("delete-file", "mine.csv", "-y")
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_an_admin_steers_webhooks_and_reads_the_audit_log(said: Say) -> None:
     assert secret not in listed
     with pytest.raises(RequestRefused):
         said("webhooks", "replay", "whk_none", f"std_{'0' * 32}")
-    assert f"Deleted {webhook_id}" in said("webhooks", "delete", webhook_id)
+    assert f"Deleted {webhook_id}" in said("webhooks", "delete", webhook_id, "--yes")
     audit = said("audit", "--limit", "2")
     assert "webhook.deleted" in audit
     assert "webhook.created" in audit

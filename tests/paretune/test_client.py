@@ -167,4 +167,4 @@ def test_the_commands_extend_clone_and_delete(
     assert "0 trials imported" in cloned
     assert next(client.studies()).parallelism == 2
     client.cancel(study.id)
-    assert f"Deleted {study.id}" in said("delete", study.id)
+    assert f"Deleted {study.id}" in said("delete", study.id, "--yes")

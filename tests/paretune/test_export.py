@@ -10,7 +10,9 @@ from api_schemas.trial_configuration import Peft, TrialConfiguration
 from paretune import load_classifier
 from paretune.export import (
     CannotBeMerged,
+    FolderNotEmpty,
     NothingToExport,
+    check_new,
     merge_exported,
     model_card,
     remove_of_another_trial,
@@ -117,3 +119,15 @@ def test_a_checkpoint_is_called_one() -> None:
     assert "a checkpoint of step 12; the trial was cancelled and never evaluated" in card
     assert "| validation |" not in card
     assert "trained parameters" not in card
+
+
+def test_nothing_that_lies_there_is_written_over_unless_it_is_said(tmp_path: Path) -> None:
+    """A new or empty folder is taken, another one only by force, a file never."""
+    check_new(tmp_path / "new", force=False)
+    check_new(tmp_path, force=False)
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(FolderNotEmpty, match="--force"):
+        check_new(tmp_path, force=False)
+    check_new(tmp_path, force=True)
+    with pytest.raises(FolderNotEmpty, match="is a file"):
+        check_new(tmp_path / "mine", force=True)
