@@ -19,7 +19,7 @@ from service.database import engine, transaction
 from service.errors import StaleAttempt
 from service.models import Replicate, Study, Trial
 from service.settings import settings
-from service.studies import lifecycle, repository
+from service.studies import lifecycle, replication, repository
 
 RELEASE_SECONDS = 3.0
 """A worker that is being stopped does not wait longer for the database; its lease will expire."""
@@ -51,11 +51,14 @@ def claim_more(
 ) -> list[ClaimedTrial]:
     """Take up to `count` further queued replicates of a claimed trial's study.
 
-    Only those that fit with it, and no more than the study's parallelism and its tenant's limit allow.
+    Only those that fit with it, and no more than the study's parallelism and its tenant's limit allow. What
+    has lost a worker before runs alone: of a pack, no other pays for the one that took it.
     """
     with transaction() as session:
         study = repository.lock_study(session, like.study_id)
         if study is None or study.state is not StudyState.ACTIVE:
+            return []
+        if replication.held(session, like.trial_id, like.attempt).lost_attempts:
             return []
         most = min(count, room(session, study))
         taken: list[ClaimedTrial] = []
@@ -63,7 +66,12 @@ def claim_more(
             if len(taken) >= most:
                 break
             trial = repository.lock_trial(session, waiting.trial_id)
-            if fits(TrialConfiguration.model_validate(trial.configuration)):
+            ready = repository.next_replicate(session, trial.id)
+            if (
+                ready is not None
+                and not ready.lost_attempts
+                and fits(TrialConfiguration.model_validate(trial.configuration))
+            ):
                 replicate = lifecycle.start_trial(
                     session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
                 )

@@ -1,9 +1,13 @@
 """How the processes of the server write their logs: one JSON object a line, whoever writes it.
 
-Tracebacks show no local variables, for those hold connection URLs with their passwords.
+Tracebacks show no local variables, for those hold connection URLs with their passwords. A log whose disk is
+full loses lines and stops nothing.
 """
 
 import logging
+import sys
+import threading
+from contextlib import suppress
 
 import structlog
 from opentelemetry import trace
@@ -11,10 +15,27 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from service import request_context
 
+_printing = threading.Lock()
+
+
+class Lines:
+    """Prints a line at a time. One that finds no room is lost, and not the work that it tells of."""
+
+    def __init__(self, *_: object) -> None:
+        self._output = sys.stdout
+
+    def msg(self, message: str) -> None:
+        """Print a line, unless the disk is full or nobody reads any more."""
+        with _printing, suppress(OSError):
+            self._output.write(f"{message}\n")
+            self._output.flush()
+
+    log = debug = info = warn = warning = error = critical = exception = fatal = failure = msg
+
 
 def configure_logs() -> None:
     """Set up structlog for this process, and the loggers that are there already."""
-    structlog.configure(processors=[*_common(), *_rendering()])
+    structlog.configure(processors=[*_common(), *_rendering()], logger_factory=Lines)
     for name in ("uvicorn", "uvicorn.access"):
         write_json(logging.getLogger(name))
 

@@ -3,9 +3,9 @@
 import pytest
 
 from api_schemas.trials import ClaimedTrial, TrialReport, TrialState
-from service import leases
+from service import leases, sweeper
 from service.studies import steering
-from tests.service.test_leases import set_state, stored_study
+from tests.service.test_leases import expire_all_leases, set_state, stored_study
 
 pytestmark = pytest.mark.usefixtures("service_environment")
 
@@ -75,3 +75,34 @@ def test_seeds_of_one_trial_are_claimed_one_by_one() -> None:
     pack = [first := claim_first(), *claim_more(first)]
     assert [trial.replicate for trial in pack] == [0, 1, 2]
     assert len({trial.configuration.training.seed for trial in pack}) == 3
+
+
+def test_what_has_lost_a_worker_runs_alone() -> None:
+    """A trial that takes its worker with it each time fails alone, and no other of its first pack with it."""
+    stored_study(trials=4, parallelism=4)
+    first = claim_first()
+    assert len(claim_more(first)) == 3
+    expire_all_leases()
+    sweeper.sweep_once()
+    again = claim_first()
+    assert again.attempt > 1
+    assert claim_more(again) == []
+    leases.complete(again.trial_id, again.attempt, REPORT)
+
+
+def test_who_runs_for_the_first_time_takes_none_that_has_lost_a_worker() -> None:
+    """It might be the one that takes workers with it."""
+    stored_study(trials=3, parallelism=3)
+    lost = [claim_first(), claim_first()]
+    expire_all_leases()
+    sweeper.sweep_once()
+    assert claim_first().trial_id == lost[0].trial_id
+    leases.claim("holds the other that was lost")
+    healthy = claim_first()
+    assert healthy.attempt == 1
+    release_lost(lost[1])
+    assert claim_more(healthy) == []
+
+
+def release_lost(trial: ClaimedTrial) -> None:
+    leases.release(trial.trial_id, trial.attempt + 1)

@@ -20,6 +20,7 @@ def test_lines_name_study_trial_and_attempt(
     claimed = leases.claim("w")
     assert claimed is not None
     tasks._release(claimed)
+    assert leases.claim("another") is not None
     tasks._release(claimed)
     tasks._complete(claimed, TrialReport(state=TrialState.FAILED, reason="too late"))
     tasks.log.info("idle")
@@ -40,6 +41,7 @@ def test_a_heartbeat_just_after_a_trial_was_given_back_has_lost_nothing(service_
         tasks._release(claimed)
     assert tasks._renew(held, first) is tasks.Lease.KEPT
     leases.release(second.trial_id, second.attempt, reason="taken away")
+    assert [leases.claim("another") is not None for _ in range(2)] == [True, True]
     assert tasks._renew(tasks.Held([second]), second) is tasks.Lease.LOST
 
 
