@@ -1,4 +1,4 @@
-"""`python -m benchmarks.service [--only poll,sse,claims,large,memory,scheduler]`, or `... report`."""
+"""`python -m benchmarks.service [--only poll,sse,claims,large,clone,memory,scheduler]`, or `... report`."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from benchmarks.service.report import DOCUMENT, write_report
 from benchmarks.service.results import RESULTS, run_part
 from benchmarks.service.server import running_server
 
-PARTS = ("poll", "sse", "claims", "large", "memory", "scheduler")
+PARTS = ("poll", "sse", "claims", "large", "clone", "memory", "scheduler")
 
 
 def main() -> None:

@@ -132,7 +132,7 @@ def _rows(study: Study, *, ended: int, queued: int) -> Rows:
     rng = random.Random(0)  # noqa: S311  a benchmark, not a secret
     space = SearchSpace.model_validate(study.search_space)
     turn = canonical_trials(study)
-    pool = [turn(_drawn(space, rng)) for _ in range(min(CONFIGURATIONS, ended + queued))]
+    pool = [turn(drawn(space, rng)) for _ in range(min(CONFIGURATIONS, ended + queued))]
     parameters = [_parameters(study, trial.configuration, rng) for trial in pool]
     objectives = [Objective.model_validate(item) for item in study.objectives]
     rows = Rows()
@@ -240,7 +240,8 @@ def _metrics(parameters: float, rng: random.Random) -> dict[str, float]:
     }
 
 
-def _drawn(space: SearchSpace, rng: random.Random) -> Parameterization:
+def drawn(space: SearchSpace, rng: random.Random) -> Parameterization:
+    """Draw a parameterization."""
     values = dict(_values(space, rng))
     return space.canonical(values)
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.service import claims, large, memory, poll, sse
+from benchmarks.service import claims, clone, large, memory, poll, sse
 from benchmarks.service.context import Context
 from benchmarks.service.results import Measured, run_part
 
@@ -14,6 +14,7 @@ PARTS: dict[str, Callable[[Context], Iterator[Measured]]] = {
     "sse": sse.measure,
     "claims": claims.measure,
     "large": large.measure,
+    "clone": clone.measure,
     "memory": memory.measure,
 }
 

@@ -13,6 +13,7 @@ TITLES = {
     "sse": "Streams of events",
     "claims": "Claims",
     "large": "A study of 5,000 trials",
+    "clone": "Past results, imported and cloned",
     "memory": "Memory",
     "scheduler": "Between trials",
 }

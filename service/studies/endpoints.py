@@ -23,7 +23,8 @@ from service.models import Study
 from service.problems import documented
 from service.studies import deletion, repository, settings_changes, steering
 from service.studies.admission import AdmittedStudy, admit, check_task_file
-from service.studies.cloning import edited, import_trials
+from service.studies.cloning import admit_edited
+from service.studies.inherited_trials import inherit_trials
 from service.studies.recommendation_answer import recommend
 from service.studies.representation import (
     represent_front,
@@ -154,7 +155,7 @@ def clone_study(study_id: StudyId, request: StudyClone, posted: PostedDep) -> Re
         return known
     with transaction() as session:
         source = represent_study(session, repository.get_study(session, study_id, tenant_id=posted.tenant_id))
-    admitted = admit(edited(source, request.edits), tenant_id=posted.tenant_id)
+    admitted = admit_edited(source, request.edits, tenant_id=posted.tenant_id)
     return _create(admitted, posted, import_from=study_id if request.import_trials else None)
 
 
@@ -179,15 +180,14 @@ def _create(admitted: AdmittedStudy, posted: Posted, *, import_from: str | None 
     def effect(session: Session) -> StudyRead:
         source = None
         if import_from is not None:
-            # Locked, so that all of it is of one moment; and first, for studies come before tenants.
-            source = repository.get_study(session, import_from, tenant_id=posted.tenant_id, lock=True)
+            source = repository.get_study(session, import_from, tenant_id=posted.tenant_id)
         settled = with_former_studies(session, admitted, tenant_id=posted.tenant_id)
         paused = settled.request.state is StudyState.PAUSED
         study = steering.create_study(session, new_study(posted.tenant_id, settled), paused=paused)
         # Under the tenant's lock, without which no file of its is replaced or deleted.
         check_task_file(settled, tenant_id=posted.tenant_id)
         if source is not None:
-            import_trials(session, source, study)
+            inherit_trials(session, source, study)
         return represent_study(session, study)
 
     return once(

@@ -1,8 +1,6 @@
 """A clone asks for what its source asked for, and knows what it could have found itself."""
 
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -25,9 +23,9 @@ from service.studies.canonical_trials import configuration_key
 from service.studies.cloning import merge_patch
 from service.studies.endpoints import new_study
 from tests.conftest import API_KEY, OTHER_KEY, make_study_request
+from tests.service.studies.invariants import check_study
 from tests.service.studies.test_imported_trials import imported
 from tests.service.test_outside_runners import METRICS, POINT, SPACE, created
-from tests.service.webhooks.test_delivery import is_waiting
 
 RATE = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
 REPORTS = (
@@ -111,10 +109,16 @@ def test_a_clone_can_ask_for_all_that_its_source_asked_for() -> None:
 @pytest.mark.parametrize(
     ("edits", "pointer"),
     [
-        ({"parallelism": 0}, "/parallelism"),
-        ({"colour": 1}, "/colour"),
-        ({"configuration": {"backbone": "gpt-17"}}, "/configuration/backbone"),
-        ({"search_space": None}, "/search_space"),
+        ({"parallelism": 0}, "/edits/parallelism"),
+        ({"colour": 1}, "/edits/colour"),
+        ({"configuration": {"backbone": "gpt-17"}}, "/edits/configuration/backbone"),
+        ({"search_space": None}, "/edits/search_space"),
+        (
+            {"search_space": {"parameters": [{**RATE, "name": "training.seed"}]}},
+            "/edits/search_space/parameters/0",
+        ),
+        ({"starting_points": [{"x": 1}]}, "/edits/starting_points/0/x"),
+        ({"configuration": {"task": {"train_rows": 10**6}}}, "/edits/configuration/task/train_rows"),
     ],
 )
 def test_edits_that_make_no_study_are_refused(
@@ -209,16 +213,30 @@ def test_a_study_of_the_callers_own_is_cloned_with_its_results(client: TestClien
     assert (trial["parameters"], trial["metrics"], trial["number"]) == (inside, METRICS, 0)
 
 
-def test_a_clone_sees_its_source_as_of_one_moment(client: TestClient, session: Session, source: str) -> None:
-    """While a result of the source is being stored, the clone waits, and then has all of it."""
+def test_a_clone_waits_for_nobody_and_holds_up_nobody(
+    client: TestClient, session: Session, source: str
+) -> None:
+    """While a result of the source is being stored, the clone has what was there before it, all of it."""
     repository.lock_study(session, source)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        answer = pool.submit(cloned, client, source, import_trials=True)
-        while not (answer.done() or is_waiting()):
-            time.sleep(0.01)
-        trial = repository.trials_in(session, source, [TrialState.SUCCEEDED])[0]
-        trial.metrics = {**trial.metrics, "score": 0.75}
-        session.commit()
-        made = answer.result().json()
-    imported_trials = client.get(f"/v1/studies/{made['id']}/trials").json()["trials"]
-    assert {item["metrics"].get("score") for item in imported_trials} >= {0.75, 0.8}
+    trial = repository.trials_in(session, source, [TrialState.SUCCEEDED])[0]
+    trial.metrics = {**trial.metrics, "score": 0.75}
+    session.flush()
+    made = cloned(client, source, import_trials=True).json()
+    session.commit()
+    trials = client.get(f"/v1/studies/{made['id']}/trials").json()["trials"]
+    assert {item["metrics"].get("score") for item in trials} == {0.7, 0.8, None}
+    with transaction() as own:
+        check_study(own, made["id"])
+
+
+def test_a_clone_of_a_clone_has_the_same_trials(client: TestClient, source: str) -> None:
+    """Seeds, provenance, times and attempts are those of the first, however often they are copied."""
+    first = cloned(client, source, import_trials=True).json()["id"]
+    second = cloned(client, first, edits={"display_name": "again"}, import_trials=True).json()["id"]
+    of_first, of_second = (
+        client.get(f"/v1/studies/{study}/trials").json()["trials"] for study in (first, second)
+    )
+    own = {"id", "study_id", "created_at"}
+    assert len(of_first) == 3
+    for one, other in zip(of_first, of_second, strict=True):
+        assert {key: one[key] for key in one.keys() - own} == {key: other[key] for key in other.keys() - own}
