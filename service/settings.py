@@ -6,7 +6,7 @@ Nothing else reads the environment, but for the OTEL_* variables of a standard (
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """A wake-up older than this counts as lost and is sent again."""
     study_memory_bytes: int | None = Field(default=None, ge=1)
     """The most that a study worker may take; without it, half of what the machine has."""
+    device: Literal["cuda", "cpu"] | None = None
+    """What a trial worker trains on; without it, a GPU if it sees one. On `cuda` it takes nothing else."""
     trial_threads: int = Field(default=1, ge=1)
     trials_per_pack: int = Field(default=1, ge=1, le=64)
     """How many trials of a study a worker may train in one batch: for a GPU that one trial leaves idle."""

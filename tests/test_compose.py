@@ -20,8 +20,11 @@ ROOT = Path(__file__).parents[1]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 SECRETS = {"POSTGRES_PASSWORD": "p", "PARETUNE_API_KEY": "k"}
 OURS = ("api", "study-worker", "trial-worker-gpu", "trial-worker-cpu")
-FIXED = {"DATABASE_URL", "BROKER_URL", "PARETUNE_DATA_DIR", "PARETUNE_MODELS_DIR", "PARETUNE_API_KEY"}
-"""What compose settles itself: stores and folders within the containers; the key is the migration's."""
+FIXED = {
+    "DATABASE_URL", "BROKER_URL", "PARETUNE_DATA_DIR", "PARETUNE_MODELS_DIR", "PARETUNE_API_KEY",
+    "PARETUNE_DEVICE",
+}  # fmt: skip
+"""What compose settles itself: stores and folders in the containers, devices; the key is the migration's."""
 OF_THE_API = {
     "PARETUNE_REQUESTS_PER_SECOND", "PARETUNE_REQUEST_BURST", "PARETUNE_METRICS_TOKEN",
     "PARETUNE_WEBHOOK_NETWORKS", "PARETUNE_WEBHOOK_HTTP",
@@ -116,7 +119,8 @@ def test_settings_that_nobody_sets_are_as_without_compose(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     changed = {name for name in Settings().model_fields_set if not Settings.model_fields[name].is_required()}
-    assert changed == {"data_dir", "models_dir"} | ({"requests_per_second"} if service == "api" else set())
+    own = {"api": {"requests_per_second"}, "trial-worker-gpu": {"device"}, "trial-worker-cpu": {"device"}}
+    assert changed == {"data_dir", "models_dir"} | own.get(service, set())
     assert "HF_TOKEN" not in given
 
 
@@ -159,6 +163,8 @@ def test_a_trial_worker_gets_one_gpu(services: dict[str, Any]) -> None:
     devices = services["trial-worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert [(device["driver"], device["device_ids"]) for device in devices] == [("nvidia", ["0"])]
     assert "reservations" not in services["trial-worker-cpu"]["deploy"]["resources"]
+    assert services["trial-worker-gpu"]["environment"]["PARETUNE_DEVICE"] == "cuda"
+    assert services["trial-worker-cpu"]["environment"]["PARETUNE_DEVICE"] == "cpu"
     assert services["trial-worker-gpu"]["profiles"] == ["gpu"]
     assert services["trial-worker-cpu"]["profiles"] == ["cpu"]
 

@@ -71,13 +71,14 @@ def resident_parts(
     models_dir: Path | None,
     data_dir: Path | None,
     *,
+    device: torch.device,
     activation_cache_bytes: int,
     trial_memory_bytes: int | None,
 ) -> ResidentParts:
-    """Give this process's parts, on its GPU if it has one."""
+    """Give this process's parts."""
     return ResidentParts(
         models_dir,
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        device=device,
         data_dir=data_dir,
         activation_cache_bytes=activation_cache_bytes,
         trial_memory_bytes=trial_memory_bytes,

@@ -286,7 +286,7 @@ def provenance(trial: ReadyTrial) -> dict[str, str | int | float]:
     return {
         **{name: version(name) for name in libraries},
         "python": platform.python_version(),
-        "device": str(trial.backbone.device),
+        **_device(trial.backbone.device),
         "dtype": str(next(trial.backbone.model.parameters()).dtype),
         "seed": trial.configuration.training.seed,
         "data_sha256": trial.task.sha256,
@@ -295,3 +295,8 @@ def provenance(trial: ReadyTrial) -> dict[str, str | int | float]:
         "starts_at_layer": 0 if kept is None else kept.layer,
         **{f"dropped_{reason}": rows for reason, rows in trial.task.dropped.items() if rows},
     }
+
+
+def _device(device: torch.device) -> dict[str, str]:
+    names = {"device_name": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
+    return {"device": str(device), **names}

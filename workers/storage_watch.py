@@ -1,6 +1,7 @@
-"""Whether this worker could keep what it would train; while it could not, it takes no trial and says why.
+"""Whether this worker could train, and keep what it trains; while not, it takes no trial and says why.
 
-Otherwise a full disk, or a store that is away, would cost every waiting trial one attempt after another.
+Otherwise a full disk, or a store that is away, would cost every waiting trial one attempt after another,
+and a GPU worker whose GPU is gone would train on the CPU for days.
 """
 
 import socket
@@ -9,6 +10,7 @@ import structlog
 
 from service import worker_health
 from service.artifact_store import ArtifactStoreAway, artifact_store
+from workers.devices import missing_device
 from workers.errors import NoRoom
 from workers.room import no_room
 
@@ -28,7 +30,7 @@ class StorageWatch:
         self._report(str(error))
 
     def is_usable(self) -> bool:
-        """See whether trials can be kept, and tell the operator when that has changed."""
+        """See whether trials can be trained and kept, and tell the operator when that has changed."""
         reason = self._what_is_wrong()
         if reason is not None:
             self._report(reason)
@@ -39,6 +41,9 @@ class StorageWatch:
         return reason is None
 
     def _what_is_wrong(self) -> str | None:
+        missing = missing_device()
+        if missing is not None:
+            return missing
         try:
             store = artifact_store()
             store.check()

@@ -35,6 +35,7 @@ from service.logs import configure_logs, write_json
 from service.process_lifetime import die_with_parent
 from service.settings import settings
 from service.telemetry import received, start_telemetry, stop_telemetry
+from workers.devices import trial_device
 from workers.errors import NoRoom
 from workers.interruption import TrialStopped, WorkerStopping, interruption
 from workers.spans import attempt_spans, mark_end, without_trace
@@ -211,6 +212,7 @@ def _train(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
         resident=resident_parts(
             settings().models_dir,
             settings().data_dir,
+            device=trial_device(),
             activation_cache_bytes=settings().activation_cache_bytes,
             trial_memory_bytes=settings().trial_memory_bytes,
         ),
