@@ -31,6 +31,7 @@ from service.logs import configure_logs
 from service.loop_local import LoopLocal
 from service.metrics import HttpMetrics
 from service.metrics import router as metrics_router
+from service.open_files import raise_open_files
 from service.problem_pages import mount_problem_pages
 from service.problems import add_problem_handlers, documented
 from service.settings import settings
@@ -104,6 +105,7 @@ def _complete_routes(app: FastAPI) -> None:
 @asynccontextmanager
 async def _with_background_work(app: FastAPI) -> AsyncIterator[None]:
     share_arenas(2)
+    raise_open_files()
     start_telemetry("paretune-api")
     # At once and before the first request: with it the service is ready.
     await run_in_threadpool(sweep)

@@ -28,6 +28,7 @@ from paretune.embedded_postgres import embedded_postgres
 from paretune.embedded_valkey import embedded_valkey
 from service import artifact_store, broker, database, schema_version, settings, tenants
 from service.app import create_app
+from service.connections import GuardedConnection
 
 settings_of_hypothesis.register_profile("nightly", max_examples=200, deadline=None)
 
@@ -165,7 +166,8 @@ def session(service_environment: None) -> Iterator[Session]:
 def server_url(service_environment: None) -> Iterator[str]:
     """The real application on a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(create_app(), log_config=None, lifespan="on"))
+        config = uvicorn.Config(create_app(), http=GuardedConnection, log_config=None, lifespan="on")
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:
