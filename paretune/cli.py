@@ -61,16 +61,20 @@ def migrate() -> None:
     from service.database import engine, transaction
     from service.schema_version import SchemaInUse, upgrade
     from service.settings import settings
-    from service.tenants import register_key
+    from service.tenants import register_key, weakness
 
+    key = settings().bootstrap_api_key
+    if key is not None and (reason := weakness(key.get_secret_value())):
+        raise ParetuneError(reason)
     try:
         upgrade(engine())
     except SchemaInUse as error:
         raise ParetuneError(str(error)) from error
-    key = settings().bootstrap_api_key
     if key is not None:
         with transaction() as session:
-            register_key(session, key.get_secret_value())
+            registered = register_key(session, key.get_secret_value())
+            if registered.revoked_at is not None:
+                say(f"PARETUNE_API_KEY is the key {registered.id}, which was revoked. Set another one.")
 
 
 @app.command()

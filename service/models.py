@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     MetaData,
     UniqueConstraint,
+    false,
     func,
     text,
 )
@@ -91,6 +92,8 @@ class ApiKey(Base):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    is_first: Mapped[bool] = mapped_column(server_default=false())
+    """Given by the deployment, by `PARETUNE_API_KEY`."""
 
 
 class AuditEvent(Base):

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType, KeyScope
 from service.access.audit_log import record_audit_event
-from service.access.keys import add_key, key_hash
+from service.access.keys import add_key, key_hash, revoke_key
 from service.errors import NotFound
 from service.ids import new_id
 from service.models import ApiKey, Tenant
@@ -16,12 +16,44 @@ DEFAULT_TENANT = "default"
 LIMITS = ("active_studies", "running_trials", "artifact_bytes")
 
 
-def register_key(session: Session, key: str, *, tenant_name: str = DEFAULT_TENANT) -> str:
-    """Make a given secret an admin key of the tenant, creating either if need be; give the tenant's id."""
+SHORTEST_KEY = 32
+
+
+def weakness(key: str) -> str | None:
+    """Say in a sentence why a given secret cannot be an admin key, or nothing."""
+    if len(key) < SHORTEST_KEY:
+        fault = f"has {len(key)} characters, and fewer than {SHORTEST_KEY} can be guessed"
+    elif not key.isascii() or not key.isprintable() or " " in key:
+        fault = "holds spaces or other characters that a header cannot carry"
+    elif len(set(key)) < SHORTEST_KEY // 4:
+        fault = "repeats a few characters, and can be guessed"
+    else:
+        return None
+    return f"PARETUNE_API_KEY {fault}. Make one with `openssl rand -hex 32`."
+
+
+def register_key(session: Session, key: str, *, tenant_name: str = DEFAULT_TENANT) -> ApiKey:
+    """Make a given secret the tenant's first admin key, creating either if need be; revoke the one before.
+
+    One that was revoked, or may do less, stays as it is; then nothing changes.
+    """
     tenant = find_tenant(session, tenant_name) or add_tenant(session, tenant_name)
-    if session.scalar(select(ApiKey).where(ApiKey.sha256 == key_hash(key))) is None:
-        add_key(session, key, tenant_id=tenant.id, name="first key", scope=KeyScope.ADMIN)
-    return tenant.id
+    # Of two that register keys at once, the second sees what the first has done.
+    session.execute(select(Tenant.id).where(Tenant.id == tenant.id).with_for_update())
+    given = session.scalar(select(ApiKey).where(ApiKey.sha256 == key_hash(key)))
+    if given is None:
+        given = add_key(session, key, tenant_id=tenant.id, name="first key", scope=KeyScope.ADMIN)
+    if given.revoked_at is None and (given.tenant_id, given.scope) == (tenant.id, KeyScope.ADMIN):
+        given.is_first = True
+        others = select(ApiKey.id).where(
+            ApiKey.tenant_id == tenant.id,
+            ApiKey.id != given.id,
+            ApiKey.is_first,
+            ApiKey.revoked_at.is_(None),
+        )
+        for key_id in session.scalars(others).all():
+            revoke_key(session, key_id, tenant_id=tenant.id)
+    return given
 
 
 def find_tenant(session: Session, name: str) -> Tenant | None:

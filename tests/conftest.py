@@ -32,7 +32,7 @@ from service.connections import GuardedConnection
 
 settings_of_hypothesis.register_profile("nightly", max_examples=200, deadline=None)
 
-API_KEY = "pt_test_key_of_the_first_tenant"
+API_KEY = "pt_test_key_of_the_very_first_tenant"
 OTHER_KEY = "pt_test_key_of_the_second_tenant"
 _numbers = itertools.count()
 

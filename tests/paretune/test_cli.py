@@ -98,3 +98,15 @@ def test_an_imported_result_is_exported_where_it_came_from(
     assert isinstance(done.exception, NothingToExport)
     assert "imported result" in str(done.exception)
     assert not (tmp_path / "adapter").exists()
+
+
+@pytest.mark.parametrize("key", ["a", "k" * 40])
+def test_a_weak_first_key_stops_the_start(
+    service_environment: None, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """`paretune migrate`, which every deployment runs first, refuses it with a sentence."""
+    monkeypatch.setenv("PARETUNE_API_KEY", key)
+    settings.cache_clear()
+    done = CliRunner().invoke(app, ["migrate"])
+    assert done.exit_code != 0
+    assert "PARETUNE_API_KEY" in str(done.exception)
