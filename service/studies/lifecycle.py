@@ -178,16 +178,21 @@ def extend_lease(
     return not replication.is_wanted(session, study, trial_id)
 
 
-def speaking(session: Session, study: Study, trial: Trial, *, attempt: int) -> Replicate:
+def speaking(
+    session: Session, study: Study, trial: Trial, *, attempt: int, has_result: bool = False
+) -> Replicate:
     """Lock the replicate that an attempt speaks of: what every word of a worker starts with.
 
     Once its lease is over it still has the trial, until another attempt begins: it takes the lease up again.
+    Whoever has let go of it does so with a result alone, or a heartbeat that was under way meanwhile would
+    keep the trial from others for a lease.
 
     Raises:
-        StaleAttempt: If another attempt has begun, or the trial is over.
+        StaleAttempt: If another attempt has begun, or the trial was given back or is over.
     """
     replicate = repository.lock_replicate(session, trial.id, attempt=attempt)
-    if replicate is not None and replicate.state is TrialState.QUEUED:
+    waits = replicate is not None and replicate.state is TrialState.QUEUED
+    if replicate is not None and waits and (replicate.worker is not None or has_result):
         replication.take_up(session, study, replicate)
         if trial.state is TrialState.QUEUED:
             _move_trial(trial, TrialState.RUNNING)
@@ -227,12 +232,13 @@ def finish_trial(
         return
     if known is not None and known.state is TrialState.QUEUED and report.state is TrialState.FAILED:
         return  # lost before, or said before: it waits for its next attempt
-    replicate = speaking(session, study, trial, attempt=attempt)
+    replicate = speaking(session, study, trial, attempt=attempt, has_result=True)
     counters.count_trial_seconds(session, replicate)
     if report.state is TrialState.STOPPED_EARLY:
         report = early_stops.explained(session, replicate, report)
     report = checked(study, report)
     if report.state is TrialState.FAILED and replicate.lost_attempts + 1 < max_attempts:
+        replicate.worker = None
         _give_back(session, study, trial, replicate, reason=report.reason or "the attempt failed", lost=True)
         return
     replication.end(session, study, replicate, report.state, reason=report.reason, report=report)
@@ -259,6 +265,7 @@ def release_trial(
     replicate = replication.held(session, trial.id, attempt)
     if not replication.is_wanted(session, study, trial.id):
         replication.keep_artifacts(session, replicate, checkpoint)
+    replicate.worker = None
     _give_back(session, study, trial, replicate, reason=reason, lost=False)
 
 

@@ -98,6 +98,12 @@ class TrialMachine(RuleBasedStateMachine):
             found = repository.lock_replicate(session, token[0], attempt=token[1])
             return None if found is None else found.state
 
+    def has_let_go(self, token: Token) -> bool:
+        """Whether the attempt has given back its seed, which waits for another."""
+        with transaction() as session:
+            found = repository.lock_replicate(session, token[0], attempt=token[1])
+            return found is not None and found.state is TrialState.QUEUED and found.worker is None
+
     def lost(self, token: Token) -> int:
         with transaction() as session:
             found = repository.lock_replicate(session, token[0], attempt=token[1])
@@ -122,12 +128,12 @@ class TrialMachine(RuleBasedStateMachine):
         if not tokens:
             return None
         token = tokens[number % len(tokens)]
-        state = self.state_of(token)
+        state, has_let_go = self.state_of(token), self.has_let_go(token)
         try:
             with transaction() as session:
                 say(session, token)
         except StaleAttempt:
-            assert state not in (TrialState.RUNNING, TrialState.QUEUED)
+            assert has_let_go or state not in (TrialState.RUNNING, TrialState.QUEUED)
             return None
         assert state in (TrialState.RUNNING, TrialState.QUEUED)
         return token

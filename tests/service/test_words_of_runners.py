@@ -94,6 +94,22 @@ def test_a_late_failure_or_release_costs_nothing_more(http: TestClient, study_id
     assert types(study_id) == before
 
 
+@pytest.mark.parametrize(
+    ("verb", "body"), [("release", {}), ("complete", {"state": "FAILED", "reason": "r"})]
+)
+@pytest.mark.parametrize("sign", ["heartbeat", "report"])
+def test_a_sign_of_life_that_was_under_way_takes_nothing_back(
+    http: TestClient, study_id: str, verb: str, body: dict[str, object], sign: str
+) -> None:
+    """Whoever has let go of a trial does not keep it from others for a lease; its result is still one."""
+    (trial,) = asked(http, study_id)
+    told(http, trial, verb, **body)
+    late = told(http, trial, sign, **({"step": 1, "metrics": METRICS} if sign == "report" else {}))
+    assert (late.status_code, late.json()["type"]) == (409, "/problems/stale-attempt")
+    assert shown(http, trial)["state"] == "QUEUED"
+    assert told(http, trial, "complete", state="SUCCEEDED", metrics=METRICS).json()["state"] == "SUCCEEDED"
+
+
 def test_a_failure_told_twice_costs_one_attempt(http: TestClient, study_id: str) -> None:
     """The answer of the first may have been lost."""
     (trial,) = asked(http, study_id)
