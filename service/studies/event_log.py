@@ -1,8 +1,9 @@
 """The append-only log of what happened to a study. Decides nothing."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
@@ -22,6 +23,24 @@ def record_replicate_event(
     """Append an event of one replicate, with the attempt that it is at."""
     body = {"replicate": replicate.number, **body}
     _append(session, study, type_, replicate.trial_id, replicate.attempt, body)
+
+
+def record_imports(session: Session, study: Study, trials: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Append an event for each of many trials that were imported, given by their ids."""
+    rows = [
+        {
+            "study_id": study.id,
+            "sequence": sequence,
+            "type": EventType.TRIAL_IMPORTED,
+            "trial_id": trial_id,
+            "attempt": 0,
+            "body": body,
+        }
+        for sequence, (trial_id, body) in enumerate(trials, start=study.event_sequence + 1)
+    ]
+    study.event_sequence += len(rows)
+    session.flush()
+    session.execute(insert(Event), rows)
 
 
 def list_events(session: Session, study_id: str, *, after: int, page_size: int) -> list[Event]:

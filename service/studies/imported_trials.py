@@ -5,14 +5,14 @@ learns from them as from any other trial.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import ImportedObservation, ImportResult
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
-from api_schemas.events import EventType
 from api_schemas.known_metrics import known_metrics
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import StudyState
@@ -24,7 +24,7 @@ from service.models import Replicate, Study, Trial
 from service.studies import known_results, replication, repository
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.studies.custom_admission import parameter_errors
-from service.studies.event_log import record_event
+from service.studies.event_log import record_imports
 from service.studies.front_history import store_front
 from service.studies.reported_metrics import adds_nothing, metric_errors, reserved_errors
 from service.studies.stored_spaces import search_space_of
@@ -48,14 +48,13 @@ def import_observations(
     _refuse(_parameter_errors(search_space, observations))
     turn = canonical_trials(study)
     trials = [turn(observation.parameters) for observation in observations]
-    _refuse([*_repetitions(trials), *_result_errors(study, trials, observations)])
-    reports = [
-        _report(study, trial, observation) for trial, observation in zip(trials, observations, strict=True)
-    ]
+    exact = [_known_metrics(study, trial) for trial in trials]
+    _refuse([*_repetitions(trials), *_result_errors(study, exact, observations)])
+    reports = [_report(known, observation) for known, observation in zip(exact, observations, strict=True)]
     known = repository.trials_with_keys(session, study.id, [trial.key for trial in trials])
     _refuse_conflicts([known.get(trial.key) for trial in trials], reports)
     new = [(trial, report) for trial, report in zip(trials, reports, strict=True) if trial.key not in known]
-    _store(session, study, [_row(study, trial, report) for trial, report in new])
+    _store(session, study, new)
     waiting = [
         (known[trial.key], report)
         for trial, report in zip(trials, reports, strict=True)
@@ -68,12 +67,10 @@ def import_observations(
     return ImportResult(imported=taken, already_known=len(trials) - taken)
 
 
-def _report(study: Study, trial: CanonicalTrial, observation: ImportedObservation) -> TrialReport:
+def _report(exact: dict[str, float], observation: ImportedObservation) -> TrialReport:
     if observation.metrics is None:
-        metrics = _known_metrics(study, trial)
-        return TrialReport(state=TrialState.INFEASIBLE, reason=observation.infeasible, metrics=metrics)
-    metrics = observation.metrics | _known_metrics(study, trial)
-    return TrialReport(state=TrialState.SUCCEEDED, metrics=metrics)
+        return TrialReport(state=TrialState.INFEASIBLE, reason=observation.infeasible, metrics=exact)
+    return TrialReport(state=TrialState.SUCCEEDED, metrics=observation.metrics | exact)
 
 
 def _refuse_conflicts(known: Sequence[Trial | None], reports: Sequence[TrialReport]) -> None:
@@ -103,45 +100,51 @@ def _conflict(trial: Trial, report: TrialReport) -> str | None:
     return f"{named} is {trial.state} with another result; if that is wrong, correct it with ':correct'"
 
 
-def _row(study: Study, trial: CanonicalTrial, report: TrialReport) -> Trial:
-    number = study.trials_created + study.trials_imported
-    study.trials_imported += 1
-    return Trial(
-        id=new_id("trl"),
-        study_id=study.id,
-        number=number,
-        state=report.state,
-        state_reason=report.reason,
-        generated_by=IMPORTED,
-        proposal_seconds=0.0,
-        parameters=trial.parameters,
-        configuration=trial.configuration,
-        configuration_key=trial.key,
-        metrics=report.metrics,
-        finished_at=func.clock_timestamp(),
-    )
-
-
-def _store(session: Session, study: Study, rows: Sequence[Trial]) -> None:
-    session.add_all(rows)
+def _store(session: Session, study: Study, new: Sequence[tuple[CanonicalTrial, TrialReport]]) -> None:
+    """Write new trials, each with its seed and its event, in a few statements however many they are."""
+    if not new:
+        return
+    now = session.scalars(select(func.clock_timestamp())).one()
+    first = study.trials_created + study.trials_imported
+    trials = [
+        {
+            "id": new_id("trl"),
+            "study_id": study.id,
+            "number": number,
+            "state": report.state,
+            "state_reason": report.reason,
+            "generated_by": IMPORTED,
+            "proposal_seconds": 0.0,
+            "parameters": trial.parameters,
+            "configuration": trial.configuration,
+            "configuration_key": trial.key,
+            "metrics": report.metrics,
+            "finished_at": now,
+        }
+        for number, (trial, report) in enumerate(new, start=first)
+    ]
+    study.trials_imported += len(trials)
     session.flush()
-    for trial in rows:
-        session.add(
-            Replicate(
-                trial_id=trial.id,
-                number=0,
-                study_id=study.id,
-                seed=replication.first_seed(study, trial),
-                state=trial.state,
-                state_reason=trial.state_reason,
-                metrics=trial.metrics,
-                finished_at=func.clock_timestamp(),
-            )
-        )
-        record_event(session, study, EventType.TRIAL_IMPORTED, trial=trial, state=trial.state)
-    succeeded = [trial for trial in rows if trial.state is TrialState.SUCCEEDED]
+    session.execute(insert(Trial), trials)
+    session.execute(insert(Replicate), [_replicate(study, trial) for trial in trials])
+    told = [(trial["id"], {"state": trial["state"]}) for trial in trials]
+    record_imports(session, study, told)
+    succeeded = [trial["id"] for trial in trials if trial["state"] is TrialState.SUCCEEDED]
     if succeeded:
-        store_front(session, study, succeeded)
+        store_front(session, study, repository.trials_by_id(session, succeeded))
+
+
+def _replicate(study: Study, trial: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "trial_id": trial["id"],
+        "number": 0,
+        "study_id": study.id,
+        "seed": replication.first_seed(study, trial["configuration"]),
+        "state": trial["state"],
+        "state_reason": trial["state_reason"],
+        "metrics": trial["metrics"],
+        "finished_at": trial["finished_at"],
+    }
 
 
 def _parameter_errors(
@@ -168,14 +171,13 @@ def _repetitions(trials: Sequence[CanonicalTrial]) -> Iterator[FieldError]:
 
 
 def _result_errors(
-    study: Study, trials: Sequence[CanonicalTrial], observations: Sequence[ImportedObservation]
+    study: Study, known: Sequence[dict[str, float]], observations: Sequence[ImportedObservation]
 ) -> Iterator[FieldError]:
-    for place, (trial, observation) in enumerate(zip(trials, observations, strict=True)):
+    for place, (exact, observation) in enumerate(zip(known, observations, strict=True)):
         if observation.metrics is None:
             continue
         pointer = f"/observations/{place}/metrics"
         yield from reserved_errors(observation.metrics, pointer=pointer)
-        exact = _known_metrics(study, trial)
         yield from metric_errors(study, exact | observation.metrics, pointer=pointer)
         for name, value in exact.items():
             if observation.metrics.get(name, value) != value:

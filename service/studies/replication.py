@@ -12,6 +12,7 @@ do, which alone turns the states of replicates into the state of their trial. Th
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, update
 from sqlalchemy.orm import Session
@@ -48,7 +49,7 @@ def add_replicate(session: Session, study: Study, trial: Trial, *, number: int) 
         trial_id=trial.id,
         number=number,
         study_id=study.id,
-        seed=(first_seed(study, trial) + number) % SEEDS,
+        seed=(first_seed(study, trial.configuration) + number) % SEEDS,
         state=TrialState.QUEUED,
     )
     session.add(replicate)
@@ -249,9 +250,9 @@ def follow_front(session: Session, study: Study) -> None:
             cancel_queued(session, study, replicates[trial.id], reason="its trial left the front")
 
 
-def first_seed(study: Study, trial: Trial) -> int:
+def first_seed(study: Study, configuration: Mapping[str, Any] | None) -> int:
     """Give the seed of a trial's replicate 0: its configuration's, and its study's where it has none."""
-    return study.seed if trial.configuration is None else int(trial.configuration["training"]["seed"])
+    return study.seed if configuration is None else int(configuration["training"]["seed"])
 
 
 def lease(replicate: Replicate, *, lease_seconds: float) -> None:
