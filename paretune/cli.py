@@ -37,6 +37,9 @@ app.add_typer(bridge_commands.app)
 app.add_typer(operator_commands.keys, name="keys")
 app.add_typer(operator_commands.tenants, name="tenants")
 
+StudyWorkers = Annotated[
+    int, typer.Option(min=1, max=64, help="Study workers to start: more let more studies propose at once.")
+]
 TrialWorkers = Annotated[int, typer.Option(min=1, max=64, help="Trial workers to start.")]
 Force = Annotated[bool, typer.Option("--force", help="Write into a folder that holds something, over it.")]
 Output = Annotated[Path, typer.Option(help="Where results are written.")]
@@ -46,13 +49,21 @@ Output = Annotated[Path, typer.Option(help="Where results are written.")]
 def up(
     state_dir: StateDir = None,
     trial_workers: TrialWorkers = 2,
+    study_workers: StudyWorkers = 1,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> None:
     """Start the server with everything it needs, and keep it running until Ctrl-C."""
     from paretune.local import default_state_dir, serve
 
-    serve(state_dir or default_state_dir(), trial_workers=trial_workers, host=host, port=port, say=say)
+    serve(
+        state_dir or default_state_dir(),
+        trial_workers=trial_workers,
+        study_workers=study_workers,
+        host=host,
+        port=port,
+        say=say,
+    )
 
 
 @app.command()

@@ -5,7 +5,7 @@ MIGRATE = ("-m", "paretune.cli", "migrate")
 STUDY_WORKER = (
     "-m", "celery", "--app", "service.tasks", "worker",
     "--queues", "studies", "--concurrency", "1", "--pool", "prefork", "--loglevel", "INFO",
-    "--hostname", "studies@%h", "--without-gossip", "--without-mingle", "--without-heartbeat",
+    "--without-gossip", "--without-mingle", "--without-heartbeat",
 )  # fmt: skip
 
 TRIAL_WORKER = (
@@ -13,6 +13,11 @@ TRIAL_WORKER = (
     "--queues", "trials", "--concurrency", "1", "--pool", "prefork", "--loglevel", "INFO",
     "--without-gossip", "--without-mingle", "--without-heartbeat",
 )  # fmt: skip
+
+
+def study_worker(name: str) -> tuple[str, ...]:
+    """Give the command of one study worker; the name tells workers of one host apart."""
+    return (*STUDY_WORKER, "--hostname", f"{name}@%h")
 
 
 def trial_worker(name: str) -> tuple[str, ...]:

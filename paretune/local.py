@@ -112,13 +112,22 @@ def default_state_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "paretune"
 
 
-def serve(state_dir: Path, *, trial_workers: int, host: str, port: int, say: Say) -> None:
+def serve(
+    state_dir: Path, *, trial_workers: int, host: str, port: int, say: Say, study_workers: int = 1
+) -> None:
     """Run the server until SIGINT or SIGTERM.
 
     Raises:
         ParetuneError: If it cannot start; the message says what to do.
     """
-    with running_stack(state_dir, trial_workers=trial_workers, say=say, host=host, port=port) as stack:
+    with running_stack(
+        state_dir,
+        trial_workers=trial_workers,
+        study_workers=study_workers,
+        say=say,
+        host=host,
+        port=port,
+    ) as stack:
         say(f"Dashboard: {stack.url}/#key={stack.api_key}")
         say(f"API key:   {stack.api_key}  (kept in {stack.state_dir / 'api_key'})")
         say("Ctrl-C stops the server; nothing is lost.")
@@ -132,7 +141,13 @@ def serve(state_dir: Path, *, trial_workers: int, host: str, port: int, say: Say
 
 @contextmanager
 def running_stack(
-    state_dir: Path, *, trial_workers: int, say: Say, host: str = "127.0.0.1", port: int | None = None
+    state_dir: Path,
+    *,
+    trial_workers: int,
+    say: Say,
+    study_workers: int = 1,
+    host: str = "127.0.0.1",
+    port: int | None = None,
 ) -> Iterator[Stack]:
     """Run the server for the length of a block.
 
@@ -153,7 +168,9 @@ def running_stack(
         try:
             _start_stores(stack)
             _migrate(stack)
-            _start_service(stack, trial_workers=trial_workers, host=host, port=chosen)
+            _start_service(
+                stack, trial_workers=trial_workers, study_workers=study_workers, host=host, port=chosen
+            )
             (state_dir / "url").write_text(stack.url, encoding="ascii")
             _write_secret(state_dir / DATABASE_URL_FILE, stack.environment["DATABASE_URL"])
             say(f"Paretune is ready at {stack.url} after {time.monotonic() - started:.1f} s.")
@@ -234,7 +251,7 @@ def _migrate(stack: Stack) -> None:
         child.check()
 
 
-def _start_service(stack: Stack, *, trial_workers: int, host: str, port: int) -> None:
+def _start_service(stack: Stack, *, trial_workers: int, study_workers: int, host: str, port: int) -> None:
     logs = stack.state_dir / "logs"
     # One thread each: on a machine without a GPU, cores are shared out as processes.
     worker_environment = {**stack.environment, "OMP_NUM_THREADS": "1"}
@@ -247,7 +264,8 @@ def _start_service(stack: Stack, *, trial_workers: int, host: str, port: int) ->
             stop_signal=signal.SIGQUIT,
         )
         for name, arguments in [
-            ("study-worker", commands.STUDY_WORKER),
+            ("study-worker", commands.study_worker("studies-0")),
+            *((f"study-worker-{n}", commands.study_worker(f"studies-{n}")) for n in range(1, study_workers)),
             *((f"trial-worker-{n}", commands.trial_worker(f"trials-{n}")) for n in range(trial_workers)),
         ]
     ]

@@ -103,6 +103,10 @@ def _ended_before(session: Session, study: Study, former: Study) -> list[Trial]:
 def _space(study: Study) -> StudySpace:
     return StudySpace(
         search_space=search_space_of(study),
-        configuration=TrialConfiguration.model_validate(study.configuration),
-        backbone_shape=BackboneShape.model_validate(study.backbone_shape),
+        configuration=(
+            None if study.configuration is None else TrialConfiguration.model_validate(study.configuration)
+        ),
+        backbone_shape=(
+            None if study.backbone_shape is None else BackboneShape.model_validate(study.backbone_shape)
+        ),
     )

@@ -207,6 +207,7 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
         key=trial_keys(study),
         reference_point=None if study.reference_point is None else tuple(study.reference_point),
         starting_points=tuple(search_space.canonical(point) for point in study.starting_points),
+        sources=sources,
     )
     if study.configuration is None or study.classes is None:
         return custom
@@ -218,7 +219,6 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),
-        sources=sources,
     )
 
 

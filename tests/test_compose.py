@@ -94,7 +94,7 @@ def test_commands_are_those_of_the_supervisor(services: dict[str, Any]) -> None:
 
     assert command("migrate") == commands.MIGRATE
     assert command("api") == commands.api("0.0.0.0", 8080)  # noqa: S104  inside its container
-    assert command("study-worker") == commands.STUDY_WORKER
+    assert command("study-worker") == commands.study_worker("studies-0")
     assert command("trial-worker-gpu") == command("trial-worker-cpu") == commands.trial_worker("trials-0")
 
 

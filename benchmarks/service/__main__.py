@@ -1,4 +1,4 @@
-"""`python -m benchmarks.service [--only poll,sse,claims,large,clone,memory,scheduler]`, or `... report`."""
+"""`python -m benchmarks.service [--only PARTS]`, or `... report`; parts are separated by commas."""
 
 import argparse
 import os
@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.service import scheduler
+from benchmarks.service import ask_and_tell, scheduler
 from benchmarks.service.report import DOCUMENT, write_report
 from benchmarks.service.results import RESULTS, run_part
 from benchmarks.service.server import running_server
 
-PARTS = ("poll", "sse", "claims", "large", "clone", "memory", "scheduler")
+PARTS = ("poll", "sse", "claims", "large", "clone", "memory", "scheduler", "ask-and-tell")
+WHOLE_SERVERS = {"scheduler": scheduler.measure, "ask-and-tell": ask_and_tell.measure}
+"""Parts that start one of their own, with workers."""
 
 
 def main() -> None:
@@ -34,10 +36,10 @@ def main() -> None:
     command = " ".join(["python -m benchmarks.service", *sys.argv[1:]])
     for name in ("DATABASE_URL", "BROKER_URL"):
         os.environ.pop(name, None)
-    if ask := [part for part in wanted if part != "scheduler"]:
+    if ask := [part for part in wanted if part not in WHOLE_SERVERS]:
         _ask_a_server(ask, seconds=asked.seconds, results=asked.results, command=command)
-    if "scheduler" in wanted:
-        run_part("scheduler", scheduler.measure(), path=asked.results, command=command)
+    for part in (part for part in wanted if part in WHOLE_SERVERS):
+        run_part(part, WHOLE_SERVERS[part](), path=asked.results, command=command)
 
 
 def _ask_a_server(parts: Sequence[str], *, seconds: float, results: Path, command: str) -> None:

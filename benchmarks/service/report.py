@@ -16,6 +16,7 @@ TITLES = {
     "clone": "Past results, imported and cloned",
     "memory": "Memory",
     "scheduler": "Between trials",
+    "ask-and-tell": "Ask and tell",
 }
 
 

@@ -4,8 +4,9 @@ A layer is read at its relative depth, so that what a backbone of 12 layers has 
 of one of 6 and back. Every value becomes the nearest legal one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.search_space import (
@@ -26,11 +27,14 @@ FIRST_ACTIVE_LAYER = "peft.first_active_layer"
 
 @dataclass(frozen=True)
 class StudySpace:
-    """What a study searches, from which base configuration, on a backbone of which shape."""
+    """What a study searches, from which base configuration, on a backbone of which shape.
+
+    A custom study has neither: its parameters are nothing but names.
+    """
 
     search_space: SearchSpace
-    configuration: TrialConfiguration
-    backbone_shape: BackboneShape
+    configuration: TrialConfiguration | None
+    backbone_shape: BackboneShape | None
 
 
 def shared_parameters(source: SearchSpace, target: SearchSpace) -> set[str]:
@@ -44,19 +48,16 @@ def map_parameterizations(
     """Say each trial of the source in the target's parameters.
 
     A parameter that the source does not search takes the value of the source's base configuration,
-    or of the target's where the source has no such setting.
+    or of the target's where the source has no such setting; in custom studies, where neither has one,
+    its lowest value or first choice.
     """
-    base = target.configuration.model_dump(mode="json")
+    base = None if target.configuration is None else target.configuration.model_dump(mode="json")
     found = []
     for values in parameterizations:
-        trained = with_layers(
-            patch(source.configuration, values), source.backbone_shape, search_space=target.search_space
-        ).model_dump(mode="json")
+        read = _reader(values, source=source, target=target)
         mapped = {
             parameter.name: _nearest(
-                parameter,
-                _read(trained, parameter.name, source=source, target=target),
-                otherwise=_at(base, parameter.name.split(".")),
+                parameter, read(parameter.name), otherwise=_at(base, parameter.name.split("."))
             )
             for parameter in target.search_space.parameters
         }
@@ -78,8 +79,24 @@ def _with_layer(name: str, layer: object) -> str:
     return name if found is None else f"{name[: found.start(2)]}{layer}{name[found.end(2) :]}"
 
 
-def _read(trained: object, name: str, *, source: StudySpace, target: StudySpace) -> object:
-    layers, of = target.backbone_shape.layers, source.backbone_shape.layers
+def _reader(values: Parameterization, *, source: StudySpace, target: StudySpace) -> Callable[[str], object]:
+    """Give what says the value that a trial of the source had of a parameter of the target."""
+    if source.configuration is None or source.backbone_shape is None:
+        return values.get
+    configuration = patch(source.configuration, values)
+    if target.backbone_shape is None:
+        trained = configuration.model_dump(mode="json")
+        return lambda name: _at(trained, name.split("."))
+    layered = with_layers(configuration, source.backbone_shape, search_space=target.search_space)
+    return partial(
+        _read,
+        layered.model_dump(mode="json"),
+        layers=target.backbone_shape.layers,
+        of=source.backbone_shape.layers,
+    )
+
+
+def _read(trained: object, name: str, *, layers: int, of: int) -> object:
     found = BY_LAYER.match(name)
     if found is not None:
         name = _with_layer(name, layer_at_same_depth(int(found[2]), layers=layers, of=of))

@@ -168,8 +168,9 @@ def test_addresses_in_the_environment_replace_the_embedded_servers(
     """Neither PostgreSQL nor Valkey is started; the given ones are migrated and used."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("BROKER_URL", valkey_url)
-    with running_stack(state_root / "state", trial_workers=0, say=silent) as stack:
-        assert [item.child.name for item in stack.supervised] == ["study-worker", "api"]
+    with running_stack(state_root / "state", trial_workers=0, study_workers=2, say=silent) as stack:
+        names = [item.child.name for item in stack.supervised]
+        assert names == ["study-worker", "study-worker-1", "api"]
         with Client(stack.url, api_key=stack.api_key) as client:
             assert list(client.studies()) == []
     assert not (state_root / "state" / "postgres").exists()
