@@ -105,7 +105,9 @@ def inherit_trials(session: Session, source: Study, study: Study) -> None:
 
 
 def _inherited(session: Session, source: Study, study: Study) -> Iterator[Inherited]:
-    """Give each trial of the source that the new study could have proposed, once."""
+    """Give each trial of the source that the new study could have proposed, once; of another kind, none."""
+    if source.kind != study.kind:
+        return
     fit = _carried_over if _trains_the_same(source, study) else _fitting(study)
     columns = (Trial.id, Trial.state, Trial.metrics, Trial.parameters, Trial.configuration_key)
     # The widest column by far, which most clones need not read.
