@@ -1,10 +1,11 @@
 """Conditional reads: every JSON answer under /v1 carries a strong ETag, and who has it gets a 304.
 
 A study's resources are compared before the request reaches a route, with the version that was read together
-with the key (`access.callers`): that is what makes polling cheap. Any key that is let in may read. Everything
-else is compared once it is built.
+with the key (`access.callers`), and an answer that is known in that version is given again (`kept_answers`):
+that makes reading cheap. Any key that is let in may read. Everything else is compared once it is built.
 """
 
+import re
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -13,8 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access.keys import Caller
 from service.entity_tags import matches_weakly, tag_of_body, tag_of_version
+from service.kept_answers import KeptAnswer, KeptAnswers, Making
+from service.loop_local import LoopLocal
 
 PREFIX = "/v1/"
+# What is there of a study that is not named by its version: streams, and files that never change.
+WITHOUT_VERSION = re.compile(r"/events$|/artifacts/")
 # Keep it, but ask each time: a 304 costs little.
 CACHE_CONTROL = "no-cache"
 
@@ -33,6 +38,7 @@ class ConditionalReads:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self.answers = LoopLocal(KeptAnswers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Compare first if that is cheap; else pass the request on, and compare its answer."""
@@ -40,17 +46,31 @@ class ConditionalReads:
             await self.app(scope, receive, send)
             return
         known = ", ".join(Headers(scope=scope).getlist("if-none-match"))
-        tag = _current_tag(scope) if known else None
-        if tag is not None and tag in known:
+        tag = _current_tag(scope)
+        if tag is None:
+            await self.app(scope, receive, _Answer(send, known).pass_on)
+        elif tag in known:
             scope["route"] = UNCHANGED
             await _send_not_modified(send, tag)
+        else:
+            await self._give(scope, receive, _Answer(send, known), tag)
+
+    async def _give(self, scope: Scope, receive: Receive, answer: "_Answer", tag: str) -> None:
+        address = f"{scope['path']}?{scope['query_string'].decode('latin-1')}"
+        answers = self.answers.get()
+        kept = await answers.find(address, tag)
+        if kept is not None:
+            scope["route"] = kept.route
+            await answer.pass_on({"type": "http.response.start", "status": 200, "headers": [*kept.headers]})
+            await answer.pass_on({"type": "http.response.body", "body": kept.body})
             return
-        await self.app(scope, receive, _Answer(send, known).pass_on)
+        with answers.making(address, tag) as making:
+            await self.app(scope, receive, _Copy(answer, making, scope).pass_on)
 
 
 def _current_tag(scope: Scope) -> str | None:
     version = scope.get("study_version")
-    if version is None or not isinstance(scope["caller"], Caller):
+    if version is None or WITHOUT_VERSION.search(scope["path"]) or not isinstance(scope["caller"], Caller):
         return None
     query = scope["query_string"].decode("latin-1")
     return tag_of_version(scope["path"], query, study_version=version)
@@ -104,6 +124,33 @@ class _Answer:
     async def _go_on(self, message: Message) -> None:
         if not self.replaced:
             await self.send(message)
+
+
+class _Copy:
+    """Keeps what passes on its way to one answer, if it has a tag that says what it is."""
+
+    def __init__(self, answer: _Answer, making: Making, scope: Scope) -> None:
+        self.answer = answer
+        self.making = making
+        self.scope = scope
+        self.tag: str | None = None
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()
+        self.body = bytearray()
+
+    async def pass_on(self, message: Message) -> None:
+        """Take a message from the application."""
+        if message["type"] == "http.response.start":
+            self.headers = tuple(message["headers"])
+            self.tag = Headers(raw=message["headers"]).get("etag")
+            if self.tag is None or message["status"] != HTTPStatus.OK:
+                self.tag = None
+                self.making.give_up()
+        elif self.tag is not None:
+            self.body += message.get("body", b"")
+            if not message.get("more_body", False):
+                kept = KeptAnswer(self.tag, self.headers, bytes(self.body), self.scope.get("route"))
+                self.making.end(kept)
+        await self.answer.pass_on(message)
 
 
 async def _send_not_modified(send: Send, tag: str) -> None:
