@@ -18,15 +18,19 @@ from typing import Annotated, Any
 import httpx
 import pytest
 import typer
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine, make_url, select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from paretune.child_process import python_child
 from paretune.client import requests
 from paretune.embedded_postgres import EmbeddedPostgres, free_port
 from paretune.local import Stack, Supervised, running_stack
+from service.counters import CounterName, totals
+from service.models import Study
+from tests.chaos.load import Crowds
 from tests.chaos.nemesis import LEASE_SECONDS, Fault, Nemesis, draw_faults
-from tests.chaos.owner import ENDED, Owner
+from tests.chaos.owner import ENDED, POISON, Owner
 from tests.chaos.postgres_proxy import PostgresProxy, postgres_proxy
 from tests.chaos.recorded import ALL, Violations, broken_artifacts, read_histories, violations, wrong_effects
 from tests.conftest import reachable_directory
@@ -58,6 +62,20 @@ class Arena:
         """Add what was found to the verdict."""
         for name, sentences in found.items():
             self.violations.setdefault(name, []).extend(sentences)
+
+    def poisonous_turns(self) -> list[str]:
+        """Give who is at a study that is to kill its worker now."""
+        query = select(Study.turn_holder).where(Study.display_name == POISON, Study.turn_holder.is_not(None))
+        try:
+            with Session(self.engine) as session:
+                return [str(holder) for holder in session.scalars(query)]
+        except OperationalError:
+            return []
+
+    def parked(self) -> int:
+        """Count how often a study was paused for breaking its worker, deleted ones among them."""
+        with Session(self.engine) as session:
+            return int(totals(session)[CounterName.PARKED_STUDIES])
 
     def check_before_deletion(self, study_id: str) -> bool:
         """Check a study while it can be read; say whether it could."""
@@ -123,7 +141,14 @@ def run(
         ) as http,
     ):
         owner = Owner(http, random.Random(seed), opened.check_before_deletion)
-        nemesis = Nemesis(opened.stack, opened.proxy, root / "faults.jsonl", lambda: owner.study_ids)
+        nemesis = Nemesis(
+            opened.stack,
+            opened.proxy,
+            root / "faults.jsonl",
+            lambda: owner.study_ids,
+            opened.poisonous_turns,
+            Crowds(opened.stack.url, opened.stack.api_key),
+        )
         faults = draw_faults(seed, seconds=seconds, mean_gap_seconds=mean_gap_seconds)
         _break(opened.stack, nemesis, owner, faults=faults, seconds=seconds)
         settled_seconds = _settle(opened, owner, nemesis)
@@ -186,12 +211,14 @@ def _open_studies(opened: Arena, owner: Owner) -> list[dict[str, Any]] | None:
 def _verdict(opened: Arena, owner: Owner, nemesis: Nemesis) -> dict[str, Any]:
     histories = read_histories(opened.engine)
     opened.find(violations(histories))
+    parked = opened.parked()
+    nemesis.crowds.join()
     artifacts_dir = Path(opened.stack.environment["PARETUNE_ARTIFACTS_URL"])
     refused = opened.refusals.read_text(encoding="utf-8").splitlines() if opened.refusals.exists() else []
     for name, sentences in {
         "one_effect_per_key": list(wrong_effects(opened.engine, owner.postings, histories=histories)),
         "artifacts_are_whole": list(broken_artifacts(opened.engine, artifacts_dir)),
-        "no_unexpected_answer": [*owner.unexpected, *refused],
+        "no_unexpected_answer": [*owner.unexpected, *refused, *nemesis.crowds.unexpected()],
     }.items():
         if sentences:
             opened.find({name: sentences})
@@ -203,6 +230,9 @@ def _verdict(opened: Arena, owner: Owner, nemesis: Nemesis) -> dict[str, Any]:
         "studies": dict(Counter(history.study.state.value for history in histories)),
         "studies_checked": opened.checked + len(histories),
         "studies_deleted": len(owner.deleted),
+        "studies_parked": parked,
+        "answers_to_bursts": {str(status): count for status, count in sorted(nemesis.crowds.answers.items())},
+        "slow_connections": nemesis.crowds.connected,
         "trials": dict(Counter(trial.state.value for trial in trials)),
         "attempts_lost": sum(row.lost_attempts for history in histories for row in history.replicates),
         "events": sum(len(history.events) for history in histories),

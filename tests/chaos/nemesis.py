@@ -5,6 +5,7 @@ from the thread that it is called in, which must be the one that supervises the 
 """
 
 import json
+import math
 import random
 import shutil
 import signal
@@ -19,16 +20,20 @@ from pathlib import Path
 import psutil
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerAway
+from redis import Redis
 from redis.exceptions import RedisError
 
 from paretune.child_process import Child
 from paretune.local import Stack
+from tests.chaos.load import Crowds
 from tests.chaos.postgres_proxy import Cut, PostgresProxy
 
 LEASE_SECONDS = 3.0
 STOP_SECONDS = 2 * LEASE_SECONDS
 SKEWS_SECONDS = (-600, 600, 0)
 HINTS = 20
+POISON_SECONDS = 60.0
+"""As long as a study takes that kills its worker until it is paused for it."""
 CUTS = 3
 SPARE_BYTES = 20_000
 """What a process may still write on a full disk: a few lines of its log, and no adapter."""
@@ -48,6 +53,10 @@ class FaultKind(StrEnum):
     DOUBLE = "double and delay messages"
     SKEW = "clock skew"
     FILL_DISK = "disk full"
+    REFUSE = "broker refuses to write"
+    BURST = "burst of reads"
+    SLOW = "slow connections"
+    POISON = "poison study"
 
 
 TRIAL_WORKERS = ("trial-worker-0", "trial-worker-1")
@@ -62,7 +71,11 @@ DECK = (
     *((kind, "postgres") for kind in (FaultKind.CUT_BEFORE, FaultKind.CUT_AFTER) for _ in range(2)),
     *((FaultKind.DOUBLE, "valkey") for _ in range(2)),
     *((FaultKind.SKEW, name) for name in ("trial-worker-0", "study-worker", "api", "runner-0")),
-    *((FaultKind.FILL_DISK, name) for name in TRIAL_WORKERS),
+    *((FaultKind.FILL_DISK, name) for name in (*TRIAL_WORKERS, "study-worker", "api")),
+    (FaultKind.REFUSE, "valkey"),
+    *((FaultKind.BURST, "api") for _ in range(2)),
+    (FaultKind.SLOW, "api"),
+    (FaultKind.POISON, "study-worker"),
 )
 """Each fault as often as it comes in one round."""
 
@@ -92,14 +105,20 @@ def draw_faults(seed: int, *, seconds: float, mean_gap_seconds: float) -> Iterat
 
 @dataclass
 class Nemesis:
-    """Strikes a stack. `study_ids` names studies that may be woken for nothing; `repairs` are still due."""
+    """Strikes a stack. `study_ids` names studies that may be woken for nothing; `repairs` are still due.
+
+    `poisonous_turns` gives the holders of turns that kill whoever has them while `poisoned_until` lies ahead.
+    """
 
     stack: Stack
     proxy: PostgresProxy
     log: Path
     study_ids: Callable[[], list[str]]
+    poisonous_turns: Callable[[], list[str]]
+    crowds: Crowds
     struck: Counter[str] = field(default_factory=Counter)
     repairs: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    poisoned_until: float = -math.inf
 
     def strike(self, fault: Fault) -> None:
         """Let a fault happen, and note it. What has no victim just now is noted as missed."""
@@ -120,10 +139,13 @@ class Nemesis:
         self.repairs = [item for item in self.repairs if item not in due]
         if everything:
             self.proxy.armed.clear()
+            self.poisoned_until = -math.inf
         for _, undo in due:
             # Whoever was killed meanwhile is in order again.
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess, RedisError):
                 undo()
+        if now < self.poisoned_until:
+            self._kill_who_is_at_a_poison_study()
 
     def _strike(self, fault: Fault) -> None:
         match fault.kind:
@@ -154,6 +176,14 @@ class Nemesis:
                 self._process(fault.target).kill()
             case FaultKind.FILL_DISK:
                 self._fill_disk(fault.target)
+            case FaultKind.REFUSE:
+                self._refuse_writing()
+            case FaultKind.BURST:
+                self.crowds.read_at_once()
+            case FaultKind.SLOW:
+                self.crowds.connect_and_wait(seconds=STOP_SECONDS)
+            case FaultKind.POISON:
+                self.poisoned_until = time.monotonic() + POISON_SECONDS
 
     def _child(self, name: str) -> Child:
         return next(item.child for item in self.stack.supervised if item.child.name == name)
@@ -187,11 +217,29 @@ class Nemesis:
         shutil.rmtree(self.stack.state_dir / "valkey" / "appendonlydir", ignore_errors=True)
 
     def _fill_disk(self, name: str) -> None:
-        process = self._pool_child(name)
+        process = self._process(name) if name == "api" else self._pool_child(name)
         _, hard = process.rlimit(psutil.RLIMIT_FSIZE)
         room = self._child(name).log.stat().st_size + SPARE_BYTES
         process.rlimit(psutil.RLIMIT_FSIZE, (room, hard))
         self._later(lambda: process.rlimit(psutil.RLIMIT_FSIZE, (hard, hard)))
+
+    def _refuse_writing(self) -> None:
+        def limit(max_bytes: int) -> None:
+            url = self.stack.environment["BROKER_URL"]
+            with Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as broker:
+                broker.config_set("maxmemory", max_bytes)
+
+        with suppress(RedisError):
+            limit(1)
+            self._later(lambda: limit(0))
+
+    def _kill_who_is_at_a_poison_study(self) -> None:
+        with suppress(psutil.NoSuchProcess):
+            child = self._pool_child("study-worker")
+            is_there = child.status() != psutil.STATUS_ZOMBIE
+            if is_there and any(f":{child.pid}:" in holder for holder in self.poisonous_turns()):
+                child.kill()
+                self.struck["killed by a poison study"] += 1
 
     def _double(self) -> None:
         """Send hints through the real broker: for what is open, what has ended, what has been deleted."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from api_schemas.ask_and_tell import ImportedObservation
 from api_schemas.studies import StudyCreate, StudyState
 from paretune.client import requests
 from paretune.client.requests import Request
@@ -21,6 +22,8 @@ from tests.chaos.history import Posting
 from tests.conftest import make_study_request
 from tests.end_to_end.stack import TINY
 
+POISON = "nemesis, poison"
+"""The name of the studies that may kill their study worker."""
 WANTED_OPEN = 3
 MOST_OPEN = 5
 REPEATED = 0.3
@@ -53,6 +56,27 @@ def custom_study(rng: random.Random) -> StudyCreate:
             "proposals": {"proposer": rng.choice(["sobol", "sobol", "paretune"])},
         }
     )
+
+
+def poison_study(rng: random.Random) -> StudyCreate:
+    """Give a custom study whose proposals take a second, so that whoever makes them can be caught at it."""
+    others = [{"type": "float", "name": f"x{number}", "low": 0.0, "high": 1.0} for number in range(20)]
+    study = custom_study(rng).model_dump(mode="json", by_alias=True)
+    study["search_space"]["parameters"] += others
+    changes = {"display_name": POISON, "state": "PAUSED", "proposals": {"proposer": "paretune"}}
+    return StudyCreate.model_validate({**study, **changes, "budget": {"trials": 4}})
+
+
+def past_results(rng: random.Random) -> list[ImportedObservation]:
+    """Give a poison study enough to model."""
+    names = ["rate", *(f"x{number}" for number in range(20))]
+    return [
+        ImportedObservation(
+            parameters={name: rng.random() for name in names},
+            metrics={"error": 1.0 + rng.random(), "watts": 1.0 + rng.random()},
+        )
+        for _ in range(60)
+    ]
 
 
 def real_study(rng: random.Random) -> StudyCreate:
@@ -93,7 +117,12 @@ class Owner:
             return
         still_open = [study for study in studies if study["state"] not in ENDED]
         if len(still_open) < WANTED_OPEN:
-            makes_real = all(study["kind"] == "custom" for study in still_open)
+            if not any(study["display_name"] == POISON for study in still_open):
+                self._create_poison_study()
+                return
+            makes_real = all(
+                study["kind"] == "custom" for study in still_open if study["display_name"] != POISON
+            )
             self.send(requests.create_study((real_study if makes_real else custom_study)(self.rng)))
             return
         actions = [self._pause, self._resume, self._resume, self._delete, self._read]
@@ -137,6 +166,12 @@ class Owner:
         if response.status_code not in EXPECTED:
             self.unexpected.append(f"{request.method} {request.path}: {response.status_code} {response.text}")
         return response
+
+    def _create_poison_study(self) -> None:
+        study = self.send(requests.create_study(poison_study(self.rng)))
+        if study is not None:
+            self.send(requests.import_observations(study["id"], past_results(self.rng)))
+            self.send(requests.resume(study["id"]))
 
     def _pause(self, study: dict[str, Any]) -> None:
         self.send(requests.pause(study["id"]))
