@@ -79,6 +79,7 @@ class AuditEventType(StrEnum):
     STUDY_CREATED = "study.created"
     STUDY_CANCELLED = "study.cancelled"
     STUDY_DELETED = "study.deleted"
+    TRIAL_CORRECTED = "trial.corrected"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_DELETED = "webhook.deleted"
 

@@ -15,7 +15,7 @@ from api_schemas.objectives import LARGEST_METRIC, MetricName
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import ReportedState, TrialState
+from api_schemas.trials import CorrectedState, ReportedState, TrialState
 
 LONGEST_WAIT_SECONDS = 20.0
 LONGEST_LEASE_SECONDS = 7 * 24 * 3600.0
@@ -127,6 +127,20 @@ class CompletionRequest(Schema):
                 "reason_missing", "say why the trial is {state}", {"state": self.state, "pointer": "reason"}
             )
         return self
+
+
+class CorrectionRequest(Schema):
+    """What really came out of a trial that has ended, in the place of what was told, and why that was wrong.
+
+    SUCCEEDED needs every metric that the study's objectives and constraints name; INFEASIBLE has none.
+    `replicate` says of which seed, where a trial has several.
+    """
+
+    state: CorrectedState = TrialState.SUCCEEDED
+    reason: Reason
+    metrics: ReportedMetrics = Field(default_factory=dict)
+    test_metrics: ReportedMetrics = Field(default_factory=dict)
+    replicate: int | None = Field(default=None, ge=0, le=LARGEST_INT32)
 
 
 class ImportedObservation(Schema):

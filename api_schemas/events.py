@@ -33,6 +33,7 @@ class EventType(StrEnum):
     TRIAL_STOPPED_EARLY = "trial.stopped_early"
     TRIAL_CANCELLED = "trial.cancelled"
     TRIAL_IMPORTED = "trial.imported"
+    TRIAL_CORRECTED = "trial.corrected"
     REPLICATE_QUEUED = "replicate.queued"
     REPLICATE_ENDED = "replicate.ended"
     IMPORTANCE_STORED = "importance.stored"

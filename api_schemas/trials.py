@@ -43,6 +43,10 @@ ReportedState = Annotated[
 """How whoever ran a trial may say that it ended."""
 
 
+CorrectedState = Annotated[TrialState, one_of(TrialState.SUCCEEDED, TrialState.INFEASIBLE)]
+"""What a trial that was told wrongly proves to be."""
+
+
 class Measurement(Schema):
     """Metrics at one step of training (an epoch here)."""
 

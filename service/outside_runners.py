@@ -6,7 +6,7 @@ what is wrong with a report instead of failing the trial for it.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from sqlalchemy.orm import Session
@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_schemas.ask_and_tell import (
     CompletionRequest,
+    CorrectionRequest,
     MeasurementReport,
     StopReason,
     SuggestedTrial,
@@ -32,8 +33,15 @@ from service.errors import ConflictingResult, InvalidReport, WrongState
 from service.events.feed import EventFeed
 from service.models import Replicate, Study, Trial, TrialMeasurement
 from service.settings import settings
-from service.studies import early_stops, lifecycle, replication, repository
-from service.studies.reported_metrics import adds_nothing, metric_errors, repeats, reserved_errors
+from service.studies import early_stops, known_results, lifecycle, replication, repository
+from service.studies.reported_metrics import (
+    adds_nothing,
+    exact_metrics,
+    metric_errors,
+    repeats,
+    reserved_errors,
+    result_errors,
+)
 
 LONGEST_SILENCE_SECONDS = 5.0
 """How long a waiting request believes that nothing has happened to its study. It holds no connection."""
@@ -129,7 +137,11 @@ def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple
     replicate = repository.lock_replicate(session, trial_id, attempt=ended.attempt)
     if replicate is None or replicate.state is TrialState.CANCELLED:
         raise replication.stale(trial_id, ended.attempt, replicate)
-    if not repeats(study, replicate, report):
+    if _was_silent(replicate) and report.state in (TrialState.SUCCEEDED, TrialState.INFEASIBLE):
+        # Given up for dead after its last attempt, and back with a result: nothing was told otherwise.
+        late = report.model_copy(update={"reason": report.reason or "told after the trial was given up"})
+        known_results.correct(session, study, trial, replicate, report=late)
+    elif not repeats(study, replicate, report):
         lifecycle.finish_trial(
             session,
             study,
@@ -138,6 +150,28 @@ def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple
             report=report,
             max_attempts=settings().max_attempts,
         )
+    return study, trial
+
+
+def correct(session: Session, trial_id: str, corrected: CorrectionRequest) -> tuple[Study, Trial]:
+    """Put what really came out of an ended trial in the place of what was told.
+
+    Raises:
+        InvalidReport: If a metric is missing or cannot be used, or it is not said which seed is meant.
+        WrongState: If the trial has not ended, or a worker of the service has measured it.
+    """
+    study, trial = leases.lock_study_and_trial(session, trial_id)
+    exact = exact_metrics(study, trial.configuration)
+    if corrected.state is TrialState.SUCCEEDED:
+        _refuse(result_errors(study, corrected.metrics, exact=exact, pointer="/metrics"))
+    report = TrialReport(
+        state=corrected.state,
+        reason=corrected.reason,
+        metrics=corrected.metrics | exact,
+        test_metrics=corrected.test_metrics,
+    )
+    replicates = repository.replicates_of(session, [trial_id])[trial_id]
+    known_results.correct(session, study, trial, _meant(replicates, corrected.replicate), report=report)
     return study, trial
 
 
@@ -229,6 +263,24 @@ def _refuse_another_measurement(session: Session, trial_id: str, measured: Measu
             f"Attempt {measured.attempt} has reported other metrics at step {measured.step}. Report new ones "
             "at a further step."
         )
+
+
+def _was_silent(replicate: Replicate) -> bool:
+    """Say whether a replicate was given up since its last runner fell silent, and not for what one said."""
+    return replicate.state is TrialState.FAILED and (replicate.state_reason or "").startswith(
+        replication.LOST
+    )
+
+
+def _meant(replicates: Sequence[Replicate], number: int | None) -> Replicate:
+    if number is None and len(replicates) == 1:
+        return replicates[0]
+    found = [replicate for replicate in replicates if replicate.number == number]
+    if not found:
+        numbers = ", ".join(str(replicate.number) for replicate in replicates)
+        detail = f"say which seed is meant: the trial has {numbers}"
+        _refuse(iter([FieldError(pointer="/replicate", detail=detail)]))
+    return found[0]
 
 
 def _told_to_stop(session: Session, trial_id: str, attempt: int) -> bool:

@@ -10,7 +10,7 @@ from api_schemas.trials import TrialState
 from service.models import StoredFront, Study, Trial
 from service.studies import pareto_front, repository
 from service.studies.event_log import record_event
-from service.studies.results import Result, results_of
+from service.studies.results import Result, results_before_reference, results_of
 
 
 def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None:
@@ -40,6 +40,19 @@ def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None
         )
     )
     record_event(session, study, EventType.FRONT_STORED, trial=trials[-1], sequence=study.front_sequence)
+
+
+def settle_anew(session: Session, study: Study, corrected: Trial) -> None:
+    """Settle the reference point again if it was settled by a result that has been corrected since."""
+    objectives = [Objective.model_validate(item) for item in study.objectives]
+    if pareto_front.follows_from_objectives(objectives, study.reference_defaults):
+        return
+    settled_by = results_before_reference(session, study.id)
+    if corrected.id not in settled_by:
+        return
+    known = [result.metrics for result in results_of(session, study.id) if result.trial_id in settled_by]
+    settled = pareto_front.reference_point(objectives, study.reference_defaults, known)
+    study.reference_point = None if settled is None else list(settled)
 
 
 def _members(

@@ -11,12 +11,9 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import ImportedObservation, ImportResult
-from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
-from api_schemas.known_metrics import known_metrics
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import StudyState
-from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import IMPORTED, TrialReport, TrialState
 from service.errors import ConflictingResult, InvalidReport, WrongState
 from service.ids import new_id
@@ -26,7 +23,7 @@ from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.studies.custom_admission import parameter_errors
 from service.studies.event_log import record_imports
 from service.studies.front_history import store_front
-from service.studies.reported_metrics import adds_nothing, metric_errors, reserved_errors
+from service.studies.reported_metrics import adds_nothing, exact_metrics, result_errors
 from service.studies.stored_spaces import search_space_of
 
 
@@ -48,7 +45,7 @@ def import_observations(
     _refuse(_parameter_errors(search_space, observations))
     turn = canonical_trials(study)
     trials = [turn(observation.parameters) for observation in observations]
-    exact = [_known_metrics(study, trial) for trial in trials]
+    exact = [exact_metrics(study, trial.configuration) for trial in trials]
     _refuse([*_repetitions(trials), *_result_errors(study, exact, observations)])
     reports = [_report(known, observation) for known, observation in zip(exact, observations, strict=True)]
     known = repository.trials_with_keys(session, study.id, [trial.key for trial in trials])
@@ -177,24 +174,7 @@ def _result_errors(
         if observation.metrics is None:
             continue
         pointer = f"/observations/{place}/metrics"
-        yield from reserved_errors(observation.metrics, pointer=pointer)
-        yield from metric_errors(study, exact | observation.metrics, pointer=pointer)
-        for name, value in exact.items():
-            if observation.metrics.get(name, value) != value:
-                yield FieldError(
-                    pointer=f"{pointer}/{name}", detail=f"for these parameters it is {value:,.0f}"
-                )
-
-
-def _known_metrics(study: Study, trial: CanonicalTrial) -> dict[str, float]:
-    """Compute what needs no trial: nothing in a custom study."""
-    if trial.configuration is None or study.classes is None:
-        return {}
-    return known_metrics(
-        TrialConfiguration.model_validate(trial.configuration),
-        shape=BackboneShape.model_validate(study.backbone_shape),
-        classes=study.classes,
-    )
+        yield from result_errors(study, observation.metrics, exact=exact, pointer=pointer)
 
 
 def _refuse(errors: Sequence[FieldError]) -> None:

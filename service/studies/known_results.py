@@ -3,12 +3,21 @@
 Each function runs in the caller's transaction under the study's row lock.
 """
 
+from collections.abc import Sequence
+
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from api_schemas.trials import TrialReport, TrialState
-from service.models import Study, Trial
+from api_schemas.access import AuditEventType
+from api_schemas.events import EventType
+from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
+from service.access.audit_log import record_audit_event
+from service.errors import WrongState
+from service.models import Replicate, Study, Trial
 from service.studies import lifecycle, replication, repository
-from service.studies.front_history import store_front
+from service.studies.event_log import record_replicate_event
+from service.studies.front_history import settle_anew, store_front
+from service.studies.reported_metrics import same_metrics
 from service.studies.wake_ups import wake_study_worker
 
 
@@ -24,3 +33,88 @@ def accept_result(session: Session, study: Study, trial: Trial, *, report: Trial
         store_front(session, study, [trial])
     lifecycle.finish_if_done(session, study)
     wake_study_worker(session, study)
+
+
+def correct(
+    session: Session, study: Study, trial: Trial, replicate: Replicate, *, report: TrialReport
+) -> None:
+    """Put what really came out of an ended seed in the place of what was told; the same changes nothing.
+
+    The event keeps what was told before. The front is stored anew, and the optimiser proposes anew.
+
+    Raises:
+        WrongState: If the seed has not ended, or a worker of the service has measured it.
+    """
+    _check(replicate)
+    if _is_so(replicate, report):
+        return
+    was_accepted = trial.state is TrialState.SUCCEEDED
+    before = {
+        "state": replicate.state,
+        "reason": replicate.state_reason,
+        "metrics": replicate.metrics,
+        "test_metrics": replicate.test_metrics,
+    }
+    replicate.state, replicate.state_reason = report.state, f"corrected: {report.reason}"
+    replicate.metrics, replicate.test_metrics = report.metrics, report.test_metrics
+    replicates = repository.replicates_of(session, [trial.id])[trial.id]
+    if trial.state in TERMINAL_TRIAL_STATES:
+        _decide(session, study, trial, replicates)
+    session.flush()
+    record_replicate_event(
+        session,
+        study,
+        EventType.TRIAL_CORRECTED,
+        replicate=replicate,
+        state=replicate.state,
+        trial_state=trial.state,
+        reason=report.reason,
+        metrics=replicate.metrics,
+        test_metrics=replicate.test_metrics,
+        before=before,
+    )
+    record_audit_event(
+        session, study.tenant_id, AuditEventType.TRIAL_CORRECTED, subject=trial.id, reason=report.reason
+    )
+    if was_accepted or trial.state is TrialState.SUCCEEDED:
+        settle_anew(session, study, trial)
+        store_front(session, study, [trial])
+    _teach_anew(session, study)
+    lifecycle.finish_if_done(session, study)
+    wake_study_worker(session, study)
+
+
+def _check(replicate: Replicate) -> None:
+    if replicate.state not in TERMINAL_TRIAL_STATES:
+        raise WrongState(f"The trial is {replicate.state}; it is corrected once it has ended.")
+    if replicate.worker is not None and ":" in replicate.worker:
+        raise WrongState(
+            "A worker of the service measured this trial, and nobody told it. Clone the study without it, or "
+            "run the configuration again with another seed."
+        )
+
+
+def _is_so(replicate: Replicate, report: TrialReport) -> bool:
+    return (
+        replicate.state is report.state
+        and same_metrics(report.metrics, replicate.metrics)
+        and same_metrics(report.test_metrics, replicate.test_metrics)
+    )
+
+
+def _decide(session: Session, study: Study, trial: Trial, replicates: Sequence[Replicate]) -> None:
+    """Give an ended trial the state and the means of the seeds that count: neither dropped nor still open."""
+    counted = [one for one in replicates if one.state in TERMINAL_TRIAL_STATES - {TrialState.CANCELLED}]
+    deciding = replication.deciding(counted)
+    trial.state, trial.state_reason = deciding.state, deciding.state_reason
+    replication.average(trial, counted)
+    if trial.state is TrialState.INFEASIBLE:
+        replication.cancel_queued(session, study, replicates, reason="its trial is decided")
+
+
+def _teach_anew(session: Session, study: Study) -> None:
+    # What was proposed from the wrong value is proposed once more, and parameters are weighed again.
+    waiting = (Trial.study_id == study.id) & (Trial.state == TrialState.QUEUED) & (Trial.attempt == 0)
+    session.execute(update(Trial).where(waiting).values(known_results=0))
+    if study.importance is not None:
+        study.importance = {**study.importance, "observations": 0}

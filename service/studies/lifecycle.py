@@ -276,7 +276,7 @@ def lose_trial(session: Session, study: Study, trial: Trial, *, attempt: int, ma
         _give_back(session, study, trial, replicate, reason="its worker went silent", lost=True)
         return
     replicate.lost_attempts += 1
-    reason = f"lost its worker {replicate.lost_attempts} times"
+    reason = f"{replication.LOST} {replicate.lost_attempts} times"
     replication.end(session, study, replicate, TrialState.FAILED, reason=reason)
     _after_replicate(session, study, trial, replicate)
 

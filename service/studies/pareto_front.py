@@ -59,16 +59,25 @@ def reference_point(
     largest configuration of the space), then a tenth beyond the worst of the first trials,
     of which one that collapsed altogether counts less.
     """
-    settled = [
-        objective.reference if objective.reference is not None else default
-        for objective, default in zip(objectives, defaults, strict=True)
-    ]
+    settled = _given(objectives, defaults)
     if None in settled and len(metrics) < TRIALS_BEFORE_PINNING:
         return None
     return tuple(
         _beyond_worst(objective, metrics) if value is None else value
         for objective, value in zip(objectives, settled, strict=True)
     )
+
+
+def follows_from_objectives(objectives: Sequence[Objective], defaults: Sequence[float | None]) -> bool:
+    """Say whether the reference point needs no result."""
+    return None not in _given(objectives, defaults)
+
+
+def _given(objectives: Sequence[Objective], defaults: Sequence[float | None]) -> list[float | None]:
+    return [
+        objective.reference if objective.reference is not None else default
+        for objective, default in zip(objectives, defaults, strict=True)
+    ]
 
 
 def _beyond_worst(objective: Objective, metrics: Sequence[Mapping[str, float]]) -> float:

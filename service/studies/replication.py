@@ -27,6 +27,9 @@ from service.studies import replicate_statistics, repository
 from service.studies.event_log import record_replicate_event
 from service.studies.wake_ups import wake_trial_worker
 
+LOST = "lost its worker"
+"""How the reason begins for which a replicate is given up whose workers fell silent."""
+
 SEEDS = 2**31
 """Seeds start again at zero here, for a training seed is below it."""
 

@@ -2,9 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
+from api_schemas.known_metrics import known_metrics
 from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS, Objective
+from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
 from service.errors import ConflictingResult
 from service.models import Replicate, Study
@@ -22,6 +26,28 @@ def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -
                 pointer=f"{pointer}/{objective.metric}",
                 detail=f"'{objective.metric}' is on a logarithmic scale: it must be greater than 0",
             )
+
+
+def exact_metrics(study: Study, configuration: Mapping[str, Any] | None) -> dict[str, float]:
+    """Compute what needs no trial: nothing in a custom study."""
+    if configuration is None or study.classes is None:
+        return {}
+    return known_metrics(
+        TrialConfiguration.model_validate(configuration),
+        shape=BackboneShape.model_validate(study.backbone_shape),
+        classes=study.classes,
+    )
+
+
+def result_errors(
+    study: Study, metrics: Mapping[str, float], *, exact: Mapping[str, float], pointer: str
+) -> Iterator[FieldError]:
+    """Find what a result from outside lacks, and what it says of known metrics that is not so."""
+    yield from reserved_errors(metrics, pointer=pointer)
+    yield from metric_errors(study, {**exact, **metrics}, pointer=pointer)
+    for name, value in exact.items():
+        if metrics.get(name, value) != value:
+            yield FieldError(pointer=f"{pointer}/{name}", detail=f"for these parameters it is {value:,.0f}")
 
 
 def reserved_errors(metrics: Mapping[str, float], *, pointer: str) -> Iterator[FieldError]:

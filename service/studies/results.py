@@ -9,8 +9,9 @@ from pydantic_core import from_json
 from sqlalchemy import Label, String, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from api_schemas.events import EventType
 from api_schemas.trials import TrialState
-from service.models import Trial
+from service.models import Event, StoredFront, Trial
 
 
 class Result(NamedTuple):
@@ -51,6 +52,29 @@ def results_of(session: Session, study_id: str) -> list[Result]:
         .order_by(Trial.number)
     )
     return [Result(*row) for row in rows]
+
+
+def results_before_reference(session: Session, study_id: str) -> frozenset[str]:
+    """Give the ids of the trials that had been accepted when the reference point was settled; none before."""
+    first = (
+        select(StoredFront.sequence)
+        .where(StoredFront.study_id == study_id, StoredFront.reference_point.is_not(None))
+        .order_by(StoredFront.sequence)
+        .limit(1)
+        .scalar_subquery()
+    )
+    stored = select(Event.sequence).where(
+        Event.study_id == study_id,
+        Event.type == EventType.FRONT_STORED,
+        Event.body["sequence"].as_integer() == first,
+    )
+    accepted = Event.type.in_((EventType.TRIAL_SUCCEEDED, EventType.TRIAL_IMPORTED))
+    found = session.scalars(
+        select(Event.trial_id).where(
+            Event.study_id == study_id, accepted, Event.sequence < stored.scalar_subquery()
+        )
+    )
+    return frozenset(filter(None, found))
 
 
 def result_columns(session: Session, study_id: str, metrics: Sequence[str]) -> ResultColumns:

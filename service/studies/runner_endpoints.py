@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from api_schemas.ask_and_tell import (
     AttemptRequest,
     CompletionRequest,
+    CorrectionRequest,
     ImportRequest,
     ImportResult,
     MeasurementReport,
@@ -90,6 +91,21 @@ def release_trial(study_id: StudyId, trial_id: TrialId, body: AttemptRequest, po
         repository.get_study(session, study_id, tenant_id=posted.tenant_id)
         trial = repository.get_trial(session, study_id, trial_id)
         study, trial = outside_runners.release(session, trial.id, attempt=body.attempt)
+        return represent_trials(session, study, [trial])[0]
+
+    return once(posted, effect)
+
+
+@router.post("/trials/{trial_id}:correct", response_model=TrialRead)
+def correct_trial(
+    study_id: StudyId, trial_id: TrialId, body: CorrectionRequest, posted: PostedDep
+) -> Response:
+    """Replace a result that was told wrongly. The front is stored anew; the event keeps both results."""
+
+    def effect(session: Session) -> TrialRead:
+        repository.get_study(session, study_id, tenant_id=posted.tenant_id)
+        trial = repository.get_trial(session, study_id, trial_id)
+        study, trial = outside_runners.correct(session, trial.id, body)
         return represent_trials(session, study, [trial])[0]
 
     return once(posted, effect)

@@ -145,6 +145,9 @@ def a_trial_ends_once(history: History) -> Iterator[str]:
         ends = [
             ENDS_OF_TRIALS[event.type] for event in history.of_trial(trial) if event.type in ENDS_OF_TRIALS
         ]
+        corrections = [event for event in history.of_trial(trial) if event.type == "trial.corrected"]
+        if corrections and corrections[-1].body["trial_state"] == trial.state:
+            continue
         if trial.id in history.imported:
             if ends not in ([], ["INFEASIBLE"]):
                 yield f"imported trial {trial.number} has ended as {ends}"

@@ -12,7 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import func, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
-from api_schemas.ask_and_tell import CompletionRequest, MeasurementReport, SuggestedTrial, SuggestRequest
+from api_schemas.ask_and_tell import (
+    CompletionRequest,
+    CorrectionRequest,
+    MeasurementReport,
+    SuggestedTrial,
+    SuggestRequest,
+)
 from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service import outside_runners, sweeper
@@ -20,7 +26,7 @@ from service.database import transaction
 from service.errors import ConflictingResult, StaleAttempt, WrongState
 from service.events.feed import EventFeed
 from service.models import Replicate, Study, Tenant, TrialMeasurement
-from service.studies import lifecycle, repository, steering
+from service.studies import lifecycle, replication, repository, steering
 from service.studies.admission import admit
 from service.studies.canonical_trials import canonical_trials
 from service.studies.endpoints import new_study
@@ -146,6 +152,7 @@ class TrialMachine(RuleBasedStateMachine):
             told.append(CompletionRequest.model_validate({"attempt": token[1], **ended}))
             before = repository.lock_replicate(session, token[0], attempt=token[1])
             was = None if before is None else (before.state, before.metrics)
+            silent = before is not None and (before.state_reason or "").startswith(replication.LOST)
             try:
                 outside_runners.complete(session, token[0], told[0])
             except ConflictingResult:
@@ -154,7 +161,8 @@ class TrialMachine(RuleBasedStateMachine):
                 assert was != (told[0].state, told[0].metrics)
                 raise StaleAttempt("said otherwise before") from None
             if was is not None and was[0] in RESULTS:
-                assert was == (told[0].state, told[0].metrics)
+                # Only what nobody has said anything about is taken so late; here it is taken back again.
+                assert silent or was == (told[0].state, told[0].metrics)
                 raise StaleAttempt("said before")
 
         token = self.speak(place, say)
@@ -230,6 +238,24 @@ class TrialMachine(RuleBasedStateMachine):
     @rule(place=PLACES, state=st.sampled_from([TrialState.INFEASIBLE, TrialState.FAILED]))
     def fail(self, place: Place, state: TrialState) -> None:
         self.end(place, state=state, reason="r")
+
+    @rule(place=st.integers(0, 11), error=st.integers(0, 5) | st.none())
+    def correct(self, place: int, error: int | None) -> None:
+        """Somebody told a wrong value, and says so once the seed has ended."""
+        if not self.tokens:
+            return
+        token = self.tokens[place % len(self.tokens)]
+        with transaction() as session:
+            replicate = repository.lock_replicate(session, token[0], attempt=token[1])
+            if replicate is None or replicate.state not in TERMINAL_TRIAL_STATES:
+                return
+            number = replicate.number
+        told = {"state": "INFEASIBLE"} if error is None else {"metrics": {"error": error, "watts": 1.0}}
+        body = CorrectionRequest.model_validate({"reason": "a typo", "replicate": number, **told})
+        for _ in range(2):
+            with transaction() as session:
+                outside_runners.correct(session, token[0], body)
+            self.settled.pop((token[0], number), None)
 
     @rule(place=PLACES)
     def release(self, place: Place) -> None:

@@ -36,6 +36,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("POST", f"{RUNNERS}/{{trial_id}}:report"): {"attempt": 1, "step": 1, "metrics": {"score": 0.5}},
     ("POST", f"{RUNNERS}/{{trial_id}}:complete"): {"attempt": 1, "state": "FAILED", "reason": "r"},
     ("POST", f"{RUNNERS}/{{trial_id}}:release"): {"attempt": 1},
+    ("POST", f"{RUNNERS}/{{trial_id}}:correct"): {"state": "INFEASIBLE", "reason": "r"},
 }
 OWN_NAME_SPACE = {("PUT", "/v1/task_files/{name}")}
 """Here the caller chooses a name among its own."""

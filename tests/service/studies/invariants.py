@@ -81,6 +81,15 @@ def _check_events(study: Study, trials: Sequence[Trial], events: Sequence[Event]
             assert types[0] == EventType.TRIAL_IMPORTED
         else:
             assert types[0] == EventType.TRIAL_QUEUED
+        corrections = [
+            event.body["trial_state"]
+            for event in events
+            if event.trial_id == trial.id and event.type == EventType.TRIAL_CORRECTED
+        ]
+        if corrections:
+            # A seed of a trial that is still open may be corrected, too; what ends last is later then.
+            assert trial.state == corrections[-1] or ends[-1:] == [ENDED[trial.state]]
+        elif trial.generated_by != IMPORTED:
             assert ends[-1:] == [ENDED[state] for state in [trial.state] if state in ENDED]
         # A final seed may prove a trial infeasible that had succeeded; nothing else ends twice.
         assert len(ends) <= 1 or ends == [EventType.TRIAL_SUCCEEDED, EventType.TRIAL_INFEASIBLE]
