@@ -15,7 +15,7 @@ from typing import BinaryIO, TextIO
 
 from service.errors import InvalidTaskFile
 from service.task_catalogue.limits import LONGEST_CELL
-from service.task_catalogue.tables import Cells, Table, checked_columns, ending, not_utf8
+from service.task_catalogue.tables import Cells, Table, check_row_count, checked_columns, ending, not_utf8
 
 csv.field_size_limit(LONGEST_CELL)
 
@@ -57,7 +57,14 @@ def open_delimited(file: BinaryIO, name: str) -> Table:
         for row in _rows(file, name, dialect, width=len(header)):
             yield tuple(row[place] for place in picked)
 
-    return Table(name, columns, cells)
+    return Table(name, columns, cells, count=lambda: _count(cells(()), name))
+
+
+def _count(rows: Iterator[Cells], name: str) -> int:
+    number = 0
+    for number, _ in enumerate(rows, 1):
+        check_row_count(number, name)
+    return number
 
 
 def _rows(file: BinaryIO, name: str, dialect: Dialect, *, width: int) -> Iterator[list[str]]:

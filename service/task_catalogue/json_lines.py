@@ -20,6 +20,7 @@ def open_json_lines(file: BinaryIO, name: str) -> Table:
     columns: dict[str, None] = {}
     shapes: set[frozenset[str]] = set()
     previous: tuple[str, ...] | None = None
+    rows = 0
     for rows, row in enumerate(_objects(file, name), 1):
         check_row_count(rows, name)
         keys = tuple(row)
@@ -33,7 +34,7 @@ def open_json_lines(file: BinaryIO, name: str) -> Table:
         for row in _objects(file, name):
             yield tuple(row.get(column, ABSENT) for column in wanted)
 
-    return Table(name, tuple(columns), cells, shapes=frozenset(shapes))
+    return Table(name, tuple(columns), cells, count=lambda: rows, shapes=frozenset(shapes))
 
 
 def _objects(file: BinaryIO, name: str) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ LONGEST_CELL = 10_000_000
 """Characters."""
 LONGEST_LINE = 50_000_000
 """Bytes of a JSON object."""
-MAX_UNPACKED = 2_000_000_000
+MAX_UNPACKED = 1_000_000_000
 """Bytes of all cells that are read, as they are when unpacked; characters, where they are text."""
 MAX_CLASSES = 10_000
 LARGEST_VALUE = 1e100
@@ -27,7 +27,7 @@ MAX_PATTERNS = 1_000
 """Of the files of one configuration, in a data set's card."""
 MAX_CARD_BYTES = 2_000_000
 
-READING_MEMORY = 4 * 2**30
+READING_MEMORY = 2 * 2**30
 """Bytes that a child may have to read a task's files."""
 READING_SECONDS = 120.0
 READERS_AT_ONCE = 2

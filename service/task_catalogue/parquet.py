@@ -36,19 +36,19 @@ def open_parquet(file: BinaryIO, name: str) -> Table:
         check_row_count(opened.metadata.num_rows, name)
         class_names = _class_names(schema.metadata or {})
 
-    def cells(wanted: Sequence[str]) -> Iterator[Cells]:
-        if not wanted:
-            return
+    def batches(wanted: Sequence[str]) -> Iterator[Any]:
+        rows = _batch_rows(opened, wanted, name)
         with _refused(f"'{name}' cannot be read"):
-            batches = opened.iter_batches(
-                _batch_rows(opened, wanted, name), columns=list(wanted), use_threads=False
-            )
-            for batch in batches:
-                yield from zip(
-                    *(_cells(batch.column(column), column, name) for column in wanted), strict=True
-                )
+            yield from opened.iter_batches(rows, columns=list(wanted), use_threads=False)
 
-    return Table(name, columns, cells, class_names=class_names)
+    def cells(wanted: Sequence[str]) -> Iterator[Cells]:
+        for batch in batches(wanted):
+            yield from zip(*(_cells(batch.column(column), column, name) for column in wanted), strict=True)
+
+    def count() -> int:
+        return sum(batch.num_rows for batch in batches(columns))
+
+    return Table(name, columns, cells, count, class_names=class_names)
 
 
 def _batch_rows(opened: Any, wanted: Sequence[str], name: str) -> int:

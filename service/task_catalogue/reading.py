@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -31,6 +32,8 @@ SUMMARIES_KEPT = 4096
 log = structlog.get_logger(__name__)
 
 LAST_SAID = 2000
+
+DAMAGE = "cannot be read: its reader crashed over it. It is damaged, or this machine lacks memory"
 
 _readers = threading.BoundedSemaphore(READERS_AT_ONCE)
 _summaries: dict[tuple[int, int, int, str], "Summary"] = {}
@@ -72,11 +75,9 @@ def facts_of(task: Task, files: SourceFiles) -> TaskFacts:
             "left_out": files.left_out,
         },
     }
-    found = next(iter(_ask([request])), None)
-    if found is None:
-        raise InvalidTask({"name": f"'{task.name}' {_beyond_limits()}"})
-    refused = found.get("refused")
-    if refused is not None:
+    found = _ask([request], task.name)[0]
+    if "refused" in found:
+        refused = found["refused"]
         raise InvalidTask(refused if isinstance(refused, dict) else {"name": refused})
     tuples = {"labels": tuple(found["labels"]), "split_rows": tuple(found["split_rows"])}
     return TaskFacts(**{**found, **tuples, "kind": TaskKind(found["kind"])})
@@ -94,18 +95,20 @@ def summaries_of(files: Sequence[Path], *, name: str | None = None) -> list[Summ
     stamps = [_stamp(file, name or file.name) for file in files]
     found = [None if stamp is None else _summaries.get(stamp) for stamp in stamps]
     unknown = [place for place, stamp in enumerate(stamps) if stamp is not None and found[place] is None]
-    answers = _ask([{"table": str(files[place]), "name": name or files[place].name} for place in unknown])
+    names = [name or files[place].name for place in unknown]
+    requests = [
+        {"table": str(files[place]), "name": named} for place, named in zip(unknown, names, strict=True)
+    ]
+    answers = _ask(requests, *names)
     if len(_summaries) > SUMMARIES_KEPT:
         _summaries.clear()
     for order, place in enumerate(unknown):
-        stamp = stamps[place]
-        if order >= len(answers):
-            raise InvalidTaskFile(f"'{name or files[place].name}' {_beyond_limits()}.")
-        if "refused" in answers[order]:
-            raise InvalidTaskFile(answers[order]["refused"])
-        if "rows" in answers[order] and stamp is not None:
-            columns = tuple(answers[order]["columns"])
-            found[place] = _summaries[stamp] = Summary(answers[order]["rows"], columns, bytes=stamp[2])
+        answer, stamp = answers[order], stamps[place]
+        if "refused" in answer:
+            raise InvalidTaskFile(answer["refused"])
+        if "rows" in answer and stamp is not None:
+            summary = Summary(answer["rows"], tuple(answer["columns"]), bytes=stamp[2])
+            found[place] = _summaries[stamp] = summary
     return found
 
 
@@ -117,8 +120,8 @@ def _stamp(file: Path, name: str) -> tuple[int, int, int, str] | None:
     return status.st_ino, status.st_mtime_ns, status.st_size, name
 
 
-def _ask(requests: Sequence[object]) -> list[dict[str, Any]]:
-    """Give the child's answers, in order, up to the first request that was its end."""
+def _ask(requests: Sequence[object], *names: str) -> list[dict[str, Any]]:
+    """Give the child's answers in order; the request that was its end, and those after it, are refused."""
     if not requests:
         return []
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -127,9 +130,11 @@ def _ask(requests: Sequence[object]) -> list[dict[str, Any]]:
         "ARROW_DEFAULT_MEMORY_POOL": "system",
         "OMP_NUM_THREADS": "1",
     }
+    lines = "".join(f"{json.dumps(request)}\n" for request in requests)
+    in_time = True
     with _a_reader():
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", CHILD],
+            [sys.executable, "-P", "-m", CHILD, str(READING_MEMORY)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -137,15 +142,22 @@ def _ask(requests: Sequence[object]) -> list[dict[str, Any]]:
             env=environment,
         )
         try:
-            lines = "".join(f"{json.dumps(request)}\n" for request in requests)
             answers, said = child.communicate(lines, timeout=READING_SECONDS)
         except subprocess.TimeoutExpired:
+            in_time = False
             child.kill()
             answers, said = child.communicate()
     found = [json.loads(line) for line in answers.splitlines(keepends=True) if line.endswith("\n")]
-    if len(found) < len(requests):
+    if in_time and len(found) < len(requests):
         log.warning("a reader of files has ended", returncode=child.returncode, said=said[-LAST_SAID:])
-    return found
+    memory = f"takes more than {READING_MEMORY:,} bytes of memory to read, which is the limit"
+    time = f"takes more than {READING_SECONDS:g} seconds to read, which is the limit"
+    reasons = [memory if "out_of_memory" in answer else None for answer in found]
+    reasons += [DAMAGE if in_time else time] * (len(requests) - len(found))
+    return [
+        answer if reason is None else {"refused": f"'{name}' {reason}."}
+        for answer, reason, name in zip_longest(found, reasons, names)
+    ]
 
 
 @contextmanager
@@ -156,10 +168,3 @@ def _a_reader() -> Iterator[None]:
         yield
     finally:
         _readers.release()
-
-
-def _beyond_limits() -> str:
-    return (
-        f"cannot be read: it is damaged, or takes more than {READING_MEMORY:,} bytes of memory or "
-        f"{READING_SECONDS:g} seconds to read, which are the limits"
-    )

@@ -1,5 +1,7 @@
 """What a child of the API runs to read files: requests line by line, and an answer to each in its turn.
 
+Its argument is the memory that it may have, in bytes.
+
 A file may unpack to more than there is memory, or make its reader crash. Here that ends a process of
 whose end nobody but the asker hears: `service.task_catalogue.reading`.
 """
@@ -16,7 +18,6 @@ from api_schemas.tasks import Task
 from service.errors import InvalidTask, InvalidTaskFile, UnknownTask
 from service.process_lifetime import die_with_parent
 from service.task_catalogue.facts import SourceFiles, read_task
-from service.task_catalogue.limits import READING_MEMORY
 from service.task_catalogue.places import open_file
 from service.task_catalogue.tables import count_rows, open_table
 
@@ -33,6 +34,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return asdict(read_task(Task.model_validate(request["task"]), source).facts)
     except (InvalidTaskFile, UnknownTask) as error:
         return {"refused": error.detail}
+    except MemoryError:
+        return {"out_of_memory": True}
     except InvalidTask as error:
         return {"refused": {item.pointer.rpartition("/")[2]: item.detail for item in error.errors}}
 
@@ -47,16 +50,16 @@ def _summary(path: Path, *, name: str) -> dict[str, Any]:
         return {"columns": table.columns, "rows": count_rows(table)}
 
 
-def _limit() -> None:
+def _limit(memory: int) -> None:
     die_with_parent()
     with contextlib.suppress(ValueError):  # where the operator has set less
-        resource.setrlimit(resource.RLIMIT_DATA, (READING_MEMORY, READING_MEMORY))
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     with contextlib.suppress(OSError):
         # Where the machine's memory ends before.
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO, encoding="ascii")
 
 
 if __name__ == "__main__":
-    _limit()
+    _limit(int(sys.argv[1]))
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)  # noqa: T201  the answer

@@ -154,11 +154,11 @@ def _check_columns(table: Table, task: Task) -> None:
 
 
 def _columns(task: Task) -> dict[str, str]:
-    """Give the column of each field of the task that names one."""
+    """Give the column of each field of the task that names one: text and label first."""
     named = {
         "text_column": _text_column(task),
-        "text_pair_column": task.text_pair_column,
         "label_column": _label_column(task),
+        "text_pair_column": task.text_pair_column,
         "group_column": task.group_column,
     }
     return {name: column for name, column in named.items() if column is not None}
@@ -180,26 +180,59 @@ def _cells(
     foreign = {name: listed(sorted(table.foreign_to(column))) for name, column in columns.items()}
     for number, cells in enumerate(table.cells(tuple(columns.values())), 1):
         row = dict(zip(columns, cells, strict=True))
-        where = f"'{table.file}': row {number}" if task.is_hub else f"row {number}"
-        for name, cell in row.items():
-            if cell is ABSENT and foreign[name]:
-                # A row of another kind, whose text would pass for an empty one.
-                raise InvalidTask({name: f"{where} has no '{columns[name]}', but {foreign[name]}"})
-        text = _text(row["text_column"], field="text_column", where=where)
-        pair = None
+        try:
+            if ABSENT in cells:
+                _drop_absent(row, columns, foreign)
+            found = _row(row, reader=reader, reading=reading)
+        except _UnreadableField as error:
+            where = f"'{table.file}': row {number}" if task.is_hub else f"row {number}"
+            raise InvalidTask({error.field: f"{where} has {error}"}) from error
+        if found is not None:
+            if not isinstance(found.label, float):
+                names.update((found.label,) if isinstance(found.label, str) else found.label)
+            yield found
+
+
+class _UnreadableField(ValueError):
+    """A cell of the field's column cannot be what it should be; the text goes on after 'row 3 has'."""
+
+    def __init__(self, field: str, reason: object) -> None:
+        super().__init__(str(reason))
+        self.field = field
+
+
+def _drop_absent(row: dict[str, Any], columns: Mapping[str, str], foreign: Mapping[str, str]) -> None:
+    """Make nothing of cells that are not there, in a row that could be one with them."""
+    for name in [name for name, cell in row.items() if cell is ABSENT]:
+        if foreign[name]:
+            # A row of another kind, whose text would pass for an empty one.
+            raise _UnreadableField(name, f"no '{columns[name]}', but {foreign[name]}")
+        row[name] = None
+
+
+def _row(row: Mapping[str, Any], *, reader: LabelReader, reading: _Reading) -> _Cells | None:
+    """Read a row; None where text or label is missing."""
+    field = "text_column"
+    try:
+        text, pair, group = _text(row[field]), None, None
         if "text_pair_column" in row:
-            pair = _text(row["text_pair_column"], field="text_pair_column", where=where)
+            field = "text_pair_column"
+            pair = _text(row[field])
         _count(reading, len(text) + len(pair or ""))
         if not text or pair == "":
             reading.dropped["empty_texts"] += 1
-            continue
-        label = _label(row["label_column"], reader=reader, where=where)
+            return None
+        field = "label_column"
+        label = reader.read(row[field])
         if label is None:
             reading.dropped["missing_labels"] += 1
-            continue
-        if not isinstance(label, float):
-            names.update((label,) if isinstance(label, str) else label)
-        yield _Cells(text, pair, _group(row.get("group_column"), where=where), label)
+            return None
+        if "group_column" in row:
+            field = "group_column"
+            group = _group(row[field])
+    except Unreadable as error:
+        raise _UnreadableField(field, error) from error
+    return _Cells(text, pair, group, label)
 
 
 def _count(reading: _Reading, characters: int) -> None:
@@ -213,39 +246,22 @@ def _count(reading: _Reading, characters: int) -> None:
         )
 
 
-def _text(cell: Any, *, field: str, where: str) -> str:
-    try:
-        text = as_text(cell)
-    except Unreadable as error:
-        raise InvalidTask({field: f"{where} has {error}"}) from error
-    if text is None or text is ABSENT:
+def _text(cell: Any) -> str:
+    text = as_text(cell)
+    if text is None:
         return ""
     if not isinstance(text, str):
-        raise InvalidTask({field: f"{where} has {shown(cell)} where a text should be"})
+        raise Unreadable(f"{shown(cell)} where a text should be")
     if len(text) > LONGEST_CELL:
-        raise InvalidTask(
-            {field: f"{where} has a text of {len(text):,} characters; the limit is {LONGEST_CELL:,}"}
-        )
+        raise Unreadable(f"a text of {len(text):,} characters; the limit is {LONGEST_CELL:,}")
     return text
 
 
-def _label(cell: Any, *, reader: LabelReader, where: str) -> Answer | None:
-    if cell is ABSENT:
-        return None
-    try:
-        return reader.read(cell)
-    except Unreadable as error:
-        raise InvalidTask({"label_column": f"{where} has {error}"}) from error
-
-
-def _group(cell: Any, *, where: str) -> str | None:
-    try:
-        cell = None if cell is ABSENT else as_text(cell)
-    except Unreadable as error:
-        raise InvalidTask({"group_column": f"{where} has {error}"}) from error
-    if not isinstance(cell, str | int | float | None):
-        raise InvalidTask({"group_column": f"{where} has {shown(cell)} where the name of a group should be"})
-    return name_of(cell)
+def _group(cell: Any) -> str | None:
+    group = as_text(cell)
+    if not isinstance(group, str | int | float | None):
+        raise Unreadable(f"{shown(cell)} where the name of a group should be")
+    return name_of(group)
 
 
 def _is_hidden(split: str, rows: Sequence[_Cells]) -> bool:

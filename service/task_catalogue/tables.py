@@ -32,13 +32,14 @@ Cells = tuple[Any, ...]
 class Table:
     """The named columns of a file, and a way to its rows.
 
-    `cells(columns)` gives the cells of those columns, row by row; a cell of CSV and TSV is a string. The
-    file must stay open meanwhile.
+    `cells(columns)` gives the cells of those columns, row by row; a cell of CSV and TSV is a string.
+    `count()` reads the whole file and gives its rows. The file must stay open meanwhile.
     """
 
     file: str
     columns: tuple[str, ...]
     cells: Callable[[Sequence[str]], Iterator[Cells]]
+    count: Callable[[], int]
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of the columns whose numbers stand for names, as the file itself tells."""
     shapes: frozenset[frozenset[str]] = frozenset()
@@ -83,9 +84,8 @@ def count_rows(table: Table) -> int:
     Raises:
         InvalidTaskFile: If it cannot be read, has no rows, or too many.
     """
-    rows = 0
-    for rows, _ in enumerate(table.cells(table.columns), 1):
-        check_row_count(rows, table.file)
+    rows = table.count()
+    check_row_count(rows, table.file)
     if not rows:
         raise is_empty(table)
     return rows

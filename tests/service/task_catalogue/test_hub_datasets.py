@@ -46,7 +46,27 @@ def parquet(count: int, *, start: int = 0) -> bytes:
     return buffer.getvalue()
 
 
+def jsonl(column: str, *, start: int = 0) -> bytes:
+    rows = ({column: f"text {n}", "label": n % 2} for n in range(start, start + 40))
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+NAMED = """---
+dataset_info:
+  features:
+  - {name: text, dtype: string}
+  - name: label
+    dtype: {class_label: {names: {'0': neg, '1': pos, '2': neutral}}}
+---
+"""
+
 REPOSITORIES = {
+    "good/mixed": {"train-0.jsonl": jsonl("text"), "train-1.jsonl": jsonl("sentence", start=40)},
+    "good/named": {
+        "README.md": NAMED.encode(),
+        "train.jsonl": jsonl("text"),
+        "unsupervised.jsonl": jsonl("x"),
+    },
     "good/reviews": {
         "README.md": b"# no front matter",
         "data/train-00000-of-00002.parquet": parquet(80),
@@ -184,6 +204,28 @@ def test_a_subset_is_what_the_card_says() -> None:
     assert not (found.folder / "large").exists()
 
 
+@pytest.mark.usefixtures("hub")
+def test_files_with_other_columns_are_named() -> None:
+    """400 of 440 rows would pass for empty ones."""
+    task = settled(Task(name="hub:good/mixed"), data_dir=None, tenant_id="me")
+    for read in (task_facts, load_task):
+        with pytest.raises(
+            InvalidTask, match=r"'train-1\.jsonl' has no column 'text'; there are: sentence, label"
+        ):
+            read(task, data_dir=None)
+
+
+@pytest.mark.usefixtures("hub")
+def test_classes_have_the_names_of_the_card_and_other_splits_are_counted() -> None:
+    """Without a class that no row has."""
+    task = settled(Task(name="hub:good/named"), data_dir=None, tenant_id="me")
+    data = load_task(task, data_dir=None)
+    assert data.facts == task_facts(task, data_dir=None)
+    assert data.facts.labels == ("neg", "pos")
+    assert sum(data.facts.split_rows) == 40
+    assert data.dropped["files_of_other_splits"] == 1
+
+
 @pytest.mark.parametrize(
     ("names", "found"),
     [
@@ -243,3 +285,100 @@ def test_the_default_configuration_is_meant_where_none_is_named() -> None:
     )
     chosen = split_files(["a.csv", "b.csv"], card, subset=None, name="a/b")
     assert (chosen.files, chosen.left_out) == ({"train": ("a.csv",)}, 0)
+
+
+FOLDERS = """---
+configs:
+- {config_name: en, data_dir: en}
+- {config_name: fr, data_dir: ./fr/, data_files: [{split: train, path: "*.csv"}]}
+dataset_info:
+- config_name: en
+  features: [{name: label, dtype: {class_label: {names: [no, 'yes']}}}]
+- config_name: fr
+  features: [{name: label, dtype: {class_label: {names: [non, oui]}}}]
+---
+"""
+
+
+def test_configurations_with_folders_are_subsets() -> None:
+    """One must be named; its splits are told by its files, its classes by its own names."""
+    names = ["en/train.csv", "en/test.csv", "en/extra.csv", "fr/a.csv", "fr/deep/b.csv", "train.csv"]
+    card = read_card(FOLDERS)
+    with pytest.raises(InvalidTask, match="name one of the subsets: en, fr") as refused:
+        split_files(names, card, subset=None, name="a/b")
+    assert refused.value.errors[0].pointer == "/configuration/task/subset"
+    chosen = split_files(names, card, subset="en", name="a/b")
+    assert chosen.files == {"train": ("en/train.csv",), "test": ("en/test.csv",)}
+    assert (chosen.left_out, chosen.class_names) == (1, {"label": ("false", "yes")})
+    chosen = split_files(names, card, subset="fr", name="a/b")
+    assert (chosen.files, chosen.class_names) == ({"train": ("fr/a.csv",)}, {"label": ("non", "oui")})
+
+
+@pytest.mark.parametrize(
+    ("configs", "complaint"),
+    [
+        ("[{config_name: a, data_dir: x}, {config_name: b}]", "name one of the subsets: a, b"),
+        (
+            "[{data_files: [{split: train_en, path: a.csv}, {split: train_fr, path: b.csv}]}]",
+            "train_en, train_fr",
+        ),
+        ("[{data_files: [{split: train, path: a.json}]}]", "of the split 'train' the card names a.json"),
+        ("[{data_files: [{split: unsupervised, path: a.csv}]}]", "no train split"),
+        (
+            "[{data_files: [{split: train, path: a.csv}, {split: test, path: t.json}]}]",
+            "split 'test' .* t.json",
+        ),
+    ],
+)
+def test_a_card_that_leaves_open_what_to_train_on_is_refused(configs: str, complaint: str) -> None:
+    """Nothing is guessed from names that it does not use."""
+    with pytest.raises(InvalidTask, match=complaint):
+        split_files(["a.csv", "b.csv"], read_card(f"---\nconfigs: {configs}\n---\n"), subset=None, name="a/b")
+
+
+@pytest.mark.parametrize(
+    "configs",
+    [
+        "[{data_files: [{split: train, path: a.csv}, {split: unsupervised, path: b.csv}]}]",
+        "[{data_files: {train: a.csv, holdout: b.csv}}]",
+        "[{config_name: x, data_files: a.csv}, {config_name: y, default: true, data_files: [a.csv]}]",
+        "[{data_files: [{split: training, path: ./a*.csv}]}]",
+    ],
+)
+def test_only_named_splits_of_the_default_are_read(configs: str) -> None:
+    """Whatever else there is."""
+    card = read_card(f"---\nconfigs: {configs}\n---\n")
+    assert split_files(["a.csv", "b.csv"], card, subset=None, name="a/b").files == {"train": ("a.csv",)}
+
+
+def test_patterns_stay_within_their_folder_and_cost_no_time() -> None:
+    """Two stars cross folders."""
+    card = read_card("---\nconfigs: [{data_files: [{split: train, path: 'data/**/x*.csv'}]}]\n---\n")
+    names = ["data/x.csv", "data/a/b/x1.csv", "data/a/y.csv", "other/x.csv"]
+    chosen = split_files(names, card, subset=None, name="a/b")
+    assert chosen.files == {"train": ("data/x.csv", "data/a/b/x1.csv")}
+    slow = "a*" * 40 + "b"
+    card = read_card(f"---\nconfigs: [{{data_files: [{{split: train, path: '{slow}'}}]}}]\n---\n")
+    with pytest.raises(InvalidTask, match="the card names"):
+        split_files(["a" * 240 + ".csv"], card, subset=None, name="a/b")
+
+
+def test_cards_and_files_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In numbers, too."""
+    paths = ", ".join(f"{n}.csv" for n in range(1_001))
+    card = read_card(f"---\nconfigs: [{{data_files: [{{split: train, path: [{paths}]}}]}}]\n---\n")
+    with pytest.raises(InvalidTask, match="more than 1,000 patterns"):
+        split_files(["1.csv"], card, subset=None, name="a/b")
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    ("limit", "complaint"), [("MAX_CARD_BYTES", "README.md"), ("MAX_HUB_FILES", "3 files")]
+)
+def test_a_data_set_beyond_the_limits_is_refused(
+    limit: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its files are fetched."""
+    monkeypatch.setattr(hub_datasets, limit, 1)
+    with pytest.raises(InvalidTask, match=f"{complaint}.*the limit is 1"):
+        get("good/reviews")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import UnknownTask
-from service.task_catalogue.places import file_path, settled_name
+from service.task_catalogue.places import file_path, open_file, settled_name
 
 
 @pytest.fixture
@@ -20,6 +20,12 @@ def data_dir(tmp_path: Path) -> Path:
     (root / "away").symlink_to(tmp_path)
     (root / "into.csv").symlink_to(root / "uploads" / "other" / "theirs.csv")
     (root / "alias.csv").symlink_to(root / "shared.csv")
+    (root / "uploads" / "me" / "secret.csv").symlink_to(tmp_path / "secret.csv")
+    (root / "uploads" / "me" / "mine-too.csv").symlink_to(root / "uploads" / "me" / "mine.csv")
+    (root / "uploads" / "me" / "theirs.csv").symlink_to(root / "uploads" / "other" / "theirs.csv")
+    (root / "uploads" / "me" / "deep").symlink_to(root / "sub")
+    (root / "uploads" / "linked").symlink_to(root / "uploads" / "other")
+    (root / "in").symlink_to(root / "uploads" / "me")
     return root
 
 
@@ -33,6 +39,9 @@ def settle(name: str, data_dir: Path | None) -> str:
         "../secret.csv", "sub/../../secret.csv", "out.csv", "away/secret.csv", "/etc/passwd", "",
         "missing.csv", ".", "sub", "a\0b.csv", 300 * "a" + ".csv", "into.csv", "theirs.csv",
         "uploads/other/theirs.csv", "../other/theirs.csv", "uploads/me/../other/theirs.csv",
+        "secret.csv", "uploads/me/secret.csv", "mine-too.csv", "uploads/me/mine-too.csv",
+        "uploads/me/theirs.csv", "uploads/me/deep/deep.csv",
+        "uploads/linked/theirs.csv", "in/mine.csv", "\udcff.csv",
     ],
 )  # fmt: skip
 def test_a_name_that_leads_elsewhere_is_an_unknown_file(name: str, data_dir: Path) -> None:
@@ -63,3 +72,18 @@ def test_an_upload_comes_before_a_shared_file(name: str, found: str, data_dir: P
     assert settle(name, data_dir) == f"file:{found}"
     assert settle(found, data_dir) == f"file:{found}"
     assert file_path(f"file:{found}", data_dir=data_dir) == (data_dir / found).resolve()
+
+
+def test_a_folder_of_uploads_that_is_a_link_holds_no_uploads(data_dir: Path) -> None:
+    """Whoever could make it one would choose what is read."""
+    with pytest.raises(UnknownTask, match="There is no file"):
+        settled_name("file:theirs.csv", data_dir=data_dir, tenant_id="linked")
+
+
+def test_a_link_that_takes_the_place_of_a_file_is_not_opened(data_dir: Path) -> None:
+    """Between the look and the reading; only the cache of the hub consists of links."""
+    with pytest.raises(UnknownTask, match=r"There is no file 'alias\.csv'"):
+        open_file(data_dir / "alias.csv", in_cache=False)
+    open_file(data_dir / "alias.csv", in_cache=True).close()
+    with pytest.raises(UnknownTask, match="There is no file"):
+        open_file(data_dir / "sub", in_cache=False)

@@ -1,20 +1,29 @@
 """From cells to labelled rows, and everything that can be wrong with them."""
 
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from api_schemas.tasks import Task, TaskKind
 from service.errors import InvalidTask
+from service.task_catalogue import rows as rows_module
 from service.task_catalogue.rows import Row, Rows, read_rows
-from service.task_catalogue.tables import Table
+from service.task_catalogue.tables import Table, open_table
 
 C, M, R = TaskKind.CLASSIFICATION, TaskKind.MULTI_LABEL, TaskKind.REGRESSION
 
 
 def table(*rows: tuple[Any, ...], columns: tuple[str, ...] = ("text", "label")) -> Table:
     places = [dict(zip(columns, row, strict=True)) for row in rows]
-    return Table("a.jsonl", columns, lambda wanted: (tuple(row[name] for name in wanted) for row in places))
+
+    def cells(wanted: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        return (tuple(row[name] for name in wanted) for row in places)
+
+    return Table("a.jsonl", columns, cells, count=lambda: len(places))
 
 
 def read(train: Table, kind: TaskKind = C, **more: Any) -> Rows:
@@ -58,6 +67,116 @@ def test_every_missing_column_is_named_at_once() -> None:
     assert {error.pointer.rsplit("/", 1)[1] for error in refused.value.errors} == {
         "text_column", "label_column", "group_column",
     }  # fmt: skip
+
+
+def named(*rows: tuple[Any, ...], names: tuple[str, ...] = ("neg", "neutral", "pos")) -> Table:
+    return replace(table(*rows), class_names={"label": names})
+
+
+def test_rows_without_a_gold_label_are_missing_ones_where_the_classes_have_names() -> None:
+    """-1 is no class then, and a split that has nothing else is not used."""
+    train = named(("x", 2), ("y", -1), ("z", 0), ("w", 2))
+    found = read(train, test=named(("u", -1), ("v", -1)))
+    assert found.labels == ("neg", "pos")
+    assert [(row.text, row.label) for row in found.by_split["train"]] == [("x", 1), ("z", 0), ("w", 1)]
+    assert found.dropped["missing_labels"] == 3
+    assert list(found.by_split) == ["train"]
+
+
+def test_minus_one_without_names_is_asked_about() -> None:
+    """Both answers are one field."""
+    rows = [("x", 2), ("y", -1), ("z", 0), ("w", 1)]
+    with pytest.raises(InvalidTask, match="'-1' among the labels -1, 0, 1, 2 may mean") as refused:
+        read(table(*rows))
+    assert refused.value.errors[0].pointer == "/configuration/task/label_column"
+    assert read(table(*rows), missing_labels=["-1"]).labels == ("0", "1", "2")
+    assert read(table(*rows), missing_labels=[]).labels == ("-1", "0", "1", "2")
+
+
+def test_the_names_of_the_card_come_before_those_of_the_file() -> None:
+    """As the `datasets` library has it."""
+    tables = [("train", named(("x", 0), ("y", 1)))]
+    task = Task(name="hub:a/b")
+    assert read_rows(tables, task, kind=C, class_names={"label": ("no", "yes")}).labels == ("no", "yes")
+    with pytest.raises(InvalidTask, match=r"'a\.jsonl': row 2 has 1, which is none of the 1 classes"):
+        read_rows(tables, task, kind=C, class_names={"label": ("no",)})
+
+
+def test_a_file_that_lacks_a_column_is_named() -> None:
+    """Its rows would pass for empty ones."""
+    other = replace(table(("y", "b"), columns=("sentence", "label")), file="train-1.jsonl")
+    with pytest.raises(
+        InvalidTask, match=r"'train-1\.jsonl' has no column 'text'; there are: sentence, label"
+    ):
+        read_rows([("train", table(("x", "a"))), ("train", other)], Task(name="hub:a/b"), kind=C)
+
+
+def lines(*rows: dict[str, Any]) -> Table:
+    file = io.BytesIO("\n".join(map(json.dumps, rows)).encode())
+    return open_table(file, name="a.jsonl")
+
+
+@pytest.mark.parametrize("column", ["text", "label", "pair", "group"])
+def test_a_row_of_another_kind_is_refused(column: str) -> None:
+    """It lacks a column, and has one that the others lack."""
+    row = {"text": "x", "label": "a", "pair": "p", "group": "g"}
+    other = {**row, "label": "b", "text": "y", column + "_2": row[column]}
+    del other[column]
+    with pytest.raises(InvalidTask, match=f"row 3 has no '{column}', but {column}_2") as refused:
+        read(lines(row, {**row, "label": "b"}, other), text_pair_column="pair", group_column="group")
+    field = "text_pair_column" if column == "pair" else f"{column}_column"
+    assert refused.value.errors[0].pointer == f"/configuration/task/{field}"
+
+
+def test_a_row_that_lacks_a_column_and_has_no_other_is_empty_or_unlabelled() -> None:
+    """As if it were null."""
+    found = read(
+        lines({"text": "x", "label": "a"}, {"text": "y"}, {"label": "b"}, {"text": "z", "label": "b"})
+    )
+    assert (found.dropped["empty_texts"], found.dropped["missing_labels"]) == (1, 1)
+
+
+@pytest.mark.parametrize("cell", [b"\xff", ["a"], {"a": 1}, 3, True])
+def test_a_text_that_is_none_is_refused(cell: object) -> None:
+    """In either text of a pair; bytes that are UTF-8 are one."""
+    with pytest.raises(InvalidTask, match="row 1 has") as refused:
+        read(table((cell, "a"), ("y", "b")))
+    assert refused.value.errors[0].pointer == "/configuration/task/text_column"
+    rows = [("x", "1", cell), ("y", "2", "z")]
+    with pytest.raises(InvalidTask, match="row 1 has"):
+        read(table(*rows, columns=("text", "label", "pair")), text_pair_column="pair")
+    assert read(table((b" caf\xc3\xa9", "a"), ("y", "b"))).by_split["train"][0].text == "caf\u00e9"
+
+
+def test_a_group_is_a_name() -> None:
+    """A list or a mapping is none; 1 and 1.0 are the same."""
+    columns = ("text", "label", "group")
+    for cell in (["g"], {"g": 1}, b"\xff"):
+        with pytest.raises(InvalidTask, match="row 1 has") as refused:
+            read(table(("x", "a", cell), ("y", "b", "g"), columns=columns), group_column="group")
+        assert refused.value.errors[0].pointer == "/configuration/task/group_column"
+    found = read(table(("x", "a", 1.0), ("y", "b", 1), columns=columns), group_column="group")
+    assert [row.group for row in found.by_split["train"]] == ["1", "1"]
+
+
+def test_values_near_the_end_of_floats_are_refused() -> None:
+    """Their mean, or their squares, would be no number."""
+    with pytest.raises(InvalidTask, match="the limit is"):
+        read(table(("x", 1e308), ("x", 1e308), ("y", -1e308)), R)
+    found = read(table(("x", 1e100), ("x", 1e99), ("y", -1e100)), R)
+    assert found.by_split["train"][0].label == pytest.approx(5.5e99)
+
+
+@pytest.mark.parametrize(
+    ("limit", "complaint"), [("MAX_ROWS", "more than 1 rows"), ("MAX_UNPACKED", "1 characters")]
+)
+def test_rows_and_texts_of_all_files_have_a_limit(
+    limit: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence names it."""
+    monkeypatch.setattr(rows_module, limit, 1)
+    with pytest.raises(InvalidTask, match=complaint):
+        read(table(("x", "a")), test=table(("y", "b")))
 
 
 def test_labels_that_training_lacks_are_refused() -> None:
