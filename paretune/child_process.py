@@ -13,6 +13,8 @@ from paretune.errors import ParetuneError
 from service.process_lifetime import die_with_parent
 
 LOG_TAIL_LINES = 15
+LONGEST_LOG_LINE = 400
+"""A line of JSON may hold a whole traceback."""
 
 
 class ChildDied(ParetuneError):
@@ -82,8 +84,13 @@ class Child:
         """
         if not self.is_running():
             raise ChildDied(
-                f"{self.name} ended before it was ready. The end of {self.log}:\n{self.log_tail()}"
+                f"{self.name} ended before it was ready{self._by_signal()}. The end of {self.log}:\n"
+                f"{self.log_tail()}"
             )
+
+    def _by_signal(self) -> str:
+        status = None if self.process is None else self.process.returncode
+        return f" ({signal.strsignal(-status)})" if status is not None and status < 0 else ""
 
     def log_tail(self) -> str:
         """Give the last lines of the log."""
@@ -91,7 +98,7 @@ class Child:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return "(no log)"
-        return "\n".join(f"  {line}" for line in lines[-LOG_TAIL_LINES:])
+        return "\n".join(f"  {line[:LONGEST_LOG_LINE]}" for line in lines[-LOG_TAIL_LINES:])
 
     def stop(self) -> None:
         """Ask the process to end; after `stop_seconds` end it and everything it started."""

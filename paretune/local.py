@@ -24,8 +24,11 @@ from paretune.child_process import Child, python_child
 from paretune.embedded_postgres import EmbeddedPostgres, free_port
 from paretune.embedded_valkey import EmbeddedValkey
 from paretune.errors import ParetuneError
+from paretune.room import room_for_a_start
 
 READY_SECONDS = 120.0
+PROBE_BYTES = 2**16
+"""What a directory must take to be called writable: a full disk still takes an empty file."""
 SUPERVISION_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 10.0
 QUICK_DEATH_SECONDS = 10.0
@@ -158,21 +161,23 @@ def running_stack(
     state_dir = _writable(state_dir.absolute())
     chosen = _free(host, port)
     with _locked(state_dir), _interruptible():
-        stack = Stack(
-            state_dir=state_dir,
-            url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
-            api_key=_kept_secret(state_dir / "api_key", prefix="ptk_"),
-            environment=_places(state_dir),
-            say=say,
-        )
-        try:
-            _start_stores(stack)
-            _migrate(stack)
-            _start_service(
-                stack, trial_workers=trial_workers, study_workers=study_workers, host=host, port=chosen
+        with room_for_a_start(state_dir):
+            stack = Stack(
+                state_dir=state_dir,
+                url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
+                api_key=_kept_secret(state_dir / "api_key", prefix="ptk_"),
+                environment=_places(state_dir),
+                say=say,
             )
-            (state_dir / "url").write_text(stack.url, encoding="ascii")
-            _write_secret(state_dir / DATABASE_URL_FILE, stack.environment["DATABASE_URL"])
+        try:
+            with room_for_a_start(state_dir):
+                _start_stores(stack)
+                _migrate(stack)
+                _start_service(
+                    stack, trial_workers=trial_workers, study_workers=study_workers, host=host, port=chosen
+                )
+                (state_dir / "url").write_text(stack.url, encoding="ascii")
+                _write_secret(state_dir / DATABASE_URL_FILE, stack.environment["DATABASE_URL"])
             say(f"Paretune is ready at {stack.url} after {time.monotonic() - started:.1f} s.")
             yield stack
         finally:
@@ -297,7 +302,7 @@ def _writable(state_dir: Path) -> Path:
             # As root the database runs as another user, which must be able to pass through, not to look.
             state_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
         probe = state_dir / ".writable"
-        probe.touch()
+        probe.write_bytes(bytes(PROBE_BYTES))
         probe.unlink()
     except OSError as error:
         raise StateDirectoryNotWritable(
@@ -351,20 +356,21 @@ def _interruptible() -> Iterator[None]:
 
 
 def _kept_secret(path: Path, *, prefix: str = "") -> str:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii")
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(prefix + secrets.token_urlsafe(32))
+    # Empty is what a full disk may have left of one.
+    if not path.exists() or not path.stat().st_size:
+        _write_secret(path, prefix + secrets.token_urlsafe(32))
     return path.read_text(encoding="ascii")
 
 
 def _write_secret(path: Path, secret: str) -> None:
-    # A killed server leaves its file behind; a new one has the right mode from its first byte.
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+    # Whole or not at all, and with the right mode from its first byte.
+    fresh = path.with_name(f".{path.name}.unfinished")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+    ) as file:
         file.write(secret)
+    fresh.replace(path)
 
 
 def _private(folder: Path) -> Path:

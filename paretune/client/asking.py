@@ -28,6 +28,11 @@ def hands_out_no_more(answer: SuggestedTrials) -> bool:
     return answer.study_state in (*ENDED, StudyState.CANCELLING)
 
 
+def lease_of(answer: SuggestedTrials) -> float:
+    """Return the length of the first trial's lease, which may be older than the question."""
+    return answer.trials[0].lease_seconds or answer.lease_seconds
+
+
 def new_worker_id() -> str:
     """Make a name that no other worker has: host, process and chance."""
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:50].lstrip(".-") or "host"

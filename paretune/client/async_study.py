@@ -15,7 +15,7 @@ from api_schemas.ask_and_tell import (
 )
 from api_schemas.studies import StudyRead
 from api_schemas.trials import TrialRead
-from paretune.client.asking import PAUSE_SECONDS, hands_out_no_more, has_ended, new_worker_id
+from paretune.client.asking import PAUSE_SECONDS, hands_out_no_more, has_ended, lease_of, new_worker_id
 from paretune.client.async_running_trial import AsyncRunningTrial
 from paretune.client.data_frame import data_frame
 from paretune.client.requests import awaited_study
@@ -54,14 +54,23 @@ class AsyncStudy:
         return self._client.trials(self.id)
 
     async def ask(
-        self, count: int = 1, *, worker_id: str | None = None, wait_seconds: float = LONGEST_WAIT_SECONDS
+        self,
+        count: int = 1,
+        *,
+        worker_id: str | None = None,
+        wait_seconds: float = LONGEST_WAIT_SECONDS,
+        lease_seconds: float | None = None,
     ) -> tuple[SuggestedTrial, ...]:
         """Get up to `count` trials, none if there are none in time.
 
         A worker that asks again under the same id first gets those that it still holds. Without an id,
-        every call is a worker of its own.
+        every call is a worker of its own. `lease_seconds` is how long nothing need be heard of each trial.
         """
-        return (await self._ask(count, worker_id=worker_id, wait_seconds=wait_seconds)).trials
+        return (
+            await self._ask(
+                count, worker_id=worker_id, wait_seconds=wait_seconds, lease_seconds=lease_seconds
+            )
+        ).trials
 
     async def tell(self, trial: SuggestedTrial, /, **metrics: float) -> TrialRead:
         """Tell a result; a metric that is not a number makes the trial infeasible."""
@@ -83,26 +92,34 @@ class AsyncStudy:
         """Keep a trial for another lease; the answer says whether it is still wanted."""
         return await self._client.send_heartbeat(trial)
 
-    async def trial(self, *, worker_id: str | None = None) -> AsyncRunningTrial:
+    async def trial(
+        self, *, worker_id: str | None = None, lease_seconds: float | None = None
+    ) -> AsyncRunningTrial:
         """Wait for a trial to run, and give it as the context of a block.
+
+        Heartbeats come three times in each `lease_seconds`, the server's usual time if left out.
 
         Raises:
             StudyEnded: If the study hands out no more.
         """
         worker = worker_id or new_worker_id()
         while True:
-            answer = await self._ask(1, worker_id=worker, wait_seconds=LONGEST_WAIT_SECONDS)
+            answer = await self._ask(
+                1, worker_id=worker, wait_seconds=LONGEST_WAIT_SECONDS, lease_seconds=lease_seconds
+            )
             if answer.trials:
-                return AsyncRunningTrial(self._client, answer.trials[0], lease_seconds=answer.lease_seconds)
+                return AsyncRunningTrial(self._client, answer.trials[0], lease_seconds=lease_of(answer))
             if hands_out_no_more(answer):
                 raise StudyEnded(f"Study {self.id} is {answer.study_state}.")
             await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311  no secret
 
-    async def open_trials(self, *, worker_id: str | None = None) -> AsyncIterator[AsyncRunningTrial]:
+    async def open_trials(
+        self, *, worker_id: str | None = None, lease_seconds: float | None = None
+    ) -> AsyncIterator[AsyncRunningTrial]:
         """Give one trial after the other until the study has ended."""
         while True:
             try:
-                trial = await self.trial(worker_id=worker_id)
+                trial = await self.trial(worker_id=worker_id, lease_seconds=lease_seconds)
             except StudyEnded:
                 return
             yield trial
@@ -119,8 +136,10 @@ class AsyncStudy:
         """
         return data_frame([trial async for trial in self.trials()])
 
-    async def _ask(self, count: int, *, worker_id: str | None, wait_seconds: float) -> SuggestedTrials:
+    async def _ask(
+        self, count: int, *, worker_id: str | None, wait_seconds: float, lease_seconds: float | None
+    ) -> SuggestedTrials:
         worker = worker_id or new_worker_id()
         return await self._client.suggest_trials(
-            self.id, worker_id=worker, count=count, wait_seconds=wait_seconds
+            self.id, worker_id=worker, count=count, wait_seconds=wait_seconds, lease_seconds=lease_seconds
         )

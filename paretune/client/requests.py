@@ -244,10 +244,17 @@ def past_events(study_id: str, *, after: int = 0) -> Request[Page[EventRead]]:
 
 
 def suggest_trials(
-    study_id: str, *, worker_id: str, count: int = 1, wait_seconds: float = 0.0
+    study_id: str,
+    *,
+    worker_id: str,
+    count: int = 1,
+    wait_seconds: float = 0.0,
+    lease_seconds: float | None = None,
 ) -> Request[SuggestedTrials]:
     """Get trials to run; a worker that asks again first gets those that it still holds."""
-    body = SuggestRequest(worker_id=worker_id, count=count, wait_seconds=wait_seconds)
+    body = SuggestRequest(
+        worker_id=worker_id, count=count, wait_seconds=wait_seconds, lease_seconds=lease_seconds
+    )
     return _post(
         f"{_study(study_id)}/trials:suggest",
         SuggestedTrials.model_validate_json,

@@ -15,7 +15,7 @@ from api_schemas.ask_and_tell import (
 )
 from api_schemas.studies import StudyRead
 from api_schemas.trials import TrialRead
-from paretune.client.asking import PAUSE_SECONDS, hands_out_no_more, has_ended, new_worker_id
+from paretune.client.asking import PAUSE_SECONDS, hands_out_no_more, has_ended, lease_of, new_worker_id
 from paretune.client.data_frame import data_frame
 from paretune.client.requests import awaited_study
 from paretune.client.running_trial import RunningTrial
@@ -54,14 +54,21 @@ class Study:
         return self._client.trials(self.id)
 
     def ask(
-        self, count: int = 1, *, worker_id: str | None = None, wait_seconds: float = LONGEST_WAIT_SECONDS
+        self,
+        count: int = 1,
+        *,
+        worker_id: str | None = None,
+        wait_seconds: float = LONGEST_WAIT_SECONDS,
+        lease_seconds: float | None = None,
     ) -> tuple[SuggestedTrial, ...]:
         """Get up to `count` trials, none if there are none in time.
 
         A worker that asks again under the same id first gets those that it still holds. Without an id,
-        every call is a worker of its own.
+        every call is a worker of its own. `lease_seconds` is how long nothing need be heard of each trial.
         """
-        return self._ask(count, worker_id=worker_id, wait_seconds=wait_seconds).trials
+        return self._ask(
+            count, worker_id=worker_id, wait_seconds=wait_seconds, lease_seconds=lease_seconds
+        ).trials
 
     def tell(self, trial: SuggestedTrial, /, **metrics: float) -> TrialRead:
         """Tell a result; a metric that is not a number makes the trial infeasible."""
@@ -83,26 +90,32 @@ class Study:
         """Keep a trial for another lease; the answer says whether it is still wanted."""
         return self._client.send_heartbeat(trial)
 
-    def trial(self, *, worker_id: str | None = None) -> RunningTrial:
+    def trial(self, *, worker_id: str | None = None, lease_seconds: float | None = None) -> RunningTrial:
         """Wait for a trial to run, and give it as the context of a block.
+
+        Heartbeats come three times in each `lease_seconds`, the server's usual time if left out.
 
         Raises:
             StudyEnded: If the study hands out no more.
         """
         worker = worker_id or new_worker_id()
         while True:
-            answer = self._ask(1, worker_id=worker, wait_seconds=LONGEST_WAIT_SECONDS)
+            answer = self._ask(
+                1, worker_id=worker, wait_seconds=LONGEST_WAIT_SECONDS, lease_seconds=lease_seconds
+            )
             if answer.trials:
-                return RunningTrial(self._client, answer.trials[0], lease_seconds=answer.lease_seconds)
+                return RunningTrial(self._client, answer.trials[0], lease_seconds=lease_of(answer))
             if hands_out_no_more(answer):
                 raise StudyEnded(f"Study {self.id} is {answer.study_state}.")
             time.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311  no secret
 
-    def open_trials(self, *, worker_id: str | None = None) -> Iterator[RunningTrial]:
+    def open_trials(
+        self, *, worker_id: str | None = None, lease_seconds: float | None = None
+    ) -> Iterator[RunningTrial]:
         """Give one trial after the other until the study has ended."""
         while True:
             try:
-                trial = self.trial(worker_id=worker_id)
+                trial = self.trial(worker_id=worker_id, lease_seconds=lease_seconds)
             except StudyEnded:
                 return
             yield trial
@@ -119,6 +132,10 @@ class Study:
         """
         return data_frame(list(self.trials()))
 
-    def _ask(self, count: int, *, worker_id: str | None, wait_seconds: float) -> SuggestedTrials:
+    def _ask(
+        self, count: int, *, worker_id: str | None, wait_seconds: float, lease_seconds: float | None
+    ) -> SuggestedTrials:
         worker = worker_id or new_worker_id()
-        return self._client.suggest_trials(self.id, worker_id=worker, count=count, wait_seconds=wait_seconds)
+        return self._client.suggest_trials(
+            self.id, worker_id=worker, count=count, wait_seconds=wait_seconds, lease_seconds=lease_seconds
+        )

@@ -1,8 +1,7 @@
 """Give a study the results of an Optuna study."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -11,10 +10,12 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from api_schemas.ask_and_tell import ImportedObservation
+from api_schemas.events import EventType
 from api_schemas.studies import StudyCreate, StudyRead, StudyState
 from paretune.bridge_progress import Progress, unwatched
 from paretune.client import Client
 from paretune.client import requests as calls
+from paretune.client.asking import has_ended
 from paretune.errors import BridgeError, RequestRefused
 from paretune.optuna_bridge.names import INFEASIBLE
 from paretune.optuna_bridge.observations import (
@@ -25,11 +26,9 @@ from paretune.optuna_bridge.observations import (
     merged,
     read_observation,
 )
+from paretune.optuna_bridge.sending import Sent, send
 from paretune.optuna_bridge.storage import open_storage, read_study
 from paretune.optuna_bridge.targets import existing_study, new_study
-
-BATCH = 200
-"""Observations in one request: each request stores one front and moves the bar."""
 
 DEFAULT_BUDGET = 20
 
@@ -90,15 +89,20 @@ def import_study(
             "\n".join([f"None of the {len(trials)} trials of {name!r} can be taken.", *left_out])
         )
     unique = _unique(observations, place.target)
-    study_id = place.study_id()
-    with _held(client, study_id) if into is None else nullcontext():
-        imported = _send(client, study_id, unique, on_progress=on_progress)
+    study = client.get_study(place.study_id())
+    if has_ended(study):
+        _insist_all_known(client, study, unique, place.target)
+        sent = Sent(imported=0)
+    else:
+        sent = send(client, study.id, unique, on_progress=on_progress)
+    if into is None and study.state is StudyState.PAUSED and _is_untouched(client, study.id):
+        client.resume(study.id)
     return OptunaImport(
-        study=client.get_study(study_id),
-        imported=imported,
-        already_known=len(unique) - imported,
+        study=client.get_study(study.id),
+        imported=sent.imported,
+        already_known=len(unique) - sent.imported - len(sent.conflicts),
         repeats=len(observations) - len(unique),
-        left_out=left_out,
+        left_out=(*left_out, *sent.conflicts),
         notes=(*place.notes, *_not_carried(usable)),
     )
 
@@ -149,8 +153,9 @@ def _unique(observations: Sequence[ImportedObservation], target: Target) -> list
 
 def _create(client: Client, request: StudyCreate, first: FrozenTrial) -> str:
     """Make the study, once for the same trials; give its id."""
-    content = f"{first.datetime_start}\0{request.model_dump_json()}"
-    key = f"optuna-{hashlib.sha256(content.encode()).hexdigest()}"
+    # Not by its time: that is told in the time zone of whoever reads it.
+    content = f"{first.number} {first.params} {first.values}\0{request.model_dump_json()}"
+    key = f"optuna-{hashlib.sha256(content.encode(errors='backslashreplace')).hexdigest()}"
     study = client.send(replace(calls.create_study(request), idempotency_key=key))
     try:
         return client.get_study(study.id).id
@@ -161,29 +166,25 @@ def _create(client: Client, request: StudyCreate, first: FrozenTrial) -> str:
     return client.create_study(request).id
 
 
-@contextmanager
-def _held(client: Client, study_id: str) -> Iterator[None]:
-    """Pause a new study meanwhile: what it proposed now, it would propose knowing nothing."""
-    was_active = client.get_study(study_id).state is StudyState.ACTIVE
-    if was_active:
-        client.pause(study_id)
-    try:
-        yield
-    finally:
-        if was_active:
-            client.resume(study_id)
+def _is_untouched(client: Client, study_id: str) -> bool:
+    """Say whether a study has stood paused since it was made for an import: nobody has resumed it yet."""
+    return all(event.type is not EventType.STUDY_RESUMED for event in client.past_events(study_id))
 
 
-def _send(
-    client: Client, study_id: str, observations: Sequence[ImportedObservation], *, on_progress: Progress
-) -> int:
-    """Send observations in batches; give how many were new."""
-    imported = 0
-    for start in range(0, len(observations), BATCH):
-        batch = observations[start : start + BATCH]
-        imported += client.import_observations(study_id, batch).imported
-        on_progress(start + len(batch), len(observations))
-    return imported
+def _insist_all_known(
+    client: Client, study: StudyRead, observations: Sequence[ImportedObservation], target: Target
+) -> None:
+    known = {
+        key_of(ImportedObservation(parameters=trial.parameters, infeasible="known"), target)
+        for trial in client.trials(study.id)
+    }
+    new = sum(key_of(observation, target) not in known for observation in observations)
+    if new:
+        raise BridgeError(
+            f"Study {study.id} is {study.state} and takes no more results; {new} of "
+            f"{len(observations)} are new. Go on with it first (paretune extend {study.id} --trials N), or "
+            "import into another study (--into)."
+        )
 
 
 def _not_carried(trials: Sequence[FrozenTrial]) -> list[str]:

@@ -1,7 +1,7 @@
 """What is called how on both sides, and the marks that an export leaves for an import."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from api_schemas.base import Schema
 from api_schemas.objectives import ConstraintOp, Objective, OutcomeConstraint
@@ -11,6 +11,8 @@ from paretune.errors import BridgeError
 LONGEST_PARAMETER = 200
 LONGEST_METRIC = 64
 METRIC_PATTERN = r"[a-z][a-z0-9_]*"
+
+GIVEN = "_given"
 
 STUDY = "paretune:study"
 """Attribute of an exported study that holds an `ExportedStudy`."""
@@ -32,23 +34,26 @@ class ExportedStudy(Schema):
 def parameter_names(names: Iterable[str]) -> dict[str, str]:
     """Give each parameter of Optuna a name that Paretune takes: its own, where that is one.
 
+    Of names that would become one, all but the first get a number, in the order that they come in.
+
     Raises:
-        BridgeError: If a name is too long, or two become one.
+        BridgeError: If a name is too long.
     """
-    chosen = {name: _parameter_name(name) for name in names}
-    _check_distinct("parameters", chosen)
-    return chosen
+    return _distinct({name: _parameter_name(name) for name in names}, longest=LONGEST_PARAMETER)
 
 
 def metric_names(names: Iterable[str]) -> dict[str, str]:
-    """Give each objective or constraint of Optuna the name of a metric.
+    """Give each objective or constraint of Optuna the name of a metric, none of them twice.
 
     Raises:
-        BridgeError: If a name is too long, or two become one.
+        BridgeError: If a name is too long.
     """
-    chosen = {name: _metric_name(name) for name in names}
-    _check_distinct("metrics", chosen)
-    return chosen
+    return _distinct({name: _metric_name(name) for name in names}, longest=LONGEST_METRIC)
+
+
+def given_name(parameter: str) -> str:
+    """Name the switch that says whether a trial has a parameter."""
+    return f"{parameter[: LONGEST_PARAMETER - len(GIVEN)]}{GIVEN}"
 
 
 def constraint_key(constraint: OutcomeConstraint) -> str:
@@ -91,12 +96,19 @@ def _short_enough(name: str, longest: int, kind: str) -> str:
     return name
 
 
-def _check_distinct(kind: str, chosen: Mapping[str, str]) -> None:
-    first: dict[str, str] = {}
+def _distinct(chosen: Mapping[str, str], *, longest: int) -> dict[str, str]:
+    taken = {name for name, new in chosen.items() if name == new}
+    found: dict[str, str] = {}
     for name, new in chosen.items():
-        if new in first:
-            raise BridgeError(
-                f"The {kind} {first[new]!r} and {name!r} would both be called '{new}' here. "
-                "Rename one in Optuna."
-            )
-        first[new] = name
+        found[name] = new if name == new else _free(new, taken, longest=longest)
+        taken.add(found[name])
+    return found
+
+
+def _free(name: str, taken: Collection[str], *, longest: int) -> str:
+    free, number = name, 2
+    while free in taken:
+        ending = f"_{number}"
+        free = name[: longest - len(ending)].rstrip("_") + ending
+        number += 1
+    return free

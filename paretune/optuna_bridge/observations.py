@@ -29,6 +29,7 @@ from paretune.optuna_bridge.names import (
     from_violation,
 )
 from paretune.optuna_bridge.spaces import value_of
+from paretune.printable import encodable
 
 MOST_METRICS = 100
 LONGEST_REASON = 2000
@@ -38,8 +39,9 @@ LONGEST_REASON = 2000
 class Target:
     """What a trial must fit, and what is called how there.
 
-    `parameters` and `constraint_metrics` map Optuna's names; `metrics` names the objectives in
-    Optuna's order. Trials of a study with a configuration are the same if they train the same.
+    `parameters` and `constraint_metrics` map Optuna's names; `metrics` names the objectives in Optuna's
+    order. `switches` are parameters of ours that say whether a trial has the one that they name. Trials of
+    a study with a configuration are the same if they train the same.
     """
 
     search_space: SearchSpace
@@ -50,6 +52,7 @@ class Target:
     metrics: Sequence[str]
     constraint_metrics: Mapping[str, str]
     constants: frozenset[str]
+    switches: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def _without_result(trial: FrozenTrial) -> LeftOut:
 
 
 def _infeasible(parameters: Parameterization, reason: str) -> ImportedObservation:
-    clean = reason.replace("\0", "")[:LONGEST_REASON] or "infeasible"
+    clean = encodable(reason.replace("\0", ""))[:LONGEST_REASON] or "infeasible"
     return ImportedObservation(parameters=parameters, infeasible=clean)
 
 
@@ -134,7 +137,7 @@ def _parameters(trial: FrozenTrial, target: Target) -> Parameterization:
             found[here] = value_of(known[here], value)
         elif name not in target.constants:
             found[here] = str(value)
-    return found
+    return found | {switch: name in found for switch, name in target.switches.items()}
 
 
 def _misfit(parameters: Parameterization, search_space: SearchSpace) -> str | None:

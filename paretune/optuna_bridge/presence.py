@@ -1,8 +1,10 @@
 """Read off past trials which parameters are there only for some values of another one. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from api_schemas.search_space import (
+    BoolParameter,
     Condition,
     FloatParameter,
     IntParameter,
@@ -10,35 +12,57 @@ from api_schemas.search_space import (
     Parameter,
     ParameterValue,
 )
-from paretune.errors import BridgeError
+from paretune.optuna_bridge.names import given_name
 
 MOST_VALUES = 1000
 """A condition lists its values."""
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """When each parameter is there, none before its parent.
+
+    `switches` name the parameter that each switch made here stands for.
+    """
+
+    placed: Mapping[str, Condition | None]
+    switches: Mapping[str, str]
+
+
 def read_conditions(
     parameters: Mapping[str, Parameter], trials: Sequence[Mapping[str, ParameterValue]]
-) -> dict[str, Condition | None]:
-    """Give each parameter its condition, in an order in which none comes before its parent.
+) -> Conditions:
+    """Give each parameter its condition.
 
     A parameter that some trials lack depends on one whose values tell the trials with it from those
     without. Numbers are cut at the least or the greatest value seen with it; of other values, those seen
-    with it wake it up.
-
-    Raises:
-        BridgeError: If no single parameter decides over the presence of one.
+    with it wake it up. Where nothing decides, as where later trials have a parameter more, a switch of its
+    own says whether a trial has it.
     """
+    known, seen = dict(parameters), list(trials)
+    switches: dict[str, str] = {}
     placed: dict[str, Condition | None] = {
         name: None for name in parameters if all(name in trial for trial in trials)
     }
     waiting = [name for name in parameters if name not in placed]
     while waiting:
-        found = _next_placed(waiting, placed, parameters, trials)
+        found = _next_placed(waiting, placed, known, seen)
         if found is None:
-            raise _undecided(waiting[0], trials)
+            switch = _switch_name(waiting[0], known)
+            known[switch], placed[switch] = BoolParameter(name=switch), None
+            switches[switch] = waiting[0]
+            seen = [{**trial, switch: waiting[0] in trial} for trial in seen]
+            continue
         name, placed[name] = found
         waiting.remove(name)
-    return placed
+    return Conditions(placed, switches)
+
+
+def _switch_name(parameter: str, known: Collection[str]) -> str:
+    name = given_name(parameter)
+    while name in known:
+        name += "_"
+    return name
 
 
 def _next_placed(
@@ -95,12 +119,3 @@ def _beyond_the_cut(
 def _distinct(values: Sequence[ParameterValue]) -> tuple[ParameterValue, ...]:
     # As dictionary keys, True and 1 would be the same.
     return tuple({(isinstance(value, bool), value): value for value in values}.values())
-
-
-def _undecided(name: str, trials: Sequence[Mapping[str, ParameterValue]]) -> BridgeError:
-    lacking = sum(name not in trial for trial in trials)
-    return BridgeError(
-        f"{lacking} of {len(trials)} trials lack the parameter '{name}', and no single other parameter "
-        "decides whether a trial has it. A search space here can only say 'active where another one takes "
-        "one of these values'. Make a study whose space fits and import into that."
-    )

@@ -29,6 +29,7 @@ from api_schemas.search_space import (
 from paretune.errors import BridgeError
 from paretune.optuna_bridge.names import parameter_names
 from paretune.optuna_bridge.presence import read_conditions
+from paretune.printable import encodable
 
 NONE = "None"
 """What a choice of nothing is called here."""
@@ -48,6 +49,13 @@ class ReadSpace:
 
     search_space: SearchSpace
     notes: tuple[str, ...]
+
+
+def sentence_of(item: Mapping[str, Any]) -> str:
+    """Say what is wrong with a value of Optuna's."""
+    if item["type"] == "string_unicode":
+        return "a text holds half a surrogate pair, which is no character"
+    return str(item["msg"])
 
 
 def constants(trials: Sequence[FrozenTrial]) -> set[str]:
@@ -86,11 +94,18 @@ def read_space(trials: Sequence[FrozenTrial]) -> ReadSpace:
         }
         for trial in trials
     ]
-    conditions = read_conditions(parameters, values)
+    read = read_conditions(parameters, values)
+    parameters_here = {**parameters, **{switch: BoolParameter(name=switch) for switch in read.switches}}
     placed = tuple(
-        parameters[name].model_copy(update={"when": condition}) for name, condition in conditions.items()
+        parameters_here[name].model_copy(update={"when": condition})
+        for name, condition in read.placed.items()
     )
-    return ReadSpace(_space(placed), (*_notes(found, fixed, parameters), *_condition_notes(placed)))
+    notes = (
+        *_notes(found, fixed, parameters),
+        *_switch_notes(read.switches, values),
+        *_condition_notes(item for item in placed if item.when and item.when.parameter not in read.switches),
+    )
+    return ReadSpace(_space(placed), notes)
 
 
 def parameter_of(name: str, seen: Sequence[BaseDistribution]) -> Parameter:
@@ -100,12 +115,18 @@ def parameter_of(name: str, seen: Sequence[BaseDistribution]) -> Parameter:
         BridgeError: If they differ in more than their bounds, or a choice is nothing that JSON can say.
     """
     first, *others = seen
+    choices = first.choices if isinstance(first, CategoricalDistribution) else ()
+    if any(isinstance(choice, str) and encodable(choice) != choice for choice in choices):
+        raise BridgeError(
+            f"The parameter '{name}' cannot be searched here: a choice holds half a surrogate pair, which is "
+            "no character."
+        )
     try:
         for other in others:
             check_distribution_compatibility(first, other)
         return ANY_PARAMETER.validate_python({"name": name, **_fields(seen)})
     except ValidationError as error:
-        why = "; ".join(item["msg"] for item in error.errors())
+        why = "; ".join(map(sentence_of, error.errors()))
         raise BridgeError(f"The parameter '{name}' cannot be searched here: {why}.") from error
     except ValueError as error:
         raise BridgeError(f"The parameter '{name}' changes from trial to trial: {error}") from error
@@ -200,6 +221,17 @@ def _notes(
             yield f"'{name}' is searched without its step: its grid has more than {MOST_CHOICES} points."
 
 
+def _switch_notes(
+    switches: Mapping[str, str], trials: Sequence[Mapping[str, ParameterValue]]
+) -> Iterator[str]:
+    for switch, name in switches.items():
+        having = sum(name in trial for trial in trials)
+        yield (
+            f"Nothing decides which trials have '{name}' ({having} of {len(trials)} do): the switch "
+            f"'{switch}' says it, and where it is false a trial goes without."
+        )
+
+
 def _condition_notes(parameters: Iterable[Parameter]) -> Iterator[str]:
     for parameter in parameters:
         if parameter.when is not None:
@@ -216,7 +248,7 @@ def _has_steps(seen: Sequence[BaseDistribution]) -> bool:
 
 
 def _least_step(parameter: OrdinalParameter) -> float:
-    return min(right - left for left, right in pairwise(parameter.choices))
+    return min((right - left for left, right in pairwise(parameter.choices)), default=1)
 
 
 def _number(value: float) -> int | float:

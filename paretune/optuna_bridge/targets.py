@@ -1,6 +1,6 @@
 """Settle what the trials of an Optuna study must fit: a study that exists, or the one made for them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -8,18 +8,21 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 
 from api_schemas.objectives import KNOWN_METRICS, ConstraintOp, Direction, Objective, OutcomeConstraint
-from api_schemas.studies import Budget, StudyCreate, StudyKind, StudyRead
+from api_schemas.search_space import SearchSpace
+from api_schemas.studies import Budget, StudyCreate, StudyKind, StudyRead, StudyState
 from paretune.errors import BridgeError
 from paretune.optuna_bridge.names import (
     INFEASIBLE,
     STUDY,
     ExportedStudy,
     constraint_key,
+    given_name,
     metric_names,
     parameter_names,
 )
 from paretune.optuna_bridge.observations import Target
-from paretune.optuna_bridge.spaces import constants, distributions, read_space
+from paretune.optuna_bridge.spaces import constants, distributions, read_space, sentence_of
+from paretune.printable import encodable
 
 LONGEST_DISPLAY_NAME = 200
 
@@ -58,7 +61,9 @@ def new_study(source: optuna.Study, trials: Sequence[FrozenTrial], *, budget: in
         request = StudyCreate.model_validate(
             {
                 "kind": StudyKind.CUSTOM,
-                "display_name": source.study_name[:LONGEST_DISPLAY_NAME],
+                # Nothing is proposed before the results are there.
+                "state": StudyState.PAUSED,
+                "display_name": _display_name(source),
                 "search_space": {"parameters": exported.search_space.parameters},
                 "objectives": exported.objectives,
                 "constraints": exported.constraints,
@@ -66,7 +71,7 @@ def new_study(source: optuna.Study, trials: Sequence[FrozenTrial], *, budget: in
             }
         )
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        lines = [f"  {'.'.join(map(str, item['loc']))}: {sentence_of(item)}" for item in error.errors()]
         raise BridgeError("\n".join([f"No study can be made of {source.study_name!r}:", *lines])) from error
     target = _target(
         exported, trials, metrics=[item.metric for item in exported.objectives], configuration_of=None
@@ -97,16 +102,35 @@ def _target(
     configuration_of: StudyRead | None,
 ) -> Target:
     fixed = constants(trials)
+    names = parameter_names(name for name in distributions(trials) if name not in fixed)
     return Target(
         search_space=weighed.search_space,
         objectives=weighed.objectives,
         constraints=weighed.constraints,
         configuration=None if configuration_of is None else configuration_of.configuration,
-        parameters=parameter_names(name for name in distributions(trials) if name not in fixed),
+        parameters=names,
         metrics=metrics,
         constraint_metrics=_constraint_metrics(trials, known=map(constraint_key, weighed.constraints)),
         constants=frozenset(fixed),
+        switches=_switches(weighed.search_space, set(names.values())),
     )
+
+
+def _switches(search_space: SearchSpace, of_optuna: Collection[str]) -> dict[str, str]:
+    """Find the switches that an import made: no parameters of Optuna, named after what they say."""
+    return {
+        item.when.parameter: item.name
+        for item in search_space.parameters
+        if item.when is not None
+        and item.when.values == (True,)
+        and item.when.parameter not in of_optuna
+        and item.when.parameter.rstrip("_") == given_name(item.name).rstrip("_")
+    }
+
+
+def _display_name(source: optuna.Study) -> str:
+    name = encodable(source.study_name.replace("\0", ""))[:LONGEST_DISPLAY_NAME]
+    return name or "a study of Optuna"
 
 
 def _exported(source: optuna.Study) -> ExportedStudy | None:

@@ -93,6 +93,7 @@ budget: {trials: 2}
     assert {file.name for file in adapter.iterdir()} - in_peft_format == {
         "weights.safetensors", "configuration.json", "README.md", "load.py",
     }  # fmt: skip
-    listed = CliRunner().invoke(app, ["status", *arguments[:2]])
-    assert "SUCCEEDED" in listed.output
-    assert "a small study" in listed.output
+    listed = CliRunner().invoke(
+        app, ["resume", "a small study", *arguments, "--output", str(state_root / "again")]
+    )
+    assert "a small study: SUCCEEDED" in listed.output

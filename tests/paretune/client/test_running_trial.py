@@ -1,13 +1,15 @@
 """A trial's block says to the service how it went, whatever leaves it."""
 
+import asyncio
 import time
 
 import pytest
 
 from api_schemas.trials import TrialRead, TrialState
-from paretune.client import Client, RunningTrial
+from paretune.client import AsyncClient, Client, RunningTrial
 from paretune.errors import NothingReported, RequestRefused, StudyEnded, TrialInfeasible
 from service import settings, sweeper
+from tests.conftest import API_KEY
 from tests.paretune.client.studies import queued_study, replicate_of
 from tests.service.test_leases import expire_all_leases
 
@@ -135,3 +137,51 @@ def test_heartbeats_keep_a_silent_trial(client: Client, monkeypatch: pytest.Monk
             time.sleep(0.05)
         trial.complete(**GOOD)
     assert ended(client, trial).attempt == 1
+
+
+def test_a_lease_may_last_a_night_in_both_clients(server_url: str, client: Client) -> None:
+    """And its heartbeats come every third of it."""
+    study = client.study(queued_study(trials=3))
+    asked = study.ask(lease_seconds=43_200.0)[0]
+    assert asked.lease_seconds == 43_200.0
+    with study.trial(lease_seconds=7_200) as trial:
+        assert trial._block.heartbeat_seconds == 2_400.0
+        trial.complete(**GOOD)
+
+    async def ask() -> float:
+        async with AsyncClient(server_url, api_key=API_KEY) as other:
+            async with await other.study(study.id).trial(lease_seconds=600) as trial:
+                await trial.complete(**GOOD)
+            return trial._block.heartbeat_seconds
+
+    assert asyncio.run(ask()) == 200.0
+
+
+def test_a_result_that_comes_after_its_lease_is_kept(server_url: str, client: Client) -> None:
+    """By both clients, also where no heartbeat came through, as under work that blocks the event loop."""
+    study = client.study(queued_study(trials=2))
+    with study.trial() as trial:
+        trial._stop_heartbeats()
+        expire_all_leases()
+        sweeper.sweep_once()
+        trial.complete(**GOOD)
+
+    async def late() -> None:
+        async with (
+            AsyncClient(server_url, api_key=API_KEY) as other,
+            await other.study(study.id).trial() as trial,
+        ):
+            await trial.report(step=1, **GOOD)
+            expire_all_leases()
+            sweeper.sweep_once()
+
+    asyncio.run(late())
+    assert [item.state for item in study.trials()] == [TrialState.SUCCEEDED] * 2
+
+
+def test_a_result_is_told_although_a_heartbeat_was_refused(client: Client, running: RunningTrial) -> None:
+    """What the service does with it is for the service to say."""
+    with running as trial:
+        trial.report(step=1, **GOOD)
+        trial._block.is_lost = True
+    assert ended(client, running).state is TrialState.SUCCEEDED

@@ -1,19 +1,23 @@
 """Optuna's results in a study, over the real API."""
 
 import math
+import time
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from api_schemas.events import EventType
 from api_schemas.studies import StudyKind, StudyState
 from api_schemas.trials import IMPORTED
 from paretune.client import Client
 from paretune.errors import BridgeError
 from paretune.optuna_bridge.importing import import_study
+from paretune.optuna_bridge.storage import open_storage
 from tests.paretune.client.studies import custom_study
-from tests.paretune.optuna_bridge.past_studies import past_study, past_trial
+from tests.paretune.optuna_bridge.past_studies import X, past_study, past_trial
 
 
 def stored(tmp_path: Path, *trials: FrozenTrial, **changes: object) -> str:
@@ -126,3 +130,91 @@ def test_a_sampler_of_optuna_is_read(client: Client) -> None:
     }
     best = client.pareto_front(done.study.id).points
     assert [point.metrics["value"] for point in best] == [source.best_value]
+
+
+Y = FloatDistribution(0.0, 1.0)
+
+
+def test_later_trials_may_have_a_parameter_more(client: Client) -> None:
+    """No result is lost: a switch says which trials have it. Later ones are added to the same study."""
+    earlier = [past_trial([1.0, 1.0], x=place / 10) for place in range(4)]
+    later = [past_trial([2.0, 1.0], x=place / 10, y=0.5, distributions={"y": Y}) for place in range(3)]
+    source = past_study(*earlier, *later)
+    done = import_study(client, "past", storage=source._storage)
+    assert (done.imported, done.left_out) == (7, ())
+    assert any("'y_given'" in note and "3 of 7" in note for note in done.notes)
+    given = [trial.parameters["y_given"] for trial in client.trials(done.study.id)]
+    assert given == [False] * 4 + [True] * 3
+    source.add_trial(past_trial([0.5, 1.0], x=0.9, y=0.25, distributions={"y": Y}))
+    source.add_trial(past_trial([0.5, 1.0], x=0.9))
+    again = import_study(client, "past", storage=source._storage, into=done.study.id)
+    assert (again.imported, again.already_known, again.left_out) == (2, 7, ())
+
+
+def test_an_import_is_repeated_into_a_study_that_has_ended(client: Client) -> None:
+    """All is known, so nothing is asked of it; what is new is told with what to do."""
+    source = past_study(past_trial([1.0, 1.0], x=0.25), past_trial([2.0, 1.0], x=0.75))
+    made = import_study(client, "past", storage=source._storage)
+    client.cancel(made.study.id)
+    for into in (None, made.study.id):
+        again = import_study(client, "past", storage=source._storage, into=into)
+        assert (again.study.id, again.imported, again.already_known) == (made.study.id, 0, 2)
+        assert again.study.state is StudyState.CANCELLED
+    source.add_trial(past_trial([3.0, 1.0], x=0.5))
+    with pytest.raises(BridgeError, match=r"is CANCELLED .*; 1 of 3 are new.*--into"):
+        import_study(client, "past", storage=source._storage, into=made.study.id)
+
+
+def test_nothing_is_proposed_before_the_results_are_there(client: Client) -> None:
+    """The study is made paused and goes on by itself; whom its owner paused since stays paused."""
+    source = past_study(past_trial([1.0, 1.0], x=0.25))
+    made = import_study(client, "past", storage=source._storage)
+    types = [event.type for event in client.past_events(made.study.id)]
+    assert types.index(EventType.TRIAL_IMPORTED) < types.index(EventType.STUDY_RESUMED)
+    assert not [kind for kind in types[: types.index(EventType.STUDY_RESUMED)] if kind == "trial.queued"]
+    client.pause(made.study.id)
+    assert import_study(client, "past", storage=source._storage).study.state is StudyState.PAUSED
+
+
+def test_a_result_that_conflicts_holds_up_no_other(client: Client) -> None:
+    """It is left out with the server's sentence, wherever it stands among the others."""
+    into = client.create_study(custom_study()).id
+    first = past_study(past_trial([1.0, 1.0], x=0.5))
+    assert import_study(client, "past", storage=first._storage, into=into).imported == 1
+    places = [0.1, 0.5, 0.9]
+    other = past_study(*(past_trial([7.0, 1.0], x=place) for place in places))
+    done = import_study(client, "past", storage=other._storage, into=into)
+    assert (done.imported, done.already_known, len(done.left_out)) == (2, 0, 1)
+    assert done.left_out[0].startswith("Left out, a result is there: ")
+
+
+def test_the_same_study_is_found_in_every_time_zone(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal tells times in the zone of its reader, and one study would become two."""
+    path = str(tmp_path / "journal.log")
+    source = past_study(storage=open_storage(path, must_exist=False))
+    source.ask({"x": X})
+    source.tell(0, [1.0, 1.0])
+    made = set()
+    for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        made.add(import_study(client, "past", storage=path).study.id)
+    monkeypatch.undo()
+    time.tzset()
+    assert len(made) == 1
+
+
+def test_text_that_is_no_text_is_a_sentence_or_written_out(client: Client) -> None:
+    """Half a surrogate pair, as a journal may hold: a name is written out, a choice is refused."""
+    half = "half \ud800"
+    named = past_trial([1.0, 1.0], distributions={half: X}, **{half: 0.5})
+    study = past_study(named, name=half)
+    done = import_study(client, half, storage=study._storage)
+    assert done.study.display_name == "half \\ud800"
+    assert [item.name for item in done.study.search_space.parameters] == ["half_"]
+    choices = CategoricalDistribution([half, "whole"])
+    chosen = past_trial([1.0, 1.0], distributions={"c": choices}, c="whole")
+    with pytest.raises(BridgeError, match=r"'c' cannot be searched here: .*half a surrogate pair"):
+        import_study(client, "past", storage=past_study(chosen)._storage)

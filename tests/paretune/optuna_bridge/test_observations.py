@@ -38,6 +38,7 @@ TARGET = Target(
     metrics=("cost", "gain"),
     constraint_metrics={"0": "constraint_0"},
     constants=frozenset(),
+    switches={},
 )
 HEAT = {"heat": 5}
 

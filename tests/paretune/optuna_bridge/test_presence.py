@@ -5,13 +5,13 @@ import pytest
 from api_schemas.search_space import (
     BoolParameter,
     CategoricalParameter,
+    Condition,
     FloatParameter,
     IntParameter,
     OrdinalParameter,
     Parameter,
     Parameterization,
 )
-from paretune.errors import BridgeError
 from paretune.optuna_bridge.presence import read_conditions
 
 
@@ -19,7 +19,7 @@ def read(
     parameters: list[Parameter], trials: list[Parameterization]
 ) -> dict[str, tuple[str, tuple[object, ...]]]:
     found = read_conditions({parameter.name: parameter for parameter in parameters}, trials)
-    return {name: (when.parameter, when.values) for name, when in found.items() if when is not None}
+    return {name: (when.parameter, when.values) for name, when in found.placed.items() if when is not None}
 
 
 X = FloatParameter(name="x", low=0, high=1)
@@ -27,11 +27,28 @@ LAYERS = IntParameter(name="layers", low=1, high=4)
 KIND = CategoricalParameter(name="kind", choices=("adam", "sgd", "lion"))
 
 
-def test_what_nothing_decides_is_refused() -> None:
+def test_what_nothing_decides_has_a_switch_of_its_own() -> None:
     """A real number decides nothing, and the same kind stands with and without."""
     trials: list[Parameterization] = [{"kind": "sgd", "x": 0.1}, {"kind": "sgd"}]
-    with pytest.raises(BridgeError, match="1 of 2 trials lack the parameter 'x', and no single other"):
-        read([KIND, X], trials)
+    assert read([KIND, X], trials) == {"x": ("x_given", (True,))}
+
+
+def test_parameters_that_come_together_share_a_switch() -> None:
+    """Later trials have two more, and one more only where the first of them says so."""
+    trials: list[Parameterization] = [
+        {"x": 0.1}, {"x": 0.2}, {"x": 0.3, "kind": "sgd", "layers": 1}, {"x": 0.3, "kind": "adam"},
+    ]  # fmt: skip
+    found = read_conditions({item.name: item for item in (X, KIND, LAYERS)}, trials)
+    assert found.switches == {"kind_given": "kind"}
+    assert list(found.placed) == ["x", "kind_given", "kind", "layers"]
+    assert found.placed["layers"] == Condition.model_validate({"parameter": "kind", "in": ["sgd"]})
+
+
+def test_a_switch_takes_no_name_that_there_is() -> None:
+    """Of a parameter of Optuna that is called so."""
+    taken = BoolParameter(name="x_given")
+    trials: list[Parameterization] = [{"x_given": True}, {"x_given": True, "x": 0.1}]
+    assert read([taken, X], trials) == {"x": ("x_given_", (True,))}
 
 
 def test_a_choice_wakes_a_parameter_up() -> None:

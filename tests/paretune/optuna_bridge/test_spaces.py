@@ -21,6 +21,7 @@ from api_schemas.search_space import (
     Parameter,
 )
 from paretune.errors import BridgeError
+from paretune.optuna_bridge.names import metric_names, parameter_names
 from paretune.optuna_bridge.spaces import distribution_of, parameter_of, read_space, value_of
 from tests.paretune.optuna_bridge.past_studies import past_trial
 
@@ -43,15 +44,29 @@ def test_what_cannot_be_said_is_refused(distributions: list[BaseDistribution], w
     assert "'x'" in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "why"), [("a" * 201, "may have 200 characters, and 'aaa"), ("bad\nname", "both be called")]
-)
-def test_names_that_are_none_are_refused(name: str, why: str) -> None:
-    """Too long, or the same as another once it is spelled as a name here."""
+def test_names_that_are_too_long_are_refused() -> None:
+    """With the limit, and what to do."""
+    name = "a" * 201
     trial = past_trial([0.0], x=0.5, distributions={name: FloatDistribution(0, 1)}, **{name: 0.5})
-    other = past_trial([0.0], distributions={"bad name": FloatDistribution(0, 1)}, **{"bad name": 0.5})
-    with pytest.raises(BridgeError, match=why):
-        read_space([trial, other])
+    with pytest.raises(BridgeError, match="may have 200 characters, and 'aaa"):
+        read_space([trial])
+
+
+@pytest.mark.parametrize(
+    ("names", "here"),
+    [
+        (["学", "习"], ["p_", "p_2"]),
+        (["a b", "a\nb", "a_b", "a/b"], ["a_b_2", "a_b_3", "a_b", "a_b_4"]),
+        (["学习率", "学习率2", "lr"], ["p_", "p_2", "lr"]),
+        (["half \ud800", "half \ud801"], ["half_", "half_2"]),
+        (["é" + "x" * 50, "è" + "x" * 50], ["p_" + "x" * 50, "p_" + "x" * 50 + "_2"]),
+    ],
+)
+def test_names_stay_distinct(names: list[str], here: list[str]) -> None:
+    """A name that can stay does; the others are numbered in the order that they come in."""
+    found = parameter_names(names)
+    assert list(found.values()) == here
+    assert len(set(metric_names(names).values())) == len(names)
 
 
 def test_nothing_to_search_is_refused() -> None:

@@ -28,7 +28,6 @@ SWITCH = CategoricalDistribution([False, True])
         ),
         (("cost", "gain"), ("minimize", "minimize"), "objectives differ"),
         (None, ("minimize",), "objectives differ"),
-        (("cost", "Cost"), ("minimize", "maximize"), "would both be called 'cost'"),
         (("cost", "cost"), ("minimize", "maximize"), "have one name"),
         (("c" * 65, "gain"), ("minimize", "maximize"), "may have 64 characters"),
     ],
