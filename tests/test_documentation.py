@@ -49,7 +49,8 @@ def test_every_failure_has_a_test_that_exists_or_a_reason() -> None:
     """The table of docs/reliability.md, row by row."""
     text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \|.*\| (.*) \|$", text, re.MULTILINE)
-    assert [int(number) for number, _ in rows] == list(range(1, 33))
+    assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) >= 38
     for number, shown_by in rows:
         named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", shown_by)
         assert named or shown_by.startswith("No test: "), number
