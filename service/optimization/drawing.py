@@ -23,6 +23,7 @@ STEPPED_FROM = 64
 AROUND = 4096
 
 ADMITTED_AT_A_TIME = 100
+"""At most: the first is mostly new."""
 
 
 def draw_new(
@@ -68,11 +69,12 @@ def _stepped(admission: Admission, codes: Codes, *, rng: np.random.Generator) ->
 def _first_new(admission: Admission, codes: Codes) -> Parameterization | None:
     # The limits are checked for all at once, which is much faster than the key of each.
     legal = codes[admission.within_limits(codes)]
-    for start in range(0, len(legal), ADMITTED_AT_A_TIME):
-        part = legal[start : start + ADMITTED_AT_A_TIME]
-        new = admission.admit(admission.grid.parameterizations(part))
+    start, size = 0, 1
+    while start < len(legal):
+        new = admission.admit(admission.grid.parameterizations(legal[start : start + size]))
         if new:
             return new[0]
+        start, size = start + size, min(4 * size, ADMITTED_AT_A_TIME)
     return None
 
 

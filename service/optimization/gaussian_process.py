@@ -8,6 +8,7 @@ mean is profiled out. Knows rows and outcomes, no search space.
 """
 
 import math
+import time
 from dataclasses import dataclass
 from functools import cache
 
@@ -26,6 +27,10 @@ NOISE_LOCATION, NOISE_DEVIATION = -4.0, 1.0
 FIT_ITERATIONS = 60
 FIT_ROWS = 300
 """Hyperparameters are fitted to at most this many rows; the posterior uses them all."""
+
+WIDE_FIT = 256
+"""With more columns, those in which all rows are alike keep the mode of the prior, where a fit would leave
+them: most columns of many choices are such."""
 
 Vector = Float64[np.ndarray, " n"]
 Matrix = Float64[np.ndarray, "n d"]
@@ -74,9 +79,16 @@ class Process:
 
 
 def fit_process(
-    X: Float64[Tensor, "n d"], y: Float64[Tensor, " n"], *, variance: Float64[Tensor, " n"] | None, seed: int
+    X: Float64[Tensor, "n d"],
+    y: Float64[Tensor, " n"],
+    *,
+    variance: Float64[Tensor, " n"] | None,
+    seed: int,
+    deadline: float = math.inf,
 ) -> Process:
     """Fit a process; the noise is inferred where `variance` is None.
+
+    At `deadline`, on the monotonic clock, the hyperparameters are taken as they are by then.
 
     Raises:
         numpy.linalg.LinAlgError: If the covariance is not positive definite, whatever the jitter.
@@ -88,7 +100,10 @@ def fit_process(
     given = None if variance is None else (variance / scale**2).clamp_min(NOISE_BOUNDS[0])
     rows = np.sort(np.random.default_rng(seed).permutation(len(X))[:FIT_ROWS])
     theta = _maximum_a_posteriori(
-        X.numpy()[rows], standard.numpy()[rows], None if given is None else given.numpy()[rows]
+        X.numpy()[rows],
+        standard.numpy()[rows],
+        None if given is None else given.numpy()[rows],
+        deadline=deadline,
     )
     lengthscales = torch.from_numpy(np.exp(theta[: X.shape[1]]))
     noise = torch.full_like(y, math.exp(theta[-1])) if given is None else given
@@ -110,8 +125,12 @@ def left_out_log_density(process: Process) -> float:
     return float((-0.5 * (deviation**2 / variance + variance.log()) - math.log(process.scale)).sum())
 
 
-def negative_log_posterior(theta: Vector, X: Matrix, y: Vector, given: Vector | None) -> tuple[float, Vector]:
+def negative_log_posterior(
+    theta: Vector, X: Matrix, y: Vector, given: Vector | None, columns: int | None = None
+) -> tuple[float, Vector]:
     """Give -log p(theta, y) up to a constant, and its gradient. `theta` = log lengthscales, log noise.
+
+    `columns` is how many there are in all, where `X` has only those in which rows differ.
 
     With A = K^-1 y y' K^-1 - K^-1, the gradient of log p(y) is trace(A dK) / 2, and for a lengthscale
     dK = K * (x_i - x_j)^2 / l^2 (Rasmussen and Williams 2006, equation 5.9).
@@ -131,23 +150,42 @@ def negative_log_posterior(theta: Vector, X: Matrix, y: Vector, given: Vector | 
     # sum_ij W_ij (x_i - x_j)^2 = 2 (x^2' W 1 - x' W x), for each dimension at once.
     moments = (scaled**2).T @ weighted.sum(axis=1) - np.einsum("ik,ik->k", scaled, weighted @ scaled)
     gradient = np.append(-moments, 0.0 if given is not None else -0.5 * np.trace(A) * noise[0])
-    prior, slope = _prior(theta, d, noise_given=given is not None)
+    prior, slope = _prior(theta, columns or d, noise_given=given is not None)
     return float(value + prior), gradient + slope
 
 
-def _maximum_a_posteriori(X: Matrix, y: Vector, given: Vector | None) -> Vector:
+def _maximum_a_posteriori(X: Matrix, y: Vector, given: Vector | None, *, deadline: float) -> Vector:
     d = X.shape[1]
+    varied = np.ones(d, dtype=bool) if d <= WIDE_FIT else (X[0] != X).any(axis=0)
+    theta = np.append(np.full(d, _location(d) - LENGTHSCALE_DEVIATION**2), NOISE_LOCATION - 1.0)
+    theta[:d] = np.clip(theta[:d], *np.log(LENGTHSCALE_BOUNDS))
+    fitted = np.append(varied, True)
     # Long lengthscales first: from short ones, where the prior has its mode, fits end in worse optima.
-    start = np.append(np.full(d, math.sqrt(2) + 0.5 * math.log(max(d, 1)) - 1.0), NOISE_LOCATION - 1.0)
+    theta[:d][varied] = _location(d) - 1.0
+    if time.monotonic() < deadline:
+        theta[fitted] = _minimum(
+            theta[fitted], np.ascontiguousarray(X[:, varied]), y, given, columns=d, deadline=deadline
+        )
+    return theta
+
+
+def _minimum(
+    start: Vector, X: Matrix, y: Vector, given: Vector | None, *, columns: int, deadline: float
+) -> Vector:
+    def stop_if_late(_: Vector) -> None:
+        if time.monotonic() >= deadline:
+            raise StopIteration
+
     # Matrices are small, and where trials train beside it OpenBLAS's threads wait for a core at every call.
     with _thread_pools().limit(limits=1, user_api="blas"):
         found = minimize(
             negative_log_posterior,
             start,
-            args=(X, y, given),
+            args=(X, y, given, columns),
             jac=True,
             method="L-BFGS-B",
-            bounds=[tuple(np.log(LENGTHSCALE_BOUNDS))] * d + [tuple(np.log(NOISE_BOUNDS))],
+            bounds=[tuple(np.log(LENGTHSCALE_BOUNDS))] * X.shape[1] + [tuple(np.log(NOISE_BOUNDS))],
+            callback=stop_if_late,
             options={"maxiter": FIT_ITERATIONS, "maxfun": 2 * FIT_ITERATIONS},
         )
     return np.asarray(found.x)
@@ -158,9 +196,14 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _prior(theta: Vector, d: int, *, noise_given: bool) -> tuple[float, Vector]:
+def _location(columns: int) -> float:
+    return math.sqrt(2) + 0.5 * math.log(max(columns, 1))
+
+
+def _prior(theta: Vector, columns: int, *, noise_given: bool) -> tuple[float, Vector]:
     # Log-normal densities, of the values themselves: hence the extra -log(value) in each.
-    location = np.append(np.full(d, math.sqrt(2) + 0.5 * math.log(max(d, 1))), NOISE_LOCATION)
+    d = len(theta) - 1
+    location = np.append(np.full(d, _location(columns)), NOISE_LOCATION)
     deviation = np.append(np.full(d, LENGTHSCALE_DEVIATION), NOISE_DEVIATION)
     used = np.append(np.ones(d), 0.0 if noise_given else 1.0)
     distance = (theta - location) / deviation

@@ -6,7 +6,9 @@ share of the variance. A measured objective is the mean of its model; a known on
 drawn independently and uniformly on their scale; an inactive one has no effect.
 """
 
+import math
 import re
+import time
 from collections.abc import Callable, Sequence, Set
 
 import numpy as np
@@ -20,6 +22,7 @@ from api_schemas.search_space import SearchSpace
 from service.optimization.gaussian_process import Process
 from service.optimization.grid import Candidates, Codes, Grid
 from service.optimization.initial_design import design_size
+from service.optimization.modelled_part import modelled_part
 from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import Outcome, observed_values, observed_variances, outcomes_of
 from service.optimization.pool import augmented, with_share
@@ -38,7 +41,16 @@ ROUNDING = 1e-8
 """Values of a function that differ by less, as a share of their size, are all equal."""
 
 FEWEST_DRAWS, MOST_DRAWS = 16, 1024
-CHUNK = 1024
+
+MOST_NUMBERS = 40_000_000
+"""Rows times columns of all evaluations: fewer rows are drawn of more than 9,000 columns."""
+
+LARGEST = 100_000_000
+"""Of spaces in which even the fewest draws are more numbers than this, nothing is estimated."""
+
+BLOCK = 4_000_000
+"""Numbers of encoded configurations at a time (32 MB): bounds memory, whatever the space."""
+
 NUMBERED = re.compile(r"(.+)\.\d+")
 
 
@@ -48,26 +60,39 @@ def weigh_parameters(
     *,
     known: Sequence[ObjectiveImportance],
     seed: int,
+    time_limit_seconds: float = math.inf,
 ) -> Importance:
     """Weigh the parameters for each objective, once there are twice the observations of the design.
 
     `known` are earlier results for known objectives, which never change and are not computed again.
+    The models are as they are after `time_limit_seconds`.
     """
+    deadline = time.monotonic() + time_limit_seconds
     measured = [observation for observation in observations if observation.metrics is not None]
     needed = 2 * design_size(problem)
     if len(measured) < needed:
         reason = f"{len(measured)} results so far; the importance of parameters is estimated from {needed} on"
         return Importance(observations=len(measured), reason=reason)
-    outcomes = outcomes_of(problem)
+    grid = Grid(problem.search_space)
+    if FEWEST_DRAWS * (len(grid) + 2) * grid.dimensions > LARGEST:
+        reason = f"the search space is too large: {len(grid)} parameters in {grid.dimensions} columns"
+        return Importance(observations=len(measured), reason=reason)
+    count, outcomes = len(measured), outcomes_of(problem)
+    measured = [*modelled_part(problem, measured, seed=seed)]
     earlier = {item.metric: item for item in known}
     X = augmented(problem, [observation.parameterization for observation in measured])
     Y = observed_values(outcomes, [observation.metrics for observation in measured if observation.metrics])
     try:
         surrogate = fit_surrogate(
-            X, Y, outcomes=outcomes, variances=observed_variances(outcomes, measured), seed=seed
+            X,
+            Y,
+            outcomes=outcomes,
+            variances=observed_variances(outcomes, measured),
+            seed=seed,
+            deadline=deadline,
         )
     except FIT_FAILURES:
-        return Importance(observations=len(measured), reason="no model could be fitted to the results")
+        return Importance(observations=count, reason="no model could be fitted to the results")
     space = problem.search_space
     found = []
     for process, outcome in zip(surrogate.processes, outcomes[: len(problem.objectives)], strict=False):
@@ -80,7 +105,7 @@ def weigh_parameters(
             else (_mean_of(process, space), MODELLED_ROWS)
         )
         found.append(importance_for(outcome.metric, space, function, rows=rows, seed=seed))
-    return Importance(observations=len(measured), objectives=tuple(found))
+    return Importance(observations=count, objectives=tuple(found))
 
 
 def importance_for(
@@ -115,11 +140,15 @@ def total_effects(
     space: SearchSpace, function: Function, *, sets: Sequence[Set[str]], rows: int, seed: int
 ) -> list[float]:
     """Estimate the total-effect index of each set of parameters; 0 where the function is constant."""
-    draws = min(max(rows // (len(sets) + 2), FEWEST_DRAWS), MOST_DRAWS)
     grid = Grid(space)
+    rows = min(rows, MOST_NUMBERS // max(grid.dimensions, 1))
+    draws = min(max(rows // (len(sets) + 2), FEWEST_DRAWS), MOST_DRAWS)
     A, B = _two_draws(grid, 2 ** (draws.bit_length() - 1), seed=seed)
-    X = [_rows(grid, A, B, redrawn=redrawn) for redrawn in (set(), set(grid.names), *sets)]
-    first, second, *changed = function(torch.cat(X)).reshape(len(X), -1)
+    every: list[Set[str]] = [set(), set(grid.names), *sets]
+    together = max(1, BLOCK // (len(A) * max(grid.dimensions, len(grid))))
+    blocks = [every[start : start + together] for start in range(0, len(every), together)]
+    values = torch.cat([function(_rows(grid, A, B, redrawn=block)) for block in blocks])
+    first, second, *changed = values.reshape(len(every), -1)
     drawn = torch.cat([first, second])
     variance = drawn.var(correction=0)
     if float(variance) <= (ROUNDING * float(drawn.abs().max())) ** 2:
@@ -142,11 +171,13 @@ def _codes(grid: Grid, positions: Codes) -> Codes:
     return codes
 
 
-def _rows(grid: Grid, A: Codes, B: Codes, *, redrawn: Set[str]) -> Float64[Tensor, "N d"]:
-    """Take the redrawn parameters from B and the others from A; clear what then is inactive."""
-    codes = A.copy()
-    places = [grid.names[name] for name in redrawn]
-    codes[:, places] = B[:, places]
+def _rows(grid: Grid, A: Codes, B: Codes, *, redrawn: Sequence[Set[str]]) -> Float64[Tensor, "N d"]:
+    """Take, for each set, its parameters from B and the others from A; clear what then is inactive."""
+    codes = np.tile(A, (len(redrawn), 1))
+    for number, names in enumerate(redrawn):
+        rows = slice(number * len(A), (number + 1) * len(A))
+        places = [grid.names[name] for name in names]
+        codes[rows, places] = B[:, places]
     return torch.from_numpy(grid.encode(grid.canonical(codes, fill=codes)))
 
 

@@ -43,8 +43,8 @@ NEIGHBOURS = 4096
 WIDE = 100
 """With more columns than this fewer candidates are scored, in proportion: a score costs a pass over them."""
 
-SCORED_AT_A_TIME = 512
-"""Candidates between two looks at the clock."""
+SCORED_AT_A_TIME, NUMBERS_AT_A_TIME = 512, 2_000_000
+"""Candidates between two looks at the clock; fewer where they have many columns, for the memory's sake."""
 
 LOCAL_STARTS = 6
 LOCAL_ROUNDS = 6
@@ -83,7 +83,9 @@ class Search:
         """
         values = np.full(len(codes), -np.inf)
         # Strided, so that every kind of candidate has its share of what the time limit lets be scored.
-        parts = 1 if math.isinf(self.deadline) else math.ceil(len(codes) / SCORED_AT_A_TIME)
+        size = max(1, min(SCORED_AT_A_TIME, NUMBERS_AT_A_TIME // max(self.grid.dimensions, 1)))
+        whole = math.isinf(self.deadline) and size == SCORED_AT_A_TIME
+        parts = 1 if whole else math.ceil(len(codes) / size)
         for part in range(min(parts, len(codes))):
             if part > 0 and time.monotonic() >= self.deadline:
                 break

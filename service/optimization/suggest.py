@@ -17,7 +17,6 @@ from api_schemas.search_space import Parameterization
 from service.optimization.acquisition import (
     Believed,
     acquisition_function,
-    far_apart,
     feasible_rows,
     log_feasible,
 )
@@ -26,6 +25,7 @@ from service.optimization.drawing import draw_new, likeliest_new
 from service.optimization.explanations import explain
 from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.initial_design import design_size, next_in_design
+from service.optimization.modelled_part import modelled_part
 from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import (
     observed_values,
@@ -43,10 +43,6 @@ from service.optimization.transferred_design import (
     next_transferred,
     sources_suffice,
 )
-
-MODELLED_OBSERVATIONS = 600
-"""Of more observations, the front and a random part are modelled: a proposal takes cubic time."""
-
 
 HOPED_DRAWS = 2048
 """Draws among which the likeliest to work is looked for."""
@@ -77,12 +73,13 @@ def suggest(
     """Suggest up to `count` trials, best first; fewer only if the space holds nothing new.
 
     Nothing that is evaluated, pending or equivalent to either is suggested again. No modelled
-    suggestion is begun after `time_limit_seconds`: the rest are sampled, and say so. Until then the
+    suggestion is begun after `time_limit_seconds`, and one that was begun ends with what it has by then:
+    the rest are sampled, and say so. Until then the
     answer depends on the arguments alone; the global random state is left as it was.
     """
     deadline = time.monotonic() + time_limit_seconds
     admission = admission_after(problem, observations, pending=pending)
-    model = cache(partial(_fit, problem, observations, seed=seed))
+    model = cache(partial(_fit, problem, observations, seed=seed, deadline=deadline))
     picked: list[Suggestion] = []
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # BoTorch warns about numerics it then handles; what it cannot handle it raises.
@@ -118,12 +115,14 @@ def _next(
     measured = [observation for observation in observations if observation.metrics is not None]
     late = time.monotonic() >= deadline
     # Asking former studies means modelling each of them.
-    transferred = None if late else next_transferred(admission, measured, position=position)
+    transferred = (
+        None if late else next_transferred(admission, measured, position=position, deadline=deadline)
+    )
     if transferred is not None:
         return transferred
     draw = partial(_drawn, admission, [*(one.parameterization for one in observations), *waiting])
     in_design = position < design_size(problem)
-    if in_design and (late or not sources_suffice(problem, measured, seed=seed)):
+    if in_design and (late or not sources_suffice(problem, measured, seed=seed, deadline=deadline)):
         designed = next_in_design(admission, position=position, seed=seed)
         if designed is not None:
             return Suggestion(designed, "initial_design")
@@ -131,13 +130,13 @@ def _next(
     if late:
         return draw(rng=_rng(seed, position), generated_by="time_limit")
     if len(measured) < 2:
-        return _hoped_for(admission, observations, draw, position=position, seed=seed)
+        return _hoped_for(admission, observations, draw, position=position, seed=seed, deadline=deadline)
     return _modelled(admission, model, waiting, draw, position=position, deadline=deadline, seed=seed)
 
 
-def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int) -> Model:
+def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int, deadline: float) -> Model:
     outcomes = outcomes_of(problem)
-    observations = _modelled_part(problem, observations, seed=seed)
+    observations = modelled_part(problem, observations, seed=seed)
     measured = [observation for observation in observations if observation.metrics is not None]
     X = augmented(problem, [observation.parameterization for observation in measured])
     Y = observed_values(outcomes, [observation.metrics for observation in measured if observation.metrics])
@@ -151,52 +150,40 @@ def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int) ->
             variances=observed_variances(outcomes, measured),
             sources=measured_sources(problem, outcomes),
             seed=seed,
+            deadline=deadline,
         ),
         reference=reference_values(problem, outcomes, Y),
-        feasibility=_fit_feasibility(problem, observations, seed=seed),
+        feasibility=_fit_feasibility(problem, observations, seed=seed, deadline=deadline),
     )
 
 
-def _fit_feasibility(problem: Problem, observations: Sequence[Observation], *, seed: int) -> Process | None:
+def _fit_feasibility(
+    problem: Problem, observations: Sequence[Observation], *, seed: int, deadline: float
+) -> Process | None:
     """Learn where trials prove infeasible, from 1 (it worked) and -1 (it did not)."""
     labels = [1.0 if observation.metrics is not None else -1.0 for observation in observations]
     if min(labels, default=1.0) > 0:
         return None
     X = augmented(problem, [observation.parameterization for observation in observations])
     encoded = X.shape[1] - sum(outcome.known for outcome in outcomes_of(problem))
-    return fit_process(X[:, :encoded], torch.tensor(labels, dtype=torch.double), variance=None, seed=seed)
-
-
-def _modelled_part(
-    problem: Problem, observations: Sequence[Observation], *, seed: int
-) -> Sequence[Observation]:
-    """Keep at most half of the places for the front within the limits, and fill the rest at random."""
-    if len(observations) <= MODELLED_OBSERVATIONS:
-        return observations
-    outcomes = outcomes_of(problem)
-    measured = [row for row, observation in enumerate(observations) if observation.metrics is not None]
-    values = observed_values(outcomes, [item.metrics for item in observations if item.metrics is not None])
-    kept = feasible_rows(values, problem, outcomes)
-    kept = kept if kept.any() else torch.ones_like(kept)
-    objectives = values[kept][:, : len(problem.objectives)]
-    front = is_non_dominated(objectives)
-    members = torch.tensor(measured)[kept][front]
-    if len(members) > MODELLED_OBSERVATIONS // 2:
-        members = members[far_apart(objectives[front], count=MODELLED_OBSERVATIONS // 2)]
-    priority = np.random.default_rng(seed).random(len(observations))
-    priority[members.numpy()] = -1.0
-    chosen = np.sort(np.argsort(priority, kind="stable")[:MODELLED_OBSERVATIONS])
-    return [observations[index] for index in chosen.tolist()]
+    told = torch.tensor(labels, dtype=torch.double)
+    return fit_process(X[:, :encoded], told, variance=None, seed=seed, deadline=deadline)
 
 
 def _hoped_for(
-    admission: Admission, observations: Sequence[Observation], draw: Draw, *, position: int, seed: int
+    admission: Admission,
+    observations: Sequence[Observation],
+    draw: Draw,
+    *,
+    position: int,
+    seed: int,
+    deadline: float,
 ) -> Suggestion | None:
     """Go where trials may work, as long as hardly any has: that much infeasible trials teach."""
     rng = _rng(seed, position)
     codes = density_codes(admission.grid, HOPED_DRAWS, rng=rng)
     try:
-        feasibility = _fit_feasibility(admission.problem, observations, seed=seed)
+        feasibility = _fit_feasibility(admission.problem, observations, seed=seed, deadline=deadline)
     except FIT_FAILURES:
         feasibility = None
     if feasibility is None:

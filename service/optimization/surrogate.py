@@ -1,5 +1,6 @@
 """One model for each outcome: a Gaussian process where it is measured, the value itself where it is known."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,11 +65,13 @@ def fit_surrogate(
     variances: Sequence[Float64[Tensor, "n 1"] | None],
     sources: Mapping[str, Sequence[SourceObservations]] = MappingProxyType({}),
     seed: int,
+    deadline: float = math.inf,
 ) -> Surrogate:
     """Fit a surrogate over augmented rows: d encoded columns, then the k known outcomes.
 
     The noise of an outcome is what `variances` (m of them) says, and inferred where that is None.
-    `sources` has what former studies observed of a metric.
+    `sources` has what former studies observed of a metric. What is not fitted by `deadline`, on the
+    monotonic clock, keeps what its hyperparameters are by then.
 
     Raises:
         numpy.linalg.LinAlgError: If a covariance is not positive definite.
@@ -83,6 +86,7 @@ def fit_surrogate(
             variance=None if variance is None else variance.squeeze(1),
             sources=sources.get(outcome.metric, ()),
             seed=seed,
+            deadline=deadline,
         )
         for outcome, y, variance in zip(outcomes, Y.T, variances, strict=True)
     ]

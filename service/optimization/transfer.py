@@ -8,6 +8,7 @@ has not seen better with the sources than without. Knows arrays; nothing of stud
 """
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -101,31 +102,37 @@ def fit_with_sources(
     variance: Float64[Tensor, " n"] | None,
     sources: Sequence[SourceObservations],
     seed: int,
+    deadline: float = math.inf,
 ) -> Process | TransferProcess:
     """Fit a process, on top of the sources where they help; else as if there were none.
 
     Raises:
         numpy.linalg.LinAlgError: If a covariance is not positive definite.
     """
-    plain = fit_process(X, y, variance=variance, seed=seed)
-    prior = trusted_prior(X, y, sources, seed=seed)
+    plain = fit_process(X, y, variance=variance, seed=seed, deadline=deadline)
+    prior = trusted_prior(X, y, sources, seed=seed, deadline=deadline)
     if not prior.weights:
         return plain
     feature = prior(X)
     slope = _slope(feature, y)
     if slope <= 0.0:
         return plain
-    difference = fit_process(X, y - slope * feature, variance=variance, seed=seed)
+    difference = fit_process(X, y - slope * feature, variance=variance, seed=seed, deadline=deadline)
     if left_out_log_density(difference) > left_out_log_density(plain) + LEAST_GAIN:
         return TransferProcess(difference, prior, slope, plain)
     return plain
 
 
 def trusted_prior(
-    X: Float64[Tensor, "n d"], y: Float64[Tensor, " n"], sources: Sequence[SourceObservations], *, seed: int
+    X: Float64[Tensor, "n d"],
+    y: Float64[Tensor, " n"],
+    sources: Sequence[SourceObservations],
+    *,
+    seed: int,
+    deadline: float = math.inf,
 ) -> PriorMean:
     """Give the prior mean of the sources that rank the observations better than chance; maybe none."""
-    means = source_means(sources)
+    means = source_means(sources, deadline=deadline)
     if not means or len(y) < LEAST_EVIDENCE:
         return PriorMean(means, {})
     generator = torch.Generator().manual_seed(seed)
@@ -135,16 +142,18 @@ def trusted_prior(
     return PriorMean(means, {name: weight for name, weight in zip(means, weights, strict=True) if weight > 0})
 
 
-def untested_prior(sources: Sequence[SourceObservations]) -> PriorMean:
+def untested_prior(sources: Sequence[SourceObservations], *, deadline: float = math.inf) -> PriorMean:
     """Give the plain average of the sources, for when there is no evidence yet."""
-    means = source_means(sources)
+    means = source_means(sources, deadline=deadline)
     return PriorMean(means, dict.fromkeys(means, 1 / max(len(means), 1)))
 
 
-def source_means(sources: Sequence[SourceObservations]) -> dict[str, Process]:
-    """Model each source that has something to say, by its name."""
+def source_means(sources: Sequence[SourceObservations], *, deadline: float = math.inf) -> dict[str, Process]:
+    """Model each source that has something to say, by its name; after `deadline` no further one."""
     found = {}
     for source in sources:
+        if time.monotonic() >= deadline:
+            break
         if len(source.y) >= LEAST_EVIDENCE and float(source.y.std()) > LEAST_SPREAD:
             rows, columns = source.X.shape
             mean = _fitted(source.X.numpy().tobytes(), source.y.numpy().tobytes(), rows=rows, columns=columns)

@@ -6,6 +6,7 @@ the cost, until the sources order what has been observed no better than a coin w
 right, the plain design ends early.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -40,7 +41,11 @@ FRONT_POINTS = 8
 
 
 def next_transferred(
-    admission: Admission, measured: Sequence[Observation], *, position: int
+    admission: Admission,
+    measured: Sequence[Observation],
+    *,
+    position: int,
+    deadline: float = math.inf,
 ) -> Suggestion | None:
     """Give what the sources propose for a position, or None if it is not their turn."""
     problem = admission.problem
@@ -53,21 +58,25 @@ def next_transferred(
     if position == 0 or position >= design_size(problem) or (unproven and position % 2 == 0):
         return None
     priors = {
-        name: prior for name, found in _modelled(problem).items() if (prior := untested_prior(found)).weights
+        name: prior
+        for name, found in _modelled(problem).items()
+        if (prior := untested_prior(found, deadline=deadline)).weights
     }
     if not priors or any(_refuted(problem, measured, name, prior) for name, prior in priors.items()):
         return None
     return _expected_best(admission, priors, position=position)
 
 
-def sources_suffice(problem: Problem, measured: Sequence[Observation], *, seed: int) -> bool:
+def sources_suffice(
+    problem: Problem, measured: Sequence[Observation], *, seed: int, deadline: float = math.inf
+) -> bool:
     """Say whether the observations bear out a source for every modelled objective."""
     sources = _modelled(problem)
     if not problem.sources or len(measured) < LEAST_EVIDENCE:
         return False
     X = features(problem.search_space, [observation.parameterization for observation in measured])
     return bool(sources) and all(
-        trusted_prior(X, _observed(problem, measured, name), found, seed=seed).weights
+        trusted_prior(X, _observed(problem, measured, name), found, seed=seed, deadline=deadline).weights
         for name, found in sources.items()
     )
 

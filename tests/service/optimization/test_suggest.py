@@ -14,6 +14,7 @@ from api_schemas.search_space import Parameterization
 from service.optimization import acquisition
 from service.optimization import suggest as suggest_module
 from service.optimization.candidates import density_sample
+from service.optimization.modelled_part import MODELLED_OBSERVATIONS, modelled_part
 from service.optimization.outcomes import known_values, outcomes_of
 from service.optimization.pool import augmented
 from service.optimization.problem import KnownMetric, Observation, Problem
@@ -259,13 +260,13 @@ def test_of_many_observations_the_front_within_the_limits_is_modelled() -> None:
         )
         for row in range(count)
     ]
-    kept = suggest_module._modelled_part(problem, observations, seed=0)
+    kept = modelled_part(problem, observations, seed=0)
     rows = {round(float(item.parameterization["x"]) * count) for item in kept}
     even = [row for row in rows if row % 2 == 0]
-    assert len(kept) == len(rows) == suggest_module.MODELLED_OBSERVATIONS
+    assert len(kept) == len(rows) == MODELLED_OBSERVATIONS
     assert max(even) > 0.99 * count
     assert min(even) < 0.01 * count
-    assert len(even) > suggest_module.MODELLED_OBSERVATIONS // 2
+    assert len(even) > MODELLED_OBSERVATIONS // 2
     assert len(even) < len(rows)
 
 
