@@ -26,6 +26,7 @@ from service.optimization.problem import Observation, Problem, Source, Suggestio
 from service.studies import duplicates, early_stops, lifecycle, repository, revision
 from service.studies.admission import starting_parameterization
 from service.studies.canonical_trials import canonical_trials, trial_keys
+from service.studies.demand import results_in_a_turn
 from service.studies.queue_room import proposal_settings, replicates_lacking, trials_lacking
 from service.studies.stored_spaces import search_space_of
 
@@ -66,9 +67,9 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
         return None
     trials = repository.list_trials(session, study_id)
     results = [trial for trial in trials if trial.state in TEACHING_STATES]
-    outdated = frozenset(
-        trial.id for trial in trials if revision.is_outdated(trial, known_results=len(results))
-    )
+    queued = [trial.id for trial in trials if revision.is_outdated(trial, known_results=len(results))]
+    # Those that are taken before an answer is there would be proposed anew in vain.
+    outdated = frozenset(queued[results_in_a_turn(study, trials) :])
     count = _wanted(session, study, trials) + len(outdated)
     if count == 0:
         return None
@@ -192,9 +193,8 @@ def _end_or_repeat(session: Session, study: Study, *, reason: str = lifecycle.EX
 
 
 def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
-    return trials_lacking(
-        session, study, ended=[trial.state for trial in trials if trial.state in TERMINAL_TRIAL_STATES]
-    )
+    ended = [trial.state for trial in trials if trial.state in TERMINAL_TRIAL_STATES]
+    return trials_lacking(session, study, ended=ended, taken_soon=results_in_a_turn(study, trials))
 
 
 def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:

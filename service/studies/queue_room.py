@@ -17,15 +17,21 @@ def proposal_settings(study: Study) -> ProposalSettings:
     return ProposalSettings.model_validate(study.proposals)
 
 
-def replicates_lacking(session: Session, study: Study) -> int:
-    """Count the replicates that the queue lacks; negative where it has more than enough."""
+def replicates_lacking(session: Session, study: Study, *, taken_soon: int = 0) -> int:
+    """Count the replicates that the queue lacks; negative where it has more than enough.
+
+    `taken_soon` are taken before anything new is there; a study that wants none ahead waits.
+    """
     waiting = sum(repository.open_replicates(session, study.id))
-    return study.parallelism + proposal_settings(study).ahead - waiting
+    ahead = proposal_settings(study).ahead
+    return study.parallelism + (max(ahead, taken_soon) if ahead else 0) - waiting
 
 
-def trials_lacking(session: Session, study: Study, *, ended: Sequence[TrialState]) -> int:
+def trials_lacking(
+    session: Session, study: Study, *, ended: Sequence[TrialState], taken_soon: int = 0
+) -> int:
     """Count the trials to propose now, within the budget; `ended` are the states of those that have ended."""
     if len(ended) >= FAILURES_BEFORE_GIVING_UP and set(ended) == {TrialState.FAILED}:
         return 0
-    room = math.ceil(replicates_lacking(session, study) / study.replicates)
+    room = math.ceil(replicates_lacking(session, study, taken_soon=taken_soon) / study.replicates)
     return max(0, min(room, study.trial_budget - study.trials_created))
