@@ -46,6 +46,10 @@ class Base(DeclarativeBase):
     }
 
 
+# Times that the database sets come back with the write, for rows that are shown after it.
+READ_BACK = {"eager_defaults": True}
+
+
 def _state_type(states: type[StudyState] | type[TrialState]) -> Enum:
     return Enum(states, native_enum=False, create_constraint=False, length=20)
 
@@ -142,11 +146,7 @@ class DegradedWorker(Base):
 
 
 class Study(Base):
-    """A search. Its row lock orders everything that happens to it.
-
-    The columns of its turns at the study worker (`turn_*`) belong to `service.turns`: since when it is due,
-    who has it and until when, and how often in a row that has been begun and not done.
-    """
+    """A search. Its row lock orders everything that happens to it. `turn_*` belong to `service.turns`."""
 
     __tablename__ = "studies"
     __table_args__ = (
@@ -209,6 +209,7 @@ class Trial(Base):
     """
 
     __tablename__ = "trials"
+    __mapper_args__ = READ_BACK
     __table_args__ = (
         UniqueConstraint("study_id", "number"),
         UniqueConstraint("study_id", "configuration_key"),
@@ -244,6 +245,7 @@ class Replicate(Base):
     """One configuration with one seed: what a worker leases. `attempt` is 0 until the first lease."""
 
     __tablename__ = "replicates"
+    __mapper_args__ = READ_BACK
     __table_args__ = (
         CheckConstraint(_one_of("state", TrialState), name="state"),
         CheckConstraint("(state = 'RUNNING') = (lease_expires_at IS NOT NULL)", name="lease"),

@@ -74,10 +74,12 @@ def _candidates(session: Session, study: Study, trials: Sequence[Trial]) -> list
     What the last front dominated stays dominated, for domination is transitive, unless a member itself
     has become worse.
     """
-    before = repository.latest_front(session, study.id)
-    if before is None or {trial.id for trial in trials} & set(before.member_trial_ids):
+    with session.no_autoflush:
+        before = repository.latest_front(session, study.id)
+        known = [] if before is None else before.member_trial_ids
+        members = repository.trials_by_id(session, known)
+    if before is None or {trial.id for trial in trials} & set(known):
         return results_of(session, study.id)
-    members = repository.trials_by_id(session, before.member_trial_ids)
     accepted = [trial for trial in trials if trial.state is TrialState.SUCCEEDED]
     return [
         Result(trial.id, trial.number, trial.metrics, trial.metric_standard_errors)

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
 from api_schemas.importance import Importance
-from api_schemas.studies import StudyState
+from api_schemas.studies import StudyKind, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
 from service import counters
 from service.errors import StaleAttempt, WrongState
@@ -35,7 +35,6 @@ from service.studies.wake_ups import wake_study_worker, wake_trial_worker
 CANCELLED_WITH_STUDY = "the study was cancelled"
 
 EXHAUSTED = "every configuration of the search space has been tried"
-
 FAILURES_BEFORE_GIVING_UP = 3
 """A study whose first trials all fail this many times ends as FAILED instead of burning its budget."""
 
@@ -305,15 +304,17 @@ def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Re
     else:
         follow_replicates(session, study, trial)
     finish_if_done(session, study)
-    wake_study_worker(session, study)
-    if repository.open_replicates(session, study.id).queued:
-        # Its own wake-up may have found no room under the study's parallelism.
+    # Their own wake-ups may have found no room under the study's parallelism.
+    if study.kind != StudyKind.CUSTOM and repository.open_replicates(session, study.id).queued:
         wake_trial_worker(session, study)
+    wake_study_worker(session, study)
 
 
 def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
     """Give a trial the state that its replicates add up to."""
-    replicates = repository.replicates_of(session, [trial.id])[trial.id]
+    # What is found does not depend on what is not written yet.
+    with session.no_autoflush:
+        replicates = repository.replicates_of(session, [trial.id])[trial.id]
     if replication.decided(replicates):
         replication.cancel_queued(session, study, replicates, reason="its trial is decided")
     states = {replicate.state for replicate in replicates}
@@ -349,7 +350,6 @@ def end_trial(session: Session, study: Study, trial: Trial, state: TrialState, *
     _move_trial(trial, state)
     trial.state_reason = reason
     trial.finished_at = func.clock_timestamp()
-    session.flush()
     record_event(session, study, ENDED[state], trial=trial, reason=reason)
 
 

@@ -199,7 +199,6 @@ def end(
         replicate.metrics = report.metrics
         replicate.test_metrics = report.test_metrics
         replicate.provenance = report.provenance
-    session.flush()
     record_replicate_event(
         session, study, EventType.REPLICATE_ENDED, replicate=replicate, state=state, reason=reason
     )
