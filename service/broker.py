@@ -31,6 +31,10 @@ PROBE_SECONDS = 0.7
 """Whoever asks for readiness waits two seconds."""
 
 
+MOST_HINTS = 256
+"""At trials that wait: more than there are workers, and few enough for a broker whose workers are away."""
+
+
 @dataclass(frozen=True)
 class WakeUp:
     """A hint: `task` may find something to do."""
@@ -96,9 +100,18 @@ def why_not_written() -> str | None:
 
 
 def send_wake_ups(wake_ups: list[WakeUp]) -> None:
-    """Send the wake-ups. A broker that is away costs time, not work: the sweeper sends again."""
+    """Send the wake-ups. A broker that is away costs time, not work: the sweeper sends again.
+
+    Hints at trials are all alike, so those that nobody has taken yet stand for further ones.
+    """
+    left: int | None = None
     for wake_up in wake_ups:
         try:
+            if wake_up.task == RUN_TRIAL:
+                left = MOST_HINTS - _waiting(TRIALS_QUEUE) if left is None else left
+                if left <= 0:
+                    continue
+                left -= 1
             with sending(wake_up.task) as headers:
                 celery_app.send_task(wake_up.task, args=wake_up.arguments, headers=headers, retry=False)
         except (OperationalError, RedisError, OSError) as error:
@@ -106,3 +119,9 @@ def send_wake_ups(wake_ups: list[WakeUp]) -> None:
                 "wake-up not sent; the sweeper will send it again", task=wake_up.task, error=str(error)
             )
             return
+
+
+def _waiting(queue: str) -> int:
+    """Count the messages of a queue that no worker has taken."""
+    with celery_app.pool.acquire(block=True) as connection:
+        return int(connection.default_channel.client.llen(queue))
