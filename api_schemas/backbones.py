@@ -1,4 +1,6 @@
-"""The shape of a backbone: the few numbers that the search space and the known costs depend on."""
+"""The shape of a backbone, on which the search space and the known costs depend, and its place on the hub."""
+
+from collections.abc import Mapping
 
 from pydantic import Field
 
@@ -27,3 +29,16 @@ class BackboneShape(Schema):
     def embedding_width(self) -> int:
         """Width of the token embeddings, and so of trained tokens beside them."""
         return self.embedding_size or self.hidden_size
+
+
+PACKAGED_REPOSITORIES: Mapping[str, str] = {
+    "all-MiniLM-L6-v2": "sentence-transformers/all-MiniLM-L6-v2",
+    "all-mpnet-base-v2": "sentence-transformers/all-mpnet-base-v2",
+    "SmolLM2-135M-Instruct": "HuggingFaceTB/SmolLM2-135M-Instruct",
+}
+"""Where the Hugging Face hub has the models that come in packages."""
+
+
+def hub_repository(backbone: str) -> str | None:
+    """Give the repository of the Hugging Face hub that holds a backbone; None for a local folder."""
+    return PACKAGED_REPOSITORIES.get(backbone, backbone if "/" in backbone else None)

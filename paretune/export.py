@@ -11,12 +11,12 @@ from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.local_backbones import models_dir
 from paretune.numbers import format_metric, format_with_error
+from paretune.plain_usage import adapter_usage, merged_usage
 from paretune.printable import as_markdown
 
 LOAD_PY = '''"""Load this trial and predict: `python load.py "a text" "another"`; a pair is two in a row."""
 
 import sys
-import shutil
 from pathlib import Path
 
 from paretune import load_classifier
@@ -30,6 +30,7 @@ for prediction in classifier.predict(texts):
 '''
 
 
+CARD = "README.md"
 MERGED = "merged"
 OPTIONAL_FILES = frozenset({"adapter_config.json", "adapter_model.safetensors"})
 """Files that only some trials leave."""
@@ -73,7 +74,7 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     remove_of_another_trial(folder, keep={record.name for record in trial.artifacts})
     for record in trial.artifacts:
         client.download_artifact(study.id, trial.id, record.name, to=folder / record.name)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / CARD).write_text(f"{card}\n{adapter_usage(folder)}", encoding="utf-8")
     (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
     return folder
 
@@ -111,9 +112,11 @@ def merge_exported(folder: Path) -> Path:
     from workers.merged import export_merged
 
     try:
-        return export_merged(folder, folder / MERGED, models_dir=models_dir())
+        merged = export_merged(folder, folder / MERGED, models_dir=models_dir())
     except (ArtifactError, UnknownBackbone, UnsupportedBackbone) as error:
         raise CannotBeMerged(str(error)) from error
+    (merged / CARD).write_text(merged_usage(folder), encoding="utf-8")
+    return merged
 
 
 def model_card(study: StudyRead, trial: TrialRead) -> str:

@@ -12,6 +12,7 @@ import torch
 from peft import LoraConfig, PeftConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
+from api_schemas.backbones import hub_repository
 from api_schemas.peft_methods import PeftMethod
 from workers.backbones import Backbone, Projection
 from workers.peft_methods import TrialModules
@@ -98,7 +99,7 @@ def _own_lora(modules: TrialModules, backbone: Backbone) -> tuple[PeftConfig, di
         target_modules=sorted(updates),
         fan_in_fan_out=any(part.transposed for parts in updates.values() for part, _ in parts),
         task_type=FEATURES,
-        base_model_name_or_path=backbone.name,
+        base_model_name_or_path=hub_repository(backbone.name),
     )
     tensors: dict[str, Tensor] = {}
     for name, parts in updates.items():

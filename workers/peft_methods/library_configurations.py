@@ -10,6 +10,7 @@ from typing import Any
 import peft as hf
 from peft import PeftConfig
 
+from api_schemas.backbones import hub_repository
 from api_schemas.library_parameters import BANK_VECTORS
 from api_schemas.peft_methods import LibrarySettings, PeftMethod
 
@@ -48,7 +49,7 @@ def peft_configuration(
         fields["feedforward_modules"] = sorted(feed_forward)
     configuration: PeftConfig = make(**fields)
     configuration.task_type = FEATURES
-    configuration.base_model_name_or_path = backbone
+    configuration.base_model_name_or_path = hub_repository(backbone)
     return configuration
 
 
@@ -63,7 +64,7 @@ def prompt_configuration(
         "num_layers": layers,
         "num_attention_heads": 1,  # read by prefix tuning only
         "task_type": FEATURES,
-        "base_model_name_or_path": backbone,
+        "base_model_name_or_path": hub_repository(backbone),
     }
     if method is PeftMethod.PROMPT_TUNING:
         # Tokens of the vocabulary have the scale that the backbone expects; noise has not.
