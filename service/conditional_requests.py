@@ -53,18 +53,18 @@ class ConditionalReads:
             scope["route"] = UNCHANGED
             await _send_not_modified(send, tag)
         else:
-            await self._give(scope, receive, _Answer(send, known), tag)
+            await self._give(scope, receive, _Answer(send, known))
 
-    async def _give(self, scope: Scope, receive: Receive, answer: "_Answer", tag: str) -> None:
+    async def _give(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         address = f"{scope['path']}?{scope['query_string'].decode('latin-1')}"
         answers = self.answers.get()
-        kept = await answers.find(address, tag)
+        kept = await answers.find(address, scope["study_version"])
         if kept is not None:
             scope["route"] = kept.route
             await answer.pass_on({"type": "http.response.start", "status": 200, "headers": [*kept.headers]})
             await answer.pass_on({"type": "http.response.body", "body": kept.body})
             return
-        with answers.making(address, tag) as making:
+        with answers.making(address) as making:
             await self.app(scope, receive, _Copy(answer, making, scope).pass_on)
 
 
@@ -127,13 +127,13 @@ class _Answer:
 
 
 class _Copy:
-    """Keeps what passes on its way to one answer, if it has a tag that says what it is."""
+    """Keeps what passes on its way to one answer, if it shows a version of a study."""
 
     def __init__(self, answer: _Answer, making: Making, scope: Scope) -> None:
         self.answer = answer
         self.making = making
         self.scope = scope
-        self.tag: str | None = None
+        self.version: int | None = None
         self.headers: tuple[tuple[bytes, bytes], ...] = ()
         self.body = bytearray()
 
@@ -141,14 +141,14 @@ class _Copy:
         """Take a message from the application."""
         if message["type"] == "http.response.start":
             self.headers = tuple(message["headers"])
-            self.tag = Headers(raw=message["headers"]).get("etag")
-            if self.tag is None or message["status"] != HTTPStatus.OK:
-                self.tag = None
+            self.version = self.scope.get("shown_version")
+            if self.version is None or message["status"] != HTTPStatus.OK:
+                self.version = None
                 self.making.give_up()
-        elif self.tag is not None:
+        elif self.version is not None:
             self.body += message.get("body", b"")
             if not message.get("more_body", False):
-                kept = KeptAnswer(self.tag, self.headers, bytes(self.body), self.scope.get("route"))
+                kept = KeptAnswer(self.version, self.headers, bytes(self.body), self.scope.get("route"))
                 self.making.end(kept)
         await self.answer.pass_on(message)
 

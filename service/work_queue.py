@@ -58,11 +58,12 @@ class Places:
 
 PLACES = {
     Kind.COMMAND: Places(at_once=14, of_a_tenant=10, waiting=2000, seconds=15.0),
-    Kind.READ: Places(at_once=8, of_a_tenant=6, waiting=500, seconds=5.0),
-    Kind.CREATION: Places(at_once=8, of_a_tenant=4, waiting=200, seconds=15.0),
+    Kind.READ: Places(at_once=4, of_a_tenant=3, waiting=500, seconds=5.0),
+    Kind.CREATION: Places(at_once=8, of_a_tenant=4, waiting=2000, seconds=30.0),
     Kind.UPLOAD: Places(at_once=8, of_a_tenant=4, waiting=100, seconds=15.0),
     Kind.PROBE: Places(at_once=2, of_a_tenant=1, waiting=500, seconds=5.0),
 }
+# Reads are few, because they share one interpreter with the commands: four keep a core busy.
 READS_AT_LEAST = 2
 """So many reads go on whatever commands there are."""
 LONGEST_RETRY_SECONDS = 4

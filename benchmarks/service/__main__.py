@@ -8,13 +8,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.service import ask_and_tell, scheduler
+from benchmarks.service import ask_and_tell, overload, scheduler
 from benchmarks.service.report import DOCUMENT, write_report
 from benchmarks.service.results import RESULTS, run_part
 from benchmarks.service.server import running_server
 
-PARTS = ("poll", "sse", "claims", "large", "clone", "memory", "scheduler", "ask-and-tell")
-WHOLE_SERVERS = {"scheduler": scheduler.measure, "ask-and-tell": ask_and_tell.measure}
+PARTS = ("poll", "sse", "claims", "large", "clone", "memory", "scheduler", "ask-and-tell", "overload")
+WHOLE_SERVERS = {
+    "scheduler": scheduler.measure,
+    "ask-and-tell": ask_and_tell.measure,
+    "overload": overload.measure,
+}
 """Parts that start one of their own, with workers."""
 
 

@@ -17,6 +17,7 @@ TITLES = {
     "memory": "Memory",
     "scheduler": "Between trials",
     "ask-and-tell": "Ask and tell",
+    "overload": "Overload",
 }
 
 

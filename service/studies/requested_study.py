@@ -74,6 +74,7 @@ VersionDep = Annotated[Study, Depends(lock_named_version, scope="function")]
 def label(response: Response, request: Request, study: Study) -> None:
     """Name the version of the study that the answer shows."""
     response.headers["ETag"] = _tag(request, study)
+    request.scope["shown_version"] = study.event_sequence
 
 
 def _tag(request: Request, study: Study) -> str:

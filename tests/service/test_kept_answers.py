@@ -107,8 +107,8 @@ def test_answers_from_memory_are_measured_under_their_route(client: TestClient) 
     assert counted in client.get("/metrics").text
 
 
-def answer(tag: str, size: int) -> KeptAnswer:
-    return KeptAnswer(tag, (), b"x" * size, None)
+def answer(version: int, size: int) -> KeptAnswer:
+    return KeptAnswer(version, (), b"x" * size, None)
 
 
 @given(kept=st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 30)), max_size=40))
@@ -118,9 +118,9 @@ def test_memory_is_bounded_whatever_is_kept(kept: list[tuple[str, int]]) -> None
         patch.setattr(kept_answers, "MOST_BYTES", 50)
         answers = KeptAnswers()
         for number, (address, size) in enumerate(kept):
-            answers.keep(address, answer(str(number), size))
+            answers.keep(address, answer(number, size))
             assert answers.bytes == sum(len(item.body) for item in answers._answers.values()) <= 50
-            assert answers._answers[address].tag == str(number)
+            assert answers._answers[address].version == number
 
 
 def test_an_answer_that_fails_is_made_by_each_who_waits() -> None:
@@ -128,19 +128,19 @@ def test_an_answer_that_fails_is_made_by_each_who_waits() -> None:
 
     async def ask() -> list[object]:
         answers = KeptAnswers()
-        with answers.making("a", "1") as making:
-            impatient = asyncio.create_task(answers.find("a", "1"))
-            waiting = [asyncio.create_task(answers.find("a", "1")) for _ in range(2)]
+        with answers.making("a") as making:
+            impatient = asyncio.create_task(answers.find("a", 1))
+            waiting = [asyncio.create_task(answers.find("a", 1)) for _ in range(2)]
             await asyncio.sleep(0)
             impatient.cancel()
             await asyncio.sleep(0)
             making.give_up()
             found: list[object] = [*await asyncio.gather(*waiting)]
-            with answers.making("a", "1") as another:
-                another.end(answer("1", 3))
-        return [*found, await answers.find("a", "1"), await answers.find("a", "2")]
+            with answers.making("a") as another:
+                another.end(answer(1, 3))
+        return [*found, await answers.find("a", 1), await answers.find("a", 2)]
 
-    assert asyncio.run(ask()) == [None, None, answer("1", 3), None]
+    assert asyncio.run(ask()) == [None, None, answer(1, 3), None]
 
 
 def test_one_large_answer_is_given_to_all_and_not_kept() -> None:
@@ -148,11 +148,39 @@ def test_one_large_answer_is_given_to_all_and_not_kept() -> None:
 
     async def ask() -> int:
         answers = KeptAnswers()
-        with answers.making("a", "1") as making:
-            waiting = asyncio.create_task(answers.find("a", "1"))
+        with answers.making("a") as making:
+            waiting = asyncio.create_task(answers.find("a", 1))
             await asyncio.sleep(0)
-            making.end(answer("1", kept_answers.MOST_BYTES_OF_ONE + 1))
+            making.end(answer(1, kept_answers.MOST_BYTES_OF_ONE + 1))
             assert await waiting is not None
         return answers.bytes
 
     assert asyncio.run(ask()) == 0
+
+
+def test_an_older_answer_takes_no_newer_ones_place() -> None:
+    """Two that were made side by side may end in any order."""
+    answers = KeptAnswers()
+    for version in (3, 2, 4, 1):
+        answers.keep("a", answer(version, version))
+    assert (answers._answers["a"].version, answers.bytes) == (4, 4)
+
+
+def test_whoever_asks_after_a_change_waits_for_the_next() -> None:
+    """All of them for the same one; who asked before it takes the first."""
+
+    async def ask() -> list[object]:
+        answers = KeptAnswers()
+        with answers.making("a") as first:
+            early = asyncio.create_task(answers.find("a", 1))
+            late = [asyncio.create_task(answers.find("a", 2)) for _ in range(3)]
+            await asyncio.sleep(0)
+            first.end(answer(1, 5))
+            with answers.making("a") as second:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                assert not any(task.done() for task in late)
+                second.end(answer(2, 6))
+        return [await early, *await asyncio.gather(*late)]
+
+    assert asyncio.run(ask()) == [answer(1, 5), *[answer(2, 6)] * 3]
