@@ -4,6 +4,7 @@ Knows no parameter and no study. A number has one identity, whether it is writte
 readers of JSON take it for a double, so it is one here, too; zero has no sign.
 """
 
+import json
 import math
 from typing import Annotated, TypeGuard
 
@@ -30,6 +31,11 @@ def identity(value: ParameterValue) -> Identity:
         except OverflowError:
             return False, value
     return isinstance(value, bool), value
+
+
+def written(value: object) -> str:
+    """Return a value for a sentence as whoever posted it wrote it, and never as Python does."""
+    return repr(str(value)) if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def storable(value: ParameterValue) -> ParameterValue:

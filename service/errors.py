@@ -21,6 +21,7 @@
     ├── WrongState              409  the study's state does not allow it
     ├── StaleAttempt            409  another attempt owns the trial now
     ├── ConflictingResult       409  the trial has another result, or is being run
+    ├── LastAdminKey            409  without this key nobody could make another
     ├── LimitReached            409  the tenant has as much as it may have
     ├── TaskFileInUse           409  an open study reads the file
     ├── RequestInProgress       409  the first request with this Idempotency-Key is not done
@@ -298,6 +299,16 @@ class ConflictingResult(ServiceError):
 
     status = HTTPStatus.CONFLICT
     slug = "conflicting-result"
+
+
+class LastAdminKey(ServiceError):
+    """Without this key nobody of the tenant could make another.
+
+    Make another key with the scope `admin` that does not expire first, then revoke this one.
+    """
+
+    status = HTTPStatus.CONFLICT
+    slug = "last-admin-key"
 
 
 class LimitReached(ServiceError):

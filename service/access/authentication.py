@@ -80,7 +80,7 @@ def _take_token(limit: RateLimit | None, caller: Caller) -> None:
     if limit and wait:
         raise TooManyRequests(
             f"This API key may make {limit.rate:g} requests per second, {limit.burst} at once. "
-            f"Try again in {wait:.1f} s.",
+            f"Try again in {math.ceil(wait)} s.",
             retry_after_seconds=math.ceil(wait),
         )
 

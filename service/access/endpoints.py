@@ -55,9 +55,9 @@ def list_keys(
     return KeyPage(keys=tuple(map(KeyRead.model_validate, found)), next_page_token=token)
 
 
-@router.delete("/keys/{key_id}", responses=documented(404))
+@router.delete("/keys/{key_id}", responses=documented(404, 409))
 def revoke_key(key_id: KeyId, session: SessionDep, tenant_id: AdminTenantDep) -> KeyRead:
-    """End a key at once. Revoking it again changes nothing."""
+    """End a key at once, but for the last that can make others. Revoking it again changes nothing."""
     return KeyRead.model_validate(keys.revoke_key(session, key_id, tenant_id=tenant_id))
 
 

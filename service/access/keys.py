@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType, KeyScope
 from service.access.audit_log import record_audit_event
-from service.errors import NotFound
+from service.errors import LastAdminKey, NotFound
 from service.ids import new_id
-from service.models import ApiKey
+from service.models import ApiKey, Tenant
 
 PREFIX = "ptk_"
 SECRET_BYTES = 32
@@ -110,17 +110,37 @@ def revoke_key(session: Session, key_id: str, *, tenant_id: str | None) -> ApiKe
 
     Raises:
         NotFound: If there is none, or it belongs to another tenant.
+        LastAdminKey: If the tenant has no other admin key that lasts.
     """
     query = select(ApiKey).where(ApiKey.id == key_id).with_for_update()
     key = session.scalar(query if tenant_id is None else query.where(ApiKey.tenant_id == tenant_id))
     if key is None:
         raise NotFound(f"There is no key '{key_id}'. GET /v1/keys lists yours.")
     if key.revoked_at is None:
+        _check_another_admin(session, key)
         key.revoked_at = func.clock_timestamp()
         session.flush()
         session.refresh(key)
         record_audit_event(session, key.tenant_id, AuditEventType.KEY_REVOKED, subject=key.id, name=key.name)
     return key
+
+
+def _check_another_admin(session: Session, key: ApiKey) -> None:
+    """Refuse to end the last key of its tenant that can make another; of those that last, the last."""
+    if key.scope is not KeyScope.ADMIN:
+        return
+    # Two that are revoked side by side, each with the other as the one that is left, take turns.
+    session.execute(select(Tenant.id).where(Tenant.id == key.tenant_id).with_for_update())
+    alive: ColumnElement[bool] = ApiKey.expires_at.is_(None)
+    if key.expires_at is not None:
+        alive = or_(alive, ApiKey.expires_at > func.clock_timestamp())
+    able = and_(ApiKey.revoked_at.is_(None), ApiKey.scope == KeyScope.ADMIN, alive)
+    others = select(ApiKey.id).where(ApiKey.tenant_id == key.tenant_id, ApiKey.id != key.id, able)
+    if session.scalar(others.limit(1)) is None:
+        raise LastAdminKey(
+            f"Without key '{key.id}' nobody of its tenant could make another. Make an admin key first, "
+            "one that does not expire."
+        )
 
 
 def _minute(moment: datetime) -> str:

@@ -5,7 +5,7 @@ against the typed configuration. Everything wrong is reported at once, each with
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,9 +13,17 @@ from pydantic import ValidationError
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
+from api_schemas.json_values import written
 from api_schemas.known_metrics import known_metrics
 from api_schemas.near_names import did_you_mean, meant
-from api_schemas.objectives import KNOWN_METRICS, Direction, Metric, Objective
+from api_schemas.objectives import (
+    KNOWN_METRICS,
+    ConstraintOp,
+    Direction,
+    Metric,
+    Objective,
+    OutcomeConstraint,
+)
 from api_schemas.peft_methods import PeftMethod
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import (
@@ -136,8 +144,20 @@ def _admit_custom(request: StudyCreate) -> AdmittedStudy:
         backbone_shape=None,
         classes=None,
         starting_points=request.starting_points,
-        reference_defaults=(None,) * len(request.objectives),
+        reference_defaults=tuple(
+            _bound_of(objective, request.constraints) for objective in request.objectives
+        ),
     )
+
+
+def _bound_of(objective: Objective, constraints: Sequence[OutcomeConstraint]) -> float | None:
+    """Give the worst value that a limit leaves to an objective: beyond it nothing stands on the front."""
+    minimize = objective.direction is Direction.MINIMIZE
+    side = ConstraintOp.AT_MOST if minimize else ConstraintOp.AT_LEAST
+    bounds = [item.bound for item in constraints if (item.metric, item.op) == (objective.metric, side)]
+    if not bounds:
+        return None
+    return min(bounds) if minimize else max(bounds)
 
 
 def _refuse(errors: list[FieldError]) -> None:
@@ -291,7 +311,7 @@ def _parameter_error(
         except KeyError:
             return f"there is no such setting in a trial configuration{_near(name, configuration)}"
         except ValidationError as error:
-            return f"the value {value!r} is not legal there: {error.errors()[0]['msg']}"
+            return f"the value {written(value)} is not legal there: {error.errors()[0]['msg']}"
     return None
 
 
@@ -328,7 +348,8 @@ def _starting_point_errors(
                 pointer = f"/starting_points/{position}" + (f"/{name}" if name in point else "")
                 source = "" if name in point else ", which the base configuration sets,"
                 yield FieldError(
-                    pointer=pointer, detail=f"{value!r}{source} is not a value of the parameter '{name}'"
+                    pointer=pointer,
+                    detail=f"{written(value)}{source} is not a value of the parameter '{name}'",
                 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from api_schemas.errors import FieldError
+from api_schemas.json_values import written
 from api_schemas.near_names import did_you_mean
 from api_schemas.objectives import RESERVED_METRICS
 from api_schemas.search_space import Parameterization, SearchSpace
@@ -41,7 +42,7 @@ def parameter_errors(
     for name in sorted(illegal):
         yield FieldError(
             pointer=f"{pointer}/{_escaped(name)}",
-            detail=f"{point[name]!r} is not a value of the parameter '{name}'",
+            detail=f"{written(point[name])} is not a value of the parameter '{name}'",
         )
     if not illegal:
         for name in search_space.missing(point):

@@ -42,7 +42,8 @@ def delete_rows(session: Session, study: Study) -> Files:
         WrongState: If it has not ended: a worker may still write.
     """
     if study.state not in ENDED:
-        raise WrongState(f"The study is {study.state}; cancel it, and delete it once it is CANCELLED.")
+        first = "" if study.state is StudyState.CANCELLING else "cancel it, and "
+        raise WrongState(f"The study is {study.state}; {first}delete it once it is CANCELLED.")
     trial_ids = select(Trial.id).where(Trial.study_id == study.id)
     named = frozenset(session.scalars(select(Artifact.path).where(Artifact.trial_id.in_(trial_ids))))
     for table in reversed(Base.metadata.sorted_tables):

@@ -148,3 +148,27 @@ def test_a_crash_tells_nothing_of_its_inside(client: TestClient, monkeypatch: py
         assert answer.headers["content-type"] == "application/problem+json"
         assert "secret" not in answer.text
         assert "ZeroDivision" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/studies/std_1:fly"),
+        ("POST", "/v1/studies/std_1/trials/trl_1:fly"),
+        ("POST", "/v1/studies/std_1/trials:fly"),
+        ("GET", "/v1/studies/std_1:pause"),
+        ("FLY", "/v1/studies"),
+        ("PUT", "/v1/studies/std_1"),
+        ("POST", "/v1/nothing"),
+        ("DELETE", "/healthz"),
+        ("GET", "/v2"),
+        ("FLY", "/"),
+    ],
+)
+def test_an_unknown_verb_method_or_route_is_a_problem(client: TestClient, method: str, path: str) -> None:
+    """404, or 405 with the methods that there are; each of a type with a page."""
+    answer = client.request(method, path)
+    assert answer.status_code in (404, 405)
+    assert ("allow" in answer.headers) == (answer.status_code == 405)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get(answer.json()["type"]).status_code == 200

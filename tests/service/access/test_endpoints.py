@@ -111,3 +111,18 @@ def test_what_was_done_cannot_be_rewritten(session: Session, change: str) -> Non
     """The database itself refuses."""
     with pytest.raises(DBAPIError, match="audit_events is append-only"):
         session.execute(text(change))
+
+
+def test_the_last_admin_key_of_a_tenant_is_not_revoked(client: TestClient, session: Session) -> None:
+    """409 with what to do first: nobody could make another. One that expires, or may do less, is none."""
+    first = client.get("/v1/keys").json()["keys"][-1]["id"]
+    made(client, scope="write")
+    expiring = made(client, scope="admin", expires_at="2090-01-01T00:00:00Z")
+    refused = client.delete(f"/v1/keys/{first}")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/last-admin-key")
+    assert client.get("/v1/keys").status_code == 200
+    assert client.delete(f"/v1/keys/{expiring['id']}").status_code == 200
+    other = made(client, scope="admin")
+    assert client.delete(f"/v1/keys/{first}").status_code == 200
+    last = client.delete(f"/v1/keys/{other['id']}", headers=bearer(other["secret"]))
+    assert (last.status_code, last.json()["type"]) == (409, "/problems/last-admin-key")

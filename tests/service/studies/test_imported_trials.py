@@ -209,3 +209,33 @@ def test_a_metric_of_many_digits_is_known_again(http: TestClient) -> None:
     past = {"parameters": POINT, "metrics": {"error": 1e23, "watts": 1e-300}}
     assert imported(http, study_id, past).json()["imported"] == 1
     assert imported(http, study_id, past).json()["already_known"] == 1
+
+
+@pytest.mark.parametrize(
+    ("objectives", "constraints", "reference"),
+    [
+        ([("error", "minimize", 2.0), ("watts", "maximize", 1.0)], [], [2.0, 1.0]),
+        ([("error", "minimize", None), ("watts", "minimize", 99.0)], [("error", "<=", 2.0)], [2.0, 99.0]),
+        ([("error", "maximize", None)], [("error", ">=", 0.1), ("error", ">=", 0.2)], [0.2]),
+        ([("error", "maximize", None)], [("error", "<=", 2.0)], None),
+        ([("error", "minimize", None)], [("watts", "<=", 99.0)], None),
+    ],
+)
+def test_hypervolume_is_there_from_the_first_result_where_a_reference_follows_from_the_study(
+    http: TestClient,
+    objectives: list[tuple[str, str, float | None]],
+    constraints: list[tuple[str, str, float]],
+    reference: list[float] | None,
+) -> None:
+    """One is given, or a limit leaves no worse value; otherwise the fifth result settles it."""
+    study_id = created(
+        http,
+        objectives=[
+            dict(zip(("metric", "direction", "reference"), item, strict=True)) for item in objectives
+        ],
+        constraints=[dict(zip(("metric", "op", "bound"), item, strict=True)) for item in constraints],
+    )
+    imported(http, study_id, {"parameters": POINT, "metrics": METRICS})
+    study = http.get(f"/v1/studies/{study_id}").json()
+    assert study["reference_point"] == reference
+    assert (study["hypervolume"] is None) == (reference is None)
