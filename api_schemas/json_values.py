@@ -14,10 +14,13 @@ from pydantic_core import PydanticCustomError
 LARGEST_INTEGER = 2**53
 """Beyond it, not every reader of JSON tells integers apart."""
 
-ParameterValue = StrictBool | StrictInt | StrictFloat | StrictStr
+LONGEST_TEXT = 10_000
+LONGEST_NAME = 200
+
+ParameterValue = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=LONGEST_TEXT)]
 """One value of one parameter. Strict, so that `true`, `1` and `"1"` stay three different values."""
 
-Parameterization = dict[str, ParameterValue]
+Parameterization = dict[Annotated[str, Field(max_length=LONGEST_NAME)], ParameterValue]
 """Parameter name to value. Inactive parameters are absent: that is their one canonical form."""
 
 Identity = tuple[bool, ParameterValue]

@@ -11,7 +11,7 @@ from api_schemas.backbones import BackboneShape
 from api_schemas.base import WITHOUT_NUL, Schema, one_of
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import ProposalSettings
-from api_schemas.search_space import Parameterization, SearchSpace, SearchSpaceRequest
+from api_schemas.search_space import MOST_PARAMETERS, Parameterization, SearchSpace, SearchSpaceRequest
 from api_schemas.trial_configuration import TrialConfiguration
 
 MOST_TRIALS = 100_000
@@ -82,7 +82,9 @@ class StudyCreate(Schema):
     constraints: tuple[OutcomeConstraint, ...] = Field(default=(), max_length=20)
     budget: Budget
     parallelism: int = Field(default=1, ge=1, le=1024)
-    starting_points: tuple[Parameterization, ...] = Field(default=(), max_length=1000)
+    starting_points: tuple[Annotated[Parameterization, Field(max_length=MOST_PARAMETERS)], ...] = Field(
+        default=(), max_length=1000
+    )
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     proposals: ProposalSettings = ProposalSettings()
     early_stopping: EarlyStopping = EarlyStopping.HYPERVOLUME

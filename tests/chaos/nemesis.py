@@ -75,7 +75,7 @@ DECK = (
     (FaultKind.REFUSE, "valkey"),
     *((FaultKind.BURST, "api") for _ in range(2)),
     (FaultKind.SLOW, "api"),
-    (FaultKind.POISON, "study-worker"),
+    *((FaultKind.POISON, "study-worker") for _ in range(2)),
 )
 """Each fault as often as it comes in one round."""
 

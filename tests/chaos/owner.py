@@ -64,7 +64,7 @@ def poison_study(rng: random.Random) -> StudyCreate:
     study = custom_study(rng).model_dump(mode="json", by_alias=True)
     study["search_space"]["parameters"] += others
     changes = {"display_name": POISON, "state": "PAUSED", "proposals": {"proposer": "paretune"}}
-    return StudyCreate.model_validate({**study, **changes, "budget": {"trials": 4}})
+    return StudyCreate.model_validate({**study, **changes, "budget": {"trials": 12}})
 
 
 def past_results(rng: random.Random) -> list[ImportedObservation]:

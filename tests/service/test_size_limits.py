@@ -21,18 +21,21 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 WITHIN_THE_BODY = {
     "JsonValue": "a value of a merge patch; what comes of it is bounded as a posted study is",
 }
-NOT_YET = {
-    "CategoricalParameter.choices[]",
-    "Condition.in",
-    "Condition.in[]",
-    "FloatParameter.high",
-    "FloatParameter.low",
-    "ImportedObservation.parameters",
-    "ImportedObservation.parameters{}",
-    "OrdinalParameter.choices[]",
-    "StudyCreate.starting_points[]",
-    "StudyCreate.starting_points[]{}",
-}
+AS_DOUBLES = dict.fromkeys(
+    (
+        "CategoricalParameter.choices[]",
+        "Condition.in[]",
+        "FloatParameter.high",
+        "FloatParameter.low",
+        "FloatParameter.step",
+        "ImportedObservation.parameters{}",
+        "IntParameter.step",
+        "OrdinalParameter.choices[]",
+        "StudyCreate.starting_points[]{}",
+    ),
+    "a number of the search space language: any that is a double; its texts are bounded",
+)
+BY_VALIDATOR = {"Condition.in": "counted by the search space, which names the parameter"}
 ENDLESS = re.compile(r"[*+]|,\}")
 BOUNDED_FORMATS = ("date-time",)
 
@@ -48,6 +51,8 @@ def unbounded(schema: dict[str, Any], place: str, seen: set[str]) -> Iterator[st
     for kind in ("anyOf", "oneOf", "allOf"):
         for inner in schema.get(kind, ()):
             yield from unbounded(inner, place, seen)
+    if schema.get("type") in ("integer", "number") and place in AS_DOUBLES:
+        return
     match schema.get("type"):
         case _ if "enum" in schema or "const" in schema:
             return
@@ -105,7 +110,7 @@ def test_every_size_that_a_request_can_choose_is_bounded() -> None:
     """Every string, list, object and number of every body and query."""
     seen: set[str] = set()
     found = {place for schema, place in chosen_by_requests() for place in unbounded(schema, place, seen)}
-    assert found - NOT_YET - WITHIN_THE_BODY.keys() == set()
+    assert found - BY_VALIDATOR.keys() - WITHIN_THE_BODY.keys() == set()
     assert len(seen) > 30
 
 
