@@ -148,11 +148,13 @@ class ArtifactStore:
         )
 
     def size_bytes(self, path: str) -> int | None:
-        """Give a file's size; None if there is no such file.
+        """Give a file's size; None if there is no such file, or a link in its place or on the way.
 
         Raises:
             ArtifactStoreAway: If the store cannot be asked.
         """
+        if self._leads_by_a_link(path):
+            return None
         try:
             with self._told():
                 return int(self._files.info(self._full(path))["size"])
@@ -234,6 +236,12 @@ class ArtifactStore:
         except FileNotFoundError:
             return {}  # without its bucket, nothing is left
         return {keys[refused["Key"]]: refused["Code"] for refused in answer.get("Errors", [])}
+
+    def _leads_by_a_link(self, path: str) -> bool:
+        if self.folder is None:
+            return False
+        parts = Path(path).parts
+        return any(self.folder.joinpath(*parts[:depth]).is_symlink() for depth in range(1, len(parts) + 1))
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"

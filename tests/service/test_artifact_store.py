@@ -152,3 +152,15 @@ def test_a_local_store_may_be_a_url(tmp_path: Path) -> None:
     """`file:///FOLDER` and the plain path are the same place."""
     put(store_at(tmp_path.as_uri()), "s/t/1", weights="w")
     assert store_at(str(tmp_path)).size_bytes("s/t/1/weights") == 1
+
+
+def test_a_link_in_the_folder_of_artifacts_is_no_file(tmp_path: Path) -> None:
+    """Nothing of ours makes one: neither in the place of a file nor on the way to it."""
+    store = artifact_store.store_at(str(tmp_path / "store"))
+    put(store, "study/1", f="trained")
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "store" / "study" / "1" / "g").symlink_to(tmp_path / "secret")
+    (tmp_path / "store" / "other").symlink_to(tmp_path / "store" / "study")
+    assert store.size_bytes("study/1/f") == len("trained")
+    assert store.size_bytes("study/1/g") is None
+    assert store.size_bytes("other/1/f") is None
