@@ -8,7 +8,7 @@ import math
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
@@ -39,7 +39,10 @@ KNOWN_METRICS: frozenset[str] = frozenset(
 """Exact functions of the configuration: never measured, never modelled."""
 
 LOG_METRICS: frozenset[str] = KNOWN_METRICS | {Metric.PEAK_MEMORY_BYTES}
-"""Metrics that span orders of magnitude: hypervolume, plots and the optimiser take their log10."""
+"""Metrics that span orders of magnitude: hypervolume, plots and the optimiser take their log10.
+
+Like all names of `Metric` these mean something in studies of kind `peft` only.
+"""
 
 
 LARGEST_METRIC = 1e50
@@ -60,6 +63,8 @@ class Objective(Schema):
     no such word.
     """
 
+    _of_the_caller: bool = PrivateAttr(default=False)
+
     metric: MetricName
     direction: Direction
     reference: float | None = Field(default=None, ge=-LARGEST_METRIC, le=LARGEST_METRIC)
@@ -75,16 +80,37 @@ class Objective(Schema):
             )
         return self
 
+    def of_the_caller(self) -> Self:
+        """Return the objective of a custom study: its metric is the caller's, and its name means nothing."""
+        own = self.model_copy()
+        own._of_the_caller = True
+        return own
+
+    @property
+    def of_the_service(self) -> bool:
+        """Whether the metric's name means what `Metric` says."""
+        return not self._of_the_caller
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the metric is an exact function of the configuration."""
+        return not self._of_the_caller and self.metric in KNOWN_METRICS
+
+    @property
+    def is_count(self) -> bool:
+        """Whether the metric is a count or a size, on a logarithmic scale that begins at 1."""
+        return not self._of_the_caller and self.metric in LOG_METRICS
+
     @property
     def is_log(self) -> bool:
         """Whether hypervolume, plots and the optimiser take this metric's log10."""
-        return self.log or self.metric in LOG_METRICS
+        return self.log or self.is_count
 
 
-def log_scaled(metric: str, value: float) -> float:
-    """Give the log10 of a metric that is taken on a logarithmic scale."""
+def log_scaled(value: float, *, count: bool) -> float:
+    """Return the log10 of a metric that is taken on a logarithmic scale."""
     # A count or a size of zero has no logarithm; it counts as one.
-    return math.log10(max(value, 1.0)) if metric in LOG_METRICS else math.log10(value)
+    return math.log10(max(value, 1.0)) if count else math.log10(value)
 
 
 class ConstraintOp(StrEnum):

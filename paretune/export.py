@@ -127,7 +127,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
     """
     configuration = _trained(trial)
     scores = [
-        f"| {split} | {name} | {format_with_error(name, metrics, errors)} |"
+        f"| {split} | {name} | {format_with_error(name, metrics, errors, custom=False)} |"
         for split, metrics, errors in (
             ("validation", trial.metrics, trial.metric_standard_errors),
             ("test", trial.test_metrics, trial.test_metric_standard_errors),
@@ -180,7 +180,7 @@ def _size_or_progress(trial: TrialRead) -> dict[str, str]:
     checkpoints = [record for record in trial.artifacts if record.kind is ArtifactKind.CHECKPOINT]
     if not checkpoints:
         known = trial.metrics.get("trainable_parameters", 0)
-        return {"trained parameters": format_metric("trainable_parameters", known)}
+        return {"trained parameters": format_metric("trainable_parameters", known, custom=False)}
     step = checkpoints[0].step
     return {"unfinished": f"a checkpoint of step {step}; the trial was cancelled and never evaluated"}
 

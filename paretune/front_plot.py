@@ -1,6 +1,6 @@
 """The front as a picture: measured trials, the staircase of the front, standard errors, what collapsed."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ def plot_front(front: ParetoFront, trials: Sequence[TrialRead], *, path: Path) -
 
     task = None if trials[0].configuration is None else trials[0].configuration.task
     y = front.objectives[0].metric
+    counts = frozenset[str]() if task is None else LOG_METRICS
     alone = NUMBER if task is None else Metric.TRAINABLE_PARAMETERS
     x = front.objectives[1].metric if len(front.objectives) > 1 else alone
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -35,20 +36,20 @@ def plot_front(front: ParetoFront, trials: Sequence[TrialRead], *, path: Path) -
     done = [trial for trial in trials if trial.state is TrialState.SUCCEEDED]
     members = {point.trial_id for point in front.points}
     _scatter(
-        axes, [trial for trial in done if trial.id not in members], x=x, y=y,
+        axes, [trial for trial in done if trial.id not in members], x=x, y=y, counts=counts,
         color=DOMINATED_COLOUR, s=24, label="dominated",
     )  # fmt: skip
-    _draw_front(axes, front, x=x, y=y)
+    _draw_front(axes, front, x=x, y=y, counts=counts)
     probes = [trial for trial in done if trial.configuration and trial.configuration.is_head_only]
     _scatter(
-        axes, probes, x=x, y=y,
+        axes, probes, x=x, y=y, counts=counts,
         marker="D", facecolors="none", edgecolors=PROBE_COLOUR, s=90, zorder=4, label="linear probe",
     )  # fmt: skip
     _scatter(
-        axes, [trial for trial in done if trial.collapsed], x=x, y=y,
+        axes, [trial for trial in done if trial.collapsed], x=x, y=y, counts=counts,
         marker="x", color=COLLAPSED_COLOUR, s=90, zorder=5, label="collapsed: one answer for every input",
     )  # fmt: skip
-    logarithmic = LOG_METRICS | {objective.metric for objective in front.objectives if objective.log}
+    logarithmic = counts | {objective.metric for objective in front.objectives if objective.log}
     if x in logarithmic:
         axes.set_xscale("log")
     if y in logarithmic:
@@ -60,29 +61,35 @@ def plot_front(front: ParetoFront, trials: Sequence[TrialRead], *, path: Path) -
     figure.savefig(path, dpi=150)
 
 
-def _draw_front(axes: Any, front: ParetoFront, *, x: str, y: str) -> None:
-    points = sorted(front.points, key=lambda point: _value(point, x))
+def _draw_front(axes: Any, front: ParetoFront, *, x: str, y: str, counts: Set[str]) -> None:
+    points = sorted(front.points, key=lambda point: _value(point, x, counts))
     falling = len(front.objectives) > 1 and front.objectives[1].direction is Direction.MAXIMIZE
     axes.step(
-        [_value(point, x) for point in points], [_value(point, y) for point in points],
+        [_value(point, x, counts) for point in points], [_value(point, y, counts) for point in points],
         where="pre" if falling else "post", color=FRONT_COLOUR, linewidth=1.2,
     )  # fmt: skip
     label = "Pareto front" + (", bars: standard error" if any(point.seeds > 1 for point in points) else "")
-    _scatter(axes, points, x=x, y=y, color=FRONT_COLOUR, s=44, zorder=3, label=label)
+    _scatter(axes, points, x=x, y=y, counts=counts, color=FRONT_COLOUR, s=44, zorder=3, label=label)
     for point in points:
         axes.annotate(
-            str(point.number), (_value(point, x), _value(point, y)),
+            str(point.number), (_value(point, x, counts), _value(point, y, counts)),
             xytext=(5, 7), textcoords="offset points", fontsize=8,
         )  # fmt: skip
 
 
 def _scatter(
-    axes: Any, drawn: Sequence[TrialRead] | Sequence[ParetoPoint], *, x: str, y: str, **style: Any
+    axes: Any,
+    drawn: Sequence[TrialRead] | Sequence[ParetoPoint],
+    *,
+    x: str,
+    y: str,
+    counts: Set[str],
+    **style: Any,
 ) -> None:
     """Draw points, each with a thin bar of one standard error where several seeds were trained."""
     if not drawn:
         return
-    horizontal, vertical = ([_value(item, metric) for item in drawn] for metric in (x, y))
+    horizontal, vertical = ([_value(item, metric, counts) for item in drawn] for metric in (x, y))
     errors = [[item.metric_standard_errors.get(metric, 0.0) for item in drawn] for metric in (x, y)]
     axes.scatter(horizontal, vertical, **style)
     axes.errorbar(
@@ -91,9 +98,9 @@ def _scatter(
     )  # fmt: skip
 
 
-def _value(item: TrialRead | ParetoPoint, metric: str) -> float:
+def _value(item: TrialRead | ParetoPoint, metric: str, counts: Set[str]) -> float:
     if metric == NUMBER:
         return float(item.number)
     value = item.metrics[metric]
     # As the service does: a count of zero has no logarithm and counts as one.
-    return max(value, 1.0) if metric in LOG_METRICS else value
+    return max(value, 1.0) if metric in counts else value

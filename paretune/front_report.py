@@ -37,7 +37,9 @@ def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
         table.add_row(
             str(point.number),
             *(
-                format_with_error(objective.metric, point.metrics, point.metric_standard_errors)
+                format_with_error(
+                    objective.metric, point.metrics, point.metric_standard_errors, custom=task is None
+                )
                 for objective in front.objectives
             ),
             *([] if task is None else [_test_score_text(point)]),
@@ -100,7 +102,7 @@ def _value_text(value: ParameterValue) -> str:
 
 
 def _test_score_text(point: ParetoPoint) -> str:
-    return format_with_error("score", point.test_metrics, point.test_metric_standard_errors)
+    return format_with_error("score", point.test_metrics, point.test_metric_standard_errors, custom=False)
 
 
 def _test_score(test_metrics: dict[str, float]) -> str:

@@ -23,17 +23,23 @@ def metric_title(metric: str, task: Task | None, remark: str = "") -> str:
     return metric.replace("_", " ") + (f" ({remarks})" if remarks else "")
 
 
-def format_metric(metric: str, value: float) -> str:
-    """Write a metric: counts with thousands separators, everything else with four digits."""
-    return f"{value:,.0f}" if metric in COUNTS else f"{value:.4g}"
+def format_metric(metric: str, value: float, *, custom: bool) -> str:
+    """Write a metric: counts with thousands separators, everything else with four digits.
+
+    In a custom study the name of a metric says nothing.
+    """
+    return f"{value:,.0f}" if metric in COUNTS and not custom else f"{value:.4g}"
 
 
-def format_with_error(name: str, metrics: Mapping[str, float], standard_errors: Mapping[str, float]) -> str:
+def format_with_error(
+    name: str, metrics: Mapping[str, float], standard_errors: Mapping[str, float], *, custom: bool
+) -> str:
     """Write a mean with its standard error, where it has one; an empty text for a missing metric."""
     if name not in metrics:
         return ""
     error = standard_errors.get(name, 0.0)
-    return format_metric(name, metrics[name]) + (f" ± {format_metric(name, error)}" if error else "")
+    written = format_metric(name, metrics[name], custom=custom)
+    return written + (f" ± {format_metric(name, error, custom=custom)}" if error else "")
 
 
 def format_duration(seconds: float) -> str:

@@ -191,10 +191,11 @@ def _print_ended(
 
 
 def _objective_text(objective: Objective, trial: TrialRead) -> str:
-    if objective.metric in trial.metrics:
-        return format_metric(objective.metric, trial.metrics[objective.metric])
-    if trial.measurements and objective.metric in trial.measurements[-1].metrics:
-        return f"({format_metric(objective.metric, trial.measurements[-1].metrics[objective.metric])})"
+    name, custom = objective.metric, trial.configuration is None
+    if name in trial.metrics:
+        return format_metric(name, trial.metrics[name], custom=custom)
+    if trial.measurements and name in trial.measurements[-1].metrics:
+        return f"({format_metric(name, trial.measurements[-1].metrics[name], custom=custom)})"
     return ""
 
 

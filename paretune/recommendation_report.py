@@ -1,15 +1,19 @@
 """A recommendation as lines of text."""
 
+from functools import partial
+
 from api_schemas.recommendation import Recommendation
 from paretune.numbers import format_with_error
 
 
 def recommendation_lines(found: Recommendation) -> list[str]:
     """Say which trial was chosen and why, what it is, what is lost with it, and how sure that is."""
+    custom = found.configuration is None
+    write = partial(format_with_error, custom=custom)
     metrics = [
-        f"{name.replace('_', ' ')} {format_with_error(name, found.metrics, found.metric_standard_errors)}"
+        f"{name.replace('_', ' ')} {write(name, found.metrics, found.metric_standard_errors)}"
         for name in found.metrics
-        if name != "collapsed"
+        if custom or name != "collapsed"
     ]
     certainty = (
         "Chance that it truly is on the front: unknown."

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.objectives import LOG_METRICS, OutcomeConstraint
 from api_schemas.proposals import DuplicatePolicy, Proposer
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
@@ -29,6 +29,7 @@ from service.studies.canonical_trials import canonical_trials, trial_keys
 from service.studies.demand import results_in_a_turn
 from service.studies.queue_room import proposal_settings, replicates_lacking, trials_lacking
 from service.studies.stored_spaces import search_space_of
+from service.studies.weighed_objectives import objectives_of
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
 """What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
@@ -201,10 +202,11 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
     search_space = search_space_of(study)
     custom = Problem(
         search_space=search_space,
-        objectives=tuple(Objective.model_validate(item) for item in study.objectives),
+        objectives=objectives_of(study),
         constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
         known_metrics={},
         key=trial_keys(study),
+        counts=frozenset(),
         reference_point=None if study.reference_point is None else tuple(study.reference_point),
         starting_points=tuple(search_space.canonical(point) for point in study.starting_points),
         sources=sources,
@@ -215,6 +217,7 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
     shape = BackboneShape.model_validate(study.backbone_shape)
     return replace(
         custom,
+        counts=LOG_METRICS,
         known_metrics=known_metrics(base, shape=shape, classes=study.classes),
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction, log_scaled
+from api_schemas.objectives import ConstraintOp, Direction, log_scaled
 from service.lower_tail import COUNTED_SPREADS, lower_tail
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem
@@ -27,26 +27,28 @@ class Outcome:
     known: bool
     log: bool = False
     """Whether the caller says that the metric spans orders of magnitude."""
+    count: bool = False
+    """Whether it is a count or a size: on a logarithmic scale that begins at 1."""
     limits: tuple[float, ...] = ()
     """The bounds of its constraints, as the optimiser sees them."""
 
     @property
     def is_log(self) -> bool:
         """Say whether the optimiser sees the log10."""
-        return self.log or self.metric in LOG_METRICS
+        return self.log or self.count
 
     def value(self, raw: float) -> float:
         """Put a raw value on the optimiser's scale."""
-        return self.sign * (log_scaled(self.metric, raw) if self.is_log else raw)
+        return self.sign * (log_scaled(raw, count=self.count) if self.is_log else raw)
 
     def values(self, raw: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
         """Put raw values on the optimiser's scale."""
-        least = 1.0 if self.metric in LOG_METRICS else 0.0
+        least = 1.0 if self.count else 0.0
         return np.asarray(self.sign * (np.log10(np.maximum(raw, least)) if self.is_log else raw))
 
     def variance(self, raw: float, standard_error: float) -> float:
         """Put a standard error on the optimiser's scale (to first order), squared."""
-        if self.metric in LOG_METRICS:
+        if self.count:
             raw = max(raw, 1.0)
         elif not self.log:
             return standard_error**2
@@ -66,7 +68,13 @@ def outcomes_of(problem: Problem) -> list[Outcome]:
         named.setdefault(constraint.metric, 1.0 if constraint.op is ConstraintOp.AT_LEAST else -1.0)
     logarithmic = {objective.metric for objective in problem.objectives if objective.log}
     outcomes = [
-        Outcome(metric, sign, metric in problem.known_metrics, log=metric in logarithmic)
+        Outcome(
+            metric,
+            sign,
+            metric in problem.known_metrics,
+            log=metric in logarithmic,
+            count=metric in problem.counts,
+        )
         for metric, sign in named.items()
     ]
     return [replace(outcome, limits=_limits(problem, outcome)) for outcome in outcomes]

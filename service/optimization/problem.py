@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float64
 
-from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.objectives import LOG_METRICS, Objective, OutcomeConstraint
 from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.grid import Candidates
@@ -60,6 +60,8 @@ class Problem:
     reference_point: tuple[float, ...] | None
     starting_points: tuple[Parameterization, ...]
     sources: tuple[Source, ...] = ()
+    counts: frozenset[str] = LOG_METRICS
+    """Metrics that are counts or sizes; none in a custom study, where names mean nothing."""
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from api_schemas.objectives import Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import Metric, OutcomeConstraint
 from api_schemas.studies import EarlyStopping
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.early_stopping.stopping_rule import SHARE, Curve, Reason, Verdict, judge
 from service.models import Replicate, Study, Trial
 from service.studies import repository
+from service.studies.weighed_objectives import objectives_of
 
 STOP = "stop"
 PREDICTED_SCORE = "predicted_score"
@@ -24,7 +25,7 @@ CHANCE = "chance"
 def judged(session: Session, study: Study, trial: Trial, measurement: Measurement) -> dict[str, float]:
     """Judge a running trial; give what goes beside the measurement: the prediction, and 1 for "stop"."""
     rule = EarlyStopping(study.early_stopping)
-    objectives = [Objective.model_validate(item) for item in study.objectives]
+    objectives = objectives_of(study)
     constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
     named = [item.metric for item in objectives] + [item.metric for item in constraints]
     needed = {SHARE, "loss", "train_loss", *map(str, named)}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from api_schemas.objectives import LOG_METRICS, Objective
+from api_schemas.objectives import Objective
 from service.studies.pareto_front import costs_of_columns
 
 Columns = Mapping[str, NDArray[np.float64]]
@@ -47,7 +47,7 @@ def _scaled_errors(
 ) -> NDArray[np.float64]:
     if not objective.is_log:
         return errors
-    counted = np.maximum(values, 1.0) if objective.metric in LOG_METRICS else values
+    counted = np.maximum(values, 1.0) if objective.is_count else values
     scaled: NDArray[np.float64] = errors / (counted * math.log(10))
     return scaled
 

@@ -11,6 +11,7 @@ from service.models import StoredFront, Study, Trial
 from service.studies import pareto_front, repository
 from service.studies.event_log import record_event
 from service.studies.results import Result, results_before_reference, results_of
+from service.studies.weighed_objectives import objectives_of
 
 
 def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None:
@@ -18,7 +19,7 @@ def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None
 
     `trials` are all whose result is new or has changed since the last front; the last names this one.
     """
-    objectives = [Objective.model_validate(item) for item in study.objectives]
+    objectives = objectives_of(study)
     if study.reference_point is None:
         settled = pareto_front.reference_point(
             objectives,
@@ -44,7 +45,7 @@ def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None
 
 def settle_anew(session: Session, study: Study, corrected: Trial) -> None:
     """Settle the reference point again if it was settled by a result that has been corrected since."""
-    objectives = [Objective.model_validate(item) for item in study.objectives]
+    objectives = objectives_of(study)
     if pareto_front.follows_from_objectives(objectives, study.reference_defaults):
         return
     settled_by = results_before_reference(session, study.id)

@@ -112,5 +112,5 @@ def _costs(objective: Objective, values: NDArray[np.float64]) -> NDArray[np.floa
     column = values
     if objective.is_log:
         # Not NumPy's logarithm: equal values must stay equal wherever they stand in the array.
-        column = np.array([log_scaled(objective.metric, value) for value in values.tolist()])
+        column = np.array([log_scaled(value, count=objective.is_count) for value in values.tolist()])
     return -column if objective.direction is Direction.MAXIMIZE else column

@@ -4,7 +4,7 @@ Objectives are compared as shares of the front's range, from 0 (its worst) to 1 
 `LOG_METRICS` by their log10.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,7 @@ def _knee(objectives: Sequence[Objective], points: Sequence[Point]) -> Choice:
         first = _words(objectives[0].metric)
         return Choice(position, f"{title} is the best in {first}; the front has no knee.")
     reached = _listed(
-        f"{share:.0%} of the range in {_words(objective.metric)}{_scale(objective.metric)}"
+        f"{share:.0%} of the range in {_words(objective.metric)}{_scale(objective)}"
         for objective, share in zip(objectives, Z[position], strict=True)
     )
     shape = "line" if len(objectives) == 2 else "plane"
@@ -116,8 +116,9 @@ def _weighted(objectives: Sequence[Objective], points: Sequence[Point], query: R
     Z = shares(objectives, points)
     sums = Z @ weights
     position = _first_best(objectives, points, sums)
+    by_name = {objective.metric: objective for objective in objectives}
     parts = " + ".join(
-        f"{weight:.2f} * {share:.2f} ({_words(name)}{_scale(name)})"
+        f"{weight:.2f} * {share:.2f} ({_words(name)}{_scale(by_name[name])})"
         for name, weight, share in zip(names, weights, Z[position], strict=True)
         if weight > 0
     )
@@ -143,18 +144,18 @@ def _best_within(
         if all(bound.holds(point.metrics[bound.metric]) for bound in bounds)
     ]
     if not within:
-        raise NoPointWithinBounds(_nearest_miss(points, bounds))
+        raise NoPointWithinBounds(_nearest_miss(objectives, points, bounds))
     kept = [points[row] for row in within]
     first = objectives[0].metric
     gain = -costs(objectives[:1], [point.metrics for point in kept])[:, 0]
     position = within[_first_best(objectives, kept, gain)]
     chosen = points[position]
     facts = _listed(
-        f"{_words(bound.metric)} {_side(bound)} {_number(bound.metric, bound.bound)} "
-        f"(it has {_number(bound.metric, chosen.metrics[bound.metric])})"
+        f"{_words(bound.metric)} {_side(bound)} {_number(_counts(objectives), bound.metric, bound.bound)} "
+        f"(it has {_number(_counts(objectives), bound.metric, chosen.metrics[bound.metric])})"
         for bound in bounds
     )
-    best = _number(first, chosen.metrics[first])
+    best = _number(_counts(objectives), first, chosen.metrics[first])
     return Choice(
         position,
         f"Trial {chosen.number} has the best {_words(first)}, {best}, of the {len(within)} of {len(points)} "
@@ -172,9 +173,13 @@ def _refuse_unknown(named: Mapping[str, str], known: Sequence[str], *, what: str
         raise InvalidChoice(f"What is named is no {what} of this study's front.", errors=errors)
 
 
-def _nearest_miss(points: Sequence[Point], bounds: Sequence[OutcomeConstraint]) -> str:
+def _nearest_miss(
+    objectives: Sequence[Objective], points: Sequence[Point], bounds: Sequence[OutcomeConstraint]
+) -> str:
+    counts = _counts(objectives)
+
     def scaled(metric: str, value: float) -> float:
-        return float(np.log10(max(value, 1.0))) if metric in LOG_METRICS else value
+        return float(np.log10(max(value, 1.0))) if metric in counts else value
 
     def violation(point: Point) -> float:
         return sum(
@@ -186,10 +191,11 @@ def _nearest_miss(points: Sequence[Point], bounds: Sequence[OutcomeConstraint]) 
 
     nearest = min(points, key=violation)
     asked = _listed(
-        f"{_words(item.metric)} {_side(item)} {_number(item.metric, item.bound)}" for item in bounds
+        f"{_words(item.metric)} {_side(item)} {_number(_counts(objectives), item.metric, item.bound)}"
+        for item in bounds
     )
     missed = _listed(
-        f"{_words(bound.metric)} {_number(bound.metric, nearest.metrics[bound.metric])}"
+        f"{_words(bound.metric)} {_number(_counts(objectives), bound.metric, nearest.metrics[bound.metric])}"
         for bound in bounds
         if not bound.holds(nearest.metrics[bound.metric])
     )
@@ -200,7 +206,10 @@ def _lost(
     objectives: Sequence[Objective], chosen: Point, other: Point, *, better_in: str, worse: Sequence[str]
 ) -> LostAlternative:
     def change(metric: str) -> str:
-        values = _number(metric, other.metrics[metric]), _number(metric, chosen.metrics[metric])
+        values = (
+            _number(_counts(objectives), metric, other.metrics[metric]),
+            _number(_counts(objectives), metric, chosen.metrics[metric]),
+        )
         return f"{_words(metric)} {values[0]} instead of {values[1]}"
 
     return LostAlternative(
@@ -225,7 +234,8 @@ def _first_best(objectives: Sequence[Objective], points: Sequence[Point], values
 
 def _titled(objectives: Sequence[Objective], point: Point) -> str:
     values = (
-        f"{_words(item.metric)} {_number(item.metric, point.metrics[item.metric])}" for item in objectives
+        f"{_words(item.metric)} {_number(_counts(objectives), item.metric, point.metrics[item.metric])}"
+        for item in objectives
     )
     return f"Trial {point.number} ({', '.join(values)})"
 
@@ -234,16 +244,21 @@ def _side(bound: OutcomeConstraint) -> str:
     return "at most" if bound.op is ConstraintOp.AT_MOST else "at least"
 
 
-def _scale(metric: str) -> str:
-    return " on a log scale" if metric in LOG_METRICS else ""
+def _scale(objective: Objective) -> str:
+    return " on a log scale" if objective.is_log else ""
+
+
+def _counts(objectives: Sequence[Objective]) -> Set[str]:
+    """Name the metrics that are counts: none where the study's metrics are the caller's."""
+    return LOG_METRICS if objectives[0].of_the_service else frozenset()
 
 
 def _words(metric: str) -> str:
     return metric.replace("_", " ")
 
 
-def _number(metric: str, value: float) -> str:
-    return f"{value:,.0f}" if metric in LOG_METRICS else f"{value:.4g}"
+def _number(counts: Set[str], metric: str, value: float) -> str:
+    return f"{value:,.0f}" if metric in counts else f"{value:.4g}"
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from api_schemas.module_description import describe_canonical
-from api_schemas.objectives import KNOWN_METRICS, ConstraintOp, Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import ConstraintOp, Metric, Objective, OutcomeConstraint
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
@@ -18,6 +18,7 @@ from service.models import Study, Trial
 from service.studies import front_certainty, recommendation, repository
 from service.studies.results import ResultColumns, result_columns
 from service.studies.stored_spaces import search_space_of
+from service.studies.weighed_objectives import objectives_of
 
 
 def recommend(session: Session, study: Study, query: RecommendationQuery) -> Recommendation:
@@ -32,7 +33,7 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
         raise WrongState(
             "The study has no front yet: ask again once a trial has succeeded within its limits."
         )
-    objectives = [Objective.model_validate(item) for item in study.objectives]
+    objectives = objectives_of(study)
     members = repository.trials_by_id(session, front.member_trial_ids)
     points = [recommendation.Point(trial.id, trial.number, trial.metrics) for trial in members]
     choice = recommendation.choose(objectives, points, query)
@@ -81,9 +82,9 @@ def _feasible_results(session: Session, study: Study, objectives: Sequence[Objec
 def _certainty(
     objectives: Sequence[Objective], results: ResultColumns, chosen: Trial, *, rows: int | None
 ) -> tuple[float | None, str]:
-    if all(objective.metric in KNOWN_METRICS for objective in objectives):
+    if all(objective.is_known for objective in objectives):
         return 1.0, "Every objective is known exactly."
-    errors = {objective.metric: _errors(results, objective.metric, rows=rows) for objective in objectives}
+    errors = {objective.metric: _errors(results, objective, rows=rows) for objective in objectives}
     for name, column in errors.items():
         unknown = np.flatnonzero(np.isnan(column))
         if len(unknown):
@@ -98,10 +99,11 @@ def _certainty(
     return probability, _basis(results, rows=rows)
 
 
-def _errors(results: ResultColumns, metric: str, *, rows: int | None) -> NDArray[np.float64]:
+def _errors(results: ResultColumns, objective: Objective, *, rows: int | None) -> NDArray[np.float64]:
     """Give the standard error of a metric at each trial; not a number where nobody knows it."""
+    metric = objective.metric
     known = results.standard_errors[metric]
-    if metric in KNOWN_METRICS:
+    if objective.is_known:
         return np.zeros_like(known)
     if metric == Metric.SCORE and rows is not None:
         return np.where(np.isnan(known), front_certainty.binomial_errors(results.values[metric], rows), known)
@@ -137,7 +139,7 @@ def _study_of(study: Study, trial: Trial, configuration: TrialConfiguration | No
         kind=StudyKind(study.kind),
         configuration=configuration,
         search_space=SearchSpaceRequest(parameters=search_space_of(study).parameters),
-        objectives=tuple(Objective.model_validate(item) for item in study.objectives),
+        objectives=objectives_of(study),
         constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
         budget=Budget(trials=1),
         starting_points=(trial.parameters,),

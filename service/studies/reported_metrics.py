@@ -7,11 +7,12 @@ from typing import Any
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.known_metrics import known_metrics
-from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS, Objective
+from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
 from service.errors import ConflictingResult
 from service.models import Replicate, Study
+from service.studies.weighed_objectives import objectives_of
 
 
 def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -> Iterator[FieldError]:
@@ -20,7 +21,7 @@ def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -
     for name in dict.fromkeys(named):
         if name not in metrics:
             yield FieldError(pointer=pointer, detail=f"the study needs the metric '{name}'")
-    for objective in (Objective.model_validate(item) for item in study.objectives):
+    for objective in objectives_of(study):
         if objective.log and metrics.get(objective.metric, 1.0) <= 0:
             yield FieldError(
                 pointer=f"{pointer}/{objective.metric}",

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from api_schemas.backbones import BackboneShape
 from api_schemas.importance import Importance
 from api_schemas.module_description import describe_canonical
-from api_schemas.objectives import Direction, Objective
+from api_schemas.objectives import Direction
 from api_schemas.pareto import HypervolumeHistory, ParetoFront, ParetoPoint
 from api_schemas.proposals import Explanation, ProposalSettings
 from api_schemas.studies import Budget, EarlyStopping, ReplicateCounts, StudyKind, StudyRead, TrialCounts
@@ -16,6 +16,7 @@ from api_schemas.trials import ArtifactRecord, Measurement, ReplicateRead, Trial
 from service.models import Replicate, Study, Trial
 from service.studies import repository
 from service.studies.stored_spaces import search_space_of
+from service.studies.weighed_objectives import objectives_of
 
 
 def represent_studies(session: Session, studies: Sequence[Study]) -> tuple[StudyRead, ...]:
@@ -53,7 +54,7 @@ def represent_trials(session: Session, study: Study, trials: Sequence[Trial]) ->
 
 def represent_front(session: Session, study: Study) -> ParetoFront:
     """Show the latest front; before the first result it is empty."""
-    objectives = tuple(Objective.model_validate(item) for item in study.objectives)
+    objectives = objectives_of(study)
     front = repository.latest_front(session, study.id)
     members = repository.trials_by_id(session, front.member_trial_ids) if front else []
     first = objectives[0]
