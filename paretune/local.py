@@ -234,7 +234,6 @@ def _start_stores(stack: Stack) -> None:
         valkey = EmbeddedValkey(
             stack.state_dir / "valkey",
             log=logs / "valkey.log",
-            port=free_port(),
             password=_kept_secret(stack.state_dir / "valkey_password"),
         )
         stack.adopt(valkey.child)

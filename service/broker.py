@@ -81,11 +81,16 @@ def wake_after_commit(session: Session, wake_up: WakeUp) -> None:
     session.info.setdefault("wake_ups", []).append(wake_up)
 
 
+def redis_url(broker_url: str) -> str:
+    """Return the broker's address as its own client reads it; Celery spells that of a socket differently."""
+    return broker_url.replace("redis+socket://", "unix://", 1).replace("?virtual_host=", "?db=", 1)
+
+
 def why_not_written() -> str | None:
     """Say why the broker takes no wake-ups; None if it takes them. Tells nothing of its address."""
     try:
         with Redis.from_url(
-            settings().broker_url.get_secret_value(),
+            redis_url(settings().broker_url.get_secret_value()),
             socket_timeout=PROBE_SECONDS,
             socket_connect_timeout=PROBE_SECONDS,
             retry=Retry(NoBackoff(), 0),

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from paretune.embedded_valkey import embedded_valkey
 from service import disk_space, sweeper
 from service.app import create_app
+from service.broker import redis_url
 from service.settings import settings
 
 
@@ -64,7 +65,7 @@ def test_not_ready_while_nobody_takes_lost_trials_back(client: TestClient, sessi
 def own_broker(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
     """A broker of the test's own, to be configured; the rest of the service is ready."""
     sweeper.sweep_once()
-    with embedded_valkey(tmp_path / "valkey") as url, redis.Redis.from_url(url) as connected:
+    with embedded_valkey(tmp_path / "valkey") as url, redis.Redis.from_url(redis_url(url)) as connected:
         monkeypatch.setenv("BROKER_URL", url)
         settings.cache_clear()
         assert client.get("/readyz").json() == {"status": "ready"}
@@ -96,10 +97,10 @@ def test_degraded_while_the_broker_is_a_replica(client: TestClient, own_broker: 
 def test_degraded_while_the_broker_cannot_save(
     client: TestClient, own_broker: redis.Redis, tmp_path: Path
 ) -> None:
-    """MISCONF: its disk is full or its folder is gone."""
+    """MISCONF: its disk is full, or something is in the way of its file."""
     own_broker.config_set("appendonly", "no")
     own_broker.config_set("save", "1 1")
-    shutil.rmtree(tmp_path / "valkey", ignore_errors=True)
+    (tmp_path / "valkey" / "dump.rdb").mkdir()
     own_broker.bgsave()
     while own_broker.info("persistence")["rdb_bgsave_in_progress"]:
         pass

@@ -9,6 +9,7 @@ from celery.contrib.testing.worker import start_worker
 from celery.signals import task_received
 
 from service import broker
+from service.broker import redis_url
 
 NOTE = "note"
 """A task of its own: those of the service may be in the registry of every app already."""
@@ -19,7 +20,7 @@ SOCKET_SECONDS = 0.2
 
 @pytest.fixture
 def valkey(service_environment: None, valkey_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(valkey_url) as client:
+    with redis.Redis.from_url(redis_url(valkey_url)) as client:
         client.flushall()
         yield client
 
