@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from sqlalchemy.orm import Session
 
+from service.broker_address import redis_url
 from service.settings import settings
 from service.telemetry import sending
 
@@ -79,11 +80,6 @@ celery_app = make_celery_app()
 def wake_after_commit(session: Session, wake_up: WakeUp) -> None:
     """Remember a wake-up; `transaction` sends it once the commit is through, and never before."""
     session.info.setdefault("wake_ups", []).append(wake_up)
-
-
-def redis_url(broker_url: str) -> str:
-    """Return the broker's address as its own client reads it; Celery spells that of a socket differently."""
-    return broker_url.replace("redis+socket://", "unix://", 1).replace("?virtual_host=", "?db=", 1)
 
 
 def why_not_written() -> str | None:

@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 
 from paretune.child_process import Child
 from paretune.local import Stack
+from service.broker_address import redis_url
 from tests.chaos.load import Crowds
 from tests.chaos.postgres_proxy import Cut, PostgresProxy
 
@@ -226,7 +227,7 @@ class Nemesis:
     def _refuse_writing(self) -> None:
         def limit(max_bytes: int) -> None:
             url = self.stack.environment["BROKER_URL"]
-            with Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as broker:
+            with Redis.from_url(redis_url(url), socket_timeout=1, socket_connect_timeout=1) as broker:
                 broker.config_set("maxmemory", max_bytes)
 
         with suppress(RedisError):

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from paretune.embedded_valkey import embedded_valkey
 from service import disk_space, sweeper
 from service.app import create_app
-from service.broker import redis_url
+from service.broker_address import redis_url
 from service.settings import settings
 
 

@@ -9,7 +9,7 @@ from celery.contrib.testing.worker import start_worker
 from celery.signals import task_received
 
 from service import broker
-from service.broker import redis_url
+from service.broker_address import redis_url
 
 NOTE = "note"
 """A task of its own: those of the service may be in the registry of every app already."""
