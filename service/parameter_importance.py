@@ -1,7 +1,8 @@
 """Between the database and the optimiser: which parameters of a study matter, kept beside the study.
 
 Weighing costs the fit of a model, so it is done again only once a study has learned a tenth more, or has
-nothing left to run. It reads and writes in transactions of its own and holds no lock in between.
+ended; not whenever fast runners have emptied its queue. It reads and writes in transactions of its own and
+holds no lock in between.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance, ObjectiveImportance
+from api_schemas.studies import StudyState
 from service.models import Study
 from service.optimization.problem import Observation, Problem
 from service.proposals import read_observations
@@ -17,6 +19,9 @@ from service.studies import lifecycle, repository
 
 GROWTH = 1.1
 """By how much the results must have grown."""
+
+GROWTH_IN_HASTE = 2.0
+"""And if more has come meanwhile: a study whose runners are fast wants trials first."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,9 @@ def read_importance_request(session: Session, study_id: str) -> ImportanceReques
     problem, observations = read_observations(session, study)
     kept = Importance.model_validate(study.importance or {})
     count = sum(observation.metrics is not None for observation in observations)
-    grown = count >= GROWTH * kept.observations or not any(repository.open_replicates(session, study_id))
+    growth = GROWTH if study.turn_due_at is None else GROWTH_IN_HASTE
+    over = study.state is not StudyState.ACTIVE and not any(repository.open_replicates(session, study_id))
+    grown = over or count >= growth * kept.observations
     if count == kept.observations or not grown:
         return None
     return ImportanceRequest(

@@ -20,10 +20,11 @@ COST = ObjectiveImportance(metric="trainable_parameters", parameters=())
 SCORE = ObjectiveImportance(metric="score", parameters=())
 
 
-def study_with(session: Session, results: int) -> Study:
-    study = create(session, make_study_request(budget={"trials": 100}, parallelism=30))
+def study_with(session: Session, results: int, *, budget: int = 100) -> Study:
+    study = create(session, make_study_request(budget={"trials": budget}, parallelism=30))
     for number in range(results):
         finish(session, study, start(session, study, queue(session, study)), succeeded(0.5 + number / 100))
+    study.turn_due_at = None  # its turn has begun
     return study
 
 
@@ -57,9 +58,24 @@ def test_a_running_study_is_weighed_again_after_a_tenth_more(session: Session) -
     assert read_importance_request(session, study.id) is None
 
 
+def test_a_queue_that_fast_runners_have_emptied_is_filled_before_anything_is_weighed(
+    session: Session,
+) -> None:
+    """Nothing is open for a moment, which ends nothing; and while results come, twice as many must."""
+    study = study_with(session, 11)
+    lifecycle.record_importance(session, study, kept(11))
+    finish(session, study, start(session, study, queue(session, study)), succeeded())
+    study.turn_due_at = None
+    assert read_importance_request(session, study.id) is None
+    for before, again in ((7, False), (6, True)):
+        study.importance = kept(before).model_dump(mode="json")
+        study.turn_due_at = study.woken_at
+        assert (read_importance_request(session, study.id) is not None) == again
+
+
 def test_the_last_result_of_a_study_is_weighed(session: Session) -> None:
     """Nothing else will come that could outgrow what is known."""
-    study = study_with(session, 12)
+    study = study_with(session, 12, budget=12)
     lifecycle.record_importance(session, study, kept(11))
     request = read_importance_request(session, study.id)
     assert request is not None
