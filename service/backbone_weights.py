@@ -54,13 +54,19 @@ def check_weights(
     embedding = next((own[tensor] for tensor in sorted(own) if EMBEDDING.fullmatch(tensor)), None)
     if embedding is None:
         raise _unfit(name, "it has no embedding of tokens under a name of its family")
-    present = (layer for layer in range(shape.layers) if layer in layers)
+    present = [layer for layer in range(shape.layers) if layer in layers]
+    all_quantised = quantised is not None and not _leaves_out(configuration)
     problems = chain(
         (f"layer {layer} is missing" for layer in range(shape.layers) if layer not in layers),
         (
             problem
             for layer in present
             for problem in _problems_of_layer(layers[layer], shape, quantised, layer=layer)
+        ),
+        (
+            problem
+            for layer in (present if all_quantised else [])
+            for problem in _whole_ones(layers[layer], shape, quantised, layer=layer)
         ),
         _uneven_layers(layers, shape, quantised),
         _problems_of_tables(own, embedding, configuration=configuration, shape=shape, name=name),
@@ -94,8 +100,7 @@ def _problems_of_layer(
     *,
     layer: int,
 ) -> Iterator[str]:
-    rows = FAMILIES[shape.model_type]
-    paths = next((row for row in rows if _has_all(layer_tensors, row)), rows[0])
+    paths = _paths_of(layer_tensors, shape)
     for role in ROLES:
         tensor = f"{getattr(paths, role)}.weight"
         stored = layer_tensors.get(tensor)
@@ -116,6 +121,34 @@ def _problems_of_layer(
             yield f"'{tensor}' of layer {layer} is {_times(stored.shape)} and should be {_times(expected)}"
         elif stored.dtype not in WHOLE_NUMBERS:
             yield f"'{tensor}' of layer {layer} is in {stored.dtype}, and nothing says how to read that"
+
+
+def _whole_ones(
+    layer_tensors: Mapping[str, StoredTensor],
+    shape: BackboneShape,
+    quantised: Quantisation | None,
+    *,
+    layer: int,
+) -> Iterator[str]:
+    """Name weights that are whole although the configuration says that all are quantised."""
+    for role in ROLES:
+        tensor = f"{getattr(_paths_of(layer_tensors, shape), role)}.weight"
+        stored = layer_tensors.get(tensor)
+        if stored is not None and stored.dtype in WHOLE_NUMBERS and 1 not in stored.shape:
+            yield (
+                f"'{tensor}' of layer {layer} is whole, and quantization_config says that it is in "
+                f"{quantised}; take that entry out of config.json if all weights are whole"
+            )
+
+
+def _leaves_out(configuration: Mapping[str, Any]) -> bool:
+    given = configuration.get("quantization_config")
+    return isinstance(given, Mapping) and bool(given.get("llm_int8_skip_modules"))
+
+
+def _paths_of(layer_tensors: Mapping[str, StoredTensor], shape: BackboneShape) -> LayerPaths:
+    rows = FAMILIES[shape.model_type]
+    return next((row for row in rows if _has_all(layer_tensors, row)), rows[0])
 
 
 def _has_all(layer_tensors: Mapping[str, StoredTensor], paths: LayerPaths) -> bool:

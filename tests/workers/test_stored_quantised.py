@@ -88,6 +88,29 @@ def test_packed_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
         catalogue.checkpoint("local:small", models_dir=tmp_path)
 
 
+@pytest.mark.parametrize("bits", BITS)
+def test_whole_weights_that_are_called_quantised_are_refused(bits: str, tmp_path: Path) -> None:
+    """Bitsandbytes would fail in training; where modules are left out by name, some may be whole."""
+    folder = save_checkpoint("llama", tmp_path / "mine")
+    configuration = json.loads((folder / "config.json").read_text())
+    given: dict[str, object] = {"quant_method": "bitsandbytes", f"load_in_{bits}": True}
+    (folder / "config.json").write_text(json.dumps({**configuration, "quantization_config": given}))
+    with pytest.raises(UnknownBackbone, match=f"q_proj.weight' of layer 0 is whole, and .* in {bits}; take"):
+        catalogue.checkpoint("local:mine", models_dir=tmp_path)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_modules_that_were_left_out_may_be_whole(bits: str, tmp_path: Path) -> None:
+    """Read at the door, loaded, and run."""
+    whole = save_checkpoint("llama", tmp_path / "whole")
+    quantise(whole, tmp_path / "small", bits, llm_int8_skip_modules=["v_proj"])
+    assert catalogue.checkpoint("local:small", models_dir=tmp_path).quantised is Quantisation(bits)
+    small = load_backbone("local:small", models_dir=tmp_path, device=CPU)
+    modules = TrialModules(Peft.model_validate({"lora": {"rank": 2}}), backbone=small, classes=2, seed=0)
+    with attached(modules, backbone=small):
+        assert logits(modules, BATCH, backbone=small).isfinite().all()
+
+
 def test_a_quantised_folder_is_not_quantised_again(tmp_path: Path) -> None:
     """Its own bits stay; the sentence says what to leave out."""
     quantise(save_checkpoint("bert", tmp_path / "whole"), tmp_path / "small", "4bit")
