@@ -153,9 +153,11 @@ def distribution_of(parameter: Parameter) -> BaseDistribution:
         BridgeError: If Optuna would take two of its choices for one.
     """
     if isinstance(parameter, FloatParameter):
-        return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+        last = parameter.high if parameter.steps is None else parameter.value_at(parameter.steps)
+        return FloatDistribution(parameter.low, last, log=parameter.log, step=parameter.step)
     if isinstance(parameter, IntParameter):
-        return IntDistribution(parameter.low, parameter.high, log=parameter.log)
+        whole = parameter.high if parameter.steps is None else parameter.value_at(parameter.steps)
+        return IntDistribution(parameter.low, whole, log=parameter.log, step=parameter.step or 1)
     if isinstance(parameter, BoolParameter):
         return CategoricalDistribution([False, True])
     if len(set(parameter.choices)) < len(parameter.choices):

@@ -174,3 +174,20 @@ def test_what_a_user_wrote_is_shown_as_it_is(said: Say, client: Client) -> None:
     for output in (listed, shown, said("audit"), said("events", study_id), said("recommend", study_id)):
         assert "\x1b" not in output
         assert "\x07" not in output
+
+
+def test_a_custom_study_that_is_run_says_who_must_run_its_trials(
+    said: Say, client: Client, tmp_path: Path
+) -> None:
+    """And how a program asks for them: nothing of ours will, and the command would wait without a word."""
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(DOCUMENT))
+    timer = threading.Timer(1.0, lambda: [client.cancel(study.id) for study in client.studies()])
+    timer.start()
+    output = said("run", str(file), "--output", str(tmp_path))
+    timer.join()
+    assert "a program of yours must run its trials" in output
+    assert (
+        f'Client("{client.base_url}", api_key=...).study("{next(client.studies()).id}").open_trials()'
+        in output
+    )

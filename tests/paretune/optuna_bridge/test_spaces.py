@@ -162,3 +162,11 @@ def test_a_switch_beside_a_number_is_not_exported() -> None:
     """Optuna finds choices by equality, and true equals 1."""
     with pytest.raises(BridgeError, match="takes for one"):
         distribution_of(CategoricalParameter(name="x", choices=(True, 1)))
+
+
+def test_a_step_is_told_to_optuna() -> None:
+    """Up to the last value that is one: Optuna would move the bound, and warn."""
+    rate = FloatParameter(name="x", low=0.1, high=1.0, step=0.2)
+    assert distribution_of(rate) == FloatDistribution(0.1, 0.9, step=0.2)
+    width = IntParameter(name="x", low=2, high=9, step=3)
+    assert distribution_of(width) == IntDistribution(2, 8, step=3)
