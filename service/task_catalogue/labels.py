@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from api_schemas.tasks import TaskKind
@@ -63,6 +64,14 @@ class LabelReader:
             return self._class(cell)
         return self._set(cell)
 
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.class_names)
+
+    @cached_property
+    def _are_numbers(self) -> bool:
+        return all(name.isdecimal() for name in self.class_names)
+
     def _value(self, cell: Any) -> float | None:
         if cell == "" or (isinstance(cell, str | int | float) and name_of(cell) in self.missing):
             return None
@@ -110,15 +119,14 @@ class LabelReader:
     def _decoded(self, item: Any, name: str) -> str | None:
         """Give the class that a number or a name stands for, as `datasets` does."""
         names = self.class_names
-        numbers = all(known.isdecimal() for known in names)
-        if name in names and not numbers:
+        if name in self._known and not self._are_numbers:
             return name
         number = _number(item)
         if number == NO_CLASS:
             return None
         if number.is_integer() and 0 <= number < len(names):
             return names[int(number)]
-        if name in names:
+        if name in self._known:
             return name
         raise Unreadable(
             f"{shown(item)}, which is none of the {len(names)} classes that are named, nor its number"

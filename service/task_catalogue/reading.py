@@ -126,7 +126,7 @@ def _ask(requests: Sequence[object], *names: str) -> list[dict[str, Any]]:
         return []
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment |= {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONPATH": os.pathsep.join(place or str(Path.cwd()) for place in sys.path),
         "ARROW_DEFAULT_MEMORY_POOL": "system",
         "OMP_NUM_THREADS": "1",
     }

@@ -168,7 +168,10 @@ def _label_reader(
     table: Table, task: Task, *, kind: TaskKind, class_names: Mapping[str, tuple[str, ...]]
 ) -> LabelReader:
     column = _label_column(task)
-    names = class_names.get(column) or table.class_names.get(column, ())
+    given = class_names.get(column) or table.class_names.get(column, ())
+    # As cells are written, `True` too; where that makes two names one, they stay what they are.
+    names = tuple(name_of(name) or name for name in given)
+    names = names if len(set(names)) == len(names) else given
     missing = filter(None, map(name_of, task.missing_labels or ()))
     return LabelReader(kind, class_names=names, missing=frozenset(missing))
 

@@ -68,3 +68,11 @@ def test_a_name_without_its_source_says_how_to_write_it(
     """Whatever columns stand beside it."""
     with pytest.raises(ValidationError, match=f"Write '{right}'"):
         Task(name=written, **columns)
+
+
+def test_what_stands_for_no_label_is_left_out_where_nobody_says() -> None:
+    """A worker of the version before knows no such field."""
+    assert "missing_labels" not in Task(name="file:a.csv").model_dump(mode="json")
+    said = Task(name="file:a.csv", missing_labels=())
+    assert said.model_dump(mode="json")["missing_labels"] == []
+    assert Task.model_validate(said.model_dump(mode="json")) == said

@@ -83,6 +83,13 @@ def test_rows_without_a_gold_label_are_missing_ones_where_the_classes_have_names
     assert list(found.by_split) == ["train"]
 
 
+def test_names_of_classes_are_written_as_cells_are() -> None:
+    """Whichever of the forms stands where."""
+    found = read(named(("x", "True"), ("y", "false"), ("z", 1), names=("False", "True")))
+    assert found.labels == ("false", "true")
+    assert [row.label for row in found.by_split["train"]] == [1, 0, 1]
+
+
 def test_minus_one_without_names_is_asked_about() -> None:
     """Both answers are one field."""
     rows = [("x", 2), ("y", -1), ("z", 0), ("w", 1)]
