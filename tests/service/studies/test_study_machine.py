@@ -48,13 +48,20 @@ class StudyMachine(RuleBasedStateMachine):
     studies = Bundle("studies")
     deleted = Bundle("deleted")
 
-    @initialize(target=studies, budget=st.integers(1, 3), final=st.integers(0, 1))
-    def begin(self, budget: int, final: int) -> str:
+    @initialize(target=studies, budget=st.integers(1, 3), final=st.integers(0, 1), paused=st.booleans())
+    def begin(self, budget: int, final: int, paused: bool) -> str:
         self.open: dict[str, list[dict[str, Any]]] = {}
         self.settled: dict[str, dict[tuple[str, int], tuple[object, ...]]] = {}
         self.x = 0
-        body = custom_study(budget={"trials": budget}, final_replicates=final, parallelism=2)
-        return self.made(self.client.post("/v1/studies", json=body.model_dump(mode="json", by_alias=True)))
+        body = custom_study(
+            budget={"trials": budget},
+            final_replicates=final,
+            parallelism=2,
+            state="PAUSED" if paused else "ACTIVE",
+        )
+        study = self.made(self.client.post("/v1/studies", json=body.model_dump(mode="json", by_alias=True)))
+        assert self.shown(study)["state"] == body.state
+        return study
 
     def made(self, answer: Any) -> str:
         assert answer.status_code == 201, answer.text
