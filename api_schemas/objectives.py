@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
+from api_schemas.json_values import Number
 
 
 class Direction(StrEnum):
@@ -51,7 +52,7 @@ LARGEST_METRIC = 1e50
 RESERVED_METRICS = frozenset({"stop", "chance", "predicted_score", "predicted_score_deviation"})
 """What the service itself writes beside the metrics of a trial."""
 
-MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64, examples=["latency_ms"])]
+MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64, examples=["latency_ms"])]
 """A `Metric`, or a number of the caller's own where the caller runs the trials."""
 
 
@@ -67,7 +68,7 @@ class Objective(Schema):
 
     metric: MetricName
     direction: Direction
-    reference: float | None = Field(default=None, ge=-LARGEST_METRIC, le=LARGEST_METRIC)
+    reference: Number | None = Field(default=None, ge=-LARGEST_METRIC, le=LARGEST_METRIC)
     log: bool = False
 
     @model_validator(mode="after")
@@ -125,7 +126,7 @@ class OutcomeConstraint(Schema):
 
     metric: MetricName
     op: ConstraintOp
-    bound: float = Field(ge=-LARGEST_METRIC, le=LARGEST_METRIC)
+    bound: Number = Field(ge=-LARGEST_METRIC, le=LARGEST_METRIC)
 
     def holds(self, value: float) -> bool:
         """Say whether a value keeps the limit."""

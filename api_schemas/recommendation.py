@@ -27,7 +27,7 @@ class RecommendationRule(StrEnum):
 
 NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
 MetricValue = Annotated[
-    str, Field(pattern=rf"^[a-z][a-z0-9_]{{0,63}}:{NUMBER}$", max_length=100, examples=["score:0.8"])
+    str, Field(pattern=rf"^[A-Za-z][A-Za-z0-9_]{{0,63}}:{NUMBER}$", max_length=100, examples=["score:0.8"])
 ]
 """A metric's name and a number in its unit, as `METRIC:NUMBER`."""
 

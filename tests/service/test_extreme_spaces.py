@@ -12,7 +12,7 @@ from service.models import Study, Trial
 from service.studies.canonical_trials import trial_keys
 from service.tasks import advance_study
 from tests.conftest import API_KEY
-from tests.service.test_outside_runners import asked, created, told
+from tests.service.test_outside_runners import asked, created, custom_body, told
 
 OBJECTIVES = [{"metric": "error", "direction": "minimize"}]
 
@@ -135,3 +135,31 @@ def test_a_clone_recognises_an_integer_that_has_become_a_real_number(http: TestC
         (row,) = session.scalars(select(Trial).where(Trial.study_id == clone["id"]))
         assert repr(row.parameters) == "{'a': 3.0}"
         assert key(row.parameters) == row.configuration_key
+
+
+@pytest.mark.parametrize("value", [True, "3", None, [1], 10**400])
+def test_what_is_no_number_is_no_metric(http: TestClient, value: object) -> None:
+    """Told or imported: true is not 1, and "3" is a text."""
+    study_id = created(http)
+    advance_study(study_id)
+    (trial, *_) = asked(http, study_id)
+    answer = told(http, trial, "complete", state="SUCCEEDED", metrics={"error": value, "watts": 1})
+    assert answer.status_code == 422
+    observation = {
+        "parameters": {"learningRate": 0.5, "kernel": "rbf"},
+        "metrics": {"error": value, "watts": 1},
+    }
+    answer = http.post(f"/v1/studies/{study_id}/trials:import", json={"observations": [observation]})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("value", [True, "0.5"])
+@pytest.mark.parametrize("place", ["starting_points", "bound", "reference"])
+def test_what_is_no_number_is_none_in_a_study_either(http: TestClient, place: str, value: object) -> None:
+    """Values of starting points, bounds and references."""
+    changes: dict[str, object] = {
+        "starting_points": {"starting_points": [{"learningRate": value, "kernel": "rbf"}]},
+        "bound": {"constraints": [{"metric": "watts", "op": "<=", "bound": value}]},
+        "reference": {"objectives": [{"metric": "e", "direction": "minimize", "reference": value}]},
+    }[place]  # type: ignore[assignment]
+    assert http.post("/v1/studies", json=custom_body(**changes)).status_code == 422
