@@ -33,7 +33,7 @@ LEASE_SECONDS = 3.0
 STOP_SECONDS = 2 * LEASE_SECONDS
 SKEWS_SECONDS = (-600, 600, 0)
 HINTS = 20
-POISON_SECONDS = 60.0
+POISON_SECONDS = 90.0
 """As long as a study takes that kills its worker until it is paused for it."""
 CUTS = 3
 SPARE_BYTES = 20_000
