@@ -95,8 +95,9 @@ export const isCustom = ({ configuration }) => configuration === null;
  * @param {Study} study
  * @param {string} name
  */
-export const isLogarithmic = ({ objectives }, name) =>
-  metricFormat(name).log || objectives.some(({ metric, log }) => log && metric === name);
+export const isLogarithmic = ({ configuration, objectives }, name) =>
+  (!isCustom({ configuration }) && metricFormat(name).log) ||
+  objectives.some(({ metric, log }) => log && metric === name);
 
 /**
  * Which metric a study's score is; empty in a custom study.

@@ -8,6 +8,7 @@ import {
   formatMetric,
   formatWithError,
   headingOf,
+  isCustom,
   isLogarithmic,
   metricFormat,
   scoreName,
@@ -97,7 +98,7 @@ function valueOn({ metric }, trial) {
   if (metric === "number") return trial.number;
   const value = trial.metrics[metric] ?? NaN;
   // As the service does: a count of zero has no logarithm and counts as one.
-  return metricFormat(metric).log ? Math.max(value, 1) : value;
+  return !isCustom(trial) && metricFormat(metric).log ? Math.max(value, 1) : value;
 }
 
 /**
