@@ -37,6 +37,8 @@
 
 What only one module raises stands there.
 
+Those that say what stands in the way of a change are in `service.conflicts`.
+
 A docstring's first line is the title, the rest is what to do: `GET /problems/{slug}` shows both.
 `errors` points at the guilty fields.
 """
@@ -289,28 +291,6 @@ class StaleAttempt(ServiceError):
     slug = "stale-attempt"
 
 
-class ConflictingResult(ServiceError):
-    """The trial has another result, or is being run.
-
-    Nothing was stored, and nothing is lost. The same result again is accepted and changes nothing. To replace
-    one that was told wrongly, `POST /v1/studies/{study}/trials/{trial}:correct`; while a runner has the
-    trial, let it complete, or wait until it has ended.
-    """
-
-    status = HTTPStatus.CONFLICT
-    slug = "conflicting-result"
-
-
-class LastAdminKey(ServiceError):
-    """Without this key nobody of the tenant could make another.
-
-    Make another key with the scope `admin` that does not expire first, then revoke this one.
-    """
-
-    status = HTTPStatus.CONFLICT
-    slug = "last-admin-key"
-
-
 class LimitReached(ServiceError):
     """The tenant has as much as it may have.
 
@@ -320,16 +300,6 @@ class LimitReached(ServiceError):
     # Not 429: trying again changes nothing until somebody makes room.
     status = HTTPStatus.CONFLICT
     slug = "limit-reached"
-
-
-class TaskFileInUse(ServiceError):
-    """A study that has not ended trains on this file.
-
-    The answer names the study. Cancel it or wait until it ends; or upload under another name.
-    """
-
-    status = HTTPStatus.CONFLICT
-    slug = "task-file-in-use"
 
 
 class RequestInProgress(ServiceError):

@@ -28,8 +28,9 @@ from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service import leases
 from service.access import limits
+from service.conflicts import ConflictingResult
 from service.database import transaction
-from service.errors import ConflictingResult, InvalidReport, WrongState
+from service.errors import InvalidReport, WrongState
 from service.events.feed import EventFeed
 from service.models import Replicate, Study, Trial, TrialMeasurement
 from service.settings import settings

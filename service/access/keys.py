@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType, KeyScope
 from service.access.audit_log import record_audit_event
-from service.errors import LastAdminKey, NotFound
+from service.conflicts import LastAdminKey
+from service.errors import NotFound
 from service.ids import new_id
 from service.models import ApiKey, Tenant
 

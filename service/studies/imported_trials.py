@@ -15,7 +15,8 @@ from api_schemas.errors import FieldError
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import StudyState
 from api_schemas.trials import IMPORTED, TrialReport, TrialState
-from service.errors import ConflictingResult, InvalidReport, WrongState
+from service.conflicts import ConflictingResult
+from service.errors import InvalidReport, WrongState
 from service.ids import new_id
 from service.models import Replicate, Study, Trial
 from service.studies import known_results, replication, repository

@@ -10,7 +10,7 @@ from api_schemas.known_metrics import known_metrics
 from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
-from service.errors import ConflictingResult
+from service.conflicts import ConflictingResult
 from service.models import Replicate, Study
 from service.studies.weighed_objectives import objectives_of
 

@@ -11,8 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.access import limits
+from service.conflicts import TaskFileInUse
 from service.database import transaction
-from service.errors import LimitReached, NotFound, TaskFileInUse
+from service.errors import LimitReached, NotFound
 from service.models import Study
 from service.task_catalogue.places import upload_folder
 from service.task_files import kept

@@ -22,8 +22,9 @@ from api_schemas.ask_and_tell import (
 from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service import outside_runners, sweeper
+from service.conflicts import ConflictingResult
 from service.database import transaction
-from service.errors import ConflictingResult, StaleAttempt, WrongState
+from service.errors import StaleAttempt, WrongState
 from service.events.feed import EventFeed
 from service.models import Replicate, Study, Tenant, TrialMeasurement
 from service.studies import lifecycle, replication, repository, steering
