@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 LARGEST_INTEGER = 2**53
 """Beyond it, not every reader of JSON tells integers apart."""
 
-LONGEST_TEXT = 10_000
+LONGEST_TEXT = 1000
 LONGEST_NAME = 200
 
 ParameterValue = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=LONGEST_TEXT)]
