@@ -1,4 +1,4 @@
-"""Refusals of a change, for something that is there already stands in its way. Their tree is in `errors`."""
+"""Refusals of a change that what is there already leaves no place for. Their tree is in `errors`."""
 
 from http import HTTPStatus
 
@@ -35,3 +35,14 @@ class TaskFileInUse(ServiceError):
 
     status = HTTPStatus.CONFLICT
     slug = "task-file-in-use"
+
+
+class InsufficientStorage(ServiceError):
+    """The server's disk is full.
+
+    Nothing was kept of the request. The operator makes room, on the disk of `PARETUNE_DATA_DIR` or of the
+    hub's cache; `/readyz` tells of it. Then try again.
+    """
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+    slug = "insufficient-storage"

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from service.errors import InsufficientStorage
+from service.conflicts import InsufficientStorage
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No space, no more of a quota, no larger file by a limit of the process."""

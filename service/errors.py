@@ -396,14 +396,3 @@ class DatabaseAway(ServiceError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     slug = "database-away"
     headers = MappingProxyType({"Retry-After": "1"})
-
-
-class InsufficientStorage(ServiceError):
-    """The server's disk is full.
-
-    Nothing was kept of the request. The operator makes room, on the disk of `PARETUNE_DATA_DIR` or of the
-    hub's cache; `/readyz` tells of it. Then try again.
-    """
-
-    status = HTTPStatus.INSUFFICIENT_STORAGE
-    slug = "insufficient-storage"

@@ -14,10 +14,10 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from api_schemas.errors import Problem
+from service.conflicts import InsufficientStorage
 from service.disk_space import refuse_if_full
 from service.errors import (
     DatabaseAway,
-    InsufficientStorage,
     InternalError,
     InvalidRequest,
     MalformedJson,

@@ -11,8 +11,9 @@ from fastapi.testclient import TestClient
 
 from service import catalogue, disk_space, hub, packaged_backbones
 from service.app import create_app
+from service.conflicts import InsufficientStorage
 from service.disk_space import lack_of_room
-from service.errors import InsufficientStorage, UnknownBackbone
+from service.errors import UnknownBackbone
 from service.task_files import kept
 from tests.conftest import API_KEY, study_body
 
