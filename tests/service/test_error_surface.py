@@ -101,7 +101,8 @@ def test_each_operation_keeps_to_its_scope(client: TestClient) -> None:
 
 def test_each_operation_counts_requests(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """429 with when to come back."""
-    monkeypatch.setattr(application.state, "rate_limit", RateLimit(rate=1e-6, burst=1))
+    # `setattr` would leave no attribute at all behind, for a state keeps its values elsewhere.
+    monkeypatch.setitem(application.state._state, "rate_limit", RateLimit(rate=1e-6, burst=1))
     client.get("/v1/studies")
     for method, path in OPERATIONS:
         answer = client.request(method, address(path), json=BODIES.get((method, path)))
