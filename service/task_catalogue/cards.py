@@ -62,13 +62,17 @@ def read_card(text: str) -> Card:
     class_names = _class_names(said.get("dataset_info"))
     listed = said.get("configs")
     listed = [config for config in listed if isinstance(config, dict)] if isinstance(listed, list) else []
+    names = [_name(config) for config in listed]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidTask({"name": f"the data set's card ({CARD}) has two subsets called '{twice:.100}'"})
     configurations = {
         _name(config): _configuration(config, class_names, alone=len(listed) == 1) for config in listed
     }
     defaults = [_name(config) for config in listed if config.get("default") is True]
     if not defaults and (DEFAULT in configurations or len(configurations) == 1):
         defaults = [DEFAULT if DEFAULT in configurations else next(iter(configurations))]
-    return Card(configurations, next(iter(defaults), None), class_names)
+    return Card(configurations, defaults[0] if len(defaults) == 1 else None, class_names)
 
 
 def _name(config: Mapping[str, Any]) -> str:

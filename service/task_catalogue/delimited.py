@@ -1,7 +1,7 @@
 """Read CSV and TSV: which character separates the cells, the header, and the cells row by row.
 
 The separator is a comma, or for TSV a tab, unless that does not fit header and rows and another one
-does. Excel's first line `sep=;` decides. TSV with tabs has no quoting.
+does. Excel's first line `sep=;` decides. TSV with tabs has no quoting, unless the header has it.
 """
 
 import codecs
@@ -22,6 +22,7 @@ csv.field_size_limit(LONGEST_CELL)
 SAMPLE_BYTES = 2**18
 SAMPLE_ROWS = 50
 SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n])"?(?:\r?\n|\Z)', re.IGNORECASE)
+QUOTED_HEADER = re.compile(r'\s*"[^"\r\n]*"(?:\t"[^"\r\n]*")*[ ]*(?:\r?\n|\Z)')
 SEPARATORS = {".csv": (",", "\t", ";", "|"), ".tsv": ("\t", ",", ";", "|")}
 SHOWN = {"\t": "a tab", ",": "a comma", ";": "a semicolon", "|": "a bar"}
 CHUNK_BYTES = 2**20
@@ -71,8 +72,6 @@ def _rows(file: BinaryIO, name: str, dialect: Dialect, *, width: int) -> Iterato
     lines = _lines(file, name, dialect)
     next(lines, None)
     for number, cells in lines:
-        if not any(cells):
-            continue
         if not _fits(cells, width):
             separator = SHOWN.get(dialect.separator, f"'{dialect.separator}'")
             raise InvalidTaskFile(
@@ -88,7 +87,7 @@ def _fits(cells: Sequence[str], width: int) -> bool:
 
 
 def _lines(file: BinaryIO, name: str, dialect: Dialect) -> Generator[tuple[int, list[str]]]:
-    """Give each record's cells with the number of its last line; a blank line has none."""
+    """Give each record's cells with the number of its last line."""
     file.seek(0)
     # Quotes may enclose the end of a line; without them, any end of a line is one.
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="" if dialect.quoted else None)
@@ -105,14 +104,18 @@ def _lines(file: BinaryIO, name: str, dialect: Dialect) -> Generator[tuple[int, 
 
 
 def _records(text: TextIO, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """Give the records that have a cell with something in it: blank lines stand before headers, too."""
     if not dialect.quoted:
         for number, line in enumerate(text, 1):
-            yield number, line.rstrip("\n").split(dialect.separator)
+            cells = line.rstrip("\n").split(dialect.separator)
+            if any(cells):
+                yield number, cells
         return
     reader = csv.reader(text, delimiter=dialect.separator, strict=True)
     try:
         for cells in reader:
-            yield reader.line_num, cells
+            if any(cells):
+                yield reader.line_num, cells
     except csv.Error as error:
         raise csv.Error(f"at line {reader.line_num}: {error}") from error
 
@@ -124,9 +127,9 @@ def _dialect(file: BinaryIO, suffix: str) -> Dialect:
     stated = SEPARATOR_LINE.match(sample)
     if stated is not None:
         return Dialect(stated[1], quoted=True, begins_with_separator=True)
-    candidates = [
-        Dialect(separator, quoted=separator != "\t" or suffix == ".csv") for separator in SEPARATORS[suffix]
-    ]
+    # Who puts the names of columns into quotation marks does so with cells.
+    quoted = suffix == ".csv" or QUOTED_HEADER.match(sample) is not None
+    candidates = [Dialect(separator, quoted=quoted or separator != "\t") for separator in SEPARATORS[suffix]]
     whole = len(content) < SAMPLE_BYTES
     # max() takes the first of those that are alike.
     return max(candidates, key=lambda dialect: _fitness(sample, dialect, whole=whole))
@@ -147,7 +150,7 @@ def _fitness(sample: str, dialect: Dialect, *, whole: bool) -> tuple[bool, bool,
     except csv.Error:
         return False, False, False, 0
     header, *rows = records or [[]]
-    fit = [_fits(row, len(header)) for row in rows if any(row)]
+    fit = [_fits(row, len(header)) for row in rows]
     several = len(header) > 1
     return several and 2 * sum(fit) >= len(fit), several, all(fit), len(header)
 

@@ -142,15 +142,16 @@ def _of_configuration(configuration: Configuration, tables: Sequence[str]) -> Ch
 
 
 def _matching(tables: Sequence[str], patterns: Sequence[str], *, named: str) -> tuple[str, ...]:
-    found = _matches(tables, patterns)
-    if not found:
+    # Each of them: rows that are left out unsaid make another data set.
+    empty = [pattern for pattern in patterns if not any(_is_matched(file, pattern) for file in tables)]
+    if empty:
         raise InvalidTask(
             {
-                "name": f"of the split '{named}' the card names {listed(patterns)}, among which is no CSV, "
+                "name": f"of the split '{named}' the card names {listed(empty)}, among which is no CSV, "
                 "TSV, JSONL or Parquet file that can be read"
             }
         )
-    return found
+    return _matches(tables, patterns)
 
 
 def _matches(tables: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:

@@ -48,12 +48,18 @@ def _objects(file: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
                 f"Line {number} of '{name}' has half a surrogate pair, which is no character. Write it anew."
             ) from error
         except (ValueError, RecursionError) as error:
+            if line.strip() in ("[", "{"):
+                raise _no_object(name, number) from error
             raise InvalidTaskFile(f"Line {number} of '{name}' is no JSON: {error}.") from error
         if not isinstance(row, dict):
-            raise InvalidTaskFile(
-                f"Line {number} of '{name}' is no JSON object. JSONL has one a line, and no list around them."
-            )
+            raise _no_object(name, number)
         yield row
+
+
+def _no_object(name: str, number: int) -> InvalidTaskFile:
+    return InvalidTaskFile(
+        f"Line {number} of '{name}' is no JSON object. JSONL has one a line, and no list around them."
+    )
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:

@@ -4,6 +4,7 @@ A score tells nothing of labels that were read wrongly, so whatever has two read
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -19,6 +20,10 @@ CODE = re.compile(r"[-+]?0\d+")
 """A number that begins with a zero is a code, such as 007 or a postal code."""
 FLAGS_TOGETHER = re.compile(r"[01]{2,}")
 SEPARATORS = re.compile(r"\s*[|,;]\s*")
+AS_WRITTEN_BY_PROGRAMS = re.compile(
+    r"""(["']).*\1|b(["']).*\2|\(\s*(?:'[^']*'|"[^"]*"|-?\d+)\s*,.*\)""", re.DOTALL
+)
+"""A name in quotation marks, bytes, and several names as Python prints them."""
 NOTHING = frozenset(
     {
         "-",
@@ -81,10 +86,14 @@ def doubts(by_file: Mapping[str, FileLabels], *, kind: TaskKind, asked_for_missi
     if len(nameless) < len(by_file):
         named = min(by_file.keys() - set(nameless))
         return f"'{named}' says which names the numbers of its labels stand for, and '{nameless[0]}' does not"
+    # In a format without types what separates several labels is a guess.
+    untyped = not any(seen.typed for seen in by_file.values())
     return (
         _of_two_kinds(by_file)
         or _same_number(names)
-        or _joined(names, kind=kind)
+        or _as_printed(names)
+        or _joined(names, kind=kind, untyped=untyped)
+        or _alike(names)
         or (None if asked_for_missing else _perhaps_missing(names))
     )
 
@@ -120,11 +129,48 @@ def _same_number(names: Set[str]) -> str | None:
     return None
 
 
-def _joined(names: Set[str], *, kind: TaskKind) -> str | None:
-    """Find names that are several: all of their parts are names, or 0 and 1 in a row."""
+def _as_printed(names: Set[str]) -> str | None:
+    """Find names that a program wrote as its own values, such as "joy" in quotation marks and b'joy'."""
+    for name in sorted(names):
+        if AS_WRITTEN_BY_PROGRAMS.fullmatch(name):
+            return (
+                f"the label {name:.100} is as a program prints a value, with its quotation marks. "
+                "Write only the name"
+            )
+    return None
+
+
+def _alike(names: Set[str]) -> str | None:
+    """Find names that differ only in capitals, white space or characters that are not seen."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        seen = "".join(letter for letter in name.casefold() if unicodedata.category(letter) != "Cf")
+        same[" ".join(seen.split())].append(name)
+    for alike in same.values():
+        if len(alike) > 1:
+            written = " and ".join(
+                f"{name!a:.100}" if _has_unseen(name) else f"'{name:.100}'" for name in sorted(alike)[:3]
+            )
+            return (
+                f"{written} differ only in capitals, white space or characters "
+                "that are not seen. "
+                "Write the same class in the same way"
+            )
+    return None
+
+
+def _has_unseen(name: str) -> bool:
+    return any(unicodedata.category(letter) == "Cf" for letter in name)
+
+
+def _joined(names: Set[str], *, kind: TaskKind, untyped: bool) -> str | None:
+    """Find names that are several: their parts are names, or 0 and 1 in a row."""
     for name in sorted(names):
         parts = SEPARATORS.split(name)
-        if len(parts) > 1 and all(part in names for part in parts):
+        # One known part is enough of numbers; 'Paris, France' beside 'France' may be a class.
+        numbers = all(WHOLE.fullmatch(part) for part in parts)
+        enough = any if numbers or (untyped and kind is TaskKind.MULTI_LABEL) else all
+        if len(parts) > 1 and enough(part in names for part in parts):
             return (
                 f"the label '{name:.100}' seems to be several. For several labels set kind to multi_label, "
                 "and in a cell of CSV put bars between them: joy|fear"

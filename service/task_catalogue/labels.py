@@ -42,6 +42,8 @@ class LabelReader:
     kind: TaskKind
     class_names: tuple[str, ...] = ()
     """What the numbers of the column stand for; empty where nobody says."""
+    typed: bool = False
+    """Whether a text in the column is known to be none of those numbers."""
     missing: frozenset[str] = frozenset()
     """What stands for no label."""
 
@@ -68,10 +70,6 @@ class LabelReader:
     def _known(self) -> frozenset[str]:
         return frozenset(self.class_names)
 
-    @cached_property
-    def _are_numbers(self) -> bool:
-        return all(name.isdecimal() for name in self.class_names)
-
     def _value(self, cell: Any) -> float | None:
         if cell == "" or (isinstance(cell, str | int | float) and name_of(cell) in self.missing):
             return None
@@ -83,6 +81,8 @@ class LabelReader:
         return None if self.class_names and value == NO_CLASS else value
 
     def _class(self, cell: Any) -> str | None:
+        if isinstance(cell, str) and _is_collection(cell) and cell.startswith("{"):
+            raise Unreadable(f"{shown(cell)} where a label should be")
         if isinstance(cell, list) or (isinstance(cell, str) and _is_collection(cell)):
             raise Unreadable(f"a list of labels ({shown(cell)}); set kind to multi_label for those")
         if isinstance(cell, str) and FLAGS_IN_A_ROW.fullmatch(cell):
@@ -119,15 +119,14 @@ class LabelReader:
     def _decoded(self, item: Any, name: str) -> str | None:
         """Give the class that a number or a name stands for, as `datasets` does."""
         names = self.class_names
-        if name in self._known and not self._are_numbers:
-            return name
         number = _number(item)
+        # A name such as 5 may stand at another place than 5.
+        if name in self._known and (not math.isfinite(number) or (self.typed and isinstance(item, str))):
+            return name
         if number == NO_CLASS:
             return None
         if number.is_integer() and 0 <= number < len(names):
             return names[int(number)]
-        if name in self._known:
-            return name
         raise Unreadable(
             f"{shown(item)}, which is none of the {len(names)} classes that are named, nor its number"
         )
@@ -230,4 +229,8 @@ def _number(cell: Any) -> float:
 
 
 def _comma_hint(cell: Any) -> str:
-    return ", with a point and no comma" if re.fullmatch(r"-?\d+,\d+", str(cell)) else ""
+    if re.fullmatch(r"[-+]?[\d.,\s]*\d,\d[\d.,]*", str(cell)):
+        return "; write 1234.5, with a point for decimals, and without a comma"
+    if re.fullmatch(r"[-+]?[\d.]+\s*%", str(cell)):
+        return "; leave the percent signs out"
+    return ""

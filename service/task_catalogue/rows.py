@@ -15,7 +15,7 @@ from service.errors import InvalidTask
 from service.task_catalogue.label_names import FileLabels, doubts, in_order
 from service.task_catalogue.labels import Answer, LabelReader, Unreadable, as_text, name_of, shown
 from service.task_catalogue.limits import LONGEST_CELL, MAX_ROWS, MAX_UNPACKED
-from service.task_catalogue.tables import ABSENT, Table, ending, is_empty, listed
+from service.task_catalogue.tables import ABSENT, Table, column_of, ending, is_empty, listed
 
 Label = int | float | tuple[int, ...]
 """The number of a class; the numbers of the labels that apply, ascending; or a value."""
@@ -147,7 +147,7 @@ def _check_columns(table: Table, task: Task) -> None:
     missing = {
         name: f"'{table.file}' has no column '{column}'; there are: {listed(table.columns)}"
         for name, column in _columns(task).items()
-        if column not in table.columns
+        if column_of(table, column) is None
     }
     if missing:
         raise InvalidTask(missing)
@@ -167,19 +167,20 @@ def _columns(task: Task) -> dict[str, str]:
 def _label_reader(
     table: Table, task: Task, *, kind: TaskKind, class_names: Mapping[str, tuple[str, ...]]
 ) -> LabelReader:
-    column = _label_column(task)
-    given = class_names.get(column) or table.class_names.get(column, ())
+    wanted = _label_column(task)
+    column = column_of(table, wanted) or wanted
+    given = class_names.get(column) or class_names.get(wanted) or table.class_names.get(column, ())
     # As cells are written, `True` too; where that makes two names one, they stay what they are.
     names = tuple(name_of(name) or name for name in given)
     names = names if len(set(names)) == len(names) else given
     missing = filter(None, map(name_of, task.missing_labels or ()))
-    return LabelReader(kind, class_names=names, missing=frozenset(missing))
+    return LabelReader(kind, class_names=names, typed=ending(table.file) in TYPED, missing=frozenset(missing))
 
 
 def _cells(
     table: Table, task: Task, *, reader: LabelReader, reading: _Reading, names: set[str]
 ) -> Iterator[_Cells]:
-    columns = _columns(task)
+    columns = {name: column_of(table, column) or column for name, column in _columns(task).items()}
     foreign = {name: listed(sorted(table.foreign_to(column))) for name, column in columns.items()}
     for number, cells in enumerate(table.cells(tuple(columns.values())), 1):
         row = dict(zip(columns, cells, strict=True))

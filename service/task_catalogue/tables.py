@@ -4,6 +4,7 @@ CSV is RFC 4180 with a header; TSV has a header and no quoting; JSONL is one obj
 UTF-8, with or without a byte order mark.
 """
 
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -69,11 +70,15 @@ def open_table(file: BinaryIO, *, name: str) -> Table:
     """
     # Here, for Parquet's library is large and the other formats need none of it.
     from service.task_catalogue.delimited import open_delimited
+    from service.task_catalogue.foreign_formats import foreign_format
     from service.task_catalogue.json_lines import open_json_lines
     from service.task_catalogue.parquet import open_parquet
 
     if not is_table(name):
         raise InvalidTaskFile(f"'{name}' must end in one of {', '.join(FORMATS)}.")
+    foreign = foreign_format(file, is_parquet=ending(name) == ".parquet")
+    if foreign is not None:
+        raise InvalidTaskFile(f"'{name}' is {foreign}.")
     openers = {".jsonl": open_json_lines, ".parquet": open_parquet}
     return openers.get(ending(name), open_delimited)(file, name)
 
@@ -119,6 +124,23 @@ def checked_columns(names: Sequence[str], *, file: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise InvalidTaskFile(f"'{file}' names a column twice: {listed(names)}.")
     return tuple(names)
+
+
+def column_of(table: Table, name: str) -> str | None:
+    """Return the column that a name means: itself, else the one that looks the same; None if there is none.
+
+    Letters may be composed or not, and white space and characters that are not seen do not count.
+    """
+    if name in table.columns:
+        return name
+    alike = [column for column in table.columns if seen(column) == seen(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def seen(name: str) -> str:
+    """Return what a reader sees of a name."""
+    letters = (letter for letter in name if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFC", "".join(letters)).strip()
 
 
 def not_utf8(name: str, *, offset: int, byte: int) -> InvalidTaskFile:

@@ -328,6 +328,18 @@ def test_configurations_with_folders_are_subsets() -> None:
             "[{data_files: [{split: train, path: a.csv}, {split: test, path: t.json}]}]",
             "split 'test' .* t.json",
         ),
+        (
+            "[{data_files: [{split: train, path: [a.csv, c.csv.gz]}]}]",
+            "split 'train' .* names c.csv.gz, among",
+        ),
+        (
+            "[{config_name: a, data_files: a.csv}, {config_name: a, data_files: b.csv}]",
+            "two subsets called 'a'",
+        ),
+        (
+            "[{config_name: a, default: true, data_files: a.csv}, {config_name: b, default: true}]",
+            "name one of the subsets: a, b",
+        ),
     ],
 )
 def test_a_card_that_leaves_open_what_to_train_on_is_refused(configs: str, complaint: str) -> None:

@@ -84,6 +84,14 @@ def test_the_order_of_the_data_set_comes_first() -> None:
         (("1000", "1e3"), "are the same number"),
         (("joy", "fear", "joy|fear"), "'joy|fear' seems to be several"),
         (("joy", "fear", "joy, fear"), "'joy, fear' seems to be several"),
+        (("27", "2,3", "3"), "'2,3' seems to be several"),
+        (("Pos", "pos", "neg"), "'Pos' and 'pos' differ only in capitals"),
+        (("very good", "very  good"), "differ only in capitals, white space"),
+        (("pos", "\u200bpos"), "'pos' and '\\u200bpos' differ"),
+        (('"joy"', '"fear"'), 'the label "fear" is as a program prints a value'),
+        (("'joy'", "fear"), "the label 'joy' is as"),
+        (("b'joy'", "b'fear'"), "the label b'fear' is as"),
+        (("('joy', 'fear')", "('joy',)"), "as a program prints a value"),
     ],
 )
 def test_labels_with_two_readings_are_doubted(names: tuple[str, ...], complaint: str) -> None:
@@ -98,6 +106,7 @@ def test_labels_with_two_readings_are_doubted(names: tuple[str, ...], complaint:
     [
         ("0", "1"), ("-1", "1"), ("-2", "-1", "0", "1", "2"), ("1", "01", "001"), ("1", "2", "not rated"),
         ("none", "some"), ("a,b", "c"), ("true", "false"), ("a|b", "b|c"), ("0.5", "1"),
+        ("Paris, France", "France"), ("1,5", "2,5"), ("rock 'n' roll", "(other)"), ("b", "a's"),
     ],
 )  # fmt: skip
 def test_labels_with_one_reading_are_not(names: tuple[str, ...]) -> None:
@@ -111,7 +120,8 @@ def test_who_says_what_is_missing_is_not_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "complaint"), [(("joy,fear", "joy,anger"), "bars"), (("010", "110"), "0 or 1")]
+    ("names", "complaint"),
+    [(("joy,fear", "joy,anger"), "bars"), (("joy,fear", "joy", "anger"), "bars"), (("010", "110"), "0 or 1")],
 )
 def test_several_labels_in_one_cell_without_bars_are_doubted(names: tuple[str, ...], complaint: str) -> None:
     """Each combination would be a label."""

@@ -20,7 +20,7 @@ SNLI = ("entailment", "neutral", "contradiction")
         (C, '["joy", "fear"]', "a list of labels"),
         (C, "['joy' 'fear']", "a list of labels"),
         (C, "[]", "a list of labels"),
-        (C, "{'id': 0}", "a list of labels"),
+        (C, "{'id': 0}", "where a label should be"),
         (C, {"id": 0, "name": "neg"}, "'name': 'neg'.* where a label should be"),
         (C, b"\xff", "bytes that are no UTF-8"),
         (C, "0 1 0", "a 0 or 1 for each label"),
@@ -45,7 +45,7 @@ SNLI = ("entailment", "neutral", "contradiction")
         (R, "many", "'many' where a number should be"),
         (R, True, "True where a number should be"),
         (R, "1_000", "'1_000' where a number"),
-        (R, "3,5", "where a number should be, with a point and no comma"),
+        (R, "3,5", "where a number should be; write 1234.5, with a point"),
         (R, [1.0], "where a number should be"),
         (R, "1e308", "the limit is 1e[+]100: divide"),
         (R, -1e308, "the limit is 1e[+]100"),
@@ -134,9 +134,19 @@ def test_a_number_that_stands_for_no_name_is_refused(cell: object) -> None:
 
 
 def test_names_that_are_numbers_are_told_by_their_place() -> None:
-    """Of stars called 1 to 5, the cell 0 is one star."""
+    """Of stars called 1 to 5, the cell 0 is one star, and no number is read now so and now so."""
     stars = LabelReader(C, class_names=("1", "2", "3", "4", "5"))
-    assert [stars.read(cell) for cell in (0, 4, "4", "5")] == ["1", "5", "5", "5"]
+    assert [stars.read(cell) for cell in (0, 4, "4")] == ["1", "5", "5"]
+    with pytest.raises(Unreadable, match="none of the 5 classes"):
+        stars.read("5")
+    sides = LabelReader(C, class_names=("-1", "0", "1"))
+    assert [sides.read(cell) for cell in (0, 1, 2)] == ["-1", "0", "1"]
+
+
+def test_a_text_that_is_a_name_is_no_place_in_a_format_with_types() -> None:
+    """There the text 4 is four stars, and the number 4 the fifth of them."""
+    stars = LabelReader(C, class_names=("1", "2", "3", "4", "5"), typed=True)
+    assert [stars.read(cell) for cell in ("1", "4", "5", 4, "0")] == ["1", "4", "5", "5", "1"]
 
 
 def test_what_stands_for_no_label_is_the_owners_to_say() -> None:

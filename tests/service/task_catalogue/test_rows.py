@@ -262,3 +262,18 @@ def test_pairs_and_groups_come_along() -> None:
     )  # fmt: skip
     assert found.by_split["train"] == [Row("q", 1.0, "a", "me"), Row("q", 2.0, "b", None)]
     assert found.dropped["empty_texts"] == 1
+
+
+@pytest.mark.parametrize("column", ["te\u0301xt", "\ufefftéxt", " téxt "])
+def test_a_column_is_the_one_that_looks_the_same(column: str) -> None:
+    """However its letters are composed, and whatever else is not seen of its name."""
+    found = read(table(("x", "a"), ("y", "b"), columns=(column, "label")), text_column="téxt")
+    assert [row.text for row in found.by_split["train"]] == ["x", "y"]
+    with pytest.raises(InvalidTask, match="no column 'téxt'"):
+        read(table(("x", "y", "a"), columns=(column, column + " ", "label")), text_column="téxt")
+
+
+def test_texts_that_are_names_of_numbers_are_read_by_name() -> None:
+    """Where the format tells them from numbers."""
+    found = read(named(("x", "1"), ("y", "2"), ("z", "3"), names=("1", "2", "3")))
+    assert found.labels == ("1", "2", "3")

@@ -56,6 +56,7 @@ def test_two_splits_to_train_on_are_not_mixed() -> None:
         (["data/train.csv", "test.csv"], {"train": ["data/train.csv"], "test": ["test.csv"]}, 0),
         (["imdb_train.csv", "imdb_test.csv"], {"train": ["imdb_train.csv"], "test": ["imdb_test.csv"]}, 0),
         (["train.parquet", "train.csv", "test.csv"], {"train": ["train.parquet"], "test": ["test.csv"]}, 0),
+        (["train.csv", "dev_matched.csv", "dev_mismatched.csv"], {"train": ["train.csv"]}, 2),
         (["train/a/0.csv", "train/b/1.csv"], {"train": ["train/a/0.csv", "train/b/1.csv"]}, 0),
     ],
 )  # fmt: skip

@@ -36,6 +36,13 @@ def read(content: bytes, name: str) -> tuple[tuple[str, ...], list[dict[str, Any
     [
         ("a.txt", b"text\nx\n", "must end in one of .csv, .tsv, .jsonl, .parquet"),
         ("a.csv", b"", "is empty"),
+        ("a.csv", b"PK\x03\x04xl", "an Excel workbook: unpack it, or save the sheet as CSV"),
+        ("a.parquet", b"\x1f\x8b\x08", "compressed with gzip: unpack it"),
+        ("a.csv", b"PAR1", "is Parquet: end its name in .parquet"),
+        ("a.tsv", "text".encode("utf-16"), "UTF-16 or UTF-32: save it as UTF-8"),
+        ("a.jsonl", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+        ("a.csv", b"<!DOCTYPE html>\n", "a page of HTML"),
+        ("a.jsonl", b'[\n{"text": "x"}\n]', "no list around them"),
         ("a.csv", b"text,label\n", "is empty"),
         ("a.csv", b"text,label\nx\n", "Line 2 of 'a.csv' has 1 cells where the header has 2"),
         ("a.csv", b"text,text\nx,1\n", "names a column twice"),
@@ -151,3 +158,15 @@ def test_no_bytes_do_worse_than_be_refused(content: bytes, name: str) -> None:
     """Whatever is uploaded, the answer is a table or the one error."""
     with contextlib.suppress(InvalidTaskFile):
         assert read(content, name)[1]
+
+
+def test_what_is_empty_above_the_header_is_no_header() -> None:
+    """Excel writes empty rows as separators."""
+    assert read(b"\n,\ntext,label\ngood,1\n", "a.csv")[1] == [{"text": "good", "label": "1"}]
+    assert read(b"\n\ntext\tlabel\ngood\t1\n", "a.tsv")[1] == [{"text": "good", "label": "1"}]
+
+
+def test_a_tsv_with_quotes_in_its_header_has_them_around_cells() -> None:
+    """As who exports with every cell quoted writes it."""
+    content = b'"text"\t"label"\n"a ""b""\nc"\t"1"\n'
+    assert read(content, "a.tsv")[1] == [{"text": 'a "b"\nc', "label": "1"}]
