@@ -177,6 +177,11 @@ def _refuse_other_networks(configuration: Mapping[str, Any], name: str) -> None:
             f"'{name}' has cross-attention to an encoder (add_cross_attention), so it is half of a pair and "
             "classifies no text alone. Take an encoder or a plain decoder."
         )
+    if configuration.get("chunk_size_feed_forward"):
+        raise UnknownBackbone(
+            f"'{name}' has a chunk_size_feed_forward, with which texts of most lengths cannot be computed. "
+            "Set it to 0: it saves memory and changes no result."
+        )
 
 
 def _unused_positions(configuration: Mapping[str, Any], family: str, name: str) -> int:

@@ -13,7 +13,11 @@ from service.errors import DamagedBackbone
 
 TOKENIZER = "tokenizer.json"
 ADDED = "added_tokens.json"
+UNIGRAM = "Unigram"
+NEED_UNKNOWN = ("WordLevel", "WordPiece")
+"""Models that have nothing else to make of what they do not know, as letters or bytes."""
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
+FURTHER = ("additional_special_tokens", "extra_special_tokens")
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
@@ -44,12 +48,14 @@ def check_ids(name: str, ids: Mapping[str, int], *, rows: int) -> None:
 
 def _ids(name: str, folder: Path) -> dict[str, int]:
     found: dict[str, int] = {}
+    put_around: dict[str, int] = {}
     if (folder / TOKENIZER).is_file():
         content = json_object(name, folder / TOKENIZER)
         if not isinstance(content.get("model"), dict):
             raise DamagedBackbone(f"The {TOKENIZER} of '{name}' is damaged. Get it again.")
-        found.update(_numbered(content["model"].get("vocab")))
+        found.update(_vocabulary(name, content["model"]))
         found.update(_added(content.get("added_tokens")))
+        put_around = dict(_put_around(content.get("post_processor")))
     elif (folder / "vocab.json").is_file():
         found.update(_numbered(json_object(name, folder / "vocab.json")))
     elif (folder / "vocab.txt").is_file():
@@ -64,7 +70,47 @@ def _ids(name: str, folder: Path) -> dict[str, int]:
         # What is named but has no id yet gets the next one when the tokenizer is loaded.
         unknown = (token for entry in settings for token in _named(entry) if token not in found)
         found.update(zip(dict.fromkeys(unknown), range(max(found.values()) + 1, 2**62), strict=False))
-    return found
+    # Whatever the vocabulary calls them: these are the numbers that every text gets.
+    return found | {token: max(number, found.get(token, 0)) for token, number in put_around.items()}
+
+
+def _vocabulary(name: str, model: Mapping[str, Any]) -> dict[str, int]:
+    """Give the tokens of a tokenizer's model.
+
+    Raises:
+        DamagedBackbone: If they have no ids, or the one for unknown words is not among them.
+    """
+    vocabulary, unknown = model.get("vocab"), model.get("unk_token")
+    ids = vocabulary.values() if isinstance(vocabulary, dict) else ()
+    unread = [found for found in ids if isinstance(found, bool) or not isinstance(found, int) or found < 0]
+    pieces = isinstance(vocabulary, list) and model.get("type") in (UNIGRAM, None)
+    if unread or not vocabulary or not (pieces or isinstance(vocabulary, dict)):
+        raise DamagedBackbone(f"The vocabulary in {TOKENIZER} of '{name}' is damaged. Get it again.")
+    if model.get("type") in NEED_UNKNOWN and isinstance(unknown, str) and unknown not in vocabulary:
+        raise DamagedBackbone(
+            f"The tokenizer of '{name}' has no id for {unknown!r:.60}, its token for unknown words, so texts "
+            "with such words cannot be read. Add it to the vocabulary and save the tokenizer again."
+        )
+    return _numbered(vocabulary)
+
+
+def _put_around(processor: Any) -> Iterator[tuple[str, int]]:
+    """Give the tokens with ids of their own that are put before and behind each text."""
+    if not isinstance(processor, dict):
+        return
+    for part in _listed(processor.get("processors")):
+        yield from _put_around(part)
+    for pair in (_listed(processor.get("cls")), _listed(processor.get("sep"))):
+        if len(pair) == 2 and isinstance(pair[1], int):
+            yield str(pair[0]), pair[1]
+    special = processor.get("special_tokens")
+    for token, entry in special.items() if isinstance(special, dict) else ():
+        ids = _listed(entry.get("ids")) if isinstance(entry, dict) else []
+        yield from ((str(token), number) for number in ids if isinstance(number, int))
+
+
+def _listed(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
 
 
 def _numbered(vocabulary: Any) -> dict[str, int]:
@@ -92,8 +138,11 @@ def _decoded(tokens: Any) -> dict[str, int]:
 
 
 def _named(settings: Mapping[str, Any]) -> Iterator[str]:
-    for key in SPECIAL:
-        entry = settings.get(key)
+    further = [settings.get(key) for key in FURTHER]
+    listed = [
+        item for entry in further for item in (entry.values() if isinstance(entry, dict) else _listed(entry))
+    ]
+    for entry in (*(settings.get(key) for key in SPECIAL), *listed):
         token = entry.get("content") if isinstance(entry, dict) else entry
         if isinstance(token, str):
             yield token

@@ -199,11 +199,15 @@ def _problems_of_tables(
     name: str,
 ) -> Iterator[str]:
     rows = vocabulary_size(configuration, name=name) or embedding.shape[0]
+    if embedding.dtype not in WHOLE_NUMBERS:
+        yield f"the embedding is in {embedding.dtype}, and nothing says how to read that"
     if embedding.shape != (rows, shape.embedding_width):
         expected = (rows, shape.embedding_width)
         yield f"the embedding is {_times(embedding.shape)} and should be {_times(expected)}"
     for tensor, stored in own.items():
         if POSITIONS.fullmatch(tensor):
+            if stored.dtype not in WHOLE_NUMBERS:
+                yield f"'{tensor}' is in {stored.dtype}, and nothing says how to read that"
             expected = (position_rows(configuration, name=name), shape.embedding_width)
             if stored.shape != expected:
                 yield f"'{tensor}' is {_times(stored.shape)} and should be {_times(expected)}"

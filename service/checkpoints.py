@@ -14,6 +14,9 @@ from service.backbone_files import CONFIGURATION, check_names, json_object, stor
 from service.backbone_shapes import own_quantisation, shape_from_configuration
 from service.backbone_tokenizers import check_tokenizer
 from service.backbone_weights import check_weights
+from service.errors import DamagedBackbone
+
+ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,14 @@ def read_checkpoint(name: str, folder: Path) -> Checkpoint:
     """
     configuration = json_object(name, folder / CONFIGURATION)
     found = read_configuration(name, configuration)
-    check_names(name, (file.name for file in folder.iterdir()))
+    names = [file.name for file in folder.iterdir()]
+    check_names(name, names)
+    if ADAPTER in names:
+        # transformers would load the network that it names, and the adapter into it, in place of this one.
+        raise DamagedBackbone(
+            f"'{name}' holds an adapter of peft beside the weights ({ADAPTER}). Merge it and save the model "
+            "alone, or take the adapter's files out."
+        )
     rows = check_weights(
         name,
         stored_tensors(name, folder),

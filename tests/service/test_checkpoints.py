@@ -174,6 +174,7 @@ def test_heads_must_divide(heads: int, key_value_heads: int | None, all_kinds: d
     [
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
         ({"add_cross_attention": True, "is_decoder": True}, "cross-attention"),
+        ({"chunk_size_feed_forward": 3}, "chunk_size_feed_forward.* Set it to 0"),
     ],
 )
 def test_what_would_be_loaded_as_another_network_is_refused(
@@ -244,6 +245,15 @@ def no_embedding(weights: dict[str, torch.Tensor]) -> None:
     del weights["embeddings.word_embeddings.weight"]
 
 
+def embedding_of_bytes(weights: dict[str, torch.Tensor]) -> None:
+    weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"].to(torch.int8)
+
+
+def positions_of_bytes(weights: dict[str, torch.Tensor]) -> None:
+    name = "embeddings.position_embeddings.weight"
+    weights[name] = weights[name].to(torch.float8_e4m3fn)
+
+
 def few_positions(weights: dict[str, torch.Tensor]) -> None:
     weights["embeddings.position_embeddings.weight"] = torch.zeros(256, 16)
 
@@ -269,6 +279,8 @@ def packed(weights: dict[str, torch.Tensor]) -> None:
         (narrow_embedding, "the embedding is 50 x 8 and should be 50 x 16"),
         (short_embedding, "the embedding is 49 x 16 and should be 50 x 16"),
         (no_embedding, "no embedding of tokens"),
+        (embedding_of_bytes, "the embedding is in I8"),
+        (positions_of_bytes, "position_embeddings.weight' is in F8_E4M3"),
         (few_positions, "position_embeddings.weight' is 256 x 16 and should be 512 x 16"),
         (bytes_alone, "of layer 0 is in I8, and nothing says how to read that"),
         (packed, "packed in 4 bits, and no quantization_config says so"),
@@ -361,3 +373,64 @@ def test_odd_settings_of_a_tokenizer_are_no_crash(content: str, bert: Path) -> N
     """What says nothing about ids is left to transformers."""
     (bert / "tokenizer_config.json").write_text(content)
     assert read(bert).shape.layers == 3
+
+
+def change_tokenizer(folder: Path, **parts: Any) -> None:
+    file = folder / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["model"].update(parts.pop("model", {}))
+    file.write_text(json.dumps({**content, **parts}))
+
+
+TEMPLATE = {
+    "type": "TemplateProcessing", "single": [], "pair": [],
+    "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [101], "tokens": ["[CLS]"]}},
+}  # fmt: skip
+AROUND = {"type": "BertProcessing", "sep": ["[SEP]", 0], "cls": ["[CLS]", 101]}
+
+
+@pytest.mark.parametrize(
+    "processor", [TEMPLATE, AROUND, {"type": "Sequence", "processors": [{"type": "ByteLevel"}, AROUND]}]
+)
+def test_tokens_put_around_a_text_are_counted(processor: dict[str, Any], bert: Path) -> None:
+    """They have ids of their own, which no vocabulary need hold."""
+    change_tokenizer(bert, post_processor=processor)
+    refused(bert, r"'\[CLS\]' among them \(101\)")
+
+
+@pytest.mark.parametrize("processor", [3, [], {"cls": 3, "sep": [1]}, {"special_tokens": {"a": 3}}])
+def test_an_odd_way_to_put_tokens_around_a_text_is_no_crash(processor: object, bert: Path) -> None:
+    """What says nothing about ids is left to the library."""
+    change_tokenizer(bert, post_processor=processor)
+    assert read(bert).shape.layers == 3
+
+
+@pytest.mark.parametrize("key", ["additional_special_tokens", "extra_special_tokens"])
+@pytest.mark.parametrize("named", [False, True])
+def test_further_special_tokens_are_counted(key: str, named: bool, bert: Path) -> None:
+    """As a list or under names, as texts or with their settings: each without an id gets the next."""
+    tokens = [f"<x{number}>" for number in range(42)] + [{"content": "<late>"}]
+    entry = {f"x{at}": token for at, token in enumerate(tokens)} if named else tokens
+    (bert / "tokenizer_config.json").write_text(json.dumps({key: entry}))
+    refused(bert, r"'<late>' among them \(50\)")
+
+
+@pytest.mark.parametrize(
+    "vocabulary", [{"film": -3}, {"film": 3.5}, {"film": "3"}, {"film": True}, {}, None, ["film"], 3]
+)
+def test_a_vocabulary_without_ids_is_refused(vocabulary: object, bert: Path) -> None:
+    """The library would end with an exception that has no kind."""
+    change_tokenizer(bert, model={"vocab": vocabulary})
+    refused(bert, "vocabulary in tokenizer.json of 'local:mine' is damaged")
+
+
+def test_a_tokenizer_that_cannot_read_unknown_words_is_refused(bert: Path) -> None:
+    """It would stop at the first text with one."""
+    change_tokenizer(bert, model={"unk_token": "[UNK]"})
+    refused(bert, r"no id for '\[UNK\]', its token for unknown words")
+
+
+def test_an_adapter_beside_the_weights_is_refused(bert: Path) -> None:
+    """Transformers would load the network that the adapter names, in place of the folder's."""
+    (bert / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "somebody/else"}))
+    refused(bert, "adapter of peft beside the weights.* Merge it")

@@ -15,6 +15,7 @@ from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifact_store import store_at
 from service.task_catalogue.sources import settled
+from tests.workers.divergence import diverging
 from workers.artifacts import load_classifier
 from workers.interruption import TrialStopped
 from workers.predictions import LabelsPrediction, ValuePrediction
@@ -40,9 +41,7 @@ def test_a_diverging_trial_is_infeasible(
     small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
 ) -> None:
     """Not a number is a fact about the configuration; nothing is saved."""
-    adapter = {"peft.parallel_adapter.scaling": 1e38, "peft.parallel_adapter.bottleneck_size": 4}
-    wild = patch(small_trial, {**adapter, "training.learning_rate": 1.0})
-    report, _ = run(wild, resident, artifacts_dir)
+    report, _ = run(diverging(small_trial), resident, artifacts_dir)
     assert report.state is TrialState.INFEASIBLE
     assert report.reason is not None
     assert report.reason.startswith("not-a-number")

@@ -13,6 +13,7 @@ from api_schemas.peft import Peft
 from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Training
 from tests.workers.conftest import tiny
+from tests.workers.divergence import diverging_peft
 from workers.backbones import Backbone
 from workers.fine_tune import fine_tune
 from workers.packing import fine_tune as packed_loop
@@ -273,8 +274,7 @@ def test_a_diverging_trial_ends_alone(bert: Backbone) -> None:
 
 def test_a_pack_of_diverged_trials_stops(bert: Backbone) -> None:
     """Nothing is measured any more."""
-    wild = (Peft.model_validate({"parallel_adapter": {"bottleneck_size": 2, "scaling": 1e300}}), TRIALS[0][1])
-    wild = (wild[0], wild[1].model_copy(update={"learning_rate": 1.0}))
+    wild = (diverging_peft(scaling=1e300), TRIALS[0][1].model_copy(update={"learning_rate": 1.0}))
     packed = PackedModules(fresh([wild, wild], bert))
     losses = together(packed, [wild, wild], bert)
     assert sorted(packed.ended) == [0, 1]

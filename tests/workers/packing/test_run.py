@@ -13,6 +13,7 @@ from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifact_store import store_at
 from tests.workers.conftest import CPU
+from tests.workers.divergence import diverging
 from workers.interruption import TrialStopped
 from workers.memory import MemoryModel
 from workers.packing import run as packing_run
@@ -85,8 +86,7 @@ def test_a_diverging_trial_is_infeasible_and_the_others_are_not(
     three: list[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
 ) -> None:
     """Not a number is a fact about one configuration; nothing of it is saved."""
-    adapter = {"peft.parallel_adapter.scaling": 1e38, "peft.parallel_adapter.bottleneck_size": 4}
-    three[1] = patch(three[1], {**adapter, "training.learning_rate": 1.0})
+    three[1] = diverging(three[1])
     reports, _ = run(three, resident, artifacts_dir)
     states = [report.state for report in reports]
     assert states == [TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.SUCCEEDED]
