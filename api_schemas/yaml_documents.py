@@ -17,7 +17,17 @@ MAX_DEPTH = 50
 """Lists and mappings within one another."""
 MAX_DIGITS = 100
 
-_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_EXPONENT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$")
+
+
+def reading_exponents(base: Any) -> Any:
+    """Return a loader that takes 1e-5 for a number, as YAML 1.2 does; PyYAML takes it for a text."""
+    loader = type("Loader", (base,), {})
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+    return loader
+
+
+_LOADER = reading_exponents(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)
 _NUMBER = re.compile(r"[-+]?[0-9][0-9_:.]*")
 _VALUE_WEIGHT = MAX_CHARACTERS // MAX_VALUES
 

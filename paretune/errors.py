@@ -17,6 +17,10 @@ class AnswerTooLate(ServerUnreachable):
     """A server took the request and has not answered in time. It may still be at work on it."""
 
 
+class AnswerNotUnderstood(ParetuneError):
+    """What answers at the address is no Paretune server, or one of a version that this client cannot read."""
+
+
 class FollowingEnded(ParetuneError):
     """The server of a study that was followed has been away for too long."""
 

@@ -9,14 +9,16 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from api_schemas.explanations import causes, explained, place_in
 from api_schemas.studies import StudyCreate
-from api_schemas.yaml_documents import MAX_CHARACTERS, load_yaml
+from api_schemas.yaml_documents import MAX_CHARACTERS, check_yaml, load_yaml
 from paretune.errors import RequestRefused, StudyFileError
-from paretune.yaml_lines import line_of, repeated_key
+from paretune.yaml_lines import key_that_is_no_text, line_of, repeated_key
 
 MOST_BYTES = 4 * MAX_CHARACTERS
 """What so many characters may take; a longer file is not read at all."""
 
 MOST_ERRORS = 20
+MOST_CAUSES = 500
+"""How many errors are looked at for what causes what."""
 
 
 def read_study_file(path: Path) -> StudyCreate:
@@ -32,13 +34,14 @@ def read_study_file(path: Path) -> StudyCreate:
         return StudyCreate.model_validate(content)
     except ValidationError as error:
         schema = StudyCreate.model_json_schema(by_alias=True)
-        found = [(place_in(content, item), explained(item, schema)) for item in causes(error.errors())]
+        items = causes(error.errors()[:MOST_CAUSES])
+        found = [(place_in(content, item), explained(item, schema)) for item in items[:MOST_ERRORS]]
         lines = [
             f"  {_where(text, place)}{'.'.join(map(str, place)) or '(top)'}: {sentence}"
             for place, sentence in dict.fromkeys(found)
         ]
-        if len(lines) > MOST_ERRORS:
-            lines[MOST_ERRORS:] = [f"  and {len(lines) - MOST_ERRORS} more"]
+        if error.error_count() > MOST_CAUSES or len(items) > MOST_ERRORS:
+            lines.append("  and more; correct these first")
         raise StudyFileError("\n".join([f"{path} does not describe a study:", *lines])) from error
 
 
@@ -94,10 +97,16 @@ def _text(path: Path) -> str:
 
 def _content(path: Path, text: str) -> object:
     try:
-        content = load_yaml(text)
+        check_yaml(text)
+        odd = key_that_is_no_text(text)
         repeated = repeated_key(text)
+        content = None if odd else load_yaml(text)
     except yaml.YAMLError as error:
         raise StudyFileError(f"{path} is not YAML: {error}") from error
+    if odd is not None:
+        raise StudyFileError(
+            f"{path} has in line {odd[1]} a key that YAML takes for no text: {odd[0]}. Put it in quotes."
+        )
     if repeated is not None:
         key, first, second = repeated
         raise StudyFileError(f"{path} has the key '{key}' twice, in lines {first} and {second}. Keep one.")

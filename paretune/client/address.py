@@ -1,10 +1,15 @@
 """What a client must be given: an address and a key. Each way to get one wrong has a sentence of its own."""
 
+import re
+
 import httpx
 
 from paretune.errors import AddressMalformed, KeyMalformed
 
 EXAMPLE = "http://127.0.0.1:8080"
+LAST_PORT = 65535
+HOST = r"[A-Za-z0-9._-]+|[0-9A-Fa-f.:]+(%[A-Za-z0-9._-]+)?"
+"""A name or a number; a number of IPv6 may name an interface."""
 
 
 def checked_address(address: str) -> str:
@@ -25,8 +30,9 @@ def checked_address(address: str) -> str:
         )
     scheme, separator, rest = address.partition("://")
     if not separator:
+        bare = re.sub(r"^(https?:/*|https?/+|/+)", "", _shown(address))
         raise AddressMalformed(
-            f"The address '{_shown(address)}' says no scheme. Write http://{_shown(address)} or https://..."
+            f"The address '{_shown(address)}' says no scheme. Write http://{bare} or https://..."
         )
     if scheme.lower() not in ("http", "https"):
         raise AddressMalformed(
@@ -59,12 +65,18 @@ def checked_key(key: str) -> str:
 def _parsed(address: str, rest: str) -> str:
     try:
         url = httpx.URL(address)
+        # What a resolver would refuse later, and not as an error of the network.
+        host = url.host.encode("idna").decode()
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
         raise AddressMalformed(
             f"'{_shown(rest)}' is no host and port: {error}. Write them as in {EXAMPLE}."
         ) from error
     if not url.host:
         raise AddressMalformed(f"The address of the server names no host. Write it as {EXAMPLE}.")
+    if not re.fullmatch(HOST, host):
+        raise AddressMalformed(f"'{_shown(host)}' is no name of a host. Write the address as in {EXAMPLE}.")
+    if url.port is not None and not 0 < url.port <= LAST_PORT:
+        raise AddressMalformed(f"There is no port {url.port}; the last one is {LAST_PORT}.")
     if url.query or "?" in address or "#" in address:
         raise AddressMalformed(
             "Leave out of the address everything from the first '?' or '#' on; a key is given by itself."

@@ -10,7 +10,7 @@ import httpx
 from api_schemas.events import EventRead
 from paretune.client import following
 from paretune.client.requests import segment
-from paretune.client.retries import refusal, unreachable
+from paretune.client.retries import is_stream, refusal, unreachable
 from paretune.errors import RequestRefused
 from paretune.event_stream import EventReader
 
@@ -34,14 +34,14 @@ async def follow_events(
             ) as response:
                 if response.status_code == httpx.codes.NOT_FOUND and heard > 0:
                     return
-                if response.is_error:
+                if not is_stream(response):
                     await response.aread()
                     raise refusal(response)
                 async for received in response.aiter_bytes():
                     heard = time.monotonic()
                     for event in reader.take(received):
                         yield event
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             if time.monotonic() > heard + following.PATIENCE_SECONDS:
                 raise unreachable(error, base_url=http.base_url) from error
         except RequestRefused as refused:

@@ -17,7 +17,7 @@ from paretune.client.describing import described
 from paretune.client.files import UPLOAD_TIMEOUT, IncomingFile, artifact_path, upload_path
 from paretune.client.following import follow_events
 from paretune.client.requests import Page, Request, page_after
-from paretune.client.retries import Failure, Retries, explained, refusal, unreachable
+from paretune.client.retries import Failure, Retries, explained, refusal, understood, unreachable
 from paretune.client.study import Study
 from paretune.errors import UnreadableFile
 
@@ -143,7 +143,7 @@ class Client:
                         return
                     response.read()
                     failure = response
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = error
             pause = incoming.pause_after(failure)
             if pause is None:
@@ -161,11 +161,11 @@ class Client:
                 response = self._http.put(upload_path(file, name), content=content, timeout=UPLOAD_TIMEOUT)
         except OSError as error:
             raise UnreadableFile(f"{file} cannot be read: {error.strerror}.") from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(error, base_url=self._http.base_url) from error
-        if response.is_error:
+        if not response.is_success:
             raise refusal(response)
-        return TaskFile.model_validate_json(response.content)
+        return understood(TaskFile.model_validate_json, response)
 
     def events(self, study_id: str, *, after: int = 0) -> Iterator[EventRead]:
         """Give the events of a study from the one after a number, and go on as they happen.
@@ -187,11 +187,11 @@ class Client:
             failure: Failure
             try:
                 response = self._http.request(**arguments)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = error
             else:
                 if retries.is_done(request, response):
-                    return request.parse(response.content)
+                    return understood(request.parse, response)
                 failure = response
             pause = retries.pause_after(failure)
             if pause is None:

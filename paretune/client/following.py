@@ -8,7 +8,7 @@ import httpx
 
 from api_schemas.events import EventRead
 from paretune.client.requests import segment
-from paretune.client.retries import refusal, unreachable
+from paretune.client.retries import is_stream, refusal, unreachable
 from paretune.errors import RequestRefused
 from paretune.event_stream import EventReader
 
@@ -36,13 +36,13 @@ def follow_events(http: httpx.Client, study_id: str, *, after: int) -> Iterator[
             with http.stream("GET", path, headers=reader.reconnect(), timeout=STREAM_TIMEOUT) as response:
                 if response.status_code == httpx.codes.NOT_FOUND and heard > 0:
                     return
-                if response.is_error:
+                if not is_stream(response):
                     response.read()
                     raise refusal(response)
                 for received in response.iter_bytes():
                     heard = time.monotonic()
                     yield from reader.take(received)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             if time.monotonic() > heard + PATIENCE_SECONDS:
                 raise unreachable(error, base_url=http.base_url) from error
         except RequestRefused as refused:

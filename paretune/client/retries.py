@@ -3,16 +3,25 @@
 import math
 import random
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
 from api_schemas.errors import Problem
 from paretune.client.requests import Patience, Request
-from paretune.errors import AnswerTooLate, CannotBeSent, ParetuneError, RequestRefused, ServerUnreachable
+from paretune.errors import (
+    AnswerNotUnderstood,
+    AnswerTooLate,
+    CannotBeSent,
+    ParetuneError,
+    RequestRefused,
+    ServerUnreachable,
+)
 
-Failure = httpx.Response | httpx.TransportError
+Failure = httpx.Response | httpx.RequestError
+Value = TypeVar("Value")
 
 BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 IN_PROGRESS = "/problems/request-in-progress"
@@ -38,7 +47,7 @@ class Retries:
     def is_done(self, request: Request[Any], response: httpx.Response) -> bool:
         """Say whether an answer means that what was asked for is so, by this try or an earlier one."""
         gone = response.status_code == httpx.codes.NOT_FOUND and request.gone_when_repeated
-        return not response.is_error or (gone and self._repeating)
+        return response.is_success or (gone and self._repeating)
 
     def pause_after(self, failure: Failure) -> float | None:
         """Give the seconds until the next try; None if there is none."""
@@ -57,7 +66,7 @@ class Retries:
         self._busy_since = min(self._busy_since, now)
         return self._patience.busy_seconds + self._busy_since - now if _is_busy(answer) else 0.0
 
-    def _left_for_unreachable(self, error: httpx.TransportError) -> float:
+    def _left_for_unreachable(self, error: httpx.RequestError) -> float:
         now = time.monotonic()
         self._unreachable_since = min(self._unreachable_since, now)
         lost = isinstance(error, LOST_CONNECTION)
@@ -71,7 +80,7 @@ def explained(failure: Failure, *, base_url: object) -> ParetuneError:
     )
 
 
-def unreachable(error: httpx.TransportError, *, base_url: object) -> ParetuneError:
+def unreachable(error: httpx.RequestError, *, base_url: object) -> ParetuneError:
     """Say that nobody answers, and where; or that somebody is there and has not answered in time."""
     if isinstance(base_url, httpx.URL):
         base_url = base_url.copy_with(userinfo=b"")  # a password may stand there
@@ -81,6 +90,8 @@ def unreachable(error: httpx.TransportError, *, base_url: object) -> ParetuneErr
             "It may still be at work on the request: see what became of it (`paretune status`) before you "
             "ask again."
         )
+    if isinstance(error, httpx.DecodingError):
+        return AnswerNotUnderstood(_no_paretune(base_url))
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         return CannotBeSent(f"Nothing was sent to {base_url}: {error}.")
     if "SSL" in str(error) or "certificate" in str(error):
@@ -103,13 +114,40 @@ def refusal(response: httpx.Response) -> RequestRefused:
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
+        elsewhere = response.headers.get("Location") if response.is_redirect else None
         problem = Problem(
             type="about:blank",
             title=f"The server answered {response.status_code}.",
             status=response.status_code,
-            detail="The answer is no Paretune problem; is this the right address?",
+            detail="The answer is no Paretune problem; is this the right address?"
+            if elsewhere is None
+            else f"It sends whoever asks to {elsewhere}. If the server is there, give that as its address.",
         )
     return RequestRefused(problem)
+
+
+def is_stream(response: httpx.Response) -> bool:
+    """Say whether an answer is a stream of events, and not the page of whatever else is there."""
+    return response.is_success and response.headers.get("Content-Type", "").startswith("text/event-stream")
+
+
+def understood(parse: Callable[[bytes], Value], response: httpx.Response) -> Value:
+    """Read an answer.
+
+    Raises:
+        AnswerNotUnderstood: If it is not what a server of this version says.
+    """
+    try:
+        return parse(response.content)
+    except ValidationError as error:
+        raise AnswerNotUnderstood(_no_paretune(response.url.copy_with(path="/", query=None))) from error
+
+
+def _no_paretune(base_url: object) -> str:
+    return (
+        f"What answers at {base_url} is no Paretune server, or one of another version than this client. "
+        "Is this the right address? If it is, install the version of the server."
+    )
 
 
 def _is_busy(response: httpx.Response) -> bool:

@@ -45,7 +45,7 @@ BOMBS = {
 def _loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With libyaml, and as it is where PyYAML came without it."""
     loaders = {"libyaml": yaml.CSafeLoader, "python": yaml.SafeLoader}
-    monkeypatch.setattr(yaml_documents, "_LOADER", loaders[request.param])
+    monkeypatch.setattr(yaml_documents, "_LOADER", yaml_documents.reading_exponents(loaders[request.param]))
 
 
 @pytest.mark.usefixtures("_loader")
@@ -118,3 +118,14 @@ def test_examples_are_read_as_a_plain_loader_reads_them(path: Path) -> None:
     """The limits change no value."""
     text = path.read_text(encoding="utf-8")
     assert load_yaml(text) == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-5", 1e-5), ("-3E2", -300.0), ("+1.e3", 1000.0), (".5e2", 50.0), ("1.0e+5", 1e5), ("'1e5'", "1e5"),
+     ("1e", "1e"), ("1e5x", "1e5x"), ("1e5.5", "1e5.5"), ("0x1e5", 0x1E5), ("e5", "e5")],
+)  # fmt: skip
+def test_a_number_with_an_exponent_needs_no_point(text: str, value: object) -> None:
+    """As in YAML 1.2: a choice of [1e-4, 1e-3] is one of numbers, not of texts."""
+    found = load_yaml(text)
+    assert (found, type(found)) == (value, type(value))

@@ -1,5 +1,6 @@
 """A study file that cannot work says why, in the user's words."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,3 +161,28 @@ def test_a_refusal_of_the_server_names_lines_of_the_file(tmp_path: Path) -> None
         "The study cannot work.",
         f"  line 4, /search_space/parameters/0: {detail}",
     ]
+
+
+@pytest.mark.parametrize("reader", [read_study_file, read_edits])
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [("on", "on"), ("1", "1"), ("~", "~"), ("2020-01-01", "2020-01-01"), ("? [a, b]\n  ", "a list"),
+     ("{x: y}", "a list")],
+)  # fmt: skip
+def test_a_key_that_yaml_takes_for_no_text_is_named(
+    tmp_path: Path, key: str, named: str, reader: Callable[[Path], object]
+) -> None:
+    """At any depth, as it was written and with its line."""
+    path = tmp_path / "study.yaml"
+    path.write_text(f"budget:\n  trials: 3\n  {key}: 1\n", encoding="utf-8")
+    with pytest.raises(StudyFileError, match=rf"line 3 .*: {re.escape(named)}.*quotes"):
+        reader(path)
+
+
+def test_of_very_many_errors_the_first_are_told(tmp_path: Path) -> None:
+    """To look for near names of tens of thousands of keys takes minutes."""
+    path = tmp_path / "study.yaml"
+    path.write_text("".join(f"key_{number}: 1\n" for number in range(30_000)), encoding="utf-8")
+    with pytest.raises(StudyFileError) as refused:
+        read_study_file(path)
+    assert len(str(refused.value).splitlines()) == 22
