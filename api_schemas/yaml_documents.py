@@ -22,7 +22,7 @@ _EXPONENT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$")
 
 def reading_exponents(base: Any) -> Any:
     """Return a loader that takes 1e-5 for a number, as YAML 1.2 does; PyYAML takes it for a text."""
-    loader = type("Loader", (base,), {})
+    loader: Any = type("Loader", (base,), {})
     loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
     return loader
 

@@ -122,7 +122,7 @@ def failure(trial: SuggestedTrial, reason: str) -> Request[TrialRead]:
 
 def not_a_number(metrics: Mapping[str, float]) -> str | None:
     """Say which metrics are not finite, or larger than any that counts; None if all are."""
-    odd = sorted(name for name, value in metrics.items() if not math.isfinite(value))
+    odd = sorted(name for name, value in metrics.items() if not -math.inf < value < math.inf)
     if odd:
         return f"not-a-number: {', '.join(odd)}"
     large = sorted(name for name, value in metrics.items() if abs(value) > LARGEST_METRIC)

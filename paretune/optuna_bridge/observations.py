@@ -188,4 +188,5 @@ def _unfit_metrics(metrics: Mapping[str, float], target: Target) -> str | None:
 
 
 def _is_metric(value: float) -> bool:
-    return math.isfinite(value) and abs(value) <= LARGEST_METRIC
+    # Compared as it is: a whole number may be too large for a float.
+    return abs(value) <= LARGEST_METRIC

@@ -147,7 +147,10 @@ def test_a_reason_that_is_no_text_is_told_nevertheless() -> None:
     assert '"ValueError: half \\\\ud800"' in body
 
 
-@pytest.mark.parametrize(("value", "reason"), [(1e51, "beyond 1e+50: cost"), (float("nan"), "not-a-number")])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(1e51, "beyond 1e+50: cost"), (float("nan"), "not-a-number"), (10**400, "beyond 1e+50")],
+)
 def test_a_number_that_no_study_takes_says_that_the_parameters_cannot_work(value: float, reason: str) -> None:
     """A failed trial would be tried again, to the same end."""
     content = completion(SUGGESTED, {"cost": value}).arguments()["content"]

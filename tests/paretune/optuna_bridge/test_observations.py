@@ -100,6 +100,7 @@ def test_numbers_among_the_attributes_are_metrics() -> None:
         "Loss": 1.0,
         "note": "x",
         "bad": math.nan,
+        "huge": 10**400,
     }
     read = read_observation(trial([1.0, 2.0], attributes=attributes), TARGET)
     assert isinstance(read, ImportedObservation)
