@@ -1,13 +1,21 @@
 """Which of the names that there are somebody may have meant. Pure; knows no schema."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from difflib import SequenceMatcher
+from functools import lru_cache
+from heapq import nlargest
 
 NEAR = 0.6
 """Least likeness, from 0 to 1; difflib's own."""
 MOST_SHOWN = 12
 LONGEST_SHOWN = 60
+
+MOST_COMPARED = 50
+"""Names whose likeness is computed; of more, those that share the most letters with the word."""
+LONGEST_COMPARED = 64
+"""Letters of a name; the time that a likeness takes grows with their square."""
 
 
 def near_names(word: str, names: Iterable[str], *, most: int = 2) -> tuple[str, ...]:
@@ -15,7 +23,7 @@ def near_names(word: str, names: Iterable[str], *, most: int = 2) -> tuple[str, 
 
     Dotted paths are compared step by step. `lr` is near `learning_rate`, `epoch` near `epochs`.
     """
-    rated = sorted(((-_likeness(word, name), name) for name in set(names)), key=lambda item: item)
+    rated = sorted((-_likeness(word, name), name) for name in _promising(word, set(names)))
     found = [(rate, name) for rate, name in rated if -rate >= NEAR]
     # What is clearly farther than the first is noise.
     return tuple(name for rate, name in found[:most] if -rate >= -found[0][0] - 0.1)
@@ -42,6 +50,27 @@ def quoted(name: str) -> str:
     return f"'{name}'" if len(name) <= LONGEST_SHOWN else f"'{name[:LONGEST_SHOWN]}...'"
 
 
+def _promising(word: str, names: Set[str]) -> Iterable[str]:
+    if len(names) <= MOST_COMPARED:
+        return names
+    plain, letters = _plain(word), _letters(word)
+    last = _plain(word.rpartition(".")[2])
+
+    def promise(name: str) -> tuple[bool, float, str]:
+        others = _letters(name)
+        shared = sum(min(count, others.get(letter, 0)) for letter, count in letters.items())
+        short = _abbreviates(last, _parts(name.rpartition(".")[2]))
+        return short, shared / max(len(plain) + sum(others.values()), 1), name
+
+    return nlargest(MOST_COMPARED, names, key=promise)
+
+
+# Of one request, many wrong names are compared with the same right ones.
+@lru_cache(maxsize=4096)
+def _letters(name: str) -> Mapping[str, int]:
+    return Counter(_plain(name))
+
+
 def _likeness(word: str, name: str) -> float:
     steps, others = word.split("."), name.split(".")
     if len(steps) != len(others):
@@ -64,27 +93,34 @@ def _alike(word: str, name: str) -> float:
         return 0.0
     if left.isdecimal() and right.isdecimal():
         return 1.0  # of which layer it is, is not what was misspelt
-    parts = tuple(filter(None, re.split(r"[^a-z0-9]+", name.lower())))
-    if _abbreviates(left, parts):
+    if _abbreviates(left, _parts(name)):
         return 0.9
     contained = len(left) > 2 and (left in right or (len(right) > 2 and right in left))
     return max(_ratio(left, right), 0.75 if contained else 0.0)
 
 
+@lru_cache(maxsize=4096)
 def _plain(word: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", word[:200].lower())
+    return re.sub(r"[^a-z0-9]", "", word[:LONGEST_COMPARED].lower())
+
+
+@lru_cache(maxsize=4096)
+def _parts(name: str) -> Sequence[str]:
+    return tuple(filter(None, re.split(r"[^a-z0-9]+", name[:LONGEST_COMPARED].lower())))
 
 
 def _ratio(left: str, right: str) -> float:
-    return SequenceMatcher(None, left[:200], right[:200], autojunk=False).ratio()
+    return SequenceMatcher(None, left[:LONGEST_COMPARED], right[:LONGEST_COMPARED], autojunk=False).ratio()
 
 
 def _abbreviates(word: str, parts: Sequence[str]) -> bool:
     """Say whether a word is put together of the beginnings of all parts: `lr`, `lrate`, `bsize`, `r`."""
-    if not parts:
-        return not word
-    part, rest = parts[0][: len(word)], parts[1:]
-    return any(
-        word.startswith(part[:length]) and _abbreviates(word[length:], rest)
-        for length in range(1, len(part) + 1)
-    )
+    reached = {0}
+    for part in parts:
+        reached = {
+            start + length
+            for start in reached
+            for length in range(1, len(part) + 1)
+            if word.startswith(part[:length], start)
+        }
+    return len(word) in reached

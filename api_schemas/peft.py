@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api_schemas.base import Schema
+from api_schemas.json_values import Integer, Number
 from api_schemas.peft_methods import (
     LARGEST_SCALE,
     PROMPT_METHODS,
@@ -22,14 +23,14 @@ from api_schemas.peft_methods import (
 
 LAYERS_LIMIT = 1000
 SIZE_LIMIT = 65536
-Size = Annotated[int, Field(ge=0, le=SIZE_LIMIT)]
+Size = Annotated[Integer, Field(ge=0, le=SIZE_LIMIT)]
 ONE_PER_LAYER = Field(default=None, max_length=LAYERS_LIMIT)
 
 
 class SerialAdapter(Schema):
     """Bottleneck after the feed-forward block: y + up(relu(down(y)))."""
 
-    bottleneck_size: int = Field(default=0, ge=0, le=SIZE_LIMIT)
+    bottleneck_size: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
 
     def size_at(self, layer: int) -> int:
@@ -40,9 +41,9 @@ class SerialAdapter(Schema):
 class ParallelAdapter(Schema):
     """Bottleneck beside the feed-forward block: y + scaling * up(relu(down(x)))."""
 
-    bottleneck_size: int = Field(default=0, ge=0, le=SIZE_LIMIT)
+    bottleneck_size: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
-    scaling: float = Field(default=4.0, gt=0, le=LARGEST_SCALE)
+    scaling: Number = Field(default=4.0, gt=0, le=LARGEST_SCALE)
 
     def size_at(self, layer: int) -> int:
         """Give the size in an active layer."""
@@ -52,7 +53,7 @@ class ParallelAdapter(Schema):
 class PrefixTuning(Schema):
     """Trained keys and values in front of the self-attention."""
 
-    length: int = Field(default=0, ge=0, le=SIZE_LIMIT)
+    length: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
 
     def size_at(self, layer: int) -> int:
@@ -66,9 +67,9 @@ class Compacter(Schema):
     The A_i are shared by all layers. `division` must divide the hidden size and the bottleneck size.
     """
 
-    bottleneck_size: int = Field(default=0, ge=0, le=SIZE_LIMIT)
+    bottleneck_size: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
-    division: int = Field(default=4, ge=1, le=64)
+    division: Integer = Field(default=4, ge=1, le=64)
 
     def size_at(self, layer: int) -> int:
         """Give the size in an active layer."""
@@ -89,12 +90,12 @@ class ScaleShift(Schema):
 class LoraRanks(Schema):
     """The rank of each projection's update in one layer. Rank 0 leaves it out."""
 
-    query: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    key: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    value: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    attention_output: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    ffn_in: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    ffn_out: int = Field(default=0, ge=0, le=SIZE_LIMIT)
+    query: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
+    key: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
+    value: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
+    attention_output: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
+    ffn_in: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
+    ffn_out: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
 
     def present(self) -> dict[str, int]:
         """Give the ranks that are not zero, by role, in a fixed order."""
@@ -104,8 +105,8 @@ class LoraRanks(Schema):
 class Lora(Schema):
     """Low-rank update W + alpha / rank * B A: one rank for the chosen projections, or ranks by layer."""
 
-    rank: int = Field(default=0, ge=0, le=SIZE_LIMIT)
-    alpha: float = Field(default=16.0, gt=0, le=LARGEST_SCALE)
+    rank: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
+    alpha: Number = Field(default=16.0, gt=0, le=LARGEST_SCALE)
     query: bool = True
     key: bool = False
     value: bool = True
@@ -140,7 +141,7 @@ class Peft(Schema):
 
     method: PeftMethod = PeftMethod.MODULES
     active_layers: tuple[bool, ...] | None = Field(default=None, max_length=LAYERS_LIMIT)
-    first_active_layer: int = Field(default=0, ge=0, le=LAYERS_LIMIT)
+    first_active_layer: Integer = Field(default=0, ge=0, le=LAYERS_LIMIT)
     serial_adapter: SerialAdapter = SerialAdapter()
     parallel_adapter: ParallelAdapter = ParallelAdapter()
     prefix_tuning: PrefixTuning = PrefixTuning()

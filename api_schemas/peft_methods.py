@@ -9,6 +9,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from api_schemas.base import Schema
+from api_schemas.json_values import Integer, Number
 
 ROLES = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
 """The projections of a transformer layer, in the order in which everything lists them."""
@@ -50,15 +51,15 @@ LARGEST_SCALE = 1e9
 class LibrarySettings(Schema):
     """Settings of the methods that go through HF `peft`; `SETTINGS` says which method reads which."""
 
-    rank: int = Field(default=8, ge=1, le=65536)
-    alpha: float = Field(
+    rank: Integer = Field(default=8, ge=1, le=65536)
+    alpha: Number = Field(
         default=16.0, gt=0, le=LARGEST_SCALE, description="updates are scaled by alpha / rank"
     )
-    block_size: int = Field(
+    block_size: Integer = Field(
         default=32, ge=2, le=65536, description="rotated block of OFT and BOFT; vector length of VB-LoRA"
     )
-    frequencies: int = Field(default=1000, ge=1, le=2**31 - 1)
-    virtual_tokens: int = Field(default=20, ge=1, le=65536)
+    frequencies: Integer = Field(default=1000, ge=1, le=2**31 - 1)
+    virtual_tokens: Integer = Field(default=20, ge=1, le=65536)
     query: bool = True
     key: bool = False
     value: bool = True

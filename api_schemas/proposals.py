@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api_schemas.base import WITHOUT_NUL, Schema
+from api_schemas.json_values import Integer, Number
 
 
 class Proposer(StrEnum):
@@ -65,8 +66,8 @@ class ProposalSettings(Schema):
     """
 
     proposer: Proposer = Proposer.PARETUNE
-    ahead: int = Field(default=1, ge=0, le=1024)
-    time_limit_seconds: float = Field(default=10.0, gt=0, le=3600)
+    ahead: Integer = Field(default=1, ge=0, le=1024)
+    time_limit_seconds: Number = Field(default=10.0, gt=0, le=3600)
     duplicates: DuplicatePolicy = DuplicatePolicy.REJECT
     default_starting_points: bool = True
     warm_start: WarmStart | None = None

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.base import WITHOUT_NUL, Schema, one_of
+from api_schemas.json_values import Integer
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import ProposalSettings
 from api_schemas.search_space import MOST_PARAMETERS, Parameterization, SearchSpace, SearchSpaceRequest
@@ -46,7 +47,7 @@ class StudyState(StrEnum):
 class Budget(Schema):
     """How much a study may spend."""
 
-    trials: int = Field(ge=1, le=MOST_TRIALS)
+    trials: Integer = Field(ge=1, le=MOST_TRIALS)
 
 
 class EarlyStopping(StrEnum):
@@ -81,15 +82,15 @@ class StudyCreate(Schema):
     objectives: tuple[Objective, ...] = Field(min_length=1, max_length=6)
     constraints: tuple[OutcomeConstraint, ...] = Field(default=(), max_length=20)
     budget: Budget
-    parallelism: int = Field(default=1, ge=1, le=1024)
+    parallelism: Integer = Field(default=1, ge=1, le=1024)
     starting_points: tuple[Annotated[Parameterization, Field(max_length=MOST_PARAMETERS)], ...] = Field(
         default=(), max_length=1000
     )
-    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    seed: Integer = Field(default=0, ge=0, le=2**31 - 1)
     proposals: ProposalSettings = ProposalSettings()
     early_stopping: EarlyStopping = EarlyStopping.HYPERVOLUME
-    replicates: int = Field(default=1, ge=1, le=32)
-    final_replicates: int = Field(default=0, ge=0, le=32)
+    replicates: Integer = Field(default=1, ge=1, le=32)
+    final_replicates: Integer = Field(default=0, ge=0, le=32)
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from api_schemas.base import WITHOUT_NUL, Schema
+from api_schemas.json_values import Integer
 from api_schemas.studies import MOST_TRIALS, Budget, EarlyStopping
 
 MOST_EDITS = 100
@@ -14,7 +15,7 @@ FieldName = Annotated[str, Field(max_length=200)]
 class ProposalsUpdate(Schema):
     """Which settings of the proposals can change while a study runs."""
 
-    ahead: int = Field(ge=0, le=1024)
+    ahead: Integer = Field(ge=0, le=1024)
 
 
 class StudyUpdate(Schema):
@@ -24,7 +25,7 @@ class StudyUpdate(Schema):
     """
 
     display_name: str | None = Field(default=None, min_length=1, max_length=200, pattern=WITHOUT_NUL)
-    parallelism: int | None = Field(default=None, ge=1, le=1024)
+    parallelism: Integer | None = Field(default=None, ge=1, le=1024)
     budget: Budget | None = None
     early_stopping: EarlyStopping | None = None
     proposals: ProposalsUpdate | None = None
@@ -33,7 +34,7 @@ class StudyUpdate(Schema):
 class StudyExtension(Schema):
     """How many trials to add to a study's budget."""
 
-    trials: int = Field(ge=1, le=MOST_TRIALS)
+    trials: Integer = Field(ge=1, le=MOST_TRIALS)
 
 
 class StudyClone(Schema):

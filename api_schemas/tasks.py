@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import WITHOUT_NUL, Schema
+from api_schemas.json_values import Integer
 
 FILE_PREFIX = "file:"
 HUB_PREFIX = "hub:"
@@ -86,9 +87,9 @@ class Task(Schema):
     """
 
     name: str = Field(min_length=1, max_length=500)
-    train_rows: int | None = Field(default=None, ge=1, le=MOST_ROWS)
-    validation_rows: int | None = Field(default=None, ge=1, le=MOST_ROWS)
-    test_rows: int | None = Field(default=None, ge=1, le=MOST_ROWS)
+    train_rows: Integer | None = Field(default=None, ge=1, le=MOST_ROWS)
+    validation_rows: Integer | None = Field(default=None, ge=1, le=MOST_ROWS)
+    test_rows: Integer | None = Field(default=None, ge=1, le=MOST_ROWS)
     kind: TaskKind | None = None
     """Null: the packaged task's own, and classification for a file."""
     score: ScoreMetric | None = None

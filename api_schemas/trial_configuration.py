@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from api_schemas.base import Schema
+from api_schemas.json_values import Integer, Number
 from api_schemas.peft import Peft, canonical_peft
 from api_schemas.search_space import Parameterization, ParameterValue
 from api_schemas.tasks import Task
@@ -19,14 +20,14 @@ from api_schemas.tasks import Task
 class Training(Schema):
     """The recipe: AdamW, linear warm-up, linear decay. The seed sets initial weights and batch order."""
 
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    epochs: int = Field(default=3, ge=1, le=1000)
-    measurements_per_epoch: int = Field(default=1, ge=1, le=100)
-    batch_size: int = Field(default=32, ge=1, le=4096)
-    max_length: int = Field(default=128, ge=8, le=131072)
-    warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0, le=1)
-    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    learning_rate: Number = Field(default=1e-3, gt=0, le=1)
+    epochs: Integer = Field(default=3, ge=1, le=1000)
+    measurements_per_epoch: Integer = Field(default=1, ge=1, le=100)
+    batch_size: Integer = Field(default=32, ge=1, le=4096)
+    max_length: Integer = Field(default=128, ge=8, le=131072)
+    warmup_fraction: Number = Field(default=0.1, ge=0, lt=1)
+    weight_decay: Number = Field(default=0.0, ge=0, le=1)
+    seed: Integer = Field(default=0, ge=0, le=2**31 - 1)
 
 
 class Quantisation(StrEnum):

@@ -52,6 +52,8 @@ TURN_SECONDS = 60.0
 TIME_LIMITS = 10
 """A turn may take the first, and so many times what its study allows a proposal: no whole one does."""
 WEIGHING_SECONDS = 120.0
+FITTING_SECONDS = 60.0
+"""Of the time for weighing: models that are not done by then are taken as they are."""
 DRAWS = 3
 """How often a study draws elsewhere before it is clear that nothing new is left."""
 RANDOM = Proposer.RANDOM
@@ -186,7 +188,11 @@ def _weigh_parameters(turn: Turn) -> None:
     started = time.perf_counter()
     with tracer.start_as_current_span("weigh parameters"):
         importance = weigh_parameters(
-            request.problem, request.observations, known=request.known, seed=request.seed
+            request.problem,
+            request.observations,
+            known=request.known,
+            seed=request.seed,
+            time_limit_seconds=FITTING_SECONDS,
         )
     seconds = time.perf_counter() - started
     log.info("weighed parameters", seconds=round(seconds, 3))

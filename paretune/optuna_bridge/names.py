@@ -10,7 +10,7 @@ from paretune.errors import BridgeError
 
 LONGEST_PARAMETER = 200
 LONGEST_METRIC = 64
-METRIC_PATTERN = r"[a-z][a-z0-9_]*"
+METRIC_PATTERN = r"[A-Za-z][A-Za-z0-9_]*"
 
 GIVEN = "_given"
 
@@ -43,12 +43,22 @@ def parameter_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def metric_names(names: Iterable[str]) -> dict[str, str]:
-    """Give each objective or constraint of Optuna the name of a metric, none of them twice.
+    """Give each objective of Optuna the name of a metric, none of them twice.
 
     Raises:
         BridgeError: If a name is too long.
     """
     return _distinct({name: _metric_name(name) for name in names}, longest=LONGEST_METRIC)
+
+
+def constraint_names(keys: Iterable[str]) -> list[str]:
+    """Give each constraint of Optuna the name of a metric, in small letters, none of them twice.
+
+    Raises:
+        BridgeError: If a name is too long.
+    """
+    names = [f"constraint_{key}" for key in keys]
+    return [*_distinct({name: _metric_name(name).lower() for name in names}, longest=LONGEST_METRIC).values()]
 
 
 def given_name(parameter: str) -> str:
@@ -82,8 +92,10 @@ def _parameter_name(name: str) -> str:
 
 
 def _metric_name(name: str) -> str:
-    replaced = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
-    chosen = replaced if re.fullmatch(METRIC_PATTERN, replaced) else f"metric_{replaced}"
+    chosen = name
+    if not re.fullmatch(METRIC_PATTERN, name):
+        replaced = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
+        chosen = replaced if re.fullmatch(METRIC_PATTERN, replaced) else f"metric_{replaced}"
     return _short_enough(chosen, LONGEST_METRIC, "metric")
 
 

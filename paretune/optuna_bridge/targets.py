@@ -16,6 +16,7 @@ from paretune.optuna_bridge.names import (
     STUDY,
     ExportedStudy,
     constraint_key,
+    constraint_names,
     given_name,
     metric_names,
     parameter_names,
@@ -173,6 +174,8 @@ def _matched(source: optuna.Study, study: StudyRead) -> list[str]:
         if len(theirs) != len(study.objectives):
             raise _no_match(theirs, study)
         theirs = dict(zip((item.metric for item in study.objectives), theirs.values(), strict=True))
+    else:
+        theirs = {_as_in(study, name, theirs): direction for name, direction in theirs.items()}
     for objective in study.objectives:
         if objective.metric not in theirs:
             if study.configuration is not None and objective.metric in KNOWN_METRICS:
@@ -181,6 +184,12 @@ def _matched(source: optuna.Study, study: StudyRead) -> list[str]:
         if theirs[objective.metric] is not objective.direction:
             raise _no_match(theirs, study)
     return list(theirs)
+
+
+def _as_in(study: StudyRead, name: str, names: Collection[str]) -> str:
+    """Return the name of an objective; the study may have it in small letters."""
+    ours, small = {item.metric for item in study.objectives}, name.lower()
+    return small if name not in ours and small in ours and small not in names else name
 
 
 def _no_match(theirs: Mapping[str, Direction], study: StudyRead) -> BridgeError:
@@ -196,5 +205,4 @@ def _constraint_metrics(trials: Sequence[FrozenTrial], *, known: Iterable[str]) 
     """Give each of Optuna's constraints that is none of ours a metric, which must be at most 0."""
     skipped = {INFEASIBLE, *known}
     keys = dict.fromkeys(key for trial in trials for key in trial.constraints if key not in skipped)
-    names = metric_names(f"constraint_{key}" for key in keys)
-    return dict(zip(keys, names.values(), strict=True))
+    return dict(zip(keys, constraint_names(keys), strict=True))

@@ -7,7 +7,7 @@ against the typed configuration. Everything wrong is reported at once, each with
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, islice, product
 
 from pydantic import ValidationError
 
@@ -54,6 +54,7 @@ from service.studies.layers import layer_errors, layer_of, with_layers
 from service.studies.method_checks import METHOD, method_errors
 from service.task_catalogue.facts import TaskFacts
 from service.task_catalogue.sources import settled, task_facts
+from service.validation_errors import MOST_ERRORS
 
 SEARCHABLE = ("peft.", "training.")
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
@@ -89,15 +90,17 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
     search_space = _expanded(request, shape)
     posted = given.model_copy(update={"task": task})
     configuration = with_layers(posted, shape, search_space=search_space)
-    errors = [
-        *_metric_errors(request, configuration, search_space),
-        *layer_errors(configuration, shape, search_space=search_space),
-        *_quantisation_errors(configuration, checkpoint.quantised),
-        *_task_errors(configuration, shape, facts),
-        *_parameter_errors(request, search_space, configuration, shape),
-    ]
+    found = chain(
+        _metric_errors(request, configuration, search_space),
+        layer_errors(configuration, shape, search_space=search_space),
+        _quantisation_errors(configuration, checkpoint.quantised),
+        _task_errors(configuration, shape, facts),
+        _parameter_errors(request, search_space, configuration, shape),
+    )
+    errors = list(islice(found, MOST_ERRORS))
     if not errors:
-        errors.extend(_starting_point_errors(request, search_space, configuration))
+        own = _starting_point_errors(request, search_space, configuration)
+        errors.extend(islice(own, MOST_ERRORS))
         errors.extend(
             method_errors(
                 configuration,
@@ -136,7 +139,7 @@ def check_task_file(admitted: AdmittedStudy, *, tenant_id: str) -> None:
 
 def _admit_custom(request: StudyCreate) -> AdmittedStudy:
     search_space = SearchSpace(parameters=request.search_space.parameters)
-    _refuse(list(custom_errors(request, search_space)))
+    _refuse(list(islice(custom_errors(request, search_space), MOST_ERRORS)))
     return AdmittedStudy(
         request=request.model_copy(update={"early_stopping": EarlyStopping.NEVER}),
         configuration=None,

@@ -4,7 +4,8 @@ They take no lease, and end a trial that waits for a worker with what is known o
 learns from them as from any other trial.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy import func, insert, select
@@ -26,6 +27,7 @@ from service.studies.event_log import record_imports
 from service.studies.front_history import store_front
 from service.studies.reported_metrics import adds_nothing, exact_metrics, result_errors
 from service.studies.stored_spaces import search_space_of
+from service.validation_errors import MOST_ERRORS
 
 
 def import_observations(
@@ -47,7 +49,7 @@ def import_observations(
     turn = canonical_trials(study)
     trials = [turn(observation.parameters) for observation in observations]
     exact = [exact_metrics(study, trial.configuration) for trial in trials]
-    _refuse([*_repetitions(trials), *_result_errors(study, exact, observations)])
+    _refuse(chain(_repetitions(trials), _result_errors(study, exact, observations)))
     reports = [_report(known, observation) for known, observation in zip(exact, observations, strict=True)]
     known = repository.trials_with_keys(session, study.id, [trial.key for trial in trials])
     _refuse_conflicts([known.get(trial.key) for trial in trials], reports)
@@ -147,14 +149,10 @@ def _replicate(study: Study, trial: dict[str, Any]) -> dict[str, Any]:
 
 def _parameter_errors(
     search_space: SearchSpace, observations: Sequence[ImportedObservation]
-) -> list[FieldError]:
-    return [
-        error
-        for place, observation in enumerate(observations)
-        for error in parameter_errors(
-            search_space, observation.parameters, pointer=f"/observations/{place}/parameters"
-        )
-    ]
+) -> Iterator[FieldError]:
+    for place, observation in enumerate(observations):
+        pointer = f"/observations/{place}/parameters"
+        yield from parameter_errors(search_space, observation.parameters, pointer=pointer)
 
 
 def _repetitions(trials: Sequence[CanonicalTrial]) -> Iterator[FieldError]:
@@ -178,7 +176,8 @@ def _result_errors(
         yield from result_errors(study, observation.metrics, exact=exact, pointer=pointer)
 
 
-def _refuse(errors: Sequence[FieldError]) -> None:
+def _refuse(found: Iterable[FieldError]) -> None:
+    errors = list(islice(found, MOST_ERRORS))
     if errors:
         raise InvalidReport(
             "The observations do not fit the study; `errors` says where and why.", errors=errors

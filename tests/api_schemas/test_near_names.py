@@ -2,7 +2,7 @@
 
 import pytest
 
-from api_schemas.near_names import did_you_mean, meant, near_names
+from api_schemas.near_names import MOST_COMPARED, did_you_mean, meant, near_names
 from api_schemas.trial_configuration import TrialConfiguration, settings_of
 
 SETTINGS = tuple(
@@ -47,3 +47,23 @@ def test_without_a_near_one_the_names_are_listed() -> None:
     assert did_you_mean("q", ["a"]) == "There is: 'a'."
     assert did_you_mean("q", []) == "Nothing may stand there."
     assert did_you_mean("q", [f"name{number}" for number in range(30)]).endswith(", ....")
+
+
+@pytest.mark.parametrize("wrong", ["training.lr", "training.learning_rat", "learning_rate"])
+def test_the_name_that_was_meant_is_found_among_thousands(wrong: str) -> None:
+    """Though the likeness of a few is all that is computed."""
+    names = [*(f"peft.library.entry_{number}" for number in range(3000)), "training.learning_rate"]
+    assert near_names(wrong, names) == ("training.learning_rate",)
+
+
+def test_a_word_that_could_be_abbreviated_in_countless_ways_costs_no_time() -> None:
+    """Every part begins like every other."""
+    assert near_names("a" * 60 + "b", ["_".join(["a" * 20] * 8)] * 2) != ()
+
+
+def test_few_of_many_names_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that a wrong name costs is bounded."""
+    compared: list[str] = []
+    monkeypatch.setattr("api_schemas.near_names._ratio", lambda left, right: compared.append(left) or 0.7)
+    near_names("paramater", [f"parameter{number}" for number in range(1000)])
+    assert 0 < len(compared) <= MOST_COMPARED

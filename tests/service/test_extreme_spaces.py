@@ -163,3 +163,14 @@ def test_what_is_no_number_is_none_in_a_study_either(http: TestClient, place: st
         "reference": {"objectives": [{"metric": "e", "direction": "minimize", "reference": value}]},
     }[place]  # type: ignore[assignment]
     assert http.post("/v1/studies", json=custom_body(**changes)).status_code == 422
+
+
+def test_whoever_misspells_everything_is_told_the_first_hundred_errors(http: TestClient) -> None:
+    """Of a study and of past results alike: a hint costs time."""
+    wrong = {f"learningRat{number}": 0.5 for number in range(300)}
+    answer = http.post("/v1/studies", json=custom_body(starting_points=[wrong]))
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 100)
+    assert "Did you mean 'learningRate'?" in answer.text
+    body = {"observations": [{"parameters": wrong, "metrics": {"error": 1, "watts": 1}}]}
+    answer = http.post(f"/v1/studies/{created(http)}/trials:import", json=body)
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 100)

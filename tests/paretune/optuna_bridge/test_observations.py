@@ -98,13 +98,14 @@ def test_numbers_among_the_attributes_are_metrics() -> None:
         "chance": 0.1,
         "on": True,
         "Loss": 1.0,
+        "_loss": 1.0,
         "note": "x",
         "bad": math.nan,
         "huge": 10**400,
     }
     read = read_observation(trial([1.0, 2.0], attributes=attributes), TARGET)
     assert isinstance(read, ImportedObservation)
-    assert read.metrics == {"cost": 1.0, "gain": 2.0, "heat": 5.0}
+    assert read.metrics == {"cost": 1.0, "gain": 2.0, "heat": 5.0, "Loss": 1.0}
 
 
 def test_constraints_are_metrics() -> None:

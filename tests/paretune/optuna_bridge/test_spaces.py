@@ -170,3 +170,13 @@ def test_a_step_is_told_to_optuna() -> None:
     assert distribution_of(rate) == FloatDistribution(0.1, 0.9, step=0.2)
     width = IntParameter(name="x", low=2, high=9, step=3)
     assert distribution_of(width) == IntDistribution(2, 8, step=3)
+
+
+def test_a_metric_keeps_its_capitals() -> None:
+    """As metrics may have them."""
+    assert list(metric_names(["valAccuracy", "Val Loss", "学", "loss"]).values()) == [
+        "valAccuracy",
+        "Val_Loss",
+        "metric_",
+        "loss",
+    ]
