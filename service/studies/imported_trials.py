@@ -52,7 +52,7 @@ def import_observations(
     _refuse(chain(_repetitions(trials), _result_errors(study, exact, observations)))
     reports = [_report(known, observation) for known, observation in zip(exact, observations, strict=True)]
     known = repository.trials_with_keys(session, study.id, [trial.key for trial in trials])
-    _refuse_conflicts([known.get(trial.key) for trial in trials], reports)
+    _refuse_conflicts(session, [known.get(trial.key) for trial in trials], reports)
     new = [(trial, report) for trial, report in zip(trials, reports, strict=True) if trial.key not in known]
     _store(session, study, new)
     waiting = [
@@ -73,11 +73,20 @@ def _report(exact: dict[str, float], observation: ImportedObservation) -> TrialR
     return TrialReport(state=TrialState.SUCCEEDED, metrics=observation.metrics | exact)
 
 
-def _refuse_conflicts(known: Sequence[Trial | None], reports: Sequence[TrialReport]) -> None:
-    errors = [
-        FieldError(pointer=f"/observations/{place}", detail=detail)
+def _refuse_conflicts(
+    session: Session, known: Sequence[Trial | None], reports: Sequence[TrialReport]
+) -> None:
+    conflicts = [
+        (place, trial, report)
         for place, (trial, report) in enumerate(zip(known, reports, strict=True))
-        if trial is not None and (detail := _conflict(trial, report)) is not None
+        if trial is not None and trial.state is not TrialState.QUEUED and not _yields(trial, report)
+    ]
+    seeds = repository.replicates_of(session, [trial.id for _, trial, _ in conflicts])
+    errors = [
+        FieldError(pointer=f"/observations/{place}", detail=_conflict(trial))
+        for place, trial, report in conflicts
+        # What has ended the last of several seeds is in the means of all.
+        if trial.state is not report.state or not any(_yields(seed, report) for seed in seeds[trial.id])
     ]
     if errors:
         raise ConflictingResult(
@@ -87,16 +96,16 @@ def _refuse_conflicts(known: Sequence[Trial | None], reports: Sequence[TrialRepo
         )
 
 
-def _conflict(trial: Trial, report: TrialReport) -> str | None:
-    """Say what forbids to take a result of a trial that the study has; None if nothing does."""
-    if trial.state is TrialState.QUEUED:
-        return None
+def _yields(known: Trial | Replicate, report: TrialReport) -> bool:
+    """Say whether a trial or one of its seeds has ended just so."""
+    same = known.state is TrialState.INFEASIBLE or adds_nothing(report.metrics, known.metrics)
+    return known.state is report.state and same
+
+
+def _conflict(trial: Trial) -> str:
     named = f"trial {trial.number} ('{trial.id}')"
     if trial.state is TrialState.RUNNING:
         return f"a runner has {named}; let it complete the trial, or import this once the trial has ended"
-    same = trial.state is TrialState.INFEASIBLE or adds_nothing(report.metrics, trial.metrics)
-    if trial.state is report.state and same:
-        return None
     return f"{named} is {trial.state} with another result; if that is wrong, correct it with ':correct'"
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType
 from api_schemas.events import EventType
+from api_schemas.studies import StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
 from service.access.audit_log import record_audit_event
 from service.errors import WrongState
@@ -79,6 +80,8 @@ def correct(
     if was_accepted or trial.state is TrialState.SUCCEEDED:
         settle_anew(session, study, trial)
         store_front(session, study, [trial])
+    if trial.state not in TERMINAL_TRIAL_STATES:
+        _follow(session, study, trial, replicates)
     _teach_anew(session, study)
     lifecycle.finish_if_done(session, study)
     wake_study_worker(session, study)
@@ -110,6 +113,15 @@ def _decide(session: Session, study: Study, trial: Trial, replicates: Sequence[R
     replication.average(trial, counted)
     if trial.state is TrialState.INFEASIBLE:
         replication.cancel_queued(session, study, replicates, reason="its trial is decided")
+
+
+def _follow(session: Session, study: Study, trial: Trial, replicates: Sequence[Replicate]) -> None:
+    """Drop the seeds of an open trial that wait if it is decided now; else dropped ones are wanted again."""
+    if study.state is not StudyState.CANCELLING and not replication.decided(replicates):
+        for dropped in replicates:
+            if dropped.state is TrialState.CANCELLED:
+                replication.want_again(session, study, dropped)
+    lifecycle.follow_replicates(session, study, trial)
 
 
 def _teach_anew(session: Session, study: Study) -> None:

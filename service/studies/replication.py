@@ -5,9 +5,9 @@ do, which alone turns the states of replicates into the state of their trial. Th
 
     QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING -> QUEUED
     again when its attempt is lost, released or failed and attempts remain; QUEUED -> CANCELLED when nobody
-    wants its result any more; CANCELLED -> QUEUED when its trial is back on the front; QUEUED -> SUCCEEDED |
-    INFEASIBLE with a result that is known from elsewhere; QUEUED -> RUNNING, too, when its last attempt
-    speaks after its lease has ended, and no other one has begun
+    wants its result any more; CANCELLED -> QUEUED when its trial is back on the front, or proves undecided;
+    QUEUED -> SUCCEEDED | INFEASIBLE with a result that is known from elsewhere; QUEUED -> RUNNING, too, when
+    its last attempt speaks after its lease has ended, and no other one has begun
 """
 
 from collections.abc import Mapping, Sequence
@@ -233,6 +233,13 @@ def cancel_queued(session: Session, study: Study, replicates: Sequence[Replicate
             end(session, study, replicate, TrialState.CANCELLED, reason=reason)
 
 
+def want_again(session: Session, study: Study, replicate: Replicate) -> None:
+    """Queue a dropped replicate after all."""
+    _move(replicate, TrialState.QUEUED)
+    wake_trial_worker(session, study)
+    record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)
+
+
 def follow_front(session: Session, study: Study) -> None:
     """Queue the final seeds that members of the front lack; drop those that wait for other trials.
 
@@ -273,12 +280,9 @@ def _complete_seeds(session: Session, study: Study, trial: Trial, replicates: Se
         replicate = present.get(number)
         if replicate is None:
             replicate = add_replicate(session, study, trial, number=number)
+            record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)
         elif replicate.state is TrialState.CANCELLED:
-            _move(replicate, TrialState.QUEUED)
-            wake_trial_worker(session, study)
-        else:
-            continue
-        record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)
+            want_again(session, study, replicate)
 
 
 def _move(replicate: Replicate, to: TrialState) -> None:

@@ -162,6 +162,17 @@ def test_a_past_result_of_a_queued_trial_ends_it(
         check_study(session, study_id)
 
 
+def test_a_past_result_of_the_last_of_two_seeds_is_known_when_it_comes_again(http: TestClient) -> None:
+    """Though the trial has the mean of both."""
+    study_id = created(http, replicates=2)
+    advance_study(study_id)
+    (seed,) = asked(http, study_id)
+    told(http, seed, "complete", state="SUCCEEDED", metrics=METRICS)
+    past = {"parameters": seed["parameters"], "metrics": {"error": 0.75, "watts": 40.0}}
+    assert imported(http, study_id, past).json() == {"imported": 1, "already_known": 0}
+    assert imported(http, study_id, past).json() == {"imported": 0, "already_known": 1}
+
+
 def test_all_results_of_one_request_are_kept_though_the_first_ends_the_study(http: TestClient) -> None:
     """The queued trial of the last of the budget is among them, and so is a new one after it."""
     study_id = created(http, budget={"trials": 1})

@@ -109,6 +109,36 @@ def test_one_seed_of_several_is_corrected(http: TestClient) -> None:
     front(http, study_id)
 
 
+def seeds_of_one_trial(http: TestClient, count: int, *, asked_for: int) -> list[dict[str, Any]]:
+    study_id = created(http, replicates=count)
+    advance_study(study_id)
+    return asked(http, study_id, count=asked_for)
+
+
+def test_a_seed_that_proves_feasible_brings_back_the_seeds_that_were_dropped(http: TestClient) -> None:
+    """Its trial is run on, and does not end as CANCELLED, which would lose what its seeds yielded."""
+    first, second = seeds_of_one_trial(http, 3, asked_for=2)
+    told(http, first, "complete", state="INFEASIBLE", reason="no")
+    assert shown(http, first)["replicates"][2]["state"] == "CANCELLED"
+    assert corrected(http, first, metrics=RIGHT, replicate=0).status_code == 200
+    told(http, second, "complete", state="SUCCEEDED", metrics=RIGHT)
+    assert shown(http, first)["state"] == "QUEUED"
+    (third,) = asked(http, first["study_id"])
+    assert (third["trial_id"], third["replicate"]) == (first["trial_id"], 2)
+    assert told(http, third, "complete", state="SUCCEEDED", metrics=RIGHT).json()["metrics"] == RIGHT
+    front(http, first["study_id"])
+
+
+def test_a_seed_that_proves_infeasible_ends_a_trial_whose_other_seeds_wait(http: TestClient) -> None:
+    """Nobody is handed a seed whose result changes nothing."""
+    (first,) = seeds_of_one_trial(http, 2, asked_for=1)
+    told(http, first, "complete", state="SUCCEEDED", metrics=METRICS)
+    answer = corrected(http, first, state="INFEASIBLE", replicate=0).json()
+    assert answer["state"] == "INFEASIBLE"
+    assert [one["state"] for one in answer["replicates"]] == ["INFEASIBLE", "CANCELLED"]
+    front(http, first["study_id"])
+
+
 def test_a_trial_that_has_not_ended_is_not_corrected(http: TestClient) -> None:
     """Its runner completes it."""
     study_id = created(http)
