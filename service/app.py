@@ -22,7 +22,7 @@ from service.admission_control import AdmissionControl
 from service.allocator import share_arenas
 from service.conditional_requests import ConditionalReads
 from service.dashboard.routes import mount_dashboard
-from service.dependencies import authenticate
+from service.dependencies import admin_routes, authenticate
 from service.events.endpoints import router as events_router
 from service.events.feed import EventFeed
 from service.events.listener import listen
@@ -95,6 +95,7 @@ def create_app() -> FastAPI:
     mount_problem_pages(app)
     _mount_document(app)
     _complete_routes(app)
+    app.state.admin_routes = admin_routes(app)
     return app
 
 

@@ -7,12 +7,14 @@ To ask for the tenant is to declare the scope that the route needs; what else ho
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
 from api_schemas.access import KeyScope
-from service.access.authentication import check_scope
+from service.access.authentication import AdminRoute, check_scope
 from service.access.keys import Caller
 from service.database import transaction
 from service.errors import NotFound, ServiceError
@@ -74,3 +76,16 @@ async def permit_admin(request: Request, caller: CallerDep) -> str:
 # Every route under /v1 has one of these, and a test holds it so. Neither takes a connection.
 TenantDep = Annotated[str, Depends(permit, scope="function")]
 AdminTenantDep = Annotated[str, Depends(permit_admin, scope="function")]
+
+
+def admin_routes(app: FastAPI) -> tuple[AdminRoute, ...]:
+    """Return the routes of admins, so that others are turned away before a body is read."""
+    return tuple(
+        AdminRoute(frozenset(route.methods or ()), route.path_regex)
+        for route in iter_route_contexts(app.routes)
+        if (dependant := getattr(route, "dependant", None)) is not None and _asks_for_admin(dependant)
+    )
+
+
+def _asks_for_admin(dependant: Dependant) -> bool:
+    return dependant.call is permit_admin or any(map(_asks_for_admin, dependant.dependencies))

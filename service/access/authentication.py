@@ -7,6 +7,7 @@ turned away. `scope["study_version"]` says which version the study of the path i
 
 import math
 import re
+from typing import NamedTuple
 
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
@@ -24,6 +25,17 @@ from service.loop_local import LoopLocal
 PREFIX = "/v1"
 READING = frozenset({"GET", "HEAD"})
 OF_A_STUDY = re.compile(r"/v1/studies/(std_[0-9a-f]{32})(?:/|$)")
+
+
+class AdminRoute(NamedTuple):
+    """A route that asks for the scope `admin`; `app.state.admin_routes` has them all."""
+
+    methods: frozenset[str]
+    path: re.Pattern[str]
+
+    def is_meant(self, scope: Scope) -> bool:
+        """Return whether it is the route of a request."""
+        return scope["method"] in self.methods and self.path.match(scope["path"]) is not None
 
 
 class Authentication:
@@ -52,8 +64,14 @@ class Authentication:
         request_context.note_key(caller.key_id)
         _take_token(scope["app"].state.rate_limit, caller)
         note_use(caller.key_id)
-        check_scope(caller, KeyScope.READ if scope["method"] in READING else KeyScope.WRITE)
+        check_scope(caller, _needed(scope))
         return caller
+
+
+def _needed(scope: Scope) -> KeyScope:
+    if any(route.is_meant(scope) for route in scope["app"].state.admin_routes):
+        return KeyScope.ADMIN
+    return KeyScope.READ if scope["method"] in READING else KeyScope.WRITE
 
 
 def check_scope(caller: Caller, needed: KeyScope) -> None:
