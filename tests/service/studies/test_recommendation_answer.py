@@ -19,10 +19,10 @@ from paretune.client import Client
 from paretune.errors import RequestRefused
 from paretune.study_file import read_study_file, write_study_file
 from service.models import Study, Trial
-from service.proposals import configuration_key
 from service.settings import settings
 from service.studies import lifecycle
 from service.studies.admission import admit, starting_parameterization
+from service.studies.canonical_trials import configuration_key
 from service.studies.recommendation_answer import recommend
 from tests.conftest import API_KEY, make_study_request
 from tests.service.studies.test_lifecycle import COSTS, create, finish, queue, start
