@@ -146,6 +146,8 @@ def _alike(names: Set[str]) -> str | None:
     for name in names:
         seen = "".join(letter for letter in name.casefold() if unicodedata.category(letter) != "Cf")
         same[" ".join(seen.split())].append(name)
+    if "" in same:
+        return f"the label {same[''][0]!a:.100} has only characters that are not seen"
     for alike in same.values():
         if len(alike) > 1:
             written = " and ".join(

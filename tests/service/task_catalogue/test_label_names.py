@@ -88,6 +88,7 @@ def test_the_order_of_the_data_set_comes_first() -> None:
         (("Pos", "pos", "neg"), "'Pos' and 'pos' differ only in capitals"),
         (("very good", "very  good"), "differ only in capitals, white space"),
         (("pos", "\u200bpos"), "'pos' and '\\u200bpos' differ"),
+        (("\u200b", "a", "b"), "'\\u200b' has only characters that are not seen"),
         (('"joy"', '"fear"'), 'the label "fear" is as a program prints a value'),
         (("'joy'", "fear"), "the label 'joy' is as"),
         (("b'joy'", "b'fear'"), "the label b'fear' is as"),

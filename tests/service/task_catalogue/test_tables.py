@@ -38,7 +38,7 @@ def read(content: bytes, name: str) -> tuple[tuple[str, ...], list[dict[str, Any
         ("a.csv", b"", "is empty"),
         ("a.csv", b"PK\x03\x04xl", "an Excel workbook: unpack it, or save the sheet as CSV"),
         ("a.parquet", b"\x1f\x8b\x08", "compressed with gzip: unpack it"),
-        ("a.csv", b"PAR1", "is Parquet: end its name in .parquet"),
+        ("a.csv", b"PAR1\x15", "is Parquet: end its name in .parquet"),
         ("a.tsv", "text".encode("utf-16"), "UTF-16 or UTF-32: save it as UTF-8"),
         ("a.jsonl", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
         ("a.csv", b"<!DOCTYPE html>\n", "a page of HTML"),
@@ -170,3 +170,9 @@ def test_a_tsv_with_quotes_in_its_header_has_them_around_cells() -> None:
     """As who exports with every cell quoted writes it."""
     content = b'"text"\t"label"\n"a ""b""\nc"\t"1"\n'
     assert read(content, "a.tsv")[1] == [{"text": 'a "b"\nc', "label": "1"}]
+
+
+@pytest.mark.parametrize("start", ["par1", "PAR1", "BZh", "PK", "html", "ARROW1"])
+def test_a_column_may_be_called_as_other_formats_begin(start: str) -> None:
+    """Whose first bytes have more in them than letters."""
+    assert read(f"{start},label\ngood,1\n".encode(), "a.csv")[0] == (start, "label")
