@@ -43,7 +43,10 @@ def import_observations(
         ConflictingResult: If the study has another result for one of them, or is about to get one.
     """
     if study.state not in (StudyState.ACTIVE, StudyState.PAUSED):
-        raise WrongState(f"The study is {study.state}; past results are taken while it is open.")
+        further = "extend it" if study.state is StudyState.SUCCEEDED else "clone it"
+        raise WrongState(
+            f"The study is {study.state}; past results are taken while it is open: {further} first."
+        )
     search_space = search_space_of(study)
     _refuse(_parameter_errors(search_space, observations))
     turn = canonical_trials(study)

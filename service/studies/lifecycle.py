@@ -362,9 +362,8 @@ def finish_if_done(session: Session, study: Study) -> None:
         session, study.id
     ):
         counts = repository.count_trials(session, [study.id])[study.id]
-        ended = counts.ended
-        if counts.failed == ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
-            study.state_reason = f"all of the first {ended} trials failed; see their reasons"
+        if counts.failed == counts.ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
+            study.state_reason = f"all of the first {counts.ended} trials failed; see their reasons"
             move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
         elif study.trials_created == study.trial_budget:
             _finish_search(session, study, reason=None)
@@ -384,7 +383,8 @@ def move_study(session: Session, study: Study, to: StudyState, event: EventType)
         WrongState: If there is no way there from the state that it has.
     """
     if to not in STUDY_TRANSITIONS[study.state]:
-        raise WrongState(f"The study is {study.state}; from there it cannot become {to}.")
+        further = "" if STUDY_TRANSITIONS[study.state] else " Clone it to search on from where it stands."
+        raise WrongState(f"The study is {study.state}; from there it cannot become {to}.{further}")
     study.state = to
     if to in (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED):
         study.finished_at = func.clock_timestamp()

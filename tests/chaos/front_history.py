@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from api_schemas.objectives import Objective
-from service.models import StoredFront, Study
+from service.models import Event, StoredFront, Study
 from tests.chaos.history import History
 
 Metrics = dict[str, float]
@@ -43,8 +43,8 @@ def fronts_are_told(history: History) -> Iterator[str]:
 
 def _replayed(history: History) -> Iterator[tuple[str, dict[str, Metrics]]]:
     """Give, for each front that was due, whose result it was and the mean metrics of all accepted trials."""
-    metrics = {(row.trial_id, row.number): row.metrics for row in history.replicates}
-    seeds = _imported_seeds(history)
+    told = _told_metrics(history)
+    seeds = _imported_seeds(history, told)
     accepted: set[str] = set()
     imported: str | None = None
     for event in history.events:
@@ -56,7 +56,8 @@ def _replayed(history: History) -> Iterator[tuple[str, dict[str, Metrics]]]:
             accepted.add(trial_id)
             imported = trial_id
         elif event.type == "replicate.ended" and event.body["state"] == "SUCCEEDED":
-            seeds.setdefault(trial_id, []).append(metrics[trial_id, event.body["replicate"]])
+            number = event.body["replicate"]
+            seeds.setdefault(trial_id, {})[number] = told[trial_id, number]
             is_due = trial_id in accepted
         elif event.type == "trial.succeeded":
             accepted.add(trial_id)
@@ -64,21 +65,51 @@ def _replayed(history: History) -> Iterator[tuple[str, dict[str, Metrics]]]:
         elif event.type == "trial.infeasible" and trial_id in accepted:
             accepted.remove(trial_id)
             is_due = True
+        elif event.type == "trial.corrected":
+            is_due = _correct(event, seeds.setdefault(trial_id, {}), accepted)
         if is_due:
-            yield trial_id, {one: _mean(seeds[one]) for one in accepted if one in seeds}
+            yield trial_id, {one: _mean([*seeds[one].values()]) for one in accepted if seeds.get(one)}
 
 
-def _imported_seeds(history: History) -> dict[str, list[Metrics]]:
+def _correct(event: Event, seeds: dict[int, Metrics], accepted: set[str]) -> bool:
+    """Put the corrected result of a seed in the place of the one before; say whether a front is due."""
+    trial_id, number = event.trial_id or "", event.body["replicate"]
+    seeds.pop(number, None)
+    if event.body["state"] == "SUCCEEDED":
+        seeds[number] = event.body["metrics"]
+    was_accepted = trial_id in accepted
+    accepted.discard(trial_id)
+    if event.body["trial_state"] == "SUCCEEDED":
+        accepted.add(trial_id)
+    return was_accepted or trial_id in accepted
+
+
+def _told_metrics(history: History) -> dict[tuple[str, int], Metrics]:
+    """Give what each seed yielded when it ended: its row has what came of later corrections."""
+    told = {(row.trial_id, row.number): row.metrics for row in history.replicates}
+    for event in reversed(history.events):
+        if event.type == "trial.corrected":
+            told[event.trial_id or "", event.body["replicate"]] = event.body["before"]["metrics"]
+    return told
+
+
+def _imported_seeds(history: History, told: dict[tuple[str, int], Metrics]) -> dict[str, dict[int, Metrics]]:
     ended_here = {
         (event.trial_id, event.body["replicate"])
         for event in history.events
         if event.type == "replicate.ended"
     }
-    seeds: dict[str, list[Metrics]] = {}
+    first = {
+        (event.trial_id, event.body["replicate"]): event.body["before"]["state"]
+        for event in reversed(history.events)
+        if event.type == "trial.corrected"
+    }
+    seeds: dict[str, dict[int, Metrics]] = {}
     for row in history.replicates:
-        came_along = row.trial_id in history.imported and (row.trial_id, row.number) not in ended_here
-        if came_along and row.state == "SUCCEEDED":
-            seeds.setdefault(row.trial_id, []).append(row.metrics)
+        seed = (row.trial_id, row.number)
+        came_along = row.trial_id in history.imported and seed not in ended_here
+        if came_along and first.get(seed, row.state) == "SUCCEEDED":
+            seeds.setdefault(row.trial_id, {})[row.number] = told[seed]
     return seeds
 
 

@@ -252,7 +252,50 @@ def test_an_imported_trial_has_its_results_without_attempts_of_its_own() -> None
     history.measurements.clear()  # type: ignore[attr-defined]
     del history.fronts[0]  # type: ignore[attr-defined]
     history.fronts[0].sequence = 1
+    history.trials[2].state = TrialState.INFEASIBLE
     assert broken(history) == []
+
+
+def corrected(seed: str, *, before: Any, trial_state: str = "SUCCEEDED", **told: Any) -> Event:
+    body = {"state": "SUCCEEDED", "metrics": {}, **told, "trial_state": trial_state}
+    return event("trial.corrected", seed, 2 if seed == "a" else 1, replicate=0, before=before, **body)
+
+
+WRONG = {"error": 9.0, "gain": 1.0}
+RIGHT = {"error": 1.0, "gain": 1.0}
+
+
+def test_a_corrected_result_changes_the_front_from_there_on() -> None:
+    """The front before it follows from what was told then; the row has what is right."""
+    events = good_events()
+    before = {"state": "SUCCEEDED", "metrics": WRONG}
+    place = find(events, "front.stored", "b") + 1
+    events[place:place] = [
+        corrected("a", before=before, metrics=RIGHT),
+        event("front.stored", "a", 2, sequence=3),
+    ]
+    history = made(events, front_sequence=3)
+    second = StoredFront(sequence=2, trial_id="b", member_trial_ids=["b"])
+    third = StoredFront(sequence=3, trial_id="a", member_trial_ids=["a", "b"])
+    history.fronts[1:] = [second, third]  # type: ignore[index]
+    history.fronts[0].hypervolume = 0.0
+    assert broken(history) == []
+    third.member_trial_ids = ["b"]
+    assert broken(history) == ["fronts_equal_recomputed_ones"]
+
+
+@pytest.mark.parametrize(
+    ("trial_state", "where"), [("INFEASIBLE", "a_trial_ends_once"), ("SUCCEEDED", "only_the_holder_writes")]
+)
+def test_a_correction_that_does_not_fit_is_found(trial_state: str, where: str) -> None:
+    """Its row says otherwise, or somebody is running the seed."""
+    events = good_events()
+    is_run = where == "only_the_holder_writes"
+    place = find(events, "trial.started", "b") if is_run else find(events, "front.stored", "b")
+    told = {"error": 2.0, "gain": 4.0}
+    before = {"state": "SUCCEEDED", "metrics": told}
+    events.insert(place + 1, corrected("b", before=before, trial_state=trial_state, metrics=told))
+    assert where in broken(made(events))
 
 
 ANSWER = '{"id":"std_1","state":"ACTIVE"}'
