@@ -1,6 +1,7 @@
 """What is wrong with a document, in words for whoever wrote it, and where in it. Knows JSON Schema only."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from api_schemas.base import WITHOUT_NUL
@@ -10,6 +11,8 @@ Step = str | int
 JsonSchema = Mapping[str, Any]
 
 DEEPEST_HOME = 2
+AFTERWARDS = " after validation"
+NO_LIST = frozenset({"tuple_type", "list_type"})
 NO_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 
 
@@ -37,7 +40,12 @@ def explained(item: Mapping[str, Any], schema: JsonSchema) -> str:
         keys = legal_keys(schema, steps)
         shown = ", ".join(keys[:6]) + (", ..." if len(keys) > 6 else "")
         return f"This must be an object{f' with keys such as {shown}' if keys else ''}."
-    return str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] in NO_LIST:
+        return "This must be a list."
+    if item["type"] == "string_type" and isinstance(item.get("input"), bool | int | float | date):
+        return "This must be a text. Put it in quotes."
+    # Of which kind a list is in Python is nobody's matter.
+    return str(item["msg"]).removeprefix("Value error, ").replace("Tuple", "List").replace(AFTERWARDS, "")
 
 
 def place_in(document: object, item: Mapping[str, Any]) -> tuple[Step, ...]:

@@ -1,5 +1,6 @@
 """Optuna's distributions as parameters of a search space, and back. Knows no storage and no server."""
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -121,6 +122,12 @@ def parameter_of(name: str, seen: Sequence[BaseDistribution]) -> Parameter:
             f"The parameter '{name}' cannot be searched here: a choice holds half a surrogate pair, which is "
             "no character."
         )
+    odd = [choice for choice in choices if not _is_plain(choice)]
+    if odd:
+        raise BridgeError(
+            f"The parameter '{name}' cannot be searched here: its choice {odd[0]!r} is neither text, switch, "
+            "finite number nor None."
+        )
     try:
         for other in others:
             check_distribution_compatibility(first, other)
@@ -166,6 +173,12 @@ def distribution_of(parameter: Parameter) -> BaseDistribution:
             "(true and 1, or false and 0)."
         )
     return CategoricalDistribution(parameter.choices)
+
+
+def _is_plain(choice: object) -> bool:
+    return isinstance(choice, str | bool | int | None) or (
+        isinstance(choice, float) and math.isfinite(choice)
+    )
 
 
 def _fields(seen: Sequence[BaseDistribution]) -> dict[str, Any]:

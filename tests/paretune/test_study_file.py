@@ -186,3 +186,21 @@ def test_of_very_many_errors_the_first_are_told(tmp_path: Path) -> None:
     with pytest.raises(StudyFileError) as refused:
         read_study_file(path)
     assert len(str(refused.value).splitlines()) == 22
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("display_name: no", "line 1, display_name: This must be a text. Put it in quotes."),
+        ("display_name: 2026-01-01", "line 1, display_name: This must be a text. Put it in quotes."),
+        ("objectives: score", "line 1, objectives: This must be a list."),
+        ("objectives: []", "line 1, objectives: List should have at least 1 item, not 0"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_of_the_file(tmp_path: Path, line: str, told: str) -> None:
+    """Not in those of the language that reads it."""
+    path = tmp_path / "study.yaml"
+    path.write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(StudyFileError) as refused:
+        read_study_file(path)
+    assert told in str(refused.value)

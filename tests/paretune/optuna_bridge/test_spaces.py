@@ -1,6 +1,8 @@
 """Distributions and parameters."""
 
+import math
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -180,3 +182,12 @@ def test_a_metric_keeps_its_capitals() -> None:
         "metric_",
         "loss",
     ]
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+@pytest.mark.parametrize("choice", [(1, 2), [3], {"a": 1}, b"x", math.nan, -math.inf])
+def test_a_choice_that_is_no_value_is_named(choice: Any) -> None:
+    """Not by what a choice may be, once for each type."""
+    with pytest.raises(BridgeError) as refused:
+        parameter_of("kind", [CategoricalDistribution([choice, "other"])])
+    assert f"its choice {choice!r} is neither text" in str(refused.value)
