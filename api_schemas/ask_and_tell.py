@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import WITHOUT_NUL, Schema
-from api_schemas.json_values import Integer, Number
+from api_schemas.json_values import NO_BOOL_NOR_TEXT, Integer, Number
 from api_schemas.objectives import LARGEST_METRIC, MetricName
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
@@ -28,7 +28,7 @@ LARGEST_INT32 = 2**31 - 1
 WorkerId = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100, examples=["oven-2.lab.example"])
 ]
-Attempt = Annotated[Integer, Field(ge=1, le=LARGEST_INT32)]
+Attempt = Annotated[int, Field(ge=1, le=LARGEST_INT32), NO_BOOL_NOR_TEXT]
 MetricValue = Annotated[Number, Field(ge=-LARGEST_METRIC, le=LARGEST_METRIC)]
 ReportedMetrics = Annotated[dict[MetricName, MetricValue], Field(max_length=100)]
 Reason = Annotated[str, Field(min_length=1, max_length=2000, pattern=WITHOUT_NUL)]
@@ -45,7 +45,7 @@ class SuggestRequest(Schema):
     worker_id: WorkerId
     count: Integer = Field(default=1, ge=1, le=100)
     wait_seconds: Number = Field(default=0.0, ge=0, le=LONGEST_WAIT_SECONDS)
-    lease_seconds: Number | None = Field(default=None, ge=1, le=LONGEST_LEASE_SECONDS)
+    lease_seconds: float | None = Field(default=None, ge=1, le=LONGEST_LEASE_SECONDS, strict=True)
 
 
 class SuggestedTrial(Schema):
@@ -141,7 +141,7 @@ class CorrectionRequest(Schema):
     reason: Reason
     metrics: ReportedMetrics = Field(default_factory=dict)
     test_metrics: ReportedMetrics = Field(default_factory=dict)
-    replicate: Integer | None = Field(default=None, ge=0, le=LARGEST_INT32)
+    replicate: Annotated[int, Field(ge=0, le=LARGEST_INT32), NO_BOOL_NOR_TEXT] | None = None
 
 
 class ImportedObservation(Schema):

@@ -87,7 +87,10 @@ def _no_bool_nor_text(value: object) -> object:
 Number = Annotated[float, Field(strict=True), AfterValidator(_unsigned_zero)]
 """A real number; `true` and `"3"` are none."""
 
-Integer = Annotated[int, BeforeValidator(_no_bool_nor_text)]
+NO_BOOL_NOR_TEXT = BeforeValidator(_no_bool_nor_text)
+"""For an integer in a union or a list: its bounds stand before this, or OpenAPI would not know them."""
+
+Integer = Annotated[int, NO_BOOL_NOR_TEXT]
 """An integer, which may be written 1.0; `true` and `"3"` are none."""
 
 Storable = Annotated[ParameterValue, AfterValidator(storable)]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api_schemas.base import Schema
-from api_schemas.json_values import Integer, Number
+from api_schemas.json_values import NO_BOOL_NOR_TEXT, Integer, Number
 from api_schemas.peft_methods import (
     LARGEST_SCALE,
     PROMPT_METHODS,
@@ -23,7 +23,7 @@ from api_schemas.peft_methods import (
 
 LAYERS_LIMIT = 1000
 SIZE_LIMIT = 65536
-Size = Annotated[Integer, Field(ge=0, le=SIZE_LIMIT)]
+Size = Annotated[int, Field(ge=0, le=SIZE_LIMIT), NO_BOOL_NOR_TEXT]
 ONE_PER_LAYER = Field(default=None, max_length=LAYERS_LIMIT)
 
 

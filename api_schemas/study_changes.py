@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from api_schemas.base import WITHOUT_NUL, Schema
-from api_schemas.json_values import Integer
+from api_schemas.json_values import NO_BOOL_NOR_TEXT, Integer
 from api_schemas.studies import MOST_TRIALS, Budget, EarlyStopping
 
 MOST_EDITS = 100
@@ -25,7 +25,7 @@ class StudyUpdate(Schema):
     """
 
     display_name: str | None = Field(default=None, min_length=1, max_length=200, pattern=WITHOUT_NUL)
-    parallelism: Integer | None = Field(default=None, ge=1, le=1024)
+    parallelism: Annotated[int, Field(ge=1, le=1024), NO_BOOL_NOR_TEXT] | None = None
     budget: Budget | None = None
     early_stopping: EarlyStopping | None = None
     proposals: ProposalsUpdate | None = None

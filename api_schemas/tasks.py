@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import WITHOUT_NUL, Schema
-from api_schemas.json_values import Integer
+from api_schemas.json_values import NO_BOOL_NOR_TEXT
 
 FILE_PREFIX = "file:"
 HUB_PREFIX = "hub:"
@@ -87,9 +87,9 @@ class Task(Schema):
     """
 
     name: str = Field(min_length=1, max_length=500)
-    train_rows: Integer | None = Field(default=None, ge=1, le=MOST_ROWS)
-    validation_rows: Integer | None = Field(default=None, ge=1, le=MOST_ROWS)
-    test_rows: Integer | None = Field(default=None, ge=1, le=MOST_ROWS)
+    train_rows: Annotated[int, Field(ge=1, le=MOST_ROWS), NO_BOOL_NOR_TEXT] | None = None
+    validation_rows: Annotated[int, Field(ge=1, le=MOST_ROWS), NO_BOOL_NOR_TEXT] | None = None
+    test_rows: Annotated[int, Field(ge=1, le=MOST_ROWS), NO_BOOL_NOR_TEXT] | None = None
     kind: TaskKind | None = None
     """Null: the packaged task's own, and classification for a file."""
     score: ScoreMetric | None = None
