@@ -42,9 +42,7 @@ async def read_body(receive: Receive, *, max_bytes: int) -> Receive:
         messages.append(message)
         size += len(message.get("body", b""))
         if size > max_bytes:
-            raise BodyTooLarge(
-                f"The limit is {max_bytes:,} bytes. A study needs no more; data goes to /v1/task_files."
-            )
+            raise too_large(max_bytes)
         if message["type"] != "http.request" or not message.get("more_body", False):
             break
 
@@ -52,6 +50,13 @@ async def read_body(receive: Receive, *, max_bytes: int) -> Receive:
         return messages.popleft() if messages else await receive()
 
     return replay
+
+
+def too_large(max_bytes: int) -> BodyTooLarge:
+    """Return the refusal of a body of more than `max_bytes`."""
+    return BodyTooLarge(
+        f"The limit is {max_bytes:,} bytes. A study needs no more; data goes to /v1/task_files."
+    )
 
 
 def kept_in_time(receive: Receive) -> Receive:

@@ -192,3 +192,14 @@ def test_a_process_may_open_what_the_machine_allows() -> None:
         assert most_open_files() > 512
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_asks_before_sending_too_much_is_told_not_to(server_url: str) -> None:
+    """413 at once, and no `100 Continue` before it."""
+    head = (
+        "POST /v1/studies HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {API_KEY}\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n"
+    )
+    with connected(server_url) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
