@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import WITHOUT_NUL, Schema
-from api_schemas.json_values import NO_BOOL_NOR_TEXT, Integer, Number
+from api_schemas.json_values import NO_BOOL_NOR_TEXT, UNSIGNED_ZERO, Integer, Number
 from api_schemas.objectives import LARGEST_METRIC, MetricName
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
@@ -29,7 +29,7 @@ WorkerId = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100, examples=["oven-2.lab.example"])
 ]
 Attempt = Annotated[int, Field(ge=1, le=LARGEST_INT32), NO_BOOL_NOR_TEXT]
-MetricValue = Annotated[Number, Field(ge=-LARGEST_METRIC, le=LARGEST_METRIC)]
+MetricValue = Annotated[float, Field(strict=True, ge=-LARGEST_METRIC, le=LARGEST_METRIC), UNSIGNED_ZERO]
 ReportedMetrics = Annotated[dict[MetricName, MetricValue], Field(max_length=100)]
 Reason = Annotated[str, Field(min_length=1, max_length=2000, pattern=WITHOUT_NUL)]
 

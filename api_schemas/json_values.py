@@ -84,7 +84,9 @@ def _no_bool_nor_text(value: object) -> object:
     return value
 
 
-Number = Annotated[float, Field(strict=True), AfterValidator(_unsigned_zero)]
+UNSIGNED_ZERO = AfterValidator(_unsigned_zero)
+
+Number = Annotated[float, Field(strict=True), UNSIGNED_ZERO]
 """A real number; `true` and `"3"` are none."""
 
 NO_BOOL_NOR_TEXT = BeforeValidator(_no_bool_nor_text)

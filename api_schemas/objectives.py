@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
-from api_schemas.json_values import Number
+from api_schemas.json_values import UNSIGNED_ZERO, Number
 
 
 class Direction(StrEnum):
@@ -68,7 +68,9 @@ class Objective(Schema):
 
     metric: MetricName
     direction: Direction
-    reference: Number | None = Field(default=None, ge=-LARGEST_METRIC, le=LARGEST_METRIC)
+    reference: (
+        Annotated[float, Field(strict=True, ge=-LARGEST_METRIC, le=LARGEST_METRIC), UNSIGNED_ZERO] | None
+    ) = None
     log: bool = False
 
     @model_validator(mode="after")
