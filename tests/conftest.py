@@ -37,6 +37,16 @@ OTHER_KEY = "pt_test_key_of_the_second_tenant"
 _numbers = itertools.count()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Write half surrogate pairs of captured output out: reports travel between processes as UTF-8."""
+    report = yield
+    report.sections = [
+        (title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections
+    ]
+    return report
+
+
 @contextmanager
 def reachable_directory() -> Iterator[Path]:
     """A temporary folder that the database's user may pass through; pytest's own is private to root."""
