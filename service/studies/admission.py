@@ -7,17 +7,15 @@ against the typed configuration. Everything wrong is reported at once, each with
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, product
+from itertools import chain, islice
 
 from pydantic import ValidationError
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.json_values import written
-from api_schemas.known_metrics import known_metrics
 from api_schemas.near_names import did_you_mean, meant
 from api_schemas.objectives import (
-    KNOWN_METRICS,
     ConstraintOp,
     Direction,
     Metric,
@@ -27,10 +25,7 @@ from api_schemas.objectives import (
 from api_schemas.peft_methods import PeftMethod
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import (
-    BoolParameter,
-    CategoricalParameter,
     FloatParameter,
-    OrdinalParameter,
     Parameter,
     Parameterization,
     ParameterValue,
@@ -52,6 +47,7 @@ from service.studies.custom_admission import custom_errors
 from service.studies.default_starting_points import default_starting_points
 from service.studies.layers import layer_errors, layer_of, with_layers
 from service.studies.method_checks import METHOD, method_errors
+from service.studies.natural_references import extremes_of, natural_reference
 from service.task_catalogue.facts import TaskFacts
 from service.task_catalogue.sources import settled, task_facts
 from service.validation_errors import MOST_ERRORS
@@ -119,7 +115,7 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
         classes=facts.classes,
         starting_points=_starting_points(request, search_space, configuration, shape),
         reference_defaults=tuple(
-            _natural_reference(objective, configuration, search_space, shape=shape, facts=facts)
+            natural_reference(objective, configuration, search_space, shape=shape, facts=facts)
             for objective in request.objectives
         ),
     )
@@ -323,12 +319,12 @@ def _near(name: str, configuration: TrialConfiguration) -> str:
 
 
 def _beyond(parameter: Parameter, limit: int) -> bool:
-    return any(isinstance(value, int | float) and value > limit for value in _extremes(parameter))
+    return any(isinstance(value, int | float) and value > limit for value in extremes_of(parameter))
 
 
 def _tried(parameter: Parameter) -> tuple[ParameterValue, ...]:
     """Give values that are all legal only if every value is."""
-    extremes = _extremes(parameter)
+    extremes = extremes_of(parameter)
     if isinstance(parameter, FloatParameter):
         # The ends of a range may be whole numbers where what lies between is not.
         return (*extremes, parameter.low + (parameter.high - parameter.low) / math.pi)
@@ -354,49 +350,3 @@ def _starting_point_errors(
                     pointer=pointer,
                     detail=f"{written(value)}{source} is not a value of the parameter '{name}'",
                 )
-
-
-def _extremes(parameter: Parameter) -> tuple[ParameterValue, ...]:
-    if isinstance(parameter, BoolParameter):
-        return (False, True)
-    if isinstance(parameter, OrdinalParameter | CategoricalParameter):
-        return parameter.choices
-    return (parameter.low, parameter.high)
-
-
-def _natural_reference(
-    objective: Objective,
-    configuration: TrialConfiguration,
-    search_space: SearchSpace,
-    *,
-    shape: BackboneShape,
-    facts: TaskFacts,
-) -> float | None:
-    if objective.metric == Metric.SCORE and objective.direction is Direction.MAXIMIZE:
-        return facts.chance_score(configuration.task.resolved_score)
-    if objective.metric in KNOWN_METRICS and objective.direction is Direction.MINIMIZE:
-        # A configuration at the largest size still counts.
-        largest = _largest(objective.metric, configuration, search_space, shape=shape, facts=facts)
-        return max(1.0, 1.1 * largest)
-    return None
-
-
-def _largest(
-    metric: str,
-    configuration: TrialConfiguration,
-    search_space: SearchSpace,
-    *,
-    shape: BackboneShape,
-    facts: TaskFacts,
-) -> float:
-    extremes = {parameter.name: _extremes(parameter) for parameter in search_space.parameters}
-    largest = {name: values[-1] for name, values in extremes.items()}
-    # Methods have no order, and a longer block means more scalars in one and fewer in another.
-    unordered = {name: extremes[name] for name in (METHOD, "peft.library.block_size") if name in extremes}
-    corners = (dict(zip(unordered, corner, strict=True)) for corner in product(*unordered.values()))
-    return max(
-        known_metrics(canonical(patch(configuration, largest | corner)), shape=shape, classes=facts.classes)[
-            metric
-        ]
-        for corner in corners
-    )
