@@ -15,5 +15,5 @@ def test_durations_have_two_units_at_most(seconds: float, text: str) -> None:
 
 def test_counts_are_grouped_and_scores_are_short() -> None:
     """98690 is read as 98,690."""
-    assert format_metric("trainable_parameters", 98690.0) == "98,690"
-    assert format_metric("score", 0.783456) == "0.7835"
+    assert format_metric("trainable_parameters", 98690.0, custom=False) == "98,690"
+    assert format_metric("score", 0.783456, custom=False) == "0.7835"
