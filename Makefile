@@ -23,13 +23,13 @@ test: $(LARGE) $(TASKS)  ## every test that this machine can run
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SERVERS)
 
 nightly: $(LARGE) $(TASKS)  ## the whole HTTP surface under generated requests, 200 for each operation
-	$(BIN)/python -m pytest tests/service/test_openapi.py --hypothesis-profile nightly
+	$(BIN)/python -m pytest tests/service/api/test_openapi.py --hypothesis-profile nightly
 
 chaos: $(INSTALLED)  ## break a running server for MINUTES with the faults of SEED, and check every history
 	$(BIN)/python -m tests.chaos.arena --minutes $(MINUTES) --seed $(SEED) --report chaos-report.json
 
 openapi.json: $(INSTALLED) FORCE  ## the OpenAPI document, as it is committed
-	$(BIN)/python -m service.openapi > $@
+	$(BIN)/python -m service.api.openapi > $@
 
 check: lint $(TASKS)  ## lint, then the fast tests
 	$(TWO) -m "not slow"

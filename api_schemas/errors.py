@@ -2,6 +2,9 @@
 
 from api_schemas.base import Schema
 
+MOST_ERRORS = 100
+"""Named in one answer; the next ones show once these are corrected."""
+
 
 class FieldError(Schema):
     """One thing wrong with the request. `pointer` is a JSON pointer (RFC 6901) into its body."""

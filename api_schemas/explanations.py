@@ -66,6 +66,11 @@ def place_in(document: object, item: Mapping[str, Any]) -> tuple[Step, ...]:
     return (*found, *(pointer.split("/") if pointer else ()))
 
 
+def pointer_of(steps: Sequence[Step]) -> str:
+    """Return a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
 def causes(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return errors without those that follow from others: a list is too short for what was wrong in it."""
     return [

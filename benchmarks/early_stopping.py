@@ -20,7 +20,7 @@ from api_schemas.objectives import Direction, Metric, Objective
 from api_schemas.studies import EarlyStopping
 from benchmarks import json_lines
 from service.early_stopping.stopping_rule import SHARE, Curve, judge
-from service.studies.pareto_front import hypervolume
+from service.trials.pareto_front import hypervolume
 
 RECORDED = Path(__file__).parent / "recorded"
 OBJECTIVES = (

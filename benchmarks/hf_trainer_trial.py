@@ -28,10 +28,10 @@ from transformers import (
 )
 
 from api_schemas.trial_configuration import TrialConfiguration
-from service import catalogue
-from workers.backbones import Backbone, load_backbone
+from service.catalogue.backbones import by_name
+from workers.backbones.loading import Backbone, load_backbone
+from workers.data.task_data import Batch, TokenisedSplit, tokenise_task
 from workers.peft_methods import TrialModules, attached, logits
-from workers.task_data import Batch, TokenisedSplit, tokenise_task
 
 
 class AttachedClassifier(nn.Module):
@@ -54,7 +54,7 @@ def main() -> None:
     """Train, evaluate and print what it took, measured from the start of the process by the caller."""
     torch.set_num_threads(1)
     configuration = TrialConfiguration.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    folder = catalogue.backbone_directory(configuration.backbone, models_dir=None)
+    folder = by_name.backbone_directory(configuration.backbone, models_dir=None)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     task = tokenise_task(
         configuration.task, tokenizer, max_length=configuration.training.max_length, data_dir=None

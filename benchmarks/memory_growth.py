@@ -13,7 +13,7 @@ import torch
 
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from benchmarks.record_trials import space
-from service.artifact_store import store_at
+from service.artifacts.artifact_store import store_at
 from service.optimization.candidates import density_sample
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial

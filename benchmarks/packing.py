@@ -19,7 +19,7 @@ import torch
 
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialReport
-from service.artifact_store import store_at
+from service.artifacts.artifact_store import store_at
 from workers.packing.run import Member, run_packed
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial

@@ -20,8 +20,8 @@ from api_schemas.search_space import FloatParameter, Parameterization, PresetNam
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from api_schemas.trials import Measurement
 from benchmarks import json_lines
-from service import catalogue
-from service.artifact_store import store_at
+from service.artifacts.artifact_store import store_at
+from service.catalogue.backbones import by_name
 from service.optimization.candidates import density_sample
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
@@ -58,7 +58,7 @@ def main() -> None:
 
 def space() -> SearchSpace:
     """Give the AutoPEFT space of the backbone, with the learning rate beside it."""
-    shape = catalogue.backbone_shape(BACKBONE, models_dir=None)
+    shape = by_name.backbone_shape(BACKBONE, models_dir=None)
     rate = FloatParameter(name="training.learning_rate", low=1e-4, high=1e-2, log=True)
     return SearchSpace(parameters=(*expand_preset(PresetName.AUTOPEFT, shape=shape), rate))
 

@@ -29,7 +29,7 @@ from benchmarks.transfer_report import write_report
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem, Source
 from service.optimization.suggest import suggest
-from service.studies.pareto_front import hypervolume
+from service.trials.pareto_front import hypervolume
 
 RESULTS = Path(__file__).parent / "results" / "transfer.jsonl"
 DOCS = Path(__file__).parents[1] / "docs"

@@ -22,8 +22,8 @@ from scipy.stats import t as student_t
 
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from service.artifact_store import store_at
-from workers.backbones import frozen_dtype
+from service.artifacts.artifact_store import store_at
+from workers.backbones.loading import frozen_dtype
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
 

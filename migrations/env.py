@@ -1,10 +1,10 @@
-"""Run the migrations on the connection that `service.schema_version` hands over."""
+"""Run the migrations on the connection that `service.storage.schema_version` hands over."""
 
 from alembic import context
 from sqlalchemy import Connection, text
 
-from service import schema_version
-from service.models import Base
+from service.storage import schema_version
+from service.storage.models import Base
 
 # Any constant that nobody else uses: two processes that migrate at once take turns.
 MIGRATION_LOCK = 0x6D696772617465

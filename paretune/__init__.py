@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from paretune.local_backbones import models_dir
 
 if TYPE_CHECKING:
-    from workers.artifacts import Classifier
+    from workers.saving.artifacts import Classifier
 
 
 def load_classifier(folder: Path | str) -> "Classifier":
@@ -19,6 +19,6 @@ def load_classifier(folder: Path | str) -> "Classifier":
         service.errors.UnknownBackbone: If the backbone cannot be found.
     """
     # torch loads only for those who predict, not for every client.
-    from workers.artifacts import load_classifier as load
+    from workers.saving.artifacts import load_classifier as load
 
     return load(Path(folder), models_dir=models_dir())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paretune.errors import ParetuneError
-from service.process_lifetime import die_with_parent
+from service.runtime.process_lifetime import die_with_parent
 
 LOG_TAIL_LINES = 15
 LONGEST_LOG_LINE = 400

@@ -69,10 +69,10 @@ def up(
 @app.command()
 def migrate() -> None:
     """Bring the database to this version's schema, and register PARETUNE_API_KEY if it is set."""
-    from service.database import engine, transaction
-    from service.schema_version import SchemaInUse, upgrade
+    from service.access.tenants import register_key, weakness
     from service.settings import settings
-    from service.tenants import register_key, weakness
+    from service.storage.database import engine, transaction
+    from service.storage.schema_version import SchemaInUse, upgrade
 
     key = settings().bootstrap_api_key
     if key is not None and (reason := weakness(key.get_secret_value())):

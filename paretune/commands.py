@@ -29,6 +29,6 @@ def api(host: str, port: int) -> tuple[str, ...]:
     """Give the command of the API process."""
     return (
         "-m", "uvicorn", "service.app:create_app", "--factory",
-        "--http", "service.connections:GuardedConnection", "--ws", "none",
+        "--http", "service.api.protocol.connections:GuardedConnection", "--ws", "none",
         "--host", host, "--port", str(port), "--timeout-graceful-shutdown", "3", "--no-access-log",
     )  # fmt: skip

@@ -109,7 +109,7 @@ def merge_exported(folder: Path) -> Path:
     # torch loads only for those who merge, not for every export.
     from service.errors import UnknownBackbone
     from workers.errors import ArtifactError, UnsupportedBackbone
-    from workers.merged import export_merged
+    from workers.saving.merged import export_merged
 
     try:
         merged = export_merged(folder, folder / MERGED, models_dir=models_dir())

@@ -70,7 +70,7 @@ def create_key(
         _show_secret(made.id, scope, "your tenant", secret=made.secret)
         return
     from service.access.keys import create_key as create
-    from service.tenants import add_tenant, find_tenant
+    from service.access.tenants import add_tenant, find_tenant
 
     tenant = tenant or DEFAULT_TENANT
     with _database(state_dir) as session:
@@ -95,7 +95,7 @@ def list_keys(
             console.print(_key_table(client.api_keys()))
         return
     from service.access.keys import list_keys as read
-    from service.tenants import get_tenant
+    from service.access.tenants import get_tenant
 
     with _database(state_dir) as session:
         owner = get_tenant(session, tenant or DEFAULT_TENANT)
@@ -120,8 +120,8 @@ def revoke_key(key_id: str, state_dir: StateDir = None) -> None:
 @tenants.command("list")
 def list_tenants(state_dir: StateDir = None) -> None:
     """Show the tenants and the limits that are their own."""
-    from service.tenants import LIMITS
-    from service.tenants import list_tenants as read
+    from service.access.tenants import LIMITS
+    from service.access.tenants import list_tenants as read
 
     table = Table("tenant", *(name.replace("_", " ") for name in LIMITS))
     with _database(state_dir) as session:
@@ -141,7 +141,7 @@ def limit_tenant(
     state_dir: StateDir = None,
 ) -> None:
     """Give a tenant limits of its own; what is not named stays as it is."""
-    from service.tenants import get_tenant, set_limits
+    from service.access.tenants import get_tenant, set_limits
 
     named = {
         "active_studies": active_studies,

@@ -1,6 +1,6 @@
 """Settings of every process, read once from the environment.
 
-Nothing else reads the environment, but for the OTEL_* variables of a standard (`service.telemetry`).
+Nothing else reads the environment, but for the OTEL_* variables of a standard (`service.runtime.telemetry`).
 """
 
 from functools import cache

@@ -26,9 +26,13 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyCreate
 from paretune.embedded_postgres import embedded_postgres
 from paretune.embedded_valkey import embedded_valkey
-from service import artifact_store, broker, database, schema_version, settings, tenants
-from service.app import create_app
-from service.connections import GuardedConnection
+from service import settings
+from service.access import tenants
+from service.api.app import create_app
+from service.api.protocol.connections import GuardedConnection
+from service.artifacts import artifact_store
+from service.runtime import broker
+from service.storage import database, schema_version
 
 settings_of_hypothesis.register_profile("nightly", max_examples=200, deadline=None)
 

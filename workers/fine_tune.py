@@ -11,13 +11,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Training
-from workers.backbones import Backbone
+from workers.backbones.loading import Backbone
+from workers.data.task_data import Batch, TokenisedSplit, micro_batches, training_batches
 from workers.errors import NotANumber
-from workers.losses import mean_loss
+from workers.measuring.losses import mean_loss
 from workers.peft_methods import TrialModules, logits
 from workers.spans import tracer
 from workers.step_count import StepCount
-from workers.task_data import Batch, TokenisedSplit, micro_batches, training_batches
 
 MAX_GRADIENT_NORM = 1.0
 

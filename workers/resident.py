@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from api_schemas.trial_configuration import Quantisation, TrialConfiguration
-from workers.activation_cache import ActivationCache
-from workers.backbones import Backbone, load_backbone
-from workers.memory import MemoryModel
-from workers.task_data import TokenisedTask, tokenise_task
+from workers.backbones.activation_cache import ActivationCache
+from workers.backbones.loading import Backbone, load_backbone
+from workers.data.task_data import TokenisedTask, tokenise_task
+from workers.measuring.memory import MemoryModel
 
 KEPT = 2
 """How many backbones and how many tasks are kept; the one used longest ago goes first."""

@@ -12,21 +12,21 @@ import torch
 
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactKind, ArtifactRecord, Measurement, TrialReport, TrialState
-from service.artifact_store import UPLOAD_PATIENCE_SECONDS, ArtifactStore
-from workers.artifacts import save_trial, tensor_bytes
-from workers.backbones import Backbone
-from workers.costs import Spending, count_trainable, known_costs, latency_ms, measured
+from service.artifacts.artifact_store import UPLOAD_PATIENCE_SECONDS, ArtifactStore
+from workers.backbones.loading import Backbone
+from workers.data.task_data import TokenisedTask
 from workers.errors import NotANumber, TrialError, TrialNotSaved
-from workers.evaluate import Evaluation, evaluate
 from workers.fine_tune import fine_tune
 from workers.interruption import TrialStopped, interruption
-from workers.memory import MemoryModel, TrainingShape, training_shape
-from workers.out_of_memory import is_out_of_memory
+from workers.measuring.costs import Spending, count_trainable, known_costs, latency_ms, measured
+from workers.measuring.evaluate import Evaluation, evaluate
+from workers.measuring.memory import MemoryModel, TrainingShape, training_shape
+from workers.measuring.out_of_memory import is_out_of_memory
 from workers.peft_methods import TrialModules, attached
 from workers.resident import ResidentParts
-from workers.room import check_room
+from workers.saving.artifacts import save_trial, tensor_bytes
+from workers.saving.room import check_room
 from workers.step_count import StepCount
-from workers.task_data import TokenisedTask
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from api_schemas.objectives import Metric
 from api_schemas.recommendation import RecommendationQuery
 from benchmarks.autopeft.protocol import FRONT_MEMBERS, MANUAL, OBJECTIVES
 from benchmarks.autopeft.results import Trial
-from service.studies.pareto_front import front_members
-from service.studies.recommendation import Point, choose
+from service.trials.pareto_front import front_members
+from service.trials.recommendation import Point, choose
 
 
 def tuned(trials: Iterable[Trial]) -> dict[str, Trial]:

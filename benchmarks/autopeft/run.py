@@ -26,12 +26,12 @@ from benchmarks.autopeft.protocol import (
 )
 from benchmarks.autopeft.results import Key, Phase, Trial, append, path_of, read_trials
 from benchmarks.autopeft.training import train
-from service import catalogue
-from service.known_costs import known_metrics
+from service.catalogue.backbones import by_name
+from service.catalogue.tasks.packaged import packaged_task
 from service.optimization.problem import Observation, Problem
 from service.optimization.suggest import suggest
 from service.studies.default_starting_points import default_starting_points
-from service.task_catalogue.packaged import packaged_task
+from service.suggestions.known_costs import known_metrics
 from workers.resident import ResidentParts
 
 CACHE_BYTES = 2**29
@@ -118,7 +118,7 @@ def open_bench(task: str, *, folder: Path) -> Bench:
     """Read a task's trials and get ready for the next."""
     torch.set_num_threads(1)
     resident = ResidentParts(None, device=torch.device("cpu"), activation_cache_bytes=CACHE_BYTES)
-    shape = catalogue.backbone_shape(BACKBONE, models_dir=None)
+    shape = by_name.backbone_shape(BACKBONE, models_dir=None)
     base = base_configuration(task, shape=shape)
     preset = PresetName.AUTOPEFT
     return Bench(base, shape, folder, preset, resident, read_trials(path_of(folder, task, preset=preset)))

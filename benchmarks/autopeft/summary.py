@@ -12,8 +12,8 @@ from api_schemas.trial_configuration import TrialConfiguration
 from benchmarks.autopeft.choosing import averaged, front, spread
 from benchmarks.autopeft.protocol import FINAL_SEEDS, FULL, OBJECTIVES, TASKS, TEST_SEEDS
 from benchmarks.autopeft.results import Trial, path_of, read_trials
-from service.studies.pareto_front import hypervolume
-from service.task_catalogue.packaged import packaged_task
+from service.catalogue.tasks.packaged import packaged_task
+from service.trials.pareto_front import hypervolume
 
 REFERENCE_MARGIN = 1.1
 """The reference lies a tenth beyond the full model's parameters."""

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from api_schemas.trial_configuration import TrialConfiguration
-from workers.backbones import Backbone, freeze
+from workers.backbones.loading import Backbone, freeze
+from workers.data.task_data import TokenisedTask
 from workers.errors import NotANumber
-from workers.evaluate import evaluate
 from workers.fine_tune import fine_tune
+from workers.measuring.evaluate import evaluate
 from workers.peft_methods import TrialModules, attached
 from workers.resident import ResidentParts
-from workers.task_data import TokenisedTask
 
 LIBRARIES = ("paretune", "torch", "transformers", "tokenizers", "safetensors", "botorch")
 

@@ -1,4 +1,4 @@
-"""How fast 64 claimers empty a queue of 10,000 trials through `service.leases.claim`; none is claimed twice.
+"""How fast 64 claimers empty a queue of 10,000 trials through `trials.leases.claim`; none is claimed twice.
 
 The claimers are threads of four processes, each with a database connection of its own.
 """
@@ -16,11 +16,12 @@ from api_schemas.trials import TrialState
 from benchmarks.service.context import Context
 from benchmarks.service.filling import PEFT_STUDY, add_study
 from benchmarks.service.results import Measured
-from service import leases
-from service.database import transaction
-from service.models import Replicate
-from service.process_lifetime import die_with_parent
-from service.studies import repository, steering
+from service.runtime.process_lifetime import die_with_parent
+from service.storage import queries
+from service.storage.database import transaction
+from service.storage.models import Replicate
+from service.studies import steering
+from service.trials import leases
 
 TRIALS = 10_000
 PROCESSES = 4
@@ -95,8 +96,8 @@ def _end(ids: list[str]) -> None:
     # Leases that expire would keep the server busy beside what is measured next.
     for study_id in ids:
         with transaction() as session:
-            study = repository.lock_study(session, study_id)
+            study = queries.lock_study(session, study_id)
             assert study is not None
             steering.cancel(session, study)
-            for replicate in repository.replicates_in(session, study_id, [TrialState.RUNNING]):
+            for replicate in queries.replicates_in(session, study_id, [TrialState.RUNNING]):
                 replicate.state, replicate.lease_expires_at = TrialState.CANCELLED, None

@@ -29,13 +29,22 @@ from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialState
-from service.database import transaction
-from service.ids import new_id
-from service.models import Artifact, Event, Replicate, StoredFront, Study, Tenant, Trial, TrialMeasurement
+from service.api.routes.studies import new_study
+from service.storage.database import transaction
+from service.storage.ids import new_id
+from service.storage.models import (
+    Artifact,
+    Event,
+    Replicate,
+    StoredFront,
+    Study,
+    Tenant,
+    Trial,
+    TrialMeasurement,
+)
 from service.studies.admission import AdmittedStudy, admit
 from service.studies.canonical_trials import canonical_trials
-from service.studies.endpoints import new_study
-from service.studies.pareto_front import front_members, hypervolume
+from service.trials.pareto_front import front_members, hypervolume
 
 METRICS_BESIDE = {"loss": 0.5, "train_loss": 0.4, "peak_memory_bytes": 4.1e8, "train_seconds": 28.5}
 CONFIGURATIONS = 300

@@ -15,10 +15,10 @@ from benchmarks.service.context import Context
 from benchmarks.service.filling import ARTIFACTS, CUSTOM_STUDY, PEFT_STUDY, add_study
 from benchmarks.service.load import Connection, seconds_of, summary_ms
 from benchmarks.service.results import Measured
-from service.database import transaction
-from service.ids import new_id
-from service.models import Artifact, Tenant, Trial, Webhook
 from service.settings import settings
+from service.storage.database import transaction
+from service.storage.ids import new_id
+from service.storage.models import Artifact, Tenant, Trial, Webhook
 
 TRIALS = 5_000
 QUEUED = 220

@@ -14,9 +14,9 @@ from benchmarks.service.context import Context
 from benchmarks.service.filling import CUSTOM_STUDY, add_study
 from benchmarks.service.load import summary_ms
 from benchmarks.service.results import Measured
-from service.database import transaction
-from service.studies import repository
-from service.studies.event_log import record_event
+from service.storage import queries
+from service.storage.database import transaction
+from service.storage.event_log import record_event
 
 EVENTS = 40
 PAUSE_SECONDS = 0.25
@@ -83,14 +83,14 @@ async def _read(reader: asyncio.StreamReader, arrived: list[tuple[int, float]]) 
 
 def _last_sequence(study_id: str) -> int:
     with transaction() as session:
-        study = repository.lock_study(session, study_id)
+        study = queries.lock_study(session, study_id)
         assert study is not None
         return study.event_sequence
 
 
 def _write(study_id: str) -> tuple[float, int]:
     with transaction() as session:
-        study = repository.lock_study(session, study_id)
+        study = queries.lock_study(session, study_id)
         assert study is not None
         record_event(session, study, EventType.STUDY_UPDATED, display_name="again")
         session.flush()

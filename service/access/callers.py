@@ -18,9 +18,9 @@ from sqlalchemy import ARRAY, String, bindparam, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.access.keys import Caller, caller_of, identity
-from service.database import engine_of_single_reads
 from service.errors import DatabaseAway
-from service.models import ApiKey, Study
+from service.storage.database import engine_of_single_reads
+from service.storage.models import ApiKey, Study
 
 log = structlog.get_logger(__name__)
 

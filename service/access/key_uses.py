@@ -6,7 +6,7 @@ So no read waits for a write. A process that is killed forgets the uses since it
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.models import ApiKey
+from service.storage.models import ApiKey
 
 WRITE_SECONDS = 60
 

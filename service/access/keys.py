@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType, KeyScope
-from service.access.audit_log import record_audit_event
-from service.conflicts import LastAdminKey
 from service.errors import NotFound
-from service.ids import new_id
-from service.models import ApiKey, Tenant
+from service.errors.conflicts import LastAdminKey
+from service.storage.audit_log import record_audit_event
+from service.storage.ids import new_id
+from service.storage.models import ApiKey, Tenant
 
 PREFIX = "ptk_"
 SECRET_BYTES = 32

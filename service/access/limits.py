@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState
 from api_schemas.trials import TrialState
+from service.catalogue.kept_uploads import kept_bytes
+from service.catalogue.tasks.places import upload_folder
 from service.errors import LimitReached
-from service.models import Artifact, Replicate, Study, Tenant, Trial
 from service.settings import settings
-from service.task_catalogue.places import upload_folder
-from service.task_files.kept import kept_bytes
+from service.storage.models import Artifact, Replicate, Study, Tenant, Trial
 
 OPEN_STATES = (StudyState.ACTIVE, StudyState.PAUSED, StudyState.CANCELLING)
 """A paused study counts: it can be resumed at any time."""

@@ -15,12 +15,11 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
-from fastapi.sse import format_sse_event
 from sqlalchemy.exc import OperationalError
 
 from api_schemas.events import EventRead
-from service.database import transaction
-from service.studies import event_log
+from service.storage import event_log
+from service.storage.database import transaction
 
 log = structlog.get_logger(__name__)
 
@@ -150,5 +149,6 @@ def _read_frames(study_id: str, after: int) -> list[Frame]:
 
 
 def _frame(event: EventRead) -> Frame:
-    content = format_sse_event(data_str=event.model_dump_json(), event=event.type, id=str(event.sequence))
-    return Frame(event.sequence, content)
+    # https://html.spec.whatwg.org/multipage/server-sent-events.html: JSON holds no line break of its own.
+    content = f"event: {event.type}\ndata: {event.model_dump_json()}\nid: {event.sequence}\n\n"
+    return Frame(event.sequence, content.encode())

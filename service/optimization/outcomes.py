@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.objectives import ConstraintOp, Direction, log_scaled
-from service.lower_tail import COUNTED_SPREADS, lower_tail
+from service.clipping import COUNTED_SPREADS, lower_tail
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem
 

@@ -15,7 +15,7 @@ from botorch.models.transforms.outcome import Standardize
 from jaxtyping import Float64
 from torch import Tensor
 
-from service.lower_tail import MODELLED_SPREADS, lower_tail
+from service.clipping import MODELLED_SPREADS, lower_tail
 from service.optimization.gaussian_process import Process
 from service.optimization.outcomes import Outcome
 from service.optimization.transfer import SourceObservations, TransferProcess, fit_with_sources

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pydantic import ValidationError
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.errors import FieldError
+from api_schemas.errors import MOST_ERRORS, FieldError
 from api_schemas.json_values import written
 from api_schemas.near_names import did_you_mean, meant
 from api_schemas.objectives import (
@@ -40,7 +40,9 @@ from api_schemas.trial_configuration import (
     read,
     settings_of,
 )
-from service import catalogue
+from service.catalogue.backbones import by_name
+from service.catalogue.tasks.facts import TaskFacts
+from service.catalogue.tasks.sources import settled, task_facts
 from service.errors import InvalidStudy
 from service.settings import settings
 from service.studies.custom_admission import custom_errors
@@ -48,9 +50,6 @@ from service.studies.default_starting_points import default_starting_points
 from service.studies.layers import layer_errors, layer_of, with_layers
 from service.studies.method_checks import METHOD, method_errors
 from service.studies.natural_references import extremes_of, natural_reference
-from service.task_catalogue.facts import TaskFacts
-from service.task_catalogue.sources import settled, task_facts
-from service.validation_errors import MOST_ERRORS
 
 SEARCHABLE = ("peft.", "training.")
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
@@ -78,7 +77,7 @@ def admit(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
     given = request.configuration
     if given is None:
         return _admit_custom(request)
-    checkpoint = catalogue.checkpoint(given.backbone, models_dir=settings().models_dir)
+    checkpoint = by_name.checkpoint(given.backbone, models_dir=settings().models_dir)
     shape = checkpoint.shape
     data_dir = settings().data_dir
     task = settled(given.task, data_dir=data_dir, tenant_id=tenant_id)

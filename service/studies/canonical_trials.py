@@ -12,8 +12,8 @@ from typing import Any
 
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
-from service.models import Study
-from service.studies.stored_spaces import search_space_of
+from service.storage.models import Study
+from service.storage.stored_spaces import search_space_of
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,15 @@
 
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import JsonValue, ValidationError
 
-from api_schemas.errors import FieldError
-from api_schemas.explanations import causes, explained, place_in
+from api_schemas.errors import MOST_ERRORS, FieldError
+from api_schemas.explanations import causes, explained, place_in, pointer_of
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyCreate, StudyRead
-from service.errors import InvalidStudy
+from service.errors import UNFIT, InvalidRequest, InvalidStudy
 from service.studies.admission import AdmittedStudy, admit
 from service.studies.default_starting_points import default_starting_points
-from service.validation_errors import EXPLAINED, MOST_ERRORS
 
 
 def admit_edited(source: StudyRead, edits: dict[str, JsonValue], *, tenant_id: str) -> AdmittedStudy:
@@ -20,7 +18,7 @@ def admit_edited(source: StudyRead, edits: dict[str, JsonValue], *, tenant_id: s
 
     Raises:
         InvalidStudy: If it cannot work.
-        RequestValidationError: If it is no study.
+        InvalidRequest: If it is no study.
     """
     try:
         return admit(edited(source, edits), tenant_id=tenant_id)
@@ -35,7 +33,7 @@ def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
     """Give the study that would have been posted: the source's fields under a merge patch (RFC 7396).
 
     Raises:
-        RequestValidationError: If the result is no study.
+        InvalidRequest: If the result is no study.
     """
     shown = source.model_dump(mode="json", by_alias=True)
     asked = {name: value for name, value in shown.items() if name in StudyCreate.model_fields}
@@ -48,14 +46,10 @@ def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
     except ValidationError as error:
         schema = StudyCreate.model_json_schema()
         found = [
-            {
-                "type": EXPLAINED,
-                "loc": ("body", "edits", *place_in(wanted, item)),
-                "msg": explained(item, schema),
-            }
+            FieldError(pointer=pointer_of(("edits", *place_in(wanted, item))), detail=explained(item, schema))
             for item in causes(error.errors(include_url=False)[:MOST_ERRORS])
         ]
-        raise RequestValidationError(found) from error
+        raise InvalidRequest(UNFIT, errors=list(dict.fromkeys(found))) from error
 
 
 def _own_starting_points(source: StudyRead) -> list[Parameterization]:

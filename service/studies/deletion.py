@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType
 from api_schemas.studies import StudyState
-from service.access.audit_log import record_audit_event
-from service.artifact_store import ArtifactStoreAway, artifact_store
+from service.artifacts.artifact_store import ArtifactStoreAway, artifact_store
 from service.errors import WrongState
-from service.models import Artifact, Base, Study, Trial
+from service.storage.audit_log import record_audit_event
+from service.storage.models import Artifact, Base, Study, Trial
 
 log = structlog.get_logger(__name__)
 

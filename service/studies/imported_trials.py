@@ -12,22 +12,22 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import ImportedObservation, ImportResult
-from api_schemas.errors import FieldError
+from api_schemas.errors import MOST_ERRORS, FieldError
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import StudyState
 from api_schemas.trials import IMPORTED, TrialReport, TrialState
-from service.conflicts import ConflictingResult
 from service.errors import InvalidReport, WrongState
-from service.ids import new_id
-from service.models import Replicate, Study, Trial
-from service.studies import known_results, replication, repository
+from service.errors.conflicts import ConflictingResult
+from service.storage import queries
+from service.storage.event_log import record_imports
+from service.storage.ids import new_id
+from service.storage.models import Replicate, Study, Trial
+from service.storage.stored_spaces import search_space_of
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.studies.custom_admission import parameter_errors
-from service.studies.event_log import record_imports
-from service.studies.front_history import store_front
-from service.studies.reported_metrics import adds_nothing, exact_metrics, result_errors
-from service.studies.stored_spaces import search_space_of
-from service.validation_errors import MOST_ERRORS
+from service.trials import known_results, replication
+from service.trials.front_history import store_front
+from service.trials.reported_metrics import adds_nothing, exact_metrics, result_errors
 
 
 def import_observations(
@@ -54,7 +54,7 @@ def import_observations(
     exact = [exact_metrics(study, trial.configuration) for trial in trials]
     _refuse(chain(_repetitions(trials), _result_errors(study, exact, observations)))
     reports = [_report(known, observation) for known, observation in zip(exact, observations, strict=True)]
-    known = repository.trials_with_keys(session, study.id, [trial.key for trial in trials])
+    known = queries.trials_with_keys(session, study.id, [trial.key for trial in trials])
     _refuse_conflicts(session, [known.get(trial.key) for trial in trials], reports)
     new = [(trial, report) for trial, report in zip(trials, reports, strict=True) if trial.key not in known]
     _store(session, study, new)
@@ -84,7 +84,7 @@ def _refuse_conflicts(
         for place, (trial, report) in enumerate(zip(known, reports, strict=True))
         if trial is not None and trial.state is not TrialState.QUEUED and not _yields(trial, report)
     ]
-    seeds = repository.replicates_of(session, [trial.id for _, trial, _ in conflicts])
+    seeds = queries.replicates_of(session, [trial.id for _, trial, _ in conflicts])
     errors = [
         FieldError(pointer=f"/observations/{place}", detail=_conflict(trial))
         for place, trial, report in conflicts
@@ -143,7 +143,7 @@ def _store(session: Session, study: Study, new: Sequence[tuple[CanonicalTrial, T
     record_imports(session, study, told)
     succeeded = [trial["id"] for trial in trials if trial["state"] is TrialState.SUCCEEDED]
     if succeeded:
-        store_front(session, study, repository.trials_by_id(session, succeeded))
+        store_front(session, study, queries.trials_by_id(session, succeeded))
 
 
 def _replicate(study: Study, trial: dict[str, Any]) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from api_schemas.events import EventType
 from api_schemas.json_values import Identity, identity
 from api_schemas.search_space import Parameterization
 from api_schemas.trials import IMPORTED, TrialState
-from service.ids import new_id
-from service.models import Study, Trial
+from service.storage.ids import new_id
+from service.storage.models import Study, Trial
+from service.storage.stored_spaces import search_space_of
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
-from service.studies.front_history import store_front
-from service.studies.reported_metrics import metric_errors
-from service.studies.stored_spaces import search_space_of
+from service.trials.front_history import store_front
+from service.trials.reported_metrics import metric_errors
 
 INHERITED = (TrialState.SUCCEEDED, TrialState.INFEASIBLE)
 

@@ -14,8 +14,8 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from service.catalogue.tasks.facts import TaskFacts
 from service.studies.method_checks import METHOD
-from service.task_catalogue.facts import TaskFacts
 
 
 def extremes_of(parameter: Parameter) -> tuple[ParameterValue, ...]:

@@ -10,10 +10,11 @@ from api_schemas.events import EventType
 from api_schemas.studies import StudyKind, StudyState
 from api_schemas.study_changes import StudyUpdate
 from service.errors import InvalidStudy, WrongState
-from service.models import Study
-from service.studies import repository, steering
-from service.studies.event_log import record_event
-from service.studies.wake_ups import wake_study_worker, wake_trial_worker
+from service.storage import queries
+from service.storage.event_log import record_event
+from service.storage.models import Study
+from service.studies import steering
+from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
 
 def apply(session: Session, study: Study, update: StudyUpdate) -> Study:
@@ -34,7 +35,7 @@ def apply(session: Session, study: Study, update: StudyUpdate) -> Study:
             setattr(study, name, value)
         record_event(session, study, EventType.STUDY_UPDATED, **changed)
         wake_study_worker(session, study)
-        wake_trial_worker(session, study, count=repository.open_replicates(session, study.id).queued)
+        wake_trial_worker(session, study, count=queries.open_replicates(session, study.id).queued)
     return study
 
 

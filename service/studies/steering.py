@@ -12,12 +12,13 @@ from api_schemas.events import EventType
 from api_schemas.studies import MOST_TRIALS, StudyState
 from api_schemas.trials import TrialState
 from service.access import limits
-from service.access.audit_log import record_audit_event
 from service.errors import InvalidStudy, WrongState
-from service.models import Study
-from service.studies import lifecycle, replication, repository
-from service.studies.event_log import record_event
-from service.studies.wake_ups import wake_study_worker, wake_trial_worker
+from service.storage import queries
+from service.storage.audit_log import record_audit_event
+from service.storage.event_log import record_event
+from service.storage.models import Study
+from service.trials import lifecycle, replication
+from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
 
 def create_study(session: Session, study: Study, *, paused: bool = False) -> Study:
@@ -56,7 +57,7 @@ def resume(session: Session, study: Study) -> Study:
         study.turn_attempts = study.weighing_attempts = 0
         lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
         wake_study_worker(session, study)
-        wake_trial_worker(session, study, count=repository.open_replicates(session, study.id).queued)
+        wake_trial_worker(session, study, count=queries.open_replicates(session, study.id).queued)
     return study
 
 
@@ -90,9 +91,9 @@ def cancel(session: Session, study: Study) -> Study:
         return study
     lifecycle.move_study(session, study, StudyState.CANCELLING, EventType.STUDY_CANCELLING)
     record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CANCELLED, subject=study.id)
-    queued = repository.replicates_in(session, study.id, [TrialState.QUEUED])
+    queued = queries.replicates_in(session, study.id, [TrialState.QUEUED])
     replication.cancel_queued(session, study, queued, reason=lifecycle.CANCELLED_WITH_STUDY)
-    for trial in repository.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
+    for trial in queries.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
         lifecycle.follow_replicates(session, study, trial)
     lifecycle.finish_if_done(session, study)
     return study

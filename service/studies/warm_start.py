@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 from api_schemas.errors import FieldError
 from api_schemas.objectives import Objective
 from service.errors import InvalidStudy, NotFound
-from service.models import Study
-from service.studies import repository
+from service.storage import queries
+from service.storage.models import Study
+from service.storage.stored_spaces import search_space_of
 from service.studies.admission import AdmittedStudy
 from service.studies.parameter_mapping import shared_parameters
-from service.studies.stored_spaces import search_space_of
 
 AUTOMATIC = 5
 """Studies that `auto` takes at most."""
@@ -44,7 +44,7 @@ def with_former_studies(session: Session, admitted: AdmittedStudy, *, tenant_id:
 
 def _most_recent(session: Session, admitted: AdmittedStudy, *, tenant_id: str) -> tuple[str, ...]:
     wanted = admitted.request.objectives[0]
-    ended = repository.ended_studies(session, tenant_id=tenant_id, limit=LOOKED_THROUGH)
+    ended = queries.ended_studies(session, tenant_id=tenant_id, limit=LOOKED_THROUGH)
     alike = [study.id for study in ended if _overlaps(study, admitted) and _same_goal(study, wanted)]
     return tuple(alike[:AUTOMATIC])
 
@@ -55,7 +55,7 @@ def _errors(
     for position, study_id in enumerate(study_ids):
         pointer = f"/proposals/warm_start/studies/{position}"
         try:
-            study = repository.get_study(session, study_id, tenant_id=tenant_id)
+            study = queries.get_study(session, study_id, tenant_id=tenant_id)
         except NotFound as error:
             yield FieldError(pointer=pointer, detail=error.detail)
             continue

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType
 from api_schemas.webhooks import WebhookCreate, WebhookRead, WebhookReplay
-from service.access.audit_log import record_audit_event
 from service.errors import InvalidWebhook, LimitReached, NotFound
-from service.ids import new_id
-from service.models import Delivery, Event, Study, Tenant, Webhook
+from service.storage.audit_log import record_audit_event
+from service.storage.ids import new_id
+from service.storage.models import Delivery, Event, Study, Tenant, Webhook
 from service.webhooks.signatures import new_secret
 
 MOST_WEBHOOKS = 20

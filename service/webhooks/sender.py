@@ -14,8 +14,8 @@ from urllib.parse import SplitResult
 
 import httpx
 import structlog
+from anyio import to_thread
 from sqlalchemy.exc import OperationalError
-from starlette.concurrency import run_in_threadpool
 
 from api_schemas.webhooks import WebhookMessage
 from service.errors import InvalidWebhook
@@ -109,7 +109,7 @@ async def _send(client: httpx.AsyncClient, claimed: Claim) -> None:
 async def _post(client: httpx.AsyncClient, claimed: Claim) -> int:
     """Attempt a delivery at each address of the receiver, until one can be connected to; give the status."""
     parts = check_url(claimed.url)
-    addresses = await run_in_threadpool(resolve, parts)
+    addresses = await to_thread.run_sync(resolve, parts)
     for address in addresses[:-1]:
         try:
             return await _post_to(client, claimed, parts, address)
@@ -144,7 +144,7 @@ async def _post_to(client: httpx.AsyncClient, claimed: Claim, parts: SplitResult
 
 async def _whole(transaction: Callable[[], Result]) -> Result:
     """Run a transaction in a thread; whoever is cancelled meanwhile waits until it has ended."""
-    running = asyncio.ensure_future(run_in_threadpool(transaction))
+    running = asyncio.ensure_future(to_thread.run_sync(transaction))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

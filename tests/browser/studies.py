@@ -1,6 +1,6 @@
 """Studies and results to look at, made through the service's own doors, and how tests look at them.
 
-No worker runs: results come in through `service.leases`, the door that workers use.
+No worker runs: results come in through `service.trials.leases`, the door that workers use.
 """
 
 import uuid
@@ -15,10 +15,9 @@ from sqlalchemy.orm import Session
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
-from service import leases
-from service.database import transaction
-from service.models import Replicate, Study, Trial
-from service.studies import lifecycle
+from service.storage.database import transaction
+from service.storage.models import Replicate, Study, Trial
+from service.trials import leases, lifecycle
 from tests.conftest import API_KEY, study_body
 
 POLL_MS = 2000

@@ -5,9 +5,10 @@ from playwright.sync_api import Page, expect
 
 from api_schemas.importance import Importance, ObjectiveImportance, ParameterImportance
 from api_schemas.proposals import Explanation, Prediction
-from service.database import transaction
-from service.models import Study
-from service.studies import lifecycle, repository
+from service.storage import queries
+from service.storage.database import transaction
+from service.storage.models import Study
+from service.trials import lifecycle
 from tests.browser.studies import add_result, create_study, drawn, open_study
 
 pytestmark = pytest.mark.browser
@@ -24,7 +25,7 @@ def test_a_proposal_is_explained_and_a_point_recommended(page: Page, server_url:
         study = session.get_one(Study, study_id, with_for_update=True)
         by_score = ObjectiveImportance(metric="score", parameters=tuple(parts), groups=(whole,))
         lifecycle.record_importance(session, study, Importance(observations=30, objectives=(by_score,)))
-        repository.list_trials(session, study_id)[2].explanation = Explanation(
+        queries.list_trials(session, study_id)[2].explanation = Explanation(
             predictions={"score": Prediction(mean=0.79, standard_deviation=0.01)},
             acquisition_value=-1.0,
             front_probability=0.354,

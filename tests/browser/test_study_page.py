@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from api_schemas.trials import TrialReport, TrialState
-from service.database import transaction
-from service.models import Study
 from service.settings import settings
-from service.studies import lifecycle
+from service.storage.database import transaction
+from service.storage.models import Study
+from service.trials import lifecycle
 from tests.browser.studies import (
     HEAD_ONLY,
     PLACE_OF,

@@ -26,8 +26,8 @@ from paretune.child_process import python_child
 from paretune.client import requests
 from paretune.embedded_postgres import EmbeddedPostgres, free_port
 from paretune.local import Stack, Supervised, running_stack
-from service.counters import CounterName, totals
-from service.models import Study
+from service.storage.counters import CounterName, totals
+from service.storage.models import Study
 from tests.chaos.load import Crowds
 from tests.chaos.nemesis import LEASE_SECONDS, Fault, Nemesis, draw_faults
 from tests.chaos.owner import ENDED, POISON, Owner

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from api_schemas.objectives import Objective
-from service.models import Event, StoredFront, Study
+from service.storage.models import Event, StoredFront, Study
 from tests.chaos.history import History
 
 Metrics = dict[str, float]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from service.models import Event, Replicate, StoredFront, Study, Trial, TrialMeasurement
+from service.storage.models import Event, Replicate, StoredFront, Study, Trial, TrialMeasurement
 
 ENDS_OF_TRIALS = {
     "trial.succeeded": "SUCCEEDED",

@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from paretune.child_process import Child
 from paretune.local import Stack
-from service.broker_address import redis_url
+from service.runtime.broker_address import redis_url
 from tests.chaos.load import Crowds
 from tests.chaos.postgres_proxy import Cut, PostgresProxy
 

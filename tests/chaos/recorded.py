@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from service.models import (
+from service.storage.models import (
     Artifact,
     AuditEvent,
     Event,

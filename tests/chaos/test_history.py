@@ -8,7 +8,7 @@ import pytest
 
 from api_schemas.studies import StudyState
 from api_schemas.trials import TrialState
-from service.models import Event, Replicate, StoredFront, Study, Trial, TrialMeasurement
+from service.storage.models import Event, Replicate, StoredFront, Study, Trial, TrialMeasurement
 from tests.chaos import history as invariants
 from tests.chaos.front_history import fronts_are_told, fronts_equal_recomputed_ones
 from tests.chaos.history import INVARIANTS, History, Posting, one_effect_per_key

@@ -14,8 +14,8 @@ from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from paretune.client import Client
 from paretune.local import Stack, running_stack
-from service.models import Event, Replicate, StoredFront, Trial
-from service.studies.lifecycle import ENDED
+from service.storage.models import Event, Replicate, StoredFront, Trial
+from service.trials.lifecycle import ENDED
 from tests.conftest import make_study_request
 from tests.service.studies.replay import replayed_fronts
 

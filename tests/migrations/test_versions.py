@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
 
-from service.schema_version import alembic_config
+from service.storage.schema_version import alembic_config
 from tests.conftest import renamed, run_on
 
 OLD_ROWS = """

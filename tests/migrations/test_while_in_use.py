@@ -19,14 +19,15 @@ from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, Measurement
-from service import database, leases, schema_version, sweeper
-from service.database import transaction
-from service.models import Base, IdempotencyKey, Study, Tenant, Trial, Webhook
-from service.schema_version import SchemaInUse, alembic_config, expected_revision, upgrade
-from service.worker_health import report_degraded
+from service.storage import database, schema_version
+from service.storage.database import transaction
+from service.storage.models import Base, IdempotencyKey, Study, Tenant, Trial, Webhook
+from service.storage.schema_version import SchemaInUse, alembic_config, expected_revision, upgrade
+from service.trials import leases, sweeper
+from service.trials.worker_health import report_degraded
 from tests.conftest import renamed, run_on
 from tests.service.studies.invariants import check_study
-from tests.service.test_leases import REPORT, stored_study
+from tests.service.trials.test_leases import REPORT, stored_study
 
 ROOT = Path(__file__).parents[2]
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
@@ -154,7 +155,7 @@ def test_migrations_only_expand(postgres_url: str) -> None:
 OLD_WORKER = """
 import sys
 from api_schemas.trials import Measurement, TrialReport, TrialState
-from service import leases, sweeper
+from service.trials import leases, sweeper
 assert leases.__file__.startswith(sys.argv[1])
 claimed = leases.claim("the version before")
 leases.heartbeat(claimed.trial_id, claimed.attempt)

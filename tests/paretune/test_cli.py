@@ -12,10 +12,10 @@ from api_schemas.trials import ArtifactRecord
 from paretune.cli import app
 from paretune.client import Client
 from paretune.export import NothingToExport
-from service import leases
 from service.settings import settings
+from service.trials import leases
 from tests.conftest import API_KEY
-from tests.service.test_leases import REPORT, stored_study
+from tests.service.trials.test_leases import REPORT, stored_study
 
 Ended = Callable[[str], str]
 

@@ -13,8 +13,8 @@ from api_schemas.study_changes import StudyUpdate
 from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import RequestRefused, ServerUnreachable, UnreadableFile
-from service import database
-from service.events import stream
+from service.api.protocol import event_stream
+from service.storage import database
 from tests.conftest import API_KEY, make_study_request
 
 
@@ -115,7 +115,7 @@ def test_events_of_no_study_are_refused_at_once(client: Client) -> None:
 
 def test_events_go_on_over_lost_connections(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each once and in order, however often the server hangs up."""
-    monkeypatch.setattr(stream, "LONGEST_SECONDS", 0.001)
+    monkeypatch.setattr(event_stream, "LONGEST_SECONDS", 0.001)
     monkeypatch.setattr("paretune.client.following.PAUSE_SECONDS", 0.0)
     study_id = client.create_study(make_study_request()).id
     events = client.events(study_id, after=0)

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from paretune.embedded_valkey import LONGEST_SOCKET_PATH, EmbeddedValkey, embedded_valkey
-from service.broker_address import redis_url
+from service.runtime.broker_address import redis_url
 
 
 def _started(directory: Path) -> EmbeddedValkey:

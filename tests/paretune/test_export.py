@@ -17,14 +17,14 @@ from paretune.export import (
     model_card,
     remove_of_another_trial,
 )
-from service.artifact_store import store_at
+from service.artifacts.artifact_store import store_at
+from service.catalogue.backbones.packaged import packaged_directory
 from service.errors import UnknownBackbone
-from service.packaged_backbones import packaged_directory
 from tests.paretune.trials import seed, study, trial
-from workers.artifacts import save_trial
 from workers.peft_methods import TrialModules
-from workers.predictions import AnswerForm
 from workers.resident import ResidentParts
+from workers.saving.artifacts import save_trial
+from workers.saving.predictions import AnswerForm
 
 
 def exported(

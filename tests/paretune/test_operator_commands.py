@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from paretune.cli import app
 from paretune.errors import ParetuneError
-from service.app import create_app
-from service.models import AuditEvent
+from service.api.app import create_app
+from service.storage.models import AuditEvent
 
 
 def run(*arguments: str) -> Result:

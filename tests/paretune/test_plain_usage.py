@@ -16,17 +16,17 @@ from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Peft, Quantisation, TrialConfiguration
 from paretune.export import merge_exported
 from paretune.plain_usage import ENCODER_CLASSES, FORMAT, QUANTISED, adapter_usage, merged_usage
-from service.artifact_store import store_at
-from service.packaged_backbones import PACKAGED_BACKBONES, packaged_directory
+from service.artifacts.artifact_store import store_at
+from service.catalogue.backbones.packaged import PACKAGED_BACKBONES, packaged_directory
 from tests.checkpoints import save_checkpoint
 from tests.workers.conftest import CPU, KINDS
-from workers.artifacts import FORMAT as FORMAT_OF_WORKERS
-from workers.artifacts import load_classifier, save_trial
-from workers.backbones import load_backbone
-from workers.families import MODEL_CLASSES
+from workers.backbones.families import MODEL_CLASSES
+from workers.backbones.loading import load_backbone
+from workers.backbones.quantisation import quantised
 from workers.peft_methods import TrialModules
-from workers.predictions import AnswerForm, LabelsPrediction, Prediction, ValuePrediction
-from workers.quantisation import quantised
+from workers.saving.artifacts import FORMAT as FORMAT_OF_WORKERS
+from workers.saving.artifacts import load_classifier, save_trial
+from workers.saving.predictions import AnswerForm, LabelsPrediction, Prediction, ValuePrediction
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing"),
@@ -64,7 +64,7 @@ def exported(
 @pytest.fixture(autouse=True)
 def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """The snippets compute in float32; so does the trial here, whatever the machine can."""
-    monkeypatch.setattr("workers.backbones.frozen_dtype", lambda _: torch.float32)
+    monkeypatch.setattr("workers.backbones.loading.frozen_dtype", lambda _: torch.float32)
 
 
 def answered(

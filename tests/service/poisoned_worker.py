@@ -6,7 +6,7 @@ from typing import Any
 
 from service.optimization.problem import Suggestion
 from service.optimization.proposers import random_search
-from service.tasks import app as app
+from service.study_worker import app as app
 
 POISON_COUNT = 8
 """Trials at once, of the study that is poison."""

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.tasks import advance_study
-from tests.service.test_outside_runners import created, http
+from service.study_worker import advance_study
+from tests.service.trials.test_ask_and_tell import created, http
 
 __all__ = ["http"]
 

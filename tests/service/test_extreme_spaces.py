@@ -6,13 +6,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from service.app import create_app
-from service.database import transaction
-from service.models import Study, Trial
+from service.api.app import create_app
+from service.storage.database import transaction
+from service.storage.models import Study, Trial
 from service.studies.canonical_trials import trial_keys
-from service.tasks import advance_study
+from service.study_worker import advance_study
 from tests.conftest import API_KEY
-from tests.service.test_outside_runners import asked, created, custom_body, told
+from tests.service.trials.test_ask_and_tell import asked, created, custom_body, told
 
 OBJECTIVES = [{"metric": "error", "direction": "minimize"}]
 

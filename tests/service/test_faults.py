@@ -22,28 +22,29 @@ from sqlalchemy.exc import OperationalError
 from api_schemas.events import EventType
 from api_schemas.studies import StudyState
 from api_schemas.trials import ClaimedTrial, TrialState
-from service import database, leases, sweeper
-from service.app import create_app
-from service.broker import ADVANCE_STUDY, RUN_TRIAL, STUDIES_QUEUE, TRIALS_QUEUE, celery_app
-from service.database import engine, transaction
-from service.models import Event, Replicate, Study, Tenant, Trial
+from service.api.app import create_app
+from service.api.routes.studies import new_study
 from service.optimization.problem import Suggestion
-from service.proposals import ProposalRequest, read_request, store_suggestions
+from service.runtime.broker import ADVANCE_STUDY, RUN_TRIAL, STUDIES_QUEUE, TRIALS_QUEUE, celery_app
 from service.settings import settings
-from service.studies import repository, steering
+from service.storage import database, queries
+from service.storage.database import engine, transaction
+from service.storage.models import Event, Replicate, Study, Tenant, Trial
+from service.studies import steering
 from service.studies.admission import admit
-from service.studies.endpoints import new_study
+from service.suggestions.proposals import ProposalRequest, read_request, store_suggestions
+from service.trials import leases, sweeper
 from tests.conftest import API_KEY, study_body
 from tests.service.studies.invariants import check_study
-from tests.service.test_leases import (
+from tests.service.trials.test_leases import (
     REPORT,
     expire_all_leases,
     forget_wake_ups,
     set_state,
     stored_study,
 )
-from tests.service.test_queue import distinct, stored
-from tests.service.test_trial_machine import custom_study, propose
+from tests.service.trials.test_queue import distinct, stored
+from tests.service.trials.test_trial_machine import custom_study, propose
 
 pytestmark = pytest.mark.usefixtures("service_environment")
 
@@ -275,7 +276,7 @@ def test_a_crowd_of_runners_meets_no_deadlock(server_url: str) -> None:
     assert statuses <= {200, 409}
     with transaction() as session:
         check_study(session, study.id)
-        ended = repository.count_trials(session, [study.id])[study.id]
+        ended = queries.count_trials(session, [study.id])[study.id]
         assert ended.succeeded + ended.failed == 18
         query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         assert session.execute(text(query)).scalar_one() == 0
@@ -301,7 +302,7 @@ def test_two_study_workers_that_propose_at_once_keep_budget_and_queue() -> None:
             list(pool.map(advance, [10 * turn, 10 * turn + 1]))
         with transaction() as session:
             check_study(session, study_id)
-            queued = repository.trials_in(session, study_id, [TrialState.QUEUED])
+            queued = queries.trials_in(session, study_id, [TrialState.QUEUED])
             created = session.get_one(Study, study_id).trials_created
             assert len(queued) == min(4, 5 - created + len(queued))
         claimed = must_claim()
@@ -320,9 +321,9 @@ def test_a_study_cancelled_while_its_worker_was_away_is_not_run() -> None:
 
 def test_leases_are_counted_by_the_clock_of_the_database_alone() -> None:
     """No module that hands them out or takes them back asks this machine for the time of day."""
-    study = ROOT / "service" / "studies"
-    modules = [ROOT / "service" / f"{name}.py" for name in ("leases", "outside_runners", "sweeper")]
-    modules += [study / f"{name}.py" for name in ("lifecycle", "replication", "repository")]
+    names = ("leases", "ask_and_tell", "sweeper", "lifecycle", "replication", "claimable_studies")
+    modules = [ROOT / "service" / "trials" / f"{name}.py" for name in names]
+    modules.append(ROOT / "service" / "storage" / "queries.py")
     asked = [
         ast.unparse(node)
         for module in modules

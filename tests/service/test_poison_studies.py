@@ -13,12 +13,12 @@ from sqlalchemy import select
 from api_schemas.studies import StudyState
 from paretune import commands
 from paretune.child_process import python_child
-from service import sweeper
-from service.database import transaction
-from service.models import Study
 from service.settings import settings
+from service.storage.database import transaction
+from service.storage.models import Study
+from service.trials import sweeper
 from tests.service.poisoned_worker import POISON_COUNT
-from tests.service.test_turns import posted
+from tests.service.trials.test_turns import posted
 
 ROOT = Path(__file__).parents[2]
 

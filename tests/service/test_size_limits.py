@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from service.app import create_app
+from service.api.app import create_app
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = create_app().openapi()

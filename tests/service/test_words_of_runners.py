@@ -6,13 +6,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
-from service import sweeper
-from service.database import transaction
-from service.models import Event, Replicate
-from service.tasks import advance_study
+from service.storage.database import transaction
+from service.storage.models import Event, Replicate
+from service.study_worker import advance_study
+from service.trials import sweeper
 from tests.service.studies.invariants import check_study
-from tests.service.test_leases import expire_all_leases
-from tests.service.test_outside_runners import METRICS, asked, created, http, told
+from tests.service.trials.test_ask_and_tell import METRICS, asked, created, http, told
+from tests.service.trials.test_leases import expire_all_leases
 
 __all__ = ["http"]
 

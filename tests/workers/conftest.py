@@ -26,8 +26,8 @@ from transformers import (
 )
 
 from api_schemas.trial_configuration import TrialConfiguration
-from workers.backbones import Backbone, freeze
-from workers.families import MODEL_CLASSES
+from workers.backbones.families import MODEL_CLASSES
+from workers.backbones.loading import Backbone, freeze
 from workers.resident import ResidentParts
 
 CPU = torch.device("cpu")
@@ -85,7 +85,7 @@ def tiny(kind: str) -> Backbone:
 def single_precision() -> Iterator[None]:
     """Pretrained weights as a CPU without bfloat16 has them: every machine then holds the same digits."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("workers.backbones.frozen_dtype", lambda _: torch.float32)
+        patched.setattr("workers.backbones.loading.frozen_dtype", lambda _: torch.float32)
         yield
 
 

@@ -9,16 +9,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement
-from service import leases, sweeper
-from service.app import create_app
-from service.artifact_store import ArtifactStore, ArtifactStoreAway
+from service.api.app import create_app
+from service.artifacts.artifact_store import ArtifactStore, ArtifactStoreAway
 from service.settings import settings
 from service.studies import steering
+from service.trials import leases, sweeper
 from tests.conftest import API_KEY
-from tests.service.test_leases import expire_all_leases, set_state, stored_study
+from tests.service.trials.test_leases import expire_all_leases, set_state, stored_study
 from tests.workers.conftest import SMALL
-from workers import tasks
-from workers.artifacts import load_classifier
+from workers import trial_worker
+from workers.saving.artifacts import load_classifier
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def quick_heartbeats(
     service_environment: None, signal_handlers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a long lease."""
-    monkeypatch.setattr(tasks, "HEARTBEATS_PER_LEASE", 300)
+    monkeypatch.setattr(trial_worker, "HEARTBEATS_PER_LEASE", 300)
     # What is resident is kept for each data directory: with none, the tests share one backbone.
     monkeypatch.delenv("PARETUNE_DATA_DIR")
     settings.cache_clear()
@@ -41,8 +41,8 @@ def run_and_cancel(monkeypatch: pytest.MonkeyPatch, study_id: str) -> None:
         threading.Event().wait(60)
         pytest.fail("was not stopped")
 
-    monkeypatch.setattr(tasks, "_report", cancel)
-    tasks.run_next_trial()
+    monkeypatch.setattr(trial_worker, "_report", cancel)
+    trial_worker.run_next_trial()
 
 
 def client() -> TestClient:

@@ -8,8 +8,8 @@ import pytest
 from tests.checkpoints import save_checkpoint
 from tests.paretune.test_export import exported
 from tests.workers.conftest import KINDS
-from workers.artifacts import load_classifier
-from workers.predictions import Prediction
+from workers.saving.artifacts import load_classifier
+from workers.saving.predictions import Prediction
 
 NOTHING = ["", " ", "\n\t\r", "\u3000", "\u200b", "\x00", "\ud800"]
 PEFTS = {

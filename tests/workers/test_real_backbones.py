@@ -7,12 +7,12 @@ from torch.nn import functional
 from transformers import DynamicCache
 
 from api_schemas.peft import Peft
-from service import catalogue
-from service.backbone_families import FAMILIES
+from service.catalogue.backbones import by_name
+from service.catalogue.backbones.families import FAMILIES
 from tests.workers.conftest import CPU
-from workers.backbones import Backbone, load_backbone
+from workers.backbones.loading import Backbone, load_backbone
+from workers.data.task_data import Batch
 from workers.peft_methods import TrialModules, attached, logits
-from workers.task_data import Batch
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def hidden_states(backbone: Backbone, batch: Batch) -> Tensor:
 
 def test_the_shape_known_before_loading_is_the_shape_loaded(real: Backbone) -> None:
     """The catalogue writes it down, because there is no file to read it from yet."""
-    assert real.shape == catalogue.backbone_shape(real.name, models_dir=None)
+    assert real.shape == by_name.backbone_shape(real.name, models_dir=None)
     assert real.model.config.model_type in FAMILIES  # type: ignore[union-attr]
 
 

@@ -13,14 +13,14 @@ from api_schemas.tasks import Task
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
-from service.artifact_store import store_at
-from service.task_catalogue.sources import settled
+from service.artifacts.artifact_store import store_at
+from service.catalogue.tasks.sources import settled
 from tests.workers.divergence import diverging
-from workers.artifacts import load_classifier
 from workers.interruption import TrialStopped
-from workers.predictions import LabelsPrediction, ValuePrediction
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
+from workers.saving.artifacts import load_classifier
+from workers.saving.predictions import LabelsPrediction, ValuePrediction
 
 
 def run(
@@ -201,7 +201,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from service.artifact_store import store_at
+from service.artifacts.artifact_store import store_at
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from service.artifact_store import store_at
-from workers.artifacts import load_classifier, save_trial
+from service.artifacts.artifact_store import store_at
 from workers.errors import ArtifactError
 from workers.peft_methods import TrialModules
-from workers.predictions import AnswerForm
 from workers.resident import ResidentParts
+from workers.saving.artifacts import load_classifier, save_trial
+from workers.saving.predictions import AnswerForm
 
 FULL_DISK = """
 import resource, sys
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration
-from service.artifact_store import store_at
+from service.artifacts.artifact_store import store_at
 from workers.errors import TrialNotSaved
 from workers.resident import ResidentParts
 from workers.run_trial import run_trial
@@ -50,10 +50,10 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration
-from service.artifact_store import store_at
-from workers.artifacts import save_trial
+from service.artifacts.artifact_store import store_at
+from workers.saving.artifacts import save_trial
 from workers.peft_methods import TrialModules
-from workers.predictions import AnswerForm
+from workers.saving.predictions import AnswerForm
 from workers.resident import ResidentParts
 
 configuration, artifacts_dir = TrialConfiguration.model_validate_json(sys.argv[1]), Path(sys.argv[2])

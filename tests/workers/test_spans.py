@@ -3,14 +3,14 @@
 import pytest
 
 from api_schemas.trials import TrialReport, TrialState
-from service import leases
-from service.broker import ADVANCE_STUDY, RUN_TRIAL
-from service.database import transaction
-from service.models import Study
-from tests.service.test_leases import stored_study
+from service.runtime.broker import ADVANCE_STUDY, RUN_TRIAL
+from service.storage.database import transaction
+from service.storage.models import Study
+from service.trials import leases
 from tests.service.traces import finished_spans
+from tests.service.trials.test_leases import stored_study
 from tests.workers.conftest import SMALL
-from workers import spans, tasks
+from workers import spans, trial_worker
 
 pytestmark = pytest.mark.usefixtures("service_environment", "signal_handlers")
 
@@ -22,7 +22,7 @@ def test_an_attempt_has_its_phases(monkeypatch: pytest.MonkeyPatch) -> None:
         # Whoever wakes a study that is due already sends nothing.
         session.get_one(Study, study_id).turn_due_at = None
     finished = finished_spans(monkeypatch)
-    tasks.run_next_trial()
+    trial_worker.run_next_trial()
     (attempt,) = finished.named("attempt")
     assert finished.path(attempt) == [f"run {RUN_TRIAL}", "attempt"]
     assert attempt.attributes is not None

@@ -10,7 +10,7 @@ from transformers import AutoModel, BitsAndBytesConfig
 
 from api_schemas.peft import Peft
 from api_schemas.trial_configuration import Quantisation
-from service import catalogue
+from service.catalogue.backbones import by_name
 from service.errors import InvalidStudy, UnknownBackbone
 from service.settings import settings
 from service.studies.admission import admit
@@ -18,13 +18,13 @@ from tests.checkpoints import save_checkpoint, save_tokenizer
 from tests.conftest import make_study_request
 from tests.paretune.test_export import exported
 from tests.workers.conftest import CPU
-from workers.artifacts import load_classifier
-from workers.backbones import load_backbone
-from workers.costs import count_trainable
+from workers.backbones.loading import load_backbone
+from workers.data.task_data import Batch
 from workers.errors import ArtifactError, UnsupportedBackbone
-from workers.merged import export_merged
+from workers.measuring.costs import count_trainable
 from workers.peft_methods import TrialModules, attached, logits
-from workers.task_data import Batch
+from workers.saving.artifacts import load_classifier
+from workers.saving.merged import export_merged
 
 IDS = torch.tensor([[2, 3, 5, 6], [2, 3, 7, 0]])
 BATCH = Batch(ids=IDS, mask=(IDS != 0).long(), labels=torch.tensor([1, 0]))
@@ -51,9 +51,9 @@ def test_a_quantised_folder_is_read_at_the_door_and_trained_on(kind: str, bits: 
     """The sizes are those of the whole weights, and a gradient reaches every trained tensor."""
     whole = save_checkpoint(kind, tmp_path / "whole")
     quantise(whole, tmp_path / "small", bits)
-    found = catalogue.checkpoint("local:small", models_dir=tmp_path)
+    found = by_name.checkpoint("local:small", models_dir=tmp_path)
     assert found.quantised is Quantisation(bits)
-    assert found.shape == catalogue.backbone_shape("local:whole", models_dir=tmp_path)
+    assert found.shape == by_name.backbone_shape("local:whole", models_dir=tmp_path)
     small = load_backbone("local:small", models_dir=tmp_path, device=CPU)
     assert small.shape == found.shape
     modules = TrialModules(
@@ -85,7 +85,7 @@ def test_packed_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
     configuration = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**configuration, "intermediate_size": 48}))
     with pytest.raises(UnknownBackbone, match=r"'mlp.up_proj.weight' of layer 0 is not 48 x 16 numbers in 4"):
-        catalogue.checkpoint("local:small", models_dir=tmp_path)
+        by_name.checkpoint("local:small", models_dir=tmp_path)
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -96,7 +96,7 @@ def test_whole_weights_that_are_called_quantised_are_refused(bits: str, tmp_path
     given: dict[str, object] = {"quant_method": "bitsandbytes", f"load_in_{bits}": True}
     (folder / "config.json").write_text(json.dumps({**configuration, "quantization_config": given}))
     with pytest.raises(UnknownBackbone, match=f"q_proj.weight' of layer 0 is whole, and .* in {bits}; take"):
-        catalogue.checkpoint("local:mine", models_dir=tmp_path)
+        by_name.checkpoint("local:mine", models_dir=tmp_path)
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -104,7 +104,7 @@ def test_modules_that_were_left_out_may_be_whole(bits: str, tmp_path: Path) -> N
     """Read at the door, loaded, and run."""
     whole = save_checkpoint("llama", tmp_path / "whole")
     quantise(whole, tmp_path / "small", bits, llm_int8_skip_modules=["v_proj"])
-    assert catalogue.checkpoint("local:small", models_dir=tmp_path).quantised is Quantisation(bits)
+    assert by_name.checkpoint("local:small", models_dir=tmp_path).quantised is Quantisation(bits)
     small = load_backbone("local:small", models_dir=tmp_path, device=CPU)
     modules = TrialModules(Peft.model_validate({"lora": {"rank": 2}}), backbone=small, classes=2, seed=0)
     with attached(modules, backbone=small):
@@ -121,7 +121,7 @@ def test_a_quantised_folder_is_not_quantised_again(tmp_path: Path) -> None:
 def test_a_quantised_folder_needs_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cure is one line to copy."""
     quantise(save_checkpoint("bert", tmp_path / "whole"), tmp_path / "small", "4bit")
-    monkeypatch.setattr("workers.quantisation.find_spec", lambda _: None)
+    monkeypatch.setattr("workers.backbones.quantisation.find_spec", lambda _: None)
     with pytest.raises(UnsupportedBackbone, match="pip install bitsandbytes"):
         load_backbone("local:small", models_dir=tmp_path, device=CPU)
 
@@ -189,5 +189,5 @@ def test_the_count_on_a_quantised_folder_is_exact(method: str, tmp_path: Path) -
         {"backbone": "local:small", "task": {"name": "t"}, "peft": {"method": method}}
     )
     modules = TrialModules(configuration.peft, backbone=small, classes=2, seed=0)
-    shape = catalogue.backbone_shape("local:small", models_dir=tmp_path)
+    shape = by_name.backbone_shape("local:small", models_dir=tmp_path)
     assert count_trainable(modules) == trainable_parameters(configuration, shape=shape, classes=2)

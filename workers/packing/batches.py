@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from api_schemas.trial_configuration import Training
-from workers.task_data import Batch, TokenisedSplit, pad, training_order
+from workers.data.task_data import Batch, TokenisedSplit, pad, training_order
 
 
 @dataclass(frozen=True)

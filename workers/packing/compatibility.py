@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from api_schemas.peft import Compacter, Peft, ScaleShift
 from api_schemas.peft_methods import PeftMethod
 from api_schemas.trial_configuration import Quantisation, Training, TrialConfiguration, canonical
-from workers.backbones import Backbone
+from workers.backbones.loading import Backbone
 
 OF_EACH_TRIAL = ("learning_rate", "warmup_fraction", "weight_decay", "seed")
 """What of the recipe may differ inside a pack."""

@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from workers.backbones import Backbone
-from workers.evaluate import EVALUATION_BATCH_SIZE, Evaluation, from_outputs
-from workers.losses import row_losses
+from workers.backbones.loading import Backbone
+from workers.data.task_data import Batch, TokenisedSplit, evaluation_batches
+from workers.measuring.evaluate import EVALUATION_BATCH_SIZE, Evaluation, from_outputs
+from workers.measuring.losses import row_losses
 from workers.packing.modules import PackedModules, packed_logits
 from workers.spans import tracer
-from workers.task_data import Batch, TokenisedSplit, evaluation_batches
 
 
 @torch.inference_mode()

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from api_schemas.peft import ParallelAdapter, Peft
-from workers.activation_cache import final_hidden, pool
-from workers.backbones import Backbone
+from workers.backbones.activation_cache import final_hidden, pool
+from workers.backbones.loading import Backbone
+from workers.data.task_data import Batch
 from workers.packing.stack import Stack
 from workers.peft_methods import TrialModules, parallel_adapter, serial_adapter
 from workers.peft_methods.lora import LowRank
 from workers.peft_methods.place import Place
 from workers.peft_methods.prefix_entry import Handle, enter_by_cache, enter_by_projections, takes_a_cache
 from workers.peft_methods.prefix_tuning import Prefix
-from workers.task_data import Batch
 
 UNSCALED = Peft(parallel_adapter=ParallelAdapter(scaling=1.0))
 """What a hook of a single trial is told: the scaling of each trial is in the gates."""

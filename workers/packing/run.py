@@ -11,14 +11,13 @@ import torch
 
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import Measurement, TrialReport, TrialState
-from service.artifact_store import ArtifactStore
-from workers.artifacts import tensor_bytes
-from workers.costs import Spending, latency_ms, measured
+from service.artifacts.artifact_store import ArtifactStore
 from workers.errors import NotANumber, TrialError
-from workers.evaluate import Evaluation
 from workers.interruption import TrialStopped, interruption
-from workers.memory import TrainingShape, training_shape
-from workers.out_of_memory import is_out_of_memory
+from workers.measuring.costs import Spending, latency_ms, measured
+from workers.measuring.evaluate import Evaluation
+from workers.measuring.memory import TrainingShape, training_shape
+from workers.measuring.out_of_memory import is_out_of_memory
 from workers.packing.compatibility import can_pack, takes_packs
 from workers.packing.evaluate import evaluate_packed
 from workers.packing.fine_tune import fine_tune_packed
@@ -26,7 +25,6 @@ from workers.packing.modules import PackedModules, attached_pack
 from workers.packing.stack import largest_shapes, scalars
 from workers.peft_methods import TrialModules, attached
 from workers.resident import ResidentParts
-from workers.room import check_room
 from workers.run_trial import (
     ReadyTrial,
     costs,
@@ -37,6 +35,8 @@ from workers.run_trial import (
     run_trial,
     scores,
 )
+from workers.saving.artifacts import tensor_bytes
+from workers.saving.room import check_room
 from workers.step_count import StepCount
 
 DIVIDED = ("training_seconds", "peak_memory_bytes")

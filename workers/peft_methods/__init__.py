@@ -16,8 +16,9 @@ from torch import Generator, Tensor, nn
 
 from api_schemas.peft import Peft
 from api_schemas.peft_methods import PROMPT_METHODS, PeftMethod
-from workers.activation_cache import final_hidden, pool
-from workers.backbones import Backbone
+from workers.backbones.activation_cache import final_hidden, pool
+from workers.backbones.loading import Backbone
+from workers.data.task_data import Batch
 from workers.peft_methods import (
     bitfit,
     compacter,
@@ -31,7 +32,6 @@ from workers.peft_methods import (
 )
 from workers.peft_methods.place import Place
 from workers.peft_methods.prefix_entry import Handle
-from workers.task_data import Batch
 
 # The order in which hooks are registered: a low-rank update belongs to the projection itself and a
 # scale and shift to its output, so they come before whatever reads that output.

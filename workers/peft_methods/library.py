@@ -24,7 +24,7 @@ from torch.utils.hooks import RemovableHandle
 from api_schemas.library_parameters import problems
 from api_schemas.peft import Peft
 from api_schemas.peft_methods import READ_FROZEN_WEIGHTS, TARGETED, PeftMethod
-from workers.backbones import Backbone
+from workers.backbones.loading import Backbone
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods.library_configurations import ADAPTER, allocation_schedule, peft_configuration
 

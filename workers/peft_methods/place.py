@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Generator, nn
 
 from api_schemas.peft import Peft
-from workers.backbones import Backbone, Projection
+from workers.backbones.loading import Backbone, Projection
 
 
 @dataclass(frozen=True)

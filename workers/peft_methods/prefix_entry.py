@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from workers.backbones import Backbone
+from workers.backbones.loading import Backbone
 
 MASK_NAMES = ("attention_mask", "mask")
 POSITION_BIAS = "position_bias"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from api_schemas.library_parameters import problems
 from api_schemas.peft import Peft
 from api_schemas.peft_methods import PeftMethod
-from workers.backbones import Backbone
+from workers.backbones.loading import Backbone
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods.library_configurations import prompt_configuration
 

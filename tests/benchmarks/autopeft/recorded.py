@@ -5,9 +5,9 @@ from typing import Any
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from benchmarks.autopeft.protocol import MANUAL, TEST_SEEDS, base_configuration
 from benchmarks.autopeft.results import Phase, Trial
-from service import catalogue
+from service.catalogue.backbones import by_name
 
-SHAPE = catalogue.backbone_shape("all-MiniLM-L6-v2", models_dir=None)
+SHAPE = by_name.backbone_shape("all-MiniLM-L6-v2", models_dir=None)
 PROVENANCE = {"paretune": "0", "torch": "0", "transformers": "0", "botorch": "0"}
 PARAMETERS = {
     "head only": 770, "BitFit": 33_410, "LoRA 8": 74_498, "serial adapter": 113_810,

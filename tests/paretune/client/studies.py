@@ -6,11 +6,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate
-from service.database import transaction
-from service.models import Replicate, Study, Tenant
-from service.studies import lifecycle, steering
+from service.api.routes.studies import new_study
+from service.storage.database import transaction
+from service.storage.models import Replicate, Study, Tenant
+from service.studies import steering
 from service.studies.admission import admit
-from service.studies.endpoints import new_study
+from service.trials import lifecycle
 
 DOCUMENT = {
     "kind": "custom",

@@ -14,10 +14,10 @@ from api_schemas.trials import TrialState
 from paretune.client import AsyncClient, Client
 from paretune.client.data_frame import trial_rows
 from paretune.errors import RequestRefused, ServerUnreachable
-from service.tasks import advance_study
+from service.study_worker import advance_study
 from tests.conftest import API_KEY
 from tests.paretune.client.studies import custom_study, queued_study
-from tests.service.test_leases import expire_all_leases
+from tests.service.trials.test_leases import expire_all_leases
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "ask_and_tell.py"
 

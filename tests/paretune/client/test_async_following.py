@@ -6,7 +6,7 @@ import pytest
 
 from paretune.client import AsyncClient, Client
 from paretune.errors import RequestRefused, ServerUnreachable
-from service.events import stream
+from service.api.protocol import event_stream
 from tests.conftest import API_KEY
 from tests.paretune.client.studies import custom_study
 
@@ -37,7 +37,7 @@ def test_events_of_no_study_are_refused(server_url: str) -> None:
 
 def test_events_go_on_over_lost_connections(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each once and in order, until the study is deleted; what is past can be read as pages."""
-    monkeypatch.setattr(stream, "LONGEST_SECONDS", 0.001)
+    monkeypatch.setattr(event_stream, "LONGEST_SECONDS", 0.001)
     monkeypatch.setattr("paretune.client.following.PAUSE_SECONDS", 0.0)
 
     async def use() -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from paretune.client import AsyncClient, Client
 from paretune.errors import DamagedDownload, RequestRefused
-from service import artifact_store
-from service.artifact_store import ArtifactStore, ArtifactStoreAway
+from service.artifacts import artifact_store
+from service.artifacts.artifact_store import ArtifactStore, ArtifactStoreAway
 from tests.conftest import API_KEY
-from tests.service.test_artifact_downloads import CONTENT, stored_file
+from tests.service.api.protocol.test_artifact_downloads import CONTENT, stored_file
 
 Download = Callable[[str, str, Path], None]
 

@@ -8,10 +8,11 @@ import pytest
 from api_schemas.trials import TrialRead, TrialState
 from paretune.client import AsyncClient, Client, RunningTrial
 from paretune.errors import NothingReported, RequestRefused, StudyEnded, TrialInfeasible
-from service import settings, sweeper
+from service import settings
+from service.trials import sweeper
 from tests.conftest import API_KEY
 from tests.paretune.client.studies import queued_study, replicate_of
-from tests.service.test_leases import expire_all_leases
+from tests.service.trials.test_leases import expire_all_leases
 
 GOOD = {"cost": 1.0, "gain": 0.5}
 OutOfMemoryError = type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from api_schemas.trials import ArtifactRecord
-from service import leases
 from service.settings import settings
+from service.trials import leases
 from tests.paretune.client.studies import queued_study
 from tests.paretune.mcp_server.conftest import Call
-from tests.service.test_leases import REPORT, stored_study
+from tests.service.trials.test_leases import REPORT, stored_study
 
 WEIGHTS = b"weights"
 HASH = hashlib.sha256(WEIGHTS).hexdigest()

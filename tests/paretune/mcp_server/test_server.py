@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import McpMissing
-from service.database import transaction
-from service.models import Study
+from service.storage.database import transaction
+from service.storage.models import Study
 from tests.conftest import API_KEY
 from tests.paretune.client.studies import DOCUMENT, queue_trials
 from tests.paretune.mcp_server.conftest import called, with_tools

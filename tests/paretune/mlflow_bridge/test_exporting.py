@@ -11,10 +11,10 @@ from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialSt
 from paretune.client import Client
 from paretune.errors import BridgeError
 from paretune.mlflow_bridge.exporting import MlflowExport, export_study
-from service import leases
 from service.settings import settings
+from service.trials import leases
 from tests.conftest import API_KEY
-from tests.service.test_leases import stored_study
+from tests.service.trials.test_leases import stored_study
 
 # MLflow's own tables use a loader that SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")

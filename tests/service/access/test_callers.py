@@ -7,11 +7,11 @@ import pytest
 from service.access import callers
 from service.access.callers import Answer, Answers, CallerReads, Question
 from service.access.keys import Caller, key_hash
-from service.database import transaction
-from service.models import Study
+from service.storage.database import transaction
+from service.storage.models import Study
 from service.studies import steering
 from tests.conftest import API_KEY, OTHER_KEY
-from tests.service.test_leases import stored_study
+from tests.service.trials.test_leases import stored_study
 
 pytestmark = pytest.mark.usefixtures("service_environment")
 

@@ -10,13 +10,13 @@ from sqlalchemy import func, update
 
 from api_schemas.access import KeyScope
 from service.access.keys import key_hash
-from service.app import create_app
-from service.database import transaction
-from service.models import ApiKey
+from service.api.app import create_app
 from service.settings import settings
+from service.storage.database import transaction
+from service.storage.models import ApiKey
 from tests.conftest import API_KEY, OTHER_KEY
-from tests.service.access.conftest import Headers, bearer, new_key
-from tests.service.access.test_routes import BODIES, called_by, routes
+from tests.service.api.test_routes import BODIES, called_by, routes
+from tests.service.conftest import Headers, bearer, new_key
 
 UNUSABLE = {
     "none": {"Authorization": ""},

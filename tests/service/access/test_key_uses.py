@@ -7,8 +7,8 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from service.access.key_uses import write_uses
-from service.database import transaction
-from service.models import ApiKey
+from service.storage.database import transaction
+from service.storage.models import ApiKey
 
 MINUTE_AGO = text("now() - interval '61 seconds'")
 

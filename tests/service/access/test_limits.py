@@ -9,16 +9,16 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import ArtifactRecord, ClaimedTrial, TrialReport, TrialState
-from service import leases
-from service.database import transaction
-from service.models import Study
+from service.access.tenants import get_tenant, set_limits
 from service.settings import settings
-from service.tasks import advance_study
-from service.tenants import get_tenant, set_limits
+from service.storage.database import transaction
+from service.storage.models import Study
+from service.study_worker import advance_study
+from service.trials import leases
 from tests.conftest import OTHER_KEY, study_body
-from tests.service.access.conftest import bearer
-from tests.service.test_leases import stored_study
-from tests.service.test_outside_runners import asked, created, told
+from tests.service.conftest import bearer
+from tests.service.trials.test_ask_and_tell import asked, created, told
+from tests.service.trials.test_leases import stored_study
 
 
 def limit(limits: Mapping[str, int | None], *, tenant: str = "default") -> None:

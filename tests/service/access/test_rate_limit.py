@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.access.rate_limit import RateLimit
-from service.app import create_app
+from service.api.app import create_app
 from service.settings import settings
 from tests.conftest import API_KEY, OTHER_KEY
-from tests.service.access.conftest import bearer
+from tests.service.conftest import bearer
 
 
 @given(

@@ -9,9 +9,9 @@ from api_schemas.presets import expand_preset
 from api_schemas.search_space import Parameterization, PresetName, SearchSpace
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
-from service.known_costs import known_metrics
 from service.optimization.grid import Candidates, Grid
 from service.optimization.problem import Observation, Problem, Suggestion
+from service.suggestions.known_costs import known_metrics
 
 SCORE = Objective.model_validate({"metric": "score", "direction": "maximize"})
 PARAMETERS = Objective.model_validate({"metric": "trainable_parameters", "direction": "minimize"})

@@ -20,7 +20,7 @@ from service.optimization.pool import augmented
 from service.optimization.problem import KnownMetric, Observation, Problem
 from service.optimization.suggest import suggest
 from service.optimization.surrogate import fit_surrogate
-from service.studies.pareto_front import hypervolume
+from service.trials.pareto_front import hypervolume
 from tests.service.optimization.problems import (
     NUMBERS,
     SCORE,

@@ -11,10 +11,11 @@ from api_schemas.events import EventType
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.studies import StudyState
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, TrialState
-from service.models import Event, Replicate, StoredFront, Study, Trial
-from service.studies import pareto_front, repository
-from service.studies.lifecycle import ENDED
-from tests.service.studies.test_pareto_front import brute_force_front
+from service.storage import queries
+from service.storage.models import Event, Replicate, StoredFront, Study, Trial
+from service.trials import pareto_front
+from service.trials.lifecycle import ENDED
+from tests.service.trials.test_pareto_front import brute_force_front
 
 Fact = tuple[object, ...]
 
@@ -25,8 +26,8 @@ OVER = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
 def check_study(session: Session, study_id: str) -> None:
     """Hold what is stored of a study against everything that must be true of it."""
     study = session.get_one(Study, study_id)
-    trials = repository.list_trials(session, study_id)
-    replicates = repository.replicates_of(session, [trial.id for trial in trials])
+    trials = queries.list_trials(session, study_id)
+    replicates = queries.replicates_of(session, [trial.id for trial in trials])
     events = list(session.scalars(select(Event).where(Event.study_id == study_id).order_by(Event.sequence)))
     _check_counts(session, study, trials)
     _check_states(study, trials, replicates)
@@ -52,7 +53,7 @@ def _check_counts(session: Session, study: Study, trials: Sequence[Trial]) -> No
     assert len(trials) - len(proposed) == study.trials_imported
     assert [trial.number for trial in trials] == list(range(len(trials)))
     states = Counter(trial.state.value.lower() for trial in proposed)
-    shown = repository.count_trials(session, [study.id])[study.id].model_dump()
+    shown = queries.count_trials(session, [study.id])[study.id].model_dump()
     assert {name: count for name, count in shown.items() if count} == dict(states) | (
         {"imported": study.trials_imported} if study.trials_imported else {}
     )

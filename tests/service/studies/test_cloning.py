@@ -13,19 +13,21 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyCreate, StudyRead
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import TrialReport, TrialState
-from service import leases, proposals
-from service.app import create_app
-from service.database import transaction
-from service.models import Study, Tenant
-from service.studies import lifecycle, repository, steering
+from service.api.app import create_app
+from service.api.routes.studies import new_study
+from service.storage import queries
+from service.storage.database import transaction
+from service.storage.models import Study, Tenant
+from service.studies import steering
 from service.studies.admission import admit
 from service.studies.canonical_trials import configuration_key
 from service.studies.cloning import merge_patch
-from service.studies.endpoints import new_study
+from service.suggestions import proposals
+from service.trials import leases, lifecycle
 from tests.conftest import API_KEY, OTHER_KEY, make_study_request
 from tests.service.studies.invariants import check_study
 from tests.service.studies.test_imported_trials import imported
-from tests.service.test_outside_runners import METRICS, POINT, SPACE, created
+from tests.service.trials.test_ask_and_tell import METRICS, POINT, SPACE, created
 
 RATE = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
 REPORTS = (
@@ -217,8 +219,8 @@ def test_a_clone_waits_for_nobody_and_holds_up_nobody(
     client: TestClient, session: Session, source: str
 ) -> None:
     """While a result of the source is being stored, the clone has what was there before it, all of it."""
-    repository.lock_study(session, source)
-    trial = repository.trials_in(session, source, [TrialState.SUCCEEDED])[0]
+    queries.lock_study(session, source)
+    trial = queries.trials_in(session, source, [TrialState.SUCCEEDED])[0]
     trial.metrics = {**trial.metrics, "score": 0.75}
     session.flush()
     made = cloned(client, source, import_trials=True).json()

@@ -9,16 +9,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialState
-from service import leases
-from service.app import create_app
-from service.database import transaction
+from service.api.app import create_app
 from service.errors import StaleAttempt
-from service.models import Base, Study, Trial
 from service.settings import settings
-from service.studies import lifecycle, repository
+from service.storage import queries
+from service.storage.database import transaction
+from service.storage.models import Base, Study, Trial
+from service.trials import leases, lifecycle
 from tests.conftest import API_KEY, OTHER_KEY, study_body
 from tests.service.access.test_limits import limit
-from tests.service.test_leases import REPORT, stored_study
+from tests.service.trials.test_leases import REPORT, stored_study
 
 OF_A_STUDY = ("studies", "trials", "replicates", "measurements", "pareto_fronts", "events", "artifacts")
 
@@ -180,9 +180,9 @@ def test_files_of_a_reused_result_stay_until_nobody_names_them(client: TestClien
         reusing = stored_study(trials=1)
         with transaction() as session:
             study = session.get_one(Study, reusing)
-            (trial,) = repository.list_trials(session, reusing)
+            (trial,) = queries.list_trials(session, reusing)
             known = session.get_one(Trial, trial_id)
-            results = repository.replicates_of(session, [trial_id])[trial_id]
+            results = queries.replicates_of(session, [trial_id])[trial_id]
             lifecycle.reuse_result(session, study, trial, source=known, results=results)
         pair = (source, reusing) if first == 0 else (reusing, source)
         assert client.delete(f"/v1/studies/{pair[0]}").status_code == 204

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.app import create_app
-from service.database import transaction
-from service.models import Study
-from service.tasks import advance_study
+from service.api.app import create_app
+from service.storage.database import transaction
+from service.storage.models import Study
+from service.study_worker import advance_study
 from tests.conftest import API_KEY, study_body
-from tests.service.test_outside_runners import SPACE
+from tests.service.trials.test_ask_and_tell import SPACE
 
 KINDS = ("peft", "custom")
 LEARNING_RATE = {"type": "float", "name": "training.learning_rate", "low": 1e-5, "high": 1e-2, "log": True}

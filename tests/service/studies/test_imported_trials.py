@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.database import transaction
-from service.models import Event, Study
-from service.proposals import read_request
-from service.studies import repository
-from service.tasks import advance_study
+from service.storage import queries
+from service.storage.database import transaction
+from service.storage.models import Event, Study
+from service.study_worker import advance_study
+from service.suggestions.proposals import read_request
 from tests.conftest import study_body
 from tests.service.studies.invariants import check_study
-from tests.service.test_outside_runners import (
+from tests.service.trials.test_ask_and_tell import (
     METRICS,
     POINT,
     asked,
@@ -111,7 +111,7 @@ def test_what_is_known_exactly_is_computed(http: TestClient) -> None:
     assert pointers(refused) == ["/observations/0/metrics/trainable_parameters"]
     assert imported(http, study_id, {"parameters": parameters, "metrics": {"score": 0.7}}).status_code == 200
     with transaction() as session:
-        (trial,) = repository.list_trials(session, study_id)
+        (trial,) = queries.list_trials(session, study_id)
         study = session.get_one(Study, study_id)
         assert trial.metrics["trainable_parameters"] > 1000
         assert study.hypervolume is not None

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.database import transaction
+from service.storage.database import transaction
 from tests.service.studies.invariants import check_study
 from tests.service.studies.test_imported_trials import imported
-from tests.service.test_outside_runners import METRICS, created, http
+from tests.service.trials.test_ask_and_tell import METRICS, created, http
 
 __all__ = ["http"]
 

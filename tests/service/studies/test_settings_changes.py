@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
-from service.app import create_app
-from service.models import Event
+from service.api.app import create_app
+from service.storage.models import Event
 from tests.conftest import API_KEY
-from tests.service.test_leases import stored_study
-from tests.service.test_outside_runners import created
+from tests.service.trials.test_ask_and_tell import created
+from tests.service.trials.test_leases import stored_study
 
 
 @pytest.fixture

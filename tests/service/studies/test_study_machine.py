@@ -18,12 +18,12 @@ from hypothesis.stateful import (
 )
 
 from api_schemas.studies import StudyState
-from service.app import create_app
-from service.database import transaction
-from service.studies import repository
+from service.api.app import create_app
+from service.storage import queries
+from service.storage.database import transaction
 from tests.conftest import API_KEY
 from tests.service.studies.invariants import OVER, check_study, settled_facts
-from tests.service.test_trial_machine import custom_study, propose
+from tests.service.trials.test_trial_machine import custom_study, propose
 
 FROM: dict[str, set[StudyState]] = {
     "pause": {StudyState.ACTIVE, StudyState.PAUSED},
@@ -153,7 +153,7 @@ class StudyMachine(RuleBasedStateMachine):
     @rule(study=studies)
     def take(self, study: str) -> None:
         with transaction() as session:
-            row = repository.lock_study(session, study)
+            row = queries.lock_study(session, study)
             assert row is not None
             may_start = row.state is StudyState.ACTIVE
             if may_start and row.trials_created < row.trial_budget:

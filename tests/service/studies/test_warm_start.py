@@ -9,15 +9,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate
-from service.app import create_app
+from service.api.app import create_app
+from service.api.routes.studies import new_study
 from service.errors import InvalidStudy
-from service.models import Study, Tenant
+from service.storage.models import Study, Tenant
 from service.studies import steering
 from service.studies.admission import admit
-from service.studies.endpoints import new_study
 from service.studies.warm_start import with_former_studies
 from tests.conftest import API_KEY, make_study_request, study_body
-from tests.service.studies.test_lifecycle import finish, queue, start, succeeded
+from tests.service.trials.test_lifecycle import finish, queue, start, succeeded
 
 LATENCY_FIRST = [
     {"metric": "latency_ms", "direction": "minimize"},

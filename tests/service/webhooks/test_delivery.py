@@ -15,17 +15,17 @@ from sqlalchemy.orm import Session
 
 from api_schemas.events import EventRead, EventType
 from service import settings
-from service.app import create_app
-from service.database import engine, transaction
-from service.models import Delivery, Event, Study
-from service.studies.event_log import record_event
-from service.tenants import get_tenant
+from service.access.tenants import get_tenant
+from service.api.app import create_app
+from service.storage.database import engine, transaction
+from service.storage.event_log import record_event
+from service.storage.models import Delivery, Event, Study
 from service.webhooks import outbox, registry
 from service.webhooks.sender import ATTEMPT_SECONDS, send_webhooks, start_batches
 from service.webhooks.signatures import signed_headers
 from tests.conftest import API_KEY, OTHER_KEY
-from tests.service.access.conftest import bearer
-from tests.service.test_leases import stored_study
+from tests.service.conftest import bearer
+from tests.service.trials.test_leases import stored_study
 from tests.service.webhooks.receiver import Receiver, receiving
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from workers.backbones import Backbone
+from workers.backbones.loading import Backbone
 from workers.packing.compatibility import can_pack, takes_packs
 
 

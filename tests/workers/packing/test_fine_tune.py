@@ -14,7 +14,8 @@ from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Training
 from tests.workers.conftest import tiny
 from tests.workers.divergence import diverging_peft
-from workers.backbones import Backbone
+from workers.backbones.loading import Backbone
+from workers.data.task_data import TokenisedSplit
 from workers.fine_tune import fine_tune
 from workers.packing import fine_tune as packed_loop
 from workers.packing.batches import packed_batches
@@ -22,7 +23,6 @@ from workers.packing.compatibility import takes_packs
 from workers.packing.fine_tune import fine_tune_packed, packed_losses
 from workers.packing.modules import PackedModules, attached_pack
 from workers.peft_methods import TrialModules, attached
-from workers.task_data import TokenisedSplit
 
 CPU = torch.device("cpu")
 # 23 rows: the last of three batches is shorter, and comes at another step for another seed.

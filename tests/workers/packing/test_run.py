@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
-from service.artifact_store import store_at
+from service.artifacts.artifact_store import store_at
 from tests.workers.conftest import CPU
 from tests.workers.divergence import diverging
 from workers.interruption import TrialStopped
-from workers.memory import MemoryModel
+from workers.measuring.memory import MemoryModel
 from workers.packing import run as packing_run
 from workers.packing.run import Member, run_packed
 from workers.resident import ResidentParts

@@ -5,14 +5,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
-from service import leases
-from service.database import engine
 from service.errors import StaleAttempt
-from service.models import Replicate
 from service.settings import settings
-from tests.service.test_leases import stored_study
+from service.storage.database import engine
+from service.storage.models import Replicate
+from service.trials import leases
+from tests.service.trials.test_leases import stored_study
 from tests.workers.conftest import SMALL
-from workers import tasks
+from workers import trial_worker
 from workers.packing import run as packing_run
 
 
@@ -38,7 +38,7 @@ def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_stops_a_later_trial_costs_no_result_of_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each result is stored when it is there; only what has not ended goes to another worker."""
     stored_study(trials=3, parallelism=3, configuration=SMALL)
-    report = tasks._report
+    report = trial_worker._report
     measured: set[str] = set()
 
     def lose_the_second(claimed: ClaimedTrial, measurement: Measurement) -> bool:
@@ -47,8 +47,8 @@ def test_what_stops_a_later_trial_costs_no_result_of_an_earlier_one(monkeypatch:
             leases.release(claimed.trial_id, claimed.attempt)
         return report(claimed, measurement)
 
-    monkeypatch.setattr(tasks, "_report", lose_the_second)
-    tasks.run_next_trial()
+    monkeypatch.setattr(trial_worker, "_report", lose_the_second)
+    trial_worker.run_next_trial()
     states = [replicate.state for replicate in replicates()]
     assert states == [TrialState.SUCCEEDED, TrialState.QUEUED, TrialState.QUEUED]
 
@@ -59,7 +59,7 @@ def test_heartbeats_go_on_for_those_that_have_not_ended(monkeypatch: pytest.Monk
     monkeypatch.setenv("PARETUNE_LEASE_SECONDS", "0.1")
     settings.cache_clear()
     stored_study(trials=3, parallelism=3, configuration=SMALL)
-    tasks.run_next_trial()
+    trial_worker.run_next_trial()
     found = replicates()
     assert [replicate.state for replicate in found] == [TrialState.SUCCEEDED] * 3
     assert not any("packed_with" in replicate.provenance for replicate in found)
@@ -72,8 +72,8 @@ def test_what_stops_one_trial_of_a_pack_gives_back_the_others(monkeypatch: pytes
     def lost(_: ClaimedTrial, __: Measurement) -> bool:
         raise StaleAttempt("taken over")
 
-    monkeypatch.setattr(tasks, "_report", lost)
-    tasks.run_next_trial()
+    monkeypatch.setattr(trial_worker, "_report", lost)
+    trial_worker.run_next_trial()
     assert [replicate.state for replicate in replicates()] == [TrialState.QUEUED] * 3
 
 
@@ -85,7 +85,7 @@ def test_a_pack_that_fails_is_run_trial_by_trial(monkeypatch: pytest.MonkeyPatch
         raise ValueError("a fault of ours")
 
     monkeypatch.setattr(packing_run, "_run_pack", faulty)
-    tasks.run_next_trial()
+    trial_worker.run_next_trial()
     found = replicates()
     assert [replicate.state for replicate in found] == [TrialState.SUCCEEDED] * 2
     assert not any("packed_with" in replicate.provenance for replicate in found)
@@ -94,7 +94,7 @@ def test_a_pack_that_fails_is_run_trial_by_trial(monkeypatch: pytest.MonkeyPatch
 def test_a_worker_trains_what_waits_together() -> None:
     """One wake-up, three trials; each is measured and ends for itself."""
     stored_study(trials=4, parallelism=4, configuration=SMALL)
-    tasks.run_next_trial()
+    trial_worker.run_next_trial()
     states = [replicate.state for replicate in replicates()]
     assert states == [TrialState.SUCCEEDED] * 3 + [TrialState.QUEUED]
     assert [replicate.provenance.get("packed_with") for replicate in replicates()] == [3, 3, 3, None]

@@ -13,10 +13,10 @@ from api_schemas.peft_methods import PROMPT_METHODS, SETTINGS, PeftMethod
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import Peft, TrialConfiguration
 from tests.workers.conftest import tiny
-from workers.backbones import FAMILIES, Backbone
+from workers.backbones.loading import FAMILIES, Backbone
+from workers.data.task_data import Batch
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods import TrialModules, attached, library, logits
-from workers.task_data import Batch
 
 IDS = torch.tensor([[5, 6, 7, 8, 9], [10, 11, 12, 0, 0]])
 MASK = (IDS != 0).long()

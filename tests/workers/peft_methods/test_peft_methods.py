@@ -15,12 +15,12 @@ from api_schemas.adapter_flops import adapter_flops
 from api_schemas.peft import Peft
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration
-from workers.backbones import Backbone
+from workers.backbones.loading import Backbone
+from workers.data.task_data import Batch
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods import TrialModules, attached, logits
 from workers.peft_methods.place import Place
 from workers.peft_methods.prefix_entry import takes_a_cache
-from workers.task_data import Batch
 
 IDS = torch.tensor([[5, 6, 7, 8, 9], [10, 11, 12, 0, 0]])
 MASK = (IDS != 0).long()

@@ -19,7 +19,7 @@ from tests.workers.peft_methods.test_peft_methods import (
     modules_for,
     real_tokens,
 )
-from workers.backbones import Backbone
+from workers.backbones.loading import Backbone
 
 ALL_LAYERS = {"active_layers": [True, True, True]}
 DECODERS = ["gpt2", "llama", "mistral", "qwen2", "qwen3"]

@@ -9,13 +9,13 @@ from transformers import AutoModel
 
 from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration
-from service import catalogue
+from service.catalogue.backbones import by_name
 from tests.checkpoints import save_checkpoint
 from tests.workers.conftest import CPU
-from workers.backbones import load_backbone
-from workers.costs import count_trainable
-from workers.hf_format import save_peft_format
+from workers.backbones.loading import load_backbone
+from workers.measuring.costs import count_trainable
 from workers.peft_methods import TrialModules, attached
+from workers.saving.hf_format import save_peft_format
 
 IDS = torch.tensor([[2, 3, 5, 6]])
 
@@ -31,7 +31,7 @@ def test_a_prompt_fits_a_factorised_embedding(method: str, tmp_path: Path) -> No
         "peft": {"method": method, "library": {"virtual_tokens": 3}},
     })  # fmt: skip
     modules = TrialModules(configuration.peft, backbone=backbone, classes=2, seed=0)
-    shape = catalogue.backbone_shape("local:mine", models_dir=tmp_path)
+    shape = by_name.backbone_shape("local:mine", models_dir=tmp_path)
     assert count_trainable(modules) == trainable_parameters(configuration, shape=shape, classes=2)
     with attached(modules, backbone=backbone), torch.inference_mode():
         hidden = backbone.model(input_ids=IDS, attention_mask=torch.ones_like(IDS)).last_hidden_state

@@ -1,0 +1,1 @@
+"""What HTTP asks of every route: problems, entity tags, idempotency, limits, streams."""

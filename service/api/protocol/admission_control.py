@@ -1,0 +1,137 @@
+"""Which requests are served now, which wait, and which are told to come back. Knows no study.
+
+Whoever is turned away by `access.authentication` costs nothing and is answered at once, as is `/healthz`.
+All others take a place in the `work_queue`, by kind and tenant, once their body is there; a large body is
+read in a place of its kind. A place is given back when the answer begins: what is left is to send it.
+"""
+
+import math
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from anyio import CancelScope
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.protocol.authentication import PREFIX, READING
+from service.api.protocol.bodies import kept_in_time, read_body, too_large
+from service.api.protocol.problems import problem_response
+from service.api.protocol.work_queue import Kind, Overloaded, Place, WorkQueue
+from service.errors import ServiceError
+from service.runtime.loop_local import LoopLocal
+
+AT_ONCE = "/healthz"
+PROBES = frozenset({"/readyz", "/metrics"})
+CREATIONS = re.compile(r"/v1/(studies|webhooks)|/v1/studies/[^/]+:clone|/v1/studies/[^/]+/trials:import")
+SMALL_BYTES = 65_536
+"""What the server takes of a body before anybody asks for it: so much costs nothing to wait for."""
+
+
+class TurnedAway(NamedTuple):
+    """What stands in the place of a route in the measurements of requests that got no place."""
+
+    path_format: str
+
+
+TURNED_AWAY = TurnedAway("turned away")
+
+
+class AdmissionControl:
+    """ASGI middleware that bounds what is at work, and lets go first what matters most."""
+
+    def __init__(
+        self, app: ASGIApp, *, queues: LoopLocal[WorkQueue], max_bytes: int, streamed_prefix: str
+    ) -> None:
+        self.app = app
+        self.queues = queues
+        self.max_bytes = max_bytes
+        self.streamed_prefix = streamed_prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request once it has a place, or refuse it."""
+        if scope["type"] != "http" or _is_answered_at_once(scope):
+            await self.app(scope, receive, send)
+            return
+        place: Place | None = None
+
+        async def answer(message: Message) -> None:
+            assert place is not None  # noqa: S101  only called by whoever has one
+            place.give_back()
+            await send(message)
+
+        try:
+            async with self._body(scope, receive) as body, self._place(scope, receive) as place:
+                scope["place"] = place
+                await self.app(scope, body, answer)
+        except ServiceError as refused:
+            if place is not None:
+                raise
+            scope.setdefault("route", TURNED_AWAY)
+            response = problem_response(refused.as_problem(), headers=dict(refused.headers))
+            await response(scope, receive, send)
+
+    @asynccontextmanager
+    async def _body(self, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
+        if self._streams(scope):
+            yield kept_in_time(receive)
+        elif _declared_bytes(scope) > self.max_bytes:
+            # Before a client that asked first (Expect: 100-continue) is told to send it.
+            raise too_large(self.max_bytes)
+        elif _is_small(scope):
+            yield await read_body(receive, max_bytes=self.max_bytes)
+        else:
+            async with self.queues.get().place(Kind.UPLOAD, _tenant(scope)):
+                yield await read_body(receive, max_bytes=self.max_bytes)
+
+    @asynccontextmanager
+    async def _place(self, scope: Scope, receive: Receive) -> AsyncIterator[Place]:
+        kind = self._kind(scope)
+        async with self.queues.get().place(kind, _tenant(scope)) as place:
+            if place.has_waited and kind is not Kind.UPLOAD and await _has_gone(receive):
+                raise Overloaded("The client has not waited for its turn.", retry_after_seconds=1)
+            yield place
+
+    def _streams(self, scope: Scope) -> bool:
+        return bool(scope["method"] == "PUT" and scope["path"].startswith(self.streamed_prefix))
+
+    def _kind(self, scope: Scope) -> Kind:
+        path = scope["path"]
+        if path in PROBES:
+            return Kind.PROBE
+        if scope["method"] in READING:
+            return Kind.READ
+        if self._streams(scope):
+            return Kind.UPLOAD
+        return Kind.CREATION if CREATIONS.fullmatch(path) else Kind.COMMAND
+
+
+def _is_answered_at_once(scope: Scope) -> bool:
+    return scope["path"] == AT_ONCE or isinstance(scope.get("caller"), ServiceError)
+
+
+async def _has_gone(receive: Receive) -> bool:
+    # The body has been read: what may still come is that the client has hung up, or nothing.
+    with CancelScope() as looking:
+        looking.cancel()
+        return bool((await receive())["type"] == "http.disconnect")
+    return False
+
+
+def _is_small(scope: Scope) -> bool:
+    return "transfer-encoding" not in Headers(scope=scope) and _declared_bytes(scope) <= SMALL_BYTES
+
+
+def _declared_bytes(scope: Scope) -> float:
+    declared = Headers(scope=scope).get("content-length", "0")
+    # The server lets only digits pass; a client within the process may send anything.
+    return int(declared) if declared.isdecimal() and len(declared) <= 20 else math.inf
+
+
+def _tenant(scope: Scope) -> str:
+    path = scope["path"]
+    if path.startswith(PREFIX):
+        tenant: str = scope["caller"].tenant_id
+        return tenant
+    return path if path in PROBES else ""

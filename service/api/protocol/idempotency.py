@@ -1,0 +1,145 @@
+"""One Idempotency-Key, one effect: a repeated POST gets the answer of the first, byte for byte.
+
+The answer is stored in the transaction of its effect, so neither exists without the other. A lock on
+the key lasts as long as that transaction: whoever comes meanwhile is told to repeat. Nothing is
+reserved before, so nothing is left behind by a process that dies, and a request that failed can be
+repeated. Where a request is checked at length first, two may be checked at once; one takes effect.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Header, Request, Response
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api_schemas.base import Schema
+from service.api.dependencies import AdminTenantDep, TenantDep
+from service.errors import RequestInProgress, ReusedIdempotencyKey
+from service.storage.database import transaction
+from service.storage.models import IdempotencyKey
+
+Answer = TypeVar("Answer", bound=Schema)
+
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]*$",
+        examples=["4f1c9ad0-import-7"],
+        description="Names this request for 24 hours: sent again, it gets the same answer and has no "
+        "second effect. The answer then has the header `Idempotent-Replayed: true`.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Posted:
+    """Who posted what, under which key. Without a key each request stands for itself."""
+
+    tenant_id: str
+    key: str | None
+    request_hash: str
+
+
+async def posted(request: Request, tenant_id: TenantDep, key: KeyHeader = None) -> Posted:
+    """Give what a request is recognised by: method, path and body."""
+    return await _posted(request, tenant_id, key)
+
+
+async def posted_by_admin(request: Request, tenant_id: AdminTenantDep, key: KeyHeader = None) -> Posted:
+    """Give the same for what only admins may do."""
+    return await _posted(request, tenant_id, key)
+
+
+def not_needed(key: KeyHeader = None) -> None:
+    """Accept a key where the body itself names the one effect, so that no answer needs to be kept."""
+
+
+async def _posted(request: Request, tenant_id: str, key: str | None) -> Posted:
+    content = b"\0".join((request.method.encode(), request.scope["path"].encode(), await request.body()))
+    return Posted(tenant_id=tenant_id, key=key, request_hash=hashlib.sha256(content).hexdigest())
+
+
+PostedDep = Annotated[Posted, Depends(posted, scope="function")]
+PostedByAdminDep = Annotated[Posted, Depends(posted_by_admin, scope="function")]
+
+
+def once(
+    request: Posted,
+    effect: Callable[[Session], Answer],
+    *,
+    status: HTTPStatus = HTTPStatus.OK,
+    location: Callable[[Answer], str] | None = None,
+    without_secret: Callable[[Answer], Answer] | None = None,
+) -> Response:
+    """Carry out a request and keep its answer, without its secret; or give the answer that was kept.
+
+    Raises:
+        RequestInProgress: If another request with this key is being carried out.
+        ReusedIdempotencyKey: If the key stands for another request.
+    """
+    with transaction() as session:
+        if request.key is not None and not session.scalar(
+            select(func.pg_try_advisory_xact_lock(_lock_number(request)))
+        ):
+            raise RequestInProgress("Repeat it in a second: it gets the answer of the first.")
+        row = _stored(session, request)
+        if row is not None:
+            return _response(row, replayed=True)
+        answer = effect(session)
+        kept = answer if without_secret is None else without_secret(answer)
+        row = IdempotencyKey(
+            tenant_id=request.tenant_id,
+            key=request.key,
+            request_hash=request.request_hash,
+            status=status,
+            location=None if location is None else location(answer),
+            body=_json(kept),
+        )
+        if request.key is not None:
+            session.add(row)
+    return _response(row, replayed=False, body=_json(answer))
+
+
+def answered(request: Posted) -> Response | None:
+    """Give the answer that a request got before, if it did: for what is long before its transaction.
+
+    Raises:
+        ReusedIdempotencyKey: If the key stands for another request.
+    """
+    with transaction() as session:
+        row = _stored(session, request)
+    return None if row is None else _response(row, replayed=True)
+
+
+def _stored(session: Session, request: Posted) -> IdempotencyKey | None:
+    if request.key is None:
+        return None
+    row = session.get(IdempotencyKey, (request.tenant_id, request.key))
+    if row is not None and row.request_hash != request.request_hash:
+        raise ReusedIdempotencyKey(
+            "It was sent before with another method, path or body. Send this request with a key of its own."
+        )
+    return row
+
+
+def _response(row: IdempotencyKey, *, replayed: bool, body: str | None = None) -> Response:
+    headers = {} if row.location is None else {"Location": row.location}
+    if replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return Response(body or row.body, status_code=row.status, media_type="application/json", headers=headers)
+
+
+def _json(answer: Schema) -> str:
+    return answer.model_dump_json(by_alias=True)
+
+
+def _lock_number(request: Posted) -> int:
+    named = f"{request.tenant_id}\0{request.key}".encode()
+    return int.from_bytes(hashlib.sha256(named).digest()[:8], "big", signed=True)

@@ -1,0 +1,48 @@
+"""What every request under /v1 must keep to, whatever its route. Whoever has no key is not told of it."""
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from service.api.protocol.body_rules import refuse_unusable_text
+from service.errors import UnsupportedMediaType
+
+
+async def keep_to_rules(request: Request) -> None:
+    """Refuse what no route takes; call it once the caller may use the route.
+
+    Raises:
+        RequestValidationError: If there is an unknown query parameter.
+        UnsupportedMediaType: If a body is declared as something else than JSON.
+        ServiceError: If a text of it is none, or it is nested too deeply.
+    """
+    _refuse_unknown_parameters(request)
+    await _refuse_other_media_types(request)
+    await refuse_unusable_text(request)
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    # A misspelt one would be lost.
+    route = request.scope["route"]
+    if not request.query_params or not isinstance(route, APIRoute):
+        return
+    operation = request.app.openapi()["paths"][route.path_format][request.method.lower()]
+    known = {item["name"] for item in operation.get("parameters", []) if item["in"] == "query"}
+    unknown = sorted(request.query_params.keys() - known)
+    if unknown:
+        raise RequestValidationError(
+            [
+                {"type": "extra_forbidden", "loc": ("query", name), "msg": "There is no such parameter"}
+                for name in unknown
+            ]
+        )
+
+
+async def _refuse_other_media_types(request: Request) -> None:
+    if request.method not in ("POST", "PATCH") or not await request.body():
+        return
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared != "application/json":
+        raise UnsupportedMediaType(
+            f"The body is {declared or 'of no declared type'}; send it as 'Content-Type: application/json'."
+        )

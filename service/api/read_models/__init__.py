@@ -1,0 +1,1 @@
+"""Rows as the client reads them."""

@@ -1,0 +1,77 @@
+"""The routes under /v1/keys and /v1/audit_events: for admins of a tenant."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from sqlalchemy.orm import Session
+
+from api_schemas.access import (
+    AuditEventPage,
+    AuditEventRead,
+    KeyCreate,
+    KeyCreated,
+    KeyPage,
+    KeyRead,
+)
+from api_schemas.base import WITHOUT_NUL
+from service.access import keys
+from service.api.dependencies import AdminTenantDep, SessionDep
+from service.api.protocol.entity_tags import NOT_MODIFIED
+from service.api.protocol.idempotency import PostedByAdminDep, once
+from service.api.protocol.problems import documented
+from service.storage import audit_log
+
+router = APIRouter(prefix="/v1", tags=["access"], responses=documented(401, 422, 503))
+
+KeyId = Annotated[str, Path(pattern=WITHOUT_NUL, max_length=100)]
+PageSize = Annotated[int, Query(ge=1, le=500)]
+KeyToken = Annotated[str | None, Query(pattern=r"^key_[0-9a-f]{32}$", examples=[f"key_{'0' * 32}"])]
+SequenceToken = Annotated[int | None, Query(ge=1, lt=2**63)]
+
+
+@router.post("/keys", status_code=201, response_model=KeyCreated, responses=documented(400, 409, 415))
+def create_key(request: KeyCreate, posted: PostedByAdminDep) -> Response:
+    """Make a key of your tenant. The first answer is the only place where its secret is shown."""
+
+    def effect(session: Session) -> KeyCreated:
+        key, secret = keys.create_key(session, tenant_id=posted.tenant_id, **dict(request))
+        return KeyCreated(**KeyRead.model_validate(key).model_dump(), secret=secret)
+
+    return once(
+        posted,
+        effect,
+        status=HTTPStatus.CREATED,
+        without_secret=lambda created: created.model_copy(update={"secret": None}),
+    )
+
+
+@router.get("/keys", responses=NOT_MODIFIED)
+def list_keys(
+    session: SessionDep, tenant_id: AdminTenantDep, page_size: PageSize = 100, page_token: KeyToken = None
+) -> KeyPage:
+    """List the keys of your tenant, newest first, revoked ones among them."""
+    found = keys.list_keys(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
+    token = found[-1].id if len(found) == page_size else None
+    return KeyPage(keys=tuple(map(KeyRead.model_validate, found)), next_page_token=token)
+
+
+@router.delete("/keys/{key_id}", responses=documented(404, 409))
+def revoke_key(key_id: KeyId, session: SessionDep, tenant_id: AdminTenantDep) -> KeyRead:
+    """End a key at once, but for the last that can make others. Revoking it again changes nothing."""
+    return KeyRead.model_validate(keys.revoke_key(session, key_id, tenant_id=tenant_id))
+
+
+@router.get("/audit_events", responses=NOT_MODIFIED)
+def list_audit_events(
+    session: SessionDep,
+    tenant_id: AdminTenantDep,
+    page_size: PageSize = 100,
+    page_token: SequenceToken = None,
+) -> AuditEventPage:
+    """List what was done to your tenant's keys, limits and studies, newest first."""
+    found = audit_log.list_audit_events(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
+    token = str(found[-1].sequence) if len(found) == page_size else None
+    return AuditEventPage(
+        audit_events=tuple(map(AuditEventRead.model_validate, found)), next_page_token=token
+    )

@@ -1,0 +1,122 @@
+"""The routes of runners outside: suggest, heartbeat, report, complete, release; and past results."""
+
+from fastapi import APIRouter, Depends, Request, Response
+from sqlalchemy.orm import Session
+
+from api_schemas.ask_and_tell import (
+    AttemptRequest,
+    CompletionRequest,
+    CorrectionRequest,
+    ImportRequest,
+    ImportResult,
+    MeasurementReport,
+    SuggestedTrials,
+    SuggestRequest,
+    TrialSignal,
+)
+from api_schemas.trials import TrialRead
+from service.api.dependencies import SessionDep, TenantDep
+from service.api.protocol.idempotency import PostedDep, not_needed, once
+from service.api.protocol.problems import documented
+from service.api.read_models.representation import represent_trials
+from service.api.read_models.requested_study import StudyId, TrialId
+from service.storage import queries
+from service.studies.imported_trials import import_observations
+from service.trials import ask_and_tell
+
+router = APIRouter(
+    prefix="/v1/studies/{study_id}",
+    tags=["runners outside"],
+    responses=documented(400, 401, 404, 409, 415, 422, 503),
+)
+
+# Whoever repeats these names the same attempt, step or worker: the effect is one without a kept answer.
+REPEATABLE = [Depends(not_needed)]
+
+
+@router.post("/trials:suggest", dependencies=REPEATABLE)
+async def suggest_trials(
+    study_id: StudyId, body: SuggestRequest, tenant_id: TenantDep, request: Request, response: Response
+) -> SuggestedTrials:
+    """Get trials to run; an empty answer says in Retry-After when to ask again, or that the study is over."""
+    answer = await ask_and_tell.suggest(
+        study_id,
+        body,
+        tenant_id=tenant_id,
+        feed=request.app.state.event_feed,
+        is_gone=request.is_disconnected,
+        aside=request.scope["place"].given_back,
+    )
+    if not answer.trials and answer.study_state in ask_and_tell.OPEN_STUDY_STATES:
+        response.headers["Retry-After"] = "1"
+    return answer
+
+
+@router.post("/trials/{trial_id}:heartbeat", dependencies=REPEATABLE)
+def send_heartbeat(
+    study_id: StudyId, trial_id: TrialId, body: AttemptRequest, session: SessionDep, tenant_id: TenantDep
+) -> TrialSignal:
+    """Keep a trial; the answer says whether its result is still wanted."""
+    study = queries.get_study(session, study_id, tenant_id=tenant_id)
+    trial = queries.get_trial(session, study_id, trial_id)
+    return ask_and_tell.heartbeat(session, study, trial.id, attempt=body.attempt)
+
+
+@router.post("/trials/{trial_id}:report", dependencies=REPEATABLE)
+def report_measurement(
+    study_id: StudyId, trial_id: TrialId, body: MeasurementReport, session: SessionDep, tenant_id: TenantDep
+) -> TrialSignal:
+    """Store metrics at one step; the answer says whether the trial should stop. Repeating changes nothing."""
+    queries.get_study(session, study_id, tenant_id=tenant_id)
+    trial = queries.get_trial(session, study_id, trial_id)
+    return ask_and_tell.report(session, trial.id, body)
+
+
+@router.post("/trials/{trial_id}:complete", dependencies=REPEATABLE)
+def complete_trial(
+    study_id: StudyId, trial_id: TrialId, body: CompletionRequest, session: SessionDep, tenant_id: TenantDep
+) -> TrialRead:
+    """Say how a trial ended. The same attempt saying so twice changes nothing."""
+    queries.get_study(session, study_id, tenant_id=tenant_id)
+    trial = queries.get_trial(session, study_id, trial_id)
+    study, trial = ask_and_tell.complete(session, trial.id, body)
+    return represent_trials(session, study, [trial])[0]
+
+
+@router.post("/trials/{trial_id}:release", response_model=TrialRead)
+def release_trial(study_id: StudyId, trial_id: TrialId, body: AttemptRequest, posted: PostedDep) -> Response:
+    """Give a trial back unfinished; another runner gets it, and it costs none of its attempts."""
+
+    def effect(session: Session) -> TrialRead:
+        queries.get_study(session, study_id, tenant_id=posted.tenant_id)
+        trial = queries.get_trial(session, study_id, trial_id)
+        study, trial = ask_and_tell.release(session, trial.id, attempt=body.attempt)
+        return represent_trials(session, study, [trial])[0]
+
+    return once(posted, effect)
+
+
+@router.post("/trials/{trial_id}:correct", response_model=TrialRead)
+def correct_trial(
+    study_id: StudyId, trial_id: TrialId, body: CorrectionRequest, posted: PostedDep
+) -> Response:
+    """Replace a result that was told wrongly. The front is stored anew; the event keeps both results."""
+
+    def effect(session: Session) -> TrialRead:
+        queries.get_study(session, study_id, tenant_id=posted.tenant_id)
+        trial = queries.get_trial(session, study_id, trial_id)
+        study, trial = ask_and_tell.correct(session, trial.id, body)
+        return represent_trials(session, study, [trial])[0]
+
+    return once(posted, effect)
+
+
+@router.post("/trials:import", response_model=ImportResult)
+def import_trials(study_id: StudyId, body: ImportRequest, posted: PostedDep) -> Response:
+    """Give a study past results to learn from; they cost nothing of its budget. Repeating adds nothing."""
+
+    def effect(session: Session) -> ImportResult:
+        study = queries.get_study(session, study_id, tenant_id=posted.tenant_id, lock=True)
+        return import_observations(session, study, body.observations)
+
+    return once(posted, effect)

@@ -1,0 +1,79 @@
+"""The routes under /v1/webhooks: for admins of a tenant, because they send its events elsewhere."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlalchemy.orm import Session
+
+from api_schemas.base import WITHOUT_NUL
+from api_schemas.webhooks import (
+    WebhookCreate,
+    WebhookCreated,
+    WebhookPage,
+    WebhookRead,
+    WebhookReplay,
+    WebhookReplayed,
+)
+from service.api.dependencies import AdminTenantDep, SessionDep
+from service.api.protocol.entity_tags import NOT_MODIFIED
+from service.api.protocol.idempotency import PostedByAdminDep, not_needed, once
+from service.api.protocol.problems import documented
+from service.webhooks import registry
+from service.webhooks.addresses import check_url, resolve
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], responses=documented(401, 422, 503))
+
+PageSize = Annotated[int, Query(ge=1, le=500)]
+WebhookId = Annotated[str, Path(pattern=WITHOUT_NUL, max_length=100)]
+WebhookToken = Annotated[str | None, Query(pattern=r"^whk_[0-9a-f]{32}$", examples=[f"whk_{'0' * 32}"])]
+
+
+@router.post("", status_code=201, response_model=WebhookCreated, responses=documented(400, 409, 415))
+def create_webhook(request: WebhookCreate, posted: PostedByAdminDep) -> Response:
+    """Send your events to an address. The first answer is the only place where the secret is shown."""
+    # Without a database connection: a name may take long to look up.
+    resolve(check_url(request.url))
+
+    def effect(session: Session) -> WebhookCreated:
+        webhook = registry.create_webhook(session, request, tenant_id=posted.tenant_id)
+        (shown,) = registry.represent(session, [webhook])
+        return WebhookCreated(**shown.model_dump(), secret=webhook.secret)
+
+    return once(
+        posted,
+        effect,
+        status=HTTPStatus.CREATED,
+        without_secret=lambda created: created.model_copy(update={"secret": None}),
+    )
+
+
+@router.get("", responses=NOT_MODIFIED)
+def list_webhooks(
+    session: SessionDep, tenant_id: AdminTenantDep, page_size: PageSize = 100, page_token: WebhookToken = None
+) -> WebhookPage:
+    """List the webhooks of your tenant, newest first."""
+    found = registry.list_webhooks(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
+    token = found[-1].id if len(found) == page_size else None
+    return WebhookPage(webhooks=registry.represent(session, found), next_page_token=token)
+
+
+@router.get("/{webhook_id:id}", responses=NOT_MODIFIED | documented(404))
+def get_webhook(webhook_id: WebhookId, session: SessionDep, tenant_id: AdminTenantDep) -> WebhookRead:
+    """Read a webhook, with how many deliveries wait and what went wrong last."""
+    webhook = registry.get_webhook(session, webhook_id, tenant_id=tenant_id)
+    return registry.represent(session, [webhook])[0]
+
+
+@router.delete("/{webhook_id:id}", status_code=204, responses=documented(404))
+def delete_webhook(webhook_id: WebhookId, session: SessionDep, tenant_id: AdminTenantDep) -> None:
+    """Send nothing more there; what waits is dropped."""
+    registry.delete_webhook(session, webhook_id, tenant_id=tenant_id)
+
+
+@router.post("/{webhook_id}:replay", responses=documented(400, 404, 415), dependencies=[Depends(not_needed)])
+def replay_webhook(
+    webhook_id: WebhookId, request: WebhookReplay, session: SessionDep, tenant_id: AdminTenantDep
+) -> WebhookReplayed:
+    """Send the events of a study again, from the one after a number."""
+    return WebhookReplayed(scheduled=registry.replay(session, webhook_id, request, tenant_id=tenant_id))

@@ -1,0 +1,1 @@
+"""Where what trials trained is kept."""

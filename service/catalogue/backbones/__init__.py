@@ -1,0 +1,1 @@
+"""Backbones by name, and what their files say about them. Loads no weights."""

@@ -1,0 +1,100 @@
+"""Read a task's files: its rows, and the facts by which a study is judged. Knows no names of tasks."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from api_schemas.tasks import ScoreMetric, Task, TaskKind
+from service.catalogue.tasks.places import open_file
+from service.catalogue.tasks.rows import Row, read_rows
+from service.catalogue.tasks.splits import SPLITS, three_splits
+from service.catalogue.tasks.tables import Table, open_table
+from service.errors import InvalidTask, InvalidTaskFile
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What must be known of a task to judge a study."""
+
+    name: str
+    kind: TaskKind
+    labels: tuple[str, ...]
+    takes_pairs: bool
+    split_rows: tuple[int, int, int]
+    """How many rows train, validation and test have."""
+
+    @property
+    def classes(self) -> int:
+        """How many outputs the head has: one for each label, or one for a value."""
+        return 1 if self.kind is TaskKind.REGRESSION else len(self.labels)
+
+    def chance_score(self, score: ScoreMetric) -> float | None:
+        """Give the score of guessing, the natural worst; None where there is none."""
+        if score is ScoreMetric.NEGATIVE_LOSS:
+            return None
+        if score is ScoreMetric.ACCURACY and self.kind is TaskKind.CLASSIFICATION:
+            return 1 / self.classes
+        return 0.0
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The facts of a task with its rows; `dropped` counts the rows left out, by the reason."""
+
+    facts: TaskFacts
+    splits: Mapping[str, list[Row]]
+    dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """The files of each split below a folder, and what is known of them from elsewhere."""
+
+    folder: Path
+    by_split: tuple[tuple[str, tuple[str, ...]], ...]
+    class_names: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Of columns, what their numbers stand for."""
+    left_out: int = 0
+    """How many files of the source are of no split."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return tuple(self.folder / file for _, of_split in self.by_split for file in of_split)
+
+
+def read_task(task: Task, files: SourceFiles) -> TaskData:
+    """Read, check and split the rows of files.
+
+    Raises:
+        InvalidTask: If they cannot be used; the errors point at the guilty fields.
+    """
+    kind = task.resolved_kind
+    try:
+        rows = read_rows(_tables(task, files), task, kind=kind, class_names=dict(files.class_names))
+    except InvalidTaskFile as error:
+        raise InvalidTask({"name": error.detail}) from error
+    splits = three_splits(rows.by_split, kind=kind)
+    train, validation, test = (len(splits[split]) for split in SPLITS)
+    facts = TaskFacts(
+        name=task.name,
+        kind=kind,
+        labels=rows.labels,
+        takes_pairs=task.text_pair_column is not None,
+        split_rows=(train, validation, test),
+    )
+    return TaskData(facts, splits, {**rows.dropped, "files_of_other_splits": files.left_out})
+
+
+def _tables(task: Task, files: SourceFiles) -> Iterator[tuple[str, Table]]:
+    """Open one file after the other."""
+    for split, of_split in files.by_split:
+        for name in of_split:
+            with open_file(files.folder / name, in_cache=task.is_hub) as file:
+                # The very bytes that are read, whatever takes the place of the file meanwhile.
+                if task.sha256 not in (None, hashlib.file_digest(file, "sha256").hexdigest()):
+                    raise InvalidTask(
+                        {"sha256": f"'{name}' has changed since the study was posted; post it anew"}
+                    )
+                yield split, open_table(file, name=name)

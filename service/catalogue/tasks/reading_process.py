@@ -1,0 +1,65 @@
+"""What a child of the API runs to read files: requests line by line, and an answer to each in its turn.
+
+Its argument is the memory that it may have, in bytes.
+
+A file may unpack to more than there is memory, or make its reader crash. Here that ends a process of
+whose end nobody but the asker hears: `service.catalogue.tasks.reading`.
+"""
+
+import contextlib
+import json
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from api_schemas.tasks import Task
+from service.catalogue.tasks.facts import SourceFiles, read_task
+from service.catalogue.tasks.places import open_file
+from service.catalogue.tasks.tables import count_rows, open_table
+from service.errors import InvalidTask, InvalidTaskFile, UnknownTask
+from service.runtime.process_lifetime import die_with_parent
+
+FIRST_TO_GO = "1000"
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Return what a request asks for; `refused` has what is wrong with the files."""
+    try:
+        if "table" in request:
+            return _summary(Path(request["table"]), name=request["name"])
+        files = request["files"]
+        source = SourceFiles(**{**files, "folder": Path(files["folder"])})
+        return asdict(read_task(Task.model_validate(request["task"]), source).facts)
+    except (InvalidTaskFile, UnknownTask) as error:
+        return {"refused": error.detail}
+    except MemoryError:
+        return {"out_of_memory": True}
+    except InvalidTask as error:
+        return {"refused": {item.pointer.rpartition("/")[2]: item.detail for item in error.errors}}
+
+
+def _summary(path: Path, *, name: str) -> dict[str, Any]:
+    try:
+        file = open_file(path, in_cache=False)
+    except UnknownTask:
+        return {"gone": True}
+    with file:
+        table = open_table(file, name=name)
+        return {"columns": table.columns, "rows": count_rows(table)}
+
+
+def _limit(memory: int) -> None:
+    die_with_parent()
+    with contextlib.suppress(ValueError):  # where the operator has set less
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    with contextlib.suppress(OSError):
+        # Where the machine's memory ends before.
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO, encoding="ascii")
+
+
+if __name__ == "__main__":
+    _limit(int(sys.argv[1]))
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)  # noqa: T201  the answer

@@ -1,0 +1,1 @@
+"""What every process of the service needs around its work: broker, logs, traces, lifetime."""

@@ -1,0 +1,24 @@
+"""When the reaper last did its work, by the database's clock."""
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from service.storage.models import Heartbeat
+
+SWEEPER = "sweeper"
+
+
+def beat(session: Session) -> None:
+    """Say that a sweep has been done, in its own transaction."""
+    row = insert(Heartbeat).values(name=SWEEPER, beaten_at=func.clock_timestamp())
+    session.execute(
+        row.on_conflict_do_update(index_elements=[Heartbeat.name], set_={"beaten_at": row.excluded.beaten_at})
+    )
+
+
+def seconds_since_sweep(session: Session) -> float | None:
+    """Say how long ago the last sweep was; None if there has been none."""
+    age = func.extract("epoch", func.clock_timestamp() - Heartbeat.beaten_at)
+    found = session.scalar(select(age).where(Heartbeat.name == SWEEPER))
+    return None if found is None else float(found)

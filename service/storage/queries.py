@@ -1,0 +1,356 @@
+"""Every query over studies and trials. Changes no state.
+
+Lock order, everywhere: the study's row first, then the trial's, then the replicate's. Whoever holds
+the study's row may read its trials, its counters and its front as one consistent whole.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
+from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialState
+from service.errors import NotFound
+from service.storage.models import (
+    Artifact,
+    Replicate,
+    StoredFront,
+    Study,
+    Trial,
+    TrialMeasurement,
+)
+
+Query = TypeVar("Query", bound=Select[Any])
+
+OPEN_STATES = (TrialState.QUEUED, TrialState.RUNNING)
+
+
+class OpenReplicates(NamedTuple):
+    """How many replicates of a study wait and run; however many have ended, counting them costs the same."""
+
+    queued: int
+    running: int
+
+
+def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = False) -> Study:
+    """Read a study of the tenant.
+
+    Raises:
+        NotFound: If there is none, or it belongs to somebody else.
+    """
+    query = select(Study).where(Study.id == study_id, Study.tenant_id == tenant_id)
+    study = session.scalar(locked(query) if lock else query)
+    if study is None:
+        raise NotFound(f"There is no study '{study_id}'. GET /v1/studies lists yours.")
+    return study
+
+
+def lock_study(session: Session, study_id: str, *, wait: bool = True) -> Study | None:
+    """Take the row lock of a study, waiting for whoever holds it; or give None if somebody does."""
+    return session.scalar(locked(select(Study).where(Study.id == study_id), wait=wait))
+
+
+def list_studies(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[Study]:
+    """Read studies, newest first, older than `before`."""
+    query = select(Study).where(Study.tenant_id == tenant_id).order_by(Study.id.desc()).limit(page_size)
+    return list(session.scalars(query if before is None else query.where(Study.id < before)))
+
+
+def ended_studies(session: Session, *, tenant_id: str, limit: int) -> list[Study]:
+    """Read studies that have ended with a result, newest first."""
+    ended = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
+    return list(
+        session.scalars(
+            select(Study)
+            .where(Study.tenant_id == tenant_id, Study.state.in_(ended), Study.front_sequence > 0)
+            .order_by(Study.id.desc())
+            .limit(limit)
+        )
+    )
+
+
+def count_trials(session: Session, study_ids: Sequence[str]) -> dict[str, TrialCounts]:
+    """Count the proposed trials of each study by state, and beside them the imported ones."""
+    imported = Trial.generated_by == IMPORTED
+    rows = session.execute(
+        select(Trial.study_id, Trial.state, imported, func.count())
+        .where(Trial.study_id.in_(study_ids))
+        .group_by(Trial.study_id, Trial.state, imported)
+    )
+    counts: dict[str, dict[str, int]] = {study_id: {} for study_id in study_ids}
+    for study_id, state, is_imported, count in rows:
+        kind = "imported" if is_imported else state.value.lower()
+        counts[study_id][kind] = counts[study_id].get(kind, 0) + count
+    return {study_id: TrialCounts(**by_state) for study_id, by_state in counts.items()}
+
+
+def count_replicates(session: Session, study_ids: Sequence[str]) -> dict[str, ReplicateCounts]:
+    """Count the replicates of each study that wait, run, or have ended; dropped ones count nowhere."""
+    rows = session.execute(
+        select(Replicate.study_id, Replicate.state, func.count())
+        .where(Replicate.study_id.in_(study_ids), Replicate.state != TrialState.CANCELLED)
+        .group_by(Replicate.study_id, Replicate.state)
+    )
+    counts = {study_id: {"queued": 0, "running": 0, "done": 0} for study_id in study_ids}
+    for study_id, state, count in rows:
+        counts[study_id]["done" if state in TERMINAL_TRIAL_STATES else state.value.lower()] += count
+    return {study_id: ReplicateCounts(**by_kind) for study_id, by_kind in counts.items()}
+
+
+def open_replicates(session: Session, study_id: str) -> OpenReplicates:
+    """Count the replicates of a study that wait, and those that run."""
+    rows = session.execute(
+        select(Replicate.state, func.count())
+        .where(Replicate.study_id == study_id, Replicate.state.in_(OPEN_STATES))
+        .group_by(Replicate.state)
+    )
+    counts: dict[TrialState, int] = {row[0]: row[1] for row in rows}
+    return OpenReplicates(counts.get(TrialState.QUEUED, 0), counts.get(TrialState.RUNNING, 0))
+
+
+def has_open_trials(session: Session, study_id: str) -> bool:
+    """Say whether a trial of a study waits or runs."""
+    query = select(exists().where(Trial.study_id == study_id, Trial.state.in_(OPEN_STATES)))
+    return session.scalars(query).one()
+
+
+def replicates_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Replicate]:
+    """Read the replicates of a study in one of the states, by trial and number."""
+    return list(
+        session.scalars(
+            select(Replicate)
+            .where(Replicate.study_id == study_id, Replicate.state.in_(states))
+            .order_by(Replicate.trial_id, Replicate.number)
+        )
+    )
+
+
+def replicates_held(session: Session, study_id: str, *, worker: str) -> list[Replicate]:
+    """Read the replicates of a study that a worker holds the leases of, by trial and number."""
+    return list(
+        session.scalars(
+            select(Replicate)
+            .where(
+                Replicate.study_id == study_id,
+                Replicate.state == TrialState.RUNNING,
+                Replicate.worker == worker,
+            )
+            .order_by(Replicate.trial_id, Replicate.number)
+        )
+    )
+
+
+def replicates_of(session: Session, trial_ids: Sequence[str]) -> dict[str, list[Replicate]]:
+    """Read the replicates of each trial, by number."""
+    found: dict[str, list[Replicate]] = {trial_id: [] for trial_id in trial_ids}
+    for row in session.scalars(
+        select(Replicate)
+        .where(_one_of(Replicate.trial_id, found))
+        .order_by(Replicate.trial_id, Replicate.number)
+    ):
+        found[row.trial_id].append(row)
+    return found
+
+
+def lock_replicate(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
+    """Take the row lock of the replicate that an attempt is or was at; None if a later one took it over."""
+    return session.scalar(
+        locked(select(Replicate).where(Replicate.trial_id == trial_id, Replicate.attempt == attempt))
+    )
+
+
+def get_trial(session: Session, study_id: str, trial_id: str) -> Trial:
+    """Read a trial of a study.
+
+    Raises:
+        NotFound: If the study has no such trial.
+    """
+    trial = session.scalar(select(Trial).where(Trial.id == trial_id, Trial.study_id == study_id))
+    if trial is None:
+        raise NotFound(f"Study '{study_id}' has no trial '{trial_id}'.")
+    return trial
+
+
+def list_trials(
+    session: Session, study_id: str, *, page_size: int | None = None, after: int = -1
+) -> list[Trial]:
+    """Read the trials of a study by number, from the one after `after`."""
+    query = select(Trial).where(Trial.study_id == study_id, Trial.number > after).order_by(Trial.number)
+    return list(session.scalars(query if page_size is None else query.limit(page_size)))
+
+
+def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Trial]:
+    """Read the trials of a study in one of the states, by number."""
+    return list(
+        session.scalars(
+            select(Trial).where(Trial.study_id == study_id, Trial.state.in_(states)).order_by(Trial.number)
+        )
+    )
+
+
+def trials_by_id(session: Session, trial_ids: Sequence[str]) -> list[Trial]:
+    """Read trials by their ids, ordered by number."""
+    return list(session.scalars(select(Trial).where(_one_of(Trial.id, trial_ids)).order_by(Trial.number)))
+
+
+def trials_with_keys(session: Session, study_id: str, keys: Sequence[str]) -> dict[str, Trial]:
+    """Read the trials of a study that have one of the configuration keys, by that."""
+    query = select(Trial).where(Trial.study_id == study_id, _one_of(Trial.configuration_key, keys))
+    return {trial.configuration_key: trial for trial in session.scalars(query)}
+
+
+def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
+    """Read the tenant's trials of other studies that succeeded with a configuration, oldest first.
+
+    None of them can be deleted before the caller commits.
+    """
+    return list(
+        session.scalars(
+            select(Trial)
+            .join(Study, Study.id == Trial.study_id)
+            .where(
+                Trial.configuration_key == configuration_key,
+                Trial.state == TrialState.SUCCEEDED,
+                Study.tenant_id == study.tenant_id,
+                Study.id != study.id,
+                Study.kind != StudyKind.CUSTOM,
+            )
+            .order_by(Trial.id)
+            .with_for_update(key_share=True, read=True, of=Trial)
+        )
+    )
+
+
+def study_of_trial(session: Session, trial_id: str) -> str | None:
+    """Find the study of a trial."""
+    return session.scalar(select(Trial.study_id).where(Trial.id == trial_id))
+
+
+def lock_trial(session: Session, trial_id: str) -> Trial:
+    """Take the row lock of a trial whose study's lock is held."""
+    return session.scalars(locked(select(Trial).where(Trial.id == trial_id))).one()
+
+
+def next_queued(session: Session, study_id: str) -> Trial | None:
+    """Lock the first trial with a queued replicate that nobody else is taking."""
+    return session.scalar(
+        select(Trial)
+        .join(Replicate, Replicate.trial_id == Trial.id)
+        .where(Replicate.study_id == study_id, Replicate.state == TrialState.QUEUED)
+        .order_by(Trial.number)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=Trial)
+    )
+
+
+def next_replicate(session: Session, trial_id: str) -> Replicate | None:
+    """Lock the first queued replicate of a trial whose study's lock is held."""
+    return session.scalar(
+        locked(
+            select(Replicate)
+            .where(Replicate.trial_id == trial_id, Replicate.state == TrialState.QUEUED)
+            .order_by(Replicate.number)
+            .limit(1)
+        )
+    )
+
+
+def expired_leases(session: Session) -> list[Replicate]:
+    """Find running replicates whose lease is over by the database's clock. Takes no lock."""
+    return list(session.scalars(select(Replicate).where(_lease_is_over())))
+
+
+def lock_expired(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
+    """Take the row lock of a running replicate if its lease is over even now; or give None."""
+    mine = (Replicate.trial_id == trial_id) & (Replicate.attempt == attempt)
+    return session.scalar(locked(select(Replicate).where(mine, _lease_is_over())))
+
+
+def latest_front(session: Session, study_id: str, *, until: datetime | None = None) -> StoredFront | None:
+    """Read the front after the last accepted result, or after the last until a moment."""
+    query = select(StoredFront).where(StoredFront.study_id == study_id)
+    if until is not None:
+        query = query.where(StoredFront.recorded_at <= until)
+    return session.scalar(query.order_by(StoredFront.sequence.desc()).limit(1))
+
+
+def hypervolume_records(session: Session, study_id: str) -> Sequence[Row[int, str, float | None, datetime]]:
+    """Read every stored front of a study without its members, oldest first."""
+    # The members of all fronts together are a multiple of everything else that the study has.
+    query = (
+        select(StoredFront.sequence, StoredFront.trial_id, StoredFront.hypervolume, StoredFront.recorded_at)
+        .where(StoredFront.study_id == study_id)
+        .order_by(StoredFront.sequence)
+    )
+    return session.connection().execute(query).all()
+
+
+def measurements_of(session: Session, attempts: Mapping[str, int]) -> dict[str, list[Measurement]]:
+    """Read the measurements of one attempt of each trial, by step."""
+    rows = session.execute(
+        select(
+            TrialMeasurement.trial_id,
+            TrialMeasurement.attempt,
+            TrialMeasurement.step,
+            TrialMeasurement.metrics,
+        )
+        .where(_one_of(TrialMeasurement.trial_id, attempts))
+        .order_by(TrialMeasurement.trial_id, TrialMeasurement.step)
+    )
+    found: dict[str, list[Measurement]] = {trial_id: [] for trial_id in attempts}
+    for trial_id, attempt, step, metrics in rows:
+        if attempt == attempts[trial_id]:
+            found[trial_id].append(Measurement(step=step, metrics=metrics))
+    return found
+
+
+def curves_of(session: Session, study_id: str, needed: Set[str]) -> dict[str, list[dict[str, float]]]:
+    """Read what the first seed of each trial measured in its last attempt, by step, where it is complete."""
+    rows = session.execute(
+        select(TrialMeasurement.trial_id, TrialMeasurement.metrics)
+        .join(
+            Replicate,
+            (Replicate.trial_id == TrialMeasurement.trial_id)
+            & (Replicate.attempt == TrialMeasurement.attempt),
+        )
+        .where(Replicate.study_id == study_id, Replicate.number == 0)
+        .order_by(TrialMeasurement.trial_id, TrialMeasurement.step)
+    )
+    found: dict[str, list[dict[str, float]]] = {}
+    for trial_id, metrics in rows:
+        if needed <= metrics.keys():
+            found.setdefault(trial_id, []).append(metrics)
+    return found
+
+
+def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[ArtifactRecord]]:
+    """Read the artifacts of each trial, by name."""
+    found: dict[str, list[ArtifactRecord]] = {trial.id: [] for trial in trials}
+    columns = [getattr(Artifact, name) for name in ArtifactRecord.model_fields]
+    rows = session.execute(
+        select(Artifact.trial_id, *columns)
+        .where(_one_of(Artifact.trial_id, found))
+        .order_by(Artifact.trial_id, Artifact.name)
+    )
+    for trial_id, *values in rows:
+        record = dict(zip(ArtifactRecord.model_fields, values, strict=True))
+        found[trial_id].append(ArtifactRecord.model_validate(record))
+    return found
+
+
+def _one_of(column: InstrumentedAttribute[str], ids: Iterable[str]) -> ColumnElement[bool]:
+    # One array, not a parameter for each id: what belongs to a hundred trials is read in half the time.
+    return column == any_(literal(list(ids), ARRAY(String)))
+
+
+def _lease_is_over() -> ColumnElement[bool]:
+    return (Replicate.state == TrialState.RUNNING) & (Replicate.lease_expires_at < func.clock_timestamp())
+
+
+def locked(query: Query, *, wait: bool = True) -> Query:
+    """Let a query take the row locks of what it finds; without `wait`, past rows that are locked."""
+    # populate_existing: the row may have changed while we waited for its lock.
+    return query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)

@@ -1,0 +1,195 @@
+"""The study worker: propose what a study wants next. The one place where life cycle and optimiser meet.
+
+Start it with `celery -A service.tasks worker -Q studies -c 1`.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+from celery import Task
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    worker_process_init,
+    worker_process_shutdown,
+)
+from opentelemetry import trace
+from opentelemetry.trace import Span
+from sqlalchemy.exc import OperationalError
+
+from api_schemas.proposals import Proposer
+from service.optimization.problem import Suggestion
+from service.runtime.broker import ADVANCE_STUDY, celery_app
+from service.runtime.logs import configure_logs, write_json
+from service.runtime.process_lifetime import die_with_parent
+from service.runtime.telemetry import received, start_telemetry, stop_telemetry, tracer
+from service.runtime.work_limits import TimeLimitReached, at_most, limit_memory
+from service.storage.counters import CounterName, count
+from service.storage.database import transaction
+from service.suggestions.parameter_importance import read_importance_request, store_importance
+from service.suggestions.proposals import ProposalRequest, end_search, read_request, store_suggestions
+from service.trials import turns
+from service.trials.leases import forget_inherited_connections
+from service.trials.turns import Turn
+
+if TYPE_CHECKING:
+    from service.optimization.proposers import Propose
+
+log = structlog.get_logger(__name__)
+
+TURN_SECONDS = 60.0
+TIME_LIMITS = 10
+"""A turn may take the first, and so many times what its study allows a proposal: no whole one does."""
+WEIGHING_SECONDS = 120.0
+FITTING_SECONDS = 60.0
+"""Of the time for weighing: models that are not done by then are taken as they are."""
+DRAWS = 3
+"""How often a study draws elsewhere before it is clear that nothing new is left."""
+RANDOM = Proposer.RANDOM
+
+app = celery_app
+configure_logs()
+after_setup_logger.connect(write_json)
+after_setup_task_logger.connect(write_json)
+
+
+@worker_process_init.connect
+def prepare_child(**_: object) -> None:
+    """Give the pool's child its own connections, and let it die with its parent."""
+    die_with_parent()
+    forget_inherited_connections()
+    limit_memory()
+    start_telemetry("paretune-study-worker")
+
+
+@worker_process_shutdown.connect
+def end_child(**_: object) -> None:
+    """Send the last traces."""
+    stop_telemetry()
+
+
+@celery_app.task(name=ADVANCE_STUDY, bind=True)
+def advance_study(self: Task, study_id: str) -> None:
+    """Give the study that is next its turn: the message, of whatever study, is a hint that one may be due."""
+    # A study may live for days: what the end of a trial wakes is a trace of its own.
+    apart = self.request.parent_id is not None
+    with received(ADVANCE_STUDY, self.request, new_trace=apart, study_id=study_id):
+        turn = turns.begin(f"{socket.gethostname()}:{os.getpid()}")
+        if turn is not None:
+            trace.get_current_span().set_attribute("study_id", turn.study_id)
+            with structlog.contextvars.bound_contextvars(study_id=turn.study_id), turns.kept(turn):
+                _take(turn)
+
+
+def _take(turn: Turn) -> None:
+    """Propose what the study wants, new trials and queued ones anew; then weigh its parameters."""
+    try:
+        with at_most(TURN_SECONDS + TIME_LIMITS * turn.time_limit_seconds):
+            _propose(turn.study_id)
+    except OperationalError as error:
+        log.warning("the database is away; the study has its turn later", error=str(error.orig))
+        turns.give_back(turn)
+        return
+    except (Exception, TimeLimitReached) as error:
+        log.exception("turn failed")
+        turns.fail(turn, error)
+        return
+    try:
+        with at_most(WEIGHING_SECONDS):
+            _weigh_parameters(turn)
+    except (Exception, TimeLimitReached):
+        log.exception("parameters not weighed")
+        turns.count_failed_weighing()
+    turns.finish(turn)
+
+
+def _propose(study_id: str) -> None:
+    with transaction() as session:
+        request = read_request(session, study_id)
+    if request is None:
+        return
+    # torch and BoTorch load in the pool's child, never in its parent.
+    from service.optimization.proposers import proposer_of
+
+    if _ask(study_id, request, proposer_of(request.proposer)):
+        return
+    log.warning("nothing that was suggested was new; drawing elsewhere", proposer=request.proposer)
+    for draw in range(1, DRAWS + 1):
+        with transaction() as session:
+            again = read_request(session, study_id)
+        if again is None or _ask(study_id, replace(again, seed=again.seed + draw), proposer_of(RANDOM)):
+            return
+    with transaction() as session:
+        end_search(session, study_id)
+
+
+def _ask(study_id: str, request: ProposalRequest, propose: "Propose") -> bool:
+    """Ask a proposer and store what it suggests; say whether the study has got anywhere."""
+    started = time.perf_counter()
+    with _proposal_span(request) as span:
+        suggestions = propose(
+            request.problem,
+            request.observations,
+            pending=request.pending,
+            count=request.count,
+            seed=request.seed,
+            time_limit_seconds=request.time_limit_seconds,
+        )
+        _describe(span, suggestions)
+    seconds = time.perf_counter() - started
+    log.info("proposed", count=len(suggestions), seconds=round(seconds, 3))
+    with transaction() as session:
+        new = store_suggestions(session, study_id, suggestions, request=request, seconds=seconds)
+        # Last, so that nobody waits for a sum while this waits for the study.
+        count(session, CounterName.PROPOSALS)
+        count(session, CounterName.PROPOSAL_SECONDS, seconds)
+    return new
+
+
+def _proposal_span(request: ProposalRequest) -> AbstractContextManager[Span]:
+    attributes = {
+        "proposer": request.proposer.value,
+        "count": request.count,
+        "observations": len(request.observations),
+        "pending": len(request.pending),
+    }
+    return tracer.start_as_current_span("propose", attributes=attributes)
+
+
+def _describe(span: Span, suggestions: Sequence[Suggestion]) -> None:
+    span.set_attributes(
+        {
+            "generated_by": [suggestion.generated_by for suggestion in suggestions],
+            "fit_seconds": sum(suggestion.fit_seconds for suggestion in suggestions),
+            "search_seconds": sum(suggestion.search_seconds for suggestion in suggestions),
+        }
+    )
+
+
+def _weigh_parameters(turn: Turn) -> None:
+    with transaction() as session:
+        request = read_importance_request(session, turn.study_id)
+    if request is None:
+        return
+    turns.count_weighing(turn)
+    from service.optimization.importance import weigh_parameters
+
+    started = time.perf_counter()
+    with tracer.start_as_current_span("weigh parameters"):
+        importance = weigh_parameters(
+            request.problem,
+            request.observations,
+            known=request.known,
+            seed=request.seed,
+            time_limit_seconds=FITTING_SECONDS,
+        )
+    seconds = time.perf_counter() - started
+    log.info("weighed parameters", seconds=round(seconds, 3))
+    with transaction() as session:
+        store_importance(session, turn.study_id, importance)

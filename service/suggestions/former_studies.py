@@ -1,0 +1,113 @@
+"""Between the database and the optimiser: what a study may learn from former ones, in its own parameters.
+
+Of each former study that counts which it had found when this one was posted, so that what is proposed
+does not depend on what became of the other since.
+"""
+
+import math
+import random
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.objectives import Direction
+from api_schemas.proposals import ProposalSettings, WarmStartMode
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import TrialState
+from service.optimization.problem import MODELLED_POINTS, Observation, Source
+from service.storage import queries
+from service.storage.models import Study, Trial
+from service.storage.stored_spaces import search_space_of
+from service.studies.parameter_mapping import StudySpace, map_parameterizations
+from service.trials import early_stops
+
+Item = TypeVar("Item")
+
+MOST_POINTS = 8
+"""Pareto configurations that are run first, at most; nor more than a quarter of the budget."""
+
+
+def sources_of(session: Session, study: Study) -> tuple[Source, ...]:
+    """Read the sources of a study; none unless it asked for a warm start."""
+    warm_start = ProposalSettings.model_validate(study.proposals).warm_start
+    if warm_start is None:
+        return ()
+    # One that has been deleted since teaches nothing any more.
+    former = [
+        found
+        for study_id in warm_start.studies
+        if (found := session.get(Study, study_id)) is not None and found.tenant_id == study.tenant_id
+    ]
+    if warm_start.mode is WarmStartMode.MODEL:
+        return tuple(_modelled(session, study, each) for each in former)
+    most = min(MOST_POINTS, math.ceil(study.trial_budget / 4))
+    return tuple(
+        _pareto(session, study, each, count=math.ceil((most - place) / len(former)))
+        for place, each in enumerate(former[:most])
+    )
+
+
+def spread_over(items: list[Item], *, count: int) -> list[Item]:
+    """Take `count` of the items, evenly, with both ends; a single one from the middle."""
+    if len(items) <= count:
+        return items
+    if count == 1:
+        return [items[len(items) // 2]]
+    return [items[round(place * (len(items) - 1) / (count - 1))] for place in range(count)]
+
+
+def _modelled(session: Session, study: Study, former: Study) -> Source:
+    trials = [
+        trial
+        for trial in _ended_before(session, study, former)
+        if trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY)
+    ]
+    if len(trials) > MODELLED_POINTS:
+        trials = random.Random(former.id).sample(trials, MODELLED_POINTS)  # noqa: S311  no secret
+    mapped = map_parameterizations(
+        [trial.parameters for trial in trials], source=_space(former), target=_space(study)
+    )
+    observations = [
+        Observation(
+            values, early_stops.taught(trial) if trial.state is TrialState.STOPPED_EARLY else trial.metrics
+        )
+        for values, trial in zip(mapped, trials, strict=True)
+    ]
+    return Source(former.id, observations=tuple(observations))
+
+
+def _pareto(session: Session, study: Study, former: Study, *, count: int) -> Source:
+    front = queries.latest_front(session, former.id, until=study.created_at)
+    trials = queries.trials_by_id(session, front.member_trial_ids) if front else []
+    first = former.objectives[0]
+    trials.sort(
+        key=lambda trial: (trial.metrics[first["metric"]], trial.number),
+        reverse=first["direction"] == Direction.MAXIMIZE,
+    )
+    mapped = map_parameterizations(
+        [trial.parameters for trial in spread_over(trials, count=count)],
+        source=_space(former),
+        target=_space(study),
+    )
+    return Source(former.id, starting_points=tuple(mapped))
+
+
+def _ended_before(session: Session, study: Study, former: Study) -> list[Trial]:
+    return [
+        trial
+        for trial in queries.list_trials(session, former.id)
+        if trial.finished_at is not None and trial.finished_at <= study.created_at
+    ]
+
+
+def _space(study: Study) -> StudySpace:
+    return StudySpace(
+        search_space=search_space_of(study),
+        configuration=(
+            None if study.configuration is None else TrialConfiguration.model_validate(study.configuration)
+        ),
+        backbone_shape=(
+            None if study.backbone_shape is None else BackboneShape.model_validate(study.backbone_shape)
+        ),
+    )

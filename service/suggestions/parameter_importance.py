@@ -1,0 +1,65 @@
+"""Between the database and the optimiser: which parameters of a study matter, kept beside the study.
+
+Weighing costs the fit of a model, so it is done again only once a study has learned a tenth more, or has
+ended; not whenever fast runners have emptied its queue. It reads and writes in transactions of its own and
+holds no lock in between.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from api_schemas.importance import Importance, ObjectiveImportance
+from api_schemas.studies import StudyState
+from service.optimization.problem import Observation, Problem
+from service.settings import settings
+from service.storage import queries
+from service.storage.models import Study
+from service.suggestions.proposals import read_observations
+from service.trials import lifecycle
+
+GROWTH = 1.1
+"""By how much the results must have grown."""
+
+GROWTH_IN_HASTE = 2.0
+"""And if more has come meanwhile: a study whose runners are fast wants trials first."""
+
+
+@dataclass(frozen=True)
+class ImportanceRequest:
+    """What to weigh; `known` is what was found for known objectives, which stays true."""
+
+    problem: Problem
+    observations: tuple[Observation, ...]
+    known: tuple[ObjectiveImportance, ...]
+    seed: int
+
+
+def read_importance_request(session: Session, study_id: str) -> ImportanceRequest | None:
+    """Read what to weigh, or None if there is nothing worth it."""
+    study = session.get(Study, study_id)
+    # One whose parameters broke the worker again and again is not weighed any more.
+    if study is None or study.weighing_attempts >= settings().max_attempts:
+        return None
+    problem, observations = read_observations(session, study)
+    kept = Importance.model_validate(study.importance or {})
+    count = sum(observation.metrics is not None for observation in observations)
+    growth = GROWTH if study.turn_due_at is None else GROWTH_IN_HASTE
+    over = study.state is not StudyState.ACTIVE and not any(queries.open_replicates(session, study_id))
+    grown = over or count >= growth * kept.observations
+    if count == kept.observations or not grown:
+        return None
+    return ImportanceRequest(
+        problem=problem,
+        observations=observations,
+        known=tuple(item for item in kept.objectives if item.metric in problem.known_metrics),
+        seed=study.seed,
+    )
+
+
+def store_importance(session: Session, study_id: str, importance: Importance) -> None:
+    """Keep an answer with the study."""
+    study = queries.lock_study(session, study_id)
+    if study is not None:
+        study.weighing_attempts = 0
+        lifecycle.record_importance(session, study, importance)

@@ -1,0 +1,236 @@
+"""Between the database and the optimiser: build a problem from a study, queue what is suggested.
+
+The optimiser runs with no lock and no open transaction; what it suggests is checked again under
+the study's lock before it is queued, so two study workers proposing at once do no harm. Queued
+trials that nobody has begun are proposed anew, once after each result; they can be claimed meanwhile.
+"""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.objectives import LOG_METRICS, OutcomeConstraint
+from api_schemas.proposals import DuplicatePolicy, Proposer
+from api_schemas.search_space import Parameterization
+from api_schemas.studies import StudyState
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
+from service.optimization.problem import Observation, Problem, Source, Suggestion
+from service.storage import queries
+from service.storage.models import Study, Trial
+from service.storage.stored_spaces import search_space_of
+from service.storage.weighed_objectives import objectives_of
+from service.studies.admission import starting_parameterization
+from service.studies.canonical_trials import canonical_trials, trial_keys
+from service.suggestions import duplicates, revision
+from service.suggestions.former_studies import sources_of
+from service.suggestions.known_costs import known_metrics
+from service.trials import early_stops, lifecycle
+from service.trials.demand import results_in_a_turn
+from service.trials.queue_room import proposal_settings, replicates_lacking, trials_lacking
+
+TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
+"""What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
+
+A FAILED trial says nothing about its configuration.
+"""
+
+
+@dataclass(frozen=True)
+class ProposalRequest:
+    """What to ask the optimiser, and for how many trials.
+
+    `count` includes those of `outdated`, the ids of queued trials to propose anew; `pending` does not.
+    `known_results` counts the study's own results among the observations.
+    """
+
+    proposer: Proposer
+    problem: Problem
+    observations: tuple[Observation, ...]
+    pending: tuple[Parameterization, ...]
+    outdated: frozenset[str]
+    known_results: int
+    count: int
+    seed: int
+    time_limit_seconds: float
+
+
+def read_request(session: Session, study_id: str) -> ProposalRequest | None:
+    """Read what a study wants proposed now, or None if it wants nothing.
+
+    Nothing is locked: former studies take a while to read, and what changes meanwhile is seen when the
+    suggestions are stored.
+    """
+    study = session.get(Study, study_id)
+    if study is None or study.state is not StudyState.ACTIVE:
+        return None
+    trials = queries.list_trials(session, study_id)
+    results = [trial for trial in trials if trial.state in TEACHING_STATES]
+    queued = [trial.id for trial in trials if revision.is_outdated(trial, known_results=len(results))]
+    # Those that are taken before an answer is there would be proposed anew in vain.
+    outdated = frozenset(queued[results_in_a_turn(study, trials) :])
+    count = _wanted(session, study, trials) + len(outdated)
+    if count == 0:
+        return None
+    return ProposalRequest(
+        proposer=proposal_settings(study).proposer,
+        problem=_problem(study, sources=sources_of(session, study)),
+        observations=tuple(map(_observation, results)),
+        # FAILED and cancelled trials teach nothing, yet must not be proposed again.
+        pending=tuple(
+            trial.parameters
+            for trial in trials
+            if trial.state not in TEACHING_STATES and trial.id not in outdated
+        ),
+        outdated=outdated,
+        known_results=len(results),
+        count=count,
+        seed=study.seed,
+        time_limit_seconds=proposal_settings(study).time_limit_seconds,
+    )
+
+
+def read_observations(session: Session, study: Study) -> tuple[Problem, tuple[Observation, ...]]:
+    """Read a study's problem and what its trials teach about it."""
+    trials = queries.trials_in(session, study.id, TEACHING_STATES)
+    return _problem(study), tuple(_observation(trial) for trial in trials)
+
+
+def store_suggestions(
+    session: Session,
+    study_id: str,
+    suggestions: Sequence[Suggestion],
+    *,
+    request: ProposalRequest,
+    seconds: float,
+) -> bool:
+    """Revise outdated trials and queue what the study still wants; end one whose space is exhausted.
+
+    False if it still wants trials, and each that was suggested is one that it has already: the proposer
+    would suggest the same again.
+    """
+    study = queries.lock_study(session, study_id)
+    if study is None or study.state is not StudyState.ACTIVE:
+        return True
+    trials = queries.list_trials(session, study_id)
+    proposals = _proposals(study, suggestions, request=request, seconds=seconds)
+    used = {trial.configuration_key for trial in trials}
+    new = [proposal for key, proposal in proposals.items() if key not in used]
+    outdated = [
+        trial
+        for trial in trials
+        if trial.id in request.outdated and revision.is_outdated(trial, known_results=request.known_results)
+    ]
+    wanted = _wanted(session, study, trials)
+    stuck = wanted > 0 and not new and len(suggestions) >= request.count
+    changed = _revise(session, study, outdated, kept=proposals.keys(), new=new, request=request)
+    changed += [lifecycle.add_trial(session, study, **proposal) for proposal in new[:wanted]]
+    if proposal_settings(study).duplicates is DuplicatePolicy.REUSE:
+        for trial in changed:
+            duplicates.reuse_known_result(session, study, trial)
+    if len(suggestions) < request.count and study.state is StudyState.ACTIVE:
+        _end_or_repeat(session, study)
+    return not stuck
+
+
+def end_search(session: Session, study_id: str) -> None:
+    """End a study of which nothing new was found, however it was looked for."""
+    study = queries.lock_study(session, study_id)
+    if study is not None and study.state is StudyState.ACTIVE:
+        reason = "no new configuration was found: all that were proposed and drawn have been tried"
+        _end_or_repeat(session, study, reason=reason)
+
+
+def _proposals(
+    study: Study, suggestions: Sequence[Suggestion], *, request: ProposalRequest, seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Write suggestions as the columns of trials, by configuration key, in their order."""
+    turn = canonical_trials(study)
+    found: dict[str, dict[str, Any]] = {}
+    for suggestion in suggestions:
+        trial = turn(suggestion.parameterization)
+        explanation = suggestion.explanation
+        found[trial.key] = {
+            "parameters": trial.parameters,
+            "configuration": trial.configuration,
+            "configuration_key": trial.key,
+            "generated_by": suggestion.generated_by,
+            "proposal_seconds": seconds / len(suggestions),
+            "explanation": None if explanation is None else explanation.model_dump(),
+            "known_results": request.known_results,
+        }
+    return found
+
+
+def _revise(
+    session: Session,
+    study: Study,
+    outdated: Sequence[Trial],
+    *,
+    kept: Set[str],
+    new: list[dict[str, Any]],
+    request: ProposalRequest,
+) -> list[Trial]:
+    """Give outdated trials that were not suggested again the best of `new`, and take it out of there."""
+    revised: list[Trial] = []
+    for trial in outdated:
+        better = next((item for item in new if item["generated_by"] not in revision.UNMODELLED), None)
+        if trial.configuration_key in kept or better is None:
+            trial.known_results = request.known_results
+        else:
+            new.remove(better)
+            revision.revise_trial(session, study, trial, **better)
+            revised.append(trial)
+    return revised
+
+
+def _end_or_repeat(session: Session, study: Study, *, reason: str = lifecycle.EXHAUSTED) -> None:
+    room = min(replicates_lacking(session, study), study.trial_budget - study.trials_created)
+    repeats = proposal_settings(study).duplicates is DuplicatePolicy.REPLICATE
+    if not (repeats and duplicates.repeat_front(session, study, count=room)):
+        lifecycle.exhaust(session, study, reason=reason)
+
+
+def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
+    ended = [trial.state for trial in trials if trial.state in TERMINAL_TRIAL_STATES]
+    return trials_lacking(session, study, ended=ended, taken_soon=results_in_a_turn(study, trials))
+
+
+def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
+    search_space = search_space_of(study)
+    custom = Problem(
+        search_space=search_space,
+        objectives=objectives_of(study),
+        constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
+        known_metrics={},
+        key=trial_keys(study),
+        counts=frozenset(),
+        reference_point=None if study.reference_point is None else tuple(study.reference_point),
+        starting_points=tuple(search_space.canonical(point) for point in study.starting_points),
+        sources=sources,
+    )
+    if study.configuration is None or study.classes is None:
+        return custom
+    base = TrialConfiguration.model_validate(study.configuration)
+    shape = BackboneShape.model_validate(study.backbone_shape)
+    return replace(
+        custom,
+        counts=LOG_METRICS,
+        known_metrics=known_metrics(base, shape=shape, classes=study.classes),
+        starting_points=tuple(
+            starting_parameterization(search_space, base, point) for point in study.starting_points
+        ),
+    )
+
+
+def _observation(trial: Trial) -> Observation:
+    told = partial(Observation, parameterization=trial.parameters, key=trial.configuration_key)
+    if trial.state is TrialState.STOPPED_EARLY:
+        return told(metrics=early_stops.taught(trial))
+    if trial.state is not TrialState.SUCCEEDED:
+        return told(metrics=None)
+    return told(metrics=trial.metrics, standard_errors=trial.metric_standard_errors or None)

@@ -1,0 +1,48 @@
+"""Propose a queued trial anew: what it will train changes, the trial itself and its state do not.
+
+Runs under the study's row lock, which a worker needs to claim: a trial is revised before it is
+claimed or not at all. It keeps its id, number, seeds and place in the budget.
+"""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api_schemas.events import EventType
+from api_schemas.trials import TrialState
+from service.errors import WrongState
+from service.storage import queries
+from service.storage.event_log import record_event
+from service.storage.models import Study, Trial
+
+ASKED_FOR = frozenset({"starting_point", "initial_design", "random", "sobol"})
+"""What no result makes less worth training: the user's own points, and what was spread or drawn."""
+
+UNMODELLED = ASKED_FOR | {"fallback_random", "time_limit"}
+"""Rules that have not looked at the results: nothing queued gives way to their suggestions."""
+
+
+def is_outdated(trial: Trial, *, known_results: int) -> bool:
+    """Say whether nobody has begun a trial and more results are known than when it was proposed."""
+    return (
+        trial.state is TrialState.QUEUED
+        and trial.attempt == 0
+        and trial.generated_by not in ASKED_FOR
+        and trial.known_results < known_results
+    )
+
+
+def revise_trial(session: Session, study: Study, trial: Trial, **proposal: Any) -> None:
+    """Give a trial that nobody has begun another proposal: the columns that `add_trial` sets.
+
+    Raises:
+        WrongState: If a worker has had the trial.
+    """
+    trial = queries.lock_trial(session, trial.id)
+    if trial.state is not TrialState.QUEUED or trial.attempt:
+        raise WrongState(f"Trial '{trial.id}' has been begun; it trains what it was proposed for.")
+    withdrawn = trial.parameters
+    for column, value in proposal.items():
+        setattr(trial, column, value)
+    session.flush()
+    record_event(session, study, EventType.TRIAL_REVISED, trial=trial, withdrawn=withdrawn)

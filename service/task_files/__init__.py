@@ -1,1 +1,0 @@
-"""The files that tenants upload to train on."""

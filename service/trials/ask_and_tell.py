@@ -1,0 +1,296 @@
+"""The door for trial runners outside, over HTTP: what `leases` is for our own workers.
+
+The same leases, attempts and state changes. But each function works in the request's transaction, and says
+what is wrong with a report instead of failing the trial for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
+
+from anyio import to_thread
+from sqlalchemy.orm import Session
+
+from api_schemas.ask_and_tell import (
+    CompletionRequest,
+    CorrectionRequest,
+    MeasurementReport,
+    StopReason,
+    SuggestedTrial,
+    SuggestedTrials,
+    SuggestRequest,
+    TrialSignal,
+)
+from api_schemas.errors import FieldError
+from api_schemas.studies import StudyState
+from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trials import Measurement, TrialReport, TrialState
+from service.access import limits
+from service.errors import InvalidReport, WrongState
+from service.errors.conflicts import ConflictingResult
+from service.events.feed import EventFeed
+from service.settings import settings
+from service.storage import queries
+from service.storage.database import transaction
+from service.storage.models import Replicate, Study, Trial, TrialMeasurement
+from service.trials import early_stops, known_results, leases, lifecycle, replication
+from service.trials.reported_metrics import (
+    adds_nothing,
+    exact_metrics,
+    metric_errors,
+    repeats,
+    reserved_errors,
+    result_errors,
+)
+
+LONGEST_SILENCE_SECONDS = 5.0
+"""How long a waiting request believes that nothing has happened to its study. It holds no connection."""
+PAUSE_SECONDS = 0.1
+"""How long it leaves between two looks, for events come in groups."""
+
+OPEN_STUDY_STATES = (StudyState.ACTIVE, StudyState.PAUSED)
+
+
+async def suggest(
+    study_id: str,
+    request: SuggestRequest,
+    *,
+    tenant_id: str,
+    feed: EventFeed,
+    is_gone: Callable[[], Awaitable[bool]],
+    aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+) -> SuggestedTrials:
+    """Hand a worker trials as soon as there are any, or an empty answer once its patience is over.
+
+    Whatever makes a trial ready is an event of the study, and rings. `is_gone` says whether the caller has
+    hung up; nothing is handed to it then. While it waits it stands `aside`, so that others are served.
+
+    Raises:
+        NotFound: If the tenant has no such study.
+    """
+    give_up = time.monotonic() + request.wait_seconds
+    with feed.watch(study_id) as channel:
+        while True:
+            bell = channel.bell
+            answer = await to_thread.run_sync(partial(_suggest_now, study_id, request, tenant_id=tenant_id))
+            left = give_up - time.monotonic()
+            if answer.trials or answer.study_state not in OPEN_STUDY_STATES or left <= 0 or feed.closed:
+                return answer
+            async with aside():
+                await _until_rung(bell, seconds=min(left, LONGEST_SILENCE_SECONDS))
+            if await is_gone():
+                return answer
+
+
+def heartbeat(session: Session, study: Study, trial_id: str, *, attempt: int) -> TrialSignal:
+    """Renew the lease of an attempt; say whether its result is still wanted.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now; so do all functions that take one.
+    """
+    unwanted = lifecycle.extend_lease(
+        session, study, trial_id, attempt=attempt, lease_seconds=settings().lease_seconds
+    )
+    return TrialSignal(should_stop=unwanted, reason=StopReason.NOT_WANTED if unwanted else None)
+
+
+def report(session: Session, trial_id: str, measured: MeasurementReport) -> TrialSignal:
+    """Store a measurement; say whether the trial should stop after it.
+
+    Raises:
+        InvalidReport: If it has a name that the service itself writes.
+        ConflictingResult: If the attempt has reported something else at that step.
+    """
+    study, trial = leases.lock_study_and_trial(session, trial_id)
+    _refuse(reserved_errors(measured.metrics, pointer="/metrics"))
+    stop = lifecycle.record_measurement(
+        session,
+        study,
+        trial,
+        attempt=measured.attempt,
+        measurement=Measurement(step=measured.step, metrics=measured.metrics),
+    )
+    _refuse_another_measurement(session, trial_id, measured)
+    if stop:
+        return TrialSignal(should_stop=True, reason=StopReason.STOPPED_EARLY)
+    unwanted = not replication.is_wanted(session, study, trial_id)
+    return TrialSignal(should_stop=unwanted, reason=StopReason.NOT_WANTED if unwanted else None)
+
+
+def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple[Study, Trial]:
+    """Accept how an attempt ended, and store the front that follows from it.
+
+    Raises:
+        InvalidReport: If a metric is missing or cannot be used.
+        WrongState: If it says that it stopped early, and nobody told it to.
+        ConflictingResult: If the attempt has ended with another result.
+    """
+    study, trial = leases.lock_study_and_trial(session, trial_id)
+    _refuse(reserved_errors(ended.metrics, pointer="/metrics"))
+    if ended.state is TrialState.SUCCEEDED:
+        _refuse(metric_errors(study, ended.metrics, pointer="/metrics"))
+    if ended.state is TrialState.STOPPED_EARLY and not _told_to_stop(session, trial_id, ended.attempt):
+        raise WrongState("The trial was not told to stop. Report what came out of it, or release it.")
+    report = TrialReport(
+        state=ended.state, reason=ended.reason, metrics=ended.metrics, test_metrics=ended.test_metrics
+    )
+    replicate = queries.lock_replicate(session, trial_id, attempt=ended.attempt)
+    if replicate is None or replicate.state is TrialState.CANCELLED:
+        raise replication.stale(trial_id, ended.attempt, replicate)
+    if _was_silent(replicate) and report.state in (TrialState.SUCCEEDED, TrialState.INFEASIBLE):
+        # Given up for dead after its last attempt, and back with a result: nothing was told otherwise.
+        late = report.model_copy(update={"reason": report.reason or "told after the trial was given up"})
+        known_results.correct(session, study, trial, replicate, report=late)
+    elif not repeats(study, replicate, report):
+        lifecycle.finish_trial(
+            session,
+            study,
+            trial,
+            attempt=ended.attempt,
+            report=report,
+            max_attempts=settings().max_attempts,
+        )
+    return study, trial
+
+
+def correct(session: Session, trial_id: str, corrected: CorrectionRequest) -> tuple[Study, Trial]:
+    """Put what really came out of an ended trial in the place of what was told.
+
+    Raises:
+        InvalidReport: If a metric is missing or cannot be used, or it is not said which seed is meant.
+        WrongState: If the trial has not ended, or a worker of the service has measured it.
+    """
+    study, trial = leases.lock_study_and_trial(session, trial_id)
+    exact = exact_metrics(study, trial.configuration)
+    if corrected.state is TrialState.SUCCEEDED:
+        _refuse(result_errors(study, corrected.metrics, exact=exact, pointer="/metrics"))
+    report = TrialReport(
+        state=corrected.state,
+        reason=corrected.reason,
+        metrics=corrected.metrics | exact,
+        test_metrics=corrected.test_metrics,
+    )
+    replicates = queries.replicates_of(session, [trial_id])[trial_id]
+    known_results.correct(session, study, trial, _meant(replicates, corrected.replicate), report=report)
+    return study, trial
+
+
+def release(session: Session, trial_id: str, *, attempt: int) -> tuple[Study, Trial]:
+    """Take a trial back unfinished; it costs none of the trial's attempts."""
+    study, trial = leases.lock_study_and_trial(session, trial_id)
+    lifecycle.release_trial(session, study, trial, attempt=attempt)
+    return study, trial
+
+
+async def _until_rung(bell: asyncio.Event, *, seconds: float) -> None:
+    pause = min(PAUSE_SECONDS, seconds)
+    await asyncio.sleep(pause)
+    try:
+        async with asyncio.timeout(seconds - pause):
+            await bell.wait()
+    except TimeoutError:
+        return
+
+
+def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str) -> SuggestedTrials:
+    worker, count = request.worker_id, request.count
+    with transaction() as session:
+        study = queries.get_study(session, study_id, tenant_id=tenant_id)
+        taken: list[Replicate] = []
+        # Whoever waits does not queue up for the study's lock.
+        if queries.replicates_held(session, study.id, worker=worker) or _may_take(session, study):
+            study = queries.get_study(session, study_id, tenant_id=tenant_id, lock=True)
+            taken = _take(session, study, worker=worker, count=count, lease_seconds=request.lease_seconds)
+        session.flush()
+        return SuggestedTrials(
+            trials=tuple(_suggested(session.get_one(Trial, item.trial_id), item) for item in taken),
+            study_state=study.state,
+            lease_seconds=request.lease_seconds or settings().lease_seconds,
+        )
+
+
+def _take(
+    session: Session, study: Study, *, worker: str, count: int, lease_seconds: float | None
+) -> list[Replicate]:
+    taken = queries.replicates_held(session, study.id, worker=worker)[:count]
+    for held in taken:
+        # One that asks for the next trial leaves what an oven holds its night.
+        length = lease_seconds or held.lease_seconds or settings().lease_seconds
+        replication.lease(held, lease_seconds=length)
+    if study.state is not StudyState.ACTIVE:
+        return taken
+    for _ in range(min(count - len(taken), leases.room(session, study))):
+        trial = queries.next_queued(session, study.id)
+        if trial is None:
+            break
+        length = lease_seconds or settings().lease_seconds
+        taken.append(lifecycle.start_trial(session, study, trial, worker=worker, lease_seconds=length))
+        session.flush()
+    return taken
+
+
+def _may_take(session: Session, study: Study) -> bool:
+    if study.state is not StudyState.ACTIVE:
+        return False
+    waiting = queries.open_replicates(session, study.id)
+    if not waiting.queued or waiting.running >= study.parallelism:
+        return False
+    return not limits.is_at_running_limit(session, study.tenant_id)
+
+
+def _suggested(trial: Trial, replicate: Replicate) -> SuggestedTrial:
+    configuration = None
+    if trial.configuration is not None:
+        configuration = TrialConfiguration.model_validate(trial.configuration)
+        configuration = patch(configuration, {"training.seed": replicate.seed})
+    return SuggestedTrial(
+        trial_id=trial.id,
+        study_id=trial.study_id,
+        number=trial.number,
+        replicate=replicate.number,
+        seed=replicate.seed,
+        attempt=replicate.attempt,
+        parameters=trial.parameters,
+        configuration=configuration,
+        lease_seconds=replicate.lease_seconds,
+    )
+
+
+def _refuse_another_measurement(session: Session, trial_id: str, measured: MeasurementReport) -> None:
+    stored = session.get_one(TrialMeasurement, (trial_id, measured.attempt, measured.step))
+    if not adds_nothing(measured.metrics, stored.metrics):
+        raise ConflictingResult(
+            f"Attempt {measured.attempt} has reported other metrics at step {measured.step}. Report new ones "
+            "at a further step."
+        )
+
+
+def _was_silent(replicate: Replicate) -> bool:
+    """Say whether a replicate was given up since its last runner fell silent, and not for what one said."""
+    return replicate.state is TrialState.FAILED and (replicate.state_reason or "").startswith(
+        replication.LOST
+    )
+
+
+def _meant(replicates: Sequence[Replicate], number: int | None) -> Replicate:
+    if number is None and len(replicates) == 1:
+        return replicates[0]
+    found = [replicate for replicate in replicates if replicate.number == number]
+    if not found:
+        numbers = ", ".join(str(replicate.number) for replicate in replicates)
+        detail = f"say which seed is meant: the trial has {numbers}"
+        _refuse(iter([FieldError(pointer="/replicate", detail=detail)]))
+    return found[0]
+
+
+def _told_to_stop(session: Session, trial_id: str, attempt: int) -> bool:
+    measured = queries.measurements_of(session, {trial_id: attempt})[trial_id]
+    return bool(measured) and early_stops.told_to_stop(measured[-1].metrics)
+
+
+def _refuse(errors: Iterator[FieldError]) -> None:
+    found = list(errors)
+    if found:
+        raise InvalidReport("The report does not fit its study; `errors` says where and why.", errors=found)

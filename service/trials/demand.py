@@ -1,0 +1,31 @@
+"""How many results come while the study worker proposes: a queue that lasts until then is as long. Pure."""
+
+from collections.abc import Sequence
+
+from api_schemas.studies import StudyKind
+from api_schemas.trials import IMPORTED
+from service.storage.models import Study, Trial
+
+RECENT = 10
+"""Trials, the last ones, that tell how fast they come and how long proposing one takes."""
+
+ROUND_TRIP_SECONDS = 0.2
+"""Of a turn without its proposals: from a result over the wake-up to what is stored."""
+
+MOST_PER_RUNNER = 4
+"""Of what is queued ahead, so that runners that are faster than any model do not outrun what it learns."""
+
+
+def results_in_a_turn(study: Study, trials: Sequence[Trial]) -> int:
+    """Return how many results come during one turn, as it was lately; 0 for a study of ours.
+
+    Its trials take seconds or more, and each is worth a proposal that knows all before it.
+    """
+    own = [trial for trial in trials if trial.generated_by != IMPORTED]
+    ended = sorted(trial.finished_at for trial in own if trial.finished_at is not None)[-RECENT:]
+    if study.kind != StudyKind.CUSTOM or len(ended) < 2:
+        return 0
+    passed = max((ended[-1] - ended[0]).total_seconds(), 1e-3)
+    proposed = [trial.proposal_seconds for trial in own[-RECENT:]]
+    turn = ROUND_TRIP_SECONDS + study.parallelism * sum(proposed) / len(proposed)
+    return min(MOST_PER_RUNNER * study.parallelism, round(turn * (len(ended) - 1) / passed))

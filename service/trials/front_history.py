@@ -1,0 +1,99 @@
+"""Store the front of a study each time a result is accepted. Knows no state machine."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from api_schemas.events import EventType
+from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.trials import TrialState
+from service.storage import queries
+from service.storage.event_log import record_event
+from service.storage.models import StoredFront, Study, Trial
+from service.storage.weighed_objectives import objectives_of
+from service.trials import pareto_front
+from service.trials.results import Result, results_before_reference, results_of
+
+
+def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None:
+    """Store the front that follows from new results, in the transaction that accepts them.
+
+    `trials` are all whose result is new or has changed since the last front; the last names this one.
+    """
+    objectives = objectives_of(study)
+    if study.reference_point is None:
+        settled = pareto_front.reference_point(
+            objectives,
+            study.reference_defaults,
+            [result.metrics for result in results_of(session, study.id)],
+        )
+        study.reference_point = None if settled is None else list(settled)
+    members = _members(session, study, objectives, trials)
+    study.hypervolume = _hypervolume(objectives, members, study.reference_point)
+    study.front_sequence += 1
+    session.add(
+        StoredFront(
+            study_id=study.id,
+            sequence=study.front_sequence,
+            trial_id=trials[-1].id,
+            member_trial_ids=[member.trial_id for member in members],
+            reference_point=study.reference_point,
+            hypervolume=study.hypervolume,
+        )
+    )
+    record_event(session, study, EventType.FRONT_STORED, trial=trials[-1], sequence=study.front_sequence)
+
+
+def settle_anew(session: Session, study: Study, corrected: Trial) -> None:
+    """Settle the reference point again if it was settled by a result that has been corrected since."""
+    objectives = objectives_of(study)
+    if pareto_front.follows_from_objectives(objectives, study.reference_defaults):
+        return
+    settled_by = results_before_reference(session, study.id)
+    if corrected.id not in settled_by:
+        return
+    known = [result.metrics for result in results_of(session, study.id) if result.trial_id in settled_by]
+    settled = pareto_front.reference_point(objectives, study.reference_defaults, known)
+    study.reference_point = None if settled is None else list(settled)
+
+
+def _members(
+    session: Session, study: Study, objectives: Sequence[Objective], trials: Sequence[Trial]
+) -> list[Result]:
+    constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
+    feasible = [
+        result
+        for result in _candidates(session, study, trials)
+        if pareto_front.satisfies(constraints, result.metrics)
+    ]
+    positions = pareto_front.front_members(objectives, [result.metrics for result in feasible])
+    return [feasible[position] for position in positions]
+
+
+def _candidates(session: Session, study: Study, trials: Sequence[Trial]) -> list[Result]:
+    """Give, by number, the results among which the front is found: rarely all of them.
+
+    What the last front dominated stays dominated, for domination is transitive, unless a member itself
+    has become worse.
+    """
+    with session.no_autoflush:
+        before = queries.latest_front(session, study.id)
+        known = [] if before is None else before.member_trial_ids
+        members = queries.trials_by_id(session, known)
+    if before is None or {trial.id for trial in trials} & set(known):
+        return results_of(session, study.id)
+    accepted = [trial for trial in trials if trial.state is TrialState.SUCCEEDED]
+    return [
+        Result(trial.id, trial.number, trial.metrics, trial.metric_standard_errors)
+        for trial in sorted([*members, *accepted], key=lambda trial: trial.number)
+    ]
+
+
+def _hypervolume(
+    objectives: Sequence[Objective], members: Sequence[Result], reference: Sequence[float] | None
+) -> float | None:
+    if reference is None:
+        return None
+    return pareto_front.hypervolume(
+        objectives, [member.metrics for member in members], reference_point=reference
+    )

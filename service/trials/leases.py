@@ -1,0 +1,203 @@
+"""The one door for our trial runners: claim, heartbeat, report, complete, release.
+
+Every write names its attempt, the fencing token; a stale attempt writes nothing. Each function is
+one short transaction, repeated while the database is away, and safe to repeat. Runners that come over
+HTTP have the same door in `outside_runners`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import stamina
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from api_schemas.studies import StudyState
+from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialReport, TrialState
+from service.access import limits
+from service.errors import StaleAttempt
+from service.settings import settings
+from service.storage import queries
+from service.storage.database import engine, transaction
+from service.storage.models import Replicate, Study, Trial
+from service.trials import lifecycle, replication
+from service.trials.claimable_studies import claimable_studies
+
+RELEASE_SECONDS = 3.0
+"""A worker that is being stopped does not wait longer for the database; its lease will expire."""
+
+retry_while_database_is_away = stamina.retry(
+    on=OperationalError, attempts=None, timeout=120.0, wait_initial=0.2, wait_max=2.0
+)
+
+
+@retry_while_database_is_away
+def claim(worker: str) -> ClaimedTrial | None:
+    """Take the next queued replicate that its study's parallelism and its tenant's limit allow, or None."""
+    with transaction() as session:
+        candidates = claimable_studies(session)
+    # Workers that come together spread over the studies before they wait for one.
+    for wait in (False, True):
+        for study_id in candidates:
+            # One transaction each: who waits for a study holds no other.
+            with transaction() as session:
+                claimed = _claim_from(session, study_id, worker, wait=wait)
+            if claimed is not None:
+                return claimed
+    return None
+
+
+@retry_while_database_is_away
+def claim_more(
+    worker: str, *, like: ClaimedTrial, count: int, fits: Callable[[TrialConfiguration], bool]
+) -> list[ClaimedTrial]:
+    """Take up to `count` further queued replicates of a claimed trial's study.
+
+    Only those that fit with it, and no more than the study's parallelism and its tenant's limit allow. What
+    has lost a worker before runs alone: of a pack, no other pays for the one that took it.
+    """
+    with transaction() as session:
+        study = queries.lock_study(session, like.study_id)
+        if study is None or study.state is not StudyState.ACTIVE:
+            return []
+        if replication.held(session, like.trial_id, like.attempt).lost_attempts:
+            return []
+        most = min(count, room(session, study))
+        taken: list[ClaimedTrial] = []
+        for waiting in queries.replicates_in(session, study.id, [TrialState.QUEUED]):
+            if len(taken) >= most:
+                break
+            trial = queries.lock_trial(session, waiting.trial_id)
+            ready = queries.next_replicate(session, trial.id)
+            if (
+                ready is not None
+                and not ready.lost_attempts
+                and fits(TrialConfiguration.model_validate(trial.configuration))
+            ):
+                replicate = lifecycle.start_trial(
+                    session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
+                )
+                session.flush()
+                taken.append(_handed_over(trial, replicate))
+        return taken
+
+
+@retry_while_database_is_away
+def heartbeat(trial_id: str, attempt: int) -> bool:
+    """Renew the lease; say whether the worker should stop.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now.
+    """
+    with transaction() as session:
+        study_id = queries.study_of_trial(session, trial_id)
+        if study_id is None:
+            raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")
+        study = session.get_one(Study, study_id)
+        return lifecycle.extend_lease(
+            session, study, trial_id, attempt=attempt, lease_seconds=settings().lease_seconds
+        )
+
+
+@retry_while_database_is_away
+def record_measurement(trial_id: str, attempt: int, measurement: Measurement) -> bool:
+    """Store metrics of a running attempt at one step; say whether the trial should stop early.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now.
+    """
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        return lifecycle.record_measurement(session, study, trial, attempt=attempt, measurement=measurement)
+
+
+@retry_while_database_is_away
+def complete(trial_id: str, attempt: int, report: TrialReport) -> None:
+    """Store how an attempt ended, and the front that follows from it.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now.
+    """
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        lifecycle.finish_trial(
+            session, study, trial, attempt=attempt, report=report, max_attempts=settings().max_attempts
+        )
+
+
+@stamina.retry(on=OperationalError, attempts=None, timeout=RELEASE_SECONDS, wait_max=0.5)
+def release(trial_id: str, attempt: int, *, reason: str = "its worker was stopped") -> None:
+    """Give a trial back unfinished: its worker stops or cannot train it, or its study is cancelled.
+
+    Raises:
+        StaleAttempt: If another attempt owns the trial now.
+    """
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        lifecycle.release_trial(session, study, trial, attempt=attempt, reason=reason)
+
+
+@retry_while_database_is_away
+def give_up(trial_id: str, attempt: int, *, checkpoint: Sequence[ArtifactRecord]) -> None:
+    """Give a trial back that nobody wants any more, with what it had trained.
+
+    Raises:
+        StaleAttempt: If the lease was over before.
+    """
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        lifecycle.release_trial(session, study, trial, attempt=attempt, checkpoint=checkpoint)
+
+
+def forget_inherited_connections() -> None:
+    """Start with fresh connections after a fork; the parent goes on using its own."""
+    engine().dispose(close=False)
+
+
+def lock_study_and_trial(session: Session, trial_id: str) -> tuple[Study, Trial]:
+    """Lock the study, then the trial: the lock order of the whole service.
+
+    Raises:
+        StaleAttempt: If the trial is gone.
+    """
+    study_id = queries.study_of_trial(session, trial_id)
+    study = None if study_id is None else queries.lock_study(session, study_id)
+    if study is None:
+        raise StaleAttempt(f"Trial '{trial_id}' is gone. Drop this result.")
+    return study, queries.lock_trial(session, trial_id)
+
+
+def room(session: Session, study: Study) -> int:
+    """Say how many more trials of a study may start now. Its lock is held; no other claim can use them up."""
+    left = study.parallelism - queries.open_replicates(session, study.id).running
+    tenants = limits.trials_that_may_start(session, study.tenant_id)
+    return left if tenants is None else min(left, tenants)
+
+
+def _claim_from(session: Session, study_id: str, worker: str, *, wait: bool) -> ClaimedTrial | None:
+    study = queries.lock_study(session, study_id, wait=wait)
+    # Another worker may have been faster, or hold the lock.
+    if study is None or study.state is not StudyState.ACTIVE or room(session, study) < 1:
+        return None
+    trial = queries.next_queued(session, study_id)
+    if trial is None:
+        return None
+    replicate = lifecycle.start_trial(
+        session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
+    )
+    session.flush()
+    return _handed_over(trial, replicate)
+
+
+def _handed_over(trial: Trial, replicate: Replicate) -> ClaimedTrial:
+    configuration = TrialConfiguration.model_validate(trial.configuration)
+    path = f"{trial.study_id}/{trial.id}/{replicate.attempt}"
+    return ClaimedTrial(
+        trial_id=trial.id,
+        study_id=trial.study_id,
+        number=trial.number,
+        replicate=replicate.number,
+        attempt=replicate.attempt,
+        configuration=patch(configuration, {"training.seed": replicate.seed}),
+        artifacts_path=path if replicate.number == 0 else None,
+    )

@@ -1,0 +1,400 @@
+"""Every state change of trials, and of studies what follows from it. No SQL: queries are in `repository`.
+
+Each function runs in the caller's transaction and holds the study's row lock while it changes
+anything, so events are numbered, budgets are kept and fronts are stored without gaps. What a worker
+leases is a replicate of a trial (`replication`); a trial follows its replicates. What the owner of a study
+does with it is in `steering`. The machines:
+
+    study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED;
+            SUCCEEDED -> ACTIVE again when its budget is extended
+    trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING ->
+            QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; QUEUED -> SUCCEEDED |
+            INFEASIBLE with a known result; SUCCEEDED -> INFEASIBLE when one of its final seeds proves so
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from api_schemas.events import EventType
+from api_schemas.importance import Importance
+from api_schemas.studies import StudyKind, StudyState
+from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
+from service.errors import StaleAttempt, WrongState
+from service.storage import counters, queries
+from service.storage.event_log import record_event, record_replicate_event
+from service.storage.ids import new_id
+from service.storage.models import Artifact, Replicate, Study, Trial, TrialMeasurement
+from service.trials import early_stops, replication
+from service.trials.front_history import store_front
+from service.trials.reported_metrics import checked
+from service.trials.wake_ups import wake_study_worker, wake_trial_worker
+
+CANCELLED_WITH_STUDY = "the study was cancelled"
+
+EXHAUSTED = "every configuration of the search space has been tried"
+FAILURES_BEFORE_GIVING_UP = 3
+"""A study whose first trials all fail this many times ends as FAILED instead of burning its budget."""
+
+STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
+    StudyState.ACTIVE: frozenset(StudyState) - {StudyState.ACTIVE, StudyState.CANCELLED},
+    StudyState.PAUSED: frozenset(StudyState) - {StudyState.PAUSED, StudyState.CANCELLED},
+    StudyState.CANCELLING: frozenset({StudyState.CANCELLED}),
+    StudyState.SUCCEEDED: frozenset({StudyState.ACTIVE}),
+    StudyState.FAILED: frozenset(),
+    StudyState.CANCELLED: frozenset(),
+}
+
+TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
+    TrialState.QUEUED: frozenset(
+        {TrialState.RUNNING, TrialState.CANCELLED, TrialState.SUCCEEDED, TrialState.INFEASIBLE}
+    ),
+    TrialState.RUNNING: TERMINAL_TRIAL_STATES | {TrialState.QUEUED},
+    **{state: frozenset() for state in TERMINAL_TRIAL_STATES},
+    TrialState.SUCCEEDED: frozenset({TrialState.INFEASIBLE}),
+}
+
+ENDED = {
+    TrialState.SUCCEEDED: EventType.TRIAL_SUCCEEDED,
+    TrialState.INFEASIBLE: EventType.TRIAL_INFEASIBLE,
+    TrialState.FAILED: EventType.TRIAL_FAILED,
+    TrialState.STOPPED_EARLY: EventType.TRIAL_STOPPED_EARLY,
+    TrialState.CANCELLED: EventType.TRIAL_CANCELLED,
+}
+
+
+def add_trial(
+    session: Session,
+    study: Study,
+    *,
+    parameters: dict[str, Any],
+    configuration: dict[str, Any] | None,
+    configuration_key: str,
+    generated_by: str,
+    proposal_seconds: float,
+    explanation: dict[str, Any] | None = None,
+    known_results: int = 0,
+) -> Trial:
+    """Queue the replicates of a proposed trial. The study's lock is held, its budget allows it."""
+    trial = Trial(
+        id=new_id("trl"),
+        study_id=study.id,
+        number=study.trials_created + study.trials_imported,
+        state=TrialState.QUEUED,
+        parameters=parameters,
+        configuration=configuration,
+        configuration_key=configuration_key,
+        generated_by=generated_by,
+        proposal_seconds=proposal_seconds,
+        explanation=explanation,
+        known_results=known_results,
+    )
+    study.trials_created += 1
+    session.add(trial)
+    session.flush()
+    record_event(session, study, EventType.TRIAL_QUEUED, trial=trial)
+    for number in range(study.replicates):
+        replication.add_replicate(session, study, trial, number=number)
+    return trial
+
+
+def reuse_result(
+    session: Session, study: Study, trial: Trial, *, source: Trial, results: Sequence[Replicate]
+) -> None:
+    """End a queued trial with the results and the artifacts of a trial of another study."""
+    replicates = queries.replicates_of(session, [trial.id])[trial.id]
+    for replicate, known in zip(replicates, results, strict=True):
+        replication.reuse(session, study, replicate, known=known)
+    artifacts = queries.artifacts_of(session, [source])[source.id]
+    session.add_all(Artifact(trial_id=trial.id, **record.model_dump()) for record in artifacts)
+    _after_replicate(session, study, trial, replicates[0])
+
+
+def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
+    """Queue a further seed of a trial that succeeded. It costs one trial of the study's budget."""
+    replicates = queries.replicates_of(session, [trial.id])[trial.id]
+    study.trials_created += 1
+    replicate = replication.add_replicate(session, study, trial, number=replicates[-1].number + 1)
+    record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)
+
+
+def exhaust(session: Session, study: Study, *, reason: str = EXHAUSTED) -> None:
+    """End a study that nothing new is found for, once its last open trial and final seed have ended."""
+    if not queries.has_open_trials(session, study.id):
+        _finish_search(session, study, reason=reason)
+
+
+def park(session: Session, study: Study, *, reason: str) -> None:
+    """Pause a study that the study worker fails on again and again, so that others have their turns."""
+    study.state_reason = reason
+    counters.count(session, counters.CounterName.PARKED_STUDIES)
+    move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
+
+
+def record_importance(session: Session, study: Study, importance: Importance) -> None:
+    """Keep what matters to the objectives, unless more is known already. The study's lock is held."""
+    if study.importance is None or study.importance["observations"] <= importance.observations:
+        study.importance = importance.model_dump(mode="json")
+        record_event(session, study, EventType.IMPORTANCE_STORED, observations=importance.observations)
+
+
+def start_trial(
+    session: Session, study: Study, trial: Trial, *, worker: str, lease_seconds: float
+) -> Replicate:
+    """Hand the first queued replicate of a trial to a worker: a new attempt with a lease."""
+    replicate = queries.next_replicate(session, trial.id)
+    if replicate is None:
+        raise WrongState(f"Trial '{trial.id}' has nothing that waits for a worker.")
+    trial.attempt += 1
+    replication.start(
+        session, study, replicate, attempt=trial.attempt, worker=worker, lease_seconds=lease_seconds
+    )
+    if trial.state is TrialState.QUEUED:
+        _move_trial(trial, TrialState.RUNNING)
+    if replicate.number == 0:
+        trial.started_at = func.clock_timestamp()
+    return replicate
+
+
+def extend_lease(
+    session: Session, study: Study, trial_id: str, *, attempt: int, lease_seconds: float
+) -> bool:
+    """Renew the lease of an attempt at its length; say whether the worker should stop.
+
+    Takes the study's lock only where the lease was over: a heartbeat must not wait behind a proposal that is
+    being stored. `lease_seconds` is for a lease that does not know its length.
+
+    Raises:
+        StaleAttempt: If the trial is another attempt's, or cancelled; so do all functions that take one.
+    """
+    if not replication.renewed(session, trial_id, attempt, lease_seconds=lease_seconds):
+        locked = queries.lock_study(session, study.id)
+        if locked is None:
+            raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")
+        speaking(session, locked, queries.lock_trial(session, trial_id), attempt=attempt)
+    return not replication.is_wanted(session, study, trial_id)
+
+
+def speaking(
+    session: Session, study: Study, trial: Trial, *, attempt: int, has_result: bool = False
+) -> Replicate:
+    """Lock the replicate that an attempt speaks of: what every word of a worker starts with.
+
+    Once its lease is over it still has the trial, until another attempt begins: it takes the lease up again.
+    Whoever has let go of it does so with a result alone, or a heartbeat that was under way meanwhile would
+    keep the trial from others for a lease.
+
+    Raises:
+        StaleAttempt: If another attempt has begun, or the trial was given back or is over.
+    """
+    replicate = queries.lock_replicate(session, trial.id, attempt=attempt)
+    waits = replicate is not None and replicate.state is TrialState.QUEUED
+    if replicate is not None and waits and (replicate.worker is not None or has_result):
+        replication.take_up(session, study, replicate)
+        if trial.state is TrialState.QUEUED:
+            _move_trial(trial, TrialState.RUNNING)
+    if replicate is None or replicate.state is not TrialState.RUNNING:
+        raise replication.stale(trial.id, attempt, replicate)
+    return replicate
+
+
+def record_measurement(
+    session: Session, study: Study, trial: Trial, *, attempt: int, measurement: Measurement
+) -> bool:
+    """Store metrics of a running attempt at one step, and say whether the trial should stop there.
+
+    The same step twice changes nothing and gets the same answer.
+    """
+    replicate = speaking(session, study, trial, attempt=attempt)
+    known = session.get(TrialMeasurement, (trial.id, attempt, measurement.step))
+    if known is not None:
+        return early_stops.told_to_stop(known.metrics)
+    metrics = dict(measurement.metrics)
+    if replicate.number == 0:
+        metrics |= early_stops.judged(session, study, trial, measurement)
+    row = TrialMeasurement(trial_id=trial.id, attempt=attempt, step=measurement.step, metrics=metrics)
+    session.add(row)
+    record_replicate_event(
+        session, study, EventType.TRIAL_MEASURED, replicate=replicate, step=measurement.step
+    )
+    return early_stops.told_to_stop(metrics)
+
+
+def finish_trial(
+    session: Session, study: Study, trial: Trial, *, attempt: int, report: TrialReport, max_attempts: int
+) -> None:
+    """Accept how an attempt ended. The same attempt reporting twice changes nothing."""
+    known = queries.lock_replicate(session, trial.id, attempt=attempt)
+    if known is not None and known.state in TERMINAL_TRIAL_STATES:
+        return
+    if known is not None and known.state is TrialState.QUEUED and report.state is TrialState.FAILED:
+        return  # lost before, or said before: it waits for its next attempt
+    replicate = speaking(session, study, trial, attempt=attempt, has_result=True)
+    counters.count_trial_seconds(session, replicate)
+    if report.state is TrialState.STOPPED_EARLY:
+        report = early_stops.explained(session, replicate, report)
+    report = checked(study, report)
+    if report.state is TrialState.FAILED and replicate.lost_attempts + 1 < max_attempts:
+        replicate.worker = None
+        _give_back(session, study, trial, replicate, reason=report.reason or "the attempt failed", lost=True)
+        return
+    replication.end(session, study, replicate, report.state, reason=report.reason, report=report)
+    replication.keep_artifacts(session, replicate, report.artifacts)
+    _after_replicate(session, study, trial, replicate)
+
+
+def release_trial(
+    session: Session,
+    study: Study,
+    trial: Trial,
+    *,
+    attempt: int,
+    reason: str = "its worker was stopped",
+    checkpoint: Sequence[ArtifactRecord] = (),
+) -> None:
+    """Take back a trial that its worker does not finish. It costs none of the trial's attempts.
+
+    The checkpoint is kept if nobody is to try again. Once its lease is over it has been taken back already.
+    """
+    known = queries.lock_replicate(session, trial.id, attempt=attempt)
+    if known is not None and known.state is TrialState.QUEUED:
+        return
+    replicate = replication.held(session, trial.id, attempt)
+    if not replication.is_wanted(session, study, trial.id):
+        replication.keep_artifacts(session, replicate, checkpoint)
+    replicate.worker = None
+    _give_back(session, study, trial, replicate, reason=reason, lost=False)
+
+
+def lose_trial(session: Session, study: Study, trial: Trial, *, attempt: int, max_attempts: int) -> None:
+    """Take back an attempt whose lease expired; fail it when that was the last it had."""
+    replicate = replication.held(session, trial.id, attempt)
+    if replicate.lost_attempts + 1 < max_attempts or study.state is StudyState.CANCELLING:
+        _give_back(session, study, trial, replicate, reason="its worker went silent", lost=True)
+        return
+    replicate.lost_attempts += 1
+    reason = f"{replication.LOST} {replicate.lost_attempts} times"
+    replication.end(session, study, replicate, TrialState.FAILED, reason=reason)
+    _after_replicate(session, study, trial, replicate)
+
+
+def _give_back(
+    session: Session, study: Study, trial: Trial, replicate: Replicate, *, reason: str, lost: bool
+) -> None:
+    replicate.lost_attempts += int(lost)
+    if not replication.is_wanted(session, study, trial.id):
+        reason = CANCELLED_WITH_STUDY if study.state is StudyState.CANCELLING else "its trial is decided"
+        replication.end(session, study, replicate, TrialState.CANCELLED, reason=reason)
+        _after_replicate(session, study, trial, replicate)
+        return
+    replication.requeue(session, study, replicate, reason=reason)
+    if trial.state is TrialState.RUNNING:
+        trial.state_reason = reason
+        follow_replicates(session, study, trial)
+    else:
+        # A final seed whose trial has left the front meanwhile is not tried again.
+        finish_if_done(session, study)
+
+
+def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Replicate) -> None:
+    if trial.state in TERMINAL_TRIAL_STATES:
+        _accept_final_replicate(session, study, trial, replicate)
+    else:
+        follow_replicates(session, study, trial)
+    finish_if_done(session, study)
+    # Their own wake-ups may have found no room under the study's parallelism.
+    if study.kind != StudyKind.CUSTOM and queries.open_replicates(session, study.id).queued:
+        wake_trial_worker(session, study)
+    wake_study_worker(session, study)
+
+
+def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
+    """Give a trial the state that its replicates add up to."""
+    # What is found does not depend on what is not written yet.
+    with session.no_autoflush:
+        replicates = queries.replicates_of(session, [trial.id])[trial.id]
+    if replication.decided(replicates):
+        replication.cancel_queued(session, study, replicates, reason="its trial is decided")
+    states = {replicate.state for replicate in replicates}
+    if TrialState.RUNNING in states:
+        return
+    if TrialState.QUEUED in states:
+        if trial.state is TrialState.RUNNING:
+            _move_trial(trial, TrialState.QUEUED)
+        return
+    deciding = replication.deciding(replicates)
+    replication.average(trial, replicates)
+    end_trial(session, study, trial, deciding.state, reason=deciding.state_reason)
+    if deciding.state is TrialState.SUCCEEDED:
+        store_front(session, study, [trial])
+
+
+def _accept_final_replicate(session: Session, study: Study, trial: Trial, replicate: Replicate) -> None:
+    if trial.state is not TrialState.SUCCEEDED:
+        return
+    replicates = queries.replicates_of(session, [trial.id])[trial.id]
+    if replicate.state is TrialState.INFEASIBLE:
+        replication.cancel_queued(session, study, replicates, reason="its trial is decided")
+        end_trial(session, study, trial, TrialState.INFEASIBLE, reason=replicate.state_reason)
+        store_front(session, study, [trial])
+    elif replicate.state is TrialState.SUCCEEDED:
+        replication.average(trial, replicates)
+        session.flush()
+        store_front(session, study, [trial])
+
+
+def end_trial(session: Session, study: Study, trial: Trial, state: TrialState, *, reason: str | None) -> None:
+    """Bring a trial to an end."""
+    _move_trial(trial, state)
+    trial.state_reason = reason
+    trial.finished_at = func.clock_timestamp()
+    record_event(session, study, ENDED[state], trial=trial, reason=reason)
+
+
+def finish_if_done(session: Session, study: Study) -> None:
+    """End a study that has nothing left to do, or nothing that could work."""
+    if study.state is StudyState.CANCELLING:
+        if not any(queries.open_replicates(session, study.id)):
+            move_study(session, study, StudyState.CANCELLED, EventType.STUDY_CANCELLED)
+    elif study.state in (StudyState.ACTIVE, StudyState.PAUSED) and not queries.has_open_trials(
+        session, study.id
+    ):
+        counts = queries.count_trials(session, [study.id])[study.id]
+        if counts.failed == counts.ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
+            study.state_reason = f"all of the first {counts.ended} trials failed; see their reasons"
+            move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
+        elif study.trials_created == study.trial_budget:
+            _finish_search(session, study, reason=None)
+
+
+def _finish_search(session: Session, study: Study, *, reason: str | None) -> None:
+    replication.follow_front(session, study)
+    if not any(queries.open_replicates(session, study.id)):
+        study.state_reason = reason
+        move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
+
+
+def move_study(session: Session, study: Study, to: StudyState, event: EventType) -> None:
+    """Bring a study into another state.
+
+    Raises:
+        WrongState: If there is no way there from the state that it has.
+    """
+    if to not in STUDY_TRANSITIONS[study.state]:
+        further = "" if STUDY_TRANSITIONS[study.state] else " Clone it to search on from where it stands."
+        raise WrongState(f"The study is {study.state}; from there it cannot become {to}.{further}")
+    study.state = to
+    if to in (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED):
+        study.finished_at = func.clock_timestamp()
+    if to in (StudyState.FAILED, StudyState.CANCELLED):
+        study.turn_due_at = None
+    session.flush()
+    record_event(session, study, event, reason=study.state_reason)
+
+
+def _move_trial(trial: Trial, to: TrialState) -> None:
+    if to not in TRIAL_TRANSITIONS[trial.state]:
+        raise WrongState(f"A trial that is {trial.state} cannot become {to}.")
+    trial.state = to

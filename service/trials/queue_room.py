@@ -1,0 +1,37 @@
+"""How many trials the queue of a study lacks. Reads, and changes nothing."""
+
+import math
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from api_schemas.proposals import ProposalSettings
+from api_schemas.trials import TrialState
+from service.storage import queries
+from service.storage.models import Study
+from service.trials.lifecycle import FAILURES_BEFORE_GIVING_UP
+
+
+def proposal_settings(study: Study) -> ProposalSettings:
+    """Read how a study's configurations are proposed."""
+    return ProposalSettings.model_validate(study.proposals)
+
+
+def replicates_lacking(session: Session, study: Study, *, taken_soon: int = 0) -> int:
+    """Count the replicates that the queue lacks; negative where it has more than enough.
+
+    `taken_soon` are taken before anything new is there; a study that wants none ahead waits.
+    """
+    waiting = sum(queries.open_replicates(session, study.id))
+    ahead = proposal_settings(study).ahead
+    return study.parallelism + (max(ahead, taken_soon) if ahead else 0) - waiting
+
+
+def trials_lacking(
+    session: Session, study: Study, *, ended: Sequence[TrialState], taken_soon: int = 0
+) -> int:
+    """Count the trials to propose now, within the budget; `ended` are the states of those that have ended."""
+    if len(ended) >= FAILURES_BEFORE_GIVING_UP and set(ended) == {TrialState.FAILED}:
+        return 0
+    room = math.ceil(replicates_lacking(session, study, taken_soon=taken_soon) / study.replicates)
+    return max(0, min(room, study.trial_budget - study.trials_created))

@@ -1,0 +1,266 @@
+"""Choose one point of a front by a rule, say why, and what is lost with it. Pure; knows no database.
+
+Objectives are compared as shares of the front's range, from 0 (its worst) to 1 (its best); metrics of
+`LOG_METRICS` by their log10.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api_schemas.errors import FieldError
+from api_schemas.objectives import LOG_METRICS, ConstraintOp, Objective, OutcomeConstraint
+from api_schemas.recommendation import LostAlternative, RecommendationQuery, RecommendationRule
+from service.errors import InvalidChoice, NoPointWithinBounds
+from service.trials.pareto_front import costs
+
+LEAST_BULGE = 1e-9
+
+
+@dataclass(frozen=True)
+class Point:
+    """A member of a front."""
+
+    trial_id: str
+    number: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen point's position, and why it was chosen."""
+
+    position: int
+    reason: str
+
+
+def choose(objectives: Sequence[Objective], points: Sequence[Point], query: RecommendationQuery) -> Choice:
+    """Choose one of the points of a front, of which there is at least one.
+
+    Raises:
+        InvalidChoice: If a metric is named that the points or the objectives do not have.
+        NoPointWithinBounds: If no point keeps every bound; the nearest miss is stated.
+    """
+    if query.rule is RecommendationRule.BOUNDS:
+        return _best_within(objectives, points, query)
+    if query.rule is RecommendationRule.WEIGHTS:
+        return _weighted(objectives, points, query)
+    return _knee(objectives, points)
+
+
+def shares(objectives: Sequence[Objective], points: Sequence[Point]) -> NDArray[np.float64]:
+    """Give each point's share of the front's range in each objective; 1 where all points are equal."""
+    Z = costs(objectives, [point.metrics for point in points])
+    worst, best = Z.max(axis=0), Z.min(axis=0)
+    return np.where(worst > best, (worst - Z) / np.where(worst > best, worst - best, 1.0), 1.0)
+
+
+def lost_alternatives(
+    objectives: Sequence[Objective], points: Sequence[Point], position: int
+) -> tuple[LostAlternative, ...]:
+    """Give, for each objective, the nearest point that is better in it, if there is one."""
+    Z = costs(objectives, [point.metrics for point in points])
+    total = shares(objectives, points).sum(axis=1)
+    found = []
+    for column, objective in enumerate(objectives):
+        better = [int(row) for row in np.flatnonzero(Z[:, column] < Z[position, column])]
+        if better:
+            nearest = max(better, key=lambda row, column=column: (Z[row, column], total[row]))  # type: ignore[misc]
+            worse = [
+                other.metric
+                for other, cost in zip(objectives, Z[nearest] - Z[position], strict=True)
+                if cost > 0
+            ]
+            found.append(
+                _lost(objectives, points[position], points[nearest], better_in=objective.metric, worse=worse)
+            )
+    return tuple(found)
+
+
+def _knee(objectives: Sequence[Objective], points: Sequence[Point]) -> Choice:
+    # Das (1999): the point farthest beyond the plane through the individual optima. On shares these are
+    # the unit vectors, so the distance is the sum of the shares less 1, over sqrt(m).
+    Z = shares(objectives, points)
+    bulge = Z.sum(axis=1) - 1.0
+    position = _first_best(objectives, points, bulge)
+    chosen = points[position]
+    title = _titled(objectives, chosen)
+    if len(points) == 1:
+        return Choice(position, f"{title} is the only point of the front.")
+    if len(objectives) == 1 or bulge[position] < LEAST_BULGE:
+        first = _words(objectives[0].metric)
+        return Choice(position, f"{title} is the best in {first}; the front has no knee.")
+    reached = _listed(
+        f"{share:.0%} of the range in {_words(objective.metric)}{_scale(objective)}"
+        for objective, share in zip(objectives, Z[position], strict=True)
+    )
+    shape = "line" if len(objectives) == 2 else "plane"
+    return Choice(
+        position,
+        f"{title} lies farthest beyond the {shape} through the front's best in each objective: of what "
+        f"the front spans it reaches {reached}.",
+    )
+
+
+def _weighted(objectives: Sequence[Objective], points: Sequence[Point], query: RecommendationQuery) -> Choice:
+    given = query.weight_of
+    names = [objective.metric for objective in objectives]
+    _refuse_unknown(
+        {f"weights/{place}": metric for place, metric in enumerate(given)}, names, what="objective"
+    )
+    weights = np.array([given.get(name, 0.0) for name in names])
+    weights = weights / weights.max()
+    weights = weights / weights.sum()
+    Z = shares(objectives, points)
+    sums = Z @ weights
+    position = _first_best(objectives, points, sums)
+    by_name = {objective.metric: objective for objective in objectives}
+    parts = " + ".join(
+        f"{weight:.2f} * {share:.2f} ({_words(name)}{_scale(by_name[name])})"
+        for name, weight, share in zip(names, weights, Z[position], strict=True)
+        if weight > 0
+    )
+    return Choice(
+        position,
+        f"{_titled(objectives, points[position])} has the largest weighted sum of the front, "
+        f"{sums[position]:.2f} = {parts}, where 1 is the front's best and 0 its worst.",
+    )
+
+
+def _best_within(
+    objectives: Sequence[Objective], points: Sequence[Point], query: RecommendationQuery
+) -> Choice:
+    bounds = query.bounds
+    pointers = [f"at_most/{place}" for place in range(len(query.at_most))]
+    pointers += [f"at_least/{place}" for place in range(len(query.at_least))]
+    measured = [name for name in points[0].metrics if all(name in point.metrics for point in points)]
+    named = dict(zip(pointers, [bound.metric for bound in bounds], strict=True))
+    _refuse_unknown(named, measured, what="metric")
+    within = [
+        row
+        for row, point in enumerate(points)
+        if all(bound.holds(point.metrics[bound.metric]) for bound in bounds)
+    ]
+    if not within:
+        raise NoPointWithinBounds(_nearest_miss(objectives, points, bounds))
+    kept = [points[row] for row in within]
+    first = objectives[0].metric
+    gain = -costs(objectives[:1], [point.metrics for point in kept])[:, 0]
+    position = within[_first_best(objectives, kept, gain)]
+    chosen = points[position]
+    facts = _listed(
+        f"{_words(bound.metric)} {_side(bound)} {_number(_counts(objectives), bound.metric, bound.bound)} "
+        f"(it has {_number(_counts(objectives), bound.metric, chosen.metrics[bound.metric])})"
+        for bound in bounds
+    )
+    best = _number(_counts(objectives), first, chosen.metrics[first])
+    return Choice(
+        position,
+        f"Trial {chosen.number} has the best {_words(first)}, {best}, of the {len(within)} of {len(points)} "
+        f"points of the front with {facts}.",
+    )
+
+
+def _refuse_unknown(named: Mapping[str, str], known: Sequence[str], *, what: str) -> None:
+    errors = [
+        FieldError(pointer=f"query:/{place}", detail=f"the front has no {what} '{name}': {', '.join(known)}")
+        for place, name in named.items()
+        if name not in known
+    ]
+    if errors:
+        raise InvalidChoice(f"What is named is no {what} of this study's front.", errors=errors)
+
+
+def _nearest_miss(
+    objectives: Sequence[Objective], points: Sequence[Point], bounds: Sequence[OutcomeConstraint]
+) -> str:
+    counts = _counts(objectives)
+
+    def scaled(metric: str, value: float) -> float:
+        return float(np.log10(max(value, 1.0))) if metric in counts else value
+
+    def violation(point: Point) -> float:
+        return sum(
+            abs(scaled(bound.metric, point.metrics[bound.metric]) - scaled(bound.metric, bound.bound))
+            / (np.ptp([scaled(bound.metric, other.metrics[bound.metric]) for other in points]) or 1.0)
+            for bound in bounds
+            if not bound.holds(point.metrics[bound.metric])
+        )
+
+    nearest = min(points, key=violation)
+    asked = _listed(
+        f"{_words(item.metric)} {_side(item)} {_number(_counts(objectives), item.metric, item.bound)}"
+        for item in bounds
+    )
+    missed = _listed(
+        f"{_words(bound.metric)} {_number(_counts(objectives), bound.metric, nearest.metrics[bound.metric])}"
+        for bound in bounds
+        if not bound.holds(nearest.metrics[bound.metric])
+    )
+    return f"No point of the front has {asked}. The nearest is trial {nearest.number}: {missed}."
+
+
+def _lost(
+    objectives: Sequence[Objective], chosen: Point, other: Point, *, better_in: str, worse: Sequence[str]
+) -> LostAlternative:
+    def change(metric: str) -> str:
+        values = (
+            _number(_counts(objectives), metric, other.metrics[metric]),
+            _number(_counts(objectives), metric, chosen.metrics[metric]),
+        )
+        return f"{_words(metric)} {values[0]} instead of {values[1]}"
+
+    return LostAlternative(
+        better_in=better_in,
+        trial_id=other.trial_id,
+        number=other.number,
+        metrics={objective.metric: other.metrics[objective.metric] for objective in objectives},
+        differences={
+            objective.metric: other.metrics[objective.metric] - chosen.metrics[objective.metric]
+            for objective in objectives
+        },
+        reason=f"Trial {other.number} has {change(better_in)}, for {_listed(map(change, worse))}.",
+    )
+
+
+def _first_best(objectives: Sequence[Objective], points: Sequence[Point], values: NDArray[np.float64]) -> int:
+    """Give the largest value's position; among equals the best first objective, then the oldest trial."""
+    first = costs(objectives[:1], [point.metrics for point in points])[:, 0]
+    tied = np.flatnonzero(values >= values.max() - LEAST_BULGE)
+    return int(min(tied, key=lambda row: (first[row], points[int(row)].number)))
+
+
+def _titled(objectives: Sequence[Objective], point: Point) -> str:
+    values = (
+        f"{_words(item.metric)} {_number(_counts(objectives), item.metric, point.metrics[item.metric])}"
+        for item in objectives
+    )
+    return f"Trial {point.number} ({', '.join(values)})"
+
+
+def _side(bound: OutcomeConstraint) -> str:
+    return "at most" if bound.op is ConstraintOp.AT_MOST else "at least"
+
+
+def _scale(objective: Objective) -> str:
+    return " on a log scale" if objective.is_log else ""
+
+
+def _counts(objectives: Sequence[Objective]) -> Set[str]:
+    """Name the metrics that are counts: none where the study's metrics are the caller's."""
+    return LOG_METRICS if objectives[0].of_the_service else frozenset()
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _number(counts: Set[str], metric: str, value: float) -> str:
+    return f"{value:,.0f}" if metric in counts else f"{value:.4g}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last

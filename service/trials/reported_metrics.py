@@ -1,0 +1,116 @@
+"""Which metrics a result of a study must and may have. Pure; knows no database session."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.errors import FieldError
+from api_schemas.known_metrics import known_metrics
+from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
+from service.errors.conflicts import ConflictingResult
+from service.storage.models import Replicate, Study
+from service.storage.weighed_objectives import objectives_of
+
+
+def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -> Iterator[FieldError]:
+    """Find the metrics that the study names and a result lacks, and those without a logarithm."""
+    named = [item["metric"] for item in [*study.objectives, *study.constraints]]
+    for name in dict.fromkeys(named):
+        if name not in metrics:
+            yield FieldError(pointer=pointer, detail=f"the study needs the metric '{name}'")
+    for objective in objectives_of(study):
+        if objective.log and metrics.get(objective.metric, 1.0) <= 0:
+            yield FieldError(
+                pointer=f"{pointer}/{objective.metric}",
+                detail=f"'{objective.metric}' is on a logarithmic scale: it must be greater than 0",
+            )
+
+
+def exact_metrics(study: Study, configuration: Mapping[str, Any] | None) -> dict[str, float]:
+    """Compute what needs no trial: nothing in a custom study."""
+    if configuration is None or study.classes is None:
+        return {}
+    return known_metrics(
+        TrialConfiguration.model_validate(configuration),
+        shape=BackboneShape.model_validate(study.backbone_shape),
+        classes=study.classes,
+    )
+
+
+def result_errors(
+    study: Study, metrics: Mapping[str, float], *, exact: Mapping[str, float], pointer: str
+) -> Iterator[FieldError]:
+    """Find what a result from outside lacks, and what it says of known metrics that is not so."""
+    yield from reserved_errors(metrics, pointer=pointer)
+    yield from metric_errors(study, {**exact, **metrics}, pointer=pointer)
+    for name, value in exact.items():
+        if metrics.get(name, value) != value:
+            yield FieldError(pointer=f"{pointer}/{name}", detail=f"for these parameters it is {value:,.0f}")
+
+
+def reserved_errors(metrics: Mapping[str, float], *, pointer: str) -> Iterator[FieldError]:
+    """Find the names that only the service may write."""
+    for name in sorted(RESERVED_METRICS & metrics.keys()):
+        yield FieldError(pointer=f"{pointer}/{name}", detail="the service itself writes this name")
+
+
+def checked(study: Study, report: TrialReport) -> TrialReport:
+    """Return a report as it counts: without a metric that the study names it is a failure of the worker.
+
+    A number that no volume can be measured with says that the configuration cannot work, and so does none.
+    """
+    if report.state not in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY):
+        return report
+    wanted = {item["metric"] for item in [*study.objectives, *study.constraints]}
+    missing = sorted(wanted - set(report.metrics))
+    if missing:
+        reason = f"metrics-missing: the worker reported no {', '.join(missing)}"
+        return report.model_copy(update={"state": TrialState.FAILED, "reason": reason})
+    odd = sorted(name for name, value in report.metrics.items() if not math.isfinite(value))
+    if odd:
+        return _infeasible(report, f"not-a-number: {', '.join(odd)}")
+    huge = sorted(name for name, value in report.metrics.items() if abs(value) > LARGEST_METRIC)
+    if huge:
+        return _infeasible(report, f"too-large: {', '.join(huge)}; the limit is {LARGEST_METRIC:g}")
+    return report
+
+
+def same_metrics(told: Mapping[str, float], stored: Mapping[str, float]) -> bool:
+    """Say whether the database's metrics are those that were told."""
+    # JSON in the database keeps no exponent: a large number comes back as an integer of all its digits.
+    return {name: float(value) for name, value in stored.items()} == dict(told)
+
+
+def adds_nothing(told: Mapping[str, float], stored: Mapping[str, float]) -> bool:
+    """Say whether the database has each of the metrics that were told, perhaps among more."""
+    return same_metrics(told, {name: stored[name] for name in told if name in stored})
+
+
+def repeats(study: Study, replicate: Replicate, report: TrialReport) -> bool:
+    """Say whether a report changes nothing, for its attempt has ended, and just so.
+
+    Raises:
+        ConflictingResult: If the attempt has ended with another result.
+    """
+    if replicate.state not in TERMINAL_TRIAL_STATES:
+        return False
+    told = checked(study, report)
+    if told.state is replicate.state and (
+        told.state is TrialState.STOPPED_EARLY
+        or (
+            same_metrics(told.metrics, replicate.metrics)
+            and same_metrics(told.test_metrics, replicate.test_metrics)
+        )
+    ):
+        return True
+    raise ConflictingResult(
+        f"Attempt {replicate.attempt} of trial '{replicate.trial_id}' has ended as {replicate.state} with "
+        "another result. If that was told wrongly, correct it with ':correct'."
+    )
+
+
+def _infeasible(report: TrialReport, reason: str) -> TrialReport:
+    return TrialReport(state=TrialState.INFEASIBLE, reason=reason, provenance=report.provenance)

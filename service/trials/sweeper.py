@@ -1,0 +1,122 @@
+"""Reaper and sweeper: take back expired leases, send lost wake-ups again, delete what dead uploads left.
+
+One deployment needs one of them; two do no harm, because each pass holds an advisory lock and
+every change is fenced. Knows no broker: a wake-up is remembered and sent after the commit.
+"""
+
+import math
+import threading
+import time
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from service.access.key_uses import write_uses
+from service.catalogue.kept_uploads import UNFINISHED_SECONDS, sweep_unfinished
+from service.runtime.broker import ADVANCE_STUDY, WakeUp, wake_after_commit
+from service.settings import settings
+from service.storage import queries
+from service.storage.counters import CounterName, count
+from service.storage.database import transaction
+from service.storage.heartbeats import beat
+from service.storage.idempotency_keys import forget_old_keys
+from service.trials import due_studies, lifecycle, turns
+from service.trials.clock_steps import WatchedClock, look, renew_leases
+from service.trials.leases import lock_study_and_trial
+from service.trials.queue_room import trials_lacking
+from service.trials.wake_ups import wake_study_worker, wake_trial_worker
+
+log = structlog.get_logger(__name__)
+
+SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that nobody else uses
+
+TRIAL_WAKE_UPS_AT_ONCE = 64
+"""A long queue must not fill the broker with hints: a worker that ends a trial is hinted at the next one."""
+
+LONGEST_WAIT = timedelta(minutes=1)
+"""For a wake-up that may only be late, and for a study that wants something and that nobody has woken."""
+
+
+database_clock = WatchedClock()
+_files_swept_at = -math.inf
+
+
+def sweep_until(stopped: threading.Event) -> None:
+    """Sweep every `sweep_seconds` until told to stop."""
+    while not stopped.wait(settings().sweep_seconds):
+        sweep()
+
+
+def sweep() -> None:
+    """Sweep, whatever happens: this is the thread's edge, and no error ends it."""
+    try:
+        sweep_once()
+        with transaction() as session:
+            write_uses(session)
+        _sweep_files()
+    except OperationalError as error:
+        log.warning("the database is away; sweeping again soon", error=str(error.orig))
+    except Exception:
+        log.exception("sweep failed; sweeping again soon")
+
+
+def _sweep_files() -> None:
+    global _files_swept_at
+    data_dir = settings().data_dir
+    if data_dir is not None and time.monotonic() > _files_swept_at + UNFINISHED_SECONDS:
+        _files_swept_at = time.monotonic()
+        sweep_unfinished(data_dir)
+
+
+def sweep_once() -> None:
+    """Do one pass, unless another process is doing one."""
+    with transaction() as session:
+        seen = look(session)
+        renew_leases(session, leapt=database_clock.leapt_before(seen))
+    database_clock.last = seen
+    with transaction() as session:
+        if session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
+            reap_expired_leases(session)
+            resend_wake_ups(session)
+            forget_old_keys(session)
+            beat(session)
+    turns.take_back_silent()
+
+
+def reap_expired_leases(session: Session) -> None:
+    """Requeue or fail every replicate whose worker has gone silent."""
+    for silent in queries.expired_leases(session):
+        attempt, worker = silent.attempt, silent.worker
+        study, trial = lock_study_and_trial(session, silent.trial_id)
+        # While we waited for the lock it may have ended, gone to another worker, or been renewed.
+        if queries.lock_expired(session, trial.id, attempt=attempt):
+            log.warning("lease expired", trial_id=trial.id, attempt=attempt, worker=worker)
+            count(session, CounterName.LEASE_EXPIRIES)
+            lifecycle.lose_trial(session, study, trial, attempt=attempt, max_attempts=settings().max_attempts)
+
+
+def resend_wake_ups(session: Session) -> None:
+    """Send again for studies that are due, and hint at waiting replicates. Others cost nothing."""
+    silent_for = timedelta(seconds=settings().wake_up_seconds)
+    due_studies.mend_times(
+        session,
+        longest_pause=silent_for * 2 ** settings().max_attempts,
+        lease=timedelta(seconds=settings().lease_seconds),
+    )
+    for study in due_studies.studies_to_wake(session, silent_for=silent_for, at_most=LONGEST_WAIT):
+        study.woken_at = func.clock_timestamp()
+        wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
+    for study in due_studies.forgotten_studies(session, silent_for=LONGEST_WAIT):
+        study.woken_at = func.clock_timestamp()
+        if trials_lacking(session, study, ended=()):
+            wake_study_worker(session, study)
+    left = TRIAL_WAKE_UPS_AT_ONCE
+    for study in due_studies.studies_to_hint_at(session, silent_for=silent_for):
+        study.hinted_at = func.clock_timestamp()
+        waiting = queries.open_replicates(session, study.id)
+        hints = max(0, min(waiting.queued, study.parallelism - waiting.running, left))
+        left -= hints
+        wake_trial_worker(session, study, count=hints)

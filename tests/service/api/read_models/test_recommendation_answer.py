@@ -1,0 +1,210 @@
+"""The recommendation of a stored study, through the HTTP door, the client and the command."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import pytest
+from scipy.special import ndtr
+from sqlalchemy.orm import Session
+from typer.testing import CliRunner
+
+from api_schemas.recommendation import Recommendation, RecommendationQuery
+from api_schemas.search_space import Parameterization
+from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from api_schemas.trials import ArtifactRecord, TrialReport, TrialState
+from paretune.cli import app
+from paretune.client import Client
+from paretune.errors import RequestRefused
+from paretune.study_file import read_study_file, write_study_file
+from service.api.read_models.recommendation_answer import recommend
+from service.settings import settings
+from service.storage.models import Study, Trial
+from service.studies.admission import admit, starting_parameterization
+from service.studies.canonical_trials import configuration_key
+from service.trials import lifecycle
+from tests.conftest import API_KEY, make_study_request
+from tests.service.trials.test_lifecycle import COSTS, create, finish, queue, start
+
+ROWS = 1000
+HEADERS = {"Authorization": f"Bearer {API_KEY}"}
+REFUSED = {
+    "?knee=true&weights=score:1": "weights and knee are different rules",
+    "?at_most=score:1&weights=score:1": "are different rules",
+    "?at_most=score": "as in 'score:0.8'",
+    "?at_most=score:1e999": "too large",
+    "?weights=score:0": "more than zero",
+    "?weights=score:-1": "not negative",
+    "?weights=score:1&weights=score:2": "two weights",
+    "?kneee=true": "Did you mean 'knee'?",
+    "?at_most=taste:3": "no metric 'taste'",
+    "?weights=latency_ms:1": "no objective 'latency_ms'",
+    "?at_most=trainable_parameters:700": "The nearest is trial 0: trainable parameters 770",
+}
+SERIAL: Parameterization = {
+    **{f"peft.active_layers.{layer}": layer > 2 for layer in range(6)},
+    "peft.serial_adapter.bottleneck_size": 24,
+    "peft.parallel_adapter.bottleneck_size": 0,
+    "peft.prefix_tuning.length": 0,
+}
+
+
+def study_of(session: Session, *, replicates: int = 1, **changes: object) -> Study:
+    request = make_study_request(budget={"trials": 50}, parallelism=9, replicates=replicates, **changes)
+    return create(session, request)
+
+
+def add(
+    session: Session,
+    study: Study,
+    scores: Sequence[float],
+    parameters: float,
+    *,
+    rows: int | None = ROWS,
+    artifacts: tuple[ArtifactRecord, ...] = (),
+) -> Trial:
+    trial = queue(session, study)
+    for score in scores:
+        provenance: dict[str, str | int | float] = {} if rows is None else {"validation_rows": rows}
+        metrics = {"score": score, "trainable_parameters": parameters, **COSTS}
+        report = TrialReport(
+            state=TrialState.SUCCEEDED, metrics=metrics, provenance=provenance, artifacts=artifacts
+        )
+        finish(session, study, start(session, study, trial), report)
+    return trial
+
+
+def add_front(session: Session, study: Study) -> None:
+    for score, parameters in ((0.725, 770), (0.785, 163_784), (0.767, 4_229)):
+        add(session, study, [score], parameters)
+    session.commit()
+
+
+def get(server_url: str, study: Study, query: str = "") -> httpx.Response:
+    url = f"{server_url}/v1/studies/{study.id}/recommendation{query}"
+    return httpx.get(url, headers=HEADERS, timeout=30)
+
+
+def read(server_url: str, study: Study, query: str = "") -> Recommendation:
+    response = get(server_url, study, query)
+    assert response.status_code == 200, response.text
+    return Recommendation.model_validate_json(response.content)
+
+
+def test_an_empty_front_is_a_conflict(session: Session, server_url: str) -> None:
+    """409, and when to ask again."""
+    study = study_of(session)
+    session.commit()
+    response = get(server_url, study)
+    assert response.status_code == 409
+    assert "ask again once a trial has succeeded" in response.json()["detail"]
+
+
+def test_what_cannot_be_answered_is_said_clearly(session: Session, server_url: str) -> None:
+    """422 for two rules, for what cannot be read, for unknown metrics, and for bounds that nothing keeps."""
+    study = study_of(session)
+    add_front(session, study)
+    for query, told in REFUSED.items():
+        response = get(server_url, study, query)
+        assert response.status_code == 422
+        assert told in response.text
+
+
+def test_the_knee_comes_with_reason_price_and_chance(session: Session, server_url: str) -> None:
+    """The chance is that of the binomial error against the one cheaper trial."""
+    study = study_of(session)
+    add_front(session, study)
+    found = read(server_url, study)
+    assert (found.number, found.rule) == (2, "knee")
+    assert "lies farthest beyond the line" in found.reason
+    assert [item.number for item in found.lost] == [1, 0]
+    gap, variance = 0.767 - 0.725, (0.767 * 0.233 + 0.725 * 0.275) / ROWS
+    assert found.front_probability == pytest.approx(float(ndtr(gap / variance**0.5)), abs=1e-3)
+    assert found.front_probability_reason == "From the binomial error of 1000 validation texts."
+    assert read(server_url, study, "?knee=true") == found
+
+
+def test_bounds_and_weights_choose_their_own(session: Session, server_url: str) -> None:
+    """Each rule through the query that asks for it."""
+    study = study_of(session)
+    add_front(session, study)
+    assert read(server_url, study, "?at_most=trainable_parameters:1000").number == 0
+    assert read(server_url, study, "?at_least=score:0.78&at_most=latency_ms:2").number == 1
+    assert read(server_url, study, "?weights=score:9&weights=trainable_parameters:1").number == 1
+
+
+def test_seeds_tell_more_than_the_split(session: Session, server_url: str) -> None:
+    """Two trials of two seeds each: their standard errors decide."""
+    study = study_of(session, replicates=2)
+    add(session, study, [0.78, 0.80], 1000)
+    add(session, study, [0.76, 0.78], 900)
+    session.commit()
+    found = read(server_url, study, "?weights=score:1")
+    assert found.front_probability == pytest.approx(float(ndtr(0.02 / (2 * 0.01**2) ** 0.5)), abs=1e-3)
+    assert found.front_probability_reason == "From the standard errors over seeds."
+
+
+def test_an_unknown_noise_is_admitted(session: Session, server_url: str) -> None:
+    """One seed of a time, of a score that is no share, or of a split whose size nobody wrote down."""
+    task = {"name": "rotten-tomatoes", "score": "macro_f1"}
+    no_share = {"configuration": {"backbone": "all-MiniLM-L6-v2", "task": task}}
+    time = {"objectives": [{"metric": "latency_ms", "direction": "minimize"}]}
+    for changes, rows, metric in ((time, ROWS, "latency ms"), (no_share, ROWS, "score"), ({}, None, "score")):
+        study = study_of(session, **changes)
+        add(session, study, [0.7], 1000, rows=rows)
+        session.commit()
+        found = read(server_url, study)
+        assert found.front_probability is None
+        assert f"How far {metric} may be off is not known" in found.front_probability_reason
+
+
+def test_the_study_file_trains_the_same_configuration(session: Session, tmp_path: Path) -> None:
+    """Written, read, admitted: its one trial has the key of the chosen one."""
+    study = study_of(session)
+    base = TrialConfiguration.model_validate(study.configuration)
+    configuration = canonical(patch(base, SERIAL))
+    trial = lifecycle.add_trial(
+        session, study, parameters=dict(SERIAL), configuration=configuration.model_dump(mode="json"),
+        configuration_key=configuration_key(configuration), generated_by="test", proposal_seconds=0.0,
+    )  # fmt: skip
+    metrics = {"score": 0.7, "trainable_parameters": 1000.0, **COSTS}
+    report = TrialReport(state=TrialState.SUCCEEDED, metrics=metrics)
+    finish(session, study, start(session, study, trial), report)
+    session.commit()
+    found = recommend(session, study, RecommendationQuery())
+    again = read_study_file(write_study_file(found.study_file, tmp_path / "study.yaml"))
+    assert again == found.study_file
+    admitted = admit(again, tenant_id=study.tenant_id)
+    point = starting_parameterization(admitted.search_space, admitted.configuration, again.starting_points[0])
+    assert configuration_key(canonical(patch(admitted.configuration, point))) == trial.configuration_key
+
+
+def test_the_command_says_it_and_takes_it_home(
+    session: Session, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`paretune recommend STUDY --at-most ... --export DIR` writes the artifacts and a study file."""
+    study = study_of(session)
+    add_front(session, study)
+    weights = Path(settings().artifacts_url) / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    record = ArtifactRecord(
+        name=weights.name, path=weights.name, sha256=sha256(b"weights").hexdigest(), size_bytes=7
+    )
+    add(session, study, [0.775], 5000, artifacts=(record,))
+    session.commit()
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+    asked = ["--at-most", "trainable_parameters:5000", "--export", str(tmp_path / "taken")]
+    done = CliRunner().invoke(app, ["recommend", study.id, *asked])
+    assert done.exit_code == 0, done.output
+    assert "Trial 3 has the best score, 0.775, of the 3 of 4 points" in done.output
+    assert "Not chosen: Trial 1 has score 0.785 instead of 0.775" in done.output
+    assert (tmp_path / "taken" / weights.name).read_bytes() == b"weights"
+    assert read_study_file(tmp_path / "taken" / "study.yaml").budget.trials == 1
+    with Client(server_url, api_key=API_KEY) as client:
+        with pytest.raises(RequestRefused, match="nearest"):
+            client.recommendation(study.id, at_most=["trainable_parameters:1"])
+        assert client.recommendation(study.id, weights=["score:1"]).number == 1
+        assert client.importance(study.id).reason == "no result yet"

@@ -1,0 +1,47 @@
+"""Counting many candidates at once gives the numbers of counting one by one."""
+
+import numpy as np
+import pytest
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.known_metrics import known_metrics
+from api_schemas.objectives import KNOWN_METRICS
+from api_schemas.presets import expand_preset
+from api_schemas.search_space import PresetName, SearchSpace
+from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from service.optimization.candidates import density_codes
+from service.optimization.grid import Candidates, Grid
+from service.studies.layers import with_layers
+from service.suggestions import known_costs
+
+SHAPE = BackboneShape(
+    model_type="bert", layers=5, hidden_size=48, ffn_size=96, query_size=48, key_value_size=24,
+    max_positions=512,
+)  # fmt: skip
+BASES = {
+    "nothing": {},
+    "a compacter and a shift": {
+        "compacter": {"bottleneck_size": 8, "division": 2}, "scale_shift": {"on": True},
+    },
+    "every second layer": {"active_layers": [True, False, True, False, True], "lora": {"rank": 3}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("peft", BASES.values(), ids=BASES)
+@pytest.mark.parametrize("preset", list(PresetName))
+def test_columns_count_as_the_contract_does(preset: PresetName, peft: dict[str, object]) -> None:
+    """Every preset, over bases that carry something of their own."""
+    space = SearchSpace(parameters=expand_preset(preset, shape=SHAPE))
+    base = TrialConfiguration.model_validate({"backbone": "b", "task": {"name": "t"}, "peft": peft})
+    base = with_layers(base, SHAPE, search_space=space)
+    grid = Grid(space)
+    codes = density_codes(grid, 60, rng=np.random.default_rng(0))
+    by_column = known_costs.known_metrics(base, shape=SHAPE, classes=3)
+    one_by_one = [
+        known_metrics(canonical(patch(base, values)), shape=SHAPE, classes=3)
+        for values in grid.parameterizations(codes)
+    ]
+    for metric in KNOWN_METRICS & one_by_one[0].keys():
+        counted = by_column[metric](Candidates(grid, codes)).tolist()
+        assert counted == [known[metric] for known in one_by_one]
+        assert len(set(counted)) > 5

@@ -1,0 +1,373 @@
+"""The state machines, against a real database: what may follow what, and what must always hold."""
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api_schemas.events import EventType
+from api_schemas.studies import StudyCreate, StudyState
+from api_schemas.trials import TERMINAL_TRIAL_STATES, Measurement, TrialReport, TrialState
+from service.api.routes.studies import new_study
+from service.errors import StaleAttempt, WrongState
+from service.storage import queries
+from service.storage.models import Event, Replicate, StoredFront, Study, Tenant, Trial
+from service.studies import steering
+from service.studies.admission import admit
+from service.trials import lifecycle
+from tests.conftest import make_study_request
+from tests.service.studies.replay import replayed_fronts
+
+MAX_ATTEMPTS = 3
+OBJECTIVES = list(make_study_request().objectives)
+COSTS = {"latency_ms": 1.0, "peak_memory_bytes": 1.0, "training_seconds": 1.0}
+
+
+def succeeded(score: float = 0.7, parameters: float = 1000.0) -> TrialReport:
+    return TrialReport(
+        state=TrialState.SUCCEEDED, metrics={"score": score, "trainable_parameters": parameters, **COSTS}
+    )
+
+
+def create(session: Session, request: StudyCreate) -> Study:
+    tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
+    return steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+
+
+def queue(session: Session, study: Study) -> Trial:
+    return lifecycle.add_trial(
+        session,
+        study,
+        parameters={},
+        configuration=study.configuration,
+        configuration_key=uuid.uuid4().hex,
+        generated_by="test",
+        proposal_seconds=0.0,
+    )
+
+
+def start(session: Session, study: Study, trial: Trial) -> Trial:
+    lifecycle.start_trial(session, study, trial, worker="w", lease_seconds=60)
+    return trial
+
+
+def lose(session: Session, study: Study, trial: Trial) -> None:
+    lifecycle.lose_trial(session, study, trial, attempt=trial.attempt, max_attempts=MAX_ATTEMPTS)
+
+
+def replicates_of(session: Session, trial: Trial) -> list[Replicate]:
+    return queries.replicates_of(session, [trial.id])[trial.id]
+
+
+def finish(
+    session: Session, study: Study, trial: Trial, report: TrialReport, *, attempt: int | None = None
+) -> None:
+    lifecycle.finish_trial(
+        session, study, trial, attempt=attempt or trial.attempt, report=report, max_attempts=MAX_ATTEMPTS
+    )
+
+
+def test_a_stale_attempt_writes_nothing(session: Session, study_request: Callable[..., StudyCreate]) -> None:
+    """After the lease was lost and another attempt began, the first one's result is refused."""
+    study = create(session, study_request())
+    trial = start(session, study, queue(session, study))
+    lose(session, study, trial)
+    start(session, study, trial)
+    with pytest.raises(StaleAttempt, match="Attempt 1"):
+        lifecycle.finish_trial(
+            session, study, trial, attempt=1, report=succeeded(), max_attempts=MAX_ATTEMPTS
+        )
+    with pytest.raises(StaleAttempt):
+        lifecycle.record_measurement(
+            session, study, trial, attempt=1, measurement=Measurement(step=1, metrics={"score": 0.1})
+        )
+    assert trial.state is TrialState.RUNNING
+    assert trial.metrics == {}
+
+
+def test_a_result_reported_twice_counts_once(
+    session: Session, study_request: Callable[..., StudyCreate]
+) -> None:
+    """A worker that repeats a commit whose answer was lost changes nothing."""
+    study = create(session, study_request())
+    trial = start(session, study, queue(session, study))
+    finish(session, study, trial, succeeded())
+    finish(session, study, trial, succeeded(score=0.9))
+    assert trial.metrics["score"] == 0.7
+    assert study.front_sequence == 1
+
+
+def test_a_result_without_its_objective_is_ours_to_retry(
+    session: Session, study_request: Callable[..., StudyCreate]
+) -> None:
+    """Missing metrics are a fault of the worker, not of the configuration."""
+    study = create(session, study_request())
+    trial = start(session, study, queue(session, study))
+    finish(session, study, trial, TrialReport(state=TrialState.SUCCEEDED, metrics={"score": 0.7}))
+    assert trial.state is TrialState.QUEUED
+    assert trial.state_reason is not None
+    assert "trainable_parameters" in trial.state_reason
+
+
+def test_a_trial_that_keeps_losing_its_worker_fails(
+    session: Session, study_request: Callable[..., StudyCreate]
+) -> None:
+    """A poison trial ends after its last attempt, so the queue keeps moving."""
+    study = create(session, study_request())
+    trial = queue(session, study)
+    for _ in range(MAX_ATTEMPTS):
+        lose(session, study, start(session, study, trial))
+    assert trial.state is TrialState.FAILED
+    assert trial.state_reason == "lost its worker 3 times"
+
+
+def test_a_stopped_worker_costs_no_attempt(
+    session: Session, study_request: Callable[..., StudyCreate]
+) -> None:
+    """Deployments may restart workers any number of times."""
+    study = create(session, study_request())
+    trial = queue(session, study)
+    for attempt in range(1, 3 * MAX_ATTEMPTS):
+        lifecycle.release_trial(session, study, start(session, study, trial), attempt=attempt)
+    assert trial.state is TrialState.QUEUED
+    assert replicates_of(session, trial)[0].lost_attempts == 0
+
+
+def test_a_study_whose_first_trials_all_fail_ends(
+    session: Session, study_request: Callable[..., StudyCreate]
+) -> None:
+    """A broken set-up does not burn the whole budget."""
+    study = create(session, study_request(budget={"trials": 100}))
+    trials = [queue(session, study) for _ in range(3)]
+    for trial in trials:
+        replicates_of(session, trial)[0].lost_attempts = MAX_ATTEMPTS
+        finish(session, study, start(session, study, trial), TrialReport(state=TrialState.FAILED, reason="x"))
+    assert study.state is StudyState.FAILED
+    assert study.state_reason is not None
+
+
+def test_a_cancelled_study_waits_for_its_running_trial(
+    session: Session, study_request: Callable[..., StudyCreate]
+) -> None:
+    """Queued trials are dropped at once; the study is CANCELLED when the last one is given back."""
+    study = create(session, study_request())
+    running, queued = start(session, study, queue(session, study)), queue(session, study)
+    steering.cancel(session, study)
+    assert (study.state, queued.state) == (StudyState.CANCELLING, TrialState.CANCELLED)
+    assert lifecycle.extend_lease(session, study, running.id, attempt=1, lease_seconds=60)
+    lifecycle.release_trial(session, study, running, attempt=1)
+    assert (study.state, running.state) == (StudyState.CANCELLED, TrialState.CANCELLED)
+
+
+def test_pausing_and_cancelling_twice_change_nothing(
+    session: Session, study_request: Callable[..., StudyCreate]
+) -> None:
+    """The verbs are idempotent."""
+    study = create(session, study_request())
+    steering.pause(session, steering.pause(session, study))
+    steering.cancel(session, steering.cancel(session, study))
+    events = session.scalars(select(Event.type).order_by(Event.sequence)).all()
+    assert events == ["study.created", "study.paused", "study.cancelling", "study.cancelled"]
+
+
+def test_a_finished_study_cannot_be_paused(
+    session: Session, study_request: Callable[..., StudyCreate]
+) -> None:
+    """The error says in which state the study is."""
+    study = create(session, study_request(budget={"trials": 1}))
+    finish(session, study, start(session, study, queue(session, study)), succeeded())
+    assert study.state is StudyState.SUCCEEDED
+    with pytest.raises(WrongState, match="SUCCEEDED"):
+        steering.pause(session, study)
+
+
+def test_infeasible_trials_are_not_on_the_front(
+    session: Session, study_request: Callable[..., StudyCreate]
+) -> None:
+    """A constraint keeps a dominating trial off the front."""
+    limit = {"metric": "latency_ms", "op": "<=", "bound": 0.5}
+    study = create(session, study_request(constraints=[limit]))
+    finish(session, study, start(session, study, queue(session, study)), succeeded())
+    front = session.scalars(select(StoredFront)).one()
+    assert front.member_trial_ids == []
+    assert front.hypervolume == 0.0
+
+
+class StudyMachine(RuleBasedStateMachine):
+    """Random users, workers and reapers on one study."""
+
+    session: Session
+
+    @initialize(budget=st.integers(1, 4), seeds=st.integers(1, 3), final=st.integers(0, 2))
+    def create(self, budget: int, seeds: int, final: int) -> None:
+        request = make_study_request(
+            budget={"trials": budget}, replicates=seeds, final_replicates=final, parallelism=4
+        )
+        self.study = create(self.session, request)
+        self.budget = budget
+
+    def trials(self, *states: TrialState) -> list[Trial]:
+        found = self.session.scalars(select(Trial).where(Trial.study_id == self.study.id))
+        return [trial for trial in found if not states or trial.state in states]
+
+    def replicates(self, *states: TrialState) -> list[Replicate]:
+        return queries.replicates_in(self.session, self.study.id, states or list(TrialState))
+
+    def events(self) -> list[Event]:
+        query = select(Event).where(Event.study_id == self.study.id).order_by(Event.sequence)
+        return list(self.session.scalars(query))
+
+    def running(self, position: int) -> tuple[Trial, int] | None:
+        leased = self.replicates(TrialState.RUNNING)
+        if not leased:
+            return None
+        replicate = leased[position % len(leased)]
+        return self.session.get_one(Trial, replicate.trial_id), replicate.attempt
+
+    @rule()
+    def propose(self) -> None:
+        if self.study.state is StudyState.ACTIVE and self.study.trials_created < self.budget:
+            queue(self.session, self.study)
+
+    @rule()
+    def claim(self) -> None:
+        if self.study.state is StudyState.ACTIVE:
+            trial = queries.next_queued(self.session, self.study.id)
+            if trial is not None:
+                start(self.session, self.study, trial)
+
+    @rule(
+        which=st.integers(0, 9), score=st.floats(0, 1), parameters=st.integers(1, 10**6), twice=st.booleans()
+    )
+    def succeed(self, which: int, score: float, parameters: int, twice: bool) -> None:
+        self.end(which, succeeded(score, parameters), times=1 + twice)
+
+    @rule(scores=st.lists(st.floats(0, 1), min_size=1, max_size=6), parameters=st.integers(1, 10**6))
+    def work(self, scores: list[float], parameters: int) -> None:
+        for score in scores:
+            self.claim()
+            self.succeed(0, score, parameters, twice=False)
+
+    @rule(which=st.integers(0, 9), state=st.sampled_from([TrialState.INFEASIBLE, TrialState.FAILED]))
+    def fail(self, which: int, state: TrialState) -> None:
+        self.end(which, TrialReport(state=state, reason="r"))  # type: ignore[arg-type]
+
+    @rule(which=st.integers(0, 9), score=st.floats(0, 1))
+    def stop_early(self, which: int, score: float) -> None:
+        if found := self.running(which):
+            trial, attempt = found
+            measurement = Measurement(step=1, metrics={**succeeded(score).metrics, "share": 0.5})
+            lifecycle.record_measurement(
+                self.session, self.study, trial, attempt=attempt, measurement=measurement
+            )
+            report = TrialReport(state=TrialState.STOPPED_EARLY)
+            finish(self.session, self.study, trial, report, attempt=attempt)
+
+    def end(self, which: int, report: TrialReport, *, times: int = 1) -> None:
+        if found := self.running(which):
+            trial, attempt = found
+            for _ in range(times):
+                finish(self.session, self.study, trial, report, attempt=attempt)
+
+    @rule(which=st.integers(0, 9))
+    def lose(self, which: int) -> None:
+        if found := self.running(which):
+            trial, attempt = found
+            lifecycle.lose_trial(self.session, self.study, trial, attempt=attempt, max_attempts=MAX_ATTEMPTS)
+
+    @rule(which=st.integers(0, 9))
+    def release(self, which: int) -> None:
+        if found := self.running(which):
+            trial, attempt = found
+            lifecycle.release_trial(self.session, self.study, trial, attempt=attempt)
+
+    @rule(verb=st.sampled_from([steering.pause, steering.resume, steering.resume, steering.cancel]))
+    def command(self, verb: Callable[[Session, Study], Study]) -> None:
+        before = self.study.state
+        try:
+            verb(self.session, self.study)
+        except WrongState:
+            assert self.study.state is before
+
+    @invariant()
+    def budget_is_kept(self) -> None:
+        assert len(self.trials()) == self.study.trials_created <= self.budget
+        seeds = self.study.replicates + self.study.final_replicates
+        assert {replicate.number for replicate in self.replicates()} <= set(range(seeds))
+
+    @invariant()
+    def terminal_studies_have_nothing_open(self) -> None:
+        if self.study.state in (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED):
+            assert not self.trials(TrialState.QUEUED, TrialState.RUNNING)
+            assert not self.replicates(TrialState.QUEUED, TrialState.RUNNING)
+
+    @invariant()
+    def a_spent_budget_ends_the_study(self) -> None:
+        if len(self.trials(*TERMINAL_TRIAL_STATES)) == self.budget:
+            still_open = self.replicates(TrialState.QUEUED, TrialState.RUNNING)
+            assert (self.study.finished_at is None) == bool(still_open)
+
+    @invariant()
+    def a_trial_is_open_while_a_seed_of_its_search_is(self) -> None:
+        for trial in self.trials(TrialState.QUEUED, TrialState.RUNNING):
+            states = {replicate.state for replicate in replicates_of(self.session, trial)}
+            assert (TrialState.RUNNING in states) == (trial.state is TrialState.RUNNING)
+            assert states & {TrialState.QUEUED, TrialState.RUNNING}
+
+    @invariant()
+    def every_ended_trial_has_one_terminal_event(self) -> None:
+        events = self.events()
+        assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+        assert events[0].type == EventType.STUDY_CREATED
+        for trial in self.trials():
+            mine = [event for event in events if event.trial_id == trial.id]
+            ends = [event.type for event in mine if event.type in lifecycle.ENDED.values()]
+            # A final seed may prove a trial infeasible that had succeeded; nothing else ends twice.
+            assert ends[:-1] in ([], [EventType.TRIAL_SUCCEEDED])
+            assert ends[-1:] == [lifecycle.ENDED[item] for item in [trial.state] if item in lifecycle.ENDED]
+            starts = [event.attempt for event in mine if event.type == EventType.TRIAL_STARTED]
+            assert starts == list(range(1, trial.attempt + 1))
+
+    @invariant()
+    def every_stored_front_is_the_replayed_one(self) -> None:
+        fronts = self.session.scalars(
+            select(StoredFront).where(StoredFront.study_id == self.study.id).order_by(StoredFront.sequence)
+        ).all()
+        expected = replayed_fronts(OBJECTIVES, self.events(), self.replicates())
+        assert [(front.trial_id, set(front.member_trial_ids)) for front in fronts] == expected
+
+    @invariant()
+    def a_succeeded_study_gave_its_front_every_seed(self) -> None:
+        front = queries.latest_front(self.session, self.study.id)
+        if self.study.state is StudyState.SUCCEEDED and front and self.study.final_replicates:
+            for trial_id in front.member_trial_ids:
+                replicates = queries.replicates_of(self.session, [trial_id])[trial_id]
+                assert len(replicates) == self.study.replicates + self.study.final_replicates
+                assert TrialState.CANCELLED not in {replicate.state for replicate in replicates}
+
+    def teardown(self) -> None:
+        self.session.rollback()
+
+
+@pytest.mark.usefixtures("service_environment")
+def test_no_order_of_events_breaks_a_study(session: Session) -> None:
+    """Budgets are kept, terminal states are final, events have no gaps, fronts equal a recomputation."""
+
+    class Bound(StudyMachine):
+        pass
+
+    Bound.session = session
+    run_state_machine_as_test(
+        Bound,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,115 @@
+"""Fronts and hypervolumes against brute force and closed forms."""
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_schemas.objectives import Direction, Metric, Objective, OutcomeConstraint
+from service.trials.pareto_front import front_members, hypervolume, reference_point, satisfies
+
+SCORE = Objective(metric=Metric.SCORE, direction=Direction.MAXIMIZE)
+SECONDS = Objective(metric=Metric.TRAINING_SECONDS, direction=Direction.MINIMIZE)
+PARAMETERS = Objective(metric=Metric.TRAINABLE_PARAMETERS, direction=Direction.MINIMIZE)
+LATENCY = Objective(metric=Metric.LATENCY_MS, direction=Direction.MINIMIZE)
+
+
+def brute_force_front(objectives: list[Objective], metrics: list[dict[str, float]]) -> list[int]:
+    def signed(point: dict[str, float]) -> list[float]:
+        return [
+            point[item.metric] if item.direction is Direction.MAXIMIZE else -point[item.metric]
+            for item in objectives
+        ]
+
+    def dominated(point: dict[str, float]) -> bool:
+        mine = signed(point)
+        return any(
+            all(a >= b for a, b in zip(signed(other), mine, strict=True)) and signed(other) != mine
+            for other in metrics
+        )
+
+    return [position for position, point in enumerate(metrics) if not dominated(point)]
+
+
+points = st.lists(
+    st.fixed_dictionaries(
+        {name: st.integers(0, 6).map(float) for name in ("score", "training_seconds", "latency_ms")}
+    ),
+    max_size=12,
+)
+
+
+@given(points, st.integers(1, 3))
+def test_the_front_is_what_brute_force_finds(metrics: list[dict[str, float]], count: int) -> None:
+    """Directions, ties and duplicates included: equal points stay on the front together."""
+    objectives = [SCORE, SECONDS, LATENCY][:count]
+    assert front_members(objectives, metrics) == brute_force_front(objectives, metrics)
+
+
+@given(points)
+def test_hypervolume_equals_inclusion_and_exclusion(metrics: list[dict[str, float]]) -> None:
+    """The union of boxes by inclusion and exclusion, on two objectives."""
+    metrics = metrics[:6]
+    corners = [(point["score"], 7 - point["training_seconds"]) for point in metrics]
+    expected = sum(
+        (-1) ** (size + 1) * math.prod(min(values) for values in zip(*chosen, strict=True))
+        for size in range(1, len(corners) + 1)
+        for chosen in itertools.combinations(corners, size)
+    )
+    found = hypervolume([SCORE, SECONDS], metrics, reference_point=(0.0, 7.0))
+    assert found == pytest.approx(expected)
+
+
+def test_counts_enter_on_a_logarithmic_scale() -> None:
+    """Score 0.75 over guessing at 0.5, and one decade below the largest configuration."""
+    found = hypervolume(
+        [SCORE, PARAMETERS],
+        [{"score": 0.75, "trainable_parameters": 1e4}],
+        reference_point=(0.5, 1e5),
+    )
+    assert found == pytest.approx(0.25 * 1.0)
+
+
+def test_no_points_dominate_nothing() -> None:
+    """An empty front has no volume."""
+    assert hypervolume([SCORE], [], reference_point=(0.0,)) == 0.0
+    assert front_members([SCORE], []) == []
+
+
+def test_a_users_reference_wins_over_the_natural_one() -> None:
+    """What the user states is not second-guessed."""
+    own = SCORE.model_copy(update={"reference": 0.6})
+    assert reference_point([own, PARAMETERS], [0.5, 100.0], []) == (0.6, 100.0)
+
+
+def test_a_reference_without_natural_bound_waits_for_five_trials() -> None:
+    """Then it lies a tenth beyond the worst of them."""
+    observed = [{"score": 0.5, "latency_ms": float(value)} for value in (3, 1, 10, 4, 5)]
+    assert reference_point([SCORE, LATENCY], [0.5, None], observed[:4]) is None
+    assert reference_point([SCORE, LATENCY], [0.5, None], observed) == (0.5, 11.0)
+
+
+def test_one_collapsed_run_does_not_set_the_reference() -> None:
+    """Median 1.2, best 1.0, a spread of 0.2: what counts ends at 3.2, a tenth beyond it the reference."""
+    observed = [{"score": 0.5, "loss": value} for value in (1.1, 1.0, 1e12, 1.2, 1.3)]
+    loss = Objective.model_validate({"metric": "loss", "direction": "minimize"})
+    assert reference_point([SCORE, loss], [0.5, None], observed) == pytest.approx((0.5, 3.52))
+
+
+def test_constraints_hold_at_their_bound() -> None:
+    """At most and at least both include equality."""
+    at_most = OutcomeConstraint.model_validate({"metric": "latency_ms", "op": "<=", "bound": 5})
+    at_least = OutcomeConstraint.model_validate({"metric": "score", "op": ">=", "bound": 0.7})
+    assert satisfies([at_most, at_least], {"latency_ms": 5.0, "score": 0.7})
+    assert not satisfies([at_most], {"latency_ms": 5.1})
+
+
+def test_a_metric_that_the_caller_calls_logarithmic_is_taken_as_one() -> None:
+    """Also below 1, where a count would have no logarithm: two decades by one unit are an area of two."""
+    error = Objective(metric="error", direction=Direction.MINIMIZE, log=True)
+    area = hypervolume(
+        [error, SECONDS], [{"error": 0.01, "training_seconds": 4.0}], reference_point=(1.0, 5.0)
+    )
+    assert area == pytest.approx(2.0)

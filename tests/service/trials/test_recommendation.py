@@ -1,0 +1,137 @@
+"""Choosing a point: known knees, weights, bounds, and what is said of the alternatives."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_schemas.objectives import Objective
+from api_schemas.recommendation import RecommendationQuery
+from service.errors import InvalidChoice, NoPointWithinBounds
+from service.trials.recommendation import Point, choose, lost_alternatives, shares
+from tests.conftest import make_study_request
+
+OBJECTIVES = make_study_request().objectives
+LATENCY = Objective.model_validate({"metric": "latency_ms", "direction": "minimize"})
+SCORE = OBJECTIVES[0]
+
+
+def point(number: int, **metrics: float) -> Point:
+    return Point(trial_id=f"trl_{number}", number=number, metrics=metrics)
+
+
+def scored(number: int, score: float, parameters: float) -> Point:
+    return point(number, score=score, trainable_parameters=parameters, latency_ms=5.0)
+
+
+def query(**asked: object) -> RecommendationQuery:
+    return RecommendationQuery.model_validate(asked)
+
+
+FRONT = [
+    scored(7, 0.785, 163_784),
+    scored(4, 0.767, 4_229),
+    scored(0, 0.725, 770),
+]
+
+
+def test_a_metric_that_the_front_does_not_have_is_refused() -> None:
+    """With the place in the query and the metrics that there are."""
+    with pytest.raises(InvalidChoice) as caught:
+        choose(OBJECTIVES, FRONT, query(at_most=["latency_ms:9", "taste:3"]))
+    (error,) = caught.value.errors
+    assert error.pointer == "query:/at_most/1"
+    assert "score, trainable_parameters, latency_ms" in error.detail
+
+
+def test_weights_are_for_objectives_alone() -> None:
+    """A metric that is measured but no objective has no range to weigh."""
+    with pytest.raises(InvalidChoice, match="no objective of this study's front"):
+        choose(OBJECTIVES, FRONT, query(weights=["latency_ms:1"]))
+
+
+def test_bounds_that_nothing_keeps_name_the_nearest_miss() -> None:
+    """Nearest on the front's own scale, logarithmic for counts."""
+    with pytest.raises(NoPointWithinBounds) as caught:
+        choose(OBJECTIVES, FRONT, query(at_most=["trainable_parameters:5000"], at_least=["score:0.78"]))
+    assert caught.value.detail == (
+        "No point of the front has trainable parameters at most 5,000 and score at least 0.78. "
+        "The nearest is trial 4: score 0.767."
+    )
+
+
+def test_the_best_within_bounds_is_chosen() -> None:
+    """The reason counts who keeps the bound and says how close the chosen one comes."""
+    choice = choose(OBJECTIVES, FRONT, query(at_most=["trainable_parameters:5e3"]))
+    assert choice.position == 1
+    assert choice.reason == (
+        "Trial 4 has the best score, 0.767, of the 2 of 3 points of the front with trainable parameters "
+        "at most 5,000 (it has 4,229)."
+    )
+
+
+def test_of_a_single_point_nothing_is_weighed() -> None:
+    """It is the answer to every rule."""
+    for asked in ({}, {"weights": ["score:1"]}, {"at_least": ["score:0.1"]}):
+        assert choose(OBJECTIVES, FRONT[:1], query(**asked)).position == 0
+    assert "only point" in choose(OBJECTIVES, FRONT[:1], query()).reason
+
+
+def test_two_points_have_no_knee() -> None:
+    """Both are ends; the better score is taken and the answer says so."""
+    choice = choose(OBJECTIVES, FRONT[::2], query())
+    assert choice.position == 0
+    assert choice.reason.endswith("is the best in score; the front has no knee.")
+
+
+@pytest.mark.parametrize("bent", [1.0, 3.0, 20.0])
+def test_the_knee_of_a_hyperbola_is_where_its_slope_is_that_of_the_chord(bent: float) -> None:
+    """Score (1 + c) x / (1 + c x) on [0, 1] turns at x = (sqrt(1 + c) - 1) / c."""
+    places = [step / 400 for step in range(401)]
+    curve = [
+        point(step, score=(1 + bent) * x / (1 + bent * x), latency_ms=10 * x + 2)
+        for step, x in enumerate(places)
+    ]
+    choice = choose((SCORE, LATENCY), curve, query())
+    assert places[choice.position] == pytest.approx((math.sqrt(1 + bent) - 1) / bent, abs=1 / 400)
+
+
+def test_the_knee_counts_parameters_by_their_logarithm() -> None:
+    """A tenfold step is as long anywhere: the middle of three decades with most of the score is the knee."""
+    front = [scored(0, 0.9, 1e6), scored(1, 0.88, 1e4), scored(2, 0.7, 1e2)]
+    choice = choose(OBJECTIVES, front, query())
+    assert choice.position == 1
+    assert "90% of the range in score and 50% of the range in trainable parameters on a log" in choice.reason
+
+
+def test_weights_are_shares_of_their_sum_and_of_the_fronts_range() -> None:
+    """Twice the weights change nothing; 3 to 1 for the score leaves the knee for the best score."""
+    front = [scored(0, 0.9, 1e6), scored(1, 0.8, 1e3), scored(2, 0.7, 1e2)]
+    for weights, chosen in ((("1", "1"), 1), (("2", "2"), 1), (("3", "1"), 0), (("0", "5"), 2)):
+        asked = [f"score:{weights[0]}", f"trainable_parameters:{weights[1]}"]
+        assert choose(OBJECTIVES, front, query(weights=asked)).position == chosen
+    reason = choose(OBJECTIVES, front, query(weights=["score:1", "trainable_parameters:1"])).reason
+    assert "= 0.50 * 0.50 (score) + 0.50 * 0.75 (trainable parameters on a log scale)" in reason
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=12))
+def test_shares_span_the_front(values: list[tuple[float, float]]) -> None:
+    """From 0 to 1, and 1 for everybody where all are equal."""
+    points = [point(number, score=a, latency_ms=b) for number, (a, b) in enumerate(values)]
+    Z = shares((SCORE, LATENCY), points)
+    assert ((Z >= 0) & (Z <= 1)).all()
+    assert (Z.max(axis=0) == 1).all()
+
+
+def test_the_next_better_in_each_objective_is_named_with_its_price() -> None:
+    """The nearest one, not the best one; at an end there is none."""
+    better, cheaper = lost_alternatives(OBJECTIVES, FRONT, 1)
+    assert (better.number, better.better_in) == (7, "score")
+    assert better.reason == (
+        "Trial 7 has score 0.785 instead of 0.767, for trainable parameters 163,784 instead of 4,229."
+    )
+    assert better.differences == pytest.approx({"score": 0.018, "trainable_parameters": 159_555})
+    assert (cheaper.number, cheaper.better_in) == (0, "trainable_parameters")
+    assert [item.better_in for item in lost_alternatives(OBJECTIVES, FRONT, 0)] == ["trainable_parameters"]
+    assert lost_alternatives(OBJECTIVES, FRONT, 0)[0].number == 4

@@ -1,0 +1,1 @@
+"""Frozen transformers: loading, families, quantisation, the activation cache."""

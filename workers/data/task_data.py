@@ -1,0 +1,278 @@
+"""A task as tokens, and its batches. Where rows come from and how they are split is not known here."""
+
+import hashlib
+import random
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from api_schemas.tasks import ScoreMetric, Task, TaskKind
+from service.catalogue.tasks.facts import TaskData
+from service.catalogue.tasks.rows import Label, Row
+from service.catalogue.tasks.sources import load_task
+from service.catalogue.tasks.splits import SPLITS, take
+from service.errors import InvalidTask
+from workers.backbones.frozen_activations import FrozenActivations
+from workers.data.text_beginnings import beginnings, first_try
+from workers.errors import TaskDataError
+from workers.saving.predictions import AnswerForm
+from workers.spans import tracer
+
+BUCKETED_BATCHES = 8
+"""Batches whose texts are sorted by length together, so that little is padded and order stays random."""
+
+EVALUATION_TOKENS = 16384
+"""The most tokens in a batch without gradients, padding included."""
+
+
+@dataclass(frozen=True)
+class TokenisedSplit:
+    """Unpadded token ids and targets, in a fixed order; what the targets are, and how they are scored.
+
+    With `activations`, what frozen layers make of the rows is kept beside them.
+    """
+
+    ids: tuple[tuple[int, ...], ...]
+    labels: tuple[Label, ...]
+    """Numbers of classes, standardised values, or a 0 or 1 for each label."""
+    kind: TaskKind = TaskKind.CLASSIFICATION
+    score: ScoreMetric = ScoreMetric.ACCURACY
+    activations: FrozenActivations | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class TokenisedTask:
+    """The three splits of a task as one configuration uses them; `dropped` counts rows left out."""
+
+    answers: AnswerForm
+    train: TokenisedSplit
+    validation: TokenisedSplit
+    test: TokenisedSplit
+    dropped: Mapping[str, int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded token ids, the mask of real tokens, and targets, on a device.
+
+    With `hidden`, the input of layer `start`, the layers below need not be run.
+    """
+
+    ids: Int[Tensor, "n t"]
+    mask: Int[Tensor, "n t"]
+    labels: Shaped[Tensor, "n ..."]
+    hidden: Float[Tensor, "n t h"] | None = None
+    start: int = 0
+
+
+@tracer.start_as_current_span("tokenise")
+def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path | None) -> TokenisedTask:
+    """Read, split, cut and tokenise a task.
+
+    Raises:
+        TaskDataError: If its data cannot be used, or a split has fewer rows than asked for.
+        service.errors.UnknownTask: If this machine does not have it.
+    """
+    try:
+        data = load_task(task, data_dir=data_dir)
+    except InvalidTask as error:
+        raise TaskDataError(error.detail) from error
+    facts = data.facts
+    rows = {split: _first(data, split, getattr(task, f"{split}_rows")) for split in SPLITS}
+    mean, standard_deviation = label_scale(rows["train"]) if facts.kind is TaskKind.REGRESSION else (0.0, 1.0)
+    answers = AnswerForm(
+        kind=facts.kind,
+        labels=facts.labels,
+        mean=mean,
+        standard_deviation=standard_deviation,
+        takes_pairs=facts.takes_pairs,
+    )
+    splits = {
+        split: tokenise(
+            [replace(row, label=_target(row.label, answers)) for row in of_split],
+            tokenizer,
+            max_length=max_length,
+            kind=facts.kind,
+            score=task.resolved_score,
+        )
+        for split, of_split in rows.items()
+    }
+    return TokenisedTask(answers=answers, dropped=data.dropped, sha256=_sha256(rows), **splits)
+
+
+def label_scale(rows: Sequence[Row]) -> tuple[float, float]:
+    """Give mean and standard deviation of the rows' values; 1 where all values are the same."""
+    values = [float(row.label) for row in rows if not isinstance(row.label, tuple)]
+    return statistics.fmean(values), statistics.pstdev(values) or 1.0
+
+
+def tokenise(
+    rows: Sequence[Row],
+    tokenizer: Any,
+    *,
+    max_length: int,
+    kind: TaskKind = TaskKind.CLASSIFICATION,
+    score: ScoreMetric = ScoreMetric.ACCURACY,
+) -> TokenisedSplit:
+    """Turn texts, or pairs of them, into unpadded token ids, cut at `max_length` tokens.
+
+    Of a pair the longer text is cut first; where both are longer than the length, the one odd token
+    goes to that of which more was read. The labels of the rows are the targets.
+    """
+    rows = [_readable(row) for row in rows]
+    pairs = bool(rows) and rows[0].pair is not None
+    ids = (_ids_of_pairs if pairs else _ids_of_texts)(rows, tokenizer, max_length=max_length)
+    return TokenisedSplit(ids=tuple(ids), labels=tuple(row.label for row in rows), kind=kind, score=score)
+
+
+def training_batches(
+    split: TokenisedSplit, *, batch_size: int, pad_id: int, seed: int, epoch: int, device: torch.device
+) -> Iterator[Batch]:
+    """Give one epoch in batches of similar length. The order depends on seed and epoch only."""
+    for positions in training_order(split, batch_size=batch_size, seed=seed, epoch=epoch):
+        yield pad(split, positions, pad_id=pad_id, device=device)
+
+
+def training_order(split: TokenisedSplit, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Give the positions of the rows of each batch of an epoch; one batch may be shorter than the others."""
+    shuffler = random.Random(f"{seed}/{epoch}")  # noqa: S311  an order, not a secret
+    order = list(range(len(split)))
+    shuffler.shuffle(order)
+    window = batch_size * BUCKETED_BATCHES
+    batches: list[list[int]] = []
+    for start in range(0, len(order), window):
+        bucket = sorted(order[start : start + window], key=lambda position: len(split.ids[position]))
+        batches.extend(bucket[first : first + batch_size] for first in range(0, len(bucket), batch_size))
+    shuffler.shuffle(batches)
+    return batches
+
+
+def micro_batches(batch: Batch, *, tokens: int | None) -> Iterator[Batch]:
+    """Cut a batch into parts of at most so many tokens, padding included, but at least one row each."""
+    rows, longest = batch.mask.shape
+    at_once = rows if tokens is None else max(1, tokens // longest)
+    for start in range(0, rows, at_once):
+        part = slice(start, start + at_once)
+        hidden = None if batch.hidden is None else batch.hidden[part]
+        yield Batch(batch.ids[part], batch.mask[part], batch.labels[part], hidden=hidden, start=batch.start)
+
+
+def evaluation_batches(
+    split: TokenisedSplit, *, batch_size: int, pad_id: int, device: torch.device
+) -> Iterator[tuple[list[int], Batch]]:
+    """Give every row once, sorted by length; with each batch the positions of its rows.
+
+    A batch has at most `batch_size` rows and, if it has more than one, at most `EVALUATION_TOKENS` tokens.
+    """
+    order = sorted(range(len(split)), key=lambda position: (len(split.ids[position]), position))
+    positions: list[int] = []
+    for position in order:
+        tokens = (len(positions) + 1) * len(split.ids[position])
+        if positions and (len(positions) == batch_size or tokens > EVALUATION_TOKENS):
+            yield positions, pad(split, positions, pad_id=pad_id, device=device)
+            positions = []
+        positions.append(position)
+    if positions:
+        yield positions, pad(split, positions, pad_id=pad_id, device=device)
+
+
+def pad(split: TokenisedSplit, positions: Sequence[int], *, pad_id: int, device: torch.device) -> Batch:
+    """Pad rows on the right to the longest of them."""
+    longest = max(len(split.ids[position]) for position in positions)
+    ids = torch.full((len(positions), longest), pad_id, dtype=torch.long)
+    for row, position in enumerate(positions):
+        tokens = split.ids[position]
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+    labels = torch.tensor([split.labels[position] for position in positions]).to(device)
+    kept = split.activations
+    if kept is None:
+        lengths = [len(split.ids[position]) for position in positions]
+        return Batch(ids=ids.to(device), mask=_mask(lengths).to(device), labels=labels)
+    mask = _mask([kept.lengths[position] for position in positions]).to(device)
+    return Batch(ids.to(device), mask, labels, hidden=kept.padded(positions), start=kept.layer)
+
+
+def _mask(lengths: Sequence[int]) -> Int[Tensor, "n t"]:
+    return (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).long()
+
+
+def _readable(row: Row) -> Row:
+    """Put the replacement character where half of a surrogate pair stands, which no tokenizer reads."""
+    texts = (row.text, row.pair or "")
+    if all(text.isascii() for text in texts):
+        return row
+    text, pair = (text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts)
+    return row if (text, pair) == texts else replace(row, text=text, pair=None if row.pair is None else pair)
+
+
+def _ids_of_texts(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> list[tuple[int, ...]]:
+    short = [first_try(row.text, max_length=max_length) for row in rows]
+    ids = _encoded([part for part, _ in short], None, tokenizer, max_length=max_length)
+    # A part that does not fill the length has lost something, and one cut in a word may have.
+    doubtful = [
+        at
+        for at, (part, safe) in enumerate(short)
+        if part != rows[at].text and (not safe or len(ids[at]) < max_length)
+    ]
+    enough = beginnings([rows[at].text for at in doubtful], tokenizer, max_length=max_length)
+    again = _encoded(enough, None, tokenizer, max_length=max_length)
+    for at, of_beginning in zip(doubtful, again, strict=True):
+        ids[at] = of_beginning
+    return ids
+
+
+def _ids_of_pairs(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> list[tuple[int, ...]]:
+    # Which text of a pair is cut depends on the length of both: each must fill the length alone.
+    texts = beginnings([row.text for row in rows], tokenizer, max_length=max_length)
+    others = beginnings([row.pair or "" for row in rows], tokenizer, max_length=max_length)
+    return _encoded(texts, others, tokenizer, max_length=max_length)
+
+
+def _encoded(
+    texts: list[str], pairs: list[str] | None, tokenizer: Any, *, max_length: int
+) -> list[tuple[int, ...]]:
+    if not texts:
+        return []
+    encoded = tokenizer(texts, pairs, truncation="longest_first", max_length=max_length)["input_ids"]
+    # Where a tokenizer adds nothing, an empty text has no token, and the mean over none is no number.
+    return [tuple(ids) or (_token_of_nothing(tokenizer),) for ids in encoded]
+
+
+def _token_of_nothing(tokenizer: Any) -> int:
+    special = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return next((int(token) for token in special if token is not None), 0)
+
+
+def _first(data: TaskData, split: str, count: int | None) -> list[Row]:
+    rows = data.splits[split]
+    if count is not None and count > len(rows):
+        raise TaskDataError(f"The {split} split has {len(rows)} rows; {count} were asked for.")
+    return take(rows, count, kind=data.facts.kind)
+
+
+def _target(label: Label, answers: AnswerForm) -> Label:
+    if isinstance(label, tuple):
+        return tuple(int(number in label) for number in range(len(answers.labels)))
+    if answers.kind is TaskKind.CLASSIFICATION:
+        return label
+    return (label - answers.mean) / answers.standard_deviation
+
+
+def _sha256(rows: Mapping[str, Sequence[Row]]) -> str:
+    digest = hashlib.sha256()
+    for split, of_split in rows.items():
+        digest.update(split.encode())
+        for row in of_split:
+            text = row.text if row.pair is None else f"{row.text}\t{row.pair}"
+            digest.update(f"{row.label}\t{text}\n".encode())
+    return digest.hexdigest()

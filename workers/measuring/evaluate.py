@@ -1,0 +1,79 @@
+"""Measure a trained network on a split."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from api_schemas.tasks import ScoreMetric, TaskKind
+from workers.backbones.loading import Backbone
+from workers.data.task_data import TokenisedSplit, evaluation_batches
+from workers.errors import NotANumber
+from workers.measuring.losses import mean_loss
+from workers.measuring.metrics import (
+    classification_metrics,
+    is_collapsed,
+    multi_label_metrics,
+    regression_metrics,
+)
+from workers.peft_methods import TrialModules, logits
+from workers.spans import tracer
+
+EVALUATION_BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`score` is the task's own; `metrics` has every one of its kind by name, the loss apart."""
+
+    score: float
+    loss: float
+    metrics: Mapping[str, float]
+    collapsed: bool
+
+
+@torch.inference_mode()
+@tracer.start_as_current_span("evaluate")
+def evaluate(modules: TrialModules, split: TokenisedSplit, *, backbone: Backbone, classes: int) -> Evaluation:
+    """Measure a network whose modules are attached; `classes` is how many outputs it has.
+
+    Raises:
+        NotANumber: If the loss is not finite.
+    """
+    outputs = torch.zeros(len(split), classes)
+    loss = 0.0
+    pad_id = backbone.tokenizer.pad_token_id
+    for positions, batch in evaluation_batches(
+        split, batch_size=EVALUATION_BATCH_SIZE, pad_id=pad_id, device=backbone.device
+    ):
+        found = logits(modules, batch, backbone=backbone)
+        loss += float(mean_loss(found, batch.labels, kind=split.kind)) * len(positions)
+        outputs[positions] = found.float().cpu()
+    if not math.isfinite(loss):
+        raise NotANumber(f"not-a-number: the loss of a held-out split is {loss}")
+    return from_outputs(outputs, split, loss=loss / len(split))
+
+
+def from_outputs(outputs: Float[Tensor, "n c"], split: TokenisedSplit, *, loss: float) -> Evaluation:
+    """Compute the metrics of a split from the outputs for its rows, in their order."""
+    labels = np.array(split.labels)
+    predicted: np.ndarray
+    if split.kind is TaskKind.CLASSIFICATION:
+        predicted = outputs.argmax(dim=1).numpy()
+        metrics = classification_metrics(labels, predicted, classes=outputs.shape[1])
+    elif split.kind is TaskKind.MULTI_LABEL:
+        predicted = (outputs > 0).numpy()  # a probability above one half
+        metrics = multi_label_metrics(labels > 0, predicted)
+    else:
+        predicted = outputs.squeeze(dim=1).double().numpy()
+        metrics = regression_metrics(labels, predicted)
+    return Evaluation(
+        score=({ScoreMetric.NEGATIVE_LOSS: -loss} | metrics)[split.score],
+        loss=loss,
+        metrics={str(name): value for name, value in metrics.items()},
+        collapsed=is_collapsed(labels, predicted, kind=split.kind),
+    )

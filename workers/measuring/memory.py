@@ -1,0 +1,119 @@
+"""How much memory a trial will need, and how large a micro-batch fits. Touches no device itself.
+
+The estimate counts what the backward pass must keep; what it gets wrong is learned as one factor for
+each backbone from the peaks that trials really reached.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from workers.backbones.loading import Backbone
+from workers.data.task_data import TokenisedSplit
+from workers.errors import OutOfMemory
+
+BYTES_PER_TRAINED = 16
+"""A float32 weight, its gradient and AdamW's two moments."""
+
+KEPT_HIDDEN = 10
+"""Vectors of the hidden width that a layer keeps for a token: norms, queries, keys, values, adapters."""
+
+KEPT_FFN = 2
+"""Vectors of the feed-forward width: the input of the activation function and its output."""
+
+SHARE_OF_FREE = 0.9
+FIRST_FACTOR = 1.25
+"""Before anything was observed the estimate is taken a quarter higher."""
+
+REMEMBERED_PEAKS = 32
+
+
+@dataclass(frozen=True)
+class TrainingShape:
+    """What the memory of a training step depends on besides the backbone."""
+
+    trained: int
+    layers_with_gradient: int
+    longest: int
+    heads: int
+
+
+class MemoryModel:
+    """Predicts peaks, and corrects itself by those that were seen."""
+
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self.limit_bytes = limit_bytes
+        self._ratios: dict[str, deque[float]] = {}
+
+    def micro_batch_tokens(self, training: TrainingShape, *, backbone: Backbone, batch_size: int) -> int:
+        """Give the most tokens that one forward and backward pass may hold, padding included.
+
+        Raises:
+            OutOfMemory: If not even one row of the longest length fits.
+        """
+        free = self.free_bytes(backbone.device)
+        fixed = training.trained * BYTES_PER_TRAINED
+        one_row = self._factor(backbone.name) * step_bytes(training, backbone=backbone, rows=1)
+        rows = int((free - fixed) / one_row)
+        if rows < 1:
+            raise OutOfMemory(
+                f"out-of-memory (predicted): one text of {training.longest} tokens needs "
+                f"{fixed + one_row:,.0f} bytes beside the backbone and {free:,} are free. Lower "
+                "training.max_length or the sizes of the modules."
+            )
+        return min(rows, batch_size) * training.longest
+
+    def trials_at_once(self, training: TrainingShape, *, backbone: Backbone, batch_size: int) -> int:
+        """Give how many trials of a shape, each with a whole batch, fit in one forward and backward pass."""
+        one_step = self._factor(backbone.name) * step_bytes(training, backbone=backbone, rows=batch_size)
+        one_trial = training.trained * BYTES_PER_TRAINED + one_step
+        return int(self.free_bytes(backbone.device) / one_trial)
+
+    def learn(self, training: TrainingShape, *, backbone: Backbone, rows: int, observed_bytes: int) -> None:
+        """Compare a peak, counted from before the trial, with the estimate for its largest pass."""
+        estimate = training.trained * BYTES_PER_TRAINED + step_bytes(training, backbone=backbone, rows=rows)
+        seen = self._ratios.setdefault(backbone.name, deque(maxlen=REMEMBERED_PEAKS))
+        seen.append(observed_bytes / estimate)
+
+    def free_bytes(self, device: torch.device) -> int:
+        """Give what a trial may still take on a device."""
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+            free += reusable
+        else:
+            free = psutil.virtual_memory().available
+        allowed = int(SHARE_OF_FREE * free)
+        return allowed if self.limit_bytes is None else min(allowed, self.limit_bytes)
+
+    def _factor(self, backbone: str) -> float:
+        return max(self._ratios.get(backbone) or (FIRST_FACTOR,))
+
+
+def step_bytes(training: TrainingShape, *, backbone: Backbone, rows: int) -> float:
+    """Estimate what one forward and backward pass keeps, in bytes.
+
+    Only layers from the first one with modules upwards keep anything; below it a layer's output is
+    dropped as soon as the next one has read it.
+    """
+    item_bytes = next(backbone.model.parameters()).element_size()
+    tokens = rows * training.longest
+    width = backbone.shape
+    kept = KEPT_HIDDEN * width.hidden_size + KEPT_FFN * width.ffn_size + training.heads * training.longest
+    # A bottleneck or a low-rank factor has about 2 * hidden size scalars for each inner unit, and keeps
+    # that unit before and after its activation function.
+    inner = training.trained / width.hidden_size
+    passing = width.hidden_size * KEPT_HIDDEN + width.ffn_size * KEPT_FFN
+    return float(tokens * item_bytes * (training.layers_with_gradient * kept + inner + passing))
+
+
+def training_shape(
+    *, trained: int, first_layer: int, split: TokenisedSplit, backbone: Backbone
+) -> TrainingShape:
+    """Gather what the estimate needs; a trial without modules trains on pooled vectors, one token a row."""
+    heads = backbone.model.config.num_attention_heads  # type: ignore[union-attr]  # transformers ships no types
+    kept = split.activations
+    lengths = [len(ids) for ids in split.ids] if kept is None else kept.lengths
+    return TrainingShape(trained, backbone.shape.layers - first_layer, max(lengths), int(heads))  # type: ignore[arg-type]

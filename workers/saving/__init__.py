@@ -1,0 +1,1 @@
+"""What a trial leaves: tensors, formats of other libraries, merged models."""

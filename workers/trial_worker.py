@@ -1,0 +1,308 @@
+"""The trial worker: claim a trial, keep its lease alive, run it, report how it ended.
+
+Start it with `celery -A workers.tasks worker -Q trials -c 1`. The message carries nothing: the
+database says which trial is next. This is the worker's edge: whatever escapes a trial is reported
+as FAILED here, and nowhere else.
+"""
+
+import contextvars
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from enum import Enum, auto
+from functools import partial
+from types import FrameType
+
+import structlog
+from celery import Task
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    worker_process_init,
+    worker_process_shutdown,
+)
+
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialReport, TrialState
+from service.artifacts.artifact_store import ArtifactStoreAway, artifact_store
+from service.errors import StaleAttempt
+from service.runtime.broker import RUN_TRIAL, celery_app
+from service.runtime.logs import configure_logs, write_json
+from service.runtime.process_lifetime import die_with_parent
+from service.runtime.telemetry import received, start_telemetry, stop_telemetry
+from service.settings import settings
+from service.trials import leases
+from workers.errors import NoRoom
+from workers.interruption import TrialStopped, WorkerStopping, interruption
+from workers.measuring.devices import trial_device
+from workers.saving.storage_watch import StorageWatch
+from workers.spans import attempt_spans, mark_end, without_trace
+
+log = structlog.get_logger(__name__)
+
+app = celery_app
+configure_logs()
+after_setup_logger.connect(write_json)
+after_setup_task_logger.connect(write_json)
+storage = StorageWatch()
+
+HEARTBEATS_PER_LEASE = 3
+
+
+@worker_process_init.connect
+def prepare_child(**_: object) -> None:
+    """Give the pool's child its own connections, and a SIGTERM when its parent dies."""
+    # SIGTERM, not SIGKILL: an orphan first gives its trial back.
+    die_with_parent(signal.SIGTERM)
+    leases.forget_inherited_connections()
+    start_telemetry("paretune-trial-worker")
+
+
+@worker_process_shutdown.connect
+def end_child(**_: object) -> None:
+    """Send the last traces."""
+    stop_telemetry()
+
+
+@celery_app.task(name=RUN_TRIAL, bind=True)
+def run_next_trial(self: Task) -> None:
+    """Run the next waiting trial, if there is one, and with it others that can share its batches."""
+    # Here and not when the child starts: Celery's pool sets its own handlers after that.
+    signal.signal(signal.SIGTERM, _stop_worker)
+    signal.signal(signal.SIGUSR1, _stop_trial)
+    interruption.begin()
+    try:
+        # Before anything is claimed: what cannot be kept is not trained.
+        if storage.is_usable():
+            with received(RUN_TRIAL, self.request):
+                _run_next()
+    finally:
+        interruption.exit_if_asked()
+
+
+def _run_next() -> None:
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    claimed = leases.claim(worker)
+    if claimed is not None:
+        with _named_in_logs(claimed):
+            pack = [claimed, *_claim_more(worker, claimed)]
+            with attempt_spans(pack):
+                _run_claimed(pack)
+
+
+def _claim_more(worker: str, claimed: ClaimedTrial) -> list[ClaimedTrial]:
+    others = settings().trials_per_pack - 1
+    if not others:
+        return []
+    from workers.packing.compatibility import can_pack
+
+    def fits(configuration: TrialConfiguration) -> bool:
+        return can_pack([claimed.configuration, configuration])
+
+    more = leases.claim_more(worker, like=claimed, count=others, fits=fits)
+    log.info("claimed", packed_with=[other.trial_id for other in more])
+    return more
+
+
+class Lease(Enum):
+    """What a heartbeat learns."""
+
+    KEPT = auto()
+    UNWANTED = auto()
+    LOST = auto()
+
+
+class Held:
+    """Trials claimed together: those that have not ended, and those whose end or return has been told."""
+
+    def __init__(self, claimed: Sequence[ClaimedTrial]) -> None:
+        self.trials = tuple(claimed)
+        self.told: list[ClaimedTrial] = []
+
+    def complete(self, reports: Sequence[TrialReport]) -> None:
+        """Tell how the first of them have ended. The heartbeat goes on until the database knows."""
+        for claimed, report in zip(self.trials[: len(reports)], reports, strict=True):
+            self.told.append(claimed)
+            _complete(claimed, report)
+            self.trials = self.trials[1:]
+
+    def letting_go(self) -> Iterator[ClaimedTrial]:
+        """Give those that have not ended, for the caller to give back."""
+        for claimed in self.trials:
+            self.told.append(claimed)
+            yield claimed
+
+
+def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
+    held = Held(pack)
+    ended = threading.Event()
+    # In a copy of this context: what the thread logs carries the trial's id, too.
+    alive = partial(contextvars.copy_context().run, _keep_alive, held, ended)
+    heartbeat = threading.Thread(target=alive, name="heartbeat", daemon=True)
+    heartbeat.start()
+    try:
+        _load_training()
+        _train_all(held)
+    except (TrialStopped, WorkerStopping, StaleAttempt) as stop:
+        # What stops one trial of a pack stops all that have not ended; another worker will have those.
+        log.info("trial given back", reason=str(stop))
+        checkpoints = stop.checkpoints if isinstance(stop, TrialStopped) else {}
+        for claimed in held.letting_go():
+            _release(claimed, checkpoint=checkpoints.get(claimed.artifacts_path or "", ()))
+    except NoRoom as error:
+        for claimed in held.letting_go():
+            _release(claimed, reason=str(error))
+        storage.lacks(error)
+    finally:
+        ended.set()
+
+
+def _load_training() -> None:
+    # torch loads in the pool's child, never in its parent. And whole: a signal that broke into it would leave
+    # half of it behind, which no later import mends, and every further trial of this process would fail.
+    import workers.packing.run
+    import workers.resident  # noqa: F401
+
+
+def _train_all(held: Held) -> None:
+    with interruption.allowed():
+        for claimed in held.trials:
+            _forget_earlier(claimed)
+    reports = _reports(held.trials)
+    while held.trials:
+        with interruption.allowed():
+            of_some = next(reports)
+        # Before the others are trained: whatever stops them costs no result that is there.
+        held.complete(of_some)
+
+
+def _reports(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
+    """Train a pack and give the reports of its trials in order, each time those that are there."""
+    left = len(pack)
+    try:
+        for reports in _train(pack):
+            left -= len(reports)
+            yield reports
+        return
+    except (StaleAttempt, NoRoom):
+        raise
+    except Exception as error:
+        log.exception("trial failed")
+        reason = f"{type(error).__name__}: {error}"[:1000]
+    if left == 1:
+        yield [TrialReport(state=TrialState.FAILED, reason=reason)]
+        return
+    # Alone, so that only the one whose fault it is fails.
+    for one in pack[-left:]:
+        yield from _reports([one])
+
+
+def _train(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
+    import torch
+
+    from workers.packing.run import Member, run_packed
+    from workers.resident import resident_parts
+
+    torch.set_num_threads(settings().trial_threads)
+    return run_packed(
+        [Member(one.configuration, one.artifacts_path, partial(_report, one)) for one in pack],
+        resident=resident_parts(
+            settings().models_dir,
+            settings().data_dir,
+            device=trial_device(),
+            activation_cache_bytes=settings().activation_cache_bytes,
+            trial_memory_bytes=settings().trial_memory_bytes,
+        ),
+        store=artifact_store(),
+    )
+
+
+def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
+    return leases.record_measurement(claimed.trial_id, claimed.attempt, measurement)
+
+
+def _complete(claimed: ClaimedTrial, report: TrialReport) -> None:
+    with _named_in_logs(claimed):
+        try:
+            mark_end(claimed, report)
+            leases.complete(claimed.trial_id, claimed.attempt, report)
+            log.info("trial ended", state=report.state, reason=report.reason)
+        except StaleAttempt as error:
+            log.warning("result dropped", reason=error.detail)
+            _forget(report.artifacts)
+
+
+def _keep_alive(held: Held, ended: threading.Event) -> None:
+    while not ended.wait(settings().lease_seconds / HEARTBEATS_PER_LEASE):
+        # Every lease is renewed, whatever the first one says.
+        answers = [_renew(held, one) for one in held.trials]
+        if Lease.UNWANTED in answers and Lease.LOST not in answers:
+            # This was the last renewal: a checkpoint has until the end of the lease to be kept.
+            interruption.no_longer_wanted()
+        if {*answers} - {Lease.KEPT} and not ended.is_set():
+            # The main thread is deep in a training step; a signal is what reaches it there.
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return
+
+
+def _renew(held: Held, claimed: ClaimedTrial) -> Lease:
+    try:
+        with without_trace():
+            unwanted = leases.heartbeat(claimed.trial_id, claimed.attempt)
+    except StaleAttempt:
+        # One whose end or return has just been stored has no lease any more, and lost none.
+        return Lease.KEPT if claimed in held.told else Lease.LOST
+    return Lease.UNWANTED if unwanted else Lease.KEPT
+
+
+def _release(
+    claimed: ClaimedTrial,
+    *,
+    reason: str = "its worker was stopped",
+    checkpoint: Sequence[ArtifactRecord] = (),
+) -> None:
+    trial_id, attempt = claimed.trial_id, claimed.attempt
+    with _named_in_logs(claimed):
+        try:
+            if checkpoint:
+                marked = [record.model_copy(update={"attempt": attempt}) for record in checkpoint]
+                leases.give_up(trial_id, attempt, checkpoint=marked)
+                log.info("checkpoint kept", step=checkpoint[0].step)
+            else:
+                leases.release(trial_id, attempt, reason=reason)
+        except StaleAttempt as error:
+            log.info("nothing to give back", reason=error.detail)
+
+
+def _forget_earlier(claimed: ClaimedTrial) -> None:
+    """Delete what lost attempts of a trial had uploaded; nothing names it."""
+    if claimed.attempt > 1 and claimed.artifacts_path is not None:
+        try:
+            artifact_store().delete_earlier_attempts(claimed.artifacts_path)
+        except ArtifactStoreAway as error:
+            log.warning("files of earlier attempts are left behind", reason=error.detail)
+
+
+def _forget(artifacts: Sequence[ArtifactRecord]) -> None:
+    """Delete the files of a result that came too late; nothing names them."""
+    try:
+        artifact_store().delete(record.path for record in artifacts)
+    except ArtifactStoreAway as error:
+        log.warning("files of a dropped result are left behind", reason=error.detail)
+
+
+def _named_in_logs(claimed: ClaimedTrial) -> AbstractContextManager[None]:
+    return structlog.contextvars.bound_contextvars(
+        study_id=claimed.study_id, trial_id=claimed.trial_id, attempt=claimed.attempt
+    )
+
+
+def _stop_worker(_signal: int, _frame: FrameType | None) -> None:
+    interruption.stop_worker()
+
+
+def _stop_trial(_signal: int, _frame: FrameType | None) -> None:
+    interruption.stop_trial()
