@@ -32,7 +32,7 @@ class KeyScope(StrEnum):
     """Make and revoke keys of its tenant, steer its webhooks, read the audit events."""
 
     def includes(self, other: "KeyScope") -> bool:
-        """Say whether a key of this scope may do what the other allows."""
+        """Return whether a key of this scope may do what the other allows."""
         order = list(KeyScope)
         return order.index(self) >= order.index(other)
 

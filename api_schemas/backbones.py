@@ -40,5 +40,5 @@ PACKAGED_REPOSITORIES: Mapping[str, str] = {
 
 
 def hub_repository(backbone: str) -> str | None:
-    """Give the repository of the Hugging Face hub that holds a backbone; None for a local folder."""
+    """Return the repository of the Hugging Face hub that holds a backbone; None for a local folder."""
     return PACKAGED_REPOSITORIES.get(backbone, backbone if "/" in backbone else None)

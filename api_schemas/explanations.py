@@ -93,7 +93,7 @@ def legal_keys(schema: JsonSchema, steps: Sequence[Step]) -> tuple[str, ...]:
 
 
 def schemas_at(schema: JsonSchema, root: JsonSchema, steps: tuple[Step, ...]) -> Iterator[JsonSchema]:
-    """Give every schema that a place may have; steps that are branches of unions are passed over."""
+    """Yield every schema that a place may have; steps that are branches of unions are passed over."""
     branches = list(_branches(schema, root))
     if not steps:
         yield from branches
@@ -114,7 +114,7 @@ def schemas_at(schema: JsonSchema, root: JsonSchema, steps: tuple[Step, ...]) ->
 
 
 def _branches(schema: JsonSchema, root: JsonSchema) -> Iterator[JsonSchema]:
-    """Give a schema with what it refers to, and what it may be instead."""
+    """Yield a schema with what it refers to, and what it may be instead."""
     while "$ref" in schema:
         target: Any = root
         for part in schema["$ref"].removeprefix("#/").split("/"):
@@ -173,7 +173,7 @@ def _form(item: Mapping[str, Any], schema: JsonSchema, steps: tuple[Step, ...]) 
 
 
 def _inner(document: object, step: Step) -> list[object]:
-    """Give what lies in a document under a step, if anything does."""
+    """Return what lies in a document under a step, if anything does."""
     if isinstance(document, Mapping):
         return [document[step]] if step in document else []
     if isinstance(document, list | tuple) and isinstance(step, int) and 0 <= step < len(document):

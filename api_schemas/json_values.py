@@ -68,7 +68,7 @@ def read_back(parameters: Parameterization) -> Parameterization:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Say whether a value is a finite number: no bool, no text."""
+    """Return whether a value is a finite number: no bool, no text."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return isinstance(value, int) or math.isfinite(value)

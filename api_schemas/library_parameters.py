@@ -73,7 +73,7 @@ class Projection:
 
 
 def projections(shape: BackboneShape) -> Mapping[str, Projection]:
-    """Give the projections of one layer by role."""
+    """Return the projections of one layer by role."""
     hidden, query, key_value, ffn = shape.hidden_size, shape.query_size, shape.key_value_size, shape.ffn_size
     widths = {
         "query": (hidden, query),
@@ -115,7 +115,7 @@ def setting_problem(
     shape: BackboneShape,
     max_length: int,
 ) -> str | None:
-    """Say why a method cannot work with its value of one setting, or None if it can."""
+    """Return why a method cannot work with its value of one setting, or None if it can."""
     value = getattr(settings, setting)
     if setting == "virtual_tokens":
         if value + max_length > shape.max_positions:
@@ -138,7 +138,7 @@ def setting_problem(
 
 
 def method_problem(method: PeftMethod, *, shape: BackboneShape) -> str | None:
-    """Say why a method cannot work on a backbone at all, or None if it can."""
+    """Return why a method cannot work on a backbone at all, or None if it can."""
     facts = FAMILY_FACTS.get(shape.model_type)
     if method is PeftMethod.BITFIT and (facts is None or not _has_biases(facts)):
         return f"BitFit trains biases, and none are known in the layers of '{shape.model_type}'"
@@ -152,7 +152,7 @@ def method_problem(method: PeftMethod, *, shape: BackboneShape) -> str | None:
 def problems(
     method: PeftMethod, settings: LibrarySettings, *, shape: BackboneShape, max_length: int
 ) -> Iterator[str]:
-    """Say everything that keeps a method from working."""
+    """Yield everything that keeps a method from working."""
     unfit = method_problem(method, shape=shape)
     if unfit is not None:
         yield unfit

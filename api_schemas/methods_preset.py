@@ -35,7 +35,7 @@ ROOM_FOR_TEXT = 128
 
 
 def methods_preset(shape: BackboneShape) -> tuple[Parameter, ...]:
-    """Give the choice of a method and its conditional settings.
+    """Return the choice of a method and its conditional settings.
 
     Values that do not fit the backbone are left out, and so is a method that nothing fits.
     """

@@ -38,12 +38,12 @@ METHOD_NAMES: Mapping[PeftMethod, str] = {
 
 
 def describe_modules(configuration: TrialConfiguration) -> str:
-    """Say in a few words what a configuration trains."""
+    """Return in a few words what a configuration trains."""
     return describe_canonical(canonical(configuration))
 
 
 def describe_canonical(configuration: TrialConfiguration) -> str:
-    """Say the same of a configuration that is canonical already, as those of stored trials are."""
+    """Return the same of a configuration that is canonical already, as those of stored trials are."""
     peft = configuration.peft
     if peft.active_layers is not None and not any(peft.active_layers):
         return HEAD_ONLY
@@ -89,7 +89,7 @@ def _sizes(method: PeftMethod, settings: LibrarySettings) -> str:
 
 
 def _by_layer(entries: Sequence[int | bool | LoraRanks]) -> str:
-    """Say a size for each layer: every size once, with its layers; ranks as their range."""
+    """Return a size for each layer: every size once, with its layers; ranks as their range."""
     if isinstance(entries[0], LoraRanks):
         ranks = [entry.present() if isinstance(entry, LoraRanks) else {} for entry in entries]
         found = [rank for of_layer in ranks for rank in of_layer.values()]

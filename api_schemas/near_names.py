@@ -114,7 +114,7 @@ def _ratio(left: str, right: str) -> float:
 
 
 def _abbreviates(word: str, parts: Sequence[str]) -> bool:
-    """Say whether a word is put together of the beginnings of all parts: `lr`, `lrate`, `bsize`, `r`."""
+    """Return whether a word is put together of the beginnings of all parts: `lr`, `lrate`, `bsize`, `r`."""
     reached = {0}
     for part in parts:
         reached = {

@@ -131,5 +131,5 @@ class OutcomeConstraint(Schema):
     bound: Number = Field(ge=-LARGEST_METRIC, le=LARGEST_METRIC)
 
     def holds(self, value: float) -> bool:
-        """Say whether a value keeps the limit."""
+        """Return whether a value keeps the limit."""
         return value <= self.bound if self.op is ConstraintOp.AT_MOST else value >= self.bound

@@ -48,7 +48,7 @@ class Condition(Schema):
         return frozenset(map(identity, self.values))
 
     def met_by(self, value: ParameterValue) -> bool:
-        """Say whether the parent's value wakes the parameter up."""
+        """Return whether the parent's value wakes the parameter up."""
         return identity(value) in self.waking
 
 
@@ -80,7 +80,7 @@ class FloatParameter(Schema):
 
     @property
     def is_constant(self) -> bool:
-        """Say whether there is one value only."""
+        """Return whether there is one value only."""
         return self.low == self.high or self.steps == 0
 
     def value_at(self, steps: int) -> float:
@@ -88,7 +88,7 @@ class FloatParameter(Schema):
         return float(Decimal(repr(self.low)) + steps * Decimal(repr(self.step)))
 
     def contains(self, value: object) -> bool:
-        """Say whether the value is legal. An integer is a legal real number; a bool is not."""
+        """Return whether the value is legal. An integer is a legal real number; a bool is not."""
         return is_number(value) and self.low <= value <= self.high and _on_step(self, value)
 
     def spelled(self, value: ParameterValue) -> ParameterValue:
@@ -124,7 +124,7 @@ class IntParameter(Schema):
 
     @property
     def is_constant(self) -> bool:
-        """Say whether there is one value only."""
+        """Return whether there is one value only."""
         return self.low == self.high or self.steps == 0
 
     def value_at(self, steps: int) -> int:
@@ -132,7 +132,7 @@ class IntParameter(Schema):
         return self.low + steps * (self.step or 1)
 
     def contains(self, value: object) -> bool:
-        """Say whether the value is legal. 1.0 is an integer; a bool is none."""
+        """Return whether the value is legal. 1.0 is an integer; a bool is none."""
         if not is_number(value) or not self.low <= value <= self.high or value != int(value):
             return False
         return self.step is None or (int(value) - self.low) % self.step == 0
@@ -163,11 +163,11 @@ class OrdinalParameter(Schema):
 
     @property
     def is_constant(self) -> bool:
-        """Say whether there is one value only."""
+        """Return whether there is one value only."""
         return len(self.choices) == 1
 
     def contains(self, value: object) -> bool:
-        """Say whether the value is legal."""
+        """Return whether the value is legal."""
         return is_number(value) and identity(value) in self.positions
 
     def spelled(self, value: ParameterValue) -> ParameterValue:
@@ -199,11 +199,11 @@ class CategoricalParameter(Schema):
 
     @property
     def is_constant(self) -> bool:
-        """Say whether there is one value only."""
+        """Return whether there is one value only."""
         return len(self.choices) == 1
 
     def contains(self, value: object) -> bool:
-        """Say whether the value is legal."""
+        """Return whether the value is legal."""
         return isinstance(value, bool | int | float | str) and identity(value) in self.positions
 
     def spelled(self, value: ParameterValue) -> ParameterValue:
@@ -221,11 +221,11 @@ class BoolParameter(Schema):
 
     @property
     def is_constant(self) -> bool:
-        """Say whether there is one value only."""
+        """Return whether there is one value only."""
         return False
 
     def contains(self, value: object) -> bool:
-        """Say whether the value is legal."""
+        """Return whether the value is legal."""
         return isinstance(value, bool)
 
     def spelled(self, value: ParameterValue) -> ParameterValue:

@@ -34,7 +34,7 @@ class SerialAdapter(Schema):
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
 
     def size_at(self, layer: int) -> int:
-        """Give the size in an active layer."""
+        """Return the size in an active layer."""
         return _at(self.bottleneck_size, self.by_layer, layer)
 
 
@@ -46,7 +46,7 @@ class ParallelAdapter(Schema):
     scaling: Number = Field(default=4.0, gt=0, le=LARGEST_SCALE)
 
     def size_at(self, layer: int) -> int:
-        """Give the size in an active layer."""
+        """Return the size in an active layer."""
         return _at(self.bottleneck_size, self.by_layer, layer)
 
 
@@ -57,7 +57,7 @@ class PrefixTuning(Schema):
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER
 
     def size_at(self, layer: int) -> int:
-        """Give the length in an active layer."""
+        """Return the length in an active layer."""
         return _at(self.length, self.by_layer, layer)
 
 
@@ -72,7 +72,7 @@ class Compacter(Schema):
     division: Integer = Field(default=4, ge=1, le=64)
 
     def size_at(self, layer: int) -> int:
-        """Give the size in an active layer."""
+        """Return the size in an active layer."""
         return _at(self.bottleneck_size, self.by_layer, layer)
 
 
@@ -83,7 +83,7 @@ class ScaleShift(Schema):
     by_layer: tuple[bool, ...] | None = ONE_PER_LAYER
 
     def size_at(self, layer: int) -> int:
-        """Give 1 where an active layer has them, else 0."""
+        """Return 1 where an active layer has them, else 0."""
         return int(self.on if self.by_layer is None else self.by_layer[layer])
 
 
@@ -98,7 +98,7 @@ class LoraRanks(Schema):
     ffn_out: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
 
     def present(self) -> dict[str, int]:
-        """Give the ranks that are not zero, by role, in a fixed order."""
+        """Return the ranks that are not zero, by role, in a fixed order."""
         return {role: rank for role in ROLES if (rank := getattr(self, role))}
 
 
@@ -121,13 +121,13 @@ class Lora(Schema):
         return tuple(role for role in ROLES if getattr(self, role))
 
     def ranks_at(self, layer: int) -> LoraRanks:
-        """Give the ranks in an active layer."""
+        """Return the ranks in an active layer."""
         if self.by_layer is not None:
             return self.by_layer[layer]
         return LoraRanks(**dict.fromkeys(self.targets, self.rank))
 
     def size_at(self, layer: int) -> int:
-        """Give the sum of the ranks in an active layer."""
+        """Return the sum of the ranks in an active layer."""
         return sum(self.ranks_at(layer).present().values())
 
 
@@ -151,7 +151,7 @@ class Peft(Schema):
     library: LibrarySettings = LibrarySettings()
 
     def is_active(self, layer: int) -> bool:
-        """Say whether a layer may carry modules."""
+        """Return whether a layer may carry modules."""
         return layer >= self.first_active_layer and (self.active_layers is None or self.active_layers[layer])
 
 
@@ -167,7 +167,7 @@ SIZE_FIELDS = {
 
 
 def canonical_peft(peft: Peft) -> Peft:
-    """Give every set of descriptions of the same modules one representative.
+    """Return every set of descriptions of the same modules one representative.
 
     A layer without modules is not active; a module that is nowhere keeps no settings; sizes that
     are the same in every active layer are one size; settings that the method does not read take
@@ -239,7 +239,7 @@ def _canonical_module(name: str, module: Any, active: Sequence[bool]) -> Any:
 
 
 def _one_size(name: str, entry: Any) -> dict[str, Any]:
-    """Give the fields that say "this in every layer", or nothing if they cannot."""
+    """Return the fields that say "this in every layer", or nothing if they cannot."""
     if name != "lora":
         return {SIZE_FIELDS[name][0]: entry}
     ranks = entry.present()

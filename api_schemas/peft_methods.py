@@ -113,5 +113,5 @@ READ_FROZEN_WEIGHTS = frozenset(
 
 
 def only_what_is_read(method: PeftMethod, settings: LibrarySettings) -> LibrarySettings:
-    """Give the settings that the method reads their values, and all others their defaults."""
+    """Return the settings that the method reads their values, and all others their defaults."""
     return LibrarySettings(**{name: getattr(settings, name) for name in SETTINGS[method]})

@@ -17,7 +17,7 @@ LEARNING_RATE = FloatParameter(name="training.learning_rate", low=1e-4, high=5e-
 
 
 def expand_preset(name: PresetName, *, shape: BackboneShape) -> tuple[Parameter, ...]:
-    """Give the parameters of a preset on a backbone of this shape."""
+    """Return the parameters of a preset on a backbone of this shape."""
     expansions = {
         PresetName.AUTOPEFT: _autopeft,
         PresetName.AUTOPEFT_BY_LAYER: _autopeft_by_layer,

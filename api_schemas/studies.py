@@ -142,7 +142,7 @@ class TrialCounts(Schema):
 
     @property
     def ended(self) -> int:
-        """Give how many of the proposed ones will not change any more."""
+        """Return how many of the proposed ones will not change any more."""
         return self.succeeded + self.infeasible + self.failed + self.stopped_early + self.cancelled
 
 

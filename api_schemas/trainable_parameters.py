@@ -67,7 +67,7 @@ def _lora(ranks: LoraRanks, *, shape: BackboneShape) -> int:
 
 
 def widths(shape: BackboneShape) -> dict[str, tuple[int, int]]:
-    """Give the inputs and outputs of each projection."""
+    """Return the inputs and outputs of each projection."""
     hidden, query, key_value, ffn = shape.hidden_size, shape.query_size, shape.key_value_size, shape.ffn_size
     return {
         "query": (hidden, query),

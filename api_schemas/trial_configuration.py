@@ -75,12 +75,12 @@ def read(configuration: TrialConfiguration, paths: Iterable[str]) -> Parameteriz
 
 
 def settings_of(configuration: TrialConfiguration) -> Iterator[str]:
-    """Give the dotted path of every setting."""
+    """Return the dotted path of every setting."""
     return _leaves(configuration.model_dump(mode="json"), "")
 
 
 def canonical(configuration: TrialConfiguration) -> TrialConfiguration:
-    """Give every set of configurations that train the same network one representative."""
+    """Return every set of configurations that train the same network one representative."""
     return configuration.model_copy(update={"peft": canonical_peft(configuration.peft)})
 
 

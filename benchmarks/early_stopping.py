@@ -84,7 +84,7 @@ def load(file: Path) -> list[Curve]:
 
 
 def chance_of_worst(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Give the reference point: the worst score and a tenth more than the most parameters."""
+    """Return the reference point: the worst score and a tenth more than the most parameters."""
     finals = [curve.final for curve in curves if curve.final is not None]
     return (
         min(final[Metric.SCORE] for final in finals),
@@ -93,7 +93,7 @@ def chance_of_worst(curves: Sequence[Curve]) -> tuple[float, float]:
 
 
 def rules(measurements: int, reference: tuple[float, float]) -> dict[str, StopsAt]:
-    """Give the rules by name, each a question asked after every measurement."""
+    """Return the rules by name, each a question asked after every measurement."""
 
     def ours(rule: EarlyStopping) -> StopsAt:
         return lambda own, others: (

@@ -44,7 +44,7 @@ class AttachedClassifier(nn.Module):
         self.backbone = (backbone,)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Give loss and logits."""
+        """Return loss and logits."""
         batch = Batch(ids=input_ids, mask=attention_mask, labels=labels)
         scores = logits(self.modules_of_trial, batch, backbone=self.backbone[0])
         return {"loss": functional.cross_entropy(scores, labels), "logits": scores}

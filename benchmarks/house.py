@@ -1,8 +1,8 @@
 """How the code is laid out, in numbers: `python -m benchmarks.house`.
 
-Rooms are the files and folders directly inside a package. An arrow joins two rooms of which one imports the other,
-however often; it points upward if the contract of layers in pyproject.toml puts the imported room above.
-Knows only what it parses: nothing of the project is run.
+Rooms are the files and folders directly inside a package. An arrow joins two rooms of which one imports
+the other, however often; it points upward if the contract of layers in pyproject.toml puts the imported
+room above. Knows only what it parses: nothing of the project is run.
 """
 
 import ast
@@ -60,8 +60,8 @@ def floors(found: set[tuple[str, str]]) -> int:
 
     def below(room: str, above: frozenset[str]) -> int:
         if room not in depth:
-            next_rooms = [imported for importer, imported in found if importer == room and imported not in above]
-            depth[room] = 1 + max((below(item, above | {room}) for item in next_rooms), default=0)
+            imported = [target for importer, target in found if importer == room and target not in above]
+            depth[room] = 1 + max((below(item, above | {room}) for item in imported), default=0)
         return depth[room]
 
     return max((below(room, frozenset()) for room, _ in found), default=0)

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def signals(trials: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    """Give each signal's values, higher for better, by what it is."""
+    """Return each signal's values, higher for better, by what it is."""
     points = len(trials[0]["curve"])
     found: dict[str, list[float]] = {}
     for number in range(points):
@@ -56,12 +56,12 @@ def signals(trials: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
 
 
 def correlation(values: Sequence[float], others: Sequence[float]) -> float:
-    """Give Spearman's rank correlation."""
+    """Return Spearman's rank correlation."""
     return float(spearmanr(values, others).statistic)
 
 
 def interval(values: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
-    """Give a 90 % bootstrap interval of the rank correlation."""
+    """Return a 90 % bootstrap interval of the rank correlation."""
     rng = np.random.default_rng(0)
     pairs = np.column_stack([values, others])
     drawn = [pairs[rng.integers(len(pairs), size=len(pairs))] for _ in range(RESAMPLES)]

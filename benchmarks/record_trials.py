@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def space() -> SearchSpace:
-    """Give the AutoPEFT space of the backbone, with the learning rate beside it."""
+    """Return the AutoPEFT space of the backbone, with the learning rate beside it."""
     shape = by_name.backbone_shape(BACKBONE, models_dir=None)
     rate = FloatParameter(name="training.learning_rate", low=1e-4, high=1e-2, log=True)
     return SearchSpace(parameters=(*expand_preset(PresetName.AUTOPEFT, shape=shape), rate))

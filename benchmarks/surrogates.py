@@ -102,7 +102,7 @@ def map_saas(model_class: type) -> Predictor:
 
 
 def beliefs(model: SingleTaskGP, Z: Rows) -> Beliefs:
-    """Give the predictive mean and variance; of an ensemble, those of the mixture."""
+    """Return the predictive mean and variance; of an ensemble, those of the mixture."""
     with torch.no_grad():
         posterior = model.posterior(Z.unsqueeze(1), observation_noise=True)
         mean, variance = posterior.mean, posterior.variance
@@ -139,7 +139,7 @@ def matern(columns: Columns) -> Kernel:
 
 
 def scaled(kernel: Kernel) -> Kernel:
-    """Give a part of a sum a share of its own, with BoTorch's former default prior."""
+    """Return a part of a sum a share of its own, with BoTorch's former default prior."""
     return ScaleKernel(kernel, outputscale_prior=GammaPrior(2.0, 0.15))
 
 
@@ -211,7 +211,7 @@ def judged(
 
 
 def searched(problem: BenchmarkProblem, *, trials: int, seed: int) -> list[dict[str, object]]:
-    """Give the parameterizations of a search, in order."""
+    """Return the parameterizations of a search, in order."""
     asked, seen = engine_problem(problem), list[Observation]()
     while len(seen) < trials:
         (suggestion,) = suggest(asked, seen, pending=[], count=1, seed=seed)
@@ -225,7 +225,7 @@ def rows(grid: Grid, codes: np.ndarray) -> Rows:
 
 
 def outcomes(problem: BenchmarkProblem, grid: Grid, codes: np.ndarray) -> Outcomes:
-    """Give the first objective of each configuration."""
+    """Return the first objective of each configuration."""
     metric = problem.objectives[0].metric
     found = [problem.evaluate(values)[metric] for values in grid.parameterizations(codes)]
     return torch.tensor(found, dtype=torch.double)

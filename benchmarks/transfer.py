@@ -85,7 +85,7 @@ def read_table(name: str) -> Table:
 
 
 def problem_of(name: str, table: Table) -> Problem:
-    """Give the search over cells."""
+    """Return the search over cells."""
     parameters = [
         {"type": "categorical", "name": name.lower(), "choices": choices}
         for name, choices in NASBench201.search_space.items()
@@ -108,7 +108,7 @@ def problem_of(name: str, table: Table) -> Problem:
 
 
 def cell(values: Parameterization) -> tuple[str, ...]:
-    """Give the operations in their order."""
+    """Return the operations in their order."""
     return tuple(str(values[f"op{edge}"]) for edge in range(6))
 
 
@@ -124,7 +124,7 @@ def source_trials(table: Table, *, trials: int, seed: int) -> tuple[Observation,
 
 
 def sources(kind: str, former: tuple[Observation, ...], *, seed: int) -> tuple[Source, ...]:
-    """Give the former study as it is, with its scores negated, or with its scores dealt anew."""
+    """Return the former study as it is, with its scores negated, or with its scores dealt anew."""
     if kind == "none":
         return ()
     scores = [observation.metrics["score"] for observation in former if observation.metrics]

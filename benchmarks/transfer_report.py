@@ -39,7 +39,7 @@ def write_report(curves: Curves, *, document: Path, image: Path) -> None:
 
 
 def table(curves: Curves) -> str:
-    """Give a row for each target and kind of former study that has runs."""
+    """Return a row for each target and kind of former study that has runs."""
     shares = ", ".join(f"{share:.0%}" for share in SHARES)
     header = [
         "target",
@@ -84,7 +84,7 @@ def trials_to(curve: Sequence[float], share: float) -> int | None:
 
 
 def median_trials(reached: Sequence[int | None]) -> float | None:
-    """Give the median; a seed that was too short counts as slowest, and None is one of those."""
+    """Return the median; a seed that was too short counts as slowest, and None is one of those."""
     middle = statistics.median(float("inf") if count is None else float(count) for count in reached)
     return middle if middle < float("inf") else None
 

@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def paired_difference(pairs: Sequence[tuple[float, float]]) -> str:
-    """Give ours less theirs in points, with a 95 % interval where there are enough seeds."""
+    """Return ours less theirs in points, with a 95 % interval where there are enough seeds."""
     differences = [100 * (own - their) for their, own in pairs]
     mean = statistics.fmean(differences)
     if len(differences) < 3:
@@ -121,7 +121,7 @@ def paired_difference(pairs: Sequence[tuple[float, float]]) -> str:
 
 
 def ours(configuration: TrialConfiguration, resident: ResidentParts) -> tuple[float, float]:
-    """Give seconds and score of one trial in this process."""
+    """Return seconds and score of one trial in this process."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         report = run_trial(
@@ -135,7 +135,7 @@ def ours(configuration: TrialConfiguration, resident: ResidentParts) -> tuple[fl
 
 
 def hf_trainer(configuration: TrialConfiguration) -> tuple[float, float]:
-    """Give seconds and last score of one trial in a process of its own."""
+    """Return seconds and last score of one trial in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "configuration.json"
         file.write_text(configuration.model_dump_json(), encoding="utf-8")

@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def curve(problem: BenchmarkProblem, *, known: bool, open_trials: int, trials: int, seed: int) -> list[float]:
-    """Give the normalised hypervolume after each trial has ended; trials end in the order of their start."""
+    """Return the normalised hypervolume after each trial; trials end in the order of their start."""
     asked = engine_problem(problem)
     asked = asked if known else replace(asked, known_metrics={})
     waiting: list[Parameterization] = []

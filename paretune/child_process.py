@@ -73,7 +73,7 @@ class Child:
         return None if self.process is None else self.process.pid
 
     def is_running(self) -> bool:
-        """Say whether the process lives."""
+        """Return whether the process lives."""
         return self.process is not None and self.process.poll() is None
 
     def check(self) -> None:
@@ -93,7 +93,7 @@ class Child:
         return f" ({signal.strsignal(-status)})" if status is not None and status < 0 else ""
 
     def log_tail(self) -> str:
-        """Give the last lines of the log."""
+        """Return the last lines of the log."""
         try:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:

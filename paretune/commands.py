@@ -16,17 +16,17 @@ TRIAL_WORKER = (
 
 
 def study_worker(name: str) -> tuple[str, ...]:
-    """Give the command of one study worker; the name tells workers of one host apart."""
+    """Return the command of one study worker; the name tells workers of one host apart."""
     return (*STUDY_WORKER, "--hostname", f"{name}@%h")
 
 
 def trial_worker(name: str) -> tuple[str, ...]:
-    """Give the command of one trial worker; the name tells workers of one host apart."""
+    """Return the command of one trial worker; the name tells workers of one host apart."""
     return (*TRIAL_WORKER, "--hostname", f"{name}@%h")
 
 
 def api(host: str, port: int) -> tuple[str, ...]:
-    """Give the command of the API process."""
+    """Return the command of the API process."""
     return (
         "-m", "uvicorn", "service.app:create_app", "--factory",
         "--http", "service.api.protocol.connections:GuardedConnection", "--ws", "none",

@@ -47,7 +47,7 @@ def server_that_runs(state_dir: Path | None) -> Iterator[Client]:
 
 
 def known_server(state_dir: Path | None) -> tuple[str, str] | None:
-    """Give address and key of the server at PARETUNE_URL, or of that on the state directory, or None.
+    """Return address and key of the server at PARETUNE_URL, or of that on the state directory, or None.
 
     Raises:
         KeyMissing: If there is an address without a key.
@@ -72,7 +72,7 @@ def known_server(state_dir: Path | None) -> tuple[str, str] | None:
 
 
 def running_server(state_dir: Path | None) -> tuple[str, str]:
-    """Give address and key of a server that runs whether or not this command does.
+    """Return address and key of a server that runs whether or not this command does.
 
     Raises:
         KeyMissing: If there is an address without a key.

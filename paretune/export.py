@@ -80,7 +80,7 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
 
 
 def why_nothing(study: StudyRead, trial: TrialRead) -> str:
-    """Say why a trial without artifacts has none, and what to choose in its place."""
+    """Return why a trial without artifacts has none, and what to choose in its place."""
     if trial.generated_by == IMPORTED:
         return (
             f"Trial {trial.number} is an imported result, and what it trained stayed where it came from. "

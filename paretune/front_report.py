@@ -50,7 +50,7 @@ def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
 
 
 def compare_with_probe(front: ParetoFront, trials: Sequence[TrialRead]) -> str | None:
-    """Say whether a point of the front beats the linear probe of the same study; None without a probe."""
+    """Return whether a point of the front beats the linear probe of the same study; None without a probe."""
     probes = [
         trial
         for trial in trials
@@ -78,7 +78,7 @@ def compare_with_probe(front: ParetoFront, trials: Sequence[TrialRead]) -> str |
 
 
 def best_point(front: ParetoFront) -> ParetoPoint:
-    """Give the point that is best in the first objective."""
+    """Return the point that is best in the first objective."""
     return front.points[0]
 
 

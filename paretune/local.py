@@ -109,7 +109,7 @@ class Stack:
 
 
 def default_state_dir() -> Path:
-    """Give the usual place: /var/lib for root, the user's data directory for everybody else."""
+    """Return the usual place: /var/lib for root, the user's data directory for everybody else."""
     if os.geteuid() == 0:
         return Path("/var/lib/paretune")
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "paretune"
@@ -187,7 +187,7 @@ def running_stack(
 
 
 def _places(state_dir: Path) -> dict[str, str]:
-    """Give the folders that the processes below are to use, absolute, for those run elsewhere."""
+    """Return the folders that the processes below are to use, absolute, for those run elsewhere."""
     places = {
         "PARETUNE_ARTIFACTS_URL": _artifacts_url(state_dir),
         "PARETUNE_DATA_DIR": str(_data_dir(state_dir)),
@@ -199,7 +199,7 @@ def _places(state_dir: Path) -> dict[str, str]:
 
 
 def _artifacts_url(state_dir: Path) -> str:
-    """Give where trained weights go: the user's own place, or one among the state."""
+    """Return where trained weights go: the user's own place, or one among the state."""
     own = os.environ.get("PARETUNE_ARTIFACTS_URL")
     if not own:
         return str(_private(state_dir / "artifacts"))
@@ -207,13 +207,13 @@ def _artifacts_url(state_dir: Path) -> str:
 
 
 def _data_dir(state_dir: Path) -> Path:
-    """Give the folder of task files: the user's own, or one among the state."""
+    """Return the folder of task files: the user's own, or one among the state."""
     own = os.environ.get("PARETUNE_DATA_DIR")
     return Path(own).absolute() if own else _private(state_dir / "data")
 
 
 def server_in_use(state_dir: Path) -> tuple[str, str] | None:
-    """Give address and key of the server that runs on a state directory now, or None."""
+    """Return address and key of the server that runs on a state directory now, or None."""
     try:
         url = (state_dir / "url").read_text(encoding="ascii")
         key = (state_dir / "api_key").read_text(encoding="ascii")

@@ -5,6 +5,6 @@ from pathlib import Path
 
 
 def models_dir() -> Path | None:
-    """Give the folder that `PARETUNE_MODELS_DIR` names, as for a server; None without it."""
+    """Return the folder that `PARETUNE_MODELS_DIR` names, as for a server; None without it."""
     named = os.environ.get("PARETUNE_MODELS_DIR")
     return Path(named) if named else None

@@ -32,7 +32,7 @@ WHERE_THE_HEAD_IS = (
 
 
 def adapter_usage(folder: Path) -> str:
-    """Say how an exported folder is used with peft alone, and where its head is."""
+    """Return how an exported folder is used with peft alone, and where its head is."""
     saved = _saved(folder)
     if saved is None:
         return ""
@@ -63,7 +63,7 @@ def adapter_usage(folder: Path) -> str:
 
 
 def merged_usage(folder: Path) -> str:
-    """Say how the merged transformer of an exported folder is used with transformers alone."""
+    """Return how the merged transformer of an exported folder is used with transformers alone."""
     saved = _saved(folder)
     if saved is None:
         return ""

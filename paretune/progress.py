@@ -119,13 +119,13 @@ def seconds_left(study: StudyRead, trials: Sequence[TrialRead], *, now: datetime
 
 
 def stopped_text(study: StudyRead) -> str:
-    """Say how many trials were not trained to the end; nothing if all were."""
+    """Return how many trials were not trained to the end; nothing if all were."""
     stopped = study.trials.stopped_early
     return f"  {stopped} stopped early" if stopped else ""
 
 
 def proposer_text(study: StudyRead) -> str:
-    """Say who proposes, where it is not Paretune's own optimiser."""
+    """Return who proposes, where it is not Paretune's own optimiser."""
     proposer = study.proposals.proposer
     return "" if proposer is Proposer.PARETUNE else f"  proposed by {proposer}"
 

@@ -7,7 +7,7 @@ from paretune.numbers import format_with_error
 
 
 def recommendation_lines(found: Recommendation) -> list[str]:
-    """Say which trial was chosen and why, what it is, what is lost with it, and how sure that is."""
+    """Return which trial was chosen and why, what it is, what is lost with it, and how sure that is."""
     custom = found.configuration is None
     write = partial(format_with_error, custom=custom)
     metrics = [

@@ -57,7 +57,7 @@ def _root(text: str) -> yaml.Node | None:
 
 
 def _mappings(text: str) -> Iterator[yaml.MappingNode]:
-    """Give every mapping once, in the order that they are written in."""
+    """Yield every mapping once, in the order that they are written in."""
     waiting = [_root(text)]
     seen: set[int] = set()
     while waiting:

@@ -20,7 +20,7 @@ import httpx
 import pytest
 import uvicorn
 from hypothesis import settings as settings_of_hypothesis
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, QueuePool, create_engine, make_url, text
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate
@@ -127,11 +127,22 @@ def service_environment(
     monkeypatch.setattr(broker.celery_app.conf, "broker_write_url", valkey_url)
     broker.celery_app.set_current()
     yield
-    database.engine().dispose()
-    database.engine_of_single_reads().dispose()
+    for opened in (database.engine(), database.engine_of_single_reads()):
+        close(opened)
     database.engine.cache_clear()
     database.engine_of_single_reads.cache_clear()
     settings.settings.cache_clear()
+
+
+def close(engine: Engine) -> None:
+    """Dispose of an engine once the threads of a stopped application have returned their connections.
+
+    What is returned to a pool that has been disposed of is closed by nobody.
+    """
+    give_up = time.monotonic() + 10
+    while isinstance(engine.pool, QueuePool) and engine.pool.checkedout() and time.monotonic() < give_up:
+        time.sleep(0.01)
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,7 @@ def _optimiser(
 
 
 def schedule_factor(step: int, *, steps: int, warmup_fraction: float) -> float:
-    """Give what the learning rate is multiplied with at a step, counted from 0."""
+    """Return what the learning rate is multiplied with at a step, counted from 0."""
     warm_up = max(1, round(warmup_fraction * steps))
     return min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
 
@@ -121,7 +121,7 @@ def _backward(
 
 
 def measured_steps(steps_per_epoch: int, training: Training) -> frozenset[int]:
-    """Give the steps after which a trial is measured.
+    """Return the steps after which a trial is measured.
 
     They divide an epoch into equal parts; an epoch of fewer steps than parts has one a step.
     """

@@ -36,7 +36,7 @@ class ResidentParts:
         self._tasks: dict[str, TokenisedTask] = {}
 
     def backbone(self, name: str, quantisation: Quantisation | None = None) -> Backbone:
-        """Give a backbone, loading it if need be."""
+        """Return a backbone, loading it if need be."""
         key = f"{name} {quantisation}"
         found = self._backbones.pop(key, None) or load_backbone(
             name, models_dir=self.models_dir, device=self.device, quantisation=quantisation
@@ -46,7 +46,7 @@ class ResidentParts:
         return found
 
     def task(self, configuration: TrialConfiguration) -> TokenisedTask:
-        """Give a tokenised task, reading it if need be."""
+        """Return a tokenised task, reading it if need be."""
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
         key = _task_key(configuration, max_length)
@@ -58,7 +58,7 @@ class ResidentParts:
         return found
 
     def task_from(self, configuration: TrialConfiguration, *, layer: int) -> TokenisedTask:
-        """Give a tokenised task with the inputs of a layer kept, so that nothing below it is run again."""
+        """Return a tokenised task with the inputs of a layer kept, so that nothing below it is run again."""
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
         return self.activations.task(
@@ -75,7 +75,7 @@ def resident_parts(
     activation_cache_bytes: int,
     trial_memory_bytes: int | None,
 ) -> ResidentParts:
-    """Give this process's parts."""
+    """Return this process's parts."""
     return ResidentParts(
         models_dir,
         device=device,

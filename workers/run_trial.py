@@ -247,7 +247,7 @@ def _train(
 
 
 def scores(found: Evaluation) -> dict[str, float]:
-    """Give what a measurement says about the validation split."""
+    """Return what a measurement says about the validation split."""
     return {
         "score": found.score,
         **found.metrics,
@@ -257,7 +257,7 @@ def scores(found: Evaluation) -> dict[str, float]:
 
 
 def costs(trial: ReadyTrial, spending: Spending, *, share: float) -> dict[str, float]:
-    """Give every cost as it will be at the end: what is not known yet grows in proportion to the steps."""
+    """Return every cost as it will be at the end: what is not known yet grows in proportion to the steps."""
     return {
         "share": share,
         **known_costs(trial.modules, trial.configuration, shape=trial.backbone.shape),
@@ -268,7 +268,7 @@ def costs(trial: ReadyTrial, spending: Spending, *, share: float) -> dict[str, f
 
 
 def finite(metrics: dict[str, float]) -> dict[str, float]:
-    """Give metrics back as they are.
+    """Return metrics back as they are.
 
     Raises:
         NotANumber: If one is not a finite number.
@@ -280,7 +280,7 @@ def finite(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def provenance(trial: ReadyTrial) -> dict[str, str | int | float]:
-    """Say what a trial was run with."""
+    """Return what a trial was run with."""
     libraries = ("paretune", "torch", "transformers", "tokenizers", "safetensors", "peft")
     kept = trial.task.train.activations
     return {

@@ -130,7 +130,7 @@ class Held:
             self.trials = self.trials[1:]
 
     def letting_go(self) -> Iterator[ClaimedTrial]:
-        """Give those that have not ended, for the caller to give back."""
+        """Yield those that have not ended, for the caller to give back."""
         for claimed in self.trials:
             self.told.append(claimed)
             yield claimed

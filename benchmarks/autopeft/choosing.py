@@ -15,7 +15,7 @@ from service.trials.recommendation import Point, choose
 
 
 def tuned(trials: Iterable[Trial]) -> dict[str, Trial]:
-    """Give each manual method's trial at the rate with the best score; of equal ones the lowest rate."""
+    """Return each manual method's trial at the rate with the best score; of equal ones the lowest rate."""
     best: dict[str, Trial] = {}
     for trial in sorted(trials, key=lambda trial: trial.configuration.training.learning_rate):
         method = trial.origin
@@ -27,7 +27,7 @@ def tuned(trials: Iterable[Trial]) -> dict[str, Trial]:
 
 
 def front(trials: Iterable[Trial]) -> list[Trial]:
-    """Give the front of a search, the fewest parameters first; of equal points the first that was run."""
+    """Return the front of a search, the fewest parameters first; of equal points the first that was run."""
     distinct: dict[tuple[float, int], Trial] = {}
     for trial in trials:
         if trial.phase == "search" and trial.validation_score is not None:
@@ -38,7 +38,7 @@ def front(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def averaged(trials: Iterable[Trial]) -> list[Trial]:
-    """Give the trials of a search with the mean score over their seeds; without those that ever diverged."""
+    """Return the trials of a search with the mean score over their seeds, without those that diverged."""
     scores: dict[str, list[float | None]] = {}
     trials = list(trials)
     for trial in trials:
@@ -66,7 +66,7 @@ def knee(members: Sequence[Trial]) -> Trial:
 
 
 def metrics_of(trial: Trial) -> Mapping[str, float]:
-    """Give what tuning and search go by."""
+    """Return what tuning and search go by."""
     return {
         Metric.SCORE: score_of(trial),
         Metric.TRAINABLE_PARAMETERS: float(trial.trainable_parameters),
@@ -74,5 +74,5 @@ def metrics_of(trial: Trial) -> Mapping[str, float]:
 
 
 def score_of(trial: Trial) -> float:
-    """Give the validation score; training that diverged is worse than every score."""
+    """Return the validation score; training that diverged is worse than every score."""
     return -1.0 if trial.validation_score is None else trial.validation_score

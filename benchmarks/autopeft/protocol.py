@@ -77,7 +77,7 @@ MANUAL: Mapping[str, Method] = {
 
 
 def base_configuration(task: str, *, shape: BackboneShape) -> TrialConfiguration:
-    """Give what every trial of a task shares."""
+    """Return what every trial of a task shares."""
     return TrialConfiguration.model_validate(
         {
             "backbone": BACKBONE,
@@ -96,7 +96,7 @@ def base_configuration(task: str, *, shape: BackboneShape) -> TrialConfiguration
 
 
 def search_space(preset: PresetName, *, shape: BackboneShape) -> SearchSpace:
-    """Give a preset's space with the learning rate among fixed values."""
+    """Return a preset's space with the learning rate among fixed values."""
     rate = OrdinalParameter(name=RATE, choices=SEARCHED_RATES[preset])
     others = [one for one in expand_preset(preset, shape=shape) if one.name != RATE]
     return SearchSpace(parameters=(*others, rate))

@@ -131,7 +131,7 @@ def at_equal_parameters(summaries: Summaries) -> str:
 
 
 def parameters_for_the_score(summaries: Summaries) -> str:
-    """Say how small a member of the front does for each method's score."""
+    """Return how small a member of the front does for each method's score."""
 
     def cell(one: TaskSummary, method: str) -> str:
         entry = _named(one.manual, method)
@@ -253,7 +253,7 @@ def _row(prefix: str, entry: Entry, *, preferred: bool) -> list[str]:
 
 
 def description(configuration: TrialConfiguration) -> str:
-    """Say in a few words what modules a configuration of the search space has, and where."""
+    """Return in a few words what modules a configuration of the search space has, and where."""
     peft = configuration.peft
     sizes = {
         "serial": peft.serial_adapter.bottleneck_size,

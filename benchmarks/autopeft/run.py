@@ -63,7 +63,7 @@ class Bench:
         origin: str,
         trains_backbone: bool = False,
     ) -> Trial:
-        """Give a trial, running it if it is not there yet."""
+        """Return a trial, running it if it is not there yet."""
         seed = configuration.training.seed
         found = self.trials.get((phase, name, seed))
         if found is not None:

@@ -11,14 +11,14 @@ MOST_SIGNS = 24
 
 
 def paired_t(differences: Sequence[float]) -> float:
-    """Give Student's p for a mean of zero; equal differences leave no doubt."""
+    """Return Student's p for a mean of zero; equal differences leave no doubt."""
     if np.ptp(differences) == 0.0:
         return 1.0 if differences[0] == 0.0 else 0.0
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
 def sign_flip(differences: Sequence[float]) -> float:
-    """Give the share of all 2^n sign patterns whose sum is at least as far from zero (Fisher 1935).
+    """Return the share of all 2^n sign patterns whose sum is at least as far from zero (Fisher 1935).
 
     Raises:
         ValueError: If there are more than `MOST_SIGNS` differences.
@@ -33,7 +33,7 @@ def sign_flip(differences: Sequence[float]) -> float:
 
 
 def wilcoxon(differences: Sequence[float]) -> float:
-    """Give the p of Wilcoxon's signed-rank test; differences of zero are left out (Wilcoxon 1945)."""
+    """Return the p of Wilcoxon's signed-rank test; differences of zero are left out (Wilcoxon 1945)."""
     if not np.any(differences):
         return 1.0
     return float(stats.wilcoxon(differences).pvalue)

@@ -130,18 +130,18 @@ def _confirmed(trials: Sequence[Trial], tested: Mapping[str, Entry]) -> tuple[En
 
 
 def best(entries: Sequence[Entry]) -> Entry:
-    """Give the entry that validation preferred; of equal ones the smallest."""
+    """Return the entry that validation preferred; of equal ones the smallest."""
     return max(entries, key=lambda entry: (entry.validation_score or 0.0, -entry.trainable_parameters))
 
 
 def at_most(entries: Sequence[Entry], parameters: int) -> Entry | None:
-    """Give the entry that validation preferred among those with no more parameters."""
+    """Return the entry that validation preferred among those with no more parameters."""
     allowed = [entry for entry in entries if entry.trainable_parameters <= parameters]
     return best(allowed) if allowed else None
 
 
 def smallest_as_good(entries: Sequence[Entry], score: float) -> Entry | None:
-    """Give the smallest entry whose mean test score is at least so high."""
+    """Return the smallest entry whose mean test score is at least so high."""
     good = [entry for entry in entries if entry.mean >= score]
     return min(good, key=lambda entry: entry.trainable_parameters) if good else None
 
@@ -161,7 +161,7 @@ def hypervolumes(entries: Sequence[Entry], *, task: str, full_parameters: int) -
 
 
 def guessing(task: str) -> float:
-    """Give the score of a guess."""
+    """Return the score of a guess."""
     return 1 / len(packaged_task(task).labels)
 
 

@@ -32,5 +32,5 @@ def hypervolume(objectives: Sequence[Objective], values: NDArray[np.float64]) ->
 
 
 def feasible(constraints: Sequence[OutcomeConstraint], metrics: Mapping[str, float] | None) -> bool:
-    """Say whether a trial ran and kept every limit."""
+    """Return whether a trial ran and kept every limit."""
     return metrics is not None and all(one.holds(metrics[one.metric]) for one in constraints)

@@ -75,7 +75,7 @@ def report(results: Mapping[str, Runs], timings: Sequence[SuggestionSeconds]) ->
 
 
 def family_of(problem: str) -> str:
-    """Say which family a problem belongs to."""
+    """Return which family a problem belongs to."""
     return next((family for family in FAMILIES if problem.startswith(family)), "botorch")
 
 
@@ -115,7 +115,7 @@ def mean_at(runs: Sequence[Run], count: int) -> float | None:
 
 
 def at(run: Run, count: int) -> float | None:
-    """Give a run's share of the best hypervolume after so many trials."""
+    """Return a run's share of the best hypervolume after so many trials."""
     return run.hypervolume[count - 1] if run.trials >= count else None
 
 

@@ -110,7 +110,7 @@ def run_one(problem: BenchmarkProblem, name: str, make: MakeProposer, *, seed: i
 
 
 def normalised_history(problem: BenchmarkProblem, values: Sequence[tuple[float, ...] | None]) -> list[float]:
-    """Give the share of the best possible hypervolume after each trial."""
+    """Return the share of the best possible hypervolume after each trial."""
     history: list[float] = []
     front: list[tuple[float, ...]] = []
     for row in values:
@@ -123,18 +123,18 @@ def normalised_history(problem: BenchmarkProblem, values: Sequence[tuple[float, 
 
 
 def versions_of(proposer: str) -> dict[str, str]:
-    """Give the versions that a result depends on."""
+    """Return the versions that a result depends on."""
     packages = {name: importlib.metadata.version(name) for name in distributions_of(proposer)}
     return {"python": platform.python_version(), "numpy": np.__version__} | packages
 
 
 def this_command() -> str:
-    """Give the command line as a person would type it."""
+    """Return the command line as a person would type it."""
     return shlex.join(["python", "-m", "benchmarks.optimiser", *sys.argv[1:]])
 
 
 def now() -> str:
-    """Give the time in UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

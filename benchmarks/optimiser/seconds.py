@@ -79,7 +79,7 @@ def run_timings(plan: TimingPlan) -> None:
 
 
 def time_suggestion(problem: BenchmarkProblem, name: str, *, observations: int, seed: int) -> float:
-    """Give the seconds of the second suggestion after so many observations."""
+    """Return the seconds of the second suggestion after so many observations."""
     proposer = proposer_named(name)(problem, max(seed, 0))
     rng = random.Random(f"seconds/{seed}")  # noqa: S311  data, not a secret
     with warnings.catch_warnings():

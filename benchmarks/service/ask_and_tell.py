@@ -62,7 +62,7 @@ def _measured(stack: Stack, proposer: str, *, runners: int, trials: int) -> Meas
 
 
 def _run(stack: Stack, proposer: str, *, runners: int, trials: int) -> list[float]:
-    """Give the seconds from each suggestion to the next, over all runners."""
+    """Return the seconds from each suggestion to the next, over all runners."""
     connection = Connection(stack.url, api_key=stack.api_key)
     study_id = connection.send("POST", "/v1/studies", body=_study(proposer, runners, trials)).json()["id"]
     if OBSERVATIONS[proposer]:

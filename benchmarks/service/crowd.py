@@ -33,7 +33,7 @@ class Seen:
         return sum(number for status, number in self.statuses.items() if status >= 500 and status != 503)
 
     def milliseconds(self, share: float) -> float:
-        """Give a quantile."""
+        """Return a quantile."""
         return round(1000 * float(np.quantile(self.seconds, share)), 1) if self.seconds else 0.0
 
 
@@ -80,7 +80,7 @@ class KeptConnection:
 def head(
     server: Server, method: str, path: str, *, length: int = 0, headers: Mapping[str, str] = {}
 ) -> bytes:
-    """Give the head of a request."""
+    """Return the head of a request."""
     given = {"Host": "here", "Authorization": f"Bearer {server.api_key}", "Content-Length": length, **headers}
     if length:
         given["Content-Type"] = "application/json"

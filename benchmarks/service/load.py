@@ -63,7 +63,7 @@ def seconds_of(call: Callable[[], object], *, times: int, at_most_seconds: float
 
 
 def summary_ms(seconds: list[float]) -> dict[str, float]:
-    """Give median and 99th percentile in milliseconds, and how many there were."""
+    """Return median and 99th percentile in milliseconds, and how many there were."""
     return {
         "p50_ms": round(1000 * statistics.median(seconds), 2),
         "p99_ms": round(1000 * float(np.quantile(seconds, 0.99)), 2),

@@ -31,7 +31,7 @@ def write_report(results: Path, document: Path) -> None:
 
 
 def tables(records: Sequence[Record]) -> str:
-    """Give a table for each part, with the command that made it."""
+    """Return a table for each part, with the command that made it."""
     if not records:
         return "Nothing has been measured yet."
     parts = dict.fromkeys(record.part for record in records)

@@ -25,7 +25,7 @@ class Measured:
     at_least: Mapping[str, float] = field(default_factory=dict)
 
     def holds(self) -> bool | None:
-        """Say whether every target is met; None where there is none."""
+        """Return whether every target is met; None where there is none."""
         if not self.at_most and not self.at_least:
             return None
         return all(self.figures[name] <= most for name, most in self.at_most.items()) and all(
@@ -82,6 +82,6 @@ def latest(path: Path) -> list[Record]:
 
 
 def _shown(row: Measured) -> str:
-    """Give the figures in one line, and whether the target holds."""
+    """Return the figures in one line, and whether the target holds."""
     verdict = {True: " (holds)", False: " (MISSED)", None: ""}[row.holds()]
     return ", ".join(f"{name} {value:g}" for name, value in row.figures.items()) + verdict

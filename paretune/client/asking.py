@@ -19,12 +19,12 @@ ENDING_EVENTS = frozenset({EventType.STUDY_SUCCEEDED, EventType.STUDY_FAILED, Ev
 
 
 def has_ended(study: StudyRead) -> bool:
-    """Say whether a study will not change any more by itself."""
+    """Return whether a study will not change any more by itself."""
     return study.state in ENDED
 
 
 def hands_out_no_more(answer: SuggestedTrials) -> bool:
-    """Say whether it is in vain to ask again."""
+    """Return whether it is in vain to ask again."""
     return answer.study_state in (*ENDED, StudyState.CANCELLING)
 
 

@@ -18,7 +18,7 @@ from paretune.event_stream import EventReader
 async def follow_events(
     http: httpx.AsyncClient, study_id: str, *, after: int
 ) -> AsyncGenerator[EventRead, None]:
-    """Give the events of a study after a number, and go on as they happen.
+    """Yield the events of a study after a number, and go on as they happen.
 
     Raises:
         RequestRefused: If there is no such study.

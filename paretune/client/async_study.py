@@ -116,7 +116,7 @@ class AsyncStudy:
     async def open_trials(
         self, *, worker_id: str | None = None, lease_seconds: float | None = None
     ) -> AsyncIterator[AsyncRunningTrial]:
-        """Give one trial after the other until the study has ended."""
+        """Yield one trial after the other until the study has ended."""
         while True:
             try:
                 trial = await self.trial(worker_id=worker_id, lease_seconds=lease_seconds)
@@ -125,11 +125,11 @@ class AsyncStudy:
             yield trial
 
     async def import_observations(self, observations: Sequence[ImportedObservation]) -> ImportResult:
-        """Give the study past results to learn from, at most 1000 at a time."""
+        """Return the study past results to learn from, at most 1000 at a time."""
         return await self._client.import_observations(self.id, observations)
 
     async def to_dataframe(self) -> "pd.DataFrame":
-        """Give the trials as a table, one row each.
+        """Return the trials as a table, one row each.
 
         Raises:
             PandasMissing: If pandas is not installed.

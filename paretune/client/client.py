@@ -118,7 +118,7 @@ class Client:
     replay_webhook = blocking(access_requests.replay_webhook)
 
     def study(self, study_id: str) -> Study:
-        """Give a handle of a study: wait for it, ask it for trials, tell it results. Sends nothing."""
+        """Return a handle of a study: wait for it, ask it for trials, tell it results. Sends nothing."""
         return Study(self, study_id)
 
     def download_artifact(self, study_id: str, trial_id: str, name: str, *, to: Path) -> None:
@@ -168,7 +168,7 @@ class Client:
         return understood(TaskFile.model_validate_json, response)
 
     def events(self, study_id: str, *, after: int = 0) -> Iterator[EventRead]:
-        """Give the events of a study from the one after a number, and go on as they happen.
+        """Return the events of a study from the one after a number, and go on as they happen.
 
         Lost connections are opened again, with no event lost or doubled. Ends when the study is deleted.
         """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def trial_rows(trials: Sequence[TrialRead]) -> list[dict[str, Any]]:
-    """Give one flat row for each trial; columns of parameters and metrics begin with what they are."""
+    """Return one flat row for each trial; columns of parameters and metrics begin with what they are."""
     return [
         {
             "number": trial.number,
@@ -32,7 +32,7 @@ def trial_rows(trials: Sequence[TrialRead]) -> list[dict[str, Any]]:
 
 
 def data_frame(trials: Sequence[TrialRead]) -> "pd.DataFrame":
-    """Give the rows as a pandas data frame.
+    """Return the rows as a pandas data frame.
 
     Raises:
         PandasMissing: If pandas is not installed.

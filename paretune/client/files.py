@@ -22,17 +22,17 @@ SHA_256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):")
 
 
 def artifact_path(study_id: str, trial_id: str, name: str) -> str:
-    """Give the path of a file that a trial left."""
+    """Return the path of a file that a trial left."""
     return f"/v1/studies/{segment(study_id)}/trials/{segment(trial_id)}/artifacts/{segment(name)}"
 
 
 def upload_path(file: Path, name: str | None) -> str:
-    """Give the path of a task file, under its own name or another one."""
+    """Return the path of a task file, under its own name or another one."""
     return f"/v1/task_files/{segment(name or file.name)}"
 
 
 async def chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    """Give a file bit by bit, as an asynchronous client wants it."""
+    """Yield a file bit by bit, as an asynchronous client wants it."""
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
 
@@ -80,7 +80,7 @@ class IncomingFile:
         self._partial.replace(self._target)
 
     def pause_after(self, failure: Failure) -> float | None:
-        """Give the seconds until the next try; None if there is none."""
+        """Return the seconds until the next try; None if there is none."""
         if (
             isinstance(failure, httpx.Response)
             and failure.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE

@@ -22,7 +22,7 @@ STREAM_TIMEOUT = httpx.Timeout(30.0, read=45.0)
 
 
 def follow_events(http: httpx.Client, study_id: str, *, after: int) -> Iterator[EventRead]:
-    """Give the events of a study after a number, and go on as they happen.
+    """Yield the events of a study after a number, and go on as they happen.
 
     Raises:
         RequestRefused: If there is no such study.

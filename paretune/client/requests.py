@@ -79,7 +79,7 @@ class Request(Generic[Value]):
     idempotency_key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def arguments(self) -> dict[str, Any]:
-        """Give the arguments of httpx's `request`."""
+        """Return the arguments of httpx's `request`."""
         headers = dict(self.headers)
         if self.method == "POST":
             headers["Idempotency-Key"] = self.idempotency_key
@@ -110,7 +110,7 @@ class Page(Generic[Item]):
 
 
 def page_after(request: Request[Page[Item]], token: str) -> Request[Page[Item]]:
-    """Give the request of the page that a token stands for."""
+    """Return the request of the page that a token stands for."""
     return replace(request, query={**request.query, "page_token": token})
 
 
@@ -287,12 +287,12 @@ def report_measurement(
 
 
 def complete_trial(trial: SuggestedTrial, ended: CompletionRequest) -> Request[TrialRead]:
-    """Say how a trial ended."""
+    """Return how a trial ended."""
     return _post(f"{_trial(trial)}:complete", TrialRead.model_validate_json, body=ended, patience=RESULT)
 
 
 def release_trial(trial: SuggestedTrial) -> Request[TrialRead]:
-    """Give a trial back unfinished."""
+    """Return a trial back unfinished."""
     return _post(
         f"{_trial(trial)}:release",
         TrialRead.model_validate_json,
@@ -301,7 +301,7 @@ def release_trial(trial: SuggestedTrial) -> Request[TrialRead]:
 
 
 def import_observations(study_id: str, observations: Sequence[ImportedObservation]) -> Request[ImportResult]:
-    """Give a study past results to learn from, at most 1000 at a time."""
+    """Return a study past results to learn from, at most 1000 at a time."""
     body = ImportRequest(observations=tuple(observations))
     return _post(f"{_study(study_id)}/trials:import", ImportResult.model_validate_json, body=body)
 

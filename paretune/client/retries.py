@@ -45,12 +45,12 @@ class Retries:
         self._repeating = False
 
     def is_done(self, request: Request[Any], response: httpx.Response) -> bool:
-        """Say whether an answer means that what was asked for is so, by this try or an earlier one."""
+        """Return whether an answer means that what was asked for is so, by this try or an earlier one."""
         gone = response.status_code == httpx.codes.NOT_FOUND and request.gone_when_repeated
         return response.is_success or (gone and self._repeating)
 
     def pause_after(self, failure: Failure) -> float | None:
-        """Give the seconds until the next try; None if there is none."""
+        """Return the seconds until the next try; None if there is none."""
         self._repeating = True
         if isinstance(failure, httpx.Response):
             left, wanted = self._left_for_busy(failure), _retry_after(failure)
@@ -81,7 +81,7 @@ def explained(failure: Failure, *, base_url: object) -> ParetuneError:
 
 
 def unreachable(error: httpx.RequestError, *, base_url: object) -> ParetuneError:
-    """Say that nobody answers, and where; or that somebody is there and has not answered in time."""
+    """Return that nobody answers, and where; or that somebody is there and has not answered in time."""
     if isinstance(base_url, httpx.URL):
         base_url = base_url.copy_with(userinfo=b"")  # a password may stand there
     if isinstance(error, httpx.ReadTimeout):
@@ -127,7 +127,7 @@ def refusal(response: httpx.Response) -> RequestRefused:
 
 
 def is_stream(response: httpx.Response) -> bool:
-    """Say whether an answer is a stream of events, and not the page of whatever else is there."""
+    """Return whether an answer is a stream of events, and not the page of whatever else is there."""
     return response.is_success and response.headers.get("Content-Type", "").startswith("text/event-stream")
 
 

@@ -32,7 +32,7 @@ class TrialBlock:
         self.is_done = False
 
     def measurement(self, step: int, metrics: Mapping[str, float]) -> Request[TrialSignal]:
-        """Give what reports a measurement.
+        """Return what reports a measurement.
 
         Raises:
             TrialInfeasible: If a metric is not a number.
@@ -65,7 +65,7 @@ class TrialBlock:
             raise TrialStopped(f"Trial {self.suggested.number} is to stop: {self.stop_reason}.")
 
     def ending(self, error: BaseException | None) -> Request[TrialRead] | None:
-        """Give what says how the block ended; None if it has been said, or nobody wants to hear it."""
+        """Return what says how the block ended; None if it has been said, or nobody wants to hear it."""
         if self.is_done or isinstance(error, TrialLost):
             return None
         if self.is_lost and (error is not None or not self.last_metrics):
@@ -89,7 +89,7 @@ class TrialBlock:
 
 
 def ends_quietly(error: BaseException | None) -> bool:
-    """Say whether what left the block is dealt with, so that a loop over trials goes on."""
+    """Return whether what left the block is dealt with, so that a loop over trials goes on."""
     return isinstance(error, TrialEnded) or is_out_of_memory(error)
 
 
@@ -102,7 +102,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def completion(trial: SuggestedTrial, metrics: Mapping[str, float]) -> Request[TrialRead]:
-    """Give what tells a result; one that is not a number says that the parameters cannot work."""
+    """Return what tells a result; one that is not a number says that the parameters cannot work."""
     reason = not_a_number(metrics)
     if reason is not None:
         return infeasibility(trial, reason)
@@ -111,17 +111,17 @@ def completion(trial: SuggestedTrial, metrics: Mapping[str, float]) -> Request[T
 
 
 def infeasibility(trial: SuggestedTrial, reason: str) -> Request[TrialRead]:
-    """Give what tells that the parameters cannot work."""
+    """Return what tells that the parameters cannot work."""
     return _without_result(trial, TrialState.INFEASIBLE, reason)
 
 
 def failure(trial: SuggestedTrial, reason: str) -> Request[TrialRead]:
-    """Give what tells that something broke which is not the parameters' fault."""
+    """Return what tells that something broke which is not the parameters' fault."""
     return _without_result(trial, TrialState.FAILED, reason)
 
 
 def not_a_number(metrics: Mapping[str, float]) -> str | None:
-    """Say which metrics are not finite, or larger than any that counts; None if all are."""
+    """Return which metrics are not finite, or larger than any that counts; None if all are."""
     odd = sorted(name for name, value in metrics.items() if not -math.inf < value < math.inf)
     if odd:
         return f"not-a-number: {', '.join(odd)}"

@@ -127,7 +127,7 @@ class ExportedTrial(Schema):
 
 
 def study_summary(study: StudyRead) -> StudySummary:
-    """Say where a study stands."""
+    """Return where a study stands."""
     return StudySummary(
         study_id=study.id,
         backbone=study.configuration.backbone if study.configuration else None,

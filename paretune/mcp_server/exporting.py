@@ -20,7 +20,7 @@ class FolderNotWritable(ParetuneError):
 
 
 def export(url: str, key: str, study_id: str, *, number: int, folder: str | None) -> ExportedTrial:
-    """Give what a trial is, and write its files if a folder is named.
+    """Return what a trial is, and write its files if a folder is named.
 
     Raises:
         NoSuchTrial: If the study has no trial of this number.

@@ -87,6 +87,6 @@ NOTES: Mapping[StudyKind, tuple[str, ...]] = {
 
 
 def study_format(kind: StudyKind, *, with_json_schema: bool) -> StudyFormat:
-    """Give an example of this kind, what to know, and, if wanted, every field as JSON Schema."""
+    """Return an example of this kind, what to know, and, if wanted, every field as JSON Schema."""
     schema = StudyCreate.model_json_schema() if with_json_schema else None
     return StudyFormat(example=EXAMPLES[kind], notes=NOTES[kind], json_schema=schema)

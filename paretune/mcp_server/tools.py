@@ -241,7 +241,7 @@ class StudyTools:
 
 
 async def _up_to(limit: int, items: AsyncIterator[Item]) -> tuple[list[Item], Item | None]:
-    """Give the first items, and the one that comes after them."""
+    """Return the first items, and the one that comes after them."""
     found: list[Item] = []
     async for item in items:
         if len(found) == limit:

@@ -49,7 +49,7 @@ async def watch(
     wait_for: WaitFor,
     seen: Seen,
 ) -> StudyProgress:
-    """Give what has happened since an event; where nothing of interest has, wait for it.
+    """Return what has happened since an event; where nothing of interest has, wait for it.
 
     Without an event to begin after, what has happened already is told and not taken for news. A study
     that has ended is not waited for.

@@ -153,7 +153,7 @@ def _write(store: MlflowClient, run: Run, trial: TrialRead) -> None:
 
 
 def _new_metrics(store: MlflowClient, run: Run, trial: TrialRead) -> list[Metric]:
-    """Give the numbers that a run lacks; of numbers at one step MLflow shows the latest."""
+    """Return the numbers that a run lacks; of numbers at one step MLflow shows the latest."""
     shown = run.data.metrics
     moment = trial.finished_at or trial.created_at
     timestamp = round(time.time() * 1000) if shown else runs.milliseconds(moment)

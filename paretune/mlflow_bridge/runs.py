@@ -33,22 +33,22 @@ def experiment_name(study: StudyRead) -> str:
 
 
 def content_of(trial: TrialRead) -> str:
-    """Give the same hash to trials of which a run says the same."""
+    """Return the same hash to trials of which a run says the same."""
     return _digest(trial.model_dump_json())
 
 
 def artifacts_of(trial: TrialRead) -> str:
-    """Give the same hash to trials with the same files."""
+    """Return the same hash to trials with the same files."""
     return _digest("\n".join(sorted(f"{record.name} {record.sha256}" for record in trial.artifacts)))
 
 
 def parameters_of(trial: TrialRead) -> dict[str, str]:
-    """Give the parameters of a run."""
+    """Return the parameters of a run."""
     return {name: str(value) for name, value in trial.parameters.items()}
 
 
 def metrics_of(trial: TrialRead) -> dict[str, float]:
-    """Give the numbers that a trial ended with."""
+    """Return the numbers that a trial ended with."""
     return {
         **trial.metrics,
         **{f"test/{name}": value for name, value in trial.test_metrics.items()},
@@ -58,14 +58,14 @@ def metrics_of(trial: TrialRead) -> dict[str, float]:
 
 
 def curves_of(trial: TrialRead) -> Iterator[tuple[str, int, float]]:
-    """Give metric, step and value of every measurement."""
+    """Yield metric, step and value of every measurement."""
     for measurement in trial.measurements:
         for name, value in measurement.metrics.items():
             yield f"curve/{name}", measurement.step, value
 
 
 def tags_of(trial: TrialRead) -> dict[str, str]:
-    """Give what is neither a parameter nor a number."""
+    """Return what is neither a parameter nor a number."""
     own: Mapping[str, object] = {
         "number": trial.number,
         "state": trial.state.value,
@@ -83,7 +83,7 @@ def tags_of(trial: TrialRead) -> dict[str, str]:
 
 
 def milliseconds(moment: datetime) -> int:
-    """Give a time as MLflow keeps it."""
+    """Return a time as MLflow keeps it."""
     return round(moment.timestamp() * 1000)
 
 

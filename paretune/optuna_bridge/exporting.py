@@ -153,7 +153,7 @@ def _constraints(study: StudyRead, trial: TrialRead) -> dict[str, float]:
 
 
 def _intermediate_values(study: StudyRead, trial: TrialRead) -> dict[int, float]:
-    """Give the curve of a single objective; Optuna has none for several, and its samplers count on that."""
+    """Return the curve of a single objective; Optuna has none for several, and its samplers count on that."""
     if len(study.objectives) > 1:
         return {}
     metric = study.objectives[0].metric
@@ -182,5 +182,5 @@ def _attributes(study: StudyRead, trial: TrialRead) -> dict[str, Any]:
 
 
 def _local(moment: datetime) -> datetime:
-    """Give a time as Optuna keeps it: local, without a zone."""
+    """Return a time as Optuna keeps it: local, without a zone."""
     return moment.astimezone().replace(tzinfo=None)

@@ -167,7 +167,7 @@ def _create(client: Client, request: StudyCreate, first: FrozenTrial) -> str:
 
 
 def _is_untouched(client: Client, study_id: str) -> bool:
-    """Say whether a study has stood paused since it was made for an import: nobody has resumed it yet."""
+    """Return whether a study has stood paused since it was made for an import: nobody has resumed it yet."""
     return all(event.type is not EventType.STUDY_RESUMED for event in client.past_events(study_id))
 
 
@@ -188,7 +188,7 @@ def _insist_all_known(
 
 
 def _not_carried(trials: Sequence[FrozenTrial]) -> list[str]:
-    """Say what trials have that an observation cannot hold."""
+    """Return what trials have that an observation cannot hold."""
     notes = []
     with_curves = sum(bool(trial.intermediate_values) for trial in trials)
     if with_curves:

@@ -32,7 +32,7 @@ class ExportedStudy(Schema):
 
 
 def parameter_names(names: Iterable[str]) -> dict[str, str]:
-    """Give each parameter of Optuna a name that Paretune takes: its own, where that is one.
+    """Return each parameter of Optuna a name that Paretune takes: its own, where that is one.
 
     Of names that would become one, all but the first get a number, in the order that they come in.
 
@@ -43,7 +43,7 @@ def parameter_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def metric_names(names: Iterable[str]) -> dict[str, str]:
-    """Give each objective of Optuna the name of a metric, none of them twice.
+    """Return each objective of Optuna the name of a metric, none of them twice.
 
     Raises:
         BridgeError: If a name is too long.
@@ -52,7 +52,7 @@ def metric_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def constraint_names(keys: Iterable[str]) -> list[str]:
-    """Give each constraint of Optuna the name of a metric, in small letters, none of them twice.
+    """Return each constraint of Optuna the name of a metric, in small letters, none of them twice.
 
     Raises:
         BridgeError: If a name is too long.
@@ -72,12 +72,12 @@ def constraint_key(constraint: OutcomeConstraint) -> str:
 
 
 def violation(constraint: OutcomeConstraint, value: float) -> float:
-    """Say by how much a value breaks a constraint; at most 0 where it keeps it."""
+    """Return by how much a value breaks a constraint; at most 0 where it keeps it."""
     return value - constraint.bound if constraint.op is ConstraintOp.AT_MOST else constraint.bound - value
 
 
 def from_violation(constraint: OutcomeConstraint, violated: float) -> float:
-    """Give the value that breaks a constraint by so much."""
+    """Return the value that breaks a constraint by so much."""
     return (
         constraint.bound + violated if constraint.op is ConstraintOp.AT_MOST else constraint.bound - violated
     )

@@ -86,7 +86,7 @@ def read_observation(trial: FrozenTrial, target: Target) -> ImportedObservation 
 
 
 def key_of(observation: ImportedObservation, target: Target) -> str:
-    """Give equal keys to observations that are one trial to the service."""
+    """Return equal keys to observations that are one trial to the service."""
     parameters = target.search_space.canonical(observation.parameters)
     if target.configuration is None:
         return json.dumps(parameters, sort_keys=True)
@@ -104,7 +104,7 @@ def merged(repeats: Sequence[ImportedObservation]) -> ImportedObservation:
 
 
 def is_metric_attribute(name: str, value: Any) -> bool:
-    """Say whether a user attribute can be a metric: a finite number under a metric's name."""
+    """Return whether a user attribute can be a metric: a finite number under a metric's name."""
     return (
         isinstance(value, int | float)
         and not isinstance(value, bool)

@@ -32,7 +32,7 @@ class Conditions:
 def read_conditions(
     parameters: Mapping[str, Parameter], trials: Sequence[Mapping[str, ParameterValue]]
 ) -> Conditions:
-    """Give each parameter its condition.
+    """Return each parameter its condition.
 
     A parameter that some trials lack depends on one whose values tell the trials with it from those
     without. Numbers are cut at the least or the greatest value seen with it; of other values, those seen

@@ -53,7 +53,7 @@ class ReadSpace:
 
 
 def sentence_of(item: Mapping[str, Any]) -> str:
-    """Say what is wrong with a value of Optuna's."""
+    """Return what is wrong with a value of Optuna's."""
     if item["type"] == "string_unicode":
         return "a text holds half a surrogate pair, which is no character"
     return str(item["msg"])

@@ -51,7 +51,7 @@ def read_study(storage: BaseStorage, name: str) -> optuna.Study:
 
 
 def _file(storage: str) -> Path | None:
-    """Give the file that a storage is kept in, if it is one."""
+    """Return the file that a storage is kept in, if it is one."""
     if "://" not in storage:
         return Path(storage)
     if not storage.startswith("sqlite"):

@@ -202,7 +202,7 @@ def _no_match(theirs: Mapping[str, Direction], study: StudyRead) -> BridgeError:
 
 
 def _constraint_metrics(trials: Sequence[FrozenTrial], *, known: Iterable[str]) -> dict[str, str]:
-    """Give each of Optuna's constraints that is none of ours a metric, which must be at most 0."""
+    """Return each of Optuna's constraints that is none of ours a metric, which must be at most 0."""
     skipped = {INFEASIBLE, *known}
     keys = dict.fromkeys(key for trial in trials for key in trial.constraints if key not in skipped)
     return dict(zip(keys, constraint_names(keys), strict=True))

@@ -54,7 +54,7 @@ class CallerReads:
         self._next: asyncio.Task[Answers] | None = None
 
     async def ask(self, question: Question) -> Answer:
-        """Give the caller and the study's version.
+        """Return the caller and the study's version.
 
         Raises:
             DatabaseAway: If the database does not answer.

@@ -33,7 +33,7 @@ class Caller:
 
 
 def key_hash(secret: str) -> str:
-    """Give what is kept of a key."""
+    """Return what is kept of a key."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -79,7 +79,7 @@ def add_key(
 
 
 def identity() -> tuple[ColumnElement[Any], ...]:
-    """Give the columns of a key's row from which `caller_of` tells who calls, by the database's clock."""
+    """Return the columns of a key's row from which `caller_of` tells who calls, by the database's clock."""
     expired = (ApiKey.expires_at <= func.clock_timestamp()).label("expired")
     return (
         ApiKey.tenant_id.label("tenant_id"),
@@ -92,7 +92,7 @@ def identity() -> tuple[ColumnElement[Any], ...]:
 
 
 def caller_of(row: Any) -> Caller | str:
-    """Say whose key a row of `identity` is, or in a sentence why it lets nobody in any more."""
+    """Return whose key a row of `identity` is, or in a sentence why it lets nobody in any more."""
     if row.revoked_at is not None:
         return f"This API key was revoked at {_minute(row.revoked_at)}. Ask an admin for another."
     if row.expired:

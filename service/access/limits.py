@@ -56,7 +56,7 @@ def bytes_left(session: Session, tenant_id: str) -> int | None:
 
 
 def trials_that_may_start(session: Session, tenant_id: str) -> int | None:
-    """Say how many more trials of a tenant may run now, and keep it so until the commit; None is no limit.
+    """Return how many more trials of a tenant may run now, and keep it so until the commit; None is no limit.
 
     The caller holds the lock of the study that wants to start them.
     """
@@ -72,7 +72,7 @@ def trials_that_may_start(session: Session, tenant_id: str) -> int | None:
 
 
 def is_at_running_limit(session: Session, tenant_id: str) -> bool:
-    """Say whether a tenant runs all that it may: a look that locks nothing, and may be over at once."""
+    """Return whether a tenant runs all that it may: a look that locks nothing, and may be over at once."""
     limit = session.scalars(select(running_limit()).where(Tenant.id == tenant_id)).one()
     return limit != UNLIMITED and _running_trials(session, tenant_id) >= limit
 

@@ -44,6 +44,6 @@ class RateLimit:
 
 
 def configured_rate_limit() -> RateLimit | None:
-    """Give fresh buckets for this process, if the settings limit requests."""
+    """Return fresh buckets for this process, if the settings limit requests."""
     rate = settings().requests_per_second
     return None if rate is None else RateLimit(rate=rate, burst=settings().request_burst)

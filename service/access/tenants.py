@@ -20,7 +20,7 @@ SHORTEST_KEY = 32
 
 
 def weakness(key: str) -> str | None:
-    """Say in a sentence why a given secret cannot be an admin key, or nothing."""
+    """Return in a sentence why a given secret cannot be an admin key, or nothing."""
     if len(key) < SHORTEST_KEY:
         fault = f"has {len(key)} characters, and fewer than {SHORTEST_KEY} can be guessed"
     elif not key.isascii() or not key.isprintable() or " " in key:

@@ -38,7 +38,7 @@ SessionDep = Annotated[Session, Depends(open_session, scope="function")]
 async def authenticate(
     request: Request, _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Caller:
-    """Give who calls, as `access.authentication` has found out.
+    """Return who calls, as `access.authentication` has found out.
 
     Raises:
         ServiceError: If nobody is let in.
@@ -57,13 +57,13 @@ CallerDep = Annotated[Caller, Depends(authenticate, scope="function")]
 
 
 async def permit(request: Request, caller: CallerDep) -> str:
-    """Give the tenant; the scope `read` or `write` that its method needs has been looked at with the key."""
+    """Return the tenant; the scope `read` or `write` that its method needs was checked with the key."""
     await keep_to_rules(request)
     return caller.tenant_id
 
 
 async def permit_admin(request: Request, caller: CallerDep) -> str:
-    """Give the tenant; whoever calls needs the scope `admin`.
+    """Return the tenant; whoever calls needs the scope `admin`.
 
     Raises:
         MissingScope: If the key does not have it.

@@ -8,7 +8,7 @@ PLACEHOLDERS = {"DATABASE_URL": "postgresql://", "BROKER_URL": "redis://", "PARE
 
 
 def document() -> str:
-    """Give the document as it is committed."""
+    """Return the document as it is committed."""
     from service.api.app import create_app
 
     return json.dumps(create_app().openapi(), indent=2, ensure_ascii=False) + "\n"

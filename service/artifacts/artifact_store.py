@@ -56,7 +56,7 @@ class ArtifactStoreAway(ServiceError):
 
 
 def artifact_store() -> "ArtifactStore":
-    """Give this process's store.
+    """Return this process's store.
 
     Raises:
         ArtifactStoreAway: If it needs a package that is not installed.
@@ -89,7 +89,7 @@ class ArtifactStore:
         return self.folder or Path(tempfile.gettempdir())
 
     def free_bytes(self) -> int:
-        """Say how much more can be written on this machine."""
+        """Return how much more can be written on this machine."""
         place = self.writing_place
         while not place.exists():
             place = place.parent
@@ -148,7 +148,7 @@ class ArtifactStore:
         )
 
     def size_bytes(self, path: str) -> int | None:
-        """Give a file's size; None if there is no such file, or a link in its place or on the way.
+        """Return a file's size; None if there is no such file, or a link in its place or on the way.
 
         Raises:
             ArtifactStoreAway: If the store cannot be asked.
@@ -163,7 +163,7 @@ class ArtifactStore:
             return None
 
     def read(self, path: str, *, start: int, stop: int) -> Iterator[bytes]:
-        """Give a file's bytes from `start` up to `stop`, chunk by chunk; each chunk blocks.
+        """Yield a file's bytes from `start` up to `stop`, chunk by chunk; each chunk blocks.
 
         Raises:
             ArtifactStoreAway: If the store goes away meanwhile, or the file is shorter than that.
@@ -180,7 +180,7 @@ class ArtifactStore:
             yield chunk
 
     def files(self, folder: str) -> list[str]:
-        """Give the paths of all files under a folder, however deep.
+        """Return the paths of all files under a folder, however deep.
 
         Raises:
             ArtifactStoreAway: If the store cannot be asked.

@@ -36,12 +36,12 @@ def kept_bytes(folder: Path) -> int:
 
 
 def size_bytes(folder: Path, name: str) -> int:
-    """Give the size of a file; 0 if there is none."""
+    """Return the size of a file; 0 if there is none."""
     return _sizes(folder).get(name, 0)
 
 
 def has(folder: Path, name: str) -> bool:
-    """Say whether there is a file, or a link in its place."""
+    """Return whether there is a file, or a link in its place."""
     place = folder / name
     return place.is_symlink() or place.is_file()
 

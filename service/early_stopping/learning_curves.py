@@ -28,13 +28,13 @@ class Prediction:
 
     @property
     def standard_deviation(self) -> float:
-        """Give the deviation; infinite up to two degrees of freedom."""
+        """Return the deviation; infinite up to two degrees of freedom."""
         if self.degrees <= 2:
             return float("inf")
         return self.scale * float(np.sqrt(self.degrees / (self.degrees - 2)))
 
     def chance_above(self, threshold: float) -> float:
-        """Give the probability of a value above the threshold."""
+        """Return the probability of a value above the threshold."""
         return float(stdtr(self.degrees, (self.location - threshold) / self.scale))
 
 
@@ -65,7 +65,7 @@ def predict(features: Sequence[Sequence[float]], finals: Sequence[float], own: S
 
 
 def calibration(features: Sequence[Sequence[float]], finals: Sequence[float]) -> float:
-    """Give the mean squared leave-one-out error in predicted standard deviations: near 1 is honest."""
+    """Return the mean squared leave-one-out error in predicted standard deviations: near 1 is honest."""
     squares = []
     for left_out in range(len(finals)):
         rest = [position for position in range(len(finals)) if position != left_out]

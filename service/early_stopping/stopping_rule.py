@@ -46,11 +46,11 @@ class Curve:
     final: Mapping[str, float] | None = None
 
     def reaches(self, share: float) -> bool:
-        """Say whether there is a measurement at this share of the training and one not after it."""
+        """Return whether there is a measurement at this share of the training and one not after it."""
         return self.measurements[0][SHARE] <= share <= self.measurements[-1][SHARE]
 
     def until(self, share: float) -> Sequence[Mapping[str, float]]:
-        """Give the measurements up to a share of the training, the last one nearest to it."""
+        """Return the measurements up to a share of the training, the last one nearest to it."""
         return [point for point in self.measurements if point[SHARE] <= share]
 
 
@@ -100,7 +100,7 @@ def threshold(
     constraints: Sequence[OutcomeConstraint],
     reference_point: Sequence[float] | None,
 ) -> float:
-    """Give the score above which a trial with these other metrics adds hypervolume; infinite if none does.
+    """Return the score above which a trial with these other metrics adds hypervolume; infinite if none does.
 
     That is the best score among finished trials which are at least as good in everything else, the
     reference score, and the bounds on the score, whichever is highest.
@@ -154,7 +154,7 @@ def _by_rank(own: Curve, peers: Sequence[Curve], objectives: Sequence[Objective]
 
 
 def _features(curve: Curve, share: float) -> list[float]:
-    """Give what a curve shows at a share: score, both losses, and what the last step gained."""
+    """Return what a curve shows at a share: score, both losses, and what the last step gained."""
     *_, before, now = [curve.measurements[0], *curve.until(share)]
     return [
         now[Metric.SCORE],

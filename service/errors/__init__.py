@@ -62,7 +62,7 @@ class ServiceError(Exception):
         self.errors = tuple(errors)
 
     def as_problem(self) -> Problem:
-        """Give the RFC 9457 body."""
+        """Return the RFC 9457 body."""
         return Problem(
             type=f"/problems/{self.slug}",
             title=(type(self).__doc__ or "").splitlines()[0],

@@ -63,7 +63,7 @@ class StudyChannel:
         self.bell = asyncio.Event()
 
     async def read(self, *, after: int) -> Sequence[Frame] | None:
-        """Give the next events after a number; none if there are none yet, None if the study is deleted.
+        """Return the next events after a number; none if there are none yet, None if the study is deleted.
 
         Take the `bell` before: it then rings for whatever this does not see.
         """

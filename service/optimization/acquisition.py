@@ -79,7 +79,7 @@ def acquisition_function(
 
 
 def log_h(z: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
-    """Give log(phi(z) + z Phi(z)) without cancellation (Ament and others 2023, equation 9)."""
+    """Return log(phi(z) + z Phi(z)) without cancellation (Ament and others 2023, equation 9)."""
     near = z.clamp_min(-1.0)
     phi = torch.exp(-0.5 * near**2) / math.sqrt(2 * math.pi)
     upper = torch.log(phi + near * torch.special.ndtr(near))
@@ -93,7 +93,7 @@ def log_h(z: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
 
 
 def log_probability(z: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
-    """Give the logarithm of the standard normal distribution function."""
+    """Return the logarithm of the standard normal distribution function."""
     found: Tensor = torch.special.log_ndtr(z)
     return found
 
@@ -101,7 +101,7 @@ def log_probability(z: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
 def log_expected_improvement(
     mean: Float64[Tensor, "n 1"], deviation: Float64[Tensor, "n 1"], level: Float64[Tensor, " levels"]
 ) -> Float64[Tensor, "n levels"]:
-    """Give log E[max(0, z - level)] for z ~ N(mean, deviation^2)."""
+    """Return log E[max(0, z - level)] for z ~ N(mean, deviation^2)."""
     return torch.log(deviation) + log_h((mean - level) / deviation)
 
 
@@ -155,7 +155,7 @@ def _log_side(
     low: Float64[Tensor, " sides"],
     high: Float64[Tensor, " sides"],
 ) -> Float64[Tensor, "n sides"]:
-    """Give log(EI(low) - EI(high)), from the logarithm of each."""
+    """Return log(EI(low) - EI(high)), from the logarithm of each."""
     gain = log_expected_improvement(mean, deviation, low)
     closed = torch.isfinite(high)
     beyond = log_expected_improvement(mean, deviation, torch.where(closed, high, low + 1.0)) - gain
@@ -177,7 +177,7 @@ def far_apart(points: Float64[Tensor, "n m"], *, count: int) -> list[int]:
 
 
 def _expected_improvement(believed: Believed, *, bounded: bool) -> Acquisition:
-    """Give log EI over the best feasible outcome; `bounded`: a chance to keep a limit is multiplied to it."""
+    """Return log EI over the best feasible outcome; `bounded`: times the chance to keep a limit."""
     surrogate = believed.surrogate
     feasible = believed.means[believed.feasible, 0]
     if len(feasible) == 0 and bounded:
@@ -245,7 +245,7 @@ def _log_within(surrogate: Surrogate, column: int, sign: float, offset: float) -
 
 
 def log_feasible(feasibility: Process, encoded: int) -> Acquisition:
-    """Give the logarithm of the chance that a trial works at all, read off `encoded` columns."""
+    """Return the logarithm of the chance that a trial works at all, read off `encoded` columns."""
 
     def chance(X: Float64[Tensor, "n dk"]) -> Float64[Tensor, " n"]:
         mean, variance = feasibility.posterior(X[:, :encoded])
@@ -257,7 +257,7 @@ def log_feasible(feasibility: Process, encoded: int) -> Acquisition:
 def feasible_rows(
     means: Float64[Tensor, "n m"], problem: Problem, outcomes: Sequence[Outcome]
 ) -> Bool[Tensor, " n"]:
-    """Say which rows keep every constraint."""
+    """Return which rows keep every constraint."""
     kept = torch.ones(len(means), dtype=torch.bool)
     for column, sign, offset in _bounds(problem, outcomes):
         kept &= sign * means[:, column] + offset <= 0

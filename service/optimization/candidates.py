@@ -195,7 +195,7 @@ def _all_codes(axis: Axis, *, limit: int) -> Float64[np.ndarray, " levels"] | No
 
 
 def woken_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
-    """Give what parameters take that a change wakes up; without conditions there are none."""
+    """Return what parameters take that a change wakes up; without conditions there are none."""
     return uniform_codes(grid, len(codes), rng=rng) if grid.conditional else codes
 
 

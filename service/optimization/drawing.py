@@ -91,5 +91,5 @@ def _least_violating(admission: Admission, codes: Codes, *, rng: np.random.Gener
 def likeliest_new(
     admission: Admission, codes: Codes, log_chance: Float64[np.ndarray, " n"]
 ) -> Parameterization | None:
-    """Give the new candidate within the limits whose chance to work is the highest."""
+    """Return the new candidate within the limits whose chance to work is the highest."""
     return _first_new(admission, codes[np.argsort(-log_chance, kind="stable")])

@@ -16,6 +16,6 @@ from service.optimization.grid import Grid
 
 
 def encode(space: SearchSpace, parameterizations: Sequence[Parameterization]) -> Float64[Tensor, "n d"]:
-    """Give one row for each canonical parameterization."""
+    """Return one row for each canonical parameterization."""
     grid = Grid(space)
     return torch.from_numpy(grid.encode(grid.codes(parameterizations)))

@@ -52,7 +52,7 @@ def explain(
 def forecast(
     surrogate: Surrogate, X: Float64[Tensor, "1 dk"]
 ) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"]]:
-    """Give mean and standard deviation of what would be observed; a known outcome has no deviation."""
+    """Return mean and standard deviation of what would be observed; a known outcome has no deviation."""
     deviations = []
     for process in surrogate.processes:
         if process is None:
@@ -95,7 +95,7 @@ def front_probability(
     Y: Float64[Tensor, "n m"],
     seed: int,
 ) -> float:
-    """Give the chance that the observation will keep every limit and be dominated by none of `Y`.
+    """Return the chance that the observation will keep every limit and be dominated by none of `Y`.
 
     Closed form where one objective is measured and no limit is: the chance to beat the best of those
     that are no worse in what is known. Else the share of draws that would join.

@@ -56,7 +56,7 @@ class Process:
         return float(self.noise.median()) * self.scale**2
 
     def posterior(self, X: Float64[Tensor, "m d"]) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"]]:
-        """Give the mean and the variance of the latent function at each row alone."""
+        """Return the mean and the variance of the latent function at each row alone."""
         cross = _kernel(X, self.X, self.lengthscales)
         mean = self.mean + cross @ self.weights
         reduction = torch.linalg.solve_triangular(self.cholesky, cross.T, upper=False)
@@ -115,7 +115,7 @@ def fit_process(
 
 
 def left_out_log_density(process: Process) -> float:
-    """Give the sum over observations of the log density that the others give it, up to a constant.
+    """Return the sum over observations of the log density that the others give it, up to a constant.
 
     Rasmussen and Williams 2006, equations 5.10 to 5.12; hyperparameters stay as they are.
     """
@@ -128,7 +128,7 @@ def left_out_log_density(process: Process) -> float:
 def negative_log_posterior(
     theta: Vector, X: Matrix, y: Vector, given: Vector | None, columns: int | None = None
 ) -> tuple[float, Vector]:
-    """Give -log p(theta, y) up to a constant, and its gradient. `theta` = log lengthscales, log noise.
+    """Return -log p(theta, y) up to a constant, and its gradient. `theta` = log lengthscales, log noise.
 
     `columns` is how many there are in all, where `X` has only those in which rows differ.
 

@@ -47,7 +47,7 @@ class Axis:
 
     @property
     def ordered(self) -> bool:
-        """Say whether codes that are near mean values that are near."""
+        """Return whether codes that are near mean values that are near."""
         return not isinstance(self.parameter, CategoricalParameter)
 
     @property
@@ -88,7 +88,7 @@ class Grid:
 
     @cached_property
     def conditional(self) -> bool:
-        """Say whether any parameter may be inactive."""
+        """Return whether any parameter may be inactive."""
         return any(axis.parent is not None for axis in self.axes)
 
     @cached_property
@@ -109,7 +109,7 @@ class Grid:
 
     @cached_property
     def columns(self) -> tuple[int, ...]:
-        """Give the first column of each axis in the unit cube."""
+        """Return the first column of each axis in the unit cube."""
         return tuple(int(start) for start in np.cumsum([0, *(axis.width for axis in self.axes)])[:-1])
 
     @cached_property
@@ -169,7 +169,7 @@ class Grid:
         return table
 
     def active(self, codes: Codes, place: int) -> Bool[np.ndarray, " n"]:
-        """Say where an axis is active, given the codes of the axes before it."""
+        """Return where an axis is active, given the codes of the axes before it."""
         parent, waking = self.axes[place].parent, self.axes[place].waking
         if parent is None or waking is None:
             return np.ones(len(codes), dtype=bool)
@@ -181,7 +181,7 @@ class Grid:
         return np.asarray((column >= 0) & woken)
 
     def differs(self, codes: Codes, other: Codes) -> Bool[np.ndarray, "n p"]:
-        """Say in which parameters candidates have other values, or are active where the others are not."""
+        """Return in which parameters candidates have other values, or are active where the others are not."""
         found = (codes >= 0) != (other >= 0)
         for place, axis in enumerate(self.axes):
             if axis.levels is not None:
@@ -193,7 +193,7 @@ class Grid:
         return np.asarray(found)
 
     def encode(self, codes: Codes) -> Float64[np.ndarray, "n d"]:
-        """Give each candidate's row in the unit cube: see `encoding`."""
+        """Return each candidate's row in the unit cube: see `encoding`."""
         X = np.zeros((len(codes), self.dimensions))
         for axis, start, column in zip(self.axes, self.columns, codes.T, strict=True):
             on = column >= 0
@@ -208,7 +208,7 @@ class Grid:
         return X
 
     def decode(self, X: Float64[np.ndarray, "n d"]) -> Codes:
-        """Give the nearest canonical candidate of each row of the unit cube."""
+        """Return the nearest canonical candidate of each row of the unit cube."""
         table = np.empty((len(X), len(self)))
         for place, (axis, start) in enumerate(zip(self.axes, self.columns, strict=True)):
             if axis.width == 0:
@@ -233,15 +233,15 @@ class Candidates:
         return len(self.codes)
 
     def has(self, name: str) -> bool:
-        """Say whether the search space has the parameter."""
+        """Return whether the search space has the parameter."""
         return name in self.grid.names
 
     def active(self, name: str) -> Bool[np.ndarray, " n"]:
-        """Say where a parameter is active."""
+        """Return where a parameter is active."""
         return np.asarray(self.codes[:, self.grid.names[name]] >= 0)
 
     def values(self, name: str) -> NDArray[np.generic]:
-        """Give the values of a parameter; where it is inactive the entry means nothing."""
+        """Return the values of a parameter; where it is inactive the entry means nothing."""
         place = self.grid.names[name]
         axis, column = self.grid.axes[place], np.maximum(self.codes[:, place], 0.0)
         if axis.levels is not None:
@@ -250,7 +250,7 @@ class Candidates:
         return np.asarray(self.grid.numbers(place, column))
 
     def parameterizations(self) -> list[Parameterization]:
-        """Give the candidates one by one."""
+        """Return the candidates one by one."""
         return self.grid.parameterizations(self.codes)
 
 

@@ -21,12 +21,12 @@ CLOSEST = 8
 
 
 def design_size(problem: Problem) -> int:
-    """Say how many trials come before the first model: one for each column of the unit cube, 5 to 10."""
+    """Return how many trials come before the first model: one for each column of the unit cube, 5 to 10."""
     return min(10, max(5, Grid(problem.search_space).dimensions))
 
 
 def next_in_design(admission: Admission, *, position: int, seed: int) -> Parameterization | None:
-    """Give the trial at a position of the design, or None if random draws find nothing new.
+    """Return the trial at a position of the design, or None if random draws find nothing new.
 
     Starting points that have run take positions, but leave the ends of the range to the design.
     """
@@ -52,7 +52,7 @@ def next_in_design(admission: Admission, *, position: int, seed: int) -> Paramet
 
 
 def spread(position: int) -> float:
-    """Give both ends of [0, 1] first, then the van der Corput sequence: any prefix is spread."""
+    """Return both ends of [0, 1] first, then the van der Corput sequence: any prefix is spread."""
     if position < 2:
         return float(position)
     index, share, digit = position - 1, 0.0, 0.5

@@ -20,7 +20,7 @@ Numbers = Float64[np.ndarray, " n"]
 
 
 def is_stepped(parameter: NumberParameter) -> bool:
-    """Say whether only some of the numbers between the bounds are values."""
+    """Return whether only some of the numbers between the bounds are values."""
     return isinstance(parameter, IntParameter) or parameter.step is not None
 
 
@@ -78,7 +78,7 @@ def positions_of(parameter: NumberParameter, numbers: Numbers) -> Numbers:
 
 
 def on_logarithms(parameter: NumberParameter) -> bool:
-    """Say whether positions are shares of the logarithms' range."""
+    """Return whether positions are shares of the logarithms' range."""
     return parameter.log and parameter.high / parameter.low > NARROW
 
 

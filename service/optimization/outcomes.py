@@ -34,7 +34,7 @@ class Outcome:
 
     @property
     def is_log(self) -> bool:
-        """Say whether the optimiser sees the log10."""
+        """Return whether the optimiser sees the log10."""
         return self.log or self.count
 
     def value(self, raw: float) -> float:
@@ -99,7 +99,7 @@ def observed_values(
 def observed_variances(
     outcomes: Sequence[Outcome], observations: Sequence[Observation]
 ) -> list[Float64[Tensor, "n 1"] | None]:
-    """Give the noise variance of each outcome's observations; None where one of them does not tell.
+    """Return the noise variance of each outcome's observations; None where one of them does not tell.
 
     Each is the mean of its own and the average one: with a few seeds a spread may be near zero by
     luck, and the model would take that observation for exact.
@@ -133,7 +133,7 @@ def known_values(
 
 
 def signed_bound(outcome: Outcome, op: ConstraintOp, bound: float) -> tuple[float, float]:
-    """Give (sign, offset) such that sign * value + offset <= 0 exactly where the constraint holds."""
+    """Return (sign, offset) such that sign * value + offset <= 0 exactly where the constraint holds."""
     side = 1.0 if op is ConstraintOp.AT_MOST else -1.0
     return side * outcome.sign, -side * outcome.sign * outcome.value(bound)
 
@@ -141,7 +141,7 @@ def signed_bound(outcome: Outcome, op: ConstraintOp, bound: float) -> tuple[floa
 def reference_values(
     problem: Problem, outcomes: Sequence[Outcome], Y: Float64[Tensor, "n m"]
 ) -> Float64[Tensor, " objectives"]:
-    """Give the reference point on the optimiser's scale, inferring it if the problem has none.
+    """Return the reference point on the optimiser's scale, inferring it if the problem has none.
 
     What lies in the tail of an outcome counts as if it stood where the tail begins.
     """

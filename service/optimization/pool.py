@@ -48,7 +48,7 @@ class Admission:
         return [parameterization for parameterization, on in zip(listed, kept, strict=True) if on]
 
     def within_limits(self, codes: Codes) -> Bool[np.ndarray, " n"]:
-        """Say which candidates keep every limit on a known metric."""
+        """Return which candidates keep every limit on a known metric."""
         candidates = Candidates(self.grid, codes)
         kept = np.ones(len(codes), dtype=bool)
         for constraint in self.problem.constraints:
@@ -58,7 +58,7 @@ class Admission:
         return kept
 
     def violation(self, codes: Codes) -> Float64[np.ndarray, " n"]:
-        """Say by how much candidates break the limits on known metrics, as shares of the bounds; 0: not."""
+        """Return by how much candidates break the limits on known metrics, as shares of the bounds."""
         candidates = Candidates(self.grid, codes)
         total = np.zeros(len(codes))
         for constraint in self.problem.constraints:
@@ -88,7 +88,7 @@ def augmented(problem: Problem, parameterizations: Sequence[Parameterization]) -
 
 
 def augmented_codes(problem: Problem, grid: Grid, codes: Codes) -> Float64[Tensor, "n dk"]:
-    """Give the features of candidates, then their known outcomes."""
+    """Return the features of candidates, then their known outcomes."""
     known = known_values(problem, outcomes_of(problem), Candidates(grid, codes))
     return torch.cat([torch.from_numpy(with_share(grid, grid.encode(codes))), known], dim=1)
 
@@ -96,7 +96,7 @@ def augmented_codes(problem: Problem, grid: Grid, codes: Codes) -> Float64[Tenso
 def features(
     space: SearchSpace, parameterizations: Sequence[Parameterization]
 ) -> Float64[Tensor, "n features"]:
-    """Give the features of parameterizations: what a model reads."""
+    """Return the features of parameterizations: what a model reads."""
     grid = Grid(space)
     return torch.from_numpy(with_share(grid, grid.encode(grid.codes(parameterizations))))
 

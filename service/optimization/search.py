@@ -72,7 +72,7 @@ class Search:
 
     @property
     def grid(self) -> Grid:
-        """Give the search space as codes."""
+        """Return the search space as codes."""
         return self.admission.grid
 
     @torch.no_grad()
@@ -95,7 +95,7 @@ class Search:
         return np.asarray(np.where(allowed, values, -np.inf))
 
     def new(self, codes: Codes, scores: Scores, *, count: int) -> tuple[Codes, Scores]:
-        """Give the best candidates that are new, each once, best first."""
+        """Return the best candidates that are new, each once, best first."""
         order = np.argsort(-scores, kind="stable")
         kept: dict[Hashable, int] = {}
         looked_at: set[bytes] = set()
@@ -118,7 +118,7 @@ class Search:
 
 
 def maximise(search: Search, front: Codes) -> tuple[Codes, Scores] | None:
-    """Give the best new candidate (one row) and its score, or None if nothing new is found."""
+    """Return the best new candidate (one row) and its score, or None if nothing new is found."""
     listed = enumerate_codes(search.grid, limit=SMALL_SPACE)
     pool = _pool(search, front) if listed is None else listed
     best, scores = search.new(pool, search.scores(pool), count=LOCAL_STARTS)
@@ -212,7 +212,7 @@ def _climb(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
 
 
 def _slope(search: Search, codes: Codes, places: list[int]) -> tuple[Scores, Float64[np.ndarray, "n floats"]]:
-    """Give the acquisition values and their gradient; known outcomes by their difference quotients."""
+    """Return the acquisition values and their gradient; known outcomes by their difference quotients."""
     columns = [search.grid.columns[place] for place in places]
     X = augmented_codes(search.problem, search.grid, codes).requires_grad_()
     values = search.acquisition(X)

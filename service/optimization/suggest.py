@@ -253,7 +253,7 @@ def _believed(problem: Problem, model: Model, waiting: Sequence[Parameterization
 
 
 def _front(problem: Problem, admission: Admission, believed: Believed) -> Float64[np.ndarray, "n p"]:
-    """Give members of the front that is believed in, spread along the last objective."""
+    """Return members of the front that is believed in, spread along the last objective."""
     kept = believed.feasible if believed.feasible.any() else torch.ones_like(believed.feasible)
     values = believed.means[kept][:, : len(problem.objectives)]
     best = is_non_dominated(values)

@@ -30,13 +30,13 @@ class Surrogate:
     encoded: int
 
     def process(self, column: int) -> Process | TransferProcess:
-        """Give the process of a measured outcome."""
+        """Return the process of a measured outcome."""
         found = self.processes[column]
         assert found is not None  # noqa: S101  known outcomes are never asked for
         return found
 
     def means(self, X: Float64[Tensor, "n dk"]) -> Float64[Tensor, "n m"]:
-        """Give the posterior mean of each outcome, and the value of the known ones."""
+        """Return the posterior mean of each outcome, and the value of the known ones."""
         known = iter(range(self.encoded, X.shape[1]))
         return torch.stack(
             [
@@ -107,7 +107,7 @@ def without_lower_tail(y: Float64[Tensor, " n"], *, limits: Sequence[float] = ()
 
 
 def as_botorch(surrogate: Surrogate) -> ModelList:
-    """Give the same beliefs as a BoTorch model list over augmented rows, nothing fitted again."""
+    """Return the same beliefs as a BoTorch model list over augmented rows, nothing fitted again."""
     models: list[Model] = []
     known_column = surrogate.encoded
     for process in surrogate.processes:

@@ -86,7 +86,7 @@ class TransferProcess:
         return self.difference.noise_variance
 
     def posterior(self, X: Float64[Tensor, "m d"]) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"]]:
-        """Give the mean and the variance of the latent function at each row alone."""
+        """Return the mean and the variance of the latent function at each row alone."""
         mean, variance = self.difference.posterior(X)
         return mean + self.slope * self.prior(X), variance
 
@@ -131,7 +131,7 @@ def trusted_prior(
     seed: int,
     deadline: float = math.inf,
 ) -> PriorMean:
-    """Give the prior mean of the sources that rank the observations better than chance; maybe none."""
+    """Return the prior mean of the sources that rank the observations better than chance; maybe none."""
     means = source_means(sources, deadline=deadline)
     if not means or len(y) < LEAST_EVIDENCE:
         return PriorMean(means, {})
@@ -143,7 +143,7 @@ def trusted_prior(
 
 
 def untested_prior(sources: Sequence[SourceObservations], *, deadline: float = math.inf) -> PriorMean:
-    """Give the plain average of the sources, for when there is no evidence yet."""
+    """Return the plain average of the sources, for when there is no evidence yet."""
     means = source_means(sources, deadline=deadline)
     return PriorMean(means, dict.fromkeys(means, 1 / max(len(means), 1)))
 
@@ -165,7 +165,7 @@ def source_means(sources: Sequence[SourceObservations], *, deadline: float = mat
 def rank_weights(
     predictions: Float64[Tensor, "k n"], y: Float64[Tensor, " n"], *, generator: torch.Generator
 ) -> list[float]:
-    """Give the share of bootstrap samples in which each prediction has the fewest misranked pairs.
+    """Return the share of bootstrap samples in which each prediction has the fewest misranked pairs.
 
     Exactly 0 for one whose order of the n observations is no better than chance (Kendall's tau).
     """
@@ -185,19 +185,19 @@ def rank_weights(
 def signed_agreement(
     predictions: Float64[Tensor, "k n"], y: Float64[Tensor, " n"]
 ) -> Float64[Tensor, "k n n"]:
-    """Give 1 for each pair that a prediction orders as `y` does, -1 for the opposite, 0 for a tie."""
+    """Return 1 for each pair that a prediction orders as `y` does, -1 for the opposite, 0 for a tie."""
     order = (y.unsqueeze(1) - y).sign()
     return (predictions.unsqueeze(2) - predictions.unsqueeze(1)).sign() * order
 
 
 def concordance(agreement: Float64[Tensor, "n n"]) -> float:
-    """Give Kendall's tau from the signed agreement of each pair."""
+    """Return Kendall's tau from the signed agreement of each pair."""
     count = len(agreement)
     return float(agreement.sum()) / (count * (count - 1))
 
 
 def chance(count: int) -> float:
-    """Give the tau that one in twenty random orders of `count` reaches (normal approximation)."""
+    """Return the tau that one in twenty random orders of `count` reaches (normal approximation)."""
     return BETTER_THAN_CHANCE * math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
 
 

@@ -47,7 +47,7 @@ def next_transferred(
     position: int,
     deadline: float = math.inf,
 ) -> Suggestion | None:
-    """Give what the sources propose for a position, or None if it is not their turn."""
+    """Return what the sources propose for a position, or None if it is not their turn."""
     problem = admission.problem
     for source in problem.sources:
         new = admission.admit(source.starting_points)
@@ -70,7 +70,7 @@ def next_transferred(
 def sources_suffice(
     problem: Problem, measured: Sequence[Observation], *, seed: int, deadline: float = math.inf
 ) -> bool:
-    """Say whether the observations bear out a source for every modelled objective."""
+    """Return whether the observations bear out a source for every modelled objective."""
     sources = _modelled(problem)
     if not problem.sources or len(measured) < LEAST_EVIDENCE:
         return False
@@ -84,7 +84,7 @@ def sources_suffice(
 def measured_sources(
     problem: Problem, outcomes: Sequence[Outcome]
 ) -> Mapping[str, Sequence[SourceObservations]]:
-    """Give what the sources observed of each outcome that is modelled, by metric."""
+    """Return what the sources observed of each outcome that is modelled, by metric."""
     return {
         outcome.metric: [
             found for source in problem.sources if (found := _of_source(problem, source, outcome)) is not None
@@ -95,7 +95,7 @@ def measured_sources(
 
 
 def learned_from(surrogate: Surrogate) -> dict[str, float]:
-    """Say what a surrogate took from which study: the largest weight over the outcomes."""
+    """Return what a surrogate took from which study: the largest weight over the outcomes."""
     weights: dict[str, float] = {}
     for process in surrogate.processes:
         if isinstance(process, TransferProcess):

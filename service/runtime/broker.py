@@ -83,7 +83,7 @@ def wake_after_commit(session: Session, wake_up: WakeUp) -> None:
 
 
 def why_not_written() -> str | None:
-    """Say why the broker takes no wake-ups; None if it takes them. Tells nothing of its address."""
+    """Return why the broker takes no wake-ups; None if it takes them. Tells nothing of its address."""
     try:
         with Redis.from_url(
             redis_url(settings().broker_url.get_secret_value()),

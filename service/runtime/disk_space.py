@@ -15,7 +15,7 @@ PROBE_BYTES = 4096
 
 
 def is_full(error: OSError) -> bool:
-    """Say whether a write failed for want of room."""
+    """Return whether a write failed for want of room."""
     return error.errno in FULL
 
 
@@ -32,7 +32,7 @@ def refuse_if_full(error: OSError) -> None:
 
 
 def lack_of_room(folder: Path) -> str | None:
-    """Say why nothing can be written below a folder, which may not exist yet; None if something can."""
+    """Return why nothing can be written below a folder, which may not exist yet; None if something can."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:

@@ -13,6 +13,6 @@ def raise_open_files() -> None:
 
 
 def most_open_files() -> int:
-    """Give the limit of this moment."""
+    """Return the limit of this moment."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return WITHOUT_LIMIT if soft == resource.RLIM_INFINITY else soft

@@ -29,7 +29,7 @@ def begin(request_id: str) -> RequestContext:
 
 
 def current() -> RequestContext | None:
-    """Give the request being served, if any."""
+    """Return the request being served, if any."""
     return _current.get()
 
 
@@ -41,6 +41,6 @@ def note_key(key_id: str) -> None:
 
 
 def id_header() -> dict[str, str]:
-    """Give the header that tells the caller the id, for answers that leave past the middleware."""
+    """Return the header that tells the caller the id, for answers that leave past the middleware."""
     context = _current.get()
     return {HEADER: context.request_id} if context else {}

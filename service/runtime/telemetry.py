@@ -80,7 +80,7 @@ def stop_telemetry() -> None:
 
 
 def is_probe(scope: Mapping[str, Any]) -> bool:
-    """Say whether a request only asks how the process is."""
+    """Return whether a request only asks how the process is."""
     return scope.get("path") in PROBES
 
 

@@ -35,7 +35,7 @@ def limit_memory() -> None:
 
 
 def memory_of_machine() -> int:
-    """Give the bytes of memory that this machine, or this container of it, has."""
+    """Return the bytes of memory that this machine, or this container of it, has."""
     total = 0
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemTotal:"):

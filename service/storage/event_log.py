@@ -56,7 +56,7 @@ def list_events(session: Session, study_id: str, *, after: int, page_size: int) 
 
 
 def last_sequence(session: Session, study_id: str) -> int | None:
-    """Give the number of a study's last event; None if there is no such study any more."""
+    """Return the number of a study's last event; None if there is no such study any more."""
     return session.scalar(select(Study.event_sequence).where(Study.id == study_id))
 
 

@@ -18,7 +18,7 @@ def beat(session: Session) -> None:
 
 
 def seconds_since_sweep(session: Session) -> float | None:
-    """Say how long ago the last sweep was; None if there has been none."""
+    """Return how long ago the last sweep was; None if there has been none."""
     age = func.extract("epoch", func.clock_timestamp() - Heartbeat.beaten_at)
     found = session.scalar(select(age).where(Heartbeat.name == SWEEPER))
     return None if found is None else float(found)

@@ -112,7 +112,7 @@ def open_replicates(session: Session, study_id: str) -> OpenReplicates:
 
 
 def has_open_trials(session: Session, study_id: str) -> bool:
-    """Say whether a trial of a study waits or runs."""
+    """Return whether a trial of a study waits or runs."""
     query = select(exists().where(Trial.study_id == study_id, Trial.state.in_(OPEN_STATES)))
     return session.scalars(query).one()
 

@@ -30,12 +30,12 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 def expected_revision() -> str | None:
-    """Give the newest migration that this version ships."""
+    """Return the newest migration that this version ships."""
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 def is_known(revision: str) -> bool:
-    """Say whether a migration is among those that this version ships."""
+    """Return whether a migration is among those that this version ships."""
     revisions = ScriptDirectory.from_config(alembic_config()).walk_revisions()
     return any(script.revision == revision for script in revisions)
 

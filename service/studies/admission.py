@@ -149,7 +149,7 @@ def _admit_custom(request: StudyCreate) -> AdmittedStudy:
 
 
 def _bound_of(objective: Objective, constraints: Sequence[OutcomeConstraint]) -> float | None:
-    """Give the worst value that a limit leaves to an objective: beyond it nothing stands on the front."""
+    """Return the worst value that a limit leaves to an objective: beyond it nothing stands on the front."""
     minimize = objective.direction is Direction.MINIMIZE
     side = ConstraintOp.AT_MOST if minimize else ConstraintOp.AT_LEAST
     bounds = [item.bound for item in constraints if (item.metric, item.op) == (objective.metric, side)]
@@ -174,7 +174,7 @@ def starting_parameterization(
 def _starting_points(
     request: StudyCreate, search_space: SearchSpace, configuration: TrialConfiguration, shape: BackboneShape
 ) -> tuple[Parameterization, ...]:
-    """Give the client's own points, then the default ones that say something else."""
+    """Return the client's own points, then the default ones that say something else."""
     if not request.proposals.default_starting_points:
         return request.starting_points
     own = [
@@ -280,7 +280,7 @@ def _parameter_errors(
 
 
 def _pointers(request: StudyCreate, search_space: SearchSpace) -> dict[str, str]:
-    """Say where the client wrote each parameter; a preset's own stand where the preset is named."""
+    """Return where the client wrote each parameter; a preset's own stand where the preset is named."""
     own = {
         parameter.name: f"/search_space/parameters/{position}"
         for position, parameter in enumerate(request.search_space.parameters)
@@ -322,7 +322,7 @@ def _beyond(parameter: Parameter, limit: int) -> bool:
 
 
 def _tried(parameter: Parameter) -> tuple[ParameterValue, ...]:
-    """Give values that are all legal only if every value is."""
+    """Return values that are all legal only if every value is."""
     extremes = extremes_of(parameter)
     if isinstance(parameter, FloatParameter):
         # The ends of a range may be whole numbers where what lies between is not.

@@ -54,12 +54,12 @@ def _key(parameterization: Parameterization, *, space: SearchSpace, base: TrialC
 
 
 def configuration_key(configuration: TrialConfiguration) -> str:
-    """Give equal keys to configurations that train the same network in the same way."""
+    """Return equal keys to configurations that train the same network in the same way."""
     return _digest(canonical(configuration).model_dump_json())
 
 
 def parameters_key(parameters: Parameterization) -> str:
-    """Give equal keys to canonical parameterizations that are equal, whatever their order."""
+    """Return equal keys to canonical parameterizations that are equal, whatever their order."""
     return _digest(json.dumps(parameters, sort_keys=True))
 
 

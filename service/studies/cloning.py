@@ -30,7 +30,7 @@ def admit_edited(source: StudyRead, edits: dict[str, JsonValue], *, tenant_id: s
 
 
 def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
-    """Give the study that would have been posted: the source's fields under a merge patch (RFC 7396).
+    """Return the study that would have been posted: the source's fields under a merge patch (RFC 7396).
 
     Raises:
         InvalidRequest: If the result is no study.

@@ -91,7 +91,7 @@ def _size(value: float) -> float:
 
 
 def _sizes(configuration: TrialConfiguration) -> dict[tuple[int, str], int]:
-    """Give the size of what is trained, by layer and by name; for the head alone it is empty."""
+    """Return the size of what is trained, by layer and by name; for the head alone it is empty."""
     peft = canonical(configuration).peft
     # The base configuration has its layers written out, and so has everything made from it.
     active = [layer for layer in range(len(peft.active_layers or ())) if peft.is_active(layer)]

@@ -100,7 +100,7 @@ def _refuse_conflicts(
 
 
 def _yields(known: Trial | Replicate, report: TrialReport) -> bool:
-    """Say whether a trial or one of its seeds has ended just so."""
+    """Return whether a trial or one of its seeds has ended just so."""
     same = known.state is TrialState.INFEASIBLE or adds_nothing(report.metrics, known.metrics)
     return known.state is report.state and same
 

@@ -105,7 +105,7 @@ def inherit_trials(session: Session, source: Study, study: Study) -> None:
 
 
 def _inherited(session: Session, source: Study, study: Study) -> Iterator[Inherited]:
-    """Give each trial of the source that the new study could have proposed, once; of another kind, none."""
+    """Yield each trial of the source that the new study could have proposed, once; of another kind, none."""
     if source.kind != study.kind:
         return
     fit = _carried_over if _trains_the_same(source, study) else _fitting(study)
@@ -128,7 +128,7 @@ def _inherited(session: Session, source: Study, study: Study) -> Iterator[Inheri
 
 
 def _trains_the_same(source: Study, study: Study) -> bool:
-    """Say whether every trial of one is just that trial of the other."""
+    """Return whether every trial of one is just that trial of the other."""
     searched = (source.search_space, source.configuration) == (study.search_space, study.configuration)
     return searched and study.configuration is not None
 

@@ -24,7 +24,7 @@ BY_LAYER = re.compile(r"^peft\.(?:active_layers|(\w+)\.by_layer)\.(\d+)(?:\.|$)"
 
 
 def layer_of(name: str) -> int | None:
-    """Give the layer that a parameter's path names, or None if it names none."""
+    """Return the layer that a parameter's path names, or None if it names none."""
     found = BY_LAYER.match(name)
     return int(found[2]) if found else None
 

@@ -45,7 +45,7 @@ def shared_parameters(source: SearchSpace, target: SearchSpace) -> set[str]:
 def map_parameterizations(
     parameterizations: Iterable[Parameterization], *, source: StudySpace, target: StudySpace
 ) -> list[Parameterization]:
-    """Say each trial of the source in the target's parameters.
+    """Return each trial of the source in the target's parameters.
 
     A parameter that the source does not search takes the value of the source's base configuration,
     or of the target's where the source has no such setting; in custom studies, where neither has one,
@@ -66,7 +66,7 @@ def map_parameterizations(
 
 
 def layer_at_same_depth(layer: int, *, layers: int, of: int) -> int:
-    """Give the layer, of `of`, in which the middle of a layer of `layers` lies."""
+    """Return the layer, of `of`, in which the middle of a layer of `layers` lies."""
     return (2 * layer + 1) * of // (2 * layers)
 
 
@@ -80,7 +80,7 @@ def _with_layer(name: str, layer: object) -> str:
 
 
 def _reader(values: Parameterization, *, source: StudySpace, target: StudySpace) -> Callable[[str], object]:
-    """Give what says the value that a trial of the source had of a parameter of the target."""
+    """Return what says the value that a trial of the source had of a parameter of the target."""
     if source.configuration is None or source.backbone_shape is None:
         return values.get
     configuration = patch(source.configuration, values)

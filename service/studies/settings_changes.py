@@ -18,7 +18,7 @@ from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
 
 def apply(session: Session, study: Study, update: StudyUpdate) -> Study:
-    """Give a locked study the new values; values that it has already change nothing.
+    """Return a locked study the new values; values that it has already change nothing.
 
     Raises:
         InvalidStudy: If the budget would shrink, or trials be stopped early that are the caller's.

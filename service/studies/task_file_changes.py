@@ -23,7 +23,7 @@ MOST_FILES = 1000
 
 
 def room_for(name: str, *, data_dir: Path, tenant_id: str) -> int | None:
-    """Say how many bytes a file may have, as far as others do not come first; None is no limit.
+    """Return how many bytes a file may have, as far as others do not come first; None is no limit.
 
     Raises:
         LimitReached: If there is room for nothing.
@@ -66,7 +66,7 @@ def delete(session: Session, name: str, *, data_dir: Path, tenant_id: str) -> No
 
 
 def does_not_fit(room: int) -> LimitReached:
-    """Say that a file is larger than the tenant has room for."""
+    """Return that a file is larger than the tenant has room for."""
     refused = LimitReached(
         "This tenant's uploads and saved trials may take no more than its artifact_bytes "
         f"(PARETUNE_TENANT_ARTIFACT_BYTES), and {max(room, 0):,} bytes are left. Delete files or studies "

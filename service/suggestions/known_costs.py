@@ -26,7 +26,7 @@ Counts = Float64[np.ndarray, " n"]
 def known_metrics(
     base: TrialConfiguration, *, shape: BackboneShape, classes: int
 ) -> Mapping[str, Callable[[Candidates], Counts]]:
-    """Give the metrics of a study that need no trial."""
+    """Return the metrics of a study that need no trial."""
     counted = partial(trained_scalars, base=base, shape=shape, classes=classes)
     return {
         Metric.TRAINABLE_PARAMETERS: counted,
@@ -74,7 +74,7 @@ class _Columns:
         self.base = base
 
     def column(self, field: str, base: float) -> Counts:
-        """Give a numeric field."""
+        """Return a numeric field."""
         name = f"peft.{field}"
         if not self.candidates.has(name):
             return np.full(len(self.candidates), float(base))
@@ -82,13 +82,13 @@ class _Columns:
         return np.where(self.candidates.active(name), values, float(base))
 
     def active(self, layer: int) -> Bool[np.ndarray, " n"]:
-        """Say which candidates may carry modules in a layer."""
+        """Return which candidates may carry modules in a layer."""
         listed = self.base.active_layers
         on = self.column(f"active_layers.{layer}", 1.0 if listed is None else listed[layer]) > 0
         return np.asarray(on & (layer >= self.column("first_active_layer", self.base.first_active_layer)))
 
     def size(self, module: str, layer: int) -> Counts:
-        """Give the size of a module in a layer."""
+        """Return the size of a module in a layer."""
         section = getattr(self.base, module)
         if section.by_layer is not None:
             return self.column(f"{module}.by_layer.{layer}", section.by_layer[layer])
@@ -96,7 +96,7 @@ class _Columns:
         return self.column(f"{module}.{field}", getattr(section, field))
 
     def rank(self, role: str, layer: int) -> Counts:
-        """Give the LoRA rank of a projection in a layer."""
+        """Return the LoRA rank of a projection in a layer."""
         lora = self.base.lora
         if lora.by_layer is not None:
             return self.column(f"lora.by_layer.{layer}.{role}", getattr(lora.by_layer[layer], role))

@@ -175,7 +175,7 @@ def _revise(
     new: list[dict[str, Any]],
     request: ProposalRequest,
 ) -> list[Trial]:
-    """Give outdated trials that were not suggested again the best of `new`, and take it out of there."""
+    """Return outdated trials that were not suggested again the best of `new`, and take it out of there."""
     revised: list[Trial] = []
     for trial in outdated:
         better = next((item for item in new if item["generated_by"] not in revision.UNMODELLED), None)

@@ -23,7 +23,7 @@ UNMODELLED = ASKED_FOR | {"fallback_random", "time_limit"}
 
 
 def is_outdated(trial: Trial, *, known_results: int) -> bool:
-    """Say whether nobody has begun a trial and more results are known than when it was proposed."""
+    """Return whether nobody has begun a trial and more results are known than when it was proposed."""
     return (
         trial.state is TrialState.QUEUED
         and trial.attempt == 0

@@ -268,7 +268,7 @@ def _refuse_another_measurement(session: Session, trial_id: str, measured: Measu
 
 
 def _was_silent(replicate: Replicate) -> bool:
-    """Say whether a replicate was given up since its last runner fell silent, and not for what one said."""
+    """Return whether a replicate was given up because its last runner fell silent."""
     return replicate.state is TrialState.FAILED and (replicate.state_reason or "").startswith(
         replication.LOST
     )

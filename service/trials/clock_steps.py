@@ -38,7 +38,7 @@ class WatchedClock:
         self.last: Look | None = None
 
     def leapt_before(self, look: Look) -> bool:
-        """Say whether it has gone further since the last look than time did."""
+        """Return whether it has gone further since the last look than time did."""
         return self.last is not None and leaps_between(self.last, look)
 
 
@@ -50,7 +50,7 @@ def look(session: Session) -> Look:
 
 
 def leaps_between(first: Look, second: Look) -> bool:
-    """Say whether the database's clock went further than any time that can have passed."""
+    """Return whether the database's clock went further than any time that can have passed."""
     most = second.after - first.before
     return second.database_seconds - first.database_seconds > most + TOLERATED_SECONDS
 

@@ -48,7 +48,7 @@ def judged(session: Session, study: Study, trial: Trial, measurement: Measuremen
 
 
 def told_to_stop(metrics: Mapping[str, float]) -> bool:
-    """Say whether the trial was told to stop after the measurement with these metrics."""
+    """Return whether the trial was told to stop after the measurement with these metrics."""
     return bool(metrics.get(STOP))
 
 
@@ -71,7 +71,7 @@ def explained(session: Session, replicate: Replicate, report: TrialReport) -> Tr
 
 
 def taught(trial: Trial) -> dict[str, float]:
-    """Give what a stopped trial teaches: its measured costs, and as its score the predicted one."""
+    """Return what a stopped trial teaches: its measured costs, and as its score the predicted one."""
     score = trial.metrics.get(PREDICTED_SCORE, trial.metrics[Metric.SCORE])
     return {**trial.metrics, Metric.SCORE: score}
 

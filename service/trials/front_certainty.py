@@ -24,7 +24,7 @@ FAR = 6.0
 
 
 def binomial_errors(shares: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """Give the standard error of each share of `rows` texts labelled right."""
+    """Return the standard error of each share of `rows` texts labelled right."""
     errors: NDArray[np.float64] = np.sqrt(np.maximum(shares * (1.0 - shares), 0.0) / rows)
     return errors
 
@@ -59,7 +59,7 @@ def front_probability(
     *,
     position: int,
 ) -> float:
-    """Give the chance that no other trial truly dominates the one at `position`, which is on the front.
+    """Return the chance that no other trial truly dominates the one at `position`, which is on the front.
 
     Draws the truth of the one (a Latin hypercube with a fixed seed); given that, each rival dominates by a
     product of tails, and rivals are independent.
@@ -83,7 +83,7 @@ def front_probability(
 def _chance_below(
     truths: NDArray[np.float64], Z: NDArray[np.float64], errors: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give draws x rivals x objectives: the chance that a rival's true cost is no more."""
+    """Return draws x rivals x objectives: the chance that a rival's true cost is no more."""
     lead = truths[:, None, :] - Z[None, :, :]
     exact = np.broadcast_to(errors == 0, lead.shape)
     tails: NDArray[np.float64] = ndtr(lead / np.where(errors == 0, 1.0, errors))

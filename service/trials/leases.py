@@ -168,7 +168,7 @@ def lock_study_and_trial(session: Session, trial_id: str) -> tuple[Study, Trial]
 
 
 def room(session: Session, study: Study) -> int:
-    """Say how many more trials of a study may start now. Its lock is held; no other claim can use them up."""
+    """Return how many more trials of a study may start now. Its lock is held."""
     left = study.parallelism - queries.open_replicates(session, study.id).running
     tenants = limits.trials_that_may_start(session, study.tenant_id)
     return left if tenants is None else min(left, tenants)

@@ -21,12 +21,12 @@ TRIALS_BEFORE_PINNING = 5
 
 
 def satisfies(constraints: Sequence[OutcomeConstraint], metrics: Mapping[str, float]) -> bool:
-    """Say whether measured metrics keep every constraint."""
+    """Return whether measured metrics keep every constraint."""
     return all(constraint.holds(metrics[constraint.metric]) for constraint in constraints)
 
 
 def front_members(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> list[int]:
-    """Give the positions of the points that no other point dominates; equal points stay together."""
+    """Return the positions of the points that no other point dominates; equal points stay together."""
     if not metrics:
         return []
     keep = moocore.is_nondominated(costs(objectives, metrics), keep_weakly=True)
@@ -69,7 +69,7 @@ def reference_point(
 
 
 def follows_from_objectives(objectives: Sequence[Objective], defaults: Sequence[float | None]) -> bool:
-    """Say whether the reference point needs no result."""
+    """Return whether the reference point needs no result."""
     return None not in _given(objectives, defaults)
 
 
@@ -91,7 +91,7 @@ def _beyond_worst(objective: Objective, metrics: Sequence[Mapping[str, float]]) 
 
 
 def costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
-    """Give a row for each point and a column for each objective, all to be minimised."""
+    """Return a row for each point and a column for each objective, all to be minimised."""
     return costs_of_columns(
         objectives,
         {

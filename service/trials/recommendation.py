@@ -51,7 +51,7 @@ def choose(objectives: Sequence[Objective], points: Sequence[Point], query: Reco
 
 
 def shares(objectives: Sequence[Objective], points: Sequence[Point]) -> NDArray[np.float64]:
-    """Give each point's share of the front's range in each objective; 1 where all points are equal."""
+    """Return each point's share of the front's range in each objective; 1 where all points are equal."""
     Z = costs(objectives, [point.metrics for point in points])
     worst, best = Z.max(axis=0), Z.min(axis=0)
     return np.where(worst > best, (worst - Z) / np.where(worst > best, worst - best, 1.0), 1.0)
@@ -226,7 +226,7 @@ def _lost(
 
 
 def _first_best(objectives: Sequence[Objective], points: Sequence[Point], values: NDArray[np.float64]) -> int:
-    """Give the largest value's position; among equals the best first objective, then the oldest trial."""
+    """Return the largest value's position; among equals the best first objective, then the oldest trial."""
     first = costs(objectives[:1], [point.metrics for point in points])[:, 0]
     tied = np.flatnonzero(values >= values.max() - LEAST_BULGE)
     return int(min(tied, key=lambda row: (first[row], points[int(row)].number)))

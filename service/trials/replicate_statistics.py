@@ -11,7 +11,7 @@ def means(replicates: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def standard_errors(replicates: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Give s / sqrt(n) for each metric, s the sample standard deviation; nothing for a single replicate."""
+    """Return s / sqrt(n) for each metric, s the sample standard deviation; nothing for a single replicate."""
     if len(replicates) < 2:
         return {}
     return {name: stdev(values) / math.sqrt(len(values)) for name, values in _columns(replicates).items()}

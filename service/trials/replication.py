@@ -131,13 +131,13 @@ def take_up(session: Session, study: Study, replicate: Replicate) -> None:
 
 
 def is_wanted(session: Session, study: Study, trial_id: str) -> bool:
-    """Say whether a running replicate of a trial should go on, or its result changes nothing any more."""
+    """Return whether a running replicate of a trial should go on, or its result changes nothing any more."""
     siblings = queries.replicates_of(session, [trial_id])[trial_id]
     return study.state is not StudyState.CANCELLING and not decided(siblings)
 
 
 def decided(replicates: Sequence[Replicate]) -> bool:
-    """Say whether a trial's end is known before all of its replicates have ended.
+    """Return whether a trial's end is known before all of its replicates have ended.
 
     One infeasible seed makes the configuration infeasible. Without replicate 0 there is no artifact;
     where it was stopped early, so is the trial.
@@ -261,7 +261,7 @@ def follow_front(session: Session, study: Study) -> None:
 
 
 def first_seed(study: Study, configuration: Mapping[str, Any] | None) -> int:
-    """Give the seed of a trial's replicate 0: its configuration's, and its study's where it has none."""
+    """Return the seed of a trial's replicate 0: its configuration's, and its study's where it has none."""
     return study.seed if configuration is None else int(configuration["training"]["seed"])
 
 

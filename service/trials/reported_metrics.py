@@ -79,18 +79,18 @@ def checked(study: Study, report: TrialReport) -> TrialReport:
 
 
 def same_metrics(told: Mapping[str, float], stored: Mapping[str, float]) -> bool:
-    """Say whether the database's metrics are those that were told."""
+    """Return whether the database's metrics are those that were told."""
     # JSON in the database keeps no exponent: a large number comes back as an integer of all its digits.
     return {name: float(value) for name, value in stored.items()} == dict(told)
 
 
 def adds_nothing(told: Mapping[str, float], stored: Mapping[str, float]) -> bool:
-    """Say whether the database has each of the metrics that were told, perhaps among more."""
+    """Return whether the database has each of the metrics that were told, perhaps among more."""
     return same_metrics(told, {name: stored[name] for name in told if name in stored})
 
 
 def repeats(study: Study, replicate: Replicate, report: TrialReport) -> bool:
-    """Say whether a report changes nothing, for its attempt has ended, and just so.
+    """Return whether a report changes nothing, for its attempt has ended, and just so.
 
     Raises:
         ConflictingResult: If the attempt has ended with another result.

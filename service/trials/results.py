@@ -55,7 +55,7 @@ def results_of(session: Session, study_id: str) -> list[Result]:
 
 
 def results_before_reference(session: Session, study_id: str) -> frozenset[str]:
-    """Give the ids of the trials that had been accepted when the reference point was settled; none before."""
+    """Return the ids of the trials that had been accepted when the reference point was settled."""
     first = (
         select(StoredFront.sequence)
         .where(StoredFront.study_id == study_id, StoredFront.reference_point.is_not(None))

@@ -131,7 +131,7 @@ def take_back_silent() -> None:
 
 
 def described(error: BaseException) -> str:
-    """Say what an error was, in one line. What a database says may hold values, so only its kind is told."""
+    """Return what an error was, in one line. A database's message may hold values, so only its kind."""
     if isinstance(error, SQLAlchemyError):
         return type(error).__name__
     text = " ".join(str(error).split())[:LONGEST_REASON]

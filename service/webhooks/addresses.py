@@ -70,7 +70,7 @@ def resolve(parts: SplitResult) -> list[Address]:
 
 
 def is_allowed(address: Address, *, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    """Say whether an address is public or in an allowed network."""
+    """Return whether an address is public or in an allowed network."""
     real = _unwrapped(address)
     if any(real in network for network in networks):
         return True
@@ -80,7 +80,7 @@ def is_allowed(address: Address, *, networks: tuple[IPv4Network | IPv6Network, .
 
 
 def _unwrapped(address: Address) -> Address:
-    """Give the IPv4 address inside an IPv6 address that only carries one."""
+    """Return the IPv4 address inside an IPv6 address that only carries one."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped or address.sixtofour:

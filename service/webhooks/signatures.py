@@ -16,7 +16,7 @@ def new_secret() -> str:
 
 
 def signed_headers(secret: str, body: bytes, *, message_id: str, timestamp: int) -> Mapping[str, str]:
-    """Give the three headers of a message, its time in whole seconds since 1970."""
+    """Return the three headers of a message, its time in whole seconds since 1970."""
     key = base64.b64decode(secret.removeprefix(PREFIX))
     content = f"{message_id}.{timestamp}.".encode() + body
     signature = base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()

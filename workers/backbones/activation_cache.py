@@ -52,7 +52,7 @@ class ActivationCache:
         return sum(map(_task_bytes, self._kept.values()))
 
     def task(self, task: TokenisedTask, *, key: str, backbone: Backbone, layer: int) -> TokenisedTask:
-        """Give the task with the inputs of a layer attached; unchanged where that brings nothing."""
+        """Return the task with the inputs of a layer attached; unchanged where that brings nothing."""
         if layer == 0 or _expected_bytes(task, backbone=backbone, layer=layer) > self.max_bytes:
             return task
         if (key, layer) not in self._sound:
@@ -82,7 +82,7 @@ def final_hidden(batch: Batch, *, backbone: Backbone) -> Float[Tensor, "n t h"]:
 
 @torch.inference_mode()
 def starts_soundly(split: TokenisedSplit, *, backbone: Backbone, layer: int) -> bool:
-    """Say whether starting at a layer gives what the whole way gives, on the longest rows of a split.
+    """Return whether starting at a layer gives what the whole way gives, on the longest rows of a split.
 
     On the longest, because a layer whose attention is a window differs from its neighbours on them alone.
     """

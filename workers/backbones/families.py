@@ -10,5 +10,5 @@ MODEL_CLASSES: Mapping[str, Any] = {"t5": T5EncoderModel}
 
 
 def model_class(family: str) -> Any:
-    """Give what loads a family."""
+    """Return what loads a family."""
     return MODEL_CLASSES.get(family, AutoModel)

@@ -21,7 +21,7 @@ class FrozenActivations:
     lengths: tuple[int, ...]
 
     def padded(self, positions: Sequence[int]) -> Float[Tensor, "n t h"]:
-        """Give rows padded on the right with values that the mask hides."""
+        """Return rows padded on the right with values that the mask hides."""
         longest = max(self.lengths[position] for position in positions)
         index = torch.zeros(len(positions), longest, dtype=torch.long)
         for row, position in enumerate(positions):

@@ -13,7 +13,7 @@ from service.catalogue.backbones.packaged import check_hash, made_once
 
 
 def converted_directory(name: str, file: Path) -> Path:
-    """Give the folder with the converted backbone; the first call takes half a minute.
+    """Return the folder with the converted backbone; the first call takes half a minute.
 
     Raises:
         service.errors.UnknownBackbone: If the file is not the expected one, or the folder cannot be written.

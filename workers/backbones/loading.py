@@ -91,11 +91,11 @@ class Backbone:
     device: torch.device
 
     def part(self, layer: int, role: str) -> nn.Module:
-        """Give the module that plays a role in a layer."""
+        """Return the module that plays a role in a layer."""
         return self.layers[layer].get_submodule(getattr(self.paths, role))
 
     def projection(self, layer: int, role: str) -> Projection:
-        """Give the linear map that plays a role in a layer.
+        """Return the linear map that plays a role in a layer.
 
         Raises:
             UnsupportedBackbone: If the module of this role is no plain linear map.
@@ -159,7 +159,7 @@ def load_backbone(
 
 
 def own_bits(name: str, folder: Path) -> Quantisation | None:
-    """Say in how many bits the files of a backbone keep its linear maps; None for whole weights."""
+    """Return in how many bits the files of a backbone keep its linear maps; None for whole weights."""
     if name in PACKAGED_BACKBONES:
         return None
     return read_configuration(name, json_object(name, folder / CONFIGURATION)).quantised

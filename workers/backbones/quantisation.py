@@ -13,7 +13,7 @@ from workers.errors import UnsupportedBackbone
 
 
 def quantised(quantisation: Quantisation, *, device: torch.device) -> dict[str, Any]:
-    """Give what `from_pretrained` needs to quantise every linear map while it loads.
+    """Return what `from_pretrained` needs to quantise every linear map while it loads.
 
     Raises:
         UnsupportedBackbone: If bitsandbytes is not installed.
@@ -30,7 +30,7 @@ def quantised(quantisation: Quantisation, *, device: torch.device) -> dict[str, 
 
 
 def as_stored(quantisation: Quantisation, *, device: torch.device) -> dict[str, Any]:
-    """Give what `from_pretrained` needs to load weights that are quantised in their files.
+    """Return what `from_pretrained` needs to load weights that are quantised in their files.
 
     Raises:
         UnsupportedBackbone: If bitsandbytes is not installed.

@@ -111,7 +111,7 @@ def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path
 
 
 def label_scale(rows: Sequence[Row]) -> tuple[float, float]:
-    """Give mean and standard deviation of the rows' values; 1 where all values are the same."""
+    """Return mean and standard deviation of the rows' values; 1 where all values are the same."""
     values = [float(row.label) for row in rows if not isinstance(row.label, tuple)]
     return statistics.fmean(values), statistics.pstdev(values) or 1.0
 
@@ -138,13 +138,13 @@ def tokenise(
 def training_batches(
     split: TokenisedSplit, *, batch_size: int, pad_id: int, seed: int, epoch: int, device: torch.device
 ) -> Iterator[Batch]:
-    """Give one epoch in batches of similar length. The order depends on seed and epoch only."""
+    """Yield one epoch in batches of similar length. The order depends on seed and epoch only."""
     for positions in training_order(split, batch_size=batch_size, seed=seed, epoch=epoch):
         yield pad(split, positions, pad_id=pad_id, device=device)
 
 
 def training_order(split: TokenisedSplit, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Give the positions of the rows of each batch of an epoch; one batch may be shorter than the others."""
+    """Return the positions of the rows of each batch of an epoch; one may be shorter."""
     shuffler = random.Random(f"{seed}/{epoch}")  # noqa: S311  an order, not a secret
     order = list(range(len(split)))
     shuffler.shuffle(order)
@@ -170,7 +170,7 @@ def micro_batches(batch: Batch, *, tokens: int | None) -> Iterator[Batch]:
 def evaluation_batches(
     split: TokenisedSplit, *, batch_size: int, pad_id: int, device: torch.device
 ) -> Iterator[tuple[list[int], Batch]]:
-    """Give every row once, sorted by length; with each batch the positions of its rows.
+    """Yield every row once, sorted by length; with each batch the positions of its rows.
 
     A batch has at most `batch_size` rows and, if it has more than one, at most `EVALUATION_TOKENS` tokens.
     """

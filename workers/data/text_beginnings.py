@@ -29,7 +29,7 @@ def first_try(text: str, *, max_length: int) -> tuple[str, bool]:
 
 
 def beginnings(texts: Sequence[str], tokenizer: Any, *, max_length: int) -> list[str]:
-    """Give of each text a beginning whose first `max_length` tokens are those of the text.
+    """Return of each text a beginning whose first `max_length` tokens are those of the text.
 
     A text of fewer tokens, or of which no shorter beginning will do, stays whole.
     """

@@ -34,12 +34,12 @@ class Spending:
     started: float = field(default_factory=time.perf_counter)
 
     def seconds_so_far(self) -> float:
-        """Give the seconds since the block began."""
+        """Return the seconds since the block began."""
         _synchronise(self.device)
         return time.perf_counter() - self.started
 
     def peak_so_far_bytes(self) -> int:
-        """Give the highest peak until now."""
+        """Return the highest peak until now."""
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
         return max(self.peak_memory_bytes, int(psutil.Process().memory_info().rss))
@@ -48,7 +48,7 @@ class Spending:
 def known_costs(
     modules: TrialModules, configuration: TrialConfiguration, *, shape: BackboneShape
 ) -> dict[str, float]:
-    """Give what the configuration alone decides, counted on the modules themselves where it can be."""
+    """Return what the configuration alone decides, counted on the modules themselves where it can be."""
     trained = list(modules.parameters())
     flops = adapter_flops(configuration, shape=shape)
     known = {

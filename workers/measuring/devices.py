@@ -11,7 +11,7 @@ CUDA = "cuda"
 
 
 def trial_device() -> "torch.device":
-    """Give the device of the settings; without one, the GPU if there is one."""
+    """Return the device of the settings; without one, the GPU if there is one."""
     import torch
 
     wanted = settings().device
@@ -19,7 +19,7 @@ def trial_device() -> "torch.device":
 
 
 def missing_device() -> str | None:
-    """Say why the GPU that this worker was started for cannot be used; None if it can, or none was meant."""
+    """Return why the GPU that this worker was started for cannot be used; None if it can or none was."""
     if settings().device != CUDA:
         return None
     # torch loads for this in the pool's child, where it will train.

@@ -8,7 +8,7 @@ from api_schemas.tasks import TaskKind
 
 
 def mean_loss(outputs: Float[Tensor, "n c"], labels: Shaped[Tensor, "n ..."], *, kind: TaskKind) -> Tensor:
-    """Give the mean loss of a batch, a scalar.
+    """Return the mean loss of a batch, a scalar.
 
     Classification: cross-entropy over the c classes; `labels` are their numbers (n).
     Several labels: binary cross-entropy with logits, mean over rows and labels; `labels` are 0 or 1 (n, c).
@@ -25,7 +25,7 @@ def mean_loss(outputs: Float[Tensor, "n c"], labels: Shaped[Tensor, "n ..."], *,
 def row_losses(
     outputs: Float[Tensor, "n c"], labels: Shaped[Tensor, "n ..."], *, kind: TaskKind
 ) -> Float[Tensor, " n"]:
-    """Give the loss of each row; their mean is `mean_loss`."""
+    """Return the loss of each row; their mean is `mean_loss`."""
     if kind is TaskKind.CLASSIFICATION:
         return functional.cross_entropy(outputs, labels, reduction="none")
     targets = labels.to(outputs.dtype)

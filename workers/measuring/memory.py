@@ -48,7 +48,7 @@ class MemoryModel:
         self._ratios: dict[str, deque[float]] = {}
 
     def micro_batch_tokens(self, training: TrainingShape, *, backbone: Backbone, batch_size: int) -> int:
-        """Give the most tokens that one forward and backward pass may hold, padding included.
+        """Return the most tokens that one forward and backward pass may hold, padding included.
 
         Raises:
             OutOfMemory: If not even one row of the longest length fits.
@@ -66,7 +66,7 @@ class MemoryModel:
         return min(rows, batch_size) * training.longest
 
     def trials_at_once(self, training: TrainingShape, *, backbone: Backbone, batch_size: int) -> int:
-        """Give how many trials of a shape, each with a whole batch, fit in one forward and backward pass."""
+        """Return how many trials of a shape, each with a whole batch, fit in one pass."""
         one_step = self._factor(backbone.name) * step_bytes(training, backbone=backbone, rows=batch_size)
         one_trial = training.trained * BYTES_PER_TRAINED + one_step
         return int(self.free_bytes(backbone.device) / one_trial)
@@ -78,7 +78,7 @@ class MemoryModel:
         seen.append(observed_bytes / estimate)
 
     def free_bytes(self, device: torch.device) -> int:
-        """Give what a trial may still take on a device."""
+        """Return what a trial may still take on a device."""
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

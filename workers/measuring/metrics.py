@@ -46,7 +46,7 @@ def regression_metrics(labels: Float64[np.ndarray, " n"], predicted: Float64[np.
 
 
 def is_collapsed(labels: NDArray[np.float64], predicted: NDArray[np.generic], *, kind: TaskKind) -> bool:
-    """Say whether every text gets the same answer: a class, a set of labels, or nearly the same value."""
+    """Return whether every text gets the same answer: a class, a set of labels, or nearly the same value."""
     if kind is TaskKind.REGRESSION:
         return bool(predicted.std() < COLLAPSED_SPREAD * labels.std())
     return bool((predicted == predicted[0]).all())

@@ -6,7 +6,7 @@ ALLOCATION_FAILURES = ("DefaultCPUAllocator", "out of memory", "can't allocate m
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that no memory was left."""
+    """Return whether an error means that no memory was left."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(sign in str(error) for sign in ALLOCATION_FAILURES)

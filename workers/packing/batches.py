@@ -28,7 +28,7 @@ def packed_batches(
     epoch: int,
     device: torch.device,
 ) -> Iterator[PackedBatch]:
-    """Give one epoch. Every trial has the batches, in the order, that its own seed gives it alone.
+    """Yield one epoch. Every trial has the batches, in the order, that its own seed gives it alone.
 
     What that costs: texts are padded to the longest of all trials' batches. Trials of one seed share
     their order and pad nothing more. With a seed each, batches of short texts meet batches of long

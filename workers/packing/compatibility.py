@@ -12,7 +12,7 @@ OF_EACH_TRIAL = ("learning_rate", "warmup_fraction", "weight_decay", "seed")
 
 
 def can_pack(configurations: Sequence[TrialConfiguration]) -> bool:
-    """Say whether configurations may be trained in one batch.
+    """Return whether configurations may be trained in one batch.
 
     They share backbone, task, number of steps and everything else of the recipe but what is in
     `OF_EACH_TRIAL`; their modules are serial and parallel adapters, prefixes and low-rank updates.
@@ -26,7 +26,7 @@ def can_pack(configurations: Sequence[TrialConfiguration]) -> bool:
 
 
 def takes_packs(backbone: Backbone) -> bool:
-    """Say whether every row that a layer of this backbone sees belongs to one trial.
+    """Return whether every row that a layer of this backbone sees belongs to one trial.
 
     DeBERTa sends its relative positions through the query and key projections too, where a trial's
     low-rank update changes them: they would have to be computed for each trial.
@@ -35,7 +35,7 @@ def takes_packs(backbone: Backbone) -> bool:
 
 
 def _common(configuration: TrialConfiguration) -> TrialConfiguration:
-    """Give a configuration with everything at its default that trials of a pack may have to themselves."""
+    """Return a configuration with everything at its default that trials of a pack may have to themselves."""
     of_each = {name: Training.model_fields[name].default for name in OF_EACH_TRIAL}
     training = configuration.training.model_copy(update=of_each)
     return configuration.model_copy(update={"training": training, "peft": Peft()})

@@ -80,14 +80,14 @@ def fine_tune_packed(
 def packed_losses(
     packed: PackedModules, batch: PackedBatch, *, backbone: Backbone, kind: TaskKind
 ) -> Float[Tensor, " trials"]:
-    """Give each trial's mean loss over its real rows. No loss depends on another trial's tensors."""
+    """Return each trial's mean loss over its real rows. No loss depends on another trial's tensors."""
     scores = packed_logits(packed, batch.rows, backbone=backbone)
     of_rows = row_losses(scores.flatten(0, 1), batch.rows.labels, kind=kind).view(batch.real.shape)
     return (of_rows * batch.real).sum(dim=1) / batch.real.sum(dim=1)
 
 
 def learning_rates(recipes: Sequence[Training], *, steps: int) -> Float[Tensor, "steps trials"]:
-    """Give the learning rate of each trial at each step, in double precision."""
+    """Return the learning rate of each trial at each step, in double precision."""
     return torch.tensor(
         [
             [

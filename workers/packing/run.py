@@ -68,7 +68,7 @@ class Progress:
 def run_packed(
     members: Sequence[Member], *, resident: ResidentParts, store: ArtifactStore
 ) -> Iterator[list[TrialReport]]:
-    """Give the report of each trial, as `run_trial` would, with `packed_with` in its provenance.
+    """Yield the report of each trial, as `run_trial` would, with `packed_with` in its provenance.
 
     They come in order, those of a pack together and before the next one is trained. Packs are as large as
     the memory model allows; trials that cannot share a pack run alone, one after the other. A pack that
@@ -272,7 +272,7 @@ def _first_layer(trials: Sequence[TrialModules]) -> int:
 def _shape_of_one(
     trials: Sequence[TrialModules], *, configuration: TrialConfiguration, resident: ResidentParts
 ) -> TrainingShape:
-    """Give the shape of each trial of a pack: as large as the largest of every module together."""
+    """Return the shape of each trial of a pack: as large as the largest of every module together."""
     largest = largest_shapes([dict(trial.named_parameters()) for trial in trials])
     return training_shape(
         trained=scalars(largest),

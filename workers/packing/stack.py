@@ -55,7 +55,7 @@ class Stack:
 
 
 def largest_shapes(trials: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[int, ...]]:
-    """Give the shape that holds every trial's tensor of a name."""
+    """Return the shape that holds every trial's tensor of a name."""
     shapes: dict[str, tuple[int, ...]] = {}
     for named in trials:
         for name, tensor in named.items():

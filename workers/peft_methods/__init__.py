@@ -86,7 +86,7 @@ class TrialModules(nn.Module):
 
 
 def active_layers(peft: Peft, *, backbone: Backbone) -> list[int]:
-    """Give the numbers of the layers that carry modules."""
+    """Return the numbers of the layers that carry modules."""
     return [layer for layer in range(backbone.shape.layers) if peft.is_active(layer)]
 
 

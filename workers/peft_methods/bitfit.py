@@ -42,7 +42,7 @@ def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
 
 
 def biases(layer: nn.Module) -> dict[str, Tensor]:
-    """Give the biases of a layer by the name of their module."""
+    """Return the biases of a layer by the name of their module."""
     return {
         name: part.bias
         for name, part in layer.named_modules()
@@ -51,7 +51,7 @@ def biases(layer: nn.Module) -> dict[str, Tensor]:
 
 
 def named_changes(module: nn.Module) -> dict[str, Tensor]:
-    """Give the trained change of each bias of a layer by the name of its module."""
+    """Return the trained change of each bias of a layer by the name of its module."""
     return {_module_name(key): change for key, change in module.named_parameters()}
 
 

@@ -70,7 +70,7 @@ class Library(nn.Module):
                     layer.register_buffer(f"initial_{factor}", start.contiguous())
 
     def peft_layers(self) -> dict[str, Any]:
-        """Give peft's layers by the full name of the module that each stands for."""
+        """Return peft's layers by the full name of the module that each stands for."""
         tree = self.model.base_model.model
         return {name: part for name, part in tree.named_modules() if isinstance(part, BaseTunerLayer)}
 

@@ -34,7 +34,7 @@ def peft_configuration(
     backbone: str,
     seed: int,
 ) -> PeftConfig:
-    """Give peft's configuration of a method.
+    """Return peft's configuration of a method.
 
     `targets` are full module names, `feed_forward` those of them that close a feed-forward block. The
     seed draws what is random and stays frozen: shared projections, and the places of frequencies.
@@ -56,7 +56,7 @@ def peft_configuration(
 def prompt_configuration(
     method: PeftMethod, *, tokens: int, width: int, layers: int, backbone: str
 ) -> PeftConfig:
-    """Give peft's configuration of a method that puts `tokens` trained tokens in front of the text."""
+    """Return peft's configuration of a method that puts `tokens` trained tokens in front of the text."""
     widths = {
         "num_virtual_tokens": tokens,
         "token_dim": width,
@@ -73,7 +73,7 @@ def prompt_configuration(
 
 
 def allocation_schedule(total_steps: int) -> tuple[int, int]:
-    """Give the steps before AdaLoRA takes rank away, and the steps after it has stopped to."""
+    """Return the steps before AdaLoRA takes rank away, and the steps after it has stopped to."""
     return int(WARM_UP_SHARE * total_steps), int(FINAL_SHARE * total_steps)
 
 

@@ -27,9 +27,9 @@ class Place:
         return self.backbone.shape.hidden_size
 
     def part(self, role: str) -> nn.Module:
-        """Give the module that plays a role in this layer."""
+        """Return the module that plays a role in this layer."""
         return self.backbone.part(self.layer, role)
 
     def projection(self, role: str) -> Projection:
-        """Give the linear map that plays a role in this layer."""
+        """Return the linear map that plays a role in this layer."""
         return self.backbone.projection(self.layer, role)

@@ -35,11 +35,11 @@ class PrefixCache:
     def update(
         self, keys: Float[Tensor, "n g t c"], values: Float[Tensor, "n g t c"], *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        """Give keys and values with the prefix in front."""
+        """Return keys and values with the prefix in front."""
         return _in_front_of_heads(self.key, keys), _in_front_of_heads(self.value, values)
 
     def get_seq_length(self, *_: Any) -> int:
-        """Say that no token came before: a prefix takes no positions."""
+        """Return that no token came before: a prefix takes no positions."""
         return 0
 
 
@@ -60,7 +60,7 @@ Handle = RemovableHandle | ReplacedMethod
 
 
 def takes_a_cache(attention: nn.Module) -> bool:
-    """Say whether this self-attention can be handed keys and values from outside."""
+    """Return whether this self-attention can be handed keys and values from outside."""
     return "past_key_values" in inspect.signature(attention.forward).parameters
 
 

@@ -45,7 +45,7 @@ class Prompt(nn.Module):
         self.encoder.requires_grad_(requires_grad=True)
 
     def forward(self) -> Float[Tensor, "p e"]:
-        """Give the embeddings of the prompt."""
+        """Return the embeddings of the prompt."""
         device = self.encoder.embedding.weight.device
         found: Tensor = self.encoder(torch.arange(self.length, device=device))
         return found

@@ -118,7 +118,7 @@ class _Target:
     role: str
 
     def rows(self, parameter: str) -> Tensor | None:
-        """Give a view of the projection's rows of its weight or bias; None if it has no such parameter."""
+        """Return a view of the projection's rows of its weight or bias; None if it has no such parameter."""
         projection = self.backbone.projection(self.layer, self.role)
         module = self.model.get_submodule(_name_of(self.backbone, projection.module))
         found = getattr(module, parameter, None)

@@ -22,7 +22,7 @@ def check_room(tensor_bytes: int, *, store: ArtifactStore) -> None:
 
 
 def no_room(store: ArtifactStore, *, free: int, needed: int) -> str:
-    """Say what to free."""
+    """Return what to free."""
     return (
         f"{store.writing_place} has {free:,} bytes free, and saving a trial takes {needed:,}. Free space "
         "there: delete studies that are no longer needed, or move PARETUNE_ARTIFACTS_URL."

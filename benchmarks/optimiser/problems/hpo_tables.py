@@ -48,7 +48,7 @@ Values = NDArray[np.float64]
 
 
 def nas_bench_201(data: str, *, cost: str) -> BenchmarkProblem:
-    """Give validation error against the parameter count (known) or the latency (measured).
+    """Return validation error against the parameter count (known) or the latency (measured).
 
     Raises:
         ProblemUnavailable: the package is not installed.
@@ -74,7 +74,7 @@ def nas_bench_201(data: str, *, cost: str) -> BenchmarkProblem:
 
 
 def fcnet(data: str) -> BenchmarkProblem:
-    """Give the log10 of the validation loss of a small regression network against its parameters.
+    """Return the log10 of the validation loss of a small regression network against its parameters.
 
     Raises:
         ProblemUnavailable: the package is not installed.

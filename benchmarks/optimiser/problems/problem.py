@@ -47,7 +47,7 @@ class BenchmarkProblem:
 
     @property
     def reference_point(self) -> tuple[float, ...]:
-        """Give the worst value of each objective that still counts, in its metric's unit."""
+        """Return the worst value of each objective that still counts, in its metric's unit."""
         return tuple(math.nan if one.reference is None else one.reference for one in self.objectives)
 
 

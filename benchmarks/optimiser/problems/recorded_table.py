@@ -74,7 +74,7 @@ def recorded_table(path: Path = TABLE) -> BenchmarkProblem:
 
 
 def canonical_key(parameterization: Parameterization) -> Hashable:
-    """Give equal keys to configurations that train the same modules."""
+    """Return equal keys to configurations that train the same modules."""
     sizes = tuple(value for name, value in sorted(parameterization.items()) if not name.startswith(LAYER))
     on = tuple(sorted(name for name, value in parameterization.items() if name.startswith(LAYER) and value))
     return (sizes, on) if any(sizes) and on else HEAD_ONLY

@@ -65,7 +65,7 @@ class Instance:
 
 
 def simulated_peft(layers: int, seed: int, *, held_out: bool = False) -> BenchmarkProblem:
-    """Give the simulated task of this depth and seed; the seed draws the task, not noise."""
+    """Return the simulated task of this depth and seed; the seed draws the task, not noise."""
     instance = draw_instance(layers, seed)
     most = float(parameters_of(np.array([layers]), np.full((1, 3), float(HIDDEN_SIZE)))[0])
     objectives = (

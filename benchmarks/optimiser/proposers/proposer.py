@@ -31,7 +31,7 @@ class ProposerUnavailable(Exception):
 
 
 def told_costs(problem: BenchmarkProblem, metrics: Mapping[str, float]) -> list[float]:
-    """Give the objectives as every other optimiser is told them: minimised, on Paretune's scales.
+    """Return the objectives as every other optimiser is told them: minimised, on Paretune's scales.
 
     So nobody has to discover that a count spans five decades.
     """
@@ -40,12 +40,12 @@ def told_costs(problem: BenchmarkProblem, metrics: Mapping[str, float]) -> list[
 
 
 def reference_costs(problem: BenchmarkProblem) -> NDArray[np.float64]:
-    """Give the reference point on the scale of `told_costs`."""
+    """Return the reference point on the scale of `told_costs`."""
     return costs(problem.objectives, np.array([problem.reference_point], dtype=np.float64)).ravel()
 
 
 def violations(problem: BenchmarkProblem, metrics: Mapping[str, float]) -> list[float]:
-    """Give how far each constraint is broken: positive beyond its bound, at most 0 within."""
+    """Return how far each constraint is broken: positive beyond its bound, at most 0 within."""
     return [
         (metrics[one.metric] - one.bound) * (1.0 if one.op is ConstraintOp.AT_MOST else -1.0)
         for one in problem.constraints

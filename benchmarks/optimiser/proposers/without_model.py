@@ -106,7 +106,7 @@ def _value(parameter: Parameter, rng: random.Random, *, share_on: float) -> Para
 
 
 def _spread(position: int) -> float:
-    """Give both ends of [0, 1], then the van der Corput sequence in base 2."""
+    """Return both ends of [0, 1], then the van der Corput sequence in base 2."""
     if position < 2:
         return float(position)
     index, share, digit = position - 1, 0.0, 0.5

@@ -124,7 +124,7 @@ def describe(file: ArtifactRecord, request: Request) -> Response:
 
 
 def part_wanted(asked: Wanted, *, size_bytes: int, tag: str) -> Part | None:
-    """Give the part of a file that a request wants; None is all of it.
+    """Return the part of a file that a request wants; None is all of it.
 
     Raises:
         RangeNotSatisfiable: If there is no such part.

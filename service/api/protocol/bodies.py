@@ -60,7 +60,7 @@ def too_large(max_bytes: int) -> BodyTooLarge:
 
 
 def kept_in_time(receive: Receive) -> Receive:
-    """Give a `receive` that raises `BodyTooSlow` when a body falls behind."""
+    """Return a `receive` that raises `BodyTooSlow` when a body falls behind."""
     now = asyncio.get_running_loop().time
     deadline = now() + GRACE_SECONDS
     complete = False

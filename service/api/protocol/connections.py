@@ -137,7 +137,7 @@ class Guard:
         self._timer: asyncio.TimerHandle | None = None
 
     def takes(self, connection: GuardedConnection) -> bool:
-        """Say whether there is room for one more, and look after it."""
+        """Return whether there is room for one more, and look after it."""
         most = min(MOST_CONNECTIONS, most_open_files() - OTHER_FILES)
         if len(self.connections) >= most and not self._drop(max(1, int(most * DROPPED_AT_ONCE))):
             return False

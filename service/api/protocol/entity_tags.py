@@ -19,22 +19,22 @@ TAG = re.compile(r'(W/)?("[^"]*")')
 
 
 def tag_of_version(path: str, query: str, *, study_version: int) -> str:
-    """Give the strong tag of a study's resource at a version of the study."""
+    """Return the strong tag of a study's resource at a version of the study."""
     return _quoted(f"{_release()}\n{path}?{query}\n{study_version}".encode())
 
 
 def tag_of_body(body: bytes) -> str:
-    """Give the strong tag of an answer by its bytes."""
+    """Return the strong tag of an answer by its bytes."""
     return _quoted(body)
 
 
 def matches_weakly(header: str, tag: str) -> bool:
-    """Say whether `If-None-Match` names the tag (RFC 9110, section 13.1.2)."""
+    """Return whether `If-None-Match` names the tag (RFC 9110, section 13.1.2)."""
     return header.strip() == "*" or any(opaque == tag for _, opaque in TAG.findall(header))
 
 
 def matches_strongly(header: str, tag: str) -> bool:
-    """Say whether `If-Match` names the tag; a weak tag never does (RFC 9110, section 13.1.1)."""
+    """Return whether `If-Match` names the tag; a weak tag never does (RFC 9110, section 13.1.1)."""
     return header.strip() == "*" or any(opaque == tag and not weak for weak, opaque in TAG.findall(header))
 
 

@@ -48,12 +48,12 @@ class Posted:
 
 
 async def posted(request: Request, tenant_id: TenantDep, key: KeyHeader = None) -> Posted:
-    """Give what a request is recognised by: method, path and body."""
+    """Return what a request is recognised by: method, path and body."""
     return await _posted(request, tenant_id, key)
 
 
 async def posted_by_admin(request: Request, tenant_id: AdminTenantDep, key: KeyHeader = None) -> Posted:
-    """Give the same for what only admins may do."""
+    """Return the same for what only admins may do."""
     return await _posted(request, tenant_id, key)
 
 
@@ -108,7 +108,7 @@ def once(
 
 
 def answered(request: Posted) -> Response | None:
-    """Give the answer that a request got before, if it did: for what is long before its transaction.
+    """Return the answer that a request got before, if it did: for what is long before its transaction.
 
     Raises:
         ReusedIdempotencyKey: If the key stands for another request.

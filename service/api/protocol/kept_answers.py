@@ -38,7 +38,7 @@ class KeptAnswers:
         self._being_made: dict[str, Made] = {}
 
     async def find(self, address: str, version: int) -> KeptAnswer | None:
-        """Give an answer that shows a version or a later one; None if the caller is to make it."""
+        """Return an answer that shows a version or a later one; None if the caller is to make it."""
         while True:
             answer = self._answers.get(address)
             if answer is not None and answer.version >= version:

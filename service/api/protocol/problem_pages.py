@@ -18,7 +18,7 @@ def mount_problem_pages(app: FastAPI) -> None:
 
 
 def problems() -> dict[str, type[ServiceError]]:
-    """Give every error that can leave the service, by the last part of its `type`."""
+    """Return every error that can leave the service, by the last part of its `type`."""
     found: dict[str, type[ServiceError]] = {}
     waiting = ServiceError.__subclasses__()
     while waiting:

@@ -101,7 +101,7 @@ def _certainty(
 
 
 def _errors(results: ResultColumns, objective: Objective, *, rows: int | None) -> NDArray[np.float64]:
-    """Give the standard error of a metric at each trial; not a number where nobody knows it."""
+    """Return the standard error of a metric at each trial; not a number where nobody knows it."""
     metric = objective.metric
     known = results.standard_errors[metric]
     if objective.is_known:
@@ -122,7 +122,7 @@ def _basis(results: ResultColumns, *, rows: int | None) -> str:
 
 
 def _rows_behind_accuracy(session: Session, study: Study, trial: Trial) -> int | None:
-    """Say how many texts each score is a share of; None where it is no share or nobody wrote it down."""
+    """Return how many texts each score is a share of; None where it is no share or nobody wrote it down."""
     if study.configuration is None:
         return None
     task = TrialConfiguration.model_validate(study.configuration).task

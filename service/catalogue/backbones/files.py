@@ -108,7 +108,7 @@ def _tensors_of(name: str, file: Path) -> dict[str, StoredTensor]:
 
 
 def _listed(header: Any) -> tuple[dict[str, StoredTensor], int]:
-    """Give the tensors of a header and where the last one ends; -1 if it is no header."""
+    """Return the tensors of a header and where the last one ends; -1 if it is no header."""
     if not isinstance(header, dict):
         return {}, -1
     found: dict[str, StoredTensor] = {}

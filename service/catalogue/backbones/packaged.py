@@ -101,7 +101,7 @@ def packaged_directory(name: str) -> Path:
 
 
 def made_once(name: str, make: Callable[[Path], None]) -> Path:
-    """Give the folder of a backbone in the cache; if there is none yet, let `make` fill it.
+    """Return the folder of a backbone in the cache; if there is none yet, let `make` fill it.
 
     Raises:
         UnknownBackbone: If the folder cannot be written.

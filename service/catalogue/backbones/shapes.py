@@ -72,7 +72,7 @@ def shape_from_configuration(configuration: Mapping[str, Any], *, name: str = "t
 
 
 def vocabulary_size(configuration: Mapping[str, Any], *, name: str) -> int | None:
-    """Give how many rows the embedding should have, where the configuration says so.
+    """Return how many rows the embedding should have, where the configuration says so.
 
     Raises:
         UnknownBackbone: If what it says is absurd.
@@ -83,7 +83,7 @@ def vocabulary_size(configuration: Mapping[str, Any], *, name: str) -> int | Non
 
 
 def position_rows(configuration: Mapping[str, Any], *, name: str) -> int:
-    """Give how many positions there are, those that no token takes among them.
+    """Return how many positions there are, those that no token takes among them.
 
     Raises:
         UnknownBackbone: If what the configuration says is absurd.
@@ -92,7 +92,7 @@ def position_rows(configuration: Mapping[str, Any], *, name: str) -> int:
 
 
 def own_quantisation(configuration: Mapping[str, Any], *, name: str) -> Quantisation | None:
-    """Say in how many bits the files themselves keep the linear maps; None for whole weights.
+    """Return in how many bits the files themselves keep the linear maps; None for whole weights.
 
     Raises:
         UnknownBackbone: If they are quantised in a way that cannot be trained on here.

@@ -75,7 +75,7 @@ def _ids(name: str, folder: Path) -> dict[str, int]:
 
 
 def _vocabulary(name: str, model: Mapping[str, Any]) -> dict[str, int]:
-    """Give the tokens of a tokenizer's model.
+    """Return the tokens of a tokenizer's model.
 
     Raises:
         DamagedBackbone: If they have no ids, or the one for unknown words is not among them.
@@ -95,7 +95,7 @@ def _vocabulary(name: str, model: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _put_around(processor: Any) -> Iterator[tuple[str, int]]:
-    """Give the tokens with ids of their own that are put before and behind each text."""
+    """Yield the tokens with ids of their own that are put before and behind each text."""
     if not isinstance(processor, dict):
         return
     for part in _listed(processor.get("processors")):

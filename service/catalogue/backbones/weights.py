@@ -89,7 +89,7 @@ def _unfit(name: str, problem: str) -> DamagedBackbone:
 
 
 def layer_of(tensor: str) -> int | None:
-    """Give the number of the layer that a tensor of a checkpoint belongs to; None if it belongs to none."""
+    """Return the number of the layer that a tensor of a checkpoint belongs to; None if it belongs to none."""
     found = LAYER.fullmatch(_without_prefix(tensor))
     return int(found[1]) if found else None
 
@@ -163,7 +163,7 @@ def _has_all(layer_tensors: Mapping[str, StoredTensor], paths: LayerPaths) -> bo
 
 
 def _expected(role: str, paths: LayerPaths, shape: BackboneShape) -> tuple[int, int]:
-    """Give the shape of the weight of a role's module, as the file should have it."""
+    """Return the shape of the weight of a role's module, as the file should have it."""
     projection = projections(shape)[role]
     modules = len(paths.fused) if role in paths.fused else 1
     outputs = projection.outputs * modules

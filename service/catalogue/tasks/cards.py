@@ -96,7 +96,7 @@ def _class_names(infos: Any) -> dict[str, ClassNames]:
 
 
 def _patterns(data_files: Any) -> dict[str, tuple[str, ...]]:
-    """Give the patterns of each split, under the name that the card has for it."""
+    """Return the patterns of each split, under the name that the card has for it."""
     if isinstance(data_files, dict) and "path" not in data_files:
         data_files = [{"split": split, "path": path} for split, path in data_files.items()]
     found: dict[str, tuple[str, ...]] = {}

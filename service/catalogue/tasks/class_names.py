@@ -54,7 +54,7 @@ def _of_card_feature(feature: Any) -> tuple[str, ...]:
 
 
 def _names(given: Any) -> tuple[str, ...]:
-    """Give names in the order of their numbers; a card has a mapping from 0 up, or a list."""
+    """Return names in the order of their numbers; a card has a mapping from 0 up, or a list."""
     if isinstance(given, Mapping):
         numbered: Mapping[str, Any] = {str(number): name for number, name in given.items()}
         given = [numbered.get(str(number)) for number in range(len(numbered))]

@@ -89,12 +89,12 @@ def _rows(file: BinaryIO, name: str, dialect: Dialect, *, width: int) -> Iterato
 
 
 def _fits(cells: Sequence[str], width: int) -> bool:
-    """Say whether a row has the cells of the header. A comma at its end opens one more, which is empty."""
+    """Return whether a row has the cells of the header. A comma at its end opens one more, which is empty."""
     return len(cells) >= width and not any(cells[width:])
 
 
 def _lines(file: BinaryIO, name: str, dialect: Dialect) -> Generator[tuple[int, list[str]]]:
-    """Give each record's cells with the number of its last line."""
+    """Yield each record's cells with the number of its last line."""
     file.seek(0)
     # Quotes may enclose the end of a line; without them, any end of a line is one.
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="" if dialect.quoted else None)
@@ -111,7 +111,7 @@ def _lines(file: BinaryIO, name: str, dialect: Dialect) -> Generator[tuple[int, 
 
 
 def _records(text: TextIO, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """Give the records that have a cell with something in it: blank lines stand before headers, too."""
+    """Yield the records that have a cell with something in it: blank lines stand before headers, too."""
     if not dialect.quoted:
         for number, line in enumerate(text, 1):
             cells = line.rstrip("\n").split(dialect.separator)
@@ -143,7 +143,7 @@ def _dialect(file: BinaryIO, suffix: str) -> Dialect:
 
 
 def _fitness(sample: str, dialect: Dialect, *, whole: bool) -> tuple[bool, bool, bool, int]:
-    """Say whether most rows fit several columns, whether there are several, whether all fit, and how many."""
+    """Return whether most rows fit several columns, whether there are any, whether all fit, and how many."""
     lines = io.StringIO(sample, newline="" if dialect.quoted else None)
     records: list[list[str]] = []
     try:

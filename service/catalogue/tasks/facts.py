@@ -30,7 +30,7 @@ class TaskFacts:
         return 1 if self.kind is TaskKind.REGRESSION else len(self.labels)
 
     def chance_score(self, score: ScoreMetric) -> float | None:
-        """Give the score of guessing, the natural worst; None where there is none."""
+        """Return the score of guessing, the natural worst; None where there is none."""
         if score is ScoreMetric.NEGATIVE_LOSS:
             return None
         if score is ScoreMetric.ACCURACY and self.kind is TaskKind.CLASSIFICATION:

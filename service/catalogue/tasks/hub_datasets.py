@@ -75,7 +75,7 @@ def download(task: Task, *, max_bytes: int) -> HubDataset:
 
 
 def split_files(names: Sequence[str], card: Card, *, subset: str | None, name: str) -> Chosen:
-    """Say which of a repository's files hold which split.
+    """Return which of a repository's files hold which split.
 
     Raises:
         UnknownTask: If none of them is a table.
@@ -159,7 +159,7 @@ def _matches(tables: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_matched(file: str, pattern: str) -> bool:
-    """Say whether a path fits a pattern: ** is any number of folders, * stays within one."""
+    """Return whether a path fits a pattern: ** is any number of folders, * stays within one."""
     parts = file.split("/")
     places = {0}
     for part in pattern.split("/"):

@@ -70,7 +70,7 @@ def _no_object(name: str, number: int) -> InvalidTaskFile:
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
-    """Give the lines that are not blank, by number. U+2028 may stand in a JSON string and ends none."""
+    """Yield the lines that are not blank, by number. U+2028 may stand in a JSON string and ends none."""
     file.seek(0)
     offset = number = 0
     while line := file.readline(LONGEST_LINE + 1):

@@ -201,7 +201,7 @@ def _perhaps_missing(names: Set[str]) -> str | None:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Give a key that orders numbers in a name by their size; by their digits, for they may be thousands."""
+    """Return a key that orders numbers in a name by their size; by digits, for there may be thousands."""
     parts = re.split(r"(\d+)", name)
     return [
         (1, len(part.lstrip("0")), part.lstrip("0")) if place % 2 else (0, 0, part)

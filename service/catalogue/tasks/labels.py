@@ -117,7 +117,7 @@ class LabelReader:
         return None if name in self.missing else name
 
     def _decoded(self, item: Any, name: str) -> str | None:
-        """Give the class that a number or a name stands for, as `datasets` does."""
+        """Return the class that a number or a name stands for, as `datasets` does."""
         names = self.class_names
         number = _number(item)
         # A name such as 5 may stand at another place than 5.
@@ -190,7 +190,7 @@ def _items(cell: Any) -> Iterator[Any]:
 
 
 def _are_flags(items: list[Any]) -> bool:
-    """Say whether a list has a 0 or 1 for each label; a set of numbers names none of them twice."""
+    """Return whether a list has a 0 or 1 for each label; a set of numbers names none of them twice."""
     names = [name_of(item) for item in items if isinstance(item, str | int | float)]
     return any(isinstance(item, bool) for item in items) or (
         len(set(names)) < len(names) and FLAGS.issuperset(names)
@@ -198,7 +198,7 @@ def _are_flags(items: list[Any]) -> bool:
 
 
 def _is_collection(text: str) -> bool:
-    """Say whether a text is a list or a mapping that was written into a cell; `[unk]` is a name."""
+    """Return whether a text is a list or a mapping that was written into a cell; `[unk]` is a name."""
     if text[:1] + text[-1:] not in ("[]", "{}") or len(text) < 2:
         return False
     return not text[1:-1].strip() or OF_A_COLLECTION.search(text) is not None

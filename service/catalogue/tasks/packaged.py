@@ -52,7 +52,7 @@ def read_packaged(name: str) -> Rows:
 
 
 def packaged_task(name: str) -> PackagedTask:
-    """Give the facts of a packaged task.
+    """Return the facts of a packaged task.
 
     Raises:
         UnknownTask: If there is none of this name.

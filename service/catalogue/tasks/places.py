@@ -19,7 +19,7 @@ UPLOAD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}\.(csv|tsv|jsonl|parq
 
 
 def upload_folder(data_dir: Path, *, tenant_id: str) -> Path:
-    """Give the folder of a tenant's uploads. It may not exist yet."""
+    """Return the folder of a tenant's uploads. It may not exist yet."""
     return data_dir / UPLOADS / tenant_id
 
 
@@ -61,7 +61,7 @@ def file_path(name: str, *, data_dir: Path | None) -> Path:
 
 
 def is_upload(path: Path) -> bool:
-    """Say whether there is a file of the uploads at a path, and not a link to one."""
+    """Return whether there is a file of the uploads at a path, and not a link to one."""
     return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 

@@ -121,7 +121,7 @@ def _stamp(file: Path, name: str) -> tuple[int, int, int, str] | None:
 
 
 def _ask(requests: Sequence[object], *names: str) -> list[dict[str, Any]]:
-    """Give the child's answers in order; the request that was its end, and those after it, are refused."""
+    """Return the child's answers in order; the request that was its end, and those after it, are refused."""
     if not requests:
         return []
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}

@@ -154,7 +154,7 @@ def _check_columns(table: Table, task: Task) -> None:
 
 
 def _columns(task: Task) -> dict[str, str]:
-    """Give the column of each field of the task that names one: text and label first."""
+    """Return the column of each field of the task that names one: text and label first."""
     named = {
         "text_column": _text_column(task),
         "label_column": _label_column(task),

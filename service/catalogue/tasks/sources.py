@@ -23,7 +23,7 @@ Stamp = tuple[str, int, int]
 
 
 def settled(task: Task, *, data_dir: Path | None, tenant_id: str) -> Task:
-    """Give the task with everything pinned that could change or mean another thing to somebody else.
+    """Return the task with everything pinned that could change or mean another thing to somebody else.
 
     A file gets its place and the hash of its bytes, a hub data set its commit.
 

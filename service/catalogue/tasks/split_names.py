@@ -98,7 +98,7 @@ def _in_one_format(files: Sequence[str]) -> list[str]:
 
 
 def _of_one_set(files: Sequence[str], keys: Mapping[str, Key]) -> tuple[str, ...]:
-    """Give the files of one key. A plain name, such as train.csv, comes before train_small.csv."""
+    """Return the files of one key. A plain name, such as train.csv, comes before train_small.csv."""
     found = {keys[file] for file in files}
     plain = min(found, key=len)
     if any(not set(plain) < set(key) for key in found - {plain}):

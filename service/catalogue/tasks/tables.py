@@ -53,7 +53,7 @@ class Table:
 
 
 def is_table(name: str) -> bool:
-    """Say whether a file's name has the ending of a format that can be read."""
+    """Return whether a file's name has the ending of a format that can be read."""
     return ending(name) in FORMATS
 
 

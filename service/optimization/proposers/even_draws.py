@@ -20,7 +20,7 @@ LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 def parameterization_at(space: SearchSpace, shares: Sequence[float]) -> Parameterization:
-    """Give the canonical parameterization at a point of the unit cube: a share in [0, 1) each.
+    """Return the canonical parameterization at a point of the unit cube: a share in [0, 1) each.
 
     Equal parts of the interval go to each choice, switch position and integer (on a logarithmic
     scale: to each integer's part of it).

@@ -33,7 +33,7 @@ def propose_in_turn(
     time_limit_seconds: float,
     generated_by: str,
 ) -> list[Suggestion]:
-    """Give starting points, then picks; where a pick finds nothing, draws; fewer if those find nothing.
+    """Return starting points, then picks; where a pick finds nothing, draws; fewer if those find nothing.
 
     After `time_limit_seconds` there are no more picks, only draws, which say so.
     torch's global random state is `seed`ed for the picks and left as it was.
@@ -56,7 +56,7 @@ def propose_in_turn(
 
 
 def generator(name: str, seed: int, position: int) -> random.Random:
-    """Give the random numbers of one pick of one proposer."""
+    """Return the random numbers of one pick of one proposer."""
     return random.Random(f"{name}/{seed}/{position}")  # noqa: S311  a search, not a secret
 
 
