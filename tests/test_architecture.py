@@ -10,6 +10,8 @@ PACKAGES = ("api_schemas", "service", "workers", "paretune", "migrations", "benc
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
+NOT_CALLED = ("contextmanager", "router")
+"""Decorators of what answers requests or surrounds a block."""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -38,3 +40,17 @@ def test_every_test_says_what_it_shows() -> None:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node)
     ]
     assert silent == []
+
+
+def test_docstrings_of_functions_that_return_something_say_return() -> None:
+    """Not "Give" nor "Say"; those of routes and context managers tell what happens."""
+    wrong = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if (ast.get_docstring(node) or "").startswith(("Give ", "Gives ", "Say ", "Says "))
+        if node.returns is not None and ast.unparse(node.returns) != "None"
+        if not any(kind in ast.unparse(item) for item in node.decorator_list for kind in NOT_CALLED)
+    ]
+    assert wrong == []

@@ -13,8 +13,8 @@ from typing import Any
 import huggingface_hub
 import pytest
 
+from service.catalogue import hub as hub_module
 from service.catalogue.backbones import by_name, packaged
-from service.catalogue.backbones.by_name import hub as hub_module
 from service.catalogue.hub import ANSWER_SECONDS
 from service.errors import UnknownBackbone
 from tests.checkpoints import save_checkpoint

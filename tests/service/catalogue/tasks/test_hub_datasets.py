@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from api_schemas.tasks import Task
-from service.catalogue.backbones.by_name import hub as hub_module
+from service.catalogue import hub as hub_module
 from service.catalogue.tasks import hub_datasets
 from service.catalogue.tasks.cards import Card, read_card
 from service.catalogue.tasks.hub_datasets import download, split_files

@@ -55,7 +55,7 @@ def test_the_order_is_the_same_in_every_process() -> None:
             env={**os.environ, "PYTHONHASHSEED": str(seed)},
             capture_output=True,
             check=True,
-            cwd=Path(__file__).parents[3],
+            cwd=Path(__file__).parents[4],
         ).stdout
         for seed in range(3)
     }
