@@ -47,8 +47,6 @@ class CallerReads:
     """The questions of one process. Belongs to the event loop."""
 
     def __init__(self) -> None:
-        # Of its own, so that nobody waits behind slow requests to be let in or turned away.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="callers")
         self._questions: set[Question] = set()
         self._running: asyncio.Task[Answers] | None = None
         self._next: asyncio.Task[Answers] | None = None
@@ -72,7 +70,18 @@ class CallerReads:
         questions, self._questions = self._questions, set()
         self._running, self._next = self._next, None
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, _read, tuple(questions))
+        try:
+            return await loop.run_in_executor(_thread(), _read, tuple(questions))
+        finally:
+            # A finished task would keep its event loop, and so this object, for ever.
+            if self._running is asyncio.current_task():
+                self._running = None
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    """Return the process's one thread for these reads, so that no caller waits behind slow requests."""
+    return ThreadPoolExecutor(1, thread_name_prefix="callers")
 
 
 def _read(questions: Sequence[Question]) -> Answers:

@@ -1,6 +1,9 @@
 """Callers and versions: shared queries, and never an answer from before the question."""
 
 import asyncio
+import gc
+import threading
+import weakref
 
 import pytest
 
@@ -119,3 +122,18 @@ def test_a_query_that_fails_fails_for_those_who_shared_it_and_for_nobody_else(
         return await reads_of_process.ask(question(study_id))
 
     assert asyncio.run(ask()).study_version is not None
+
+
+def test_an_event_loop_that_ends_leaves_nothing_behind() -> None:
+    """One thread serves all loops of a process, and no loop is kept alive by what it asked."""
+    ended = []
+
+    async def ask() -> None:
+        ended.append(weakref.ref(asyncio.get_running_loop()))
+        await CallerReads().ask(question("std_none"))
+
+    for _ in range(3):
+        asyncio.run(ask())
+    gc.collect()
+    assert [loop() for loop in ended] == [None] * 3
+    assert sum(thread.name.startswith("callers") for thread in threading.enumerate()) == 1
