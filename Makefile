@@ -22,7 +22,8 @@ test: $(LARGE) $(TASKS)  ## every test that this machine can run
 	$(TWO)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SERVERS)
 
-nightly: $(LARGE) $(TASKS)  ## the whole HTTP surface under generated requests, 200 for each operation
+nightly: $(LARGE) $(TASKS)  ## the full products of the tests, and 200 generated requests for each operation
+	$(TWO) -m nightly
 	$(BIN)/python -m pytest tests/service/api/test_openapi.py --hypothesis-profile nightly
 
 chaos: $(INSTALLED)  ## break a running server for MINUTES with the faults of SEED, and check every history

@@ -41,6 +41,16 @@ OTHER_KEY = "pt_test_key_of_the_second_tenant"
 _numbers = itertools.count()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the nightly tests out unless the marker expression (`-m`) names them."""
+    if "nightly" in config.option.markexpr:
+        return
+    deselected = [item for item in items if item.get_closest_marker("nightly")]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Write half surrogate pairs of captured output out: reports travel between processes as UTF-8."""
