@@ -9,9 +9,9 @@ much until they are merged into the backbone, and nothing then.
 
 from collections.abc import Mapping
 
-from api_schemas.backbones import BackboneShape
+from api_schemas.backbones import BackboneShape, projections
 from api_schemas.peft_methods import PeftMethod
-from api_schemas.trainable_parameters import Number, widths
+from api_schemas.trainable_parameters import Number
 from api_schemas.trial_configuration import TrialConfiguration
 
 
@@ -47,9 +47,11 @@ def layer_flops(
     shape: BackboneShape,
 ) -> Number:
     """Count the operations that modules of these sizes add in one layer, for each token."""
-    by_role = widths(shape)
+    by_role = projections(shape)
     # A bottleneck multiplies down and up; a prefix is scored by each query and then averaged.
     total = 4 * shape.hidden_size * (serial_adapter + parallel_adapter + compacter)
     total = total + 4 * shape.query_size * prefix_tuning
-    total = total + scale_shift * 2 * sum(outputs for _, outputs in by_role.values())
-    return total + sum(2 * rank * sum(by_role[role]) for role, rank in ranks.items())
+    total = total + scale_shift * 2 * sum(item.outputs for item in by_role.values())
+    return total + sum(
+        2 * rank * (by_role[role].inputs + by_role[role].outputs) for role, rank in ranks.items()
+    )

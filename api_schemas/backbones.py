@@ -1,6 +1,7 @@
-"""The shape of a backbone, on which the search space and the known costs depend, and its place on the hub."""
+"""The shape of a backbone, on which the search space and exact metrics depend, and its place on the hub."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -29,6 +30,27 @@ class BackboneShape(Schema):
     def embedding_width(self) -> int:
         """Width of the token embeddings, and so of trained tokens beside them."""
         return self.embedding_size or self.hidden_size
+
+
+class Projection(NamedTuple):
+    """A linear map of a layer: its role and its widths."""
+
+    role: str
+    inputs: int
+    outputs: int
+
+
+def projections(shape: BackboneShape) -> Mapping[str, Projection]:
+    """Return the projections of one layer by role."""
+    hidden, query, key_value, ffn = shape.hidden_size, shape.query_size, shape.key_value_size, shape.ffn_size
+    return {
+        "query": Projection("query", hidden, query),
+        "key": Projection("key", hidden, key_value),
+        "value": Projection("value", hidden, key_value),
+        "attention_output": Projection("attention_output", query, hidden),
+        "ffn_in": Projection("ffn_in", hidden, ffn),
+        "ffn_out": Projection("ffn_out", ffn, hidden),
+    }
 
 
 PACKAGED_REPOSITORIES: Mapping[str, str] = {

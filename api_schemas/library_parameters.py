@@ -7,7 +7,7 @@ no torch, so that the API can refuse a configuration and know its cost.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from api_schemas.backbones import BackboneShape
+from api_schemas.backbones import BackboneShape, Projection, projections
 from api_schemas.peft_methods import (
     SETTINGS,
     TARGETED,
@@ -61,29 +61,6 @@ FAMILY_FACTS: Mapping[str, FamilyFacts] = {
     "qwen2": FamilyFacts(norm_vectors=2, biased=("query", "key", "value")),
     "t5": FamilyFacts(norm_vectors=2),
 }
-
-
-@dataclass(frozen=True)
-class Projection:
-    """A linear map of a layer: its role and its widths."""
-
-    role: str
-    inputs: int
-    outputs: int
-
-
-def projections(shape: BackboneShape) -> Mapping[str, Projection]:
-    """Return the projections of one layer by role."""
-    hidden, query, key_value, ffn = shape.hidden_size, shape.query_size, shape.key_value_size, shape.ffn_size
-    widths = {
-        "query": (hidden, query),
-        "key": (hidden, key_value),
-        "value": (hidden, key_value),
-        "attention_output": (query, hidden),
-        "ffn_in": (hidden, ffn),
-        "ffn_out": (ffn, hidden),
-    }
-    return {role: Projection(role, *width) for role, width in widths.items()}
 
 
 def library_parameters(

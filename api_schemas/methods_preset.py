@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.library_parameters import method_problem, projections, setting_problem
+from api_schemas.library_parameters import method_problem, setting_problem
 from api_schemas.peft_methods import (
     PROMPT_METHODS,
     ROLES,
@@ -75,7 +75,7 @@ def _sizes(methods: Collection[PeftMethod], fitting: dict[str, tuple[int, ...]])
 
 def _fitting_values(setting: str, shape: BackboneShape) -> tuple[int, ...]:
     """Keep what every method that reads the setting can work with, on every projection."""
-    everywhere = LibrarySettings(**dict.fromkeys(projections(shape), True))
+    everywhere = LibrarySettings(**dict.fromkeys(ROLES, True))
     readers = [method for method, read in SETTINGS.items() if setting in read]
     return tuple(
         value

@@ -4,10 +4,10 @@ A parameter's name is a dotted path into a `TrialConfiguration`, or any such wor
 the trials. Knows one parameter at a time: that its condition names another one is checked by the space.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -33,6 +33,7 @@ STEPS_TO_ZERO = 10**9
 CLOSE = 1e-6
 """How far from a step a value may lie, as a share of the step."""
 
+Range = TypeVar("Range", "FloatParameter", "IntParameter")
 Name = Annotated[str, Field(pattern=PATH_PATTERN, max_length=200, examples=["training.learning_rate"])]
 
 
@@ -52,6 +53,20 @@ class Condition(Schema):
         return identity(value) in self.waking
 
 
+def _with_legal_bounds(parameter: Range) -> Range:
+    if parameter.low > parameter.high:
+        raise PydanticCustomError("bounds_order", "low must not be greater than high")
+    if parameter.log and parameter.low <= 0:
+        raise PydanticCustomError("bounds_log", "a logarithmic scale needs low greater than 0")
+    if parameter.step is None:
+        return parameter
+    if parameter.log:
+        raise PydanticCustomError("step_log", "a logarithmic scale has no step; leave out one of the two")
+    if max(abs(parameter.low), abs(parameter.high)) > STEPS_TO_ZERO * parameter.step:
+        raise PydanticCustomError("step_size", "no bound may be more than a billion steps from 0")
+    return parameter
+
+
 class FloatParameter(Schema):
     """A real number in [low, high], searched on a logarithmic scale if `log`.
 
@@ -66,10 +81,7 @@ class FloatParameter(Schema):
     step: Annotated[Number, Field(gt=0)] | None = None
     when: Condition | None = None
 
-    @model_validator(mode="after")
-    def _check_bounds(self) -> Self:
-        _check_bounds(self)
-        return self
+    _checked = model_validator(mode="after")(_with_legal_bounds)
 
     @cached_property
     def steps(self) -> int | None:
@@ -112,10 +124,7 @@ class IntParameter(Schema):
     step: Annotated[Integer, Field(ge=1, le=LARGEST_INTEGER)] | None = None
     when: Condition | None = None
 
-    @model_validator(mode="after")
-    def _check_bounds(self) -> Self:
-        _check_bounds(self)
-        return self
+    _checked = model_validator(mode="after")(_with_legal_bounds)
 
     @property
     def steps(self) -> int | None:
@@ -239,17 +248,21 @@ Parameter = Annotated[
 ]
 
 
-def _check_bounds(parameter: FloatParameter | IntParameter) -> None:
-    if parameter.low > parameter.high:
-        raise PydanticCustomError("bounds_order", "low must not be greater than high")
-    if parameter.log and parameter.low <= 0:
-        raise PydanticCustomError("bounds_log", "a logarithmic scale needs low greater than 0")
-    if parameter.step is None:
-        return
-    if parameter.log:
-        raise PydanticCustomError("step_log", "a logarithmic scale has no step; leave out one of the two")
-    if max(abs(parameter.low), abs(parameter.high)) > STEPS_TO_ZERO * parameter.step:
-        raise PydanticCustomError("step_size", "no bound may be more than a billion steps from 0")
+def values_of(parameter: Parameter) -> Sequence[ParameterValue]:
+    """Return every value in order, a range of integers unlisted; of a range of real numbers, the ends."""
+    if isinstance(parameter, BoolParameter):
+        return (False, True)
+    if isinstance(parameter, FloatParameter):
+        return (parameter.low, parameter.high)
+    if isinstance(parameter, IntParameter):
+        return range(parameter.low, parameter.high + 1, parameter.step or 1)
+    return parameter.choices
+
+
+def extremes_of(parameter: Parameter) -> Sequence[ParameterValue]:
+    """Return the ends of a range, or every choice."""
+    values = values_of(parameter)
+    return (values[0], values[-1]) if isinstance(parameter, IntParameter) else values
 
 
 def _nearest_step(parameter: FloatParameter, value: float) -> int:

@@ -25,6 +25,8 @@ from api_schemas.parameters import FloatParameter as FloatParameter
 from api_schemas.parameters import IntParameter as IntParameter
 from api_schemas.parameters import OrdinalParameter as OrdinalParameter
 from api_schemas.parameters import Parameter as Parameter
+from api_schemas.parameters import extremes_of as extremes_of
+from api_schemas.parameters import values_of as values_of
 
 MOST_PARAMETERS = 1000
 MOST_WAKING_VALUES = 1000

@@ -8,7 +8,7 @@ arXiv 2301.12132.)
 from collections.abc import Callable
 from typing import Any
 
-from api_schemas.backbones import BackboneShape
+from api_schemas.backbones import BackboneShape, projections
 from api_schemas.library_parameters import library_parameters
 from api_schemas.peft import SIZE_FIELDS, LoraRanks, Peft
 from api_schemas.peft_methods import PeftMethod
@@ -40,7 +40,7 @@ def _layer(peft: Peft, layer: int, *, shape: BackboneShape) -> int:
         + 2 * peft.prefix_tuning.size_at(layer) * shape.key_value_size
         + _lora(peft.lora.ranks_at(layer), shape=shape)
         + _if_any(compacter, peft.compacter.size_at(layer), hidden_size=shape.hidden_size)
-        + peft.scale_shift.size_at(layer) * 2 * sum(outputs for _, outputs in widths(shape).values())
+        + peft.scale_shift.size_at(layer) * 2 * sum(item.outputs for item in projections(shape).values())
     )
 
 
@@ -62,18 +62,7 @@ def _if_any(count: Callable[..., int], size: int, *, hidden_size: int) -> int:
 
 
 def _lora(ranks: LoraRanks, *, shape: BackboneShape) -> int:
-    by_role = widths(shape)
-    return sum(rank * sum(by_role[role]) for role, rank in ranks.present().items())
-
-
-def widths(shape: BackboneShape) -> dict[str, tuple[int, int]]:
-    """Return the inputs and outputs of each projection."""
-    hidden, query, key_value, ffn = shape.hidden_size, shape.query_size, shape.key_value_size, shape.ffn_size
-    return {
-        "query": (hidden, query),
-        "key": (hidden, key_value),
-        "value": (hidden, key_value),
-        "attention_output": (query, hidden),
-        "ffn_in": (hidden, ffn),
-        "ffn_out": (ffn, hidden),
-    }
+    by_role = projections(shape)
+    return sum(
+        rank * (by_role[role].inputs + by_role[role].outputs) for role, rank in ranks.present().items()
+    )

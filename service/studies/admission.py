@@ -30,6 +30,7 @@ from api_schemas.search_space import (
     Parameterization,
     ParameterValue,
     SearchSpace,
+    extremes_of,
 )
 from api_schemas.studies import EarlyStopping, StudyCreate
 from api_schemas.trial_configuration import (
@@ -49,7 +50,7 @@ from service.studies.custom_admission import custom_errors
 from service.studies.default_starting_points import default_starting_points
 from service.studies.layers import layer_errors, layer_of, with_layers
 from service.studies.method_checks import METHOD, method_errors
-from service.studies.natural_references import extremes_of, natural_reference
+from service.studies.natural_references import natural_reference
 
 SEARCHABLE = ("peft.", "training.")
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
@@ -321,7 +322,7 @@ def _beyond(parameter: Parameter, limit: int) -> bool:
     return any(isinstance(value, int | float) and value > limit for value in extremes_of(parameter))
 
 
-def _tried(parameter: Parameter) -> tuple[ParameterValue, ...]:
+def _tried(parameter: Parameter) -> Sequence[ParameterValue]:
     """Return values that are all legal only if every value is."""
     extremes = extremes_of(parameter)
     if isinstance(parameter, FloatParameter):

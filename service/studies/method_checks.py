@@ -19,15 +19,7 @@ from api_schemas.peft_methods import (
     LibrarySettings,
     PeftMethod,
 )
-from api_schemas.search_space import (
-    BoolParameter,
-    CategoricalParameter,
-    IntParameter,
-    OrdinalParameter,
-    Parameter,
-    ParameterValue,
-    SearchSpace,
-)
+from api_schemas.search_space import Parameter, ParameterValue, SearchSpace, values_of
 from api_schemas.trial_configuration import Quantisation, TrialConfiguration
 
 METHOD = "peft.method"
@@ -161,14 +153,6 @@ def _active_under(parameter: Parameter, method: PeftMethod) -> bool:
     return when is None or when.parameter != METHOD or method in when.values
 
 
-def _values(name: str, searched: Mapping[str, Parameter], default: object) -> tuple[ParameterValue, ...]:
+def _values(name: str, searched: Mapping[str, Parameter], default: object) -> Sequence[ParameterValue]:
     parameter = searched.get(name)
-    if parameter is None:
-        return (default,)  # type: ignore[return-value]
-    if isinstance(parameter, BoolParameter):
-        return (False, True)
-    if isinstance(parameter, OrdinalParameter | CategoricalParameter):
-        return tuple(parameter.choices)
-    if isinstance(parameter, IntParameter):
-        return tuple(range(parameter.low, parameter.high + 1))
-    return (parameter.low, parameter.high)
+    return (default,) if parameter is None else values_of(parameter)  # type: ignore[return-value]

@@ -5,26 +5,10 @@ from itertools import product
 from api_schemas.backbones import BackboneShape
 from api_schemas.known_metrics import known_metrics
 from api_schemas.objectives import KNOWN_METRICS, Direction, Metric, Objective
-from api_schemas.search_space import (
-    BoolParameter,
-    CategoricalParameter,
-    OrdinalParameter,
-    Parameter,
-    ParameterValue,
-    SearchSpace,
-)
+from api_schemas.search_space import SearchSpace, extremes_of
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.catalogue.tasks.facts import TaskFacts
 from service.studies.method_checks import METHOD
-
-
-def extremes_of(parameter: Parameter) -> tuple[ParameterValue, ...]:
-    """Return the ends of a range, or every choice."""
-    if isinstance(parameter, BoolParameter):
-        return (False, True)
-    if isinstance(parameter, OrdinalParameter | CategoricalParameter):
-        return parameter.choices
-    return (parameter.low, parameter.high)
 
 
 def natural_reference(

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from api_schemas.adapter_flops import layer_flops
-from api_schemas.backbones import BackboneShape
+from api_schemas.backbones import BackboneShape, projections
 from api_schemas.known_metrics import BYTES_PER_SCALAR
 from api_schemas.objectives import Metric
 from api_schemas.peft import SIZE_FIELDS, Peft
 from api_schemas.peft_methods import ROLES, PeftMethod
-from api_schemas.trainable_parameters import bottleneck, compacter, trainable_parameters, widths
+from api_schemas.trainable_parameters import bottleneck, compacter, trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.optimization.grid import Candidates
 
@@ -106,7 +106,7 @@ class _Columns:
 
 def _layer(columns: _Columns, layer: int, *, shape: BackboneShape) -> Counts:
     hidden = shape.hidden_size
-    by_role = widths(shape)
+    by_role = projections(shape)
     total = 2 * columns.size("prefix_tuning", layer) * shape.key_value_size
     for module, count in (
         ("serial_adapter", bottleneck), ("parallel_adapter", bottleneck), ("compacter", compacter),
@@ -114,8 +114,8 @@ def _layer(columns: _Columns, layer: int, *, shape: BackboneShape) -> Counts:
         size = columns.size(module, layer)
         total = total + (size > 0) * count(size, hidden_size=hidden)
     for role in ROLES:
-        total = total + columns.rank(role, layer) * sum(by_role[role])
-    outputs = sum(outputs for _, outputs in by_role.values())
+        total = total + columns.rank(role, layer) * (by_role[role].inputs + by_role[role].outputs)
+    outputs = sum(item.outputs for item in by_role.values())
     return np.asarray(total + columns.size("scale_shift", layer) * 2 * outputs)
 
 

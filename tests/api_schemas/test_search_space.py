@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from api_schemas.search_space import Parameter, ParameterValue, SearchSpace, SearchSpaceRequest
+from api_schemas.search_space import (
+    Parameter,
+    ParameterValue,
+    SearchSpace,
+    SearchSpaceRequest,
+    extremes_of,
+    values_of,
+)
 
 parameter_adapter: TypeAdapter[Parameter] = TypeAdapter(Parameter)
 
@@ -174,6 +181,26 @@ def test_a_parameter_of_one_value_is_a_constant(parameter: dict[str, object]) ->
 
 def space_with(*parameters: dict[str, object]) -> dict[str, object]:
     return {"parameters": parameters}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "values", "extremes"),
+    [
+        ({"type": "bool"}, [False, True], [False, True]),
+        ({"type": "ordinal", "choices": [1, 3, 8]}, [1, 3, 8], [1, 3, 8]),
+        ({"type": "categorical", "choices": ["b", 1, True]}, ["b", 1, True], ["b", 1, True]),
+        ({"type": "int", "low": 2, "high": 4}, [2, 3, 4], [2, 4]),
+        ({"type": "int", "low": 2, "high": 9, "step": 3}, [2, 5, 8], [2, 8]),
+        ({"type": "float", "low": 0.5, "high": 2.0}, [0.5, 2.0], [0.5, 2.0]),
+    ],
+)
+def test_the_values_of_a_parameter(
+    parameter: dict[str, object], values: list[object], extremes: list[object]
+) -> None:
+    """All of them, or the ends."""
+    read = parameter_adapter.validate_python({"name": "a", **parameter})
+    assert list(values_of(read)) == values
+    assert list(extremes_of(read)) == extremes
 
 
 def test_a_condition_holds_for_a_value_in_any_spelling() -> None:

@@ -10,8 +10,7 @@ from dataclasses import fields
 from itertools import chain
 from typing import Any
 
-from api_schemas.backbones import BackboneShape
-from api_schemas.library_parameters import projections
+from api_schemas.backbones import BackboneShape, projections
 from api_schemas.peft_methods import ROLES
 from api_schemas.trial_configuration import Quantisation
 from service.catalogue.backbones.families import (

@@ -104,6 +104,21 @@ def test_every_integer_of_a_range_is_tried() -> None:
     assert "a block of 5 does not divide" in detail
 
 
+def test_integers_between_the_steps_of_a_range_are_not_tried() -> None:
+    """HRA needs even ranks, and a step of 2 gives no other."""
+    rank = {"type": "int", "name": "peft.library.rank", "low": 2, "high": 12, "step": 2}
+    assert errors({"method": "hra"}, rank) == []
+    [(pointer, _)] = errors({"method": "hra"}, rank | {"step": 1})
+    assert pointer == "/p/1"
+
+
+def test_a_range_of_billions_is_not_listed() -> None:
+    """It is tried up to its first value that cannot work."""
+    frequencies = {"type": "int", "name": "peft.library.frequencies", "low": 2000, "high": 2**31 - 1}
+    [(_, detail)] = errors({"method": "fourierft"}, frequencies)
+    assert "2305 frequencies exceed the 2304 weights" in detail
+
+
 def test_a_projection_that_may_be_switched_on_counts() -> None:
     """The feed-forward width is what fails, and only a search reaches it."""
     shape = BERT.model_copy(update={"ffn_size": 100})
