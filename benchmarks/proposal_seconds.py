@@ -56,7 +56,7 @@ def observed(problem: Problem, layers: int, count: int) -> list[Observation]:
     """Draw configurations from sparse to dense, with what trials of the simulation would report."""
     drawn = density_sample(problem.search_space, count, rng=random.Random(0))  # noqa: S311
     table = candidates(problem, drawn)
-    known = {metric: function(table).tolist() for metric, function in problem.known_metrics.items()}
+    known = {metric: function(table).tolist() for metric, function in problem.exact_metrics.items()}
     return [
         Observation(
             values,

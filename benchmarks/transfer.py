@@ -100,7 +100,7 @@ def problem_of(name: str, table: Table) -> Problem:
         search_space=SearchSpace.model_validate({"parameters": parameters}),
         objectives=OBJECTIVES,
         constraints=(),
-        known_metrics={Metric.TRAINABLE_PARAMETERS: size},
+        exact_metrics={Metric.TRAINABLE_PARAMETERS: size},
         key=cell,
         reference_point=(GUESSING[name], 1.1 * largest),
         starting_points=(),

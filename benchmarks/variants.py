@@ -50,7 +50,7 @@ def main() -> None:
 def curve(problem: BenchmarkProblem, *, known: bool, open_trials: int, trials: int, seed: int) -> list[float]:
     """Return the normalised hypervolume after each trial; trials end in the order of their start."""
     asked = engine_problem(problem)
-    asked = asked if known else replace(asked, known_metrics={})
+    asked = asked if known else replace(asked, exact_metrics={})
     waiting: list[Parameterization] = []
     ended: list[Observation] = []
     found = []

@@ -33,7 +33,12 @@ from service.runtime.work_limits import TimeLimitReached, at_most, limit_memory
 from service.storage.counters import CounterName, count
 from service.storage.database import transaction
 from service.suggestions.parameter_importance import read_importance_request, store_importance
-from service.suggestions.proposals import ProposalRequest, end_search, read_request, store_suggestions
+from service.suggestions.study_suggestions import (
+    SuggestionRequest,
+    end_search,
+    read_request,
+    store_suggestions,
+)
 from service.trials import turns
 from service.trials.leases import forget_inherited_connections
 from service.trials.turns import Turn
@@ -129,7 +134,7 @@ def _propose(study_id: str) -> None:
         end_search(session, study_id)
 
 
-def _ask(study_id: str, request: ProposalRequest, propose: "Propose") -> bool:
+def _ask(study_id: str, request: SuggestionRequest, propose: "Propose") -> bool:
     """Ask a proposer and store what it suggests; say whether the study has got anywhere."""
     started = time.perf_counter()
     with _proposal_span(request) as span:
@@ -152,7 +157,7 @@ def _ask(study_id: str, request: ProposalRequest, propose: "Propose") -> bool:
     return new
 
 
-def _proposal_span(request: ProposalRequest) -> AbstractContextManager[Span]:
+def _proposal_span(request: SuggestionRequest) -> AbstractContextManager[Span]:
     attributes = {
         "proposer": request.proposer.value,
         "count": request.count,

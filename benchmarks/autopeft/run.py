@@ -31,7 +31,7 @@ from service.catalogue.tasks.packaged import packaged_task
 from service.optimization.problem import Observation, Problem
 from service.optimization.suggest import suggest
 from service.studies.default_starting_points import default_starting_points
-from service.suggestions.known_costs import known_metrics
+from service.suggestions.exact_metrics import exact_metrics
 from workers.resident import ResidentParts
 
 CACHE_BYTES = 2**29
@@ -207,7 +207,7 @@ def problem_of(bench: Bench) -> Problem:
         search_space=space,
         objectives=OBJECTIVES,
         constraints=(),
-        known_metrics=known_metrics(base, shape=shape, classes=classes),
+        exact_metrics=exact_metrics(base, shape=shape, classes=classes),
         key=partial(_key, base=base),
         reference_point=(1 / classes, 1.1 * count),
         starting_points=tuple(default_starting_points(space, base, shape=shape)),

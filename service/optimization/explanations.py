@@ -40,7 +40,7 @@ def explain(
         return None
     grid = Grid(problem.search_space)
     alone = Candidates(grid, grid.codes([parameterization]))
-    exact = {name: float(values(alone)[0]) for name, values in problem.known_metrics.items()}
+    exact = {name: float(values(alone)[0]) for name, values in problem.exact_metrics.items()}
     return Explanation(
         predictions=predictions(outcomes, means=means, deviations=deviations, exact=exact),
         acquisition_value=acquisition_value if math.isfinite(acquisition_value) else None,
@@ -105,7 +105,7 @@ def front_probability(
     front = Y[_keeps_limits(problem, Y)][:, :count]
     front = front[is_non_dominated(front)]
     measured = [column for column in range(count) if not outcomes[column].known]
-    limited = {constraint.metric for constraint in problem.constraints} - problem.known_metrics.keys()
+    limited = {constraint.metric for constraint in problem.constraints} - problem.exact_metrics.keys()
     if len(measured) == 1 and not limited:
         return _chance_to_beat(means[:count], deviations[:count], front, column=measured[0])
     generator = torch.Generator().manual_seed(seed)

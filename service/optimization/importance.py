@@ -26,7 +26,7 @@ from service.optimization.modelled_part import modelled_part
 from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import Outcome, observed_values, observed_variances, outcomes_of
 from service.optimization.pool import augmented, with_share
-from service.optimization.problem import KnownMetric, Observation, Problem
+from service.optimization.problem import ExactMetric, Observation, Problem
 from service.optimization.surrogate import fit_surrogate
 from service.optimization.transfer import TransferProcess
 
@@ -100,7 +100,7 @@ def weigh_parameters(
             found.append(earlier[outcome.metric])
             continue
         function, rows = (
-            (_exactly(problem.known_metrics[outcome.metric], outcome, space), KNOWN_ROWS)
+            (_exactly(problem.exact_metrics[outcome.metric], outcome, space), KNOWN_ROWS)
             if process is None
             else (_mean_of(process, space), MODELLED_ROWS)
         )
@@ -191,6 +191,6 @@ def _mean_of(process: Process | TransferProcess, space: SearchSpace) -> Function
     return mean
 
 
-def _exactly(metric: KnownMetric, outcome: Outcome, space: SearchSpace) -> Function:
+def _exactly(metric: ExactMetric, outcome: Outcome, space: SearchSpace) -> Function:
     grid = Grid(space)
     return lambda X: torch.from_numpy(outcome.values(metric(Candidates(grid, grid.decode(X.numpy())))))

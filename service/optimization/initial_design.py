@@ -35,7 +35,7 @@ def next_in_design(admission: Admission, *, position: int, seed: int) -> Paramet
         {key for point in problem.starting_points if (key := problem.key(point)) in admission.taken}
     )
     rng = np.random.default_rng([seed, position, 1])
-    costly = {objective.metric for objective in problem.objectives} & set(problem.known_metrics)
+    costly = {objective.metric for objective in problem.objectives} & set(problem.exact_metrics)
     if not costly and 1 <= grid.dimensions <= qmc.Sobol.MAXDIM:
         sobol = admission.admit(grid.parameterizations(_sobol_row(grid, position=position, seed=seed)))
         if sobol:

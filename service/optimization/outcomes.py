@@ -71,7 +71,7 @@ def outcomes_of(problem: Problem) -> list[Outcome]:
         Outcome(
             metric,
             sign,
-            metric in problem.known_metrics,
+            metric in problem.exact_metrics,
             log=metric in logarithmic,
             count=metric in problem.counts,
         )
@@ -125,7 +125,7 @@ def known_values(
 ) -> Float64[Tensor, "n k"]:
     """Compute the known outcomes exactly."""
     columns = [
-        outcome.values(problem.known_metrics[outcome.metric](candidates))
+        outcome.values(problem.exact_metrics[outcome.metric](candidates))
         for outcome in outcomes
         if outcome.known
     ]

@@ -52,8 +52,8 @@ class Admission:
         candidates = Candidates(self.grid, codes)
         kept = np.ones(len(codes), dtype=bool)
         for constraint in self.problem.constraints:
-            if constraint.metric in self.problem.known_metrics and len(codes):
-                values = self.problem.known_metrics[constraint.metric](candidates)
+            if constraint.metric in self.problem.exact_metrics and len(codes):
+                values = self.problem.exact_metrics[constraint.metric](candidates)
                 kept &= np.array([constraint.holds(value) for value in values.tolist()])
         return kept
 
@@ -62,8 +62,8 @@ class Admission:
         candidates = Candidates(self.grid, codes)
         total = np.zeros(len(codes))
         for constraint in self.problem.constraints:
-            if constraint.metric in self.problem.known_metrics and len(codes):
-                values = self.problem.known_metrics[constraint.metric](candidates)
+            if constraint.metric in self.problem.exact_metrics and len(codes):
+                values = self.problem.exact_metrics[constraint.metric](candidates)
                 excess = values - constraint.bound
                 excess = excess if constraint.op is ConstraintOp.AT_MOST else -excess
                 total += np.maximum(0.0, excess) / max(abs(constraint.bound), 1.0)

@@ -14,7 +14,7 @@ from service.optimization.grid import Candidates
 MODELLED_POINTS = 150
 """Observations of a former study that are modelled; of more, a random part."""
 
-KnownMetric = Callable[[Candidates], Float64[np.ndarray, " n"]]
+ExactMetric = Callable[[Candidates], Float64[np.ndarray, " n"]]
 """The exact values of a metric for many candidates, in the metric's unit."""
 
 
@@ -55,7 +55,7 @@ class Problem:
     search_space: SearchSpace
     objectives: tuple[Objective, ...]
     constraints: tuple[OutcomeConstraint, ...]
-    known_metrics: Mapping[str, KnownMetric]
+    exact_metrics: Mapping[str, ExactMetric]
     key: Callable[[Parameterization], Hashable]
     reference_point: tuple[float, ...] | None
     starting_points: tuple[Parameterization, ...]

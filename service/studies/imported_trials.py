@@ -27,7 +27,7 @@ from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.studies.custom_admission import parameter_errors
 from service.trials import known_results, replication
 from service.trials.front_history import store_front
-from service.trials.reported_metrics import adds_nothing, exact_metrics, result_errors
+from service.trials.reported_metrics import adds_nothing, exact_metrics_of, result_errors
 
 
 def import_observations(
@@ -51,7 +51,7 @@ def import_observations(
     _refuse(_parameter_errors(search_space, observations))
     turn = canonical_trials(study)
     trials = [turn(observation.parameters) for observation in observations]
-    exact = [exact_metrics(study, trial.configuration) for trial in trials]
+    exact = [exact_metrics_of(study, trial.configuration) for trial in trials]
     _refuse(chain(_repetitions(trials), _result_errors(study, exact, observations)))
     reports = [_report(known, observation) for known, observation in zip(exact, observations, strict=True)]
     known = queries.trials_with_keys(session, study.id, [trial.key for trial in trials])

@@ -3,7 +3,7 @@
 from itertools import product
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.known_metrics import known_metrics
+from api_schemas.exact_metrics import exact_metrics
 from api_schemas.objectives import KNOWN_METRICS, Direction, Metric, Objective
 from api_schemas.search_space import SearchSpace, extremes_of
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
@@ -43,7 +43,7 @@ def _largest(
     unordered = {name: extremes[name] for name in (METHOD, "peft.library.block_size") if name in extremes}
     corners = (dict(zip(unordered, corner, strict=True)) for corner in product(*unordered.values()))
     return max(
-        known_metrics(canonical(patch(configuration, largest | corner)), shape=shape, classes=facts.classes)[
+        exact_metrics(canonical(patch(configuration, largest | corner)), shape=shape, classes=facts.classes)[
             metric
         ]
         for corner in corners

@@ -15,7 +15,7 @@ from service.optimization.problem import Observation, Problem
 from service.settings import settings
 from service.storage import queries
 from service.storage.models import Study
-from service.suggestions.proposals import read_observations
+from service.suggestions.study_suggestions import read_observations
 from service.trials import lifecycle
 
 GROWTH = 1.1
@@ -52,7 +52,7 @@ def read_importance_request(session: Session, study_id: str) -> ImportanceReques
     return ImportanceRequest(
         problem=problem,
         observations=observations,
-        known=tuple(item for item in kept.objectives if item.metric in problem.known_metrics),
+        known=tuple(item for item in kept.objectives if item.metric in problem.exact_metrics),
         seed=study.seed,
     )
 

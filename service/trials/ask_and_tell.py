@@ -38,7 +38,7 @@ from service.storage.models import Replicate, Study, Trial, TrialMeasurement
 from service.trials import early_stops, known_results, leases, lifecycle, replication
 from service.trials.reported_metrics import (
     adds_nothing,
-    exact_metrics,
+    exact_metrics_of,
     metric_errors,
     repeats,
     reserved_errors,
@@ -163,7 +163,7 @@ def correct(session: Session, trial_id: str, corrected: CorrectionRequest) -> tu
         WrongState: If the trial has not ended, or a worker of the service has measured it.
     """
     study, trial = leases.lock_study_and_trial(session, trial_id)
-    exact = exact_metrics(study, trial.configuration)
+    exact = exact_metrics_of(study, trial.configuration)
     if corrected.state is TrialState.SUCCEEDED:
         _refuse(result_errors(study, corrected.metrics, exact=exact, pointer="/metrics"))
     report = TrialReport(

@@ -6,7 +6,7 @@ from typing import Any
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
-from api_schemas.known_metrics import known_metrics
+from api_schemas.exact_metrics import exact_metrics
 from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
@@ -29,11 +29,11 @@ def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -
             )
 
 
-def exact_metrics(study: Study, configuration: Mapping[str, Any] | None) -> dict[str, float]:
+def exact_metrics_of(study: Study, configuration: Mapping[str, Any] | None) -> dict[str, float]:
     """Compute what needs no trial: nothing in a custom study."""
     if configuration is None or study.classes is None:
         return {}
-    return known_metrics(
+    return exact_metrics(
         TrialConfiguration.model_validate(configuration),
         shape=BackboneShape.model_validate(study.backbone_shape),
         classes=study.classes,

@@ -32,7 +32,7 @@ from service.storage.database import engine, transaction
 from service.storage.models import Event, Replicate, Study, Tenant, Trial
 from service.studies import steering
 from service.studies.admission import admit
-from service.suggestions.proposals import ProposalRequest, read_request, store_suggestions
+from service.suggestions.study_suggestions import SuggestionRequest, read_request, store_suggestions
 from service.trials import leases, sweeper
 from tests.conftest import API_KEY, study_body
 from tests.service.studies.invariants import check_study
@@ -287,7 +287,7 @@ def test_two_study_workers_that_propose_at_once_keep_budget_and_queue() -> None:
     study_id = stored(budget={"trials": 5}, parallelism=2)
     together = threading.Barrier(2)
 
-    def advance(first: int) -> ProposalRequest | None:
+    def advance(first: int) -> SuggestionRequest | None:
         with transaction() as session:
             request = read_request(session, study_id)
         together.wait()

@@ -63,7 +63,7 @@ def botorch_function(name: str) -> BenchmarkProblem:
             OutcomeConstraint.model_validate({"metric": f"slack_{number}", "op": ">=", "bound": 0.0})
             for number in range(slacks)
         ),
-        known_metrics={},
+        exact_metrics={},
         evaluate=partial(_evaluate, function=function, slacks=slacks),
         key=by_value,
         best_hypervolume=DISC_BRAKE_HYPERVOLUME if name == "disc-brake" else float(function.max_hv),

@@ -140,7 +140,7 @@ def _table_problem(
         search_space=SearchSpace(parameters=parameters),
         objectives=objectives,
         constraints=(),
-        known_metrics=known,
+        exact_metrics=known,
         evaluate=evaluate,
         key=by_value,
         best_hypervolume=hypervolume(objectives, front),

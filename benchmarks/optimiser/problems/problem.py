@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.grid import Candidates
-from service.optimization.problem import KnownMetric, Problem
+from service.optimization.problem import ExactMetric, Problem
 
 Columns = Mapping[str, NDArray[np.generic]]
 """Parameter name to the values of that parameter in n parameterizations, in their own type."""
@@ -38,7 +38,7 @@ class BenchmarkProblem:
     search_space: SearchSpace
     objectives: tuple[Objective, ...]
     constraints: tuple[OutcomeConstraint, ...]
-    known_metrics: Mapping[str, ColumnMetric]
+    exact_metrics: Mapping[str, ColumnMetric]
     evaluate: Callable[[Parameterization], dict[str, float] | None]
     key: Callable[[Parameterization], Hashable]
     best_hypervolume: float
@@ -70,14 +70,14 @@ def engine_problem(problem: BenchmarkProblem) -> Problem:
         search_space=problem.search_space,
         objectives=problem.objectives,
         constraints=problem.constraints,
-        known_metrics={name: _on_rows(problem, metric) for name, metric in problem.known_metrics.items()},
+        exact_metrics={name: _on_rows(problem, metric) for name, metric in problem.exact_metrics.items()},
         key=problem.key,
         reference_point=problem.reference_point,
         starting_points=(),
     )
 
 
-def _on_rows(problem: BenchmarkProblem, metric: ColumnMetric) -> KnownMetric:
+def _on_rows(problem: BenchmarkProblem, metric: ColumnMetric) -> ExactMetric:
     def values(candidates: Candidates) -> NDArray[np.float64]:
         names = [parameter.name for parameter in problem.search_space.parameters]
         return metric({name: candidates.values(name) for name in names})

@@ -65,7 +65,7 @@ def recorded_table(path: Path = TABLE) -> BenchmarkProblem:
         search_space=space,
         objectives=objectives,
         constraints=(),
-        known_metrics={"trainable_parameters": partial(_known, space=space, table=table)},
+        exact_metrics={"trainable_parameters": partial(_known, space=space, table=table)},
         evaluate=lambda parameterization: dict(table[canonical_key(parameterization)]),
         key=canonical_key,
         best_hypervolume=hypervolume(objectives, values),

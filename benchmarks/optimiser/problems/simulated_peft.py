@@ -86,7 +86,7 @@ def simulated_peft(layers: int, seed: int, *, held_out: bool = False) -> Benchma
         search_space=search_space(layers),
         objectives=objectives,
         constraints=(),
-        known_metrics={"trainable_parameters": partial(trainable_parameters, layers=layers)},
+        exact_metrics={"trainable_parameters": partial(trainable_parameters, layers=layers)},
         evaluate=partial(_evaluate, instance=instance),
         key=partial(_key, layers=layers),
         best_hypervolume=hypervolume(objectives, exact_front(instance)),

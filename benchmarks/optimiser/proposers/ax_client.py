@@ -81,7 +81,7 @@ class _Ax:
             return
         data: dict[str, float | tuple[float, float]] = {}
         for at, cost in enumerate(told_costs(self.problem, metrics)):
-            known = self.problem.objectives[at].metric in self.problem.known_metrics
+            known = self.problem.objectives[at].metric in self.problem.exact_metrics
             data[f"m{at}"] = (cost, 0.0) if known else cost
         data |= {f"c{at}": value for at, value in enumerate(violations(self.problem, metrics))}
         self.client.complete_trial(index, raw_data=data)

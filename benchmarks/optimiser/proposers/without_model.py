@@ -83,7 +83,7 @@ class _Density:
         self.pool = [_draw(self.problem, self.rng, share_on=self.rng.random()) for _ in range(DRAWS)]
         self.keys = [self.problem.key(one) for one in self.pool]
         for objective in self.problem.objectives:
-            metric = self.problem.known_metrics.get(objective.metric)
+            metric = self.problem.exact_metrics.get(objective.metric)
             if metric is not None:
                 values = metric(columns_of(self.problem.search_space, self.pool))
                 self.known = costs([objective], values[:, None])[:, 0]

@@ -48,9 +48,9 @@ def test_the_known_cost_is_the_products_own_count() -> None:
     """The vectorised formula and `api_schemas.trainable_parameters` agree."""
     problem = simulated_peft(12, 0)
     drawn = density_sample(problem.search_space, 50, rng=random.Random(1))
-    counted = problem.known_metrics["trainable_parameters"](columns_of(problem.search_space, drawn))
+    counted = problem.exact_metrics["trainable_parameters"](columns_of(problem.search_space, drawn))
     exact = autopeft_problem(12)
-    expected = exact.known_metrics["trainable_parameters"](candidates(exact, drawn))
+    expected = exact.exact_metrics["trainable_parameters"](candidates(exact, drawn))
     assert counted.tolist() == list(expected)
     assert [(problem.evaluate(one) or {})["trainable_parameters"] for one in drawn] == list(expected)
 

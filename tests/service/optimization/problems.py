@@ -11,7 +11,7 @@ from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.optimization.grid import Candidates, Grid
 from service.optimization.problem import Observation, Problem, Suggestion
-from service.suggestions.known_costs import known_metrics
+from service.suggestions.exact_metrics import exact_metrics
 
 SCORE = Objective.model_validate({"metric": "score", "direction": "maximize"})
 PARAMETERS = Objective.model_validate({"metric": "trainable_parameters", "direction": "minimize"})
@@ -37,7 +37,7 @@ def problem_on(parameters: Sequence[dict[str, object]], **changes: object) -> Pr
         "search_space": SearchSpace.model_validate({"parameters": list(parameters)}),
         "objectives": (SCORE, SECONDS),
         "constraints": (),
-        "known_metrics": {},
+        "exact_metrics": {},
         "key": items,
         "reference_point": None,
         "starting_points": (),
@@ -67,7 +67,7 @@ def autopeft_problem(layers: int, *, hidden_size: int = 768) -> Problem:
         search_space=SearchSpace(parameters=expand_preset(PresetName.AUTOPEFT, shape=shape)),
         objectives=(SCORE, PARAMETERS),
         constraints=(),
-        known_metrics=known_metrics(base, shape=shape, classes=2),
+        exact_metrics=exact_metrics(base, shape=shape, classes=2),
         key=lambda values: canonical(patch(base, values)).peft,
         reference_point=(
             0.5,
@@ -96,7 +96,7 @@ def observe(
 ) -> Observation:
     """What a trial of the simulation would report: the score, and every known metric."""
     alone = candidates(problem, [parameterization])
-    known = {metric: float(function(alone)[0]) for metric, function in problem.known_metrics.items()}
+    known = {metric: float(function(alone)[0]) for metric, function in problem.exact_metrics.items()}
     return Observation(parameterization, {"score": score(parameterization), **known})
 
 

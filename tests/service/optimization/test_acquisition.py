@@ -80,7 +80,7 @@ def test_expected_hypervolume_improvement_is_the_average_over_draws(count: int, 
     """Measured objectives are drawn, a known one stays where it is."""
     objectives = (SCORE, SECONDS, LATENCY)[:count]
     metrics = {"training_seconds": lambda asked: asked} if known else {}
-    problem = problem_on(NUMBERS, objectives=objectives, known_metrics=metrics)
+    problem = problem_on(NUMBERS, objectives=objectives, exact_metrics=metrics)
     rows = column(0.05, 0.3, 0.5, 0.8)
     X = torch.cat([rows, column(-1.0, -0.5, 0.0, 0.5)], dim=1) if known else rows
     state = believed(problem, X)
@@ -107,7 +107,7 @@ def test_expected_hypervolume_improvement_is_the_average_over_draws(count: int, 
 def test_where_nothing_can_be_gained_the_value_is_low_and_its_gradient_a_number() -> None:
     """A known cost beyond the reference."""
     metrics = {"training_seconds": lambda asked: asked}
-    problem = problem_on(NUMBERS, known_metrics=metrics)
+    problem = problem_on(NUMBERS, exact_metrics=metrics)
     state = believed(problem, torch.cat([column(0.1, 0.9), column(-1.0, 0.5)], dim=1))
     reference = torch.tensor([-1.5, -1.5], dtype=torch.double)
     function, _ = acquisition_function(state, problem, reference=reference, feasibility=None, seed=0)

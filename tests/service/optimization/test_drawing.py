@@ -54,7 +54,7 @@ def test_violation_is_a_share_of_the_bound() -> None:
     problem = problem_on(
         parameters,
         constraints=tuple(limits),
-        known_metrics={"cost": lambda c: 400 * c.values("x").astype(float)},
+        exact_metrics={"cost": lambda c: 400 * c.values("x").astype(float)},
     )
     violation = Admission(problem).violation(np.array([[0.0], [0.25], [0.5], [0.75]]))
     assert violation.tolist() == [1.0, 0.0, 0.0, 0.5]

@@ -35,7 +35,7 @@ def row(*values: float) -> torch.Tensor:
 
 def with_known_cost(**changes: object) -> Problem:
     cost = {Metric.TRAINABLE_PARAMETERS: lambda asked: np.full(len(asked), 1000.0)}
-    return problem_on(SWITCH, objectives=(SCORE, PARAMETERS), known_metrics=cost, **changes)
+    return problem_on(SWITCH, objectives=(SCORE, PARAMETERS), exact_metrics=cost, **changes)
 
 
 def test_no_observation_keeps_the_first_from_the_front() -> None:
@@ -96,7 +96,7 @@ def test_predictions_are_in_the_metrics_own_units() -> None:
     """Minimised metrics are positive again, logarithms are undone, what is known is exact."""
     memory = Objective.model_validate({"metric": "peak_memory_bytes", "direction": "minimize"})
     cost = {Metric.TRAINABLE_PARAMETERS: lambda asked: np.full(len(asked), 770.0)}
-    problem = problem_on(SWITCH, objectives=(SECONDS, memory, PARAMETERS), known_metrics=cost)
+    problem = problem_on(SWITCH, objectives=(SECONDS, memory, PARAMETERS), exact_metrics=cost)
     found = predictions(
         outcomes_of(problem),
         means=row(-12.0, -6.0, -2.8865),
@@ -123,7 +123,7 @@ def test_a_suggestion_of_the_model_explains_itself() -> None:
     expected = modelled.explanation.predictions
     assert 0.5 < expected["score"].mean < 1.0
     assert 0 < expected["score"].standard_deviation < 0.2
-    count = problem.known_metrics["trainable_parameters"](candidates(problem, [modelled.parameterization]))[0]
+    count = problem.exact_metrics["trainable_parameters"](candidates(problem, [modelled.parameterization]))[0]
     assert expected["trainable_parameters"].mean == count
     assert modelled.explanation.acquisition_value is not None
     assert 0 < (modelled.explanation.front_probability or 0) <= 1

@@ -18,7 +18,7 @@ def test_the_initial_design_spreads_over_the_known_cost() -> None:
         found = only(suggest(problem, [], pending=designed, count=1, seed=3))
         assert found.generated_by == "initial_design"
         designed.append(found.parameterization)
-    costs = sorted(problem.known_metrics[Metric.TRAINABLE_PARAMETERS](candidates(problem, designed)))
+    costs = sorted(problem.exact_metrics[Metric.TRAINABLE_PARAMETERS](candidates(problem, designed)))
     assert costs[0] < 2e4
     assert costs[-1] > 1e7
     assert max(after / before for before, after in itertools.pairwise(costs)) < 30
@@ -42,7 +42,7 @@ def test_starting_points_leave_the_ends_of_the_range_to_the_design() -> None:
     problem = dataclasses.replace(autopeft_problem(6), starting_points=tuple(middle))
     found = suggest(problem, [], pending=[], count=5, seed=0)
     listed = candidates(problem, [item.parameterization for item in found])
-    costs = problem.known_metrics[Metric.TRAINABLE_PARAMETERS](listed)
+    costs = problem.exact_metrics[Metric.TRAINABLE_PARAMETERS](listed)
     assert [item.generated_by for item in found] == ["starting_point"] * 3 + ["initial_design"] * 2
     assert costs[3] < 1.2e4
     assert costs[4] > 1e7

@@ -83,7 +83,7 @@ def test_real_numbers_follow_the_gradient_to_the_top() -> None:
 def test_the_gradient_sees_what_a_known_metric_does() -> None:
     """The value falls with a cost that is known only as a function: its peak moves accordingly."""
     problem = problem_on(
-        NUMBERS[:1], known_metrics={"training_seconds": lambda asked: 2.0 * asked.values("x")}
+        NUMBERS[:1], exact_metrics={"training_seconds": lambda asked: 2.0 * asked.values("x")}
     )
     admission = Admission(problem)
     # Outcomes are maximised, so the known column is -2x: -(x - 0.8)^2 - 0.2 * 2x has its peak at 0.6.

@@ -17,7 +17,7 @@ from service.optimization.candidates import density_sample
 from service.optimization.modelled_part import MODELLED_OBSERVATIONS, modelled_part
 from service.optimization.outcomes import known_values, outcomes_of
 from service.optimization.pool import augmented
-from service.optimization.problem import KnownMetric, Observation, Problem
+from service.optimization.problem import ExactMetric, Observation, Problem
 from service.optimization.suggest import suggest
 from service.optimization.surrogate import fit_surrogate
 from service.trials.pareto_front import hypervolume
@@ -132,7 +132,7 @@ def test_a_hard_limit_on_a_known_metric_is_never_broken() -> None:
         )
     assert found.generated_by == "logehvi"
     ran = candidates(problem, [observation.parameterization for observation in observations])
-    counted = problem.known_metrics[Metric.TRAINABLE_PARAMETERS](ran)
+    counted = problem.exact_metrics[Metric.TRAINABLE_PARAMETERS](ran)
     assert max(counted) <= 50_000
 
 
@@ -199,8 +199,8 @@ def test_rare_results_that_keep_a_limit_are_believed() -> None:
 def test_where_every_result_breaks_a_known_limit_the_search_goes_on_within_it() -> None:
     """Not only is there an answer: it is near the best that was seen beyond the limit."""
     limit = OutcomeConstraint.model_validate({"metric": "cost", "op": "<=", "bound": 0.3})
-    cost: KnownMetric = lambda found: found.values("x").astype(float)  # noqa: E731
-    problem = problem_on(NUMBERS, objectives=(SCORE,), constraints=(limit,), known_metrics={"cost": cost})
+    cost: ExactMetric = lambda found: found.values("x").astype(float)  # noqa: E731
+    problem = problem_on(NUMBERS, objectives=(SCORE,), constraints=(limit,), exact_metrics={"cost": cost})
     observations = [
         Observation({"x": 0.5 + 0.06 * step, "y": step / 8}, {"score": step / 8, "cost": 0.5 + 0.06 * step})
         for step in range(8)

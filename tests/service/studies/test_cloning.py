@@ -22,7 +22,7 @@ from service.studies import steering
 from service.studies.admission import admit
 from service.studies.canonical_trials import configuration_key
 from service.studies.cloning import merge_patch
-from service.suggestions import proposals
+from service.suggestions import study_suggestions
 from service.trials import leases, lifecycle
 from tests.conftest import API_KEY, OTHER_KEY, make_study_request
 from tests.service.studies.invariants import check_study
@@ -169,7 +169,7 @@ def test_a_clone_knows_what_it_could_have_found(client: TestClient, source: str)
     assert [point["trial_id"] for point in front["points"]] == [trials[0]["id"]]
     assert study["trials"]["imported"] == 2
     with transaction() as session:
-        request = proposals.read_request(session, study["id"])
+        request = study_suggestions.read_request(session, study["id"])
     assert request is not None
     assert (len(request.observations), request.count) == (2, study["budget"]["trials"])
 

@@ -9,7 +9,7 @@ from service.storage import queries
 from service.storage.database import transaction
 from service.storage.models import Event, Study
 from service.study_worker import advance_study
-from service.suggestions.proposals import read_request
+from service.suggestions.study_suggestions import read_request
 from tests.conftest import study_body
 from tests.service.studies.invariants import check_study
 from tests.service.trials.test_ask_and_tell import (

@@ -12,7 +12,7 @@ from api_schemas.trials import ArtifactRecord, TrialReport, TrialState
 from service.optimization.problem import Suggestion
 from service.storage import queries
 from service.storage.models import Artifact, Event, Study, Tenant, Trial
-from service.suggestions.proposals import read_request, store_suggestions
+from service.suggestions.study_suggestions import read_request, store_suggestions
 from service.trials import lifecycle
 from tests.conftest import make_study_request
 from tests.service.trials.test_lifecycle import COSTS, MAX_ATTEMPTS, create, replicates_of

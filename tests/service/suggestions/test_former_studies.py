@@ -10,7 +10,7 @@ from service.optimization.problem import Source
 from service.optimization.suggest import suggest
 from service.storage.models import Study, Trial
 from service.suggestions.former_studies import sources_of, spread_over
-from service.suggestions.proposals import read_request, store_suggestions
+from service.suggestions.study_suggestions import read_request, store_suggestions
 from service.trials import lifecycle
 from tests.conftest import make_study_request
 from tests.service.trials.test_lifecycle import create, finish, start, succeeded

@@ -10,7 +10,7 @@ from service.storage.audit_log import list_audit_events
 from service.storage.database import transaction
 from service.storage.models import Event, Study, Trial
 from service.study_worker import advance_study
-from service.suggestions.proposals import read_request
+from service.suggestions.study_suggestions import read_request
 from service.trials import leases, sweeper
 from tests.conftest import OTHER_KEY, study_body
 from tests.service.studies.invariants import check_study

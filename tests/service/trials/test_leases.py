@@ -19,7 +19,7 @@ from service.storage.database import engine, transaction
 from service.storage.models import Replicate, Study, Tenant, Trial, TrialMeasurement
 from service.studies import steering
 from service.studies.admission import admit
-from service.suggestions import proposals
+from service.suggestions import study_suggestions
 from service.trials import leases, lifecycle, sweeper
 from tests.conftest import make_study_request
 
@@ -339,7 +339,7 @@ def test_a_trial_that_cannot_add_anything_is_told_to_stop() -> None:
         assert 0.45 < trial.metrics["predicted_score"] < 0.7
         assert session.get_one(Study, study_id).front_sequence == 8
         (taught,) = [
-            item for item in proposals.read_request(session, study_id).observations  # type: ignore[union-attr]
+            item for item in study_suggestions.read_request(session, study_id).observations  # type: ignore[union-attr]
             if item.metrics and item.metrics["score"] == trial.metrics["predicted_score"]
         ]  # fmt: skip
     assert taught.metrics is not None

@@ -26,7 +26,7 @@ from service.storage.models import Event, Study, Tenant, Trial
 from service.studies import steering
 from service.studies.admission import admit
 from service.suggestions import revision
-from service.suggestions.proposals import ProposalRequest, read_request, store_suggestions
+from service.suggestions.study_suggestions import SuggestionRequest, read_request, store_suggestions
 from service.trials import leases
 from tests.conftest import make_study_request
 
@@ -58,7 +58,7 @@ def distinct(number: int) -> Parameterization:
     return adapter(SIZES[number % 9]) | {"peft.parallel_adapter.bottleneck_size": SIZES[number // 9]}
 
 
-def ask(study_id: str) -> ProposalRequest:
+def ask(study_id: str) -> SuggestionRequest:
     with transaction() as session:
         request = read_request(session, study_id)
     assert request is not None
@@ -66,7 +66,7 @@ def ask(study_id: str) -> ProposalRequest:
 
 
 def answer(
-    study_id: str, request: ProposalRequest, sizes: Sequence[int], *, generated_by: str = "logehvi"
+    study_id: str, request: SuggestionRequest, sizes: Sequence[int], *, generated_by: str = "logehvi"
 ) -> None:
     suggestions = [Suggestion(adapter(size), generated_by) for size in sizes]
     with transaction() as session:
@@ -94,7 +94,7 @@ def queued_sizes(study_id: str) -> dict[int, int]:
         }
 
 
-def after_a_result() -> tuple[str, ProposalRequest]:
+def after_a_result() -> tuple[str, SuggestionRequest]:
     """A study with a result of size 1, with 3 and 6 in the queue, and what it then asks for."""
     study_id = stored()
     answer(study_id, ask(study_id), [1, 3, 6])

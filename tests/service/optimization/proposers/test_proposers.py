@@ -120,7 +120,7 @@ def test_a_hard_limit_on_a_known_metric_is_never_broken(name: Proposer) -> None:
     large |= {f"peft.{size}": 768 for size in sizes}
     problem = Problem(**{**free.__dict__, "constraints": (limit,), "starting_points": (large,)})
     found = proposer_of(name)(problem, [], pending=[], count=5, seed=0)
-    counts = problem.known_metrics["trainable_parameters"](
+    counts = problem.exact_metrics["trainable_parameters"](
         candidates(problem, [one.parameterization for one in found])
     )
     assert len(found) == 5

@@ -27,8 +27,8 @@ from service.storage.weighed_objectives import objectives_of
 from service.studies.admission import starting_parameterization
 from service.studies.canonical_trials import canonical_trials, trial_keys
 from service.suggestions import duplicates, revision
+from service.suggestions.exact_metrics import exact_metrics
 from service.suggestions.former_studies import sources_of
-from service.suggestions.known_costs import known_metrics
 from service.trials import early_stops, lifecycle
 from service.trials.demand import results_in_a_turn
 from service.trials.queue_room import proposal_settings, replicates_lacking, trials_lacking
@@ -41,7 +41,7 @@ A FAILED trial says nothing about its configuration.
 
 
 @dataclass(frozen=True)
-class ProposalRequest:
+class SuggestionRequest:
     """What to ask the optimiser, and for how many trials.
 
     `count` includes those of `outdated`, the ids of queued trials to propose anew; `pending` does not.
@@ -59,7 +59,7 @@ class ProposalRequest:
     time_limit_seconds: float
 
 
-def read_request(session: Session, study_id: str) -> ProposalRequest | None:
+def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
     """Read what a study wants proposed now, or None if it wants nothing.
 
     Nothing is locked: former studies take a while to read, and what changes meanwhile is seen when the
@@ -76,7 +76,7 @@ def read_request(session: Session, study_id: str) -> ProposalRequest | None:
     count = _wanted(session, study, trials) + len(outdated)
     if count == 0:
         return None
-    return ProposalRequest(
+    return SuggestionRequest(
         proposer=proposal_settings(study).proposer,
         problem=_problem(study, sources=sources_of(session, study)),
         observations=tuple(map(_observation, results)),
@@ -105,7 +105,7 @@ def store_suggestions(
     study_id: str,
     suggestions: Sequence[Suggestion],
     *,
-    request: ProposalRequest,
+    request: SuggestionRequest,
     seconds: float,
 ) -> bool:
     """Revise outdated trials and queue what the study still wants; end one whose space is exhausted.
@@ -146,7 +146,7 @@ def end_search(session: Session, study_id: str) -> None:
 
 
 def _proposals(
-    study: Study, suggestions: Sequence[Suggestion], *, request: ProposalRequest, seconds: float
+    study: Study, suggestions: Sequence[Suggestion], *, request: SuggestionRequest, seconds: float
 ) -> dict[str, dict[str, Any]]:
     """Write suggestions as the columns of trials, by configuration key, in their order."""
     turn = canonical_trials(study)
@@ -173,7 +173,7 @@ def _revise(
     *,
     kept: Set[str],
     new: list[dict[str, Any]],
-    request: ProposalRequest,
+    request: SuggestionRequest,
 ) -> list[Trial]:
     """Return outdated trials that were not suggested again the best of `new`, and take it out of there."""
     revised: list[Trial] = []
@@ -206,7 +206,7 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
         search_space=search_space,
         objectives=objectives_of(study),
         constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
-        known_metrics={},
+        exact_metrics={},
         key=trial_keys(study),
         counts=frozenset(),
         reference_point=None if study.reference_point is None else tuple(study.reference_point),
@@ -220,7 +220,7 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
     return replace(
         custom,
         counts=LOG_METRICS,
-        known_metrics=known_metrics(base, shape=shape, classes=study.classes),
+        exact_metrics=exact_metrics(base, shape=shape, classes=study.classes),
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),

@@ -7,7 +7,7 @@ from api_schemas.studies import StudyCreate
 from api_schemas.trials import TrialReport, TrialState
 from service.optimization.suggest import suggest
 from service.storage import queries
-from service.suggestions.proposals import read_request, store_suggestions
+from service.suggestions.study_suggestions import read_request, store_suggestions
 from tests.conftest import make_study_request
 from tests.paretune.client.studies import custom_study
 from tests.service.trials.test_lifecycle import create, finish, queue, start, succeeded

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.known_metrics import known_metrics
+from api_schemas.exact_metrics import exact_metrics
 from api_schemas.objectives import KNOWN_METRICS
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import PresetName, SearchSpace
@@ -12,7 +12,7 @@ from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.optimization.candidates import density_codes
 from service.optimization.grid import Candidates, Grid
 from service.studies.layers import with_layers
-from service.suggestions import known_costs
+from service.suggestions import exact_metrics as by_columns
 
 SHAPE = BackboneShape(
     model_type="bert", layers=5, hidden_size=48, ffn_size=96, query_size=48, key_value_size=24,
@@ -36,9 +36,9 @@ def test_columns_count_as_the_contract_does(preset: PresetName, peft: dict[str, 
     base = with_layers(base, SHAPE, search_space=space)
     grid = Grid(space)
     codes = density_codes(grid, 60, rng=np.random.default_rng(0))
-    by_column = known_costs.known_metrics(base, shape=SHAPE, classes=3)
+    by_column = by_columns.exact_metrics(base, shape=SHAPE, classes=3)
     one_by_one = [
-        known_metrics(canonical(patch(base, values)), shape=SHAPE, classes=3)
+        exact_metrics(canonical(patch(base, values)), shape=SHAPE, classes=3)
         for values in grid.parameterizations(codes)
     ]
     for metric in KNOWN_METRICS & one_by_one[0].keys():

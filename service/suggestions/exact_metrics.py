@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float64
 
 from api_schemas.adapter_flops import layer_flops
 from api_schemas.backbones import BackboneShape, projections
-from api_schemas.known_metrics import BYTES_PER_SCALAR
+from api_schemas.exact_metrics import BYTES_PER_SCALAR
 from api_schemas.objectives import Metric
 from api_schemas.peft import SIZE_FIELDS, Peft
 from api_schemas.peft_methods import ROLES, PeftMethod
@@ -23,7 +23,7 @@ from service.optimization.grid import Candidates
 Counts = Float64[np.ndarray, " n"]
 
 
-def known_metrics(
+def exact_metrics(
     base: TrialConfiguration, *, shape: BackboneShape, classes: int
 ) -> Mapping[str, Callable[[Candidates], Counts]]:
     """Return the metrics of a study that need no trial."""

@@ -10,7 +10,7 @@ BYTES_PER_SCALAR = 4
 """What is trained is kept and saved in float32, whatever the backbone computes in."""
 
 
-def known_metrics(
+def exact_metrics(
     configuration: TrialConfiguration, *, shape: BackboneShape, classes: int
 ) -> dict[str, float]:
     """Compute what needs no trial. `adapter_bytes` are those of the saved tensors, without file headers."""
