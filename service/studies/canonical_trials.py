@@ -12,8 +12,8 @@ from typing import Any
 
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from service.storage import typed_study
 from service.storage.models import Study
-from service.storage.stored_spaces import search_space_of
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class CanonicalTrial:
 
 def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTrial]:
     """Return a function that turns legal parameterizations of a study into trials."""
-    space = search_space_of(study)
-    base = None if study.configuration is None else TrialConfiguration.model_validate(study.configuration)
+    space = typed_study.search_space(study)
+    base = typed_study.configuration(study)
 
     def turn(parameterization: Parameterization) -> CanonicalTrial:
         parameters = space.canonical(parameterization)
@@ -44,8 +44,8 @@ def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTria
 
 def trial_keys(study: Study) -> Callable[[Parameterization], str]:
     """Return a function that gives the key of the trial which a parameterization becomes."""
-    base = None if study.configuration is None else TrialConfiguration.model_validate(study.configuration)
-    return partial(_key, space=search_space_of(study), base=base)
+    base = typed_study.configuration(study)
+    return partial(_key, space=typed_study.search_space(study), base=base)
 
 
 def _key(parameterization: Parameterization, *, space: SearchSpace, base: TrialConfiguration | None) -> str:

@@ -18,11 +18,10 @@ from api_schemas.studies import StudyState
 from api_schemas.trials import IMPORTED, TrialReport, TrialState
 from service.errors import InvalidReport, WrongState
 from service.errors.conflicts import ConflictingResult
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.event_log import record_imports
 from service.storage.ids import new_id
 from service.storage.models import Replicate, Study, Trial
-from service.storage.stored_spaces import search_space_of
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.studies.custom_admission import parameter_errors
 from service.trials import known_results, replication
@@ -47,7 +46,7 @@ def import_observations(
         raise WrongState(
             f"The study is {study.state}; past results are taken while it is open: {further} first."
         )
-    search_space = search_space_of(study)
+    search_space = typed_study.search_space(study)
     _refuse(_parameter_errors(search_space, observations))
     turn = canonical_trials(study)
     trials = [turn(observation.parameters) for observation in observations]

@@ -16,9 +16,9 @@ from api_schemas.events import EventType
 from api_schemas.json_values import Identity, identity
 from api_schemas.search_space import Parameterization
 from api_schemas.trials import IMPORTED, TrialState
+from service.storage import typed_study
 from service.storage.ids import new_id
 from service.storage.models import Study, Trial
-from service.storage.stored_spaces import search_space_of
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.trials.front_history import store_front
 from service.trials.reported_metrics import metric_errors
@@ -139,7 +139,7 @@ def _carried_over(parameters: Parameterization, configuration: Any, key: str) ->
 
 def _fitting(study: Study) -> Callable[[Parameterization, Any, str], CanonicalTrial | None]:
     """Return a function that gives the trial of a study that trains what another study's did, if any does."""
-    search_space = search_space_of(study)
+    search_space = typed_study.search_space(study)
     parameters = search_space.by_name
     turn = canonical_trials(study)
 

@@ -8,9 +8,8 @@ from sqlalchemy.orm import Session
 from api_schemas.errors import FieldError
 from api_schemas.objectives import Objective
 from service.errors import InvalidStudy, NotFound
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.models import Study
-from service.storage.stored_spaces import search_space_of
 from service.studies.admission import AdmittedStudy
 from service.studies.parameter_mapping import shared_parameters
 
@@ -66,9 +65,9 @@ def _errors(
 
 
 def _overlaps(study: Study, admitted: AdmittedStudy) -> bool:
-    return bool(shared_parameters(search_space_of(study), admitted.search_space))
+    return bool(shared_parameters(typed_study.search_space(study), admitted.search_space))
 
 
 def _same_goal(study: Study, wanted: Objective) -> bool:
-    first = Objective.model_validate(study.objectives[0])
+    first = typed_study.objectives(study)[0]
     return (first.metric, first.direction) == (wanted.metric, wanted.direction)

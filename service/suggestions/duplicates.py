@@ -6,7 +6,7 @@ Each function runs under the study's row lock.
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import TrialState
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.models import Replicate, Study, Trial
 from service.trials import lifecycle
 
@@ -16,7 +16,7 @@ def reuse_known_result(session: Session, study: Study, trial: Trial) -> bool:
 
     A result counts if each seed that the study wants succeeded and has every metric that it names.
     """
-    named = {item["metric"] for item in [*study.objectives, *study.constraints]}
+    named = set(typed_study.named_metrics(study))
     sources = queries.succeeded_elsewhere(session, study, trial.configuration_key)
     replicates = queries.replicates_of(session, [source.id for source in sources])
     for source in sources:

@@ -10,15 +10,12 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Direction
-from api_schemas.proposals import ProposalSettings, WarmStartMode
-from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.proposals import WarmStartMode
 from api_schemas.trials import TrialState
 from service.optimization.problem import MODELLED_POINTS, Observation, Source
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.models import Study, Trial
-from service.storage.stored_spaces import search_space_of
 from service.studies.parameter_mapping import StudySpace, map_parameterizations
 from service.trials import early_stops
 
@@ -30,7 +27,7 @@ MOST_POINTS = 8
 
 def sources_of(session: Session, study: Study) -> tuple[Source, ...]:
     """Read the sources of a study; none unless it asked for a warm start."""
-    warm_start = ProposalSettings.model_validate(study.proposals).warm_start
+    warm_start = typed_study.proposals(study).warm_start
     if warm_start is None:
         return ()
     # One that has been deleted since teaches nothing any more.
@@ -80,10 +77,10 @@ def _modelled(session: Session, study: Study, former: Study) -> Source:
 def _pareto(session: Session, study: Study, former: Study, *, count: int) -> Source:
     front = queries.latest_front(session, former.id, until=study.created_at)
     trials = queries.trials_by_id(session, front.member_trial_ids) if front else []
-    first = former.objectives[0]
+    first = typed_study.objectives(former)[0]
     trials.sort(
-        key=lambda trial: (trial.metrics[first["metric"]], trial.number),
-        reverse=first["direction"] == Direction.MAXIMIZE,
+        key=lambda trial: (trial.metrics[first.metric], trial.number),
+        reverse=first.direction is Direction.MAXIMIZE,
     )
     mapped = map_parameterizations(
         [trial.parameters for trial in spread_over(trials, count=count)],
@@ -103,11 +100,7 @@ def _ended_before(session: Session, study: Study, former: Study) -> list[Trial]:
 
 def _space(study: Study) -> StudySpace:
     return StudySpace(
-        search_space=search_space_of(study),
-        configuration=(
-            None if study.configuration is None else TrialConfiguration.model_validate(study.configuration)
-        ),
-        backbone_shape=(
-            None if study.backbone_shape is None else BackboneShape.model_validate(study.backbone_shape)
-        ),
+        search_space=typed_study.search_space(study),
+        configuration=typed_study.configuration(study),
+        backbone_shape=typed_study.backbone_shape(study),
     )

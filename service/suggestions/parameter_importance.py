@@ -13,7 +13,7 @@ from api_schemas.importance import Importance, ObjectiveImportance
 from api_schemas.studies import StudyState
 from service.optimization.problem import Observation, Problem
 from service.settings import settings
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.models import Study
 from service.suggestions.study_suggestions import read_observations
 from service.trials import lifecycle
@@ -42,7 +42,7 @@ def read_importance_request(session: Session, study_id: str) -> ImportanceReques
     if study is None or study.weighing_attempts >= settings().max_attempts:
         return None
     problem, observations = read_observations(session, study)
-    kept = Importance.model_validate(study.importance or {})
+    kept = typed_study.importance(study) or Importance()
     count = sum(observation.metrics is not None for observation in observations)
     growth = GROWTH if study.turn_due_at is None else GROWTH_IN_HASTE
     over = study.state is not StudyState.ACTIVE and not any(queries.open_replicates(session, study_id))

@@ -12,18 +12,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api_schemas.backbones import BackboneShape
-from api_schemas.objectives import LOG_METRICS, OutcomeConstraint
+from api_schemas.objectives import LOG_METRICS
 from api_schemas.proposals import DuplicatePolicy, Proposer
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
-from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service.optimization.problem import Observation, Problem, Source, Suggestion
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.models import Study, Trial
-from service.storage.stored_spaces import search_space_of
-from service.storage.weighed_objectives import objectives_of
 from service.studies.admission import starting_parameterization
 from service.studies.canonical_trials import canonical_trials, trial_keys
 from service.suggestions import duplicates, revision
@@ -31,7 +27,7 @@ from service.suggestions.exact_metrics import exact_metrics
 from service.suggestions.former_studies import sources_of
 from service.trials import early_stops, lifecycle
 from service.trials.demand import results_in_a_turn
-from service.trials.queue_room import proposal_settings, replicates_lacking, trials_lacking
+from service.trials.queue_room import replicates_lacking, trials_lacking
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
 """What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
@@ -77,7 +73,7 @@ def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
     if count == 0:
         return None
     return SuggestionRequest(
-        proposer=proposal_settings(study).proposer,
+        proposer=typed_study.proposals(study).proposer,
         problem=_problem(study, sources=sources_of(session, study)),
         observations=tuple(map(_observation, results)),
         # FAILED and cancelled trials teach nothing, yet must not be proposed again.
@@ -90,7 +86,7 @@ def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
         known_results=len(results),
         count=count,
         seed=study.seed,
-        time_limit_seconds=proposal_settings(study).time_limit_seconds,
+        time_limit_seconds=typed_study.proposals(study).time_limit_seconds,
     )
 
 
@@ -129,7 +125,7 @@ def store_suggestions(
     stuck = wanted > 0 and not new and len(suggestions) >= request.count
     changed = _revise(session, study, outdated, kept=proposals.keys(), new=new, request=request)
     changed += [lifecycle.add_trial(session, study, **proposal) for proposal in new[:wanted]]
-    if proposal_settings(study).duplicates is DuplicatePolicy.REUSE:
+    if typed_study.proposals(study).duplicates is DuplicatePolicy.REUSE:
         for trial in changed:
             duplicates.reuse_known_result(session, study, trial)
     if len(suggestions) < request.count and study.state is StudyState.ACTIVE:
@@ -190,7 +186,7 @@ def _revise(
 
 def _end_or_repeat(session: Session, study: Study, *, reason: str = lifecycle.EXHAUSTED) -> None:
     room = min(replicates_lacking(session, study), study.trial_budget - study.trials_created)
-    repeats = proposal_settings(study).duplicates is DuplicatePolicy.REPLICATE
+    repeats = typed_study.proposals(study).duplicates is DuplicatePolicy.REPLICATE
     if not (repeats and duplicates.repeat_front(session, study, count=room)):
         lifecycle.exhaust(session, study, reason=reason)
 
@@ -201,11 +197,11 @@ def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
 
 
 def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
-    search_space = search_space_of(study)
+    search_space = typed_study.search_space(study)
     custom = Problem(
         search_space=search_space,
-        objectives=objectives_of(study),
-        constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
+        objectives=typed_study.objectives(study),
+        constraints=typed_study.constraints(study),
         exact_metrics={},
         key=trial_keys(study),
         counts=frozenset(),
@@ -213,10 +209,9 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
         starting_points=tuple(search_space.canonical(point) for point in study.starting_points),
         sources=sources,
     )
-    if study.configuration is None or study.classes is None:
+    base, shape = typed_study.configuration(study), typed_study.backbone_shape(study)
+    if base is None or shape is None or study.classes is None:
         return custom
-    base = TrialConfiguration.model_validate(study.configuration)
-    shape = BackboneShape.model_validate(study.backbone_shape)
     return replace(
         custom,
         counts=LOG_METRICS,

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from api_schemas.objectives import Metric, OutcomeConstraint
+from api_schemas.objectives import Metric
 from api_schemas.studies import EarlyStopping
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.early_stopping.stopping_rule import SHARE, Curve, Reason, Verdict, judge
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.models import Replicate, Study, Trial
-from service.storage.weighed_objectives import objectives_of
 
 STOP = "stop"
 PREDICTED_SCORE = "predicted_score"
@@ -25,10 +24,7 @@ CHANCE = "chance"
 def judged(session: Session, study: Study, trial: Trial, measurement: Measurement) -> dict[str, float]:
     """Judge a running trial; give what goes beside the measurement: the prediction, and 1 for "stop"."""
     rule = EarlyStopping(study.early_stopping)
-    objectives = objectives_of(study)
-    constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
-    named = [item.metric for item in objectives] + [item.metric for item in constraints]
-    needed = {SHARE, "loss", "train_loss", *map(str, named)}
+    needed = {SHARE, "loss", "train_loss", *typed_study.named_metrics(study)}
     if rule is EarlyStopping.NEVER or not needed <= measurement.metrics.keys():
         return {}
     curves = queries.curves_of(session, study.id, needed)
@@ -39,8 +35,8 @@ def judged(session: Session, study: Study, trial: Trial, measurement: Measuremen
     verdict = judge(
         Curve((*before, measurement.metrics)),
         [Curve(metrics, finals.get(other)) for other, metrics in curves.items()],
-        objectives=objectives,
-        constraints=constraints,
+        objectives=typed_study.objectives(study),
+        constraints=typed_study.constraints(study),
         reference_point=study.reference_point,
         rule=rule,
     )

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
-from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.objectives import Objective
 from api_schemas.trials import TrialState
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.event_log import record_event
 from service.storage.models import StoredFront, Study, Trial
-from service.storage.weighed_objectives import objectives_of
 from service.trials import pareto_front
 from service.trials.results import Result, results_before_reference, results_of
 
@@ -20,7 +19,7 @@ def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None
 
     `trials` are all whose result is new or has changed since the last front; the last names this one.
     """
-    objectives = objectives_of(study)
+    objectives = typed_study.objectives(study)
     if study.reference_point is None:
         settled = pareto_front.reference_point(
             objectives,
@@ -46,7 +45,7 @@ def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None
 
 def settle_anew(session: Session, study: Study, corrected: Trial) -> None:
     """Settle the reference point again if it was settled by a result that has been corrected since."""
-    objectives = objectives_of(study)
+    objectives = typed_study.objectives(study)
     if pareto_front.follows_from_objectives(objectives, study.reference_defaults):
         return
     settled_by = results_before_reference(session, study.id)
@@ -60,11 +59,10 @@ def settle_anew(session: Session, study: Study, corrected: Trial) -> None:
 def _members(
     session: Session, study: Study, objectives: Sequence[Objective], trials: Sequence[Trial]
 ) -> list[Result]:
-    constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
     feasible = [
         result
         for result in _candidates(session, study, trials)
-        if pareto_front.satisfies(constraints, result.metrics)
+        if pareto_front.satisfies(typed_study.constraints(study), result.metrics)
     ]
     positions = pareto_front.front_members(objectives, [result.metrics for result in feasible])
     return [feasible[position] for position in positions]

@@ -5,16 +5,10 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from api_schemas.proposals import ProposalSettings
 from api_schemas.trials import TrialState
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.models import Study
 from service.trials.lifecycle import FAILURES_BEFORE_GIVING_UP
-
-
-def proposal_settings(study: Study) -> ProposalSettings:
-    """Read how a study's configurations are proposed."""
-    return ProposalSettings.model_validate(study.proposals)
 
 
 def replicates_lacking(session: Session, study: Study, *, taken_soon: int = 0) -> int:
@@ -23,7 +17,7 @@ def replicates_lacking(session: Session, study: Study, *, taken_soon: int = 0) -
     `taken_soon` are taken before anything new is there; a study that wants none ahead waits.
     """
     waiting = sum(queries.open_replicates(session, study.id))
-    ahead = proposal_settings(study).ahead
+    ahead = typed_study.proposals(study).ahead
     return study.parallelism + (max(ahead, taken_soon) if ahead else 0) - waiting
 
 

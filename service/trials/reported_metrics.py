@@ -4,24 +4,22 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.exact_metrics import exact_metrics
 from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
 from service.errors.conflicts import ConflictingResult
+from service.storage import typed_study
 from service.storage.models import Replicate, Study
-from service.storage.weighed_objectives import objectives_of
 
 
 def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -> Iterator[FieldError]:
     """Find the metrics that the study names and a result lacks, and those without a logarithm."""
-    named = [item["metric"] for item in [*study.objectives, *study.constraints]]
-    for name in dict.fromkeys(named):
+    for name in typed_study.named_metrics(study):
         if name not in metrics:
             yield FieldError(pointer=pointer, detail=f"the study needs the metric '{name}'")
-    for objective in objectives_of(study):
+    for objective in typed_study.objectives(study):
         if objective.log and metrics.get(objective.metric, 1.0) <= 0:
             yield FieldError(
                 pointer=f"{pointer}/{objective.metric}",
@@ -31,13 +29,10 @@ def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -
 
 def exact_metrics_of(study: Study, configuration: Mapping[str, Any] | None) -> dict[str, float]:
     """Compute what needs no trial: nothing in a custom study."""
-    if configuration is None or study.classes is None:
+    shape = typed_study.backbone_shape(study)
+    if configuration is None or shape is None or study.classes is None:
         return {}
-    return exact_metrics(
-        TrialConfiguration.model_validate(configuration),
-        shape=BackboneShape.model_validate(study.backbone_shape),
-        classes=study.classes,
-    )
+    return exact_metrics(TrialConfiguration.model_validate(configuration), shape=shape, classes=study.classes)
 
 
 def result_errors(
@@ -64,8 +59,7 @@ def checked(study: Study, report: TrialReport) -> TrialReport:
     """
     if report.state not in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY):
         return report
-    wanted = {item["metric"] for item in [*study.objectives, *study.constraints]}
-    missing = sorted(wanted - set(report.metrics))
+    missing = sorted(set(typed_study.named_metrics(study)) - report.metrics.keys())
     if missing:
         reason = f"metrics-missing: the worker reported no {', '.join(missing)}"
         return report.model_copy(update={"state": TrialState.FAILED, "reason": reason})

@@ -20,12 +20,12 @@ from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState
 from service.settings import settings
+from service.storage import typed_study
 from service.storage.counters import CounterName, count
 from service.storage.database import transaction
 from service.storage.models import Study, Tenant
 from service.trials import due_studies, lifecycle
 from service.trials.leases import retry_while_database_is_away
-from service.trials.queue_room import proposal_settings
 from service.trials.wake_ups import wake_study_worker
 
 log = structlog.get_logger(__name__)
@@ -139,7 +139,7 @@ def described(error: BaseException) -> str:
 
 
 def _begun(session: Session, study: Study, worker: str) -> Turn:
-    turn = Turn(study.id, f"{worker}:{uuid4().hex}", proposal_settings(study).time_limit_seconds)
+    turn = Turn(study.id, f"{worker}:{uuid4().hex}", typed_study.proposals(study).time_limit_seconds)
     study.turn_due_at = None
     study.turn_holder = turn.holder
     study.turn_expires_at = _from_now(settings().lease_seconds)

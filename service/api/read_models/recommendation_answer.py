@@ -7,17 +7,15 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from api_schemas.module_description import describe_canonical
-from api_schemas.objectives import ConstraintOp, Metric, Objective, OutcomeConstraint
+from api_schemas.objectives import ConstraintOp, Metric, Objective
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
 from api_schemas.tasks import ScoreMetric
 from api_schemas.trial_configuration import TrialConfiguration
 from service.errors import WrongState
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.models import Study, Trial
-from service.storage.stored_spaces import search_space_of
-from service.storage.weighed_objectives import objectives_of
 from service.trials import front_certainty, recommendation
 from service.trials.results import ResultColumns, result_columns
 
@@ -34,13 +32,13 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
         raise WrongState(
             "The study has no front yet: ask again once a trial has succeeded within its limits."
         )
-    objectives = objectives_of(study)
+    objectives = typed_study.objectives(study)
     members = queries.trials_by_id(session, front.member_trial_ids)
     points = [recommendation.Point(trial.id, trial.number, trial.metrics) for trial in members]
     choice = recommendation.choose(objectives, points, query)
     chosen = members[choice.position]
     rows = _rows_behind_accuracy(session, study, chosen)
-    rivals = _feasible_results(session, study, objectives)
+    rivals = _feasible_results(session, study)
     probability, reason = _certainty(objectives, rivals, chosen, rows=rows)
     configuration = (
         None if chosen.configuration is None else TrialConfiguration.model_validate(chosen.configuration)
@@ -65,10 +63,9 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
     )
 
 
-def _feasible_results(session: Session, study: Study, objectives: Sequence[Objective]) -> ResultColumns:
-    constraints = [OutcomeConstraint.model_validate(item) for item in study.constraints]
-    named = [*(item.metric for item in objectives), *(item.metric for item in constraints)]
-    results = result_columns(session, study.id, list(dict.fromkeys(named)))
+def _feasible_results(session: Session, study: Study) -> ResultColumns:
+    constraints = typed_study.constraints(study)
+    results = result_columns(session, study.id, typed_study.named_metrics(study))
     kept = np.ones(len(results.numbers), dtype=np.bool_)
     for constraint in constraints:
         values = results.values[constraint.metric]
@@ -123,9 +120,10 @@ def _basis(results: ResultColumns, *, rows: int | None) -> str:
 
 def _rows_behind_accuracy(session: Session, study: Study, trial: Trial) -> int | None:
     """Return how many texts each score is a share of; None where it is no share or nobody wrote it down."""
-    if study.configuration is None:
+    configuration = typed_study.configuration(study)
+    if configuration is None:
         return None
-    task = TrialConfiguration.model_validate(study.configuration).task
+    task = configuration.task
     if task.resolved_score is not ScoreMetric.ACCURACY:
         return None
     # Every trial of a study is scored on the same split.
@@ -139,9 +137,9 @@ def _study_of(study: Study, trial: Trial, configuration: TrialConfiguration | No
         display_name=f"{study.display_name[:150]}, trial {trial.number} again",
         kind=StudyKind(study.kind),
         configuration=configuration,
-        search_space=SearchSpaceRequest(parameters=search_space_of(study).parameters),
-        objectives=objectives_of(study),
-        constraints=tuple(OutcomeConstraint.model_validate(item) for item in study.constraints),
+        search_space=SearchSpaceRequest(parameters=typed_study.search_space(study).parameters),
+        objectives=typed_study.objectives(study),
+        constraints=typed_study.constraints(study),
         budget=Budget(trials=1),
         starting_points=(trial.parameters,),
         early_stopping=EarlyStopping.NEVER,

@@ -4,19 +4,16 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from api_schemas.backbones import BackboneShape
 from api_schemas.importance import Importance
 from api_schemas.module_description import describe_canonical
 from api_schemas.objectives import Direction
 from api_schemas.pareto import HypervolumeHistory, ParetoFront, ParetoPoint
-from api_schemas.proposals import Explanation, ProposalSettings
+from api_schemas.proposals import Explanation
 from api_schemas.studies import Budget, EarlyStopping, ReplicateCounts, StudyKind, StudyRead, TrialCounts
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, Measurement, ReplicateRead, TrialRead, TrialState
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.models import Replicate, Study, Trial
-from service.storage.stored_spaces import search_space_of
-from service.storage.weighed_objectives import objectives_of
 
 
 def represent_studies(session: Session, studies: Sequence[Study]) -> tuple[StudyRead, ...]:
@@ -54,7 +51,7 @@ def represent_trials(session: Session, study: Study, trials: Sequence[Trial]) ->
 
 def represent_front(session: Session, study: Study) -> ParetoFront:
     """Show the latest front; before the first result it is empty."""
-    objectives = objectives_of(study)
+    objectives = typed_study.objectives(study)
     front = queries.latest_front(session, study.id)
     members = queries.trials_by_id(session, front.member_trial_ids) if front else []
     first = objectives[0]
@@ -85,9 +82,7 @@ def represent_hypervolume_history(session: Session, study: Study) -> Hypervolume
 
 def represent_importance(study: Study) -> Importance:
     """Show what matters to the objectives, as it was last estimated."""
-    if study.importance is None:
-        return Importance(reason="no result yet")
-    return Importance.model_validate(study.importance)
+    return typed_study.importance(study) or Importance(reason="no result yet")
 
 
 def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> StudyRead:
@@ -97,21 +92,19 @@ def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> St
         display_name=study.display_name,
         state=study.state,
         state_reason=study.state_reason,
-        configuration=_configuration(study),
-        search_space=search_space_of(study),
-        objectives=tuple(study.objectives),
-        constraints=tuple(study.constraints),
+        configuration=typed_study.configuration(study),
+        search_space=typed_study.search_space(study),
+        objectives=typed_study.objectives(study),
+        constraints=typed_study.constraints(study),
         budget=Budget(trials=study.trial_budget),
         parallelism=study.parallelism,
         starting_points=tuple(study.starting_points),
         seed=study.seed,
         replicates=study.replicates,
         final_replicates=study.final_replicates,
-        proposals=ProposalSettings.model_validate(study.proposals),
+        proposals=typed_study.proposals(study),
         early_stopping=EarlyStopping(study.early_stopping),
-        backbone_shape=(
-            None if study.backbone_shape is None else BackboneShape.model_validate(study.backbone_shape)
-        ),
+        backbone_shape=typed_study.backbone_shape(study),
         classes=study.classes,
         reference_point=_numbers(study.reference_point),
         hypervolume=study.hypervolume,
@@ -181,8 +174,8 @@ def _point(trial: Trial, replicates: list[Replicate]) -> ParetoPoint:
     )
 
 
-def _configuration(row: Study | Trial) -> TrialConfiguration | None:
-    return None if row.configuration is None else TrialConfiguration.model_validate(row.configuration)
+def _configuration(trial: Trial) -> TrialConfiguration | None:
+    return None if trial.configuration is None else TrialConfiguration.model_validate(trial.configuration)
 
 
 def _collapsed(trial: Trial) -> bool:

@@ -1,0 +1,97 @@
+"""The JSON columns of a study row as the types they were stored from. Knows no session.
+
+Each was checked before it was stored: a process validates it once, and again only after it has changed.
+Validating a large search space takes longer than the rest of most requests.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, TypeVar
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.importance import Importance
+from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.proposals import ProposalSettings
+from api_schemas.search_space import SearchSpace
+from api_schemas.studies import StudyKind
+from api_schemas.trial_configuration import TrialConfiguration
+from service.storage.models import Study
+
+Typed = TypeVar("Typed")
+
+MOST_KEPT = 16
+"""Studies kept at a time: the largest search spaces take a few megabytes each."""
+
+_kept: OrderedDict[str, dict[str, tuple[Any, Any]]] = OrderedDict()
+"""By study and column: the JSON that was read, and its typed value."""
+
+_lock = Lock()
+
+
+def search_space(study: Study) -> SearchSpace:
+    """Return the search space of a study."""
+    return _typed(study, "search_space", SearchSpace.model_validate)
+
+
+def objectives(study: Study) -> tuple[Objective, ...]:
+    """Return the objectives of a study; those of a custom study are marked as the caller's."""
+    return _typed(study, "objectives", _callers if study.kind == StudyKind.CUSTOM else _ours)
+
+
+def constraints(study: Study) -> tuple[OutcomeConstraint, ...]:
+    """Return the outcome constraints of a study."""
+    return _typed(study, "constraints", lambda items: tuple(map(OutcomeConstraint.model_validate, items)))
+
+
+def named_metrics(study: Study) -> tuple[str, ...]:
+    """Return the metrics that the objectives and constraints of a study name, each once."""
+    return tuple(dict.fromkeys(item["metric"] for item in [*study.objectives, *study.constraints]))
+
+
+def proposals(study: Study) -> ProposalSettings:
+    """Return how a study's configurations are proposed."""
+    return _typed(study, "proposals", ProposalSettings.model_validate)
+
+
+def configuration(study: Study) -> TrialConfiguration | None:
+    """Return what the trials of a study have in common; None in a custom study."""
+    return _typed(study, "configuration", _unless_none(TrialConfiguration.model_validate))
+
+
+def backbone_shape(study: Study) -> BackboneShape | None:
+    """Return the shape of a study's backbone; None in a custom study."""
+    return _typed(study, "backbone_shape", _unless_none(BackboneShape.model_validate))
+
+
+def importance(study: Study) -> Importance | None:
+    """Return what matters to a study's objectives, as last estimated; None before the first estimate."""
+    return _typed(study, "importance", _unless_none(Importance.model_validate))
+
+
+def _typed(study: Study, column: str, read: Callable[[Any], Typed]) -> Typed:
+    stored = getattr(study, column)
+    with _lock:
+        columns = _kept.setdefault(study.id, {})
+        _kept.move_to_end(study.id)
+        if len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    json, value = columns.get(column, (None, None))
+    if value is None or (json is not stored and json != stored):
+        value = read(stored)
+    # The newest JSON, so that further reads of the same row compare by identity.
+    columns[column] = (stored, value)
+    typed: Typed = value
+    return typed
+
+
+def _ours(items: list[Any]) -> tuple[Objective, ...]:
+    return tuple(map(Objective.model_validate, items))
+
+
+def _callers(items: list[Any]) -> tuple[Objective, ...]:
+    return tuple(objective.of_the_caller() for objective in _ours(items))
+
+
+def _unless_none(read: Callable[[Any], Typed]) -> Callable[[Any], Typed | None]:
+    return lambda stored: None if stored is None else read(stored)
