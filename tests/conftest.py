@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 # Settings are read once; these stand until a test's own database replaces them.
 os.environ.setdefault("DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
@@ -17,8 +19,12 @@ os.environ.setdefault("BROKER_URL", "redis://127.0.0.1:1/0")
 os.environ.setdefault("PARETUNE_ARTIFACTS_URL", tempfile.gettempdir())
 
 import httpx
+import psycopg
 import pytest
 import uvicorn
+from anyio.from_thread import start_blocking_portal
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from hypothesis import settings as settings_of_hypothesis
 from sqlalchemy import Engine, QueuePool, create_engine, make_url, text
 from sqlalchemy.orm import Session
@@ -110,12 +116,20 @@ def template_database(postgres_url: str) -> str:
     return "template_paretune"
 
 
+@pytest.fixture(scope="session")
+def administrator(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """The connection that makes and drops databases."""
+    with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture
-def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    run_on(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
-    yield renamed(postgres_url, name)
-    run_on(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+def database_url(postgres_url: str, template_database: str, administrator: psycopg.Connection) -> str:
+    """A new database, always of the same name: the engines on it keep the statements that they compiled."""
+    name = f"test_{os.getpid()}"
+    administrator.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    administrator.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    return renamed(postgres_url, name)
 
 
 @pytest.fixture
@@ -128,19 +142,17 @@ def service_environment(
     monkeypatch.setenv("PARETUNE_ARTIFACTS_URL", str(tmp_path / "artifacts"))
     monkeypatch.setenv("PARETUNE_DATA_DIR", str(tmp_path / "data"))
     settings.settings.cache_clear()
-    database.engine.cache_clear()
-    database.engine_of_single_reads.cache_clear()
-    # Before any thread starts: two that ask for it first at once would make two, and one be lost unclosed.
-    database.engine()
-    database.engine_of_single_reads()
+    for connect in (database.engine, database.engine_of_single_reads):
+        if connect().url != make_url(database_url):
+            connect.cache_clear()
+        # Before any thread starts: two that ask for it first at once would make two, and one stay open.
+        connect()
     monkeypatch.setattr(broker.celery_app.conf, "broker_url", valkey_url)
     monkeypatch.setattr(broker.celery_app.conf, "broker_write_url", valkey_url)
     broker.celery_app.set_current()
     yield
     for opened in (database.engine(), database.engine_of_single_reads()):
         close(opened)
-    database.engine.cache_clear()
-    database.engine_of_single_reads.cache_clear()
     settings.settings.cache_clear()
 
 
@@ -153,6 +165,31 @@ def close(engine: Engine) -> None:
     while isinstance(engine.pool, QueuePool) and engine.pool.checkedout() and time.monotonic() < give_up:
         time.sleep(0.01)
     engine.dispose()
+
+
+@cache
+def application() -> FastAPI:
+    """Return the application for all tests that change none of the settings that it is made with."""
+    return create_app()
+
+
+Connect = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="session")
+def connect() -> Iterator[Connect]:
+    """Makes clients of an application on one event loop: a loop for each request costs more than the request.
+
+    The application is not started: no sweeper takes leases back but the one that a test runs.
+    """
+    with start_blocking_portal() as loop:
+
+        def connected(app: FastAPI | None = None, **options: Any) -> TestClient:
+            client = TestClient(app or application(), **options)
+            client.portal = loop
+            return client
+
+        yield connected
 
 
 @pytest.fixture(scope="session")

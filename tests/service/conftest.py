@@ -8,17 +8,21 @@ from fastapi.testclient import TestClient
 from api_schemas.access import KeyScope
 from service.access.keys import create_key
 from service.access.tenants import get_tenant
-from service.api.app import create_app
 from service.storage.database import transaction
-from tests.conftest import API_KEY
+from tests.conftest import API_KEY, Connect
 
 Headers = dict[str, str]
 
 
 @pytest.fixture
-def client(service_environment: None) -> TestClient:
+def client(service_environment: None, connect: Connect) -> TestClient:
     """The application, called with the first tenant's admin key unless told otherwise."""
-    return TestClient(create_app(), headers=bearer(API_KEY))
+    return connect(headers=bearer(API_KEY))
+
+
+@pytest.fixture
+def http(client: TestClient) -> TestClient:
+    return client
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.study_worker import advance_study
-from tests.service.trials.test_ask_and_tell import created, http
-
-__all__ = ["http"]
+from tests.service.trials.test_ask_and_tell import created
 
 SPACE = {"parameters": [{"type": "float", "name": "x", "low": 0, "high": 1}]}
 NEUTRAL = ("first", "second", "third")

@@ -6,12 +6,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from service.api.app import create_app
 from service.storage.database import transaction
 from service.storage.models import Study, Trial
 from service.studies.canonical_trials import trial_keys
 from service.study_worker import advance_study
-from tests.conftest import API_KEY
 from tests.service.trials.test_ask_and_tell import asked, created, custom_body, told
 
 OBJECTIVES = [{"metric": "error", "direction": "minimize"}]
@@ -49,11 +47,6 @@ SPACES: dict[str, list[dict[str, Any]]] = {
         {"type": "categorical", "name": "c", "choices": ["only"]},
     ],
 }  # fmt: skip
-
-
-@pytest.fixture
-def http(service_environment: None) -> TestClient:
-    return TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"})
 
 
 RUNS = [(name, "paretune") for name in SPACES] + list(zip(SPACES, ["random", "sobol"] * 4, strict=True))

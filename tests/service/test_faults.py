@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi.testclient import TestClient
 from kombu import Connection
 from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy import event, func, select, text
@@ -22,7 +21,6 @@ from sqlalchemy.exc import OperationalError
 from api_schemas.events import EventType
 from api_schemas.studies import StudyState
 from api_schemas.trials import ClaimedTrial, TrialState
-from service.api.app import create_app
 from service.api.routes.studies import new_study
 from service.optimization.problem import Suggestion
 from service.runtime.broker import ADVANCE_STUDY, RUN_TRIAL, STUDIES_QUEUE, TRIALS_QUEUE, celery_app
@@ -34,7 +32,7 @@ from service.studies import steering
 from service.studies.admission import admit
 from service.suggestions.study_suggestions import SuggestionRequest, read_request, store_suggestions
 from service.trials import leases, sweeper
-from tests.conftest import API_KEY, study_body
+from tests.conftest import API_KEY, Connect, study_body
 from tests.service.studies.invariants import check_study
 from tests.service.trials.test_leases import (
     REPORT,
@@ -194,9 +192,9 @@ def test_a_connection_lost_at_the_commit_of_a_result_stores_it_once(when: str) -
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_request_whose_answer_was_lost_has_one_effect(when: str) -> None:
+def test_a_request_whose_answer_was_lost_has_one_effect(when: str, connect: Connect) -> None:
     """503; the same request under the same key then gets the answer, and there is one study."""
-    client = TestClient(create_app(), headers=AUTHORIZED | {"Idempotency-Key": "k"})
+    client = connect(headers=AUTHORIZED | {"Idempotency-Key": "k"})
     with cut_at_next_commit(when=when) as cuts:
         lost = client.post("/v1/studies", json=study_body())
     assert (lost.status_code, cuts) == (503, [when])

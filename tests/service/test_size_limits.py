@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from service.api.app import create_app
+from tests.conftest import application
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = create_app().openapi()
+DOCUMENT = application().openapi()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 WITHIN_THE_BODY = {
     "JsonValue": "a value of a merge patch; what comes of it is bounded as a posted study is",

@@ -11,10 +11,8 @@ from service.storage.models import Event, Replicate
 from service.study_worker import advance_study
 from service.trials import sweeper
 from tests.service.studies.invariants import check_study
-from tests.service.trials.test_ask_and_tell import METRICS, asked, created, http, told
+from tests.service.trials.test_ask_and_tell import METRICS, asked, created, told
 from tests.service.trials.test_leases import expire_all_leases
-
-__all__ = ["http"]
 
 OTHER = {**METRICS, "watts": 41.0}
 

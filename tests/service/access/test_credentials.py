@@ -10,11 +10,10 @@ from sqlalchemy import func, update
 
 from api_schemas.access import KeyScope
 from service.access.keys import key_hash
-from service.api.app import create_app
 from service.settings import settings
 from service.storage.database import transaction
 from service.storage.models import ApiKey
-from tests.conftest import API_KEY, OTHER_KEY
+from tests.conftest import API_KEY, OTHER_KEY, Connect
 from tests.service.api.test_routes import BODIES, called_by, routes
 from tests.service.conftest import Headers, bearer, new_key
 
@@ -33,8 +32,8 @@ UNUSABLE = {
 
 
 @pytest.fixture
-def stranger(service_environment: None) -> TestClient:
-    return TestClient(create_app())
+def stranger(service_environment: None, connect: Connect) -> TestClient:
+    return connect()
 
 
 def ended(ending: str) -> Headers:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import fastapi.routing
@@ -23,12 +22,6 @@ from service.studies.admission import AdmittedStudy, admit
 from service.trials import leases
 from tests.conftest import API_KEY, OTHER_KEY, study_body
 from tests.service.trials.test_leases import stored_study
-
-
-@pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
-        yield opened
 
 
 def pointers(response: Any) -> dict[str, str]:

@@ -16,16 +16,15 @@ from sqlalchemy import create_engine
 from api_schemas.access import KeyScope
 from service.access import callers, tenants
 from service.access.rate_limit import RateLimit
-from service.api.app import create_app
 from service.settings import settings
 from service.storage import database
 from service.storage.database import transaction
-from tests.conftest import API_KEY
+from tests.conftest import API_KEY, Connect, application
 from tests.service.api.test_routes import BODIES
+from tests.service.conftest import bearer
 
 JSON = {"Content-Type": "application/json"}
-application = create_app()
-DOCUMENT = application.openapi()["paths"]
+DOCUMENT = application().openapi()["paths"]
 OPERATIONS = [
     (method.upper(), path)
     for path, operations in DOCUMENT.items()
@@ -36,9 +35,8 @@ UPLOAD = ("PUT", "/v1/task_files/{name}")
 
 
 @pytest.fixture
-def client(service_environment: None) -> TestClient:
-    headers = {"Authorization": f"Bearer {API_KEY}"}
-    return TestClient(application, headers=headers, raise_server_exceptions=False)
+def client(service_environment: None, connect: Connect) -> TestClient:
+    return connect(headers=bearer(API_KEY), raise_server_exceptions=False)
 
 
 def address(path: str) -> str:
@@ -102,7 +100,7 @@ def test_each_operation_keeps_to_its_scope(client: TestClient) -> None:
 def test_each_operation_counts_requests(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """429 with when to come back."""
     # `setattr` would leave no attribute at all behind, for a state keeps its values elsewhere.
-    monkeypatch.setitem(application.state._state, "rate_limit", RateLimit(rate=1e-6, burst=1))
+    monkeypatch.setitem(application().state._state, "rate_limit", RateLimit(rate=1e-6, burst=1))
     client.get("/v1/studies")
     for method, path in OPERATIONS:
         answer = client.request(method, address(path), json=BODIES.get((method, path)))

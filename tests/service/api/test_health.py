@@ -17,12 +17,12 @@ from service.runtime import disk_space
 from service.runtime.broker_address import redis_url
 from service.settings import settings
 from service.trials import sweeper
+from tests.conftest import Connect
 
 
 @pytest.fixture
-def client(service_environment: None) -> TestClient:
-    # Not entered, so no sweeper runs but the one that a test runs.
-    return TestClient(create_app())
+def client(service_environment: None, connect: Connect) -> TestClient:
+    return connect()
 
 
 def reasons(client: TestClient) -> dict[str, str]:

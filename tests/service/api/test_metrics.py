@@ -13,7 +13,7 @@ from api_schemas.trials import TrialReport, TrialState
 from service.api.app import create_app
 from service.settings import settings
 from service.storage.counters import CounterName, count, totals
-from service.storage.database import transaction
+from service.storage.database import engine, transaction
 from service.studies import steering
 from service.trials import leases, sweeper
 from tests.conftest import API_KEY
@@ -50,6 +50,7 @@ def test_metrics_are_for_this_host_unless_there_is_a_token(
 
 def test_without_a_database_the_process_is_still_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """One metric says that Postgres is away; no number of it is made up."""
+    engine.cache_clear()
     client = TestClient(create_app(), client=HERE)
     found = scraped(client)
     assert found["paretune_database_up",] == 0

@@ -14,10 +14,9 @@ from schemathesis.checks import positive_data_acceptance
 from schemathesis.core.failures import FailureGroup
 from sqlalchemy import text
 
-from service.api.app import create_app
 from service.api.openapi import document
 from service.storage.database import engine
-from tests.conftest import API_KEY, study_body
+from tests.conftest import API_KEY, application, study_body
 
 ROOT = Path(__file__).parents[3]
 HEADERS = {"Authorization": f"Bearer {API_KEY}"}
@@ -39,14 +38,14 @@ FUZZED = settings(
 # A study may fit the schema and not its backbone; that is told with a 422, too.
 EXCLUDED = [positive_data_acceptance]
 
-application = create_app()
-caller = TestClient(application, headers=HEADERS)
-schema = schemathesis.openapi.from_dict(application.openapi())
-schema.app = application
+app = application()
+caller = TestClient(app, headers=HEADERS)
+schema = schemathesis.openapi.from_dict(app.openapi())
+schema.app = app
 # Said here, too: a request without its key that then gets one at the call is not a bad request.
 schema.config.update(headers=HEADERS)
-living = schemathesis.openapi.from_dict(application.openapi()).include(path_regex="^/v1/(studies|webhooks)")
-living.app = application
+living = schemathesis.openapi.from_dict(app.openapi()).include(path_regex="^/v1/(studies|webhooks)")
+living.app = app
 living.config.generation.update(modes=[GenerationMode.POSITIVE])
 
 

@@ -9,22 +9,21 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.app import create_app
 from service.catalogue import hub, kept_uploads
 from service.catalogue.backbones import by_name, packaged
 from service.errors import UnknownBackbone
 from service.errors.conflicts import InsufficientStorage
 from service.runtime import disk_space
 from service.runtime.disk_space import lack_of_room
-from tests.conftest import API_KEY, study_body
+from tests.conftest import API_KEY, Connect, study_body
+from tests.service.conftest import bearer
 
 CSV = "text,label\n" + "".join(f"text {n},{n % 2}\n" for n in range(8000))
 
 
 @pytest.fixture
-def client(service_environment: None) -> TestClient:
-    headers = {"Authorization": f"Bearer {API_KEY}"}
-    return TestClient(create_app(), headers=headers, raise_server_exceptions=False)
+def client(service_environment: None, connect: Connect) -> TestClient:
+    return connect(headers=bearer(API_KEY), raise_server_exceptions=False)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A clone asks for what its source asked for, and knows what it could have found itself."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyCreate, StudyRead
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import TrialReport, TrialState
-from service.api.app import create_app
 from service.api.routes.studies import new_study
 from service.storage import queries
 from service.storage.database import transaction
@@ -24,7 +22,7 @@ from service.studies.canonical_trials import configuration_key
 from service.studies.cloning import merge_patch
 from service.suggestions import study_suggestions
 from service.trials import leases, lifecycle
-from tests.conftest import API_KEY, OTHER_KEY, make_study_request
+from tests.conftest import OTHER_KEY, make_study_request
 from tests.service.studies.invariants import check_study
 from tests.service.studies.test_imported_trials import imported
 from tests.service.trials.test_ask_and_tell import METRICS, POINT, SPACE, created
@@ -37,12 +35,6 @@ REPORTS = (
     TrialReport(state=TrialState.FAILED, reason="ours"),
 )
 RATES = (2e-4, 2e-3, 3e-3, 4e-3)
-
-
-@pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
-        yield opened
 
 
 @pytest.fixture

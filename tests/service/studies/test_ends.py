@@ -1,6 +1,5 @@
 """What may happen to a study after its end: it goes on with more budget, or it is deleted."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialState
-from service.api.app import create_app
 from service.errors import StaleAttempt
 from service.settings import settings
 from service.storage import queries
 from service.storage.database import transaction
 from service.storage.models import Base, Study, Trial
 from service.trials import leases, lifecycle
-from tests.conftest import API_KEY, OTHER_KEY, study_body
+from tests.conftest import OTHER_KEY, study_body
 from tests.service.access.test_limits import limit
 from tests.service.trials.test_leases import REPORT, stored_study
 
@@ -31,12 +29,6 @@ def test_the_tables_of_a_study_are_all_looked_at() -> None:
         if {key.column.table.name for key in table.foreign_keys} & {"studies", "trials"}
     }
     assert referring | {"studies"} == set(OF_A_STUDY)
-
-
-@pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
-        yield opened
 
 
 def finished_study() -> tuple[str, str, Path]:

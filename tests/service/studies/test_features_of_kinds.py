@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.app import create_app
 from service.storage.database import transaction
 from service.storage.models import Study
 from service.study_worker import advance_study
-from tests.conftest import API_KEY, study_body
+from tests.conftest import study_body
 from tests.service.trials.test_ask_and_tell import SPACE
 
 KINDS = ("peft", "custom")
@@ -31,11 +30,6 @@ FEATURES: dict[str, dict[str, Any]] = {
     "spread proposer": {"proposals": {"proposer": "sobol"}},
     "nothing": {},
 }
-
-
-@pytest.fixture
-def http(service_environment: None) -> TestClient:
-    return TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"})
 
 
 def body(kind: str, **changes: Any) -> dict[str, Any]:

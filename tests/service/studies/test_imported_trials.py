@@ -18,12 +18,9 @@ from tests.service.trials.test_ask_and_tell import (
     asked,
     created,
     custom_body,
-    http,
     pointers,
     told,
 )
-
-__all__ = ["http"]
 
 POLY = {"learningRate": 0.5, "kernel": "poly", "degree": 3}
 

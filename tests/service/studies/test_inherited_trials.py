@@ -8,9 +8,7 @@ from fastapi.testclient import TestClient
 from service.storage.database import transaction
 from tests.service.studies.invariants import check_study
 from tests.service.studies.test_imported_trials import imported
-from tests.service.trials.test_ask_and_tell import METRICS, created, http
-
-__all__ = ["http"]
+from tests.service.trials.test_ask_and_tell import METRICS, created
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "float": {"type": "float", "low": 0, "high": 8},

@@ -1,6 +1,5 @@
 """A study takes new settings while it runs, and refuses those that come too late."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,17 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
-from service.api.app import create_app
 from service.storage.models import Event
-from tests.conftest import API_KEY
 from tests.service.trials.test_ask_and_tell import created
 from tests.service.trials.test_leases import stored_study
-
-
-@pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
-        yield opened
 
 
 def patched(client: TestClient, study_id: str, **changes: object) -> Any:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -18,10 +17,8 @@ from hypothesis.stateful import (
 )
 
 from api_schemas.studies import StudyState
-from service.api.app import create_app
 from service.storage import queries
 from service.storage.database import transaction
-from tests.conftest import API_KEY
 from tests.service.studies.invariants import OVER, check_study, settled_facts
 from tests.service.trials.test_trial_machine import custom_study, propose
 
@@ -33,12 +30,6 @@ FROM: dict[str, set[StudyState]] = {
     "import": {StudyState.ACTIVE, StudyState.PAUSED},
 }
 """Which states of a study allow a verb; elsewhere it is a 409."""
-
-
-@pytest.fixture
-def client(service_environment: None) -> TestClient:
-    # Without its context: no sweeper ends what a rule leaves running.
-    return TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"})
 
 
 class StudyMachine(RuleBasedStateMachine):

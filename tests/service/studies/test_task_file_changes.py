@@ -1,7 +1,6 @@
 """Uploads beside limits, open studies and each other."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.access.tenants import get_tenant, set_limits
-from service.api.app import create_app
 from service.api.routes import studies
 from service.errors import LimitReached
 from service.storage.database import transaction
 from service.studies import task_file_changes
-from tests.conftest import API_KEY, OTHER_KEY, study_body
+from tests.conftest import API_KEY, OTHER_KEY, Connect, study_body
 from tests.service.conftest import bearer
 
 CSV = "text,label\n" + "".join(f"text {n},{n % 2}\n" for n in range(80))
@@ -23,11 +21,8 @@ OTHER_CSV = CSV.replace("text 0", "text zero")
 
 
 @pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(
-        create_app(), headers={"Authorization": f"Bearer {API_KEY}"}, raise_server_exceptions=False
-    ) as opened:
-        yield opened
+def client(service_environment: None, connect: Connect) -> TestClient:
+    return connect(headers=bearer(API_KEY), raise_server_exceptions=False)
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate
-from service.api.app import create_app
 from service.api.routes.studies import new_study
 from service.errors import InvalidStudy
 from service.storage.models import Study, Tenant
 from service.studies import steering
 from service.studies.admission import admit
 from service.studies.warm_start import with_former_studies
-from tests.conftest import API_KEY, make_study_request, study_body
+from tests.conftest import make_study_request, study_body
 from tests.service.trials.test_lifecycle import finish, queue, start, succeeded
 
 LATENCY_FIRST = [
@@ -98,9 +97,8 @@ def test_auto_without_former_studies_is_an_empty_list(session: Session) -> None:
     assert settled(session, "auto") == ()
 
 
-def test_what_was_settled_is_read_back_over_http(service_environment: None) -> None:
+def test_what_was_settled_is_read_back_over_http(client: TestClient) -> None:
     """`auto` is shown as the studies that it found; an unknown one is a problem with a pointer."""
-    client = TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"})
     first = client.post("/v1/studies", json=study_body()).json()["id"]
     body = study_body(proposals={"warm_start": {"studies": [first], "mode": "pareto"}})
     expected = {"studies": [first], "mode": "pareto"}

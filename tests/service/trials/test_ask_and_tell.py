@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import SuggestedTrials, SuggestRequest
-from service.api.app import create_app
 from service.events.feed import EventFeed
 from service.storage.database import engine, transaction
 from service.storage.models import Study, Tenant, TrialMeasurement
@@ -31,12 +30,6 @@ SPACE = {
 }
 POINT = {"learningRate": 0.1, "kernel": "rbf"}
 METRICS = {"error": 0.25, "watts": 40.0}
-
-
-@pytest.fixture
-def http(service_environment: None) -> TestClient:
-    # Without its context the application has no sweeper: leases end when a test says so.
-    return TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"})
 
 
 def custom_body(**changes: object) -> dict[str, object]:

@@ -5,10 +5,8 @@ from collections.abc import Callable
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, text
-from sqlalchemy.orm import Session
 
 from api_schemas.trials import TrialState
-from service.api.app import create_app
 from service.settings import settings
 from service.storage import database
 from service.storage.database import transaction
@@ -141,10 +139,9 @@ def woken_at(study_id: str) -> float:
 
 
 def test_not_ready_when_the_last_sweep_lies_ahead(
-    set_clock: Callable[[float], None], session: Session
+    set_clock: Callable[[float], None], client: TestClient
 ) -> None:
     """A clock that went back must not make a dead reaper look alive."""
-    client = TestClient(create_app())
     sweeper.sweep_once()
     set_clock(-STEP)
     answer = client.get("/readyz")

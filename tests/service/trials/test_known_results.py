@@ -16,10 +16,8 @@ from tests.conftest import OTHER_KEY, study_body
 from tests.service.studies.invariants import check_study
 from tests.service.studies.test_imported_trials import POLY, imported
 from tests.service.test_words_of_runners import shown
-from tests.service.trials.test_ask_and_tell import METRICS, POINT, asked, created, http, pointers, told
+from tests.service.trials.test_ask_and_tell import METRICS, POINT, asked, created, pointers, told
 from tests.service.trials.test_leases import expire_all_leases
-
-__all__ = ["http"]
 
 RIGHT = {"error": 0.5, "watts": 60.0}
 

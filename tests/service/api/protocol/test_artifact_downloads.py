@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_schemas.trials import ArtifactRecord
-from service.api.app import create_app
 from service.api.protocol.artifact_downloads import Part, RangeNotSatisfiable, Wanted, part_wanted
 from service.artifacts.artifact_store import ArtifactStore
 from service.trials import leases
-from tests.conftest import API_KEY
+from tests.conftest import API_KEY, Connect
+from tests.service.conftest import bearer
 from tests.service.trials.test_leases import REPORT, stored_study
 
 CONTENT = bytes(range(256))
@@ -39,8 +39,8 @@ def stored_file(store: ArtifactStore, content: bytes = CONTENT) -> tuple[str, st
 
 
 @pytest.fixture
-def client(any_store: ArtifactStore) -> TestClient:
-    return TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"})
+def client(any_store: ArtifactStore, connect: Connect) -> TestClient:
+    return connect(headers=bearer(API_KEY))
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,14 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.app import create_app
 from service.api.protocol.body_rules import MOST_NESTED, faults_of_body
 from service.errors import MalformedJson
-from tests.conftest import API_KEY, study_body
+from tests.conftest import API_KEY, Connect, application, study_body
 from tests.service.api.test_error_surface import JSON, address
 from tests.service.api.test_routes import BODIES
+from tests.service.conftest import bearer
 
-application = create_app()
-DOCUMENT = application.openapi()["paths"]
+DOCUMENT = application().openapi()["paths"]
 OPERATIONS = [
     (method.upper(), path, operation)
     for path, operations in DOCUMENT.items()
@@ -32,9 +31,8 @@ UNUSABLE = ("\ud800", "a\udfffb", "\udc00\ud800", "\0", "a\0b")
 
 
 @pytest.fixture
-def client(service_environment: None) -> TestClient:
-    headers = {"Authorization": f"Bearer {API_KEY}"}
-    return TestClient(application, headers=headers, raise_server_exceptions=False)
+def client(service_environment: None, connect: Connect) -> TestClient:
+    return connect(headers=bearer(API_KEY), raise_server_exceptions=False)
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

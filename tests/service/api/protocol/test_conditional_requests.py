@@ -1,7 +1,5 @@
 """Who has what it asks for gets a 304, and nobody is told 304 about something that has changed."""
 
-from collections.abc import Iterator
-
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, text, update
@@ -25,12 +23,6 @@ from tests.service.trials.test_ask_and_tell import METRICS, POINT, created
 from tests.service.trials.test_leases import expire_all_leases, stored_study
 
 REPORT = TrialReport(state=TrialState.SUCCEEDED, metrics={"score": 0.7, "trainable_parameters": 1000.0})
-
-
-@pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
-        yield opened
 
 
 def claimed_trial() -> tuple[str, int]:

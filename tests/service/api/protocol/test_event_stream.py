@@ -16,7 +16,6 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy import text
 
 from api_schemas.events import EventType
-from service.api.app import create_app
 from service.api.protocol import event_stream
 from service.api.protocol.event_stream import EventStream
 from service.events import listener
@@ -31,11 +30,6 @@ from tests.service.trials.test_leases import stored_study
 
 KEY = {"Authorization": f"Bearer {API_KEY}"}
 STREAM = {**KEY, "Accept": "text/event-stream"}
-
-
-@pytest.fixture
-def client(service_environment: None) -> TestClient:
-    return TestClient(create_app(), headers=KEY)
 
 
 def write(study_id: str, *, events: int = 1) -> None:

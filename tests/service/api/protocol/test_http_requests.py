@@ -7,18 +7,16 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.app import create_app
 from service.runtime.logs import write_json
-from tests.conftest import API_KEY, study_body
+from tests.conftest import API_KEY, Connect, study_body
+from tests.service.conftest import bearer
 
 OURS = re.compile(r"req_[0-9a-f]{32}")
 
 
 @pytest.fixture
-def client(service_environment: None) -> TestClient:
-    return TestClient(
-        create_app(), headers={"Authorization": f"Bearer {API_KEY}"}, raise_server_exceptions=False
-    )
+def client(service_environment: None, connect: Connect) -> TestClient:
+    return connect(headers=bearer(API_KEY), raise_server_exceptions=False)
 
 
 def lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
@@ -26,9 +24,9 @@ def lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("unsafe", ["", "a b", 'a"b', "a\tb", "é", "x" * 65, "{}"])
-def test_an_unsafe_id_is_replaced(unsafe: str) -> None:
+def test_an_unsafe_id_is_replaced(unsafe: str, connect: Connect) -> None:
     """What could break a log line or a header never comes back."""
-    answer = TestClient(create_app()).get("/healthz", headers=[(b"X-Request-ID", unsafe.encode())])
+    answer = connect().get("/healthz", headers=[(b"X-Request-ID", unsafe.encode())])
     assert OURS.fullmatch(answer.headers["x-request-id"])
 
 

@@ -1,7 +1,6 @@
 """One key, one effect, whatever is sent again and however many send it at once."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +10,6 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from service.api.app import create_app
 from service.api.protocol.idempotency import Posted, _lock_number
 from service.storage.database import transaction
 from service.storage.models import IdempotencyKey, Study, Tenant
@@ -20,12 +18,6 @@ from tests.conftest import API_KEY, OTHER_KEY, study_body
 from tests.service.trials.test_ask_and_tell import METRICS, POINT, asked, created
 
 AUTHORIZED = {"Authorization": f"Bearer {API_KEY}"}
-
-
-@pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers=AUTHORIZED) as opened:
-        yield opened
 
 
 def keyed(key: str, **headers: str) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Answers in memory: the same bytes under the same tag, to nobody else, and within bounds."""
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,16 +12,15 @@ from service.api.app import create_app
 from service.api.protocol import kept_answers
 from service.api.protocol.kept_answers import KeptAnswer, KeptAnswers
 from service.api.routes import studies
-from tests.conftest import API_KEY, OTHER_KEY
+from tests.conftest import API_KEY, OTHER_KEY, Connect
 from tests.service.api.protocol.test_conditional_requests import urls
 from tests.service.conftest import bearer
 from tests.service.trials.test_leases import stored_study
 
 
 @pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers=bearer(API_KEY), client=("127.0.0.1", 50000)) as opened:
-        yield opened
+def client(service_environment: None, connect: Connect) -> TestClient:
+    return connect(headers=bearer(API_KEY), client=("127.0.0.1", 50000))
 
 
 @pytest.fixture
@@ -96,8 +94,11 @@ def test_a_crowd_that_asks_at_once_is_answered_by_one(client: TestClient, built:
     assert len(built) == 1
 
 
-def test_answers_from_memory_are_measured_under_their_route(client: TestClient) -> None:
+def test_answers_from_memory_are_measured_under_their_route(
+    service_environment: None, connect: Connect
+) -> None:
     """As if the route had made them."""
+    client = connect(create_app(), headers=bearer(API_KEY), client=("127.0.0.1", 50000))
     url = f"/v1/studies/{stored_study(trials=1)}"
     for _ in range(3):
         client.get(url)

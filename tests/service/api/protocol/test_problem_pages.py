@@ -5,7 +5,6 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.app import create_app
 from service.api.protocol.problem_pages import problems
 from service.catalogue.backbones.by_name import HUB_NAME, LOCAL_NAME
 from service.errors import ServiceError, UnknownBackbone
@@ -15,9 +14,9 @@ def tree(error: type[ServiceError]) -> list[type[ServiceError]]:
     return [below for child in error.__subclasses__() for below in (child, *tree(child))]
 
 
-def test_a_problem_that_there_is_not_is_one(service_environment: None) -> None:
+def test_a_problem_that_there_is_not_is_one(client: TestClient) -> None:
     """404, as a problem."""
-    response = TestClient(create_app()).get("/problems/bad-luck")
+    response = client.get("/problems/bad-luck")
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
 
@@ -26,9 +25,8 @@ def test_each_problem_has_a_type_of_its_own() -> None:
     assert len(problems()) == len(tree(ServiceError))
 
 
-def test_each_problem_has_a_page(service_environment: None) -> None:
+def test_each_problem_has_a_page(client: TestClient) -> None:
     """With its title and its status, and the index leads to it."""
-    client = TestClient(create_app())
     index = client.get("/problems").text
     for slug, error in problems().items():
         page = client.get(f"/problems/{slug}")

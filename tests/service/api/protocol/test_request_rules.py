@@ -1,19 +1,10 @@
 """What is misspelt or declared wrongly is refused, not ignored."""
 
-from collections.abc import Iterator
-
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.app import create_app
-from tests.conftest import API_KEY, study_body
+from tests.conftest import study_body
 from tests.service.trials.test_leases import stored_study
-
-
-@pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
-        yield opened
 
 
 def test_a_query_parameter_that_nobody_reads_is_refused(client: TestClient) -> None:

@@ -8,15 +8,8 @@ from fastapi.testclient import TestClient
 
 from api_schemas.base import WITHOUT_NUL
 from api_schemas.errors import MOST_ERRORS
-from service.api.app import create_app
-from tests.conftest import API_KEY, study_body
+from tests.conftest import study_body
 from tests.service.trials.test_leases import stored_study
-
-
-@pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
-        yield opened
 
 
 def _errors(response: Any) -> dict[str, str]:

@@ -19,12 +19,6 @@ OTHER = {"Authorization": f"Bearer {OTHER_KEY}"}
 
 
 @pytest.fixture
-def client(service_environment: None) -> Iterator[TestClient]:
-    with TestClient(create_app(), headers={"Authorization": f"Bearer {API_KEY}"}) as opened:
-        yield opened
-
-
-@pytest.fixture
 def data_dir(service_environment: None, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
