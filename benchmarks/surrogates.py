@@ -32,10 +32,10 @@ from torch import Tensor
 from benchmarks import json_lines
 from benchmarks.optimiser.problems.catalogue import problem_named
 from benchmarks.optimiser.problems.problem import BenchmarkProblem, engine_problem
+from service.optimization.candidate_filter import switches, with_share
 from service.optimization.candidates import density_codes, mutation_codes
 from service.optimization.gaussian_process import fit_process
 from service.optimization.grid import Grid
-from service.optimization.pool import switches, with_share
 from service.optimization.problem import Observation
 from service.optimization.suggest import suggest
 

@@ -43,7 +43,7 @@ Acquisition = Callable[[Float64[Tensor, "n dk"]], Float64[Tensor, " n"]]
 
 
 @dataclass(frozen=True)
-class Believed:
+class PendingPosterior:
     """What a surrogate thinks once it takes the pending trials as observed at their mean."""
 
     fitted: Surrogate
@@ -57,7 +57,7 @@ class Believed:
 
 
 def acquisition_function(
-    believed: Believed,
+    believed: PendingPosterior,
     problem: Problem,
     *,
     reference: Float64[Tensor, " objectives"],
@@ -119,7 +119,9 @@ def cells(
     return lower, upper
 
 
-def _hypervolume_improvement(believed: Believed, reference: Float64[Tensor, " objectives"]) -> Acquisition:
+def _hypervolume_improvement(
+    believed: PendingPosterior, reference: Float64[Tensor, " objectives"]
+) -> Acquisition:
     """Outcomes are independent, so a box with corners l and u gains prod_j E[(min(z_j, u_j) - l_j)+].
 
     For a measured outcome that is EI(l_j) - EI(u_j), for a known one the length itself; the
@@ -136,8 +138,8 @@ def _hypervolume_improvement(believed: Believed, reference: Float64[Tensor, " ob
         total = torch.zeros(len(X), len(lower), dtype=torch.double)
         for j, (ends, box) in enumerate(sides):
             low, high = ends
-            if surrogate.outcomes[j].known:
-                z = X[:, _known_column(surrogate, j)].unsqueeze(1)
+            if surrogate.outcomes[j].exact:
+                z = X[:, _exact_column(surrogate, j)].unsqueeze(1)
                 length = torch.minimum(z, high) - low
                 logs = torch.where(length > 0, torch.log(length.clamp_min(1e-300)), LEAST)
             else:
@@ -176,7 +178,7 @@ def far_apart(points: Float64[Tensor, "n m"], *, count: int) -> list[int]:
     return chosen
 
 
-def _expected_improvement(believed: Believed, *, bounded: bool) -> Acquisition:
+def _expected_improvement(believed: PendingPosterior, *, bounded: bool) -> Acquisition:
     """Return log EI over the best feasible outcome; `bounded`: times the chance to keep a limit."""
     surrogate = believed.surrogate
     feasible = believed.means[believed.feasible, 0]
@@ -185,8 +187,8 @@ def _expected_improvement(believed: Believed, *, bounded: bool) -> Acquisition:
         return lambda X: 0.0 * X.sum(dim=1)
     # Known limits alone are broken, and no candidate breaks those: the best beyond them is to be come near.
     best = (feasible if len(feasible) else believed.means[:, 0]).max()
-    if surrogate.outcomes[0].known:
-        column = _known_column(surrogate, 0)
+    if surrogate.outcomes[0].exact:
+        column = _exact_column(surrogate, 0)
         return lambda X: torch.log((X[:, column] - best).clamp_min(math.exp(-700.0)))
     process = surrogate.process(0)
 
@@ -199,13 +201,13 @@ def _expected_improvement(believed: Believed, *, bounded: bool) -> Acquisition:
     return value
 
 
-def _scalarised(believed: Believed, problem: Problem, *, seed: int) -> Acquisition:
+def _scalarised(believed: PendingPosterior, problem: Problem, *, seed: int) -> Acquisition:
     outcomes, count = believed.surrogate.outcomes, len(problem.objectives)
     samples = torch.Size([SAMPLES])
     sampler = ListSampler(
         *(
             IndexSampler(samples, seed=seed)
-            if outcome.known
+            if outcome.exact
             else SobolQMCNormalSampler(samples, seed=seed + column)
             for column, outcome in enumerate(outcomes)
         )
@@ -229,7 +231,7 @@ def _feasibility(surrogate: Surrogate, problem: Problem, feasibility: Process | 
     chances = [
         _log_within(surrogate, column, sign, offset)
         for column, sign, offset in _bounds(problem, surrogate.outcomes)
-        if not surrogate.outcomes[column].known
+        if not surrogate.outcomes[column].exact
     ]
     return chances if feasibility is None else [*chances, log_feasible(feasibility, surrogate.encoded)]
 
@@ -279,8 +281,8 @@ def _bounded(column: int, sign: float, offset: float) -> Callable[[Tensor], Tens
     return lambda Z: sign * Z[..., column] + offset
 
 
-def _known_column(surrogate: Surrogate, objective: int) -> int:
-    before = sum(outcome.known for outcome in surrogate.outcomes[:objective])
+def _exact_column(surrogate: Surrogate, objective: int) -> int:
+    before = sum(outcome.exact for outcome in surrogate.outcomes[:objective])
     return surrogate.encoded + before
 
 

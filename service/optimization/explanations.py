@@ -14,9 +14,9 @@ from torch import Tensor
 
 from api_schemas.proposals import Explanation, Prediction
 from api_schemas.search_space import Parameterization
+from service.optimization.candidate_filter import augmented
 from service.optimization.grid import Candidates, Grid
 from service.optimization.outcomes import Outcome, outcomes_of, signed_bound
-from service.optimization.pool import augmented
 from service.optimization.problem import Problem
 from service.optimization.surrogate import Surrogate
 
@@ -76,7 +76,7 @@ def predictions(
     """
     found = {}
     for outcome, mean, deviation in zip(outcomes, means.tolist(), deviations.tolist(), strict=True):
-        if outcome.known:
+        if outcome.exact:
             found[outcome.metric] = Prediction(mean=exact[outcome.metric], standard_deviation=0.0)
         elif outcome.is_log:
             median = 10.0 ** (outcome.sign * mean)
@@ -104,7 +104,7 @@ def front_probability(
     count = len(problem.objectives)
     front = Y[_keeps_limits(problem, Y)][:, :count]
     front = front[is_non_dominated(front)]
-    measured = [column for column in range(count) if not outcomes[column].known]
+    measured = [column for column in range(count) if not outcomes[column].exact]
     limited = {constraint.metric for constraint in problem.constraints} - problem.exact_metrics.keys()
     if len(measured) == 1 and not limited:
         return _chance_to_beat(means[:count], deviations[:count], front, column=measured[0])

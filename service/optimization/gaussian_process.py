@@ -63,7 +63,7 @@ class Process:
         variance = (1.0 - (reduction**2).sum(dim=0)).clamp_min(1e-10)
         return self.shift + self.scale * mean, self.scale**2 * variance
 
-    def believing(self, X: Float64[Tensor, "q d"]) -> "Process":
+    def condition_on_mean(self, X: Float64[Tensor, "q d"]) -> "Process":
         """Add rows observed at their own mean: the mean stays, the doubt around them goes."""
         y = (self.posterior(X)[0] - self.shift) / self.scale
         noise = torch.cat([self.noise, self.noise.median().repeat(len(X))])

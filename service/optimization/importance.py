@@ -19,13 +19,13 @@ from torch import Tensor
 
 from api_schemas.importance import Importance, ObjectiveImportance, ParameterImportance
 from api_schemas.search_space import SearchSpace
+from service.optimization.candidate_filter import augmented, with_share
 from service.optimization.gaussian_process import Process
 from service.optimization.grid import Candidates, Codes, Grid
 from service.optimization.initial_design import design_size
 from service.optimization.modelled_part import modelled_part
 from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import Outcome, observed_values, observed_variances, outcomes_of
-from service.optimization.pool import augmented, with_share
 from service.optimization.problem import ExactMetric, Observation, Problem
 from service.optimization.surrogate import fit_surrogate
 from service.optimization.transfer import TransferProcess
@@ -34,7 +34,7 @@ Function = Callable[[Float64[Tensor, "n d"]], Float64[Tensor, " n"]]
 """A value for each encoded configuration."""
 
 MODELLED_ROWS = 4096
-KNOWN_ROWS = 2048
+EXACT_ROWS = 2048
 """Evaluations for one objective. A known metric is slower to compute than a model's mean."""
 
 ROUNDING = 1e-8
@@ -96,11 +96,11 @@ def weigh_parameters(
     space = problem.search_space
     found = []
     for process, outcome in zip(surrogate.processes, outcomes[: len(problem.objectives)], strict=False):
-        if outcome.known and outcome.metric in earlier:
+        if outcome.exact and outcome.metric in earlier:
             found.append(earlier[outcome.metric])
             continue
         function, rows = (
-            (_exactly(problem.exact_metrics[outcome.metric], outcome, space), KNOWN_ROWS)
+            (_exactly(problem.exact_metrics[outcome.metric], outcome, space), EXACT_ROWS)
             if process is None
             else (_mean_of(process, space), MODELLED_ROWS)
         )

@@ -9,10 +9,10 @@ import numpy as np
 from scipy.stats import qmc
 
 from api_schemas.search_space import Parameterization
+from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import density_codes
 from service.optimization.grid import Candidates, Codes, Grid
-from service.optimization.outcomes import known_values, outcomes_of
-from service.optimization.pool import Admission
+from service.optimization.outcomes import exact_values, outcomes_of
 from service.optimization.problem import Problem
 
 DRAWS = 1024
@@ -25,27 +25,27 @@ def design_size(problem: Problem) -> int:
     return min(10, max(5, Grid(problem.search_space).dimensions))
 
 
-def next_in_design(admission: Admission, *, position: int, seed: int) -> Parameterization | None:
+def next_in_design(allowed: CandidateFilter, *, position: int, seed: int) -> Parameterization | None:
     """Return the trial at a position of the design, or None if random draws find nothing new.
 
     Starting points that have run take positions, but leave the ends of the range to the design.
     """
-    problem, grid = admission.problem, admission.grid
+    problem, grid = allowed.problem, allowed.grid
     position -= len(
-        {key for point in problem.starting_points if (key := problem.key(point)) in admission.taken}
+        {key for point in problem.starting_points if (key := problem.key(point)) in allowed.taken}
     )
     rng = np.random.default_rng([seed, position, 1])
     costly = {objective.metric for objective in problem.objectives} & set(problem.exact_metrics)
     if not costly and 1 <= grid.dimensions <= qmc.Sobol.MAXDIM:
-        sobol = admission.admit(grid.parameterizations(_sobol_row(grid, position=position, seed=seed)))
+        sobol = allowed.keep(grid.parameterizations(_sobol_row(grid, position=position, seed=seed)))
         if sobol:
             return sobol[0]
     drawn = density_codes(grid, DRAWS, rng=rng)
-    drawn = drawn[admission.within_limits(drawn)]
+    drawn = drawn[allowed.within_limits(drawn)]
     if costly and len(drawn):
         drawn = _nearest_to_target(problem, grid, drawn, share=spread(position), rng=rng)
     for row in drawn:
-        new = admission.admit(grid.parameterizations(row[None]))
+        new = allowed.keep(grid.parameterizations(row[None]))
         if new:
             return new[0]
     return None
@@ -67,7 +67,7 @@ def _nearest_to_target(
     problem: Problem, grid: Grid, drawn: Codes, *, share: float, rng: np.random.Generator
 ) -> Codes:
     """Order draws by their distance from the target cost, the closest few at random."""
-    cost = -known_values(problem, outcomes_of(problem), Candidates(grid, drawn))[:, 0].numpy()
+    cost = -exact_values(problem, outcomes_of(problem), Candidates(grid, drawn))[:, 0].numpy()
     target = cost.min() + share * (cost.max() - cost.min())
     order = np.argsort(np.abs(cost - target), kind="stable")
     order[:CLOSEST] = rng.permutation(order[:CLOSEST])

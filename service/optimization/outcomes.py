@@ -24,7 +24,7 @@ class Outcome:
 
     metric: str
     sign: float
-    known: bool
+    exact: bool
     log: bool = False
     """Whether the caller says that the metric spans orders of magnitude."""
     count: bool = False
@@ -120,14 +120,14 @@ def observed_variances(
     return found
 
 
-def known_values(
+def exact_values(
     problem: Problem, outcomes: Sequence[Outcome], candidates: Candidates
 ) -> Float64[Tensor, "n k"]:
     """Compute the known outcomes exactly."""
     columns = [
         outcome.values(problem.exact_metrics[outcome.metric](candidates))
         for outcome in outcomes
-        if outcome.known
+        if outcome.exact
     ]
     return torch.from_numpy(np.array(columns).reshape(len(columns), len(candidates)).T)
 

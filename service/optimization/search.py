@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from service.optimization.acquisition import Acquisition
+from service.optimization.candidate_filter import CandidateFilter, augmented_codes
 from service.optimization.candidates import (
     density_codes,
     enumerate_codes,
@@ -27,7 +28,6 @@ from service.optimization.candidates import (
 )
 from service.optimization.grid import Codes, Grid
 from service.optimization.outcomes import outcomes_of
-from service.optimization.pool import Admission, augmented_codes
 from service.optimization.problem import Problem
 
 SMALL_SPACE = 2048
@@ -63,7 +63,7 @@ class Search:
     """One search: where, by what, and what may not be proposed."""
 
     problem: Problem
-    admission: Admission
+    allowed: CandidateFilter
     acquisition: Acquisition
     rng: np.random.Generator
     deadline: float = math.inf
@@ -73,7 +73,7 @@ class Search:
     @property
     def grid(self) -> Grid:
         """Return the search space as codes."""
-        return self.admission.grid
+        return self.allowed.grid
 
     @torch.no_grad()
     def scores(self, codes: Codes) -> Scores:
@@ -91,8 +91,8 @@ class Search:
                 break
             X = augmented_codes(self.problem, self.grid, codes[part::parts])
             values[part::parts] = self.acquisition(X).numpy()
-        allowed = self.admission.within_limits(codes) & ~np.isnan(values)
-        return np.asarray(np.where(allowed, values, -np.inf))
+        kept = self.allowed.within_limits(codes) & ~np.isnan(values)
+        return np.asarray(np.where(kept, values, -np.inf))
 
     def new(self, codes: Codes, scores: Scores, *, count: int) -> tuple[Codes, Scores]:
         """Return the best candidates that are new, each once, best first."""
@@ -106,7 +106,7 @@ class Search:
             if row not in looked_at:
                 looked_at.add(row)
                 key = self._key(row, codes[index])
-                if key not in self.admission.taken:
+                if key not in self.allowed.taken:
                     kept.setdefault(key, index)
         chosen = list(kept.values())
         return np.asarray(codes[chosen]), np.asarray(scores[chosen])
@@ -218,14 +218,14 @@ def _slope(search: Search, codes: Codes, places: list[int]) -> tuple[Scores, Flo
     values = search.acquisition(X)
     (slopes,) = torch.autograd.grad(values.sum(), X)
     gradient = slopes[:, columns].numpy().copy()
-    encoded = X.shape[1] - sum(outcome.known for outcome in outcomes_of(search.problem))
+    encoded = X.shape[1] - sum(outcome.exact for outcome in outcomes_of(search.problem))
     for index, place in enumerate(places):
-        change = _known_change(search, codes, place, X.detach()[:, encoded:])
+        change = _exact_change(search, codes, place, X.detach()[:, encoded:])
         gradient[:, index] += (slopes[:, encoded:] * change).sum(dim=1).numpy()
     return values.detach().numpy(), np.nan_to_num(gradient, posinf=0.0, neginf=0.0)
 
 
-def _known_change(
+def _exact_change(
     search: Search, codes: Codes, place: int, known: Float64[Tensor, "n k"]
 ) -> Float64[Tensor, "n k"]:
     if known.shape[1] == 0:

@@ -15,16 +15,17 @@ from torch import Tensor
 
 from api_schemas.search_space import Parameterization
 from service.optimization.acquisition import (
-    Believed,
+    PendingPosterior,
     acquisition_function,
     feasible_rows,
     log_feasible,
 )
+from service.optimization.candidate_filter import CandidateFilter, augmented, augmented_codes, filter_after
 from service.optimization.candidates import density_codes
-from service.optimization.drawing import draw_new, likeliest_new
 from service.optimization.explanations import explain
 from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.initial_design import design_size, next_in_design
+from service.optimization.model_free import draw_new, likeliest_new
 from service.optimization.modelled_part import modelled_part
 from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import (
@@ -33,18 +34,17 @@ from service.optimization.outcomes import (
     outcomes_of,
     reference_values,
 )
-from service.optimization.pool import Admission, admission_after, augmented, augmented_codes
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.search import FRONT_POINTS, Search, maximise, spread_over
 from service.optimization.surrogate import Surrogate, fit_surrogate
-from service.optimization.transferred_design import (
+from service.optimization.warm_start_design import (
     learned_from,
     measured_sources,
     next_transferred,
     sources_suffice,
 )
 
-HOPED_DRAWS = 2048
+FEASIBILITY_DRAWS = 2048
 """Draws among which the likeliest to work is looked for."""
 
 Draw = Callable[..., Suggestion | None]
@@ -78,7 +78,7 @@ def suggest(
     answer depends on the arguments alone; the global random state is left as it was.
     """
     deadline = time.monotonic() + time_limit_seconds
-    admission = admission_after(problem, observations, pending=pending)
+    allowed = filter_after(problem, observations, pending=pending)
     model = cache(partial(_fit, problem, observations, seed=seed, deadline=deadline))
     picked: list[Suggestion] = []
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -89,17 +89,23 @@ def suggest(
             waiting = [*pending, *(suggestion.parameterization for suggestion in picked)]
             position = len(observations) + len(waiting)
             suggestion = _next(
-                admission, observations, waiting, model=model, deadline=deadline, position=position, seed=seed
+                allowed,
+                observations,
+                waiting,
+                model=model,
+                deadline=deadline,
+                position=position,
+                seed=seed,
             )
             if suggestion is None:
                 break
-            admission.take(suggestion.parameterization)
+            allowed.take(suggestion.parameterization)
             picked.append(suggestion)
     return picked
 
 
 def _next(
-    admission: Admission,
+    allowed: CandidateFilter,
     observations: Sequence[Observation],
     waiting: Sequence[Parameterization],
     *,
@@ -108,30 +114,30 @@ def _next(
     position: int,
     seed: int,
 ) -> Suggestion | None:
-    problem = admission.problem
-    starting = admission.admit(problem.starting_points)
+    problem = allowed.problem
+    starting = allowed.keep(problem.starting_points)
     if starting:
         return Suggestion(starting[0], "starting_point")
     measured = [observation for observation in observations if observation.metrics is not None]
     late = time.monotonic() >= deadline
     # Asking former studies means modelling each of them.
-    transferred = (
-        None if late else next_transferred(admission, measured, position=position, deadline=deadline)
-    )
+    transferred = None if late else next_transferred(allowed, measured, position=position, deadline=deadline)
     if transferred is not None:
         return transferred
-    draw = partial(_drawn, admission, [*(one.parameterization for one in observations), *waiting])
+    draw = partial(_drawn, allowed, [*(one.parameterization for one in observations), *waiting])
     in_design = position < design_size(problem)
     if in_design and (late or not sources_suffice(problem, measured, seed=seed, deadline=deadline)):
-        designed = next_in_design(admission, position=position, seed=seed)
+        designed = next_in_design(allowed, position=position, seed=seed)
         if designed is not None:
             return Suggestion(designed, "initial_design")
         return draw(rng=_rng(seed, position), generated_by="initial_design")
     if late:
         return draw(rng=_rng(seed, position), generated_by="time_limit")
     if len(measured) < 2:
-        return _hoped_for(admission, observations, draw, position=position, seed=seed, deadline=deadline)
-    return _modelled(admission, model, waiting, draw, position=position, deadline=deadline, seed=seed)
+        return _likeliest_feasible(
+            allowed, observations, draw, position=position, seed=seed, deadline=deadline
+        )
+    return _modelled(allowed, model, waiting, draw, position=position, deadline=deadline, seed=seed)
 
 
 def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int, deadline: float) -> Model:
@@ -165,13 +171,13 @@ def _fit_feasibility(
     if min(labels, default=1.0) > 0:
         return None
     X = augmented(problem, [observation.parameterization for observation in observations])
-    encoded = X.shape[1] - sum(outcome.known for outcome in outcomes_of(problem))
+    encoded = X.shape[1] - sum(outcome.exact for outcome in outcomes_of(problem))
     told = torch.tensor(labels, dtype=torch.double)
     return fit_process(X[:, :encoded], told, variance=None, seed=seed, deadline=deadline)
 
 
-def _hoped_for(
-    admission: Admission,
+def _likeliest_feasible(
+    allowed: CandidateFilter,
     observations: Sequence[Observation],
     draw: Draw,
     *,
@@ -181,28 +187,32 @@ def _hoped_for(
 ) -> Suggestion | None:
     """Go where trials may work, as long as hardly any has: that much infeasible trials teach."""
     rng = _rng(seed, position)
-    codes = density_codes(admission.grid, HOPED_DRAWS, rng=rng)
+    codes = density_codes(allowed.grid, FEASIBILITY_DRAWS, rng=rng)
     try:
-        feasibility = _fit_feasibility(admission.problem, observations, seed=seed, deadline=deadline)
+        feasibility = _fit_feasibility(allowed.problem, observations, seed=seed, deadline=deadline)
     except FIT_FAILURES:
         feasibility = None
     if feasibility is None:
         return draw(rng=rng, generated_by="initial_design")
-    X = augmented_codes(admission.problem, admission.grid, codes)
+    X = augmented_codes(allowed.problem, allowed.grid, codes)
     chance = log_feasible(feasibility, feasibility.X.shape[1])(X)
-    found = likeliest_new(admission, codes, chance.numpy())
+    found = likeliest_new(allowed, codes, chance.numpy())
     return draw(rng=rng, generated_by="feasibility") if found is None else Suggestion(found, "feasibility")
 
 
 def _drawn(
-    admission: Admission, known: list[Parameterization], *, rng: np.random.Generator, generated_by: str
+    allowed: CandidateFilter,
+    known: list[Parameterization],
+    *,
+    rng: np.random.Generator,
+    generated_by: str,
 ) -> Suggestion | None:
-    new = draw_new(admission, known=known, rng=rng)
+    new = draw_new(allowed, known=known, rng=rng)
     return None if new is None else Suggestion(new, generated_by)
 
 
 def _modelled(
-    admission: Admission,
+    allowed: CandidateFilter,
     fitted: Callable[[], Model],
     waiting: Sequence[Parameterization],
     draw: Draw,
@@ -211,7 +221,7 @@ def _modelled(
     deadline: float,
     seed: int,
 ) -> Suggestion | None:
-    problem, rng = admission.problem, _rng(seed, position)
+    problem, rng = allowed.problem, _rng(seed, position)
     started = time.perf_counter()
     try:
         model = fitted()
@@ -224,14 +234,14 @@ def _modelled(
             feasibility=model.feasibility,
             seed=int(_rng(seed, position).integers(2**31)),
         )
-        search = Search(problem, admission, acquisition, rng, deadline)
-        found = maximise(search, _front(problem, admission, believed))
+        search = Search(problem, allowed, acquisition, rng, deadline)
+        found = maximise(search, _front(problem, allowed, believed))
         found_at = time.perf_counter()
     except FIT_FAILURES:
         return draw(rng=rng, generated_by="fallback_random")
     if found is None:
         return draw(rng=rng, generated_by=name)
-    (chosen,), value = admission.grid.parameterizations(found[0]), float(found[1][0])
+    (chosen,), value = allowed.grid.parameterizations(found[0]), float(found[1][0])
     explanation = explain(
         problem, chosen, surrogate=model.surrogate, Y=model.Y, acquisition_value=value, seed=seed
     )
@@ -243,22 +253,24 @@ def _modelled(
     )
 
 
-def _believed(problem: Problem, model: Model, waiting: Sequence[Parameterization]) -> Believed:
+def _believed(problem: Problem, model: Model, waiting: Sequence[Parameterization]) -> PendingPosterior:
     seen = len(model.X)
     X = torch.cat([model.X, augmented(problem, waiting)]) if waiting else model.X
-    surrogate = model.surrogate.believing(X[seen:]) if waiting else model.surrogate
+    surrogate = model.surrogate.condition_on_mean(X[seen:]) if waiting else model.surrogate
     means = surrogate.means(X)
     feasible = feasible_rows(means, problem, surrogate.outcomes)
-    return Believed(model.surrogate, surrogate, X, means, feasible, seen)
+    return PendingPosterior(model.surrogate, surrogate, X, means, feasible, seen)
 
 
-def _front(problem: Problem, admission: Admission, believed: Believed) -> Float64[np.ndarray, "n p"]:
+def _front(
+    problem: Problem, allowed: CandidateFilter, believed: PendingPosterior
+) -> Float64[np.ndarray, "n p"]:
     """Return members of the front that is believed in, spread along the last objective."""
     kept = believed.feasible if believed.feasible.any() else torch.ones_like(believed.feasible)
     values = believed.means[kept][:, : len(problem.objectives)]
     best = is_non_dominated(values)
     encoded = believed.X[kept][best][:, : believed.surrogate.encoded]
-    codes = admission.grid.decode(encoded.numpy())
+    codes = allowed.grid.decode(encoded.numpy())
     return spread_over(codes, values[best][:, -1].numpy(), count=FRONT_POINTS)
 
 

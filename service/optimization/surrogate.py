@@ -46,13 +46,13 @@ class Surrogate:
             dim=1,
         )
 
-    def believing(self, X: Float64[Tensor, "q dk"]) -> "Surrogate":
+    def condition_on_mean(self, X: Float64[Tensor, "q dk"]) -> "Surrogate":
         """Take rows as observed at their own mean."""
         rows = X[:, : self.encoded]
         return replace(
             self,
             processes=tuple(
-                None if process is None else process.believing(rows) for process in self.processes
+                None if process is None else process.condition_on_mean(rows) for process in self.processes
             ),
         )
 
@@ -76,10 +76,10 @@ def fit_surrogate(
     Raises:
         numpy.linalg.LinAlgError: If a covariance is not positive definite.
     """
-    encoded = X.shape[1] - sum(outcome.known for outcome in outcomes)
+    encoded = X.shape[1] - sum(outcome.exact for outcome in outcomes)
     processes = [
         None
-        if outcome.known
+        if outcome.exact
         else fit_with_sources(
             X[:, :encoded],
             without_lower_tail(y, limits=outcome.limits),

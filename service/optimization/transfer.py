@@ -90,9 +90,11 @@ class TransferProcess:
         mean, variance = self.difference.posterior(X)
         return mean + self.slope * self.prior(X), variance
 
-    def believing(self, X: Float64[Tensor, "q d"]) -> "TransferProcess":
+    def condition_on_mean(self, X: Float64[Tensor, "q d"]) -> "TransferProcess":
         """Add rows observed at their own mean."""
-        return replace(self, difference=self.difference.believing(X), plain=self.plain.believing(X))
+        return replace(
+            self, difference=self.difference.condition_on_mean(X), plain=self.plain.condition_on_mean(X)
+        )
 
 
 def fit_with_sources(

@@ -33,6 +33,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.search_space import Parameterization, SearchSpace
+from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import neighbours
 from service.optimization.encoding import encode
 from service.optimization.numerics import FIT_FAILURES
@@ -43,10 +44,9 @@ from service.optimization.outcomes import (
     reference_values,
     signed_bound,
 )
-from service.optimization.pool import Admission
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.proposers.even_draws import even_draws
-from service.optimization.proposers.in_turn import first_new, generator, propose_in_turn
+from service.optimization.proposers.in_turn import first_new, generator, suggest_in_turn
 
 RANDOM_TRIALS = 20
 """The program's default. The paper's runs start with 100 random trials of 200."""
@@ -85,22 +85,22 @@ def suggest(
     def fitted() -> AcquisitionFunction:
         return _acquisition(problem, measured, seed=seed)
 
-    def pick(admission: Admission, waiting: Sequence[Parameterization]) -> Parameterization | None:
+    def pick(allowed: CandidateFilter, waiting: Sequence[Parameterization]) -> Parameterization | None:
         space = problem.search_space
         rng = generator("autopeft_reference", seed, len(observations) + len(waiting))
         if len(observations) < RANDOM_TRIALS or len(measured) < 2:
-            return first_new(admission, lambda size: even_draws(space, size, rng=rng))
+            return first_new(allowed, lambda size: even_draws(space, size, rng=rng))
         try:
             with warnings.catch_warnings():
                 # BoTorch warns about numerics it then handles; what it cannot handle it raises.
                 warnings.simplefilter("ignore")
                 acquisition = fitted()
                 acquisition.set_X_pending(encode(space, waiting) if waiting else None)
-                return _local_search(problem, admission, acquisition, _front(problem, measured), rng=rng)
+                return _local_search(problem, allowed, acquisition, _front(problem, measured), rng=rng)
         except FIT_FAILURES:
             return None
 
-    return propose_in_turn(
+    return suggest_in_turn(
         pick,
         problem,
         observations,
@@ -202,7 +202,7 @@ def _front(problem: Problem, measured: Sequence[Observation]) -> list[Parameteri
 
 def _local_search(
     problem: Problem,
-    admission: Admission,
+    allowed: CandidateFilter,
     acquisition: AcquisitionFunction,
     front: Sequence[Parameterization],
     *,
@@ -216,14 +216,14 @@ def _local_search(
             found: list[float] = torch.cat([acquisition(part.unsqueeze(1)) for part in rows]).tolist()
         return found
 
-    current = _starts(space, admission, front, rng=rng)
+    current = _starts(space, allowed, front, rng=rng)
     best = values(current) if current else []
     left = EVALUATIONS - len(current)
     while left > 0 and current:
         around = [
             (start, neighbour)
             for start, parameterization in enumerate(current)
-            for neighbour in _some_neighbours(space, admission, parameterization, rng=rng)
+            for neighbour in _some_neighbours(space, allowed, parameterization, rng=rng)
         ]
         if not around:
             break
@@ -237,15 +237,23 @@ def _local_search(
 
 
 def _starts(
-    space: SearchSpace, admission: Admission, front: Sequence[Parameterization], *, rng: random.Random
+    space: SearchSpace,
+    allowed: CandidateFilter,
+    front: Sequence[Parameterization],
+    *,
+    rng: random.Random,
 ) -> list[Parameterization]:
     around = [neighbour for point in front for neighbour in neighbours(space, point, rng=rng)]
-    starts = admission.admit(rng.sample(around, min(STARTS, len(around))))
-    return starts + admission.admit(even_draws(space, STARTS - len(starts), rng=rng))
+    starts = allowed.keep(rng.sample(around, min(STARTS, len(around))))
+    return starts + allowed.keep(even_draws(space, STARTS - len(starts), rng=rng))
 
 
 def _some_neighbours(
-    space: SearchSpace, admission: Admission, parameterization: Parameterization, *, rng: random.Random
+    space: SearchSpace,
+    allowed: CandidateFilter,
+    parameterization: Parameterization,
+    *,
+    rng: random.Random,
 ) -> list[Parameterization]:
     around = list(neighbours(space, parameterization, rng=rng))
-    return admission.admit(rng.sample(around, min(len(space.parameters), len(around))))
+    return allowed.keep(rng.sample(around, min(len(space.parameters), len(around))))

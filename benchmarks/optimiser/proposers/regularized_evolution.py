@@ -16,13 +16,13 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.search_space import Parameterization
+from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import neighbour_codes
 from service.optimization.grid import Grid
 from service.optimization.outcomes import observed_values, outcomes_of, signed_bound
-from service.optimization.pool import Admission
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.proposers.even_draws import even_draws
-from service.optimization.proposers.in_turn import first_new, generator, propose_in_turn
+from service.optimization.proposers.in_turn import first_new, generator, suggest_in_turn
 
 POPULATION = 20
 """The paper's 100 are for 20,000 trials."""
@@ -47,18 +47,18 @@ def suggest(
     living = [observation for observation in observations[-POPULATION:] if observation.metrics]
     standings = _standings(problem, living)
 
-    def pick(admission: Admission, waiting: Sequence[Parameterization]) -> Parameterization | None:
+    def pick(allowed: CandidateFilter, waiting: Sequence[Parameterization]) -> Parameterization | None:
         position = len(observations) + len(waiting)
         rng = generator("regularized_evolution", seed, position)
         if position < POPULATION or not living:
-            return first_new(admission, lambda size: even_draws(problem.search_space, size, rng=rng))
+            return first_new(allowed, lambda size: even_draws(problem.search_space, size, rng=rng))
 
         def children(size: int) -> list[Parameterization]:
-            return [_child(admission.grid, living, standings, rng=rng) for _ in range(size)]
+            return [_child(allowed.grid, living, standings, rng=rng) for _ in range(size)]
 
-        return first_new(admission, children, effort=CHILDREN)
+        return first_new(allowed, children, effort=CHILDREN)
 
-    return propose_in_turn(
+    return suggest_in_turn(
         pick,
         problem,
         observations,

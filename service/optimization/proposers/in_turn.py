@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from api_schemas.search_space import Parameterization
+from service.optimization.candidate_filter import CandidateFilter, filter_after
 from service.optimization.candidates import density_sample
-from service.optimization.pool import Admission, admission_after
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.proposers.even_draws import even_draws
 
-Pick = Callable[[Admission, Sequence[Parameterization]], Parameterization | None]
+Pick = Callable[[CandidateFilter, Sequence[Parameterization]], Parameterization | None]
 """Gives an admitted parameterization beside those that wait for a result; None if it finds none."""
 
 EFFORT = 10_000
 """Draws, of each of two kinds, after which a space counts as exhausted."""
 
 
-def propose_in_turn(
+def suggest_in_turn(
     pick: Pick,
     problem: Problem,
     observations: Sequence[Observation],
@@ -39,7 +39,7 @@ def propose_in_turn(
     torch's global random state is `seed`ed for the picks and left as it was.
     """
     deadline = time.monotonic() + time_limit_seconds
-    admission = admission_after(problem, observations, pending=pending)
+    allowed = filter_after(problem, observations, pending=pending)
     suggestions: list[Suggestion] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -47,10 +47,10 @@ def propose_in_turn(
             waiting = [*pending, *(suggestion.parameterization for suggestion in suggestions)]
             rng = generator("fallback", seed, len(observations) + len(waiting))
             late = time.monotonic() >= deadline
-            suggestion = _next(None if late else pick, admission, waiting, rng=rng, generated_by=generated_by)
+            suggestion = _next(None if late else pick, allowed, waiting, rng=rng, generated_by=generated_by)
             if suggestion is None:
                 break
-            admission.take(suggestion.parameterization)
+            allowed.take(suggestion.parameterization)
             suggestions.append(suggestion)
     return suggestions
 
@@ -61,14 +61,17 @@ def generator(name: str, seed: int, position: int) -> random.Random:
 
 
 def first_new(
-    admission: Admission, draw: Callable[[int], Iterable[Parameterization]], *, effort: int = EFFORT
+    allowed: CandidateFilter,
+    draw: Callable[[int], Iterable[Parameterization]],
+    *,
+    effort: int = EFFORT,
 ) -> Parameterization | None:
     """Draw until something may be proposed; None after `effort` draws."""
     size = 1
     seen: set[str] = set()
     while effort > 0:
         drawn = {repr(parameterization): parameterization for parameterization in draw(min(size, effort))}
-        new = admission.admit(values for shown, values in drawn.items() if shown not in seen)
+        new = allowed.keep(values for shown, values in drawn.items() if shown not in seen)
         if new:
             return new[0]
         seen.update(drawn)
@@ -79,22 +82,22 @@ def first_new(
 
 def _next(
     pick: Pick | None,
-    admission: Admission,
+    allowed: CandidateFilter,
     waiting: Sequence[Parameterization],
     *,
     rng: random.Random,
     generated_by: str,
 ) -> Suggestion | None:
-    problem = admission.problem
-    starting = admission.admit(problem.starting_points)
+    problem = allowed.problem
+    starting = allowed.keep(problem.starting_points)
     if starting:
         return Suggestion(starting[0], "starting_point")
-    picked = None if pick is None else pick(admission, waiting)
+    picked = None if pick is None else pick(allowed, waiting)
     if picked is not None:
         return Suggestion(picked, generated_by)
     space = problem.search_space
     # Even draws hardly ever reach the sparse end of many switches, where tight limits may leave all there is.
-    drawn = first_new(admission, lambda count: even_draws(space, count, rng=rng)) or first_new(
-        admission, lambda count: density_sample(space, count, rng=rng)
+    drawn = first_new(allowed, lambda count: even_draws(space, count, rng=rng)) or first_new(
+        allowed, lambda count: density_sample(space, count, rng=rng)
     )
     return None if drawn is None else Suggestion(drawn, "time_limit" if pick is None else "fallback_random")

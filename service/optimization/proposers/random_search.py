@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from api_schemas.proposals import Proposer
 from api_schemas.search_space import Parameterization
-from service.optimization.pool import Admission
+from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.proposers.even_draws import even_draws
-from service.optimization.proposers.in_turn import first_new, generator, propose_in_turn
+from service.optimization.proposers.in_turn import first_new, generator, suggest_in_turn
 
 
 def suggest(
@@ -22,11 +22,11 @@ def suggest(
 ) -> list[Suggestion]:
     """Suggest up to `count` trials; what was observed only says what not to repeat."""
 
-    def pick(admission: Admission, waiting: Sequence[Parameterization]) -> Parameterization | None:
+    def pick(allowed: CandidateFilter, waiting: Sequence[Parameterization]) -> Parameterization | None:
         rng = generator("random", seed, len(observations) + len(waiting))
-        return first_new(admission, lambda size: even_draws(problem.search_space, size, rng=rng))
+        return first_new(allowed, lambda size: even_draws(problem.search_space, size, rng=rng))
 
-    return propose_in_turn(
+    return suggest_in_turn(
         pick,
         problem,
         observations,

@@ -7,10 +7,10 @@ from scipy.stats import qmc
 
 from api_schemas.proposals import Proposer
 from api_schemas.search_space import Parameterization
-from service.optimization.pool import Admission
+from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.proposers.even_draws import parameterization_at
-from service.optimization.proposers.in_turn import propose_in_turn
+from service.optimization.proposers.in_turn import suggest_in_turn
 
 ROWS = 8192
 """Rows after which the sequence counts as exhausted; a power of two, as its balance wants."""
@@ -27,19 +27,19 @@ def suggest(
 ) -> list[Suggestion]:
     """Suggest the next rows of the sequence that may be proposed."""
 
-    def pick(admission: Admission, waiting: Sequence[Parameterization]) -> Parameterization | None:
+    def pick(allowed: CandidateFilter, waiting: Sequence[Parameterization]) -> Parameterization | None:
         engine = qmc.Sobol(len(problem.search_space.parameters), rng=seed)
         # Rows that have run are taken, so looking from the first on goes on where the study stands.
         rows = 1 << (len(observations) + len(waiting)).bit_length()
         while engine.num_generated < ROWS:
             points = engine.random(rows).tolist()
-            new = admission.admit(parameterization_at(problem.search_space, point) for point in points)
+            new = allowed.keep(parameterization_at(problem.search_space, point) for point in points)
             if new:
                 return new[0]
             rows = engine.num_generated
         return None
 
-    return propose_in_turn(
+    return suggest_in_turn(
         pick,
         problem,
         observations,

@@ -8,7 +8,7 @@ import torch
 from botorch.utils.multi_objective.hypervolume import Hypervolume
 
 from api_schemas.objectives import Objective, OutcomeConstraint
-from service.optimization.acquisition import Believed, acquisition_function, cells, log_h
+from service.optimization.acquisition import PendingPosterior, acquisition_function, cells, log_h
 from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.outcomes import outcomes_of
 from service.optimization.problem import Problem
@@ -30,15 +30,17 @@ def process(X: torch.Tensor, seed: int) -> Process:
     return fit_process(X, y, variance=torch.full((len(X),), 1e-4).double(), seed=0)
 
 
-def believed(problem: Problem, X: torch.Tensor, feasible: torch.Tensor | None = None) -> Believed:
+def believed(problem: Problem, X: torch.Tensor, feasible: torch.Tensor | None = None) -> PendingPosterior:
     outcomes = tuple(outcomes_of(problem))
     processes = tuple(
-        None if outcome.known else process(X[:, :1], place) for place, outcome in enumerate(outcomes)
+        None if outcome.exact else process(X[:, :1], place) for place, outcome in enumerate(outcomes)
     )
     surrogate = Surrogate(outcomes, processes, encoded=1)
     means = surrogate.means(X)
     everything = torch.ones(len(X), dtype=torch.bool)
-    return Believed(surrogate, surrogate, X, means, everything if feasible is None else feasible, len(X))
+    return PendingPosterior(
+        surrogate, surrogate, X, means, everything if feasible is None else feasible, len(X)
+    )
 
 
 @pytest.mark.parametrize("z", [-1e5, -2000.0, -999.0, -30.0, -1.001, -0.999, -0.1, 0.0, 2.0, 40.0])

@@ -90,7 +90,7 @@ def test_the_gradient_is_that_of_the_objective() -> None:
 def test_the_posterior_is_botorchs_for_the_same_hyperparameters(variance: torch.Tensor | None) -> None:
     """Mean and variance, on the outcome's own scale."""
     process = fitted(variance=variance)
-    surrogate = Surrogate((Outcome("score", 1.0, known=False),), (process,), encoded=3)
+    surrogate = Surrogate((Outcome("score", 1.0, exact=False),), (process,), encoded=3)
     X = torch.from_numpy(rows(7, 3, seed=5))
     with torch.no_grad():
         expected = as_botorch(surrogate).models[0].posterior(X.unsqueeze(1))
@@ -128,7 +128,7 @@ def test_believing_a_row_keeps_the_mean_and_takes_the_doubt() -> None:
     """A pending trial: what is expected elsewhere does not change, what is unknown around it shrinks."""
     process = fitted(6)
     X = torch.from_numpy(rows(4, 3, seed=9))
-    before, after = process.posterior(X), process.believing(X[:1]).posterior(X)
+    before, after = process.posterior(X), process.condition_on_mean(X[:1]).posterior(X)
     assert torch.allclose(before[0], after[0], atol=1e-6)
     assert float(after[1][0]) < 0.2 * float(before[1][0])
     assert bool((after[1] <= before[1] + 1e-9).all())

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from api_schemas.objectives import Direction, Metric, Objective, OutcomeConstraint
+from service.optimization.candidate_filter import augmented
 from service.optimization.outcomes import Outcome, observed_variances, outcomes_of, reference_values
-from service.optimization.pool import augmented
 from service.optimization.problem import Observation, Problem
 from service.optimization.suggest import suggest
 from service.optimization.surrogate import fit_surrogate
@@ -61,7 +61,7 @@ def test_a_lucky_spread_does_not_make_an_observation_exact() -> None:
 @pytest.mark.parametrize("raw", [2.0, 1e3, 7.5e8])
 @pytest.mark.parametrize(
     "outcome",
-    [Outcome(Metric.PEAK_MEMORY_BYTES, -1.0, known=False), Outcome("error", -1.0, known=False, log=True)],
+    [Outcome(Metric.PEAK_MEMORY_BYTES, -1.0, exact=False), Outcome("error", -1.0, exact=False, log=True)],
 )
 def test_the_standard_error_of_a_logarithm_is_its_slope_times_the_error(outcome: Outcome, raw: float) -> None:
     """Against a finite difference of the scale itself."""

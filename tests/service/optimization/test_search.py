@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
+from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import density_codes, neighbour_codes, swap_codes, switches
 from service.optimization.grid import Grid
-from service.optimization.pool import Admission
 from service.optimization.search import Search, maximise, spread_over
 from tests.service.optimization.problems import problem_on
 
@@ -15,9 +15,9 @@ NUMBERS = [{"type": "float", "name": name, "low": 0.0, "high": 1.0} for name in 
 
 def search_on(parameters: list[dict[str, object]], weights: torch.Tensor, **changes: object) -> Search:
     """Maximise the weighted sum of the encoded columns."""
-    admission = Admission(problem_on(parameters, **changes))
-    width = admission.grid.dimensions
-    return Search(admission.problem, admission, lambda X: X[:, :width] @ weights, np.random.default_rng(0))
+    allowed = CandidateFilter(problem_on(parameters, **changes))
+    width = allowed.grid.dimensions
+    return Search(allowed.problem, allowed, lambda X: X[:, :width] @ weights, np.random.default_rng(0))
 
 
 def test_of_too_many_neighbours_every_parameter_has_its_share() -> None:
@@ -37,7 +37,7 @@ def test_nothing_new_is_no_answer() -> None:
     search = search_on(SWITCHES[:2], torch.ones(2).double())
     for a in (False, True):
         for b in (False, True):
-            search.admission.take({"a": a, "b": b})
+            search.allowed.take({"a": a, "b": b})
     assert maximise(search, np.zeros((1, 2))) is None
 
 
@@ -54,7 +54,7 @@ def test_the_deadline_ends_scoring_with_every_kind_of_candidate_in_part() -> Non
 def test_the_taken_best_gives_way_to_the_second() -> None:
     """On a space that is searched whole."""
     search = search_on(SWITCHES[:3], torch.tensor([3.0, 2.0, 1.0]).double())
-    search.admission.take({"a": True, "b": True, "c": True})
+    search.allowed.take({"a": True, "b": True, "c": True})
     found = maximise(search, np.zeros((1, 3)))
     assert found is not None
     assert search.grid.parameterizations(found[0]) == [{"a": True, "b": True, "c": False}]
@@ -70,10 +70,13 @@ def test_exchange_reaches_the_best_of_sixteen_thousand() -> None:
 
 def test_real_numbers_follow_the_gradient_to_the_top() -> None:
     """A paraboloid's peak to four digits, which no draw or step of a tenth finds."""
-    admission = Admission(problem_on(NUMBERS))
+    allowed = CandidateFilter(problem_on(NUMBERS))
     peak = torch.tensor([0.31234, 0.78901]).double()
     search = Search(
-        admission.problem, admission, lambda X: -((X - peak) ** 2).sum(dim=1), np.random.default_rng(0)
+        allowed.problem,
+        allowed,
+        lambda X: -((X - peak) ** 2).sum(dim=1),
+        np.random.default_rng(0),
     )
     found = maximise(search, np.full((1, 2), 0.5))
     assert found is not None
@@ -85,10 +88,10 @@ def test_the_gradient_sees_what_a_known_metric_does() -> None:
     problem = problem_on(
         NUMBERS[:1], exact_metrics={"training_seconds": lambda asked: 2.0 * asked.values("x")}
     )
-    admission = Admission(problem)
+    allowed = CandidateFilter(problem)
     # Outcomes are maximised, so the known column is -2x: -(x - 0.8)^2 - 0.2 * 2x has its peak at 0.6.
     search = Search(
-        problem, admission, lambda X: -((X[:, 0] - 0.8) ** 2) + 0.2 * X[:, 1], np.random.default_rng(0)
+        problem, allowed, lambda X: -((X[:, 0] - 0.8) ** 2) + 0.2 * X[:, 1], np.random.default_rng(0)
     )
     found = maximise(search, np.full((1, 1), 0.1))
     assert found is not None

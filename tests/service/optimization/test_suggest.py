@@ -13,10 +13,10 @@ from api_schemas.objectives import Metric, Objective, OutcomeConstraint
 from api_schemas.search_space import Parameterization
 from service.optimization import acquisition
 from service.optimization import suggest as suggest_module
+from service.optimization.candidate_filter import augmented
 from service.optimization.candidates import density_sample
 from service.optimization.modelled_part import MODELLED_OBSERVATIONS, modelled_part
-from service.optimization.outcomes import known_values, outcomes_of
-from service.optimization.pool import augmented
+from service.optimization.outcomes import exact_values, outcomes_of
 from service.optimization.problem import ExactMetric, Observation, Problem
 from service.optimization.suggest import suggest
 from service.optimization.surrogate import fit_surrogate
@@ -142,7 +142,7 @@ def test_known_outcomes_enter_the_model_exactly() -> None:
     outcomes = outcomes_of(problem)
     drawn = density_sample(problem.search_space, 40, rng=random.Random(0))
     X = augmented(problem, drawn)
-    known = known_values(problem, outcomes, candidates(problem, drawn))
+    known = exact_values(problem, outcomes, candidates(problem, drawn))
     Y = torch.cat([torch.rand(20, 1, dtype=torch.double), known[:20]], dim=1)
     surrogate = fit_surrogate(X[:20], Y, outcomes=outcomes, variances=[None, None], seed=0)
     assert torch.equal(surrogate.means(X[20:])[:, 1:], known[20:])

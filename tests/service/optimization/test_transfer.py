@@ -21,7 +21,7 @@ from service.optimization.transfer import (
     source_means,
 )
 
-SCORE = Outcome("score", 1.0, known=False)
+SCORE = Outcome("score", 1.0, exact=False)
 
 
 def function(X: Tensor) -> Tensor:
@@ -154,12 +154,14 @@ def test_the_prior_is_added_to_the_mean_and_leaves_the_variance() -> None:
     process = fitted(6, source("a"))
     assert isinstance(process, TransferProcess)
     Z = rows(6, seed=6)
-    for found in (process, process.believing(Z[:1])):
+    for found in (process, process.condition_on_mean(Z[:1])):
         mean, variance = found.posterior(Z)
         plain = found.difference.posterior(Z)
         assert torch.allclose(mean, plain[0] + found.slope * found.prior(Z))
         assert torch.allclose(variance, plain[1])
-    assert torch.allclose(process.posterior(Z)[0], process.believing(Z[:1]).posterior(Z)[0], atol=1e-6)
+    assert torch.allclose(
+        process.posterior(Z)[0], process.condition_on_mean(Z[:1]).posterior(Z)[0], atol=1e-6
+    )
 
 
 def test_the_same_answer_twice() -> None:

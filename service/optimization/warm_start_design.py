@@ -16,10 +16,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.proposals import Explanation
+from service.optimization.candidate_filter import CandidateFilter, features, with_share
 from service.optimization.grid import Candidates
 from service.optimization.initial_design import design_size, spread
-from service.optimization.outcomes import Outcome, known_values, observed_values, outcomes_of
-from service.optimization.pool import Admission, features, with_share
+from service.optimization.outcomes import Outcome, exact_values, observed_values, outcomes_of
 from service.optimization.problem import Observation, Problem, Source, Suggestion
 from service.optimization.surrogate import Surrogate
 from service.optimization.transfer import (
@@ -41,16 +41,16 @@ FRONT_POINTS = 8
 
 
 def next_transferred(
-    admission: Admission,
+    allowed: CandidateFilter,
     measured: Sequence[Observation],
     *,
     position: int,
     deadline: float = math.inf,
 ) -> Suggestion | None:
     """Return what the sources propose for a position, or None if it is not their turn."""
-    problem = admission.problem
+    problem = allowed.problem
     for source in problem.sources:
-        new = admission.admit(source.starting_points)
+        new = allowed.keep(source.starting_points)
         if new:
             return Suggestion(new[0], "transferred_point", Explanation(learned_from={source.study_id: 1.0}))
     # Workers that start together do not bet everything on the sources before anything speaks for them.
@@ -64,7 +64,7 @@ def next_transferred(
     }
     if not priors or any(_refuted(problem, measured, name, prior) for name, prior in priors.items()):
         return None
-    return _expected_best(admission, priors, position=position)
+    return _expected_best(allowed, priors, position=position)
 
 
 def sources_suffice(
@@ -90,7 +90,7 @@ def measured_sources(
             found for source in problem.sources if (found := _of_source(problem, source, outcome)) is not None
         ]
         for outcome in outcomes
-        if not outcome.known
+        if not outcome.exact
     }
 
 
@@ -122,7 +122,7 @@ def _of_source(problem: Problem, source: Source, outcome: Outcome) -> SourceObse
 
 
 def _observed(problem: Problem, measured: Sequence[Observation], metric: str) -> Float64[Tensor, " n"]:
-    outcome = next(found for found in outcomes_of(problem) if found.metric == metric)
+    outcome = next(each for each in outcomes_of(problem) if each.metric == metric)
     return observed_values([outcome], [item.metrics for item in measured if item.metrics]).squeeze(-1)
 
 
@@ -135,23 +135,23 @@ def _refuted(problem: Problem, measured: Sequence[Observation], metric: str, pri
 
 
 def _expected_best(
-    admission: Admission, priors: Mapping[str, PriorMean], *, position: int
+    allowed: CandidateFilter, priors: Mapping[str, PriorMean], *, position: int
 ) -> Suggestion | None:
-    problem = admission.problem
+    problem = allowed.problem
     tried = [
         problem.search_space.active(item.parameterization)
         for source in problem.sources
         for item in source.observations
     ]
-    codes = np.unique(admission.grid.codes(tried), axis=0)
-    codes = codes[admission.within_limits(codes)]
+    codes = np.unique(allowed.grid.codes(tried), axis=0)
+    codes = codes[allowed.within_limits(codes)]
     if not len(codes):
         return None
-    expected = _expected(problem, Candidates(admission.grid, codes), priors)
+    expected = _expected(problem, Candidates(allowed.grid, codes), priors)
     front = is_non_dominated(expected)
     ranked = codes[front.numpy()][_by_cost(problem, expected[front])]
     chosen = np.unique(np.linspace(0, len(ranked) - 1, FRONT_POINTS).round().astype(int))
-    new = admission.admit(admission.grid.parameterizations(ranked[chosen]))
+    new = allowed.keep(allowed.grid.parameterizations(ranked[chosen]))
     if not new:
         return None
     following = new[round(spread(position - 1) * (len(new) - 1))]
@@ -161,7 +161,7 @@ def _expected_best(
 
 def _by_cost(problem: Problem, expected: Float64[Tensor, "n objectives"]) -> list[int]:
     # From the worst in the first known objective, or else in the first, to the best: as the plain design.
-    known = [outcome.known for outcome in outcomes_of(problem)[: len(problem.objectives)]]
+    known = [outcome.exact for outcome in outcomes_of(problem)[: len(problem.objectives)]]
     column = known.index(True) if True in known else 0
     order: list[int] = torch.argsort(expected[:, column], descending=known[column], stable=True).tolist()
     return order
@@ -172,10 +172,10 @@ def _expected(
 ) -> Float64[Tensor, "n objectives"]:
     outcomes = outcomes_of(problem)
     X = torch.from_numpy(with_share(pool.grid, pool.grid.encode(pool.codes)))
-    known = iter(known_values(problem, outcomes, pool).T)
+    known = iter(exact_values(problem, outcomes, pool).T)
     columns = [
         next(known)
-        if outcome.known
+        if outcome.exact
         else priors[outcome.metric](X)
         if outcome.metric in priors
         else torch.zeros(len(pool), dtype=torch.double)

@@ -7,8 +7,8 @@ import pytest
 
 from api_schemas.objectives import OutcomeConstraint
 from api_schemas.search_space import Parameterization
-from service.optimization.drawing import draw_new
-from service.optimization.pool import Admission
+from service.optimization.candidate_filter import CandidateFilter
+from service.optimization.model_free import draw_new
 from service.optimization.problem import Problem
 from tests.service.optimization.problems import autopeft_problem, problem_on
 
@@ -26,10 +26,10 @@ def nearly_nothing_allowed() -> Problem:
 
 def test_all_thirteen_configurations_within_a_tight_limit_are_found() -> None:
     """And then there is nothing."""
-    admission, rng = Admission(nearly_nothing_allowed()), np.random.default_rng(0)
+    allowed, rng = CandidateFilter(nearly_nothing_allowed()), np.random.default_rng(0)
     found: list[Parameterization] = []
-    while (new := draw_new(admission, known=found, rng=rng)) is not None:
-        admission.take(new)
+    while (new := draw_new(allowed, known=found, rng=rng)) is not None:
+        allowed.take(new)
         found.append(new)
     assert len(found) == 13
 
@@ -38,10 +38,10 @@ def test_all_thirteen_configurations_within_a_tight_limit_are_found() -> None:
 def test_the_only_trial_so_far_being_the_head_alone_is_no_dead_end(seed: int) -> None:
     """All its spellings keep the limit, and only through some that break it there is a way to another."""
     problem = dataclasses.replace(autopeft_problem(24), constraints=nearly_nothing_allowed().constraints)
-    admission = Admission(problem)
+    allowed = CandidateFilter(problem)
     alone = {one.name: False if one.type == "bool" else 24 for one in problem.search_space.parameters}
-    admission.take(alone)
-    assert draw_new(admission, known=[alone], rng=np.random.default_rng(seed)) is not None
+    allowed.take(alone)
+    assert draw_new(allowed, known=[alone], rng=np.random.default_rng(seed)) is not None
 
 
 def test_violation_is_a_share_of_the_bound() -> None:
@@ -56,5 +56,5 @@ def test_violation_is_a_share_of_the_bound() -> None:
         constraints=tuple(limits),
         exact_metrics={"cost": lambda c: 400 * c.values("x").astype(float)},
     )
-    violation = Admission(problem).violation(np.array([[0.0], [0.25], [0.5], [0.75]]))
+    violation = CandidateFilter(problem).violation(np.array([[0.0], [0.25], [0.5], [0.75]]))
     assert violation.tolist() == [1.0, 0.0, 0.0, 0.5]

@@ -12,7 +12,7 @@ from api_schemas.objectives import ConstraintOp
 from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.candidates import switches
 from service.optimization.grid import Candidates, Codes, Grid
-from service.optimization.outcomes import known_values, outcomes_of
+from service.optimization.outcomes import exact_values, outcomes_of
 from service.optimization.problem import Observation, Problem
 
 SWITCHES_WITH_A_SHARE = 4
@@ -23,7 +23,7 @@ It says at once what a kernel would have to learn from every switch by itself.
 
 
 @dataclass
-class Admission:
+class CandidateFilter:
     """Lets a candidate through once, unless it is taken or breaks a known limit."""
 
     problem: Problem
@@ -36,7 +36,7 @@ class Admission:
         """Mark a parameterization as evaluated, pending or picked."""
         self.taken.add(self.problem.key(parameterization))
 
-    def admit(self, parameterizations: Iterable[Parameterization]) -> list[Parameterization]:
+    def keep(self, parameterizations: Iterable[Parameterization]) -> list[Parameterization]:
         """Keep what is neither taken nor repeated nor beyond a hard limit, in the given order."""
         new: dict[Hashable, Parameterization] = {}
         for parameterization in parameterizations:
@@ -70,15 +70,15 @@ class Admission:
         return total
 
 
-def admission_after(
+def filter_after(
     problem: Problem, observations: Iterable[Observation], *, pending: Iterable[Parameterization]
-) -> Admission:
+) -> CandidateFilter:
     """Let through what is neither observed nor pending."""
     keys = (
         problem.key(observation.parameterization) if observation.key is None else observation.key
         for observation in observations
     )
-    return Admission(problem, {*keys, *map(problem.key, pending)})
+    return CandidateFilter(problem, {*keys, *map(problem.key, pending)})
 
 
 def augmented(problem: Problem, parameterizations: Sequence[Parameterization]) -> Float64[Tensor, "n dk"]:
@@ -89,7 +89,7 @@ def augmented(problem: Problem, parameterizations: Sequence[Parameterization]) -
 
 def augmented_codes(problem: Problem, grid: Grid, codes: Codes) -> Float64[Tensor, "n dk"]:
     """Return the features of candidates, then their known outcomes."""
-    known = known_values(problem, outcomes_of(problem), Candidates(grid, codes))
+    known = exact_values(problem, outcomes_of(problem), Candidates(grid, codes))
     return torch.cat([torch.from_numpy(with_share(grid, grid.encode(codes))), known], dim=1)
 
 

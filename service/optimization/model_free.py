@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from api_schemas.search_space import Parameterization
+from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import density_codes, enumerate_codes, neighbour_codes, swap_codes
 from service.optimization.grid import Codes
-from service.optimization.pool import Admission
 from service.optimization.search import SMALL_SPACE, SWAPS
 
 SEARCH_EFFORT = 20_000
@@ -27,29 +27,29 @@ ADMITTED_AT_A_TIME = 100
 
 
 def draw_new(
-    admission: Admission, *, known: list[Parameterization], rng: np.random.Generator
+    allowed: CandidateFilter, *, known: list[Parameterization], rng: np.random.Generator
 ) -> Parameterization | None:
     """Draw a configuration that is new and within the limits; None if none is found.
 
     `known` are the configurations to step from if random draws find nothing.
     """
-    grid = admission.grid
+    grid = allowed.grid
     listed = enumerate_codes(grid, limit=SMALL_SPACE)
     if listed is not None:
-        return _first_new(admission, rng.permutation(listed))
+        return _first_new(allowed, rng.permutation(listed))
     drawn = np.empty((0, len(grid)))
     for _ in range(0, SEARCH_EFFORT, 1000):
         drawn = density_codes(grid, 1000, rng=rng)
-        found = _first_new(admission, drawn)
+        found = _first_new(allowed, drawn)
         if found is not None:
             return found
-    return _stepped(admission, np.concatenate([grid.codes(known), drawn]), rng=rng)
+    return _stepped(allowed, np.concatenate([grid.codes(known), drawn]), rng=rng)
 
 
-def _stepped(admission: Admission, codes: Codes, *, rng: np.random.Generator) -> Parameterization | None:
-    grid, visited = admission.grid, set[bytes]()
+def _stepped(allowed: CandidateFilter, codes: Codes, *, rng: np.random.Generator) -> Parameterization | None:
+    grid, visited = allowed.grid, set[bytes]()
     for _ in range(STEPS):
-        start = _least_violating(admission, codes, rng=rng)
+        start = _least_violating(allowed, codes, rng=rng)
         visited.update(row.tobytes() for row in start)
         around = np.concatenate(
             [
@@ -60,27 +60,27 @@ def _stepped(admission: Admission, codes: Codes, *, rng: np.random.Generator) ->
         codes = np.array([row for row in np.unique(around, axis=0) if row.tobytes() not in visited])
         if not len(codes):
             return None
-        found = _first_new(admission, rng.permutation(codes))
+        found = _first_new(allowed, rng.permutation(codes))
         if found is not None:
             return found
     return None
 
 
-def _first_new(admission: Admission, codes: Codes) -> Parameterization | None:
+def _first_new(allowed: CandidateFilter, codes: Codes) -> Parameterization | None:
     # The limits are checked for all at once, which is much faster than the key of each.
-    legal = codes[admission.within_limits(codes)]
+    legal = codes[allowed.within_limits(codes)]
     start, size = 0, 1
     while start < len(legal):
-        new = admission.admit(admission.grid.parameterizations(legal[start : start + size]))
+        new = allowed.keep(allowed.grid.parameterizations(legal[start : start + size]))
         if new:
             return new[0]
         start, size = start + size, min(4 * size, ADMITTED_AT_A_TIME)
     return None
 
 
-def _least_violating(admission: Admission, codes: Codes, *, rng: np.random.Generator) -> Codes:
+def _least_violating(allowed: CandidateFilter, codes: Codes, *, rng: np.random.Generator) -> Codes:
     shuffled = rng.permutation(codes)
-    violation = admission.violation(shuffled)
+    violation = allowed.violation(shuffled)
     order = np.argsort(violation, kind="stable")
     # What breaks no limit may be one taken trial in many spellings, and lead nowhere.
     beyond = order[violation[order] > 0][: STEPPED_FROM // 2]
@@ -89,7 +89,7 @@ def _least_violating(admission: Admission, codes: Codes, *, rng: np.random.Gener
 
 
 def likeliest_new(
-    admission: Admission, codes: Codes, log_chance: Float64[np.ndarray, " n"]
+    allowed: CandidateFilter, codes: Codes, log_chance: Float64[np.ndarray, " n"]
 ) -> Parameterization | None:
     """Return the new candidate within the limits whose chance to work is the highest."""
-    return _first_new(admission, codes[np.argsort(-log_chance, kind="stable")])
+    return _first_new(allowed, codes[np.argsort(-log_chance, kind="stable")])
