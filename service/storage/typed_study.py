@@ -64,6 +64,11 @@ def backbone_shape(study: Study) -> BackboneShape | None:
     return _typed(study, "backbone_shape", _unless_none(BackboneShape.model_validate))
 
 
+def reference_point(study: Study) -> tuple[float, ...] | None:
+    """Return the reference point of a study, in the order of its objectives; None until it is settled."""
+    return None if study.reference_point is None else tuple(study.reference_point)
+
+
 def importance(study: Study) -> Importance | None:
     """Return what matters to a study's objectives, as last estimated; None before the first estimate."""
     return _typed(study, "importance", _unless_none(Importance.model_validate))

@@ -205,7 +205,7 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
         exact_metrics={},
         key=trial_keys(study),
         counts=frozenset(),
-        reference_point=None if study.reference_point is None else tuple(study.reference_point),
+        reference_point=typed_study.reference_point(study),
         starting_points=tuple(search_space.canonical(point) for point in study.starting_points),
         sources=sources,
     )

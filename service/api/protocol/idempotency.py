@@ -1,9 +1,9 @@
 """One Idempotency-Key, one effect: a repeated POST gets the answer of the first, byte for byte.
 
 The answer is stored in the transaction of its effect, so neither exists without the other. A lock on
-the key lasts as long as that transaction: whoever comes meanwhile is told to repeat. Nothing is
-reserved before, so nothing is left behind by a process that dies, and a request that failed can be
-repeated. Where a request is checked at length first, two may be checked at once; one takes effect.
+the key lasts as long as that transaction; another request with the key meanwhile is told to repeat.
+Nothing is reserved before, so a process that dies leaves nothing behind, and a request that failed can be
+repeated. Two equal requests may both be validated before their transactions; only one takes effect.
 """
 
 import hashlib
@@ -39,46 +39,48 @@ KeyHeader = Annotated[
 
 
 @dataclass(frozen=True)
-class Posted:
-    """Who posted what, under which key. Without a key each request stands for itself."""
+class IdempotentRequest:
+    """A request by its tenant, its key and a hash of its content. Without a key it is never replayed."""
 
     tenant_id: str
     key: str | None
     request_hash: str
 
 
-async def posted(request: Request, tenant_id: TenantDep, key: KeyHeader = None) -> Posted:
-    """Return what a request is recognised by: method, path and body."""
+async def posted(request: Request, tenant_id: TenantDep, key: KeyHeader = None) -> IdempotentRequest:
+    """Return a request with the hash of its method, path and body."""
     return await _posted(request, tenant_id, key)
 
 
-async def posted_by_admin(request: Request, tenant_id: AdminTenantDep, key: KeyHeader = None) -> Posted:
-    """Return the same for what only admins may do."""
+async def posted_by_admin(
+    request: Request, tenant_id: AdminTenantDep, key: KeyHeader = None
+) -> IdempotentRequest:
+    """Return the same for a request that only admins may send."""
     return await _posted(request, tenant_id, key)
 
 
-def not_needed(key: KeyHeader = None) -> None:
-    """Accept a key where the body itself names the one effect, so that no answer needs to be kept."""
+def accept_key(key: KeyHeader = None) -> None:
+    """Accept a key and store nothing: for routes that are idempotent by what their body names."""
 
 
-async def _posted(request: Request, tenant_id: str, key: str | None) -> Posted:
+async def _posted(request: Request, tenant_id: str, key: str | None) -> IdempotentRequest:
     content = b"\0".join((request.method.encode(), request.scope["path"].encode(), await request.body()))
-    return Posted(tenant_id=tenant_id, key=key, request_hash=hashlib.sha256(content).hexdigest())
+    return IdempotentRequest(tenant_id=tenant_id, key=key, request_hash=hashlib.sha256(content).hexdigest())
 
 
-PostedDep = Annotated[Posted, Depends(posted, scope="function")]
-PostedByAdminDep = Annotated[Posted, Depends(posted_by_admin, scope="function")]
+IdempotentDep = Annotated[IdempotentRequest, Depends(posted, scope="function")]
+AdminIdempotentDep = Annotated[IdempotentRequest, Depends(posted_by_admin, scope="function")]
 
 
-def once(
-    request: Posted,
+def run_once(
+    request: IdempotentRequest,
     effect: Callable[[Session], Answer],
     *,
     status: HTTPStatus = HTTPStatus.OK,
     location: Callable[[Answer], str] | None = None,
     without_secret: Callable[[Answer], Answer] | None = None,
 ) -> Response:
-    """Carry out a request and keep its answer, without its secret; or give the answer that was kept.
+    """Carry out a request and store its answer, without its secret; or return the stored answer.
 
     Raises:
         RequestInProgress: If another request with this key is being carried out.
@@ -93,22 +95,22 @@ def once(
         if row is not None:
             return _response(row, replayed=True)
         answer = effect(session)
-        kept = answer if without_secret is None else without_secret(answer)
+        stored = answer if without_secret is None else without_secret(answer)
         row = IdempotencyKey(
             tenant_id=request.tenant_id,
             key=request.key,
             request_hash=request.request_hash,
             status=status,
             location=None if location is None else location(answer),
-            body=_json(kept),
+            body=_json(stored),
         )
         if request.key is not None:
             session.add(row)
     return _response(row, replayed=False, body=_json(answer))
 
 
-def answered(request: Posted) -> Response | None:
-    """Return the answer that a request got before, if it did: for what is long before its transaction.
+def replay(request: IdempotentRequest) -> Response | None:
+    """Return the stored answer of a request, if there is one: for routes that validate at length first.
 
     Raises:
         ReusedIdempotencyKey: If the key stands for another request.
@@ -118,7 +120,7 @@ def answered(request: Posted) -> Response | None:
     return None if row is None else _response(row, replayed=True)
 
 
-def _stored(session: Session, request: Posted) -> IdempotencyKey | None:
+def _stored(session: Session, request: IdempotentRequest) -> IdempotencyKey | None:
     if request.key is None:
         return None
     row = session.get(IdempotencyKey, (request.tenant_id, request.key))
@@ -140,6 +142,6 @@ def _json(answer: Schema) -> str:
     return answer.model_dump_json(by_alias=True)
 
 
-def _lock_number(request: Posted) -> int:
+def _lock_number(request: IdempotentRequest) -> int:
     named = f"{request.tenant_id}\0{request.key}".encode()
     return int.from_bytes(hashlib.sha256(named).digest()[:8], "big", signed=True)

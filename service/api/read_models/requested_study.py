@@ -1,4 +1,4 @@
-"""The study that a URL names: read for an answer that carries its version, or held to the version sent."""
+"""The study that a URL names: read with its version as the ETag, or locked at the version of `If-Match`."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from service.storage.models import Study
 
 
 class _WithoutVerb(Convertor[str]):
-    """What stands where an id does; after a colon comes a verb, which is another resource."""
+    """A path segment without a colon: what follows a colon is a verb, another resource."""
 
     regex = "[^/:]+"
 
@@ -38,9 +38,9 @@ IfMatch = Annotated[
 def read_study(
     study_id: StudyId, request: Request, response: Response, session: SessionDep, tenant_id: TenantDep
 ) -> Study:
-    """Read the study, and label the answer with its version."""
+    """Read the study, and set its version as the ETag of the answer."""
     study = queries.get_study(session, study_id, tenant_id=tenant_id)
-    label(response, request, study)
+    set_etag(response, request, study)
     return study
 
 
@@ -71,8 +71,8 @@ def lock_named_version(
 VersionDep = Annotated[Study, Depends(lock_named_version, scope="function")]
 
 
-def label(response: Response, request: Request, study: Study) -> None:
-    """Name the version of the study that the answer shows."""
+def set_etag(response: Response, request: Request, study: Study) -> None:
+    """Set the entity tag of an answer that shows a study at its current version."""
     response.headers["ETag"] = _tag(request, study)
     request.scope["shown_version"] = study.event_sequence
 

@@ -18,7 +18,7 @@ from api_schemas.base import WITHOUT_NUL
 from service.access import keys
 from service.api.dependencies import AdminTenantDep, SessionDep
 from service.api.protocol.entity_tags import NOT_MODIFIED
-from service.api.protocol.idempotency import PostedByAdminDep, once
+from service.api.protocol.idempotency import AdminIdempotentDep, run_once
 from service.api.protocol.problems import documented
 from service.storage import audit_log
 
@@ -31,14 +31,14 @@ SequenceToken = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 
 @router.post("/keys", status_code=201, response_model=KeyCreated, responses=documented(400, 409, 415))
-def create_key(request: KeyCreate, posted: PostedByAdminDep) -> Response:
+def create_key(request: KeyCreate, posted: AdminIdempotentDep) -> Response:
     """Make a key of your tenant. The first answer is the only place where its secret is shown."""
 
     def effect(session: Session) -> KeyCreated:
         key, secret = keys.create_key(session, tenant_id=posted.tenant_id, **dict(request))
         return KeyCreated(**KeyRead.model_validate(key).model_dump(), secret=secret)
 
-    return once(
+    return run_once(
         posted,
         effect,
         status=HTTPStatus.CREATED,

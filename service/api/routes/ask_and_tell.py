@@ -16,10 +16,10 @@ from api_schemas.ask_and_tell import (
 )
 from api_schemas.trials import TrialRead
 from service.api.dependencies import SessionDep, TenantDep
-from service.api.protocol.idempotency import PostedDep, not_needed, once
+from service.api.protocol.idempotency import IdempotentDep, accept_key, run_once
 from service.api.protocol.problems import documented
-from service.api.read_models.representation import represent_trials
 from service.api.read_models.requested_study import StudyId, TrialId
+from service.api.read_models.trials import trial_read
 from service.storage import queries
 from service.studies.imported_trials import import_observations
 from service.trials import ask_and_tell
@@ -30,8 +30,8 @@ router = APIRouter(
     responses=documented(400, 401, 404, 409, 415, 422, 503),
 )
 
-# Whoever repeats these names the same attempt, step or worker: the effect is one without a kept answer.
-REPEATABLE = [Depends(not_needed)]
+# A repeated request names the same attempt, step or worker, so it has one effect without a stored answer.
+REPEATABLE = [Depends(accept_key)]
 
 
 @router.post("/trials:suggest", dependencies=REPEATABLE)
@@ -80,25 +80,27 @@ def complete_trial(
     queries.get_study(session, study_id, tenant_id=tenant_id)
     trial = queries.get_trial(session, study_id, trial_id)
     study, trial = ask_and_tell.complete(session, trial.id, body)
-    return represent_trials(session, study, [trial])[0]
+    return trial_read(session, study, trial)
 
 
 @router.post("/trials/{trial_id}:release", response_model=TrialRead)
-def release_trial(study_id: StudyId, trial_id: TrialId, body: AttemptRequest, posted: PostedDep) -> Response:
+def release_trial(
+    study_id: StudyId, trial_id: TrialId, body: AttemptRequest, posted: IdempotentDep
+) -> Response:
     """Give a trial back unfinished; another runner gets it, and it costs none of its attempts."""
 
     def effect(session: Session) -> TrialRead:
         queries.get_study(session, study_id, tenant_id=posted.tenant_id)
         trial = queries.get_trial(session, study_id, trial_id)
         study, trial = ask_and_tell.release(session, trial.id, attempt=body.attempt)
-        return represent_trials(session, study, [trial])[0]
+        return trial_read(session, study, trial)
 
-    return once(posted, effect)
+    return run_once(posted, effect)
 
 
 @router.post("/trials/{trial_id}:correct", response_model=TrialRead)
 def correct_trial(
-    study_id: StudyId, trial_id: TrialId, body: CorrectionRequest, posted: PostedDep
+    study_id: StudyId, trial_id: TrialId, body: CorrectionRequest, posted: IdempotentDep
 ) -> Response:
     """Replace a result that was told wrongly. The front is stored anew; the event keeps both results."""
 
@@ -106,17 +108,17 @@ def correct_trial(
         queries.get_study(session, study_id, tenant_id=posted.tenant_id)
         trial = queries.get_trial(session, study_id, trial_id)
         study, trial = ask_and_tell.correct(session, trial.id, body)
-        return represent_trials(session, study, [trial])[0]
+        return trial_read(session, study, trial)
 
-    return once(posted, effect)
+    return run_once(posted, effect)
 
 
 @router.post("/trials:import", response_model=ImportResult)
-def import_trials(study_id: StudyId, body: ImportRequest, posted: PostedDep) -> Response:
+def import_trials(study_id: StudyId, body: ImportRequest, posted: IdempotentDep) -> Response:
     """Give a study past results to learn from; they cost nothing of its budget. Repeating adds nothing."""
 
     def effect(session: Session) -> ImportResult:
         study = queries.get_study(session, study_id, tenant_id=posted.tenant_id, lock=True)
         return import_observations(session, study, body.observations)
 
-    return once(posted, effect)
+    return run_once(posted, effect)

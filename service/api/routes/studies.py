@@ -16,18 +16,13 @@ from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.trials import TrialPage, TrialRead
 from service.api.dependencies import SessionDep, TenantDep
 from service.api.protocol.entity_tags import NOT_MODIFIED
-from service.api.protocol.idempotency import Posted, PostedDep, answered, once
+from service.api.protocol.idempotency import IdempotentDep, IdempotentRequest, replay, run_once
 from service.api.protocol.problems import documented
-from service.api.read_models.recommendation_answer import recommend
-from service.api.read_models.representation import (
-    represent_front,
-    represent_hypervolume_history,
-    represent_importance,
-    represent_studies,
-    represent_study,
-    represent_trials,
-)
-from service.api.read_models.requested_study import StudyDep, StudyId, TrialId, VersionDep, label
+from service.api.read_models.fronts import hypervolume_history, pareto_front
+from service.api.read_models.recommendations import recommend
+from service.api.read_models.requested_study import StudyDep, StudyId, TrialId, VersionDep, set_etag
+from service.api.read_models.studies import importance, study_read, study_reads
+from service.api.read_models.trials import trial_read, trial_reads
 from service.storage import queries
 from service.storage.database import transaction
 from service.storage.ids import new_id
@@ -49,10 +44,10 @@ CREATED = POSTED | documented(507)
 
 
 @router.post("", status_code=201, response_model=StudyRead, responses=CREATED)
-def create_study(request: StudyCreate, posted: PostedDep) -> Response:
+def create_study(request: StudyCreate, posted: IdempotentDep) -> Response:
     """Register a study; its first trials are proposed at once, or once a PAUSED one is resumed."""
     # Without a database connection: it may read large files, or download them.
-    return answered(posted) or _create(admit(request, tenant_id=posted.tenant_id), posted)
+    return replay(posted) or _create(admit(request, tenant_id=posted.tenant_id), posted)
 
 
 @router.get("", responses=NOT_MODIFIED)
@@ -62,13 +57,13 @@ def list_studies(
     """List your studies, newest first."""
     studies = queries.list_studies(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
     token = studies[-1].id if len(studies) == page_size else None
-    return StudyPage(studies=represent_studies(session, studies), next_page_token=token)
+    return StudyPage(studies=study_reads(session, studies), next_page_token=token)
 
 
 @router.get("/{study_id:id}", responses=NOT_MODIFIED)
 def get_study(study: StudyDep, session: SessionDep) -> StudyRead:
     """Read a study."""
-    return represent_study(session, study)
+    return study_read(session, study)
 
 
 @router.patch("/{study_id:id}", responses=documented(400, 409, 412, 415, 428))
@@ -76,8 +71,8 @@ def update_study(
     update: StudyUpdate, study: VersionDep, session: SessionDep, request: Request, response: Response
 ) -> StudyRead:
     """Change settings of a study that you have read: `If-Match` takes its ETag."""
-    shown = represent_study(session, settings_changes.apply(session, study, update))
-    label(response, request, study)
+    shown = study_read(session, settings_changes.apply(session, study, update))
+    set_etag(response, request, study)
     return shown
 
 
@@ -89,25 +84,25 @@ def list_trials(
     after = -1 if page_token is None else page_token
     trials = queries.list_trials(session, study.id, page_size=page_size, after=after)
     token = str(trials[-1].number) if len(trials) == page_size else None
-    return TrialPage(trials=represent_trials(session, study, trials), next_page_token=token)
+    return TrialPage(trials=trial_reads(session, study, trials), next_page_token=token)
 
 
 @router.get("/{study_id}/trials/{trial_id:id}", responses=NOT_MODIFIED)
 def get_trial(trial_id: TrialId, study: StudyDep, session: SessionDep) -> TrialRead:
     """Read a trial."""
-    return represent_trials(session, study, [queries.get_trial(session, study.id, trial_id)])[0]
+    return trial_read(session, study, queries.get_trial(session, study.id, trial_id))
 
 
 @router.get("/{study_id}/pareto_front", responses=NOT_MODIFIED)
 def get_pareto_front(study: StudyDep, session: SessionDep) -> ParetoFront:
     """Read the front after the last accepted result."""
-    return represent_front(session, study)
+    return pareto_front(session, study)
 
 
 @router.get("/{study_id}/hypervolume_history", responses=NOT_MODIFIED)
 def get_hypervolume_history(study: StudyDep, session: SessionDep) -> HypervolumeHistory:
     """Read the hypervolume after each accepted result."""
-    return represent_hypervolume_history(session, study)
+    return hypervolume_history(session, study)
 
 
 @router.get("/{study_id}/recommendation", responses=documented(409) | NOT_MODIFIED)
@@ -121,41 +116,41 @@ def get_recommendation(
 @router.get("/{study_id}/importance", responses=NOT_MODIFIED)
 def get_importance(study: StudyDep) -> Importance:
     """Read how much each parameter matters to each objective."""
-    return represent_importance(study)
+    return importance(study)
 
 
 @router.post("/{study_id}:pause", response_model=StudyRead, responses=POSTED)
-def pause_study(study_id: StudyId, posted: PostedDep) -> Response:
+def pause_study(study_id: StudyId, posted: IdempotentDep) -> Response:
     """Start no more trials; running ones end. Pausing twice changes nothing."""
     return _change(study_id, posted, steering.pause)
 
 
 @router.post("/{study_id}:resume", response_model=StudyRead, responses=POSTED)
-def resume_study(study_id: StudyId, posted: PostedDep) -> Response:
+def resume_study(study_id: StudyId, posted: IdempotentDep) -> Response:
     """Go on with a paused study. Resuming twice changes nothing."""
     return _change(study_id, posted, steering.resume)
 
 
 @router.post("/{study_id}:cancel", response_model=StudyRead, responses=POSTED)
-def cancel_study(study_id: StudyId, posted: PostedDep) -> Response:
+def cancel_study(study_id: StudyId, posted: IdempotentDep) -> Response:
     """End a study: queued trials are dropped, running ones stop at their next heartbeat."""
     return _change(study_id, posted, steering.cancel)
 
 
 @router.post("/{study_id}:extend", response_model=StudyRead, responses=POSTED)
-def extend_study(study_id: StudyId, request: StudyExtension, posted: PostedDep) -> Response:
+def extend_study(study_id: StudyId, request: StudyExtension, posted: IdempotentDep) -> Response:
     """Add trials to the budget; a study that has succeeded goes on."""
     return _change(study_id, posted, partial(steering.extend, trials=request.trials))
 
 
 @router.post("/{study_id}:clone", status_code=201, response_model=StudyRead, responses=CREATED)
-def clone_study(study_id: StudyId, request: StudyClone, posted: PostedDep) -> Response:
+def clone_study(study_id: StudyId, request: StudyClone, posted: IdempotentDep) -> Response:
     """Register a study like this one, with edits; with its results, if you want."""
-    known = answered(posted)
+    known = replay(posted)
     if known is not None:
         return known
     with transaction() as session:
-        source = represent_study(session, queries.get_study(session, study_id, tenant_id=posted.tenant_id))
+        source = study_read(session, queries.get_study(session, study_id, tenant_id=posted.tenant_id))
     admitted = admit_edited(source, request.edits, tenant_id=posted.tenant_id)
     return _create(admitted, posted, import_from=study_id if request.import_trials else None)
 
@@ -169,15 +164,17 @@ def delete_study(study_id: StudyId, tenant_id: TenantDep) -> None:
     deletion.delete_files(files)
 
 
-def _change(study_id: str, posted: Posted, change: Callable[[Session, Study], Study]) -> Response:
+def _change(study_id: str, posted: IdempotentRequest, change: Callable[[Session, Study], Study]) -> Response:
     def effect(session: Session) -> StudyRead:
         study = queries.get_study(session, study_id, tenant_id=posted.tenant_id, lock=True)
-        return represent_study(session, change(session, study))
+        return study_read(session, change(session, study))
 
-    return once(posted, effect)
+    return run_once(posted, effect)
 
 
-def _create(admitted: AdmittedStudy, posted: Posted, *, import_from: str | None = None) -> Response:
+def _create(
+    admitted: AdmittedStudy, posted: IdempotentRequest, *, import_from: str | None = None
+) -> Response:
     def effect(session: Session) -> StudyRead:
         source = None
         if import_from is not None:
@@ -189,9 +186,9 @@ def _create(admitted: AdmittedStudy, posted: Posted, *, import_from: str | None 
         check_task_file(settled, tenant_id=posted.tenant_id)
         if source is not None:
             inherit_trials(session, source, study)
-        return represent_study(session, study)
+        return study_read(session, study)
 
-    return once(
+    return run_once(
         posted, effect, status=HTTPStatus.CREATED, location=lambda study: f"{router.prefix}/{study.id}"
     )
 

@@ -17,7 +17,7 @@ from api_schemas.webhooks import (
 )
 from service.api.dependencies import AdminTenantDep, SessionDep
 from service.api.protocol.entity_tags import NOT_MODIFIED
-from service.api.protocol.idempotency import PostedByAdminDep, not_needed, once
+from service.api.protocol.idempotency import AdminIdempotentDep, accept_key, run_once
 from service.api.protocol.problems import documented
 from service.webhooks import registry
 from service.webhooks.addresses import check_url, resolve
@@ -30,7 +30,7 @@ WebhookToken = Annotated[str | None, Query(pattern=r"^whk_[0-9a-f]{32}$", exampl
 
 
 @router.post("", status_code=201, response_model=WebhookCreated, responses=documented(400, 409, 415))
-def create_webhook(request: WebhookCreate, posted: PostedByAdminDep) -> Response:
+def create_webhook(request: WebhookCreate, posted: AdminIdempotentDep) -> Response:
     """Send your events to an address. The first answer is the only place where the secret is shown."""
     # Without a database connection: a name may take long to look up.
     resolve(check_url(request.url))
@@ -40,7 +40,7 @@ def create_webhook(request: WebhookCreate, posted: PostedByAdminDep) -> Response
         (shown,) = registry.represent(session, [webhook])
         return WebhookCreated(**shown.model_dump(), secret=webhook.secret)
 
-    return once(
+    return run_once(
         posted,
         effect,
         status=HTTPStatus.CREATED,
@@ -71,7 +71,7 @@ def delete_webhook(webhook_id: WebhookId, session: SessionDep, tenant_id: AdminT
     registry.delete_webhook(session, webhook_id, tenant_id=tenant_id)
 
 
-@router.post("/{webhook_id}:replay", responses=documented(400, 404, 415), dependencies=[Depends(not_needed)])
+@router.post("/{webhook_id}:replay", responses=documented(400, 404, 415), dependencies=[Depends(accept_key)])
 def replay_webhook(
     webhook_id: WebhookId, request: WebhookReplay, session: SessionDep, tenant_id: AdminTenantDep
 ) -> WebhookReplayed:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from api_schemas.importance import Importance, ObjectiveImportance
 from api_schemas.search_space import SearchSpace
 from api_schemas.trials import TrialReport, TrialState
-from service.api.read_models.representation import represent_importance
+from service.api.read_models.studies import importance as importance_read
 from service.optimization.candidates import density_sample
 from service.storage.models import Study
 from service.study_worker import advance_study
@@ -44,7 +44,7 @@ def test_what_teaches_nothing_is_not_weighed(session: Session) -> None:
     trial = start(session, study, queue(session, study))
     finish(session, study, trial, TrialReport(state=TrialState.INFEASIBLE, reason="out-of-memory"))
     assert read_importance_request(session, study.id) is None
-    assert represent_importance(study) == Importance(reason="no result yet")
+    assert importance_read(study) == Importance(reason="no result yet")
 
 
 def test_a_running_study_is_weighed_again_after_a_tenth_more(session: Session) -> None:
@@ -88,9 +88,9 @@ def test_a_late_answer_does_not_replace_a_newer_one(session: Session) -> None:
     study = study_with(session, 0)
     for observations in (20, 12, 25):
         store_importance(session, study.id, kept(observations))
-    assert represent_importance(study).observations == 25
+    assert importance_read(study).observations == 25
     store_importance(session, study.id, kept(24))
-    assert represent_importance(study).observations == 25
+    assert importance_read(study).observations == 25
 
 
 def test_the_study_worker_weighs_what_has_ended(session: Session) -> None:
@@ -107,7 +107,7 @@ def test_the_study_worker_weighs_what_has_ended(session: Session) -> None:
     session.commit()
     advance_study(study.id)
     session.refresh(study)
-    found = represent_importance(study)
+    found = importance_read(study)
     assert (found.observations, found.reason) == (20, None)
     assert [item.metric for item in found.objectives] == ["score", "trainable_parameters"]
     assert found.objectives[0].parameters[0].name == "peft.serial_adapter.bottleneck_size"

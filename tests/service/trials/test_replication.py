@@ -8,7 +8,9 @@ from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, TrialReport, TrialState
-from service.api.read_models.representation import represent_front, represent_study, represent_trials
+from service.api.read_models.fronts import pareto_front
+from service.api.read_models.studies import study_read
+from service.api.read_models.trials import trial_read
 from service.errors import StaleAttempt, WrongState
 from service.storage import queries
 from service.storage.models import Artifact, Event, Replicate, StoredFront, Study, Trial
@@ -157,7 +159,7 @@ def test_the_front_gets_its_final_seeds_before_the_study_succeeds(
     run_next(session, final_study, succeeded(0.9))
     run_next(session, final_study, succeeded(0.7))
     assert (final_study.state, len(states(session, best)), len(states(session, worse))) == ("ACTIVE", 3, 1)
-    shown = represent_study(session, final_study)
+    shown = study_read(session, final_study)
     assert (shown.trials.succeeded, shown.replicate_counts.queued, shown.replicate_counts.done) == (2, 2, 2)
     assert [run_next(session, final_study, succeeded(0.8)).number for _ in range(2)] == [1, 2]
     assert final_study.state is StudyState.SUCCEEDED
@@ -178,7 +180,7 @@ def test_a_lucky_seed_gives_its_place_to_another_trial(session: Session, final_s
     run_next(session, final_study, succeeded(0.8))
     run_next(session, final_study, succeeded(0.8))
     assert final_study.state is StudyState.SUCCEEDED
-    front = represent_front(session, final_study)
+    front = pareto_front(session, final_study)
     assert [(point.trial_id, point.seeds) for point in front.points] == [(steady.id, 3)]
 
 
@@ -208,7 +210,7 @@ def test_a_final_seed_that_is_infeasible_takes_its_trial_off_the_front(
     for _ in range(2):
         run_next(session, final_study, succeeded(0.8))
     assert final_study.state is StudyState.SUCCEEDED
-    assert [point.trial_id for point in represent_front(session, final_study).points] == [sound.id]
+    assert [point.trial_id for point in pareto_front(session, final_study).points] == [sound.id]
 
 
 def test_a_final_seed_that_keeps_failing_is_given_up(session: Session, final_study: Study) -> None:
@@ -221,7 +223,7 @@ def test_a_final_seed_that_keeps_failing_is_given_up(session: Session, final_stu
         lose(session, final_study, start(session, final_study, trial))
     run_next(session, final_study, succeeded(0.9))
     assert (final_study.state, trial.state) == (StudyState.SUCCEEDED, TrialState.SUCCEEDED)
-    assert represent_front(session, final_study).points[0].seeds == 2
+    assert pareto_front(session, final_study).points[0].seeds == 2
 
 
 def test_a_lost_final_seed_of_a_former_member_is_not_tried_again(
@@ -304,7 +306,7 @@ def test_a_trial_shows_every_seed_and_whether_one_collapsed(session: Session, st
             study,
             report.model_copy(update={"metrics": {**report.metrics, "collapsed": collapsed}}),
         )
-    (shown,) = represent_trials(session, study, [trial])
+    shown = trial_read(session, study, trial)
     assert [item.metrics["score"] for item in shown.replicates] == [0.5, 0.8, 0.8]
     assert shown.collapsed
-    assert represent_front(session, study).points[0].collapsed
+    assert pareto_front(session, study).points[0].collapsed

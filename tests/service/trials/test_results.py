@@ -4,7 +4,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from service.trials.results import result_columns, results_of
-from tests.service.api.read_models.test_recommendation_answer import add, study_of
+from tests.service.api.read_models.test_recommendations import add, study_of
 
 
 def test_a_study_without_results_has_empty_columns(session: Session) -> None:

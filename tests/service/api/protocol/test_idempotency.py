@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from service.api.protocol.idempotency import Posted, _lock_number
+from service.api.protocol.idempotency import IdempotentRequest, _lock_number
 from service.storage.database import transaction
 from service.storage.models import IdempotencyKey, Study, Tenant
 from service.trials import lifecycle, sweeper
@@ -89,7 +89,7 @@ def test_while_the_first_is_served_the_second_is_told_to_repeat(client: TestClie
     """409 with a time to wait; after it, the request goes through."""
     with transaction() as session:
         tenant = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        session.execute(select(func.pg_advisory_xact_lock(_lock_number(Posted(tenant, "k", "")))))
+        session.execute(select(func.pg_advisory_xact_lock(_lock_number(IdempotentRequest(tenant, "k", "")))))
         refused = client.post("/v1/studies", json=study_body(), headers=keyed("k"))
     assert problem(refused) == (409, "request-in-progress")
     assert refused.headers["retry-after"] == "1"

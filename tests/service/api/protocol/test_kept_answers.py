@@ -27,13 +27,13 @@ def client(service_environment: None, connect: Connect) -> TestClient:
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The studies that were represented."""
     found: list[str] = []
-    represent = studies.represent_study
+    represent = studies.study_read
 
     def counting(session: object, study: object) -> object:
         found.append(study.id)  # type: ignore[attr-defined]
         return represent(session, study)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(studies, "represent_study", counting)
+    monkeypatch.setattr(studies, "study_read", counting)
     return found
 
 

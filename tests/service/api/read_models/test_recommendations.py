@@ -18,7 +18,7 @@ from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import RequestRefused
 from paretune.study_file import read_study_file, write_study_file
-from service.api.read_models.recommendation_answer import recommend
+from service.api.read_models.recommendations import recommend
 from service.settings import settings
 from service.storage.models import Study, Trial
 from service.studies.admission import admit, starting_parameterization

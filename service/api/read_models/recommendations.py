@@ -1,4 +1,4 @@
-"""A study's recommendation, from its rows: the chosen trial, how sure it is, and how to train it again."""
+"""The recommendation of a study as a client reads it: the trial, how sure it is, how to train it again."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,7 @@ from api_schemas.search_space import SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
 from api_schemas.tasks import ScoreMetric
 from api_schemas.trial_configuration import TrialConfiguration
+from service.api.read_models.trials import trial_configuration
 from service.errors import WrongState
 from service.storage import queries, typed_study
 from service.storage.models import Study, Trial
@@ -40,9 +41,7 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
     rows = _rows_behind_accuracy(session, study, chosen)
     rivals = _feasible_results(session, study)
     probability, reason = _certainty(objectives, rivals, chosen, rows=rows)
-    configuration = (
-        None if chosen.configuration is None else TrialConfiguration.model_validate(chosen.configuration)
-    )
+    configuration = trial_configuration(chosen)
     return Recommendation(
         study_id=study.id,
         rule=query.rule,
@@ -98,7 +97,7 @@ def _certainty(
 
 
 def _errors(results: ResultColumns, objective: Objective, *, rows: int | None) -> NDArray[np.float64]:
-    """Return the standard error of a metric at each trial; not a number where nobody knows it."""
+    """Return the standard error of a metric at each trial; not a number where it is unknown."""
     metric = objective.metric
     known = results.standard_errors[metric]
     if objective.is_known:
@@ -119,7 +118,7 @@ def _basis(results: ResultColumns, *, rows: int | None) -> str:
 
 
 def _rows_behind_accuracy(session: Session, study: Study, trial: Trial) -> int | None:
-    """Return how many texts each score is a share of; None where it is no share or nobody wrote it down."""
+    """Return how many texts each score is a share of; None if it is no share or they are unknown."""
     configuration = typed_study.configuration(study)
     if configuration is None:
         return None

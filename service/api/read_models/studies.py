@@ -1,0 +1,58 @@
+"""Studies as a client reads them. Reads; changes nothing."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from api_schemas.importance import Importance
+from api_schemas.studies import Budget, EarlyStopping, ReplicateCounts, StudyKind, StudyRead, TrialCounts
+from service.storage import queries, typed_study
+from service.storage.models import Study
+
+
+def study_reads(session: Session, studies: Sequence[Study]) -> tuple[StudyRead, ...]:
+    """Return studies with the counts of their trials and replicates."""
+    ids = [study.id for study in studies]
+    trials = queries.count_trials(session, ids)
+    replicates = queries.count_replicates(session, ids)
+    return tuple(_study(study, trials[study.id], replicates[study.id]) for study in studies)
+
+
+def study_read(session: Session, study: Study) -> StudyRead:
+    """Return one study, as `study_reads` does."""
+    return study_reads(session, [study])[0]
+
+
+def importance(study: Study) -> Importance:
+    """Return what matters to the objectives, as last estimated."""
+    return typed_study.importance(study) or Importance(reason="no result yet")
+
+
+def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> StudyRead:
+    return StudyRead(
+        id=study.id,
+        kind=StudyKind(study.kind),
+        display_name=study.display_name,
+        state=study.state,
+        state_reason=study.state_reason,
+        configuration=typed_study.configuration(study),
+        search_space=typed_study.search_space(study),
+        objectives=typed_study.objectives(study),
+        constraints=typed_study.constraints(study),
+        budget=Budget(trials=study.trial_budget),
+        parallelism=study.parallelism,
+        starting_points=tuple(study.starting_points),
+        seed=study.seed,
+        replicates=study.replicates,
+        final_replicates=study.final_replicates,
+        proposals=typed_study.proposals(study),
+        early_stopping=EarlyStopping(study.early_stopping),
+        backbone_shape=typed_study.backbone_shape(study),
+        classes=study.classes,
+        reference_point=typed_study.reference_point(study),
+        hypervolume=study.hypervolume,
+        trials=trials,
+        replicate_counts=replicates,
+        created_at=study.created_at,
+        finished_at=study.finished_at,
+    )

@@ -1,0 +1,91 @@
+"""Trials as a client reads them. Reads; changes nothing."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from api_schemas.module_description import describe_canonical
+from api_schemas.proposals import Explanation
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import ArtifactRecord, Measurement, ReplicateRead, TrialRead
+from service.storage import queries
+from service.storage.models import Replicate, Study, Trial
+
+
+def trial_read(session: Session, study: Study, trial: Trial) -> TrialRead:
+    """Return one trial, as `trial_reads` does."""
+    return trial_reads(session, study, [trial])[0]
+
+
+def trial_reads(session: Session, study: Study, trials: Sequence[Trial]) -> tuple[TrialRead, ...]:
+    """Return trials with their replicates, their artifacts and whether they are on the front."""
+    replicates = queries.replicates_of(session, [trial.id for trial in trials])
+    firsts = {trial_id: of_trial[0].attempt for trial_id, of_trial in replicates.items()}
+    measurements = queries.measurements_of(session, firsts)
+    artifacts = queries.artifacts_of(session, trials)
+    front = queries.latest_front(session, study.id)
+    members = frozenset(front.member_trial_ids) if front else frozenset()
+    return tuple(
+        _trial(
+            trial,
+            replicates[trial.id],
+            measurements[trial.id],
+            artifacts[trial.id],
+            on_front=trial.id in members,
+        )
+        for trial in trials
+    )
+
+
+def _trial(
+    trial: Trial,
+    replicates: list[Replicate],
+    measurements: list[Measurement],
+    artifacts: list[ArtifactRecord],
+    *,
+    on_front: bool,
+) -> TrialRead:
+    configuration = trial_configuration(trial)
+    return TrialRead(
+        id=trial.id,
+        study_id=trial.study_id,
+        number=trial.number,
+        state=trial.state,
+        state_reason=trial.state_reason,
+        generated_by=trial.generated_by,
+        proposal_seconds=trial.proposal_seconds,
+        explanation=None if trial.explanation is None else Explanation.model_validate(trial.explanation),
+        parameters=trial.parameters,
+        configuration=configuration,
+        modules="" if configuration is None else describe_canonical(configuration),
+        attempt=trial.attempt,
+        metrics=trial.metrics,
+        test_metrics=trial.test_metrics,
+        metric_standard_errors=trial.metric_standard_errors,
+        test_metric_standard_errors=trial.test_metric_standard_errors,
+        collapsed=is_collapsed(trial),
+        # By name: validating rows by their attributes takes several times as long.
+        replicates=tuple(
+            ReplicateRead(**{name: getattr(row, name) for name in ReplicateRead.model_fields})
+            for row in replicates
+        ),
+        measurements=tuple(measurements),
+        artifacts=tuple(artifacts),
+        provenance=replicates[0].provenance,
+        on_front=on_front,
+        worker=replicates[0].worker,
+        created_at=trial.created_at,
+        started_at=trial.started_at,
+        finished_at=trial.finished_at,
+    )
+
+
+def trial_configuration(trial: Trial) -> TrialConfiguration | None:
+    """Return the configuration of a trial; None in a custom study."""
+    return None if trial.configuration is None else TrialConfiguration.model_validate(trial.configuration)
+
+
+def is_collapsed(trial: Trial) -> bool:
+    """Return whether a replicate of a trial collapsed; in a custom study the name means nothing."""
+    # The metric is a mean over replicates.
+    return bool(trial.configuration is not None and trial.metrics.get("collapsed", 0.0) > 0)
