@@ -32,6 +32,10 @@ class BackboneShape(Schema):
         return self.embedding_size or self.hidden_size
 
 
+ROLES = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
+"""The projections of a transformer layer, in the order in which everything lists them."""
+
+
 class Projection(NamedTuple):
     """A linear map of a layer: its role and its widths."""
 

@@ -1,9 +1,8 @@
 """Every metric that is an exact function of a configuration, by name."""
 
-from api_schemas.adapter_flops import adapter_flops
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Metric
-from api_schemas.trainable_parameters import trainable_parameters
+from api_schemas.peft.counts import adapter_flops, trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration
 
 BYTES_PER_SCALAR = 4
@@ -13,11 +12,11 @@ BYTES_PER_SCALAR = 4
 def exact_metrics(
     configuration: TrialConfiguration, *, shape: BackboneShape, classes: int
 ) -> dict[str, float]:
-    """Compute what needs no trial. `adapter_bytes` are those of the saved tensors, without file headers."""
+    """Return what needs no trial. `adapter_bytes` are those of the saved tensors, without file headers."""
     count = trainable_parameters(configuration, shape=shape, classes=classes)
     flops = adapter_flops(configuration, shape=shape)
-    known = {
+    exact = {
         Metric.TRAINABLE_PARAMETERS.value: float(count),
         Metric.ADAPTER_BYTES.value: float(BYTES_PER_SCALAR * count),
     }
-    return known if flops is None else {**known, Metric.ADAPTER_FLOPS.value: float(flops)}
+    return exact if flops is None else {**exact, Metric.ADAPTER_FLOPS.value: float(flops)}

@@ -1,8 +1,7 @@
 """Search spaces that come with Paretune, expanded to plain parameters for a backbone of any shape."""
 
-from api_schemas.backbones import BackboneShape
-from api_schemas.methods_preset import methods_preset
-from api_schemas.peft_methods import ROLES
+from api_schemas.backbones import ROLES, BackboneShape
+from api_schemas.peft.methods_preset import methods_preset
 from api_schemas.search_space import (
     BoolParameter,
     FloatParameter,

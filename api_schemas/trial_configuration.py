@@ -12,7 +12,8 @@ from pydantic import Field, JsonValue
 
 from api_schemas.base import Schema
 from api_schemas.json_values import Integer, Number
-from api_schemas.peft import Peft, canonical_peft
+from api_schemas.peft.canonical import canonical_peft
+from api_schemas.peft.registry import Peft
 from api_schemas.search_space import Parameterization, ParameterValue
 from api_schemas.tasks import Task
 

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from api_schemas.module_description import describe_modules
+from api_schemas.peft.description import describe_modules
 from api_schemas.studies import StudyRead
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import IMPORTED, ArtifactKind, TrialRead, TrialState

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from api_schemas.module_description import describe_modules
 from api_schemas.pareto import ParetoFront, ParetoPoint
+from api_schemas.peft.description import describe_modules
 from api_schemas.search_space import ParameterValue
 from api_schemas.trials import TrialRead, TrialState
 from paretune.front_plot import plot_front

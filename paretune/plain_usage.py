@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from api_schemas.backbones import hub_repository
+from api_schemas.model_families import FAMILIES
 from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Quantisation, TrialConfiguration
 
 ADAPTER = "adapter_config.json"
 SAVED = "configuration.json"
 FORMAT = 3
-ENCODER_CLASSES = {"t5": "T5EncoderModel"}
-"""Families of which only a part is trained, and the class of that part; of all others, `AutoModel`."""
 QUANTISED = {
     Quantisation.EIGHT_BIT: "BitsAndBytesConfig(load_in_8bit=True)",
     Quantisation.FOUR_BIT: (
@@ -102,7 +101,7 @@ def _section(title: str, text: str, *, code: list[str] | None = None) -> str:
 
 
 def _class(family: str) -> str:
-    return ENCODER_CLASSES.get(family, "AutoModel")
+    return FAMILIES[family].model_class if family in FAMILIES else "AutoModel"
 
 
 def _imports(family: str, *more: str, quantised: Quantisation | None) -> list[str]:

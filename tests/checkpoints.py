@@ -10,7 +10,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
 from tests.workers.conftest import KINDS
-from workers.backbones.families import model_class
+from workers.backbones.loading import model_class
 
 WORDS = {"<pad>": 0, "<unk>": 1, "a": 2, "film": 3, "that": 4, "is": 5, "good": 6, "dull": 7}
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from api_schemas.peft import SIZE_FIELDS
-from api_schemas.peft_methods import PeftMethod
+from api_schemas.peft.registry import OWN_MODULES, PeftMethod
 from api_schemas.search_space import PresetName
 from api_schemas.trial_configuration import TrialConfiguration
 
@@ -17,7 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", METHODS, re.DOTALL)
 
 
-@pytest.mark.parametrize("name", [*PeftMethod, *SIZE_FIELDS])
+@pytest.mark.parametrize("name", [*PeftMethod, *OWN_MODULES])
 def test_every_method_and_module_has_its_row(name: str) -> None:
     """With a formula and a count beside it."""
     assert name == PeftMethod.MODULES or f"| `{name}` |" in METHODS

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.peft.counts import trainable_parameters
 from api_schemas.search_space import Parameterization, PresetName
-from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
 from benchmarks.autopeft.choosing import averaged, front, knee, metrics_of, spread, tuned
 from benchmarks.autopeft.protocol import (

@@ -14,6 +14,7 @@ from sqlalchemy import insert, select, update
 from api_schemas.backbones import BackboneShape
 from api_schemas.events import EventType
 from api_schemas.objectives import Objective
+from api_schemas.peft.counts import trainable_parameters
 from api_schemas.search_space import (
     BoolParameter,
     CategoricalParameter,
@@ -26,7 +27,6 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.studies import StudyCreate, StudyState
-from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialState
 from service.api.routes.studies import new_study

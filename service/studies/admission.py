@@ -22,7 +22,7 @@ from api_schemas.objectives import (
     Objective,
     OutcomeConstraint,
 )
-from api_schemas.peft_methods import PeftMethod
+from api_schemas.peft.registry import PeftMethod
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import (
     FloatParameter,

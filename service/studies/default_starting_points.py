@@ -8,8 +8,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.peft import SIZE_FIELDS, Lora, Peft, SerialAdapter
-from api_schemas.peft_methods import LibrarySettings, PeftMethod
+from api_schemas.peft.lora import Lora
+from api_schemas.peft.method import LibrarySettings
+from api_schemas.peft.registry import Peft, PeftMethod
+from api_schemas.peft.serial_adapter import SerialAdapter
 from api_schemas.search_space import (
     FloatParameter,
     IntParameter,
@@ -100,15 +102,9 @@ def _sizes(configuration: TrialConfiguration) -> dict[tuple[int, str], int]:
         return {
             (layer, f"{peft.method} {role}"): peft.library.rank for layer in active for role in ("", *roles)
         }
-    sizes = {
-        (layer, name): getattr(peft, name).size_at(layer)
+    return {
+        (layer, f"{name} {part}"): size
         for layer in active
-        for name in SIZE_FIELDS
-        if name != "lora"
+        for name, module in peft.own_modules().items()
+        for part, size in module.sizes_at(layer).items()
     }
-    ranks = {
-        (layer, f"lora {role}"): rank
-        for layer in active
-        for role, rank in peft.lora.ranks_at(layer).present().items()
-    }
-    return {place: size for place, size in (sizes | ranks).items() if size}

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
-from api_schemas.peft import SIZE_FIELDS, Peft, entries_by_layer
+from api_schemas.peft.canonical import entries_by_layer
+from api_schemas.peft.registry import OWN_MODULES, Peft
 from api_schemas.search_space import (
     BoolParameter,
     CategoricalParameter,
@@ -40,7 +41,7 @@ def with_layers(
     for name in _searched_by_layer(search_space):
         module = getattr(peft, name)
         if module.by_layer is None:
-            entries = entries_by_layer(name, module, shape.layers)
+            entries = entries_by_layer(module, shape.layers)
             updates[name] = module.model_copy(update={"by_layer": entries})
     return configuration.model_copy(update={"peft": peft.model_copy(update=updates)})
 
@@ -51,7 +52,7 @@ def layer_errors(
     """Find lists of the wrong length, a first layer that does not exist, and sizes that a list overrides."""
     peft = configuration.peft
     lists = {"active_layers": peft.active_layers} | {
-        f"{name}/by_layer": getattr(peft, name).by_layer for name in SIZE_FIELDS
+        f"{name}/by_layer": module.by_layer for name, module in peft.own_modules().items()
     }
     for path, entries in lists.items():
         if entries is not None and len(entries) != shape.layers:
@@ -69,10 +70,10 @@ def layer_errors(
 
 
 def _overridden(peft: Peft, search_space: SearchSpace) -> Iterator[FieldError]:
-    for name, fields in SIZE_FIELDS.items():
-        paths = {f"peft.{name}.{field}" for field in fields}
+    for name, module in peft.own_modules().items():
+        paths = {f"peft.{name}.{field}" for field in module.size_fields}
         searched = [parameter.name for parameter in search_space.parameters if parameter.name in paths]
-        if searched and getattr(peft, name).by_layer is not None:
+        if searched and module.by_layer is not None:
             yield FieldError(
                 pointer="/search_space",
                 detail=f"'{searched[0]}' has no effect: 'peft.{name}.by_layer' gives the sizes",
@@ -103,7 +104,7 @@ def _compacter_errors(
 
 def _searched_by_layer(search_space: SearchSpace) -> set[str]:
     found = (BY_LAYER.match(parameter.name) for parameter in search_space.parameters)
-    return {match[1] for match in found if match and match[1] in SIZE_FIELDS}
+    return {match[1] for match in found if match and match[1] in OWN_MODULES}
 
 
 def _values(parameter: Parameter) -> set[int]:

@@ -6,19 +6,11 @@ setting is tried under each method that reads it; projections that a search may 
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from api_schemas.backbones import BackboneShape
+from api_schemas.backbones import ROLES, BackboneShape
 from api_schemas.errors import FieldError
-from api_schemas.library_parameters import SIZES, method_problem, setting_problem
-from api_schemas.peft import SIZE_FIELDS
-from api_schemas.peft_methods import (
-    PROMPT_METHODS,
-    READ_FROZEN_WEIGHTS,
-    ROLES,
-    SETTINGS,
-    TARGETED,
-    LibrarySettings,
-    PeftMethod,
-)
+from api_schemas.peft.fitness import method_problem, setting_problem
+from api_schemas.peft.method import LibrarySettings
+from api_schemas.peft.registry import OWN_MODULES, SETTINGS, PeftMethod
 from api_schemas.search_space import Parameter, ParameterValue, SearchSpace, values_of
 from api_schemas.trial_configuration import Quantisation, TrialConfiguration
 
@@ -44,33 +36,33 @@ def method_errors(
     max_length = int(max(_values("training.max_length", searched, default=configuration.training.max_length)))
     for method in methods:
         method_pointer = pointers.get(METHOD, "/configuration/peft/method")
-        unfit = method_problem(method, shape=shape)
+        defined = method.definition
+        unfit = method_problem(defined, shape=shape)
         if unfit is not None:
             yield FieldError(pointer=method_pointer, detail=unfit)
             continue
-        if configuration.quantisation is not None and method in READ_FROZEN_WEIGHTS:
+        if configuration.quantisation is not None and defined.reads_frozen_weights:
             yield FieldError(
                 pointer=method_pointer,
                 detail=f"'{method}' computes with the frozen weights, so they cannot be quantised; leave "
                 "'quantisation' out",
             )
-        if own_bits is not None and method in READ_FROZEN_WEIGHTS:
+        if own_bits is not None and defined.reads_frozen_weights:
             yield FieldError(
                 pointer=method_pointer,
                 detail=f"'{method}' computes with the frozen weights, and the files of "
                 f"'{configuration.backbone}' hold them in {own_bits}; take whole weights or another method",
             )
         settings = _with_possible_roles(configuration.peft.library, method, searched)
-        if method in TARGETED and not settings.targets:
+        if defined.is_targeted and not settings.targets:
             yield FieldError(
                 pointer="/configuration/peft/library",
                 detail=f"'{method}' needs a projection to change: switch one of {', '.join(ROLES)} on",
             )
-        for setting in SIZES:
-            if setting in SETTINGS[method]:
-                yield from _setting_errors(
-                    method, setting, settings, searched, shape=shape, max_length=max_length, pointers=pointers
-                )
+        for setting in defined.limits:
+            yield from _setting_errors(
+                method, setting, settings, searched, shape=shape, max_length=max_length, pointers=pointers
+            )
 
 
 def _unread(
@@ -89,7 +81,7 @@ def _unread(
             yield FieldError(pointer=pointers[name], detail=detail)
     # A list that is written out for the search is not the client's.
     written_out = {name.split(".")[1] for name in searched if ".by_layer." in name}
-    for section in sorted({*SIZE_FIELDS, "library"} - written_out):
+    for section in sorted({*OWN_MODULES, "library"} - written_out):
         chosen = getattr(configuration.peft, section)
         if chosen != type(chosen)() and not any(_reads(method, f"peft.{section}") for method in methods):
             detail = f"no method of this study reads this section ({listed}); leave it out"
@@ -102,9 +94,9 @@ def _reads(method: PeftMethod, name: str) -> bool:
         return True
     if section == "library":
         return bool(SETTINGS[method]) if not rest else rest[0] in SETTINGS[method]
-    if section in SIZE_FIELDS:
+    if section in OWN_MODULES:
         return method is PeftMethod.MODULES
-    return method not in PROMPT_METHODS and method is not PeftMethod.HEAD_ONLY
+    return not method.definition.is_prompt and method is not PeftMethod.HEAD_ONLY
 
 
 def _setting_errors(
@@ -125,7 +117,7 @@ def _setting_errors(
     pointer = f"/configuration/{name.replace('.', '/')}" if parameter is None else pointers[name]
     for value in values:
         tried = settings.model_copy(update={setting: value})
-        problem = setting_problem(method, setting, tried, shape=shape, max_length=max_length)
+        problem = setting_problem(method.definition, setting, tried, shape=shape, max_length=max_length)
         if problem is not None:
             # The first value that fails says enough; a range may hold thousands.
             yield FieldError(pointer=pointer, detail=f"'{method}': {problem}")

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from api_schemas.peft import Peft, canonical_peft
-from api_schemas.peft_methods import PeftMethod
+from api_schemas.peft.canonical import canonical_peft
+from api_schemas.peft.registry import Peft, PeftMethod
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 
 BASE = TrialConfiguration.model_validate(

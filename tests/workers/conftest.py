@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from transformers import (
-    AutoModel,
     BertConfig,
     DebertaV2Config,
     DistilBertConfig,
@@ -26,8 +25,7 @@ from transformers import (
 )
 
 from api_schemas.trial_configuration import TrialConfiguration
-from workers.backbones.families import MODEL_CLASSES
-from workers.backbones.loading import Backbone, freeze
+from workers.backbones.loading import Backbone, freeze, model_class
 from workers.resident import ResidentParts
 
 CPU = torch.device("cpu")
@@ -71,7 +69,7 @@ def tiny(kind: str) -> Backbone:
     """A random network of three layers: a key of `KINDS`, double precision, never the same object twice."""
     torch.manual_seed(0)
     configuration = KINDS[kind]
-    build = MODEL_CLASSES.get(configuration.model_type, AutoModel)
+    build = model_class(configuration.model_type)
     model = getattr(build, "from_config", getattr(build, "_from_config", None))(configuration).double()
     with torch.no_grad():
         # Initial weights are so small that attention would be nearly even and a wrong bias go unseen.

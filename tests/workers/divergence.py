@@ -1,6 +1,6 @@
 """A module that makes any training diverge; no request may be so large, so it is made past validation."""
 
-from api_schemas.peft import Peft
+from api_schemas.peft.registry import Peft
 from api_schemas.trial_configuration import TrialConfiguration
 
 

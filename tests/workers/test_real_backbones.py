@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
 
-from api_schemas.peft import Peft
+from api_schemas.model_families import FAMILIES
+from api_schemas.peft.registry import Peft
 from service.catalogue.backbones import by_name
-from service.catalogue.backbones.families import FAMILIES
 from tests.workers.conftest import CPU
 from workers.backbones.loading import Backbone, load_backbone
 from workers.data.task_data import Batch

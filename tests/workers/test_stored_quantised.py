@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModel, BitsAndBytesConfig
 
-from api_schemas.peft import Peft
+from api_schemas.peft.registry import Peft
 from api_schemas.trial_configuration import Quantisation
 from service.catalogue.backbones import by_name
 from service.errors import InvalidStudy, UnknownBackbone
@@ -180,7 +180,7 @@ def test_a_trial_on_a_quantised_folder_is_loaded_and_not_merged(tmp_path: Path) 
 @pytest.mark.parametrize("method", ["lora", "ia3", "vera", "prompt_tuning", "ln_tuning"])
 def test_the_count_on_a_quantised_folder_is_exact(method: str, tmp_path: Path) -> None:
     """As the API counts it from the shape alone."""
-    from api_schemas.trainable_parameters import trainable_parameters
+    from api_schemas.peft.counts import trainable_parameters
     from api_schemas.trial_configuration import TrialConfiguration
 
     quantise(save_checkpoint("llama", tmp_path / "whole"), tmp_path / "small", "4bit")

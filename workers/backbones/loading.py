@@ -3,12 +3,13 @@
 Knows nothing about what will be attached.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from huggingface_hub.errors import StrictDataclassError
 from jaxtyping import Float
 from safetensors import SafetensorError
@@ -19,17 +20,16 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.model_families import FAMILIES, LAYER_LISTS, LayerPaths, parts_of
 from api_schemas.trial_configuration import Quantisation
 from service.catalogue.backbones import by_name
 from service.catalogue.backbones.checkpoints import read_configuration
-from service.catalogue.backbones.families import FAMILIES, LAYER_LISTS, NOT_PATHS, LayerPaths
 from service.catalogue.backbones.files import CONFIGURATION, json_object
 from service.catalogue.backbones.packaged import PACKAGED_BACKBONES
 from service.catalogue.backbones.shapes import shape_from_configuration
 from service.catalogue.backbones.tokenizers import check_ids
 from service.catalogue.backbones.weights import layer_of
 from service.errors import DamagedBackbone
-from workers.backbones.families import model_class
 from workers.backbones.gguf_conversion import converted_directory
 from workers.backbones.quantisation import as_stored, quantised, stay_differentiable
 from workers.errors import UnsupportedBackbone
@@ -276,6 +276,11 @@ def whole_network(name: str, folder: Path, *, dtype: torch.dtype, **how: Any) ->
     return loaded
 
 
+def model_class(family: str) -> Any:
+    """Return the class of transformers that loads a family."""
+    return getattr(transformers, FAMILIES[family].model_class if family in FAMILIES else "AutoModel")
+
+
 def _is_unread(tensor: str, layers: int) -> bool:
     layer = layer_of(tensor)
     return layer is not None and layer < layers and not tensor.endswith(BUFFERS_OF_BEFORE)
@@ -294,9 +299,9 @@ def _layer_list(model: nn.Module) -> nn.ModuleList:
 
 def _paths(layer: nn.Module, *, family: str) -> LayerPaths:
     names = {name for name, _ in layer.named_modules()}
-    for row in FAMILIES[family]:
-        if all(getattr(row, field.name) in names for field in fields(row) if field.name not in NOT_PATHS):
-            return row
+    for paths in FAMILIES[family].layer:
+        if names.issuperset(parts_of(paths)):
+            return paths
     raise UnsupportedBackbone(
         f"The layers of this '{family}' are not built as the family's usually are. Use another backbone."
     )

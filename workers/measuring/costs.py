@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import psutil
 import torch
 
-from api_schemas.adapter_flops import adapter_flops
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Metric
+from api_schemas.peft.counts import adapter_flops
 from api_schemas.trial_configuration import TrialConfiguration
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, pad

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from api_schemas.peft import Compacter, Peft, ScaleShift
-from api_schemas.peft_methods import PeftMethod
+from api_schemas.peft.compacter import Compacter
+from api_schemas.peft.registry import Peft, PeftMethod
+from api_schemas.peft.scale_shift import ScaleShift
 from api_schemas.trial_configuration import Quantisation, Training, TrialConfiguration, canonical
 from workers.backbones.loading import Backbone
 

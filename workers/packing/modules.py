@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from api_schemas.peft import ParallelAdapter, Peft
+from api_schemas.peft.parallel_adapter import ParallelAdapter
+from api_schemas.peft.registry import Peft
 from workers.backbones.activation_cache import final_hidden, pool
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch

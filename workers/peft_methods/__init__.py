@@ -14,8 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from api_schemas.peft import Peft
-from api_schemas.peft_methods import PROMPT_METHODS, PeftMethod
+from api_schemas.peft.registry import Peft, PeftMethod
 from workers.backbones.activation_cache import final_hidden, pool
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch
@@ -97,7 +96,7 @@ def _own_methods(peft: Peft) -> Mapping[str, ModuleType]:
 
 
 def _build_library(peft: Peft, *, backbone: Backbone, seed: int) -> library.Library | prompts.Prompt | None:
-    if peft.method in PROMPT_METHODS:
+    if peft.method.definition.is_prompt:
         return prompts.build(peft, backbone=backbone, seed=seed)
     layers = active_layers(peft, backbone=backbone)
     if peft.method not in library.LAYER_METHODS or not layers:

@@ -21,9 +21,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from api_schemas.library_parameters import problems
-from api_schemas.peft import Peft
-from api_schemas.peft_methods import READ_FROZEN_WEIGHTS, TARGETED, PeftMethod
+from api_schemas.peft.fitness import problems
+from api_schemas.peft.registry import Peft, PeftMethod
 from workers.backbones.loading import Backbone
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods.library_configurations import ADAPTER, allocation_schedule, peft_configuration
@@ -32,7 +31,7 @@ SHARED = ("vera_A", "vera_B", "randlora_A", "randlora_B", "vblora_vector_bank")
 """What peft's tuner owns and hangs into every layer as well."""
 SUBTRACTED = frozenset({PeftMethod.PISSA, PeftMethod.OLORA})
 """Methods that start from factors of the weight and take those out of it: W - s B0 A0 + s B A."""
-LAYER_METHODS = TARGETED | {PeftMethod.LN_TUNING}
+LAYER_METHODS = {method for method in PeftMethod if method.definition.is_targeted} | {PeftMethod.LN_TUNING}
 """Methods whose layers stand in for modules of the backbone."""
 READ_WEIGHTS = SUBTRACTED | {PeftMethod.DORA}
 
@@ -146,9 +145,9 @@ def build(peft: Peft, *, backbone: Backbone, layers: list[int], seed: int) -> Li
     Raises:
         UnsupportedBackbone: If the backbone has no place for it, or a size does not fit its widths.
     """
-    for problem in problems(peft.method, peft.library, shape=backbone.shape, max_length=1):
+    for problem in problems(peft.method.definition, peft.library, shape=backbone.shape, max_length=1):
         raise UnsupportedBackbone(f"{peft.method}: {problem}.")
-    if peft.method in READ_FROZEN_WEIGHTS and getattr(backbone.model, "is_quantized", False):
+    if peft.method.definition.reads_frozen_weights and getattr(backbone.model, "is_quantized", False):
         raise UnsupportedBackbone(
             f"{peft.method} computes with the frozen weights, and those of '{backbone.name}' are quantised. "
             "Take the whole weights, or another method."

@@ -11,8 +11,9 @@ import peft as hf
 from peft import PeftConfig
 
 from api_schemas.backbones import hub_repository
-from api_schemas.library_parameters import BANK_VECTORS
-from api_schemas.peft_methods import LibrarySettings, PeftMethod
+from api_schemas.peft.method import LibrarySettings
+from api_schemas.peft.registry import PeftMethod
+from api_schemas.peft.vblora import BANK_VECTORS
 
 ADAPTER = "default"
 """peft's own name for the only adapter; it leaves it out of the names that it saves."""

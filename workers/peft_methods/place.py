@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Generator, nn
 
-from api_schemas.peft import Peft
+from api_schemas.peft.registry import Peft
 from workers.backbones.loading import Backbone, Projection
 
 

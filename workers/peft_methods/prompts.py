@@ -14,9 +14,8 @@ from jaxtyping import Float
 from peft import PromptEmbedding, PromptEncoder
 from torch import Tensor, nn
 
-from api_schemas.library_parameters import problems
-from api_schemas.peft import Peft
-from api_schemas.peft_methods import PeftMethod
+from api_schemas.peft.fitness import problems
+from api_schemas.peft.registry import Peft, PeftMethod
 from workers.backbones.loading import Backbone
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods.library_configurations import prompt_configuration
@@ -87,6 +86,6 @@ def build(peft: Peft, *, backbone: Backbone, seed: int) -> Prompt:
     Raises:
         UnsupportedBackbone: If the backbone has too few positions.
     """
-    for problem in problems(peft.method, peft.library, shape=backbone.shape, max_length=1):
+    for problem in problems(peft.method.definition, peft.library, shape=backbone.shape, max_length=1):
         raise UnsupportedBackbone(f"{peft.method}: {problem}.")
     return Prompt(peft, backbone=backbone, seed=seed)

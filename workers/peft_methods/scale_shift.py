@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from api_schemas.peft_methods import ROLES
+from api_schemas.backbones import ROLES
 from workers.peft_methods.place import Place
 
 

@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
 from api_schemas.backbones import hub_repository
-from api_schemas.peft_methods import PeftMethod
+from api_schemas.peft.registry import PeftMethod
 from workers.backbones.loading import Backbone, Projection
 from workers.peft_methods import TrialModules
 from workers.peft_methods.library import SUBTRACTED, Library

@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from api_schemas.peft_methods import PROMPT_METHODS
 from workers.backbones.loading import Backbone, backbone_folder, own_bits, whole_network
 from workers.errors import ArtifactError
 from workers.peft_methods.bitfit import named_changes
@@ -80,7 +79,7 @@ def _refuse_quantised(classifier: Classifier, *, models_dir: Path | None) -> Non
 
 def _merged(model: nn.Module, classifier: Classifier, *, folder: Path) -> nn.Module:
     modules = classifier.modules
-    if modules.peft.method in PROMPT_METHODS:
+    if modules.peft.method.definition.is_prompt:
         raise ArtifactError("Prompts stand in the text, not in the weights: they cannot be merged.")
     kinds = {kind for methods in modules.layers.values() for kind, _ in methods.named_children()}
     if not kinds and (folder / ADAPTER_CONFIGURATION).is_file():

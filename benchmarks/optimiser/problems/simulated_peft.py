@@ -136,7 +136,7 @@ def error(instance: Instance, *, share: Values, active: Values, sizes: Values) -
 
 
 def trainable_parameters(columns: Columns, *, layers: int) -> Values:
-    """Count trained scalars for n configurations, as `api_schemas.trainable_parameters` does."""
+    """Count trained scalars for n configurations, as `api_schemas.peft.counts` does."""
     active = sum(columns[f"peft.active_layers.{layer}"].astype(np.float64) for layer in range(layers))
     sizes = np.stack([columns[name].astype(np.float64) for name in MODULES], axis=1)
     return parameters_of(np.asarray(active), sizes)

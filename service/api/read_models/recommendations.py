@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from api_schemas.module_description import describe_canonical
 from api_schemas.objectives import ConstraintOp, Metric, Objective
+from api_schemas.peft.description import describe_canonical
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from api_schemas.module_description import describe_canonical
+from api_schemas.peft.description import describe_canonical
 from api_schemas.proposals import Explanation
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, Measurement, ReplicateRead, TrialRead

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.peft import LAYERS_LIMIT
+from api_schemas.model_families import FAMILIES
+from api_schemas.peft.own_module import LAYERS_LIMIT
 from api_schemas.trial_configuration import Quantisation
-from service.catalogue.backbones.families import FAMILIES
 from service.errors import UnknownBackbone
 
 # What families of configuration files call the same size, first hit wins.
@@ -29,11 +29,6 @@ VOCABULARY = ("vocab_size",)
 WIDEST = 1_000_000
 MOST_ROWS = 1_000_000_000
 
-# These number positions from behind the padding token's id: the first rows of the table serve no token.
-POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "mpnet"})
-# Their embedding knows no padding token; that of all others must hold it.
-EMBEDDINGS_WITHOUT_PADDING = frozenset({"gpt2", "t5"})
-FACTORISED_EMBEDDINGS = frozenset({"electra", "deberta-v2"})
 BITSANDBYTES = (None, "bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit")
 
 
@@ -56,7 +51,7 @@ def shape_from_configuration(configuration: Mapping[str, Any], *, name: str = "t
             f"heads, {key_value_heads} key-value heads; each must be a multiple of the next. Get it again."
         )
     head_size = size(HEAD_SIZE, default=hidden_size // heads)
-    factorised = family in FACTORISED_EMBEDDINGS
+    factorised = FAMILIES[family].factorised_embedding
     embedding_size = size(EMBEDDING_SIZE, default=hidden_size) if factorised else hidden_size
     return BackboneShape(
         model_type=family,
@@ -185,10 +180,10 @@ def _refuse_other_networks(configuration: Mapping[str, Any], name: str) -> None:
 
 
 def _unused_positions(configuration: Mapping[str, Any], family: str, name: str) -> int:
-    if family in EMBEDDINGS_WITHOUT_PADDING:
+    if not FAMILIES[family].embeds_padding:
         return 0
     rows = vocabulary_size(configuration, name=name) or MOST_ROWS
-    if family not in POSITIONS_AFTER_PADDING:
+    if not FAMILIES[family].positions_after_padding:
         # torch counts a negative one from the end of the embedding.
         _size(configuration, PADDING, name=name, default=0, least=-rows, most=rows - 1)
         return 0

@@ -6,20 +6,12 @@ no more than a line in a log. Counts of trained scalars follow from the sizes ch
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from itertools import chain
 from typing import Any
 
-from api_schemas.backbones import BackboneShape, projections
-from api_schemas.peft_methods import ROLES
+from api_schemas.backbones import ROLES, BackboneShape, projections
+from api_schemas.model_families import FAMILIES, LAYER_LISTS, LayerPaths, parts_of
 from api_schemas.trial_configuration import Quantisation
-from service.catalogue.backbones.families import (
-    FAMILIES,
-    LAYER_LISTS,
-    NOT_PATHS,
-    TRANSPOSED_FAMILIES,
-    LayerPaths,
-)
 from service.catalogue.backbones.files import StoredTensor
 from service.catalogue.backbones.shapes import position_rows, vocabulary_size
 from service.errors import DamagedBackbone
@@ -152,13 +144,12 @@ def _leaves_out(configuration: Mapping[str, Any]) -> bool:
 
 
 def _paths_of(layer_tensors: Mapping[str, StoredTensor], shape: BackboneShape) -> LayerPaths:
-    rows = FAMILIES[shape.model_type]
+    rows = FAMILIES[shape.model_type].layer
     return next((row for row in rows if _has_all(layer_tensors, row)), rows[0])
 
 
 def _has_all(layer_tensors: Mapping[str, StoredTensor], paths: LayerPaths) -> bool:
-    wanted = (getattr(paths, field.name) for field in fields(paths) if field.name not in NOT_PATHS)
-    return all(any(tensor.startswith(f"{path}.") for tensor in layer_tensors) for path in wanted)
+    return all(any(tensor.startswith(f"{path}.") for tensor in layer_tensors) for path in parts_of(paths))
 
 
 def _expected(role: str, paths: LayerPaths, shape: BackboneShape) -> tuple[int, int]:
@@ -166,7 +157,7 @@ def _expected(role: str, paths: LayerPaths, shape: BackboneShape) -> tuple[int, 
     projection = projections(shape)[role]
     modules = len(paths.fused) if role in paths.fused else 1
     outputs = projection.outputs * modules
-    if shape.model_type in TRANSPOSED_FAMILIES:
+    if FAMILIES[shape.model_type].is_conv1d:
         return projection.inputs, outputs
     return outputs, projection.inputs
 

@@ -45,7 +45,7 @@ def test_any_set_of_layers_is_at_most_as_good_as_the_most_important_ones() -> No
 
 
 def test_the_known_cost_is_the_products_own_count() -> None:
-    """The vectorised formula and `api_schemas.trainable_parameters` agree."""
+    """The vectorised formula and `api_schemas.peft.counts` agree."""
     problem = simulated_peft(12, 0)
     drawn = density_sample(problem.search_space, 50, rng=random.Random(1))
     counted = problem.exact_metrics["trainable_parameters"](columns_of(problem.search_space, drawn))

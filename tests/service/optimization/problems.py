@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Objective
+from api_schemas.peft.counts import trainable_parameters
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import Parameterization, PresetName, SearchSpace
-from api_schemas.trainable_parameters import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.optimization.grid import Candidates, Grid
 from service.optimization.problem import Observation, Problem, Suggestion

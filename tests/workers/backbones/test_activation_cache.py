@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import Qwen2Config, Qwen2Model
 
-from api_schemas.peft import Peft
+from api_schemas.peft.registry import Peft
 from api_schemas.trial_configuration import Training, TrialConfiguration, patch
 from service.artifacts.artifact_store import store_at
 from workers.backbones import activation_cache

@@ -19,8 +19,8 @@ from transformers import (
     T5Model,
 )
 
+from api_schemas.model_families import FAMILIES
 from service.catalogue.backbones import by_name
-from service.catalogue.backbones.families import FAMILIES
 from tests.checkpoints import save_checkpoint
 from tests.workers.conftest import CPU, KINDS, tiny
 from workers.backbones.loading import Backbone, freeze, frozen_dtype, load_backbone

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from api_schemas.peft import Peft
+from api_schemas.peft.registry import Peft
 from api_schemas.trial_configuration import Quantisation, TrialConfiguration, patch
 from api_schemas.trials import TrialState
 from service.artifacts.artifact_store import store_at

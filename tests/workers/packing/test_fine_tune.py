@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from api_schemas.peft import Peft
+from api_schemas.peft.registry import Peft
 from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Training
 from tests.workers.conftest import tiny

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from api_schemas.library_parameters import CONV1D_FAMILIES, method_problem, near_square
-from api_schemas.peft_methods import PROMPT_METHODS, SETTINGS, PeftMethod
-from api_schemas.trainable_parameters import trainable_parameters
-from api_schemas.trial_configuration import Peft, TrialConfiguration
+from api_schemas.model_families import FAMILIES
+from api_schemas.peft.counts import trainable_parameters
+from api_schemas.peft.fitness import method_problem
+from api_schemas.peft.lokr import near_square
+from api_schemas.peft.registry import Peft, PeftMethod
+from api_schemas.trial_configuration import TrialConfiguration
 from tests.workers.conftest import tiny
-from workers.backbones.loading import FAMILIES, Backbone
+from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods import TrialModules, attached, library, logits
@@ -28,6 +30,7 @@ FITTING = {"rank": 4, "alpha": 8.0, "block_size": 4, "frequencies": 20, "virtual
 EVERY_ROLE = dict.fromkeys(("query", "key", "value", "attention_output", "ffn_in", "ffn_out"), True)
 METHODS = [method for method in PeftMethod if method not in (PeftMethod.MODULES, PeftMethod.HEAD_ONLY)]
 # What draws its first change at random, or puts tokens in front, starts near the backbone or elsewhere.
+PROMPT_METHODS = {method for method in METHODS if method.definition.is_prompt}
 START_ELSEWHERE = PROMPT_METHODS | {PeftMethod.VBLORA}
 
 # One method for each way of standing in a backbone: linear layers replaced as they are, with factors
@@ -295,7 +298,7 @@ def test_bitfit_equals_changed_biases(bert: Backbone) -> None:
 def test_lora_through_the_library_equals_our_own(backbone: Backbone) -> None:
     """The same factors in both give the same hidden states; what is no plain linear map is refused."""
     peft = peft_of(PeftMethod.LORA, rank=2, alpha=6.0)
-    if backbone.shape.model_type in CONV1D_FAMILIES:
+    if FAMILIES[backbone.shape.model_type].is_conv1d:
         with pytest.raises(UnsupportedBackbone, match="no plain linear"):
             modules_of(backbone, peft)
         return
@@ -359,11 +362,6 @@ def test_bitfit_is_refused_where_there_are_no_biases(llama: Backbone) -> None:
         modules_of(llama, peft_of(PeftMethod.BITFIT))
 
 
-def test_every_method_has_a_row_of_settings() -> None:
-    """A method without one could not be made canonical."""
-    assert set(SETTINGS) == set(PeftMethod)
-
-
 def test_near_squares_are_those_of_the_library() -> None:
     """LoKr's split of a width, for every width up to 2000."""
     from peft.tuners.lokr.layer import factorization
@@ -376,7 +374,7 @@ def test_near_squares_are_those_of_the_library() -> None:
 def test_norms_and_biases_of_every_family_are_counted(family: str, method: PeftMethod) -> None:
     """A tiny model made from each family's own configuration has what the table of facts says."""
     backbone = tiny(family)
-    if method_problem(method, shape=backbone.shape) is not None:
+    if method_problem(method.definition, shape=backbone.shape) is not None:
         assert family == "qwen3" or not any(
             "bias" in name for name, _ in backbone.layers[1].named_parameters()
         )

@@ -11,9 +11,8 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from api_schemas.adapter_flops import adapter_flops
-from api_schemas.peft import Peft
-from api_schemas.trainable_parameters import trainable_parameters
+from api_schemas.peft.counts import adapter_flops, trainable_parameters
+from api_schemas.peft.registry import Peft
 from api_schemas.trial_configuration import TrialConfiguration
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch

@@ -7,7 +7,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModel
 
-from api_schemas.trainable_parameters import trainable_parameters
+from api_schemas.peft.counts import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration
 from service.catalogue.backbones import by_name
 from tests.checkpoints import save_checkpoint

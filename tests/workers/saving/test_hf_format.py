@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from api_schemas.peft_methods import PROMPT_METHODS, PeftMethod
+from api_schemas.peft.registry import PeftMethod
 from api_schemas.trial_configuration import Peft, TrialConfiguration
 from service.artifacts.artifact_store import store_at
 from service.catalogue.backbones import by_name
@@ -145,7 +145,7 @@ def test_a_saved_trial_loads_and_scores_the_same(
         assert torch.equal(logits(loaded.modules, BATCH, backbone=loaded.backbone), expected)
 
 
-MERGEABLE = [name for name in (*PEFTS, *UNIONS) if name not in {*PROMPT_METHODS, "compacter"}]
+MERGEABLE = [name for name in (*PEFTS, *UNIONS) if name not in {"prompt_tuning", "p_tuning", "compacter"}]
 
 
 @pytest.mark.parametrize("name", MERGEABLE)

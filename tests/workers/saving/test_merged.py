@@ -13,7 +13,7 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import AutoModel, PreTrainedTokenizerFast
 
-from api_schemas.peft import Peft
+from api_schemas.peft.registry import Peft
 from api_schemas.trial_configuration import TrialConfiguration
 from service.artifacts.artifact_store import store_at
 from tests.workers.conftest import CPU, tiny

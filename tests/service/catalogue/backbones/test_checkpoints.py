@@ -17,7 +17,7 @@ from service.catalogue.backbones import by_name
 from service.errors import DamagedBackbone, UnknownBackbone
 from tests.checkpoints import save_checkpoint, save_tokenizer
 from tests.workers.conftest import KINDS
-from workers.backbones.families import model_class
+from workers.backbones.loading import model_class
 
 Change = Callable[[dict[str, torch.Tensor]], None]
 

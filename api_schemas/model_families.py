@@ -1,10 +1,12 @@
-"""Where each family of transformers keeps the parts of a layer.
+"""The families of transformers that can be trained on: a row of `FAMILIES` each.
 
-A family is a row of `FAMILIES`. Written from the modelling files of transformers 5.23. Paths only: no torch.
+Written from the modelling files of transformers 5.23. Names and numbers only: no torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+
+from api_schemas.backbones import ROLES
 
 
 @dataclass(frozen=True)
@@ -104,24 +106,56 @@ _T5 = LayerPaths(
 # As in Llama, the branch without the activation is the one that is called the feed-forward input.
 _T5_GATED = replace(_T5, ffn_in="layer.1.DenseReluDense.wi_1")
 
-FAMILIES: Mapping[str, tuple[LayerPaths, ...]] = {
-    "bert": (_BERT,),
-    "roberta": (_BERT,),
-    "xlm-roberta": (_BERT,),
-    "electra": (_BERT,),
-    "distilbert": (_DISTILBERT,),
-    "mpnet": (_MPNET,),
-    "deberta-v2": (_DEBERTA,),
-    "gpt2": (_GPT2,),
-    "llama": (_LLAMA,),
-    "mistral": (_LLAMA,),
-    "qwen2": (_LLAMA,),
-    "qwen3": (_LLAMA,),
-    "t5": (_T5, _T5_GATED),
+
+@dataclass(frozen=True)
+class Family:
+    """What the service and the workers have to know of a family."""
+
+    layer: tuple[LayerPaths, ...]
+    """What a layer may look like: the first whose every path exists is the one."""
+    norm_vectors: int | None = None
+    """Vectors of the hidden size in a layer's norms, two for a norm with a bias; None: other sizes."""
+    norm_biases: int = 0
+    """Norms of a layer that have a bias."""
+    biased: tuple[str, ...] = ()
+    """The projections that have a bias."""
+    is_conv1d: bool = False
+    """Whether projections are `Conv1D` of transformers: their weights are (inputs, outputs)."""
+    positions_after_padding: bool = False
+    """Whether positions count from behind the padding token's id, so that the first rows serve no token."""
+    embeds_padding: bool = True
+    """Whether the embedding has a padding token, which must then be one of its rows."""
+    factorised_embedding: bool = False
+    """Whether tokens may be narrower than the layers."""
+    model_class: str = "AutoModel"
+    """The class of transformers that loads it and has no part that is never used."""
+
+
+_BERT_LIKE = Family((_BERT,), norm_vectors=4, norm_biases=2, biased=ROLES)
+_LLAMA_LIKE = Family((_LLAMA,), norm_vectors=2)
+
+FAMILIES: Mapping[str, Family] = {
+    "bert": _BERT_LIKE,
+    "roberta": replace(_BERT_LIKE, positions_after_padding=True),
+    "xlm-roberta": replace(_BERT_LIKE, positions_after_padding=True),
+    "electra": replace(_BERT_LIKE, factorised_embedding=True),
+    "distilbert": replace(_BERT_LIKE, layer=(_DISTILBERT,)),
+    "mpnet": replace(_BERT_LIKE, layer=(_MPNET,), positions_after_padding=True),
+    "deberta-v2": replace(_BERT_LIKE, layer=(_DEBERTA,), factorised_embedding=True),
+    "gpt2": replace(_BERT_LIKE, layer=(_GPT2,), is_conv1d=True, embeds_padding=False),
+    "llama": _LLAMA_LIKE,
+    "mistral": _LLAMA_LIKE,
+    "qwen2": replace(_LLAMA_LIKE, biased=("query", "key", "value")),
+    "qwen3": replace(_LLAMA_LIKE, norm_vectors=None),
+    "t5": Family((_T5, _T5_GATED), norm_vectors=2, embeds_padding=False, model_class="T5EncoderModel"),
 }
-"""What a layer may look like in each family: the first row whose every path exists is the one."""
+
+LAYER_LISTS = ("encoder.layer", "transformer.layer", "encoder.block", "layers", "h")
+"""Where a transformer keeps the list of its layers."""
 
 NOT_PATHS = frozenset({"fused", "relative_bias"})
-LAYER_LISTS = ("encoder.layer", "transformer.layer", "encoder.block", "layers", "h")
-TRANSPOSED_FAMILIES = frozenset({"gpt2"})
-"""Families that keep the weight of a projection as (inputs, outputs)."""
+
+
+def parts_of(paths: LayerPaths) -> tuple[str, ...]:
+    """Return every path of a layer that must exist."""
+    return tuple(getattr(paths, field.name) for field in fields(paths) if field.name not in NOT_PATHS)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from api_schemas.module_description import METHOD_NAMES, describe_modules
-from api_schemas.peft_methods import PeftMethod
+from api_schemas.peft.description import describe_modules
+from api_schemas.peft.registry import PeftMethod
 from api_schemas.trial_configuration import TrialConfiguration
 
 FOUR = [True] * 4
@@ -25,7 +25,7 @@ def test_modules_off_every_layer_are_the_probe() -> None:
 @pytest.mark.parametrize("method", list(PeftMethod)[2:])
 def test_every_method_has_a_name_and_none_is_called_the_probe(method: PeftMethod) -> None:
     """A new method cannot be forgotten."""
-    assert described(method=method, active_layers=FOUR).startswith(METHOD_NAMES[method])
+    assert described(method=method, active_layers=FOUR).startswith(method.definition.label)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from api_schemas.backbones import BackboneShape
-from api_schemas.trainable_parameters import trainable_parameters
+from api_schemas.peft.counts import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration, patch
 
 # A grouped-query shape, so that query and key-value widths differ.

@@ -2,16 +2,10 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from api_schemas.backbones import BackboneShape
-from api_schemas.library_parameters import method_problem, setting_problem
-from api_schemas.peft_methods import (
-    PROMPT_METHODS,
-    ROLES,
-    SETTINGS,
-    TARGETED,
-    LibrarySettings,
-    PeftMethod,
-)
+from api_schemas.backbones import ROLES, BackboneShape
+from api_schemas.peft.fitness import method_problem, setting_problem
+from api_schemas.peft.method import LibrarySettings
+from api_schemas.peft.registry import PeftMethod
 from api_schemas.search_space import (
     BoolParameter,
     CategoricalParameter,
@@ -28,9 +22,7 @@ CHOICES = {
     "frequencies": (100, 300, 1000, 3000, 10000),
     "virtual_tokens": (1, 2, 5, 10, 20, 50),
 }
-LEFT_OUT = frozenset({PeftMethod.MODULES, PeftMethod.VBLORA})
-"""Our own modules have a preset of their own; VB-LoRA's logits outnumber a small backbone's weights."""
-ROOM_FOR_TEXT = 128
+SPACE_FOR_TEXT = 128
 """Positions that virtual tokens leave free: the default of `training.max_length`."""
 
 
@@ -44,12 +36,14 @@ def methods_preset(shape: BackboneShape) -> tuple[Parameter, ...]:
     methods = tuple(
         method
         for method in PeftMethod
-        if method not in LEFT_OUT
-        and method_problem(method, shape=shape) is None
-        and not too_few & set(SETTINGS[method])
+        if method.definition.in_preset
+        and method_problem(method.definition, shape=shape) is None
+        and not too_few & set(method.definition.reads)
     )
-    targeted = tuple(method for method in methods if method in TARGETED)
-    layered = tuple(method for method in methods if method not in PROMPT_METHODS | {PeftMethod.HEAD_ONLY})
+    targeted = tuple(method for method in methods if method.definition.is_targeted)
+    layered = tuple(
+        method for method in methods if method is not PeftMethod.HEAD_ONLY and not method.definition.is_prompt
+    )
     layers = (f"peft.active_layers.{layer}" for layer in range(shape.layers))
     return (
         CategoricalParameter(name=METHOD, choices=tuple(method.value for method in methods)),
@@ -68,30 +62,23 @@ def _switches(names: Iterable[str], methods: Collection[PeftMethod]) -> Iterator
 
 def _sizes(methods: Collection[PeftMethod], fitting: dict[str, tuple[int, ...]]) -> Iterator[Parameter]:
     for setting, values in fitting.items():
-        readers = [method for method in methods if setting in SETTINGS[method]]
+        readers = [method for method in methods if setting in method.definition.reads]
         if readers:
             yield OrdinalParameter(name=f"peft.library.{setting}", choices=values, when=_under(readers))
 
 
 def _fitting_values(setting: str, shape: BackboneShape) -> tuple[int, ...]:
-    """Keep what every method that reads the setting can work with, on every projection."""
+    """Return what every method that reads the setting can work with, on every projection."""
     everywhere = LibrarySettings(**dict.fromkeys(ROLES, True))
-    readers = [method for method, read in SETTINGS.items() if setting in read]
-    return tuple(
-        value
-        for value in CHOICES[setting]
-        if all(
-            setting_problem(
-                method,
-                setting,
-                everywhere.model_copy(update={setting: value}),
-                shape=shape,
-                max_length=min(ROOM_FOR_TEXT, shape.max_positions),
-            )
-            is None
-            for method in readers
-        )
-    )
+    max_length = min(SPACE_FOR_TEXT, shape.max_positions)
+
+    def fits(method: PeftMethod, value: int) -> bool:
+        tried = everywhere.model_copy(update={setting: value})
+        found = setting_problem(method.definition, setting, tried, shape=shape, max_length=max_length)
+        return found is None
+
+    readers = [method for method in PeftMethod if setting in method.definition.reads]
+    return tuple(value for value in CHOICES[setting] if all(fits(method, value) for method in readers))
 
 
 def _under(methods: Collection[PeftMethod]) -> Condition:

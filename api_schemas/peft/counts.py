@@ -1,0 +1,134 @@
+"""What a configuration trains and adds: exact, never measured, never modelled.
+
+One function each, for one configuration and for a table of counted. Trained scalars are everything that
+is trained and saved: adapter weights and biases, prefixes, low-rank factors, factors and shifts, and the
+linear head. (AutoPEFT leaves out biases and the head; section 3 of arXiv 2301.12132.)
+
+Operations are floating-point ones for each token, two for a multiplication with its addition, in the matrix
+products of our own modules and in factors and shifts. Biases, nonlinearities and the head are left out, and
+so is the backbone, which costs the same whatever is trained.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from api_schemas.backbones import ROLES, BackboneShape, projections
+from api_schemas.peft.own_module import Count, OwnModule, Read
+from api_schemas.peft.registry import Peft, PeftMethod
+from api_schemas.trial_configuration import TrialConfiguration
+
+
+@dataclass(frozen=True)
+class Configurations:
+    """One configuration, or a table of them over a base.
+
+    `methods` has 1 for the rows that have a method and 0 for all others. `read` returns a setting of `peft`
+    by its path: a number, or a column of numbers where rows differ.
+    """
+
+    base: Peft
+    methods: Mapping[PeftMethod, Count]
+    read: Read
+
+    @classmethod
+    def of_one(cls, peft: Peft) -> "Configurations":
+        """Return one configuration."""
+        return cls(peft, {peft.method: 1}, lambda path: value_at(peft, path))
+
+
+def value_at(peft: Peft, path: str) -> Any:
+    """Return the setting at a path, such as `lora.by_layer.3.query`."""
+    found: Any = peft
+    for part in path.split("."):
+        found = found[int(part)] if part.isdecimal() else getattr(found, part)
+    return found
+
+
+def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneShape, classes: int) -> int:
+    """Return the trained scalars of a configuration on a backbone of this shape."""
+    return int(trained_scalars(Configurations.of_one(configuration.peft), shape=shape, classes=classes))
+
+
+def adapter_flops(configuration: TrialConfiguration, *, shape: BackboneShape) -> int | None:
+    """Return the operations that a configuration adds for each token; None for a library's method."""
+    if configuration.peft.method is not PeftMethod.MODULES:
+        return None
+    return int(added_flops(Configurations.of_one(configuration.peft), shape=shape))
+
+
+def trained_scalars(counted: Configurations, *, shape: BackboneShape, classes: int) -> Count:
+    """Return the trained scalars of each configuration."""
+    total: Count = shape.hidden_size * classes + classes
+    active = _active_layers(counted, shape)
+    for method, chosen in counted.methods.items():
+        if method is PeftMethod.MODULES:
+            total = total + chosen * _of_own_modules(counted, active, shape=shape)
+        else:
+            total = total + chosen * _of_method(method, counted.read, sum(active), shape=shape)
+    return total
+
+
+def added_flops(counted: Configurations, *, shape: BackboneShape) -> Count:
+    """Return the operations that each configuration adds for each token. The method is `modules`."""
+    active = _active_layers(counted, shape)
+    return sum(
+        _over_layers(module, module.flops, read, active, shape=shape)
+        for module, read in _own_modules(counted)
+    )
+
+
+def _active_layers(counted: Configurations, shape: BackboneShape) -> list[Count]:
+    first = counted.read("first_active_layer")
+    listed = counted.base.active_layers is not None
+    return [
+        (layer >= first) * (counted.read(f"active_layers.{layer}") if listed else 1)
+        for layer in range(shape.layers)
+    ]
+
+
+def _own_modules(counted: Configurations) -> Iterator[tuple[OwnModule, Read]]:
+    for name, module in counted.base.own_modules().items():
+        yield module, partial(_read_of, counted, name)
+
+
+def _read_of(counted: Configurations, section: str, path: str) -> Count:
+    return counted.read(f"{section}.{path}")
+
+
+def _of_own_modules(counted: Configurations, active: Sequence[Count], *, shape: BackboneShape) -> Count:
+    total: Count = 0
+    for module, read in _own_modules(counted):
+        total = total + _over_layers(module, module.parameters, read, active, shape=shape)
+        total = total + module.shared_parameters(active, read)
+    return total
+
+
+def _over_layers(
+    module: OwnModule,
+    count: Callable[..., Count],
+    read: Read,
+    active: Sequence[Count],
+    *,
+    shape: BackboneShape,
+) -> Count:
+    if module.by_layer is None:
+        return sum(active) * count(module.read_size(0, read), shape=shape)
+    return sum(on * count(module.read_size(layer, read), shape=shape) for layer, on in enumerate(active))
+
+
+def _of_method(method: PeftMethod, read: Read, layers: Count, *, shape: BackboneShape) -> Count:
+    """Return the scalars of a method that is alone in its trial, on so many active layers."""
+    defined = method.definition
+    settings = SimpleNamespace(**{name: read(f"library.{name}") for name in defined.reads})
+    in_a_layer: Count = 0 if defined.layer_parameters is None else defined.layer_parameters(shape)
+    carried: Count = 1
+    if defined.projection_parameters is not None:
+        on = {role: read(f"library.{role}") for role in ROLES}
+        carried = layers * sum(on.values()) > 0
+        found = projections(shape)
+        in_a_layer = sum(on[role] * defined.projection_parameters(settings, found[role]) for role in ROLES)
+    shared = 0 if defined.shared_parameters is None else defined.shared_parameters(settings, shape)
+    return layers * in_a_layer + carried * shared

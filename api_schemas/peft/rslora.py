@@ -1,0 +1,6 @@
+"""rsLoRA: LoRA scaled by alpha / sqrt(rank). Kalajdzievski 2023 (arXiv 2312.03732)."""
+
+from api_schemas.peft.lora import low_rank
+from api_schemas.peft.method import Method
+
+METHOD = Method("rsLoRA", reads=("rank", "alpha"), projection_parameters=low_rank)
