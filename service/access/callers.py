@@ -1,8 +1,7 @@
-"""Whose key a request carries, and which version the study beside it is at: one query answers all at once.
+"""Whose key a request carries, and the version of the study in its path: one query for all waiting requests.
 
-Whoever asks while a query runs is answered by the next one, which begins after the question: a key that
-was revoked before a request came lets nobody in, and nobody is told of a version that had passed before.
-Knows no HTTP.
+A request that comes while a query runs is answered by the next one, which begins after it. So a key that was
+revoked before the request is refused, and the version is never older than the request. Knows no HTTP.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Who calls, or in a sentence why nobody is let in; and the version of the study, if it is theirs."""
+    """The caller, or why the key is refused, in a sentence; and the version of the study, if it is theirs."""
 
     caller: Caller | str
     study_version: int | None = None
@@ -73,7 +72,7 @@ class CallerReads:
         try:
             return await loop.run_in_executor(_thread(), _read, tuple(questions))
         finally:
-            # A finished task would keep its event loop, and so this object, for ever.
+            # A finished task would keep its event loop, and so this object, alive.
             if self._running is asyncio.current_task():
                 self._running = None
 
@@ -88,7 +87,7 @@ def _read(questions: Sequence[Question]) -> Answers:
     try:
         return _read_once(questions)
     except OperationalError:
-        # The connection had died while nobody used it, or the database is away; a new one tells which.
+        # An idle connection had died, or the database is away; a new connection shows which.
         try:
             return _read_once(questions)
         except OperationalError as error:
@@ -101,12 +100,12 @@ def _read_once(questions: Sequence[Question]) -> Answers:
     except SQLAlchemyError as error:
         raise _away(error) from error
     try:
-        # Past SQLAlchemy: compiling, checking and wrapping would cost twice what the query does.
+        # Without SQLAlchemy, whose overhead would be twice the time of the query.
         connection: Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
         keys, studies = zip(*questions, strict=True)
-        asked = {"keys": list(keys), "study_ids": list(studies)}
+        parameters = {"keys": list(keys), "study_ids": list(studies)}
         with connection.cursor(row_factory=namedtuple_row) as cursor:
-            rows = cursor.execute(_query(), asked).fetchall()
+            rows = cursor.execute(_query(), parameters).fetchall()
     except OperationalError:
         pooled.invalidate()
         raise

@@ -45,7 +45,7 @@ def create_key(
     scope: KeyScope,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make a key; give its row and its secret, which nobody can read again."""
+    """Make a key. Return its row and its secret, which cannot be read again."""
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     return add_key(
         session, secret, tenant_id=tenant_id, name=name, scope=scope, expires_at=expires_at
@@ -79,7 +79,7 @@ def add_key(
 
 
 def identity() -> tuple[ColumnElement[Any], ...]:
-    """Return the columns of a key's row from which `caller_of` tells who calls, by the database's clock."""
+    """Return the columns that `caller_of` reads; the database's clock decides whether a key has expired."""
     expired = (ApiKey.expires_at <= func.clock_timestamp()).label("expired")
     return (
         ApiKey.tenant_id.label("tenant_id"),
@@ -92,7 +92,7 @@ def identity() -> tuple[ColumnElement[Any], ...]:
 
 
 def caller_of(row: Any) -> Caller | str:
-    """Return whose key a row of `identity` is, or in a sentence why it lets nobody in any more."""
+    """Return the caller of a row of `identity`, or a sentence that says why the key is no longer valid."""
     if row.revoked_at is not None:
         return f"This API key was revoked at {_minute(row.revoked_at)}. Ask an admin for another."
     if row.expired:
@@ -127,10 +127,10 @@ def revoke_key(session: Session, key_id: str, *, tenant_id: str | None) -> ApiKe
 
 
 def _check_another_admin(session: Session, key: ApiKey) -> None:
-    """Refuse to end the last key of its tenant that can make another; of those that last, the last."""
+    """Refuse to revoke the last admin key of a tenant; likewise the last one that never expires."""
     if key.scope is not KeyScope.ADMIN:
         return
-    # Two that are revoked side by side, each with the other as the one that is left, take turns.
+    # So that two keys revoked at once do not each count the other as the one that is left.
     session.execute(select(Tenant.id).where(Tenant.id == key.tenant_id).with_for_update())
     alive: ColumnElement[bool] = ApiKey.expires_at.is_(None)
     if key.expires_at is not None:

@@ -23,10 +23,10 @@ UNLIMITED = 2**31 - 1
 
 
 def check_new_study(session: Session, tenant_id: str) -> None:
-    """Let a tenant have one more active study.
+    """Check that a tenant may have one more active study.
 
     Raises:
-        LimitReached: If it has as many as it may, or its artifacts fill their place.
+        LimitReached: If it has as many as it may, or its artifacts use up its bytes.
     """
     tenant = lock_tenant(session, tenant_id)
     studies = _or_default(tenant.active_studies, settings().tenant_active_studies)
@@ -44,12 +44,12 @@ def check_new_study(session: Session, tenant_id: str) -> None:
 
 
 def lock_tenant(session: Session, tenant_id: str) -> Tenant:
-    """Hold a tenant until the commit: nobody else makes a study of it, or changes its files, meanwhile."""
+    """Lock a tenant until the commit: nothing else creates a study of it or changes its files meanwhile."""
     return session.scalars(_locked(tenant_id)).one()
 
 
 def bytes_left(session: Session, tenant_id: str) -> int | None:
-    """Lock a tenant, and say how many more bytes it may keep; None is no limit, less than 0 too many."""
+    """Lock a tenant and return how many more bytes it may keep: None without a limit, negative if over it."""
     tenant = lock_tenant(session, tenant_id)
     limit = _or_default(tenant.artifact_bytes, settings().tenant_artifact_bytes)
     return None if limit is None else limit - _kept_bytes(session, tenant_id)
@@ -89,7 +89,7 @@ def running_by_tenant() -> Subquery:
 
 
 def running_limit() -> ColumnElement[int]:
-    """Give, within a query over tenants, how many trials each may run."""
+    """Return the expression, in a query over tenants, of how many trials each may run."""
     default = settings().tenant_running_trials
     return func.coalesce(Tenant.running_trials, UNLIMITED if default is None else default)
 

@@ -20,7 +20,7 @@ SHORTEST_KEY = 32
 
 
 def weakness(key: str) -> str | None:
-    """Return in a sentence why a given secret cannot be an admin key, or nothing."""
+    """Return a sentence that says why a given secret cannot be an admin key; None if it can."""
     if len(key) < SHORTEST_KEY:
         fault = f"has {len(key)} characters, and fewer than {SHORTEST_KEY} can be guessed"
     elif not key.isascii() or not key.isprintable() or " " in key:
@@ -35,7 +35,7 @@ def weakness(key: str) -> str | None:
 def register_key(session: Session, key: str, *, tenant_name: str = DEFAULT_TENANT) -> ApiKey:
     """Make a given secret the tenant's first admin key, creating either if need be; revoke the one before.
 
-    One that was revoked, or may do less, stays as it is; then nothing changes.
+    A key that was revoked or has a smaller scope stays as it is, and nothing else changes.
     """
     tenant = find_tenant(session, tenant_name) or add_tenant(session, tenant_name)
     # Of two that register keys at once, the second sees what the first has done.

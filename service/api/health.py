@@ -12,7 +12,7 @@ from service.api.protocol.problems import documented
 from service.artifacts.artifact_store import ArtifactStoreAway, artifact_store
 from service.errors import ServiceError
 from service.runtime.broker import why_not_written
-from service.runtime.disk_space import lack_of_room
+from service.runtime.disk_space import lack_of_space
 from service.settings import settings
 from service.storage.database import engine
 from service.storage.heartbeats import seconds_since_sweep
@@ -83,7 +83,7 @@ def _silent_broker() -> list[str]:
 
 def _full_disks() -> list[str]:
     places = {"artifact store": artifact_store().folder, "folder of uploads": settings().data_dir}
-    reasons = {what: lack_of_room(folder) for what, folder in places.items() if folder is not None}
+    reasons = {what: lack_of_space(folder) for what, folder in places.items() if folder is not None}
     return [f"The disk of the {what} {reason}: make room." for what, reason in reasons.items() if reason]
 
 

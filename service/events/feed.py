@@ -1,8 +1,8 @@
-"""Who watches which study in this process, and what its clients read next.
+"""Which studies are watched in this process, and the events that their clients read next.
 
-A bell says that a study may have news; the news are read from the database, once for all who watch the
-study. A client is a position in the log: it gets what comes after it, so nothing is lost and nothing is
-doubled, however often a bell rings. Everything here belongs to the event loop. Knows no HTTP.
+A bell signals that a study may have new events; they are read from the database once for all clients of the
+study. A client is a position in the log and gets the events after it, so none is lost or sent twice, however
+often a bell rings. Everything here belongs to the event loop. Knows no HTTP.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class StudyChannel:
         self._reading = asyncio.Lock()
 
     def ring(self) -> None:
-        """Say that there may be news."""
+        """Signal that there may be new events."""
         self._rings += 1
         self.bell.set()
         self.bell = asyncio.Event()
@@ -65,7 +65,7 @@ class StudyChannel:
     async def read(self, *, after: int) -> Sequence[Frame] | None:
         """Return the next events after a number; none if there are none yet, None if the study is deleted.
 
-        Take the `bell` before: it then rings for whatever this does not see.
+        Get the `bell` before the call: it then rings for every event that the call misses.
         """
         try:
             async with self._reading:
@@ -88,7 +88,7 @@ class StudyChannel:
         if last is None:
             self._deleted = True
         elif self._last is None or last > self._last + KEPT:
-            # Whoever is behind reads for itself what nobody shares.
+            # Clients that are further behind read on their own.
             self._recent.clear()
             self._last = last
         elif last > self._last:
@@ -111,7 +111,7 @@ class EventFeed:
 
     @contextmanager
     def watch(self, study_id: str) -> Iterator[StudyChannel]:
-        """Take part in the channel of a study."""
+        """Join the channel of a study for the length of a block."""
         channel = self.channels.setdefault(study_id, StudyChannel(study_id, self._readers))
         channel.watchers += 1
         try:
@@ -122,12 +122,12 @@ class EventFeed:
                 del self.channels[study_id]
 
     def ring(self, study_id: str) -> None:
-        """Say that a study may have news."""
+        """Signal that a study may have new events."""
         if channel := self.channels.get(study_id):
             channel.ring()
 
     def ring_all(self) -> None:
-        """Say that every study may have news."""
+        """Signal that every study may have new events."""
         for channel in self.channels.values():
             channel.ring()
 
@@ -144,11 +144,11 @@ def _read_last(study_id: str) -> int | None:
 
 def _read_frames(study_id: str, after: int) -> list[Frame]:
     with transaction() as session:
-        found = event_log.list_events(session, study_id, after=after, page_size=KEPT)
-        return [_frame(EventRead.model_validate(event)) for event in found]
+        events = event_log.list_events(session, study_id, after=after, page_size=KEPT)
+        return [_frame(EventRead.model_validate(event)) for event in events]
 
 
 def _frame(event: EventRead) -> Frame:
-    # https://html.spec.whatwg.org/multipage/server-sent-events.html: JSON holds no line break of its own.
+    # https://html.spec.whatwg.org/multipage/server-sent-events.html: JSON has no line breaks.
     content = f"event: {event.type}\ndata: {event.model_dump_json()}\nid: {event.sequence}\n\n"
     return Frame(event.sequence, content.encode())

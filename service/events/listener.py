@@ -1,6 +1,6 @@
 """The one connection of this process that listens to Postgres, and rings the bells of the feed.
 
-It is opened again for as long as it takes. Knows no client and reads no event.
+It reconnects until it succeeds. Knows no client and reads no event.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ ANSWER_SECONDS = 5.0
 
 
 async def listen(feed: EventFeed) -> None:
-    """Ring for every notification, whatever happens, until cancelled: this is the task's edge."""
+    """Ring for every notification until cancelled. The edge of the task: no error ends it."""
     while True:
         try:
             await _listen_once(feed)
@@ -40,15 +40,15 @@ async def _listen_once(feed: EventFeed) -> None:
     )
     async with connection:
         await connection.execute(f"LISTEN {CHANNEL}")
-        # For what was written while nobody listened.
+        # For events that were written while the connection was down.
         feed.ring_all()
         while True:
             async for notification in connection.notifies(timeout=CHECK_SECONDS):
                 feed.ring(notification.payload)
-            # A server that went without a word is noticed here.
+            # Detects a server that vanished without closing the connection.
             async with asyncio.timeout(ANSWER_SECONDS):
                 await connection.execute("SELECT 1")
-            # A pooler may swallow notifications; then events are late, and not missing.
+            # A pooler may swallow notifications; events then come late, but they come.
             feed.ring_all()
 
 

@@ -1,7 +1,7 @@
 """End every stream when the process is told to stop.
 
-The server waits for its connections before it tells the application that it stops, and a stream would
-never end by itself. So the signals that stop the server are heard here, too.
+The server waits for its connections before it shuts the application down, and a stream never ends by itself.
+So the signals that stop the server are handled here, too.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def closed_by_signals(feed: EventFeed) -> Iterator[None]:
-    """Close the feed when a signal comes, then do what would have been done; at the end close it anyway."""
+    """Close the feed on a signal, then call the previous handler; close it at the end in any case."""
     if threading.current_thread() is not threading.main_thread():
-        # Signals belong to the main thread; a server in another has no handlers of its own either.
+        # Only the main thread gets signals; a server in another thread has no handlers either.
         yield
         feed.close()
         return

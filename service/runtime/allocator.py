@@ -8,9 +8,9 @@ M_ARENA_MAX = -8
 
 
 def share_arenas(count: int) -> None:
-    """Let all threads allocate from so few arenas; glibc would give each thread one that keeps what it freed.
+    """Limit the arenas that all threads share; by default each thread gets one that keeps what it freed.
 
-    Call it before the threads start. They rarely wait for one another: the interpreter lets one of them run.
+    Call it before the threads start. They rarely contend: one of them runs at a time.
     Large buffers, the bodies of large answers, go back to the system as soon as they are freed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

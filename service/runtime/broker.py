@@ -29,11 +29,11 @@ TRIALS_QUEUE = "trials"
 
 PROBE_KEY = "paretune.probe"
 PROBE_SECONDS = 0.7
-"""Whoever asks for readiness waits two seconds."""
+"""Clients of `/readyz` wait two seconds."""
 
 
 MOST_HINTS = 256
-"""At trials that wait: more than there are workers, and few enough for a broker whose workers are away."""
+"""Wake-ups for waiting trials: more than there are workers, few enough for a broker without any."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class WakeUp:
 
 
 def make_celery_app() -> Celery:
-    """Build the Celery app. JSON only; early acknowledgement, for the lease is what brings work back."""
+    """Build the Celery app. JSON only; messages are acknowledged early: leases bring lost work back."""
     app = Celery("paretune", broker=settings().broker_url.get_secret_value())
     app.conf.update(
         accept_content=["json"],
@@ -83,7 +83,7 @@ def wake_after_commit(session: Session, wake_up: WakeUp) -> None:
 
 
 def why_not_written() -> str | None:
-    """Return why the broker takes no wake-ups; None if it takes them. Tells nothing of its address."""
+    """Return why the broker takes no wake-ups; None if it takes them. Its address is not in the text."""
     try:
         with Redis.from_url(
             redis_url(settings().broker_url.get_secret_value()),
@@ -101,9 +101,9 @@ def why_not_written() -> str | None:
 
 
 def send_wake_ups(wake_ups: list[WakeUp]) -> None:
-    """Send the wake-ups. A broker that is away costs time, not work: the sweeper sends again.
+    """Send the wake-ups. If the broker is away they are late, not lost: the sweeper sends again.
 
-    Hints at trials are all alike, so those that nobody has taken yet stand for further ones.
+    Wake-ups for trials are all alike: those still in the queue count as sent.
     """
     left: int | None = None
     for wake_up in wake_ups:

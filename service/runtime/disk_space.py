@@ -1,4 +1,4 @@
-"""Whether a disk has room: how a write says that it had none, and a look before. Knows no file of ours."""
+"""Whether a disk has space: errors of writes that had none, and a check before. Knows no file of ours."""
 
 import errno
 import shutil
@@ -15,15 +15,15 @@ PROBE_BYTES = 4096
 
 
 def is_full(error: OSError) -> bool:
-    """Return whether a write failed for want of room."""
+    """Return whether a write failed because no disk space was left."""
     return error.errno in FULL
 
 
 def refuse_if_full(error: OSError) -> None:
-    """Say so if a write failed for want of room; any other reason is the caller's to tell.
+    """Raise if a write failed because no disk space was left; return on any other error.
 
     Raises:
-        InsufficientStorage: If it did.
+        InsufficientStorage: If no space was left.
     """
     if is_full(error):
         raise InsufficientStorage(
@@ -31,7 +31,7 @@ def refuse_if_full(error: OSError) -> None:
         ) from error
 
 
-def lack_of_room(folder: Path) -> str | None:
+def lack_of_space(folder: Path) -> str | None:
     """Return why nothing can be written below a folder, which may not exist yet; None if something can."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -1,7 +1,7 @@
-"""How the processes of the server write their logs: one JSON object a line, whoever writes it.
+"""How the processes of the server write their logs: one JSON object a line, from every logger.
 
-Tracebacks show no local variables, for those hold connection URLs with their passwords. A log whose disk is
-full loses lines and stops nothing.
+Tracebacks show no local variables, which may hold connection URLs with passwords. If the disk of the log is
+full, lines are lost and the work goes on.
 """
 
 import logging
@@ -19,13 +19,13 @@ _printing = threading.Lock()
 
 
 class Lines:
-    """Prints a line at a time. One that finds no room is lost, and not the work that it tells of."""
+    """Prints a line at a time. A line that cannot be written is lost; the work goes on."""
 
     def __init__(self, *_: object) -> None:
         self._output = sys.stdout
 
     def msg(self, message: str) -> None:
-        """Print a line, unless the disk is full or nobody reads any more."""
+        """Print a line, unless the disk is full or the reader of the pipe is gone."""
         with _printing, suppress(OSError):
             self._output.write(f"{message}\n")
             self._output.flush()
@@ -41,7 +41,7 @@ def configure_logs() -> None:
 
 
 def write_json(logger: logging.Logger, **_: object) -> None:
-    """Let a logger of the standard library write as we do; its level and its places stay."""
+    """Make a logger of the standard library write JSON lines; its level and its handlers stay."""
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_common(),
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering()],

@@ -1,6 +1,6 @@
 """What is known about the request being served: its id, and the key that it came with.
 
-One mutable object for each request, for what a dependency learns in one thread is read in another.
+One mutable object for each request: a dependency writes to it in one thread, and another thread reads it.
 Outside of requests there is none.
 """
 
@@ -41,6 +41,6 @@ def note_key(key_id: str) -> None:
 
 
 def id_header() -> dict[str, str]:
-    """Return the header that tells the caller the id, for answers that leave past the middleware."""
+    """Return the header with the id of the request, for answers that bypass the middleware."""
     context = _current.get()
     return {HEADER: context.request_id} if context else {}

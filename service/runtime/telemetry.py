@@ -2,7 +2,7 @@
 
 Spans are marked through the API of OpenTelemetry, here and wherever one begins; that does nothing until
 `start_telemetry` has found the standard's variables set and the extra `telemetry` installed. Those variables
-are read by the standard's own code and mean what it says. Knows no study and no trial.
+are read by OpenTelemetry's own code. Knows no study and no trial.
 """
 
 import logging
@@ -27,19 +27,19 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 PROTOCOL = "http/protobuf"
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked for every few seconds; traces of them would bury the others."""
+"""Requested every few seconds; their traces would bury the others."""
 
 OPEN_STATEMENTS = "open_statement_spans"
-FAREWELL_SECONDS = 3.0
-"""A process that ends does not wait longer for a collector that is away."""
+FLUSH_SECONDS = 3.0
+"""How long a process that ends waits for a collector that does not answer."""
 
-_farewells: list[Callable[[], None]] = []
+_flushes: list[Callable[[], None]] = []
 
 
 def start_telemetry(service_name: str) -> None:
     """Send this process's spans from now on, if the environment says where to.
 
-    The name stands where the environment gives none. What cannot be sent is said once, in the log.
+    The name is used where the environment gives none. The log says once why no spans can be sent.
     """
     if not _is_wanted() or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return
@@ -66,17 +66,17 @@ def start_telemetry(service_name: str) -> None:
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    _farewells.append(provider.shutdown)
+    _flushes.append(provider.shutdown)
     trace_statements()
     log.info("traces are sent", service=resource.attributes[SERVICE_NAME])
 
 
 def stop_telemetry() -> None:
-    """Send what is left, if it goes soon; a pool's child ends without the interpreter's own farewell."""
-    while _farewells:
-        farewell = threading.Thread(target=_farewells.pop(), name="last traces", daemon=True)
-        farewell.start()
-        farewell.join(FAREWELL_SECONDS)
+    """Send the remaining spans within `FLUSH_SECONDS`; exit handlers do not run in a child of the pool."""
+    while _flushes:
+        flush = threading.Thread(target=_flushes.pop(), name="last traces", daemon=True)
+        flush.start()
+        flush.join(FLUSH_SECONDS)
 
 
 def is_probe(scope: Mapping[str, Any]) -> bool:
@@ -86,7 +86,7 @@ def is_probe(scope: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def sending(task: str) -> Iterator[dict[str, str]]:
-    """Give the headers of a message that carry the trace; outside of any trace there are none."""
+    """Yield the headers of a message that carry the trace; none outside of a trace."""
     headers: dict[str, str] = {}
     if not _in_a_trace():
         yield headers
@@ -122,7 +122,7 @@ def received(task: str, message: Any, *, new_trace: bool = False, **attributes: 
 
 @contextmanager
 def transaction_span() -> Iterator[trace.Span]:
-    """Time a transaction of a trace. It is not the current span, for it may end in another thread."""
+    """Time a transaction of a trace. Its span is not made current: it may end in another thread."""
     span = tracer.start_span("transaction") if _in_a_trace() else trace.INVALID_SPAN
     try:
         yield span
@@ -134,7 +134,7 @@ def transaction_span() -> Iterator[trace.Span]:
 
 
 def trace_statements() -> None:
-    """Let every SQL statement within a trace be a span, with its text and without its parameters."""
+    """Make every SQL statement within a trace a span, with its text and without its parameters."""
     event.listen(Engine, "before_cursor_execute", _statement_begins)
     event.listen(Engine, "after_cursor_execute", _statement_ends)
     event.listen(Engine, "handle_error", _statement_fails)

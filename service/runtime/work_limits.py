@@ -1,8 +1,8 @@
 """Time and memory that one study may take of a study worker, enforced in the pool's child.
 
-What breaks the first limit of time is an exception; what does not even notice that, in a library that holds
-the interpreter, ends the process with a traceback in its log. Too much memory is an exception of whoever
-asks for it, so that the kernel need not choose a process to kill. Knows no study.
+The first limit of time raises an exception. Code that cannot be interrupted, in a library that holds the
+interpreter, meets the second, which ends the process with a traceback in its log. An allocation beyond the
+limit of memory fails with an exception, so the kernel need not choose a process to kill. Knows no study.
 """
 
 import faulthandler
@@ -23,11 +23,11 @@ CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 
 
 class TimeLimitReached(BaseException):
-    """The work took too long. No error of the work's own, so that nothing in it carries on after it."""
+    """The work took too long. Not an `Exception`, so that no handler in the work catches it."""
 
 
 def limit_memory() -> None:
-    """Let this process ask for so much memory and no more: the setting, or half of the machine's."""
+    """Limit the memory of this process to the setting, or to half of the machine's."""
     wanted = settings().study_memory_bytes or memory_of_machine() // 2
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -52,10 +52,10 @@ def memory_of_machine() -> int:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Interrupt a block that takes too long, and end the process if it does not heed that.
+    """Interrupt a block that takes too long, and end the process if it goes on nevertheless.
 
     Raises:
-        TimeLimitReached: In the block. Signals reach the main thread alone; in others there is no limit.
+        TimeLimitReached: In the block. Other threads than the main one get no signals, so no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

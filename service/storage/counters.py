@@ -2,7 +2,7 @@
 
 A sum is spread over rows, one for each of `PARTS` groups of connections, so that two transactions
 rarely wait for each other. A transaction that locks several studies adds to one name only, or two
-of them could wait for each other for ever.
+of them could deadlock.
 """
 
 from enum import StrEnum
@@ -42,7 +42,7 @@ def count(session: Session, name: CounterName, amount: float | ColumnElement[Any
 
 def count_trial_seconds(session: Session, replicate: Replicate) -> None:
     """Add what a replicate's running attempt has taken up to now."""
-    # Never less than nothing, should the clock have gone back since: the sum only grows.
+    # Not negative even if the clock was set back: the sum only grows.
     taken = func.greatest(0, func.extract("epoch", func.clock_timestamp() - replicate.started_at))
     count(session, CounterName.TRIAL_SECONDS, taken)
 

@@ -10,7 +10,7 @@ SWEEPER = "sweeper"
 
 
 def beat(session: Session) -> None:
-    """Say that a sweep has been done, in its own transaction."""
+    """Record that a sweep has been done, in its transaction."""
     row = insert(Heartbeat).values(name=SWEEPER, beaten_at=func.clock_timestamp())
     session.execute(
         row.on_conflict_do_update(index_elements=[Heartbeat.name], set_={"beaten_at": row.excluded.beaten_at})
@@ -20,5 +20,5 @@ def beat(session: Session) -> None:
 def seconds_since_sweep(session: Session) -> float | None:
     """Return how long ago the last sweep was; None if there has been none."""
     age = func.extract("epoch", func.clock_timestamp() - Heartbeat.beaten_at)
-    found = session.scalar(select(age).where(Heartbeat.name == SWEEPER))
-    return None if found is None else float(found)
+    seconds = session.scalar(select(age).where(Heartbeat.name == SWEEPER))
+    return None if seconds is None else float(seconds)

@@ -1,4 +1,4 @@
-"""How long the answer to an Idempotency-Key is kept. What a key means for a request, `api.protocol` knows."""
+"""How long the answer to an Idempotency-Key is kept. What a key means is in `api.protocol.idempotency`."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ KEPT_FOR = timedelta(hours=24)
 
 
 def forget_old_keys(session: Session) -> None:
-    """Delete the answers that are no longer promised."""
+    """Delete the answers that need not be kept any more."""
     session.execute(
         delete(IdempotencyKey).where(IdempotencyKey.created_at < func.clock_timestamp() - KEPT_FOR)
     )

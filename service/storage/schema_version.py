@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 import migrations
 
 LOCK_TIMEOUT_SECONDS = 3.0
-"""How long a migration waits for a table. Whoever uses that table waits behind it for as long."""
+"""How long a migration waits for a table. Other uses of that table queue behind it for as long."""
 
 LOCK_NOT_AVAILABLE = "55P03"
 

@@ -1,7 +1,7 @@
 """Where a webhook may go: public addresses, and networks that the operator allows.
 
-A name is looked up once for each delivery and the connection goes to an address that was looked at, so a
-name that changes between two look-ups (DNS rebinding) gains nothing.
+A name is resolved once for each delivery, and the connection goes to an address that was checked. So a name
+that changes between two look-ups (DNS rebinding) gains nothing.
 """
 
 import socket
@@ -21,7 +21,7 @@ REFUSED = (
     IPv4Network("192.88.99.0/24"),
     IPv4Network("168.63.129.16/32"),  # public by its number, but the host of a virtual machine at Azure
 )
-"""Beside what is not global by the registry that Python knows; its versions differ."""
+"""In addition to what Python's registry says is not global, which differs between its versions."""
 PORTS = {"https": 443, "http": 80}
 
 
@@ -48,18 +48,18 @@ def check_url(url: str) -> SplitResult:
 
 
 def resolve(parts: SplitResult) -> list[Address]:
-    """Look a receiver up, and give the addresses to try, in order.
+    """Return the addresses of a receiver, in the order to try them.
 
     Raises:
         InvalidWebhook: If there is none, or one of them may not be reached.
     """
     host = parts.hostname or ""
     try:
-        found = socket.getaddrinfo(host, parts.port or PORTS[parts.scheme], type=socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(host, parts.port or PORTS[parts.scheme], type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise InvalidWebhook(f"The name '{host}' has no address.") from error
     # A scope ("%eth0") belongs to link-local addresses alone, which are refused with it or without.
-    addresses = list(dict.fromkeys(ip_address(str(row[4][0]).partition("%")[0]) for row in found))
+    addresses = list(dict.fromkeys(ip_address(str(row[4][0]).partition("%")[0]) for row in resolved))
     for address in addresses:
         if not is_allowed(address, networks=settings().webhook_networks):
             raise InvalidWebhook(

@@ -1,7 +1,7 @@
-"""What is due to be sent, and what became of it. Each function is one short transaction; none sends.
+"""Deliveries that are due, and how they ended. Each function is one short transaction; none sends.
 
-A claim pushes the next attempt ahead, so that a sender that dies is replaced after a while: every event
-arrives at least once. A claim that has been overtaken, by time or by a replay, settles nothing.
+A claim postpones the next attempt, so that another sender tries again if this one dies: every event arrives
+at least once. A claim that another attempt or a replay has overtaken settles nothing.
 """
 
 import random
@@ -44,7 +44,7 @@ def claim(*, busy: Set[str], most_webhooks: int) -> list[list[Claim]]:
         webhooks = session.scalars(
             select(Webhook)
             .where(Webhook.disabled_at.is_(None), Webhook.id.not_in(busy), select(1).where(due).exists())
-            # Nobody's failing receivers stand before everybody else's.
+            # So that failing receivers do not delay those of other tenants.
             .order_by(func.random())
             .limit(most_webhooks)
         )
@@ -65,7 +65,7 @@ def settle_accepted(claimed: Claim) -> None:
 def settle_refused(claimed: Claim, *, reason: str, gone: bool = False) -> None:
     """Plan the next attempt, or give up after the last; a receiver that is gone disables its webhook.
 
-    What is given up waits for a replay, which nobody can ask for once its study is deleted.
+    A delivery that was given up is kept for a replay, unless its study is deleted.
     """
     planned = _next(claimed)
     with transaction() as session:
@@ -89,7 +89,7 @@ def _claim_batch(session: Session, webhook: Webhook) -> list[Claim]:
     for delivery, event in session.execute(query).all():
         delivery.attempts += 1
         delivery.next_attempt_at = func.clock_timestamp() + CLAIMED_FOR
-        # The copy first: its study may have been deleted between the reading of the two rows.
+        # Prefer the copy: the study may have been deleted between the reads of the two rows.
         shown = EventRead.model_validate(event if delivery.event is None else delivery.event)
         claims.append(Claim(webhook.id, webhook.url, webhook.secret, delivery.attempts, shown))
     return claims
@@ -111,5 +111,5 @@ def _still(claimed: Claim) -> tuple[ColumnElement[bool], ...]:
 def _next(claimed: Claim) -> ColumnElement[object] | None:
     if claimed.attempts > len(PAUSES):
         return None
-    # Receivers that failed together are not all tried again together.
+    # So that receivers that failed together are not all tried again at once.
     return func.clock_timestamp() + PAUSES[claimed.attempts - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311

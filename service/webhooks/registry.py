@@ -49,7 +49,7 @@ def get_webhook(session: Session, webhook_id: str, *, tenant_id: str) -> Webhook
     Raises:
         NotFound: If there is none, or it belongs to another tenant.
     """
-    return _found(session, _of(tenant_id).where(Webhook.id == webhook_id), webhook_id)
+    return _one(session, _of(tenant_id).where(Webhook.id == webhook_id), webhook_id)
 
 
 def list_webhooks(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[Webhook]:
@@ -65,7 +65,7 @@ def delete_webhook(session: Session, webhook_id: str, *, tenant_id: str) -> None
         NotFound: If there is none, or it belongs to another tenant.
     """
     query = _of(tenant_id).where(Webhook.id == webhook_id).with_for_update()
-    webhook = _found(session, query, webhook_id)
+    webhook = _one(session, query, webhook_id)
     session.delete(webhook)
     record_audit_event(
         session, tenant_id, AuditEventType.WEBHOOK_DELETED, subject=webhook.id, url=webhook.url
@@ -73,7 +73,7 @@ def delete_webhook(session: Session, webhook_id: str, *, tenant_id: str) -> None
 
 
 def replay(session: Session, webhook_id: str, request: WebhookReplay, *, tenant_id: str) -> int:
-    """Send events of a study again, from the first attempt on; give their number.
+    """Send events of a study again, from the first attempt on. Return how many.
 
     Raises:
         NotFound: If there is no such webhook.
@@ -81,7 +81,7 @@ def replay(session: Session, webhook_id: str, request: WebhookReplay, *, tenant_
     """
     # Held until the commit: neither the webhook nor the study is deleted under the rows that name them.
     query = _of(tenant_id).where(Webhook.id == webhook_id).with_for_update(read=True, key_share=True)
-    webhook = _found(session, query, webhook_id)
+    webhook = _one(session, query, webhook_id)
     if webhook.disabled_at is not None:
         raise InvalidWebhook("This webhook is disabled, for its receiver is gone. Make another.")
     known = select(Study.id).where(Study.id == request.study_id, Study.tenant_id == tenant_id)
@@ -105,8 +105,8 @@ def replay(session: Session, webhook_id: str, request: WebhookReplay, *, tenant_
     return len(done.all())
 
 
-def represent(session: Session, webhooks: Sequence[Webhook]) -> tuple[WebhookRead, ...]:
-    """Show webhooks with what waits for them."""
+def webhook_reads(session: Session, webhooks: Sequence[Webhook]) -> tuple[WebhookRead, ...]:
+    """Return webhooks with the number of their waiting and given-up deliveries."""
     rows = session.execute(
         select(
             Delivery.webhook_id,
@@ -117,10 +117,10 @@ def represent(session: Session, webhooks: Sequence[Webhook]) -> tuple[WebhookRea
         .group_by(Delivery.webhook_id)
     )
     counts = {webhook_id: (waiting, given_up) for webhook_id, waiting, given_up in rows}
-    return tuple(_represent(webhook, *counts.get(webhook.id, (0, 0))) for webhook in webhooks)
+    return tuple(_read(webhook, *counts.get(webhook.id, (0, 0))) for webhook in webhooks)
 
 
-def _represent(webhook: Webhook, waiting: int, given_up: int) -> WebhookRead:
+def _read(webhook: Webhook, waiting: int, given_up: int) -> WebhookRead:
     return WebhookRead(
         id=webhook.id,
         url=webhook.url,
@@ -137,7 +137,7 @@ def _of(tenant_id: str) -> Select[Webhook]:
     return select(Webhook).where(Webhook.tenant_id == tenant_id)
 
 
-def _found(session: Session, query: Select[Webhook], webhook_id: str) -> Webhook:
+def _one(session: Session, query: Select[Webhook], webhook_id: str) -> Webhook:
     webhook = session.scalar(query)
     if webhook is None:
         raise NotFound(f"There is no webhook '{webhook_id}'. GET /v1/webhooks lists yours.")

@@ -1,6 +1,6 @@
 """Send what the outbox holds: a task of each API process. No transaction is open while it waits.
 
-Batches of different webhooks go side by side, so a receiver that hangs holds up nobody else's events.
+Batches of different webhooks are sent concurrently, so a receiver that hangs delays only its own events.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ async def send_webhooks() -> None:
         while True:
             await start_batches(sending)
             if sending:
-                # A batch that ends may have left more of its webhook.
+                # More may be due for a webhook whose batch has ended.
                 await asyncio.wait(
                     sending.values(), timeout=settings().sweep_seconds, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -54,7 +54,7 @@ async def send_webhooks() -> None:
 
 
 async def start_batches(sending: dict[str, asyncio.Task[None]]) -> None:
-    """Start a task for each webhook that something is due for, whatever happens; forget ended ones."""
+    """Start a task for each webhook with due deliveries, and forget ended ones. No error leaves it."""
     for webhook_id in [webhook_id for webhook_id, task in sending.items() if task.done()]:
         del sending[webhook_id]
     if len(sending) == SIDE_BY_SIDE:
@@ -73,7 +73,7 @@ async def start_batches(sending: dict[str, asyncio.Task[None]]) -> None:
 
 
 async def _send_batch(batch: Sequence[Claim]) -> None:
-    """Send a batch, whatever happens: this is the task's edge, and what is not settled is claimed again."""
+    """Send a batch. The edge of the task: no error leaves it, and what is not settled is claimed again."""
     try:
         async with httpx.AsyncClient(
             verify=_tls(), trust_env=False, follow_redirects=False, timeout=ATTEMPT_SECONDS
@@ -107,7 +107,7 @@ async def _send(client: httpx.AsyncClient, claimed: Claim) -> None:
 
 
 async def _post(client: httpx.AsyncClient, claimed: Claim) -> int:
-    """Attempt a delivery at each address of the receiver, until one can be connected to; give the status."""
+    """Try the addresses of the receiver in order until one accepts the connection. Return the status."""
     parts = check_url(claimed.url)
     addresses = await to_thread.run_sync(resolve, parts)
     for address in addresses[:-1]:
@@ -122,7 +122,7 @@ async def _post_to(client: httpx.AsyncClient, claimed: Claim, parts: SplitResult
     event = claimed.event
     message = WebhookMessage(type=event.type, timestamp=event.recorded_at, data=event)
     body = message.model_dump_json().encode()
-    # The same for every attempt and every replay, so a receiver can tell doubles.
+    # The same for every attempt and every replay, so that a receiver can recognise duplicates.
     message_id = f"{event.study_id}_{event.sequence}"
     headers = {
         "Host": parts.netloc,
@@ -130,20 +130,20 @@ async def _post_to(client: httpx.AsyncClient, claimed: Claim, parts: SplitResult
         "User-Agent": "Paretune-Webhooks/1",
         **signed_headers(claimed.secret, body, message_id=message_id, timestamp=int(time.time())),
     }
-    # To the address that was checked; the certificate must be the name's all the same.
+    # Connect to the address that was checked; the certificate must still match the name.
     host = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
     port = "" if parts.port is None else f":{parts.port}"
     target = f"{parts.scheme}://{host}{port}{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
     request = client.stream(
         "POST", target, content=body, headers=headers, extensions={"sni_hostname": parts.hostname}
     )
-    # The body of the answer is nobody's business and could be endless.
+    # The body of the answer is not read: it could be endless.
     async with request as answer:
         return answer.status_code
 
 
 async def _whole(transaction: Callable[[], Result]) -> Result:
-    """Run a transaction in a thread; whoever is cancelled meanwhile waits until it has ended."""
+    """Run a transaction in a thread; a cancelled caller waits until it has ended."""
     running = asyncio.ensure_future(to_thread.run_sync(transaction))
     try:
         return await asyncio.shield(running)

@@ -1,8 +1,8 @@
-"""Which requests are served now, which wait, and which are told to come back. Knows no study.
+"""Which requests are served now, which wait, and which are refused with `Retry-After`. Knows no study.
 
-Whoever is turned away by `access.authentication` costs nothing and is answered at once, as is `/healthz`.
-All others take a place in the `work_queue`, by kind and tenant, once their body is there; a large body is
-read in a place of its kind. A place is given back when the answer begins: what is left is to send it.
+Requests that `authentication` refuses cost nothing and are answered at once, as is `/healthz`. All others
+take a place in the `work_queue`, by kind and tenant, once their body has been read; a large body is read in
+a place of its kind. A place is given back when the answer begins: only sending is left.
 """
 
 import math
@@ -26,11 +26,11 @@ AT_ONCE = "/healthz"
 PROBES = frozenset({"/readyz", "/metrics"})
 CREATIONS = re.compile(r"/v1/(studies|webhooks)|/v1/studies/[^/]+:clone|/v1/studies/[^/]+/trials:import")
 SMALL_BYTES = 65_536
-"""What the server takes of a body before anybody asks for it: so much costs nothing to wait for."""
+"""What the server reads of a body in advance, so that waiting for so much takes no place."""
 
 
 class TurnedAway(NamedTuple):
-    """What stands in the place of a route in the measurements of requests that got no place."""
+    """The route in the metrics of requests that got no place."""
 
     path_format: str
 
@@ -39,7 +39,7 @@ TURNED_AWAY = TurnedAway("turned away")
 
 
 class AdmissionControl:
-    """ASGI middleware that bounds what is at work, and lets go first what matters most."""
+    """ASGI middleware that bounds the work in progress and serves the most important kinds first."""
 
     def __init__(
         self, app: ASGIApp, *, queues: LoopLocal[WorkQueue], max_bytes: int, streamed_prefix: str
@@ -57,7 +57,7 @@ class AdmissionControl:
         place: Place | None = None
 
         async def answer(message: Message) -> None:
-            assert place is not None  # noqa: S101  only called by whoever has one
+            assert place is not None  # noqa: S101  an answer begins in a place
             place.give_back()
             await send(message)
 
@@ -77,7 +77,7 @@ class AdmissionControl:
         if self._streams(scope):
             yield kept_in_time(receive)
         elif _declared_bytes(scope) > self.max_bytes:
-            # Before a client that asked first (Expect: 100-continue) is told to send it.
+            # Before a client with `Expect: 100-continue` is answered 100.
             raise too_large(self.max_bytes)
         elif _is_small(scope):
             yield await read_body(receive, max_bytes=self.max_bytes)
@@ -112,7 +112,7 @@ def _is_answered_at_once(scope: Scope) -> bool:
 
 
 async def _has_gone(receive: Receive) -> bool:
-    # The body has been read: what may still come is that the client has hung up, or nothing.
+    # The body has been read: only a disconnect can still come.
     with CancelScope() as looking:
         looking.cancel()
         return bool((await receive())["type"] == "http.disconnect")
@@ -125,7 +125,7 @@ def _is_small(scope: Scope) -> bool:
 
 def _declared_bytes(scope: Scope) -> float:
     declared = Headers(scope=scope).get("content-length", "0")
-    # The server lets only digits pass; a client within the process may send anything.
+    # The server accepts only digits; an in-process client may send anything.
     return int(declared) if declared.isdecimal() and len(declared) <= 20 else math.inf
 
 

@@ -129,11 +129,11 @@ def part_wanted(asked: Wanted, *, size_bytes: int, tag: str) -> Part | None:
     Raises:
         RangeNotSatisfiable: If there is no such part.
     """
-    found = ONE_RANGE.fullmatch((asked.range or "").strip())
+    match = ONE_RANGE.fullmatch((asked.range or "").strip())
     # `If-Range` compares strongly, and a date never equals: we send none (RFC 9110, section 13.1.5).
-    if found is None or size_bytes == 0 or (asked.if_range is not None and asked.if_range.strip() != tag):
+    if match is None or size_bytes == 0 or (asked.if_range is not None and asked.if_range.strip() != tag):
         return None
-    first, last, length = found.groups()
+    first, last, length = match.groups()
     if length is not None:
         part = Part(max(0, size_bytes - int(length)), size_bytes)
     elif last and int(last) < int(first):
@@ -216,4 +216,4 @@ SENT: dict[int | str, dict[str, Any]] = {
         "headers": _documented_headers(Content_Range="`bytes */SIZE`."),
     },
 }
-"""How the OpenAPI document tells of a download."""
+"""The answers of a download in the OpenAPI document."""

@@ -1,8 +1,8 @@
-"""Who calls, found out before anything else is: before a body is read, a thread or a connection is taken.
+"""Authenticate a request before anything else: before a body is read, a thread or a connection is taken.
 
-What was found stands in `scope["caller"]`: the caller, or the error that its route is to answer with. A path
-that has no route is 404 for everybody, so the router comes in between; it sees no body of those who are
-turned away. `scope["study_version"]` says which version the study of the path is at, if it is the caller's.
+`scope["caller"]` is the caller, or the error that the route answers with. A path without a route is 404 for
+every caller, so the router comes in between; it gets an empty body if the caller was refused.
+`scope["study_version"]` says which version the study of the path is at, if it is the caller's.
 """
 
 import math
@@ -39,14 +39,14 @@ class AdminRoute(NamedTuple):
 
 
 class Authentication:
-    """ASGI middleware that lets nobody's body in but that of who may send it."""
+    """ASGI middleware that passes on only the bodies of callers with the right key and scope."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.reads = LoopLocal(CallerReads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the caller of what is under /v1; all else is for everybody."""
+        """Find the caller of a request under /v1; other paths need none."""
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             try:
                 scope["caller"] = await self._admitted(scope)
@@ -75,10 +75,10 @@ def _needed(scope: Scope) -> KeyScope:
 
 
 def check_scope(caller: Caller, needed: KeyScope) -> None:
-    """Let a caller pass whose key has a scope.
+    """Check that the key of a caller has a scope.
 
     Raises:
-        MissingScope: If it does not.
+        MissingScope: If it has not.
     """
     if not caller.scope.includes(needed):
         raise MissingScope(

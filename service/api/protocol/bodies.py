@@ -1,6 +1,6 @@
 """Read a body within limits of size and time, before the application sees any of it. Knows no route.
 
-Time is counted as Apache's `mod_reqtimeout` does: some seconds to begin with, and more for what has come.
+Time is limited as by Apache's `mod_reqtimeout`: some seconds to begin with, and more for each byte received.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class BodyTooSlow(ServiceError):
 
 
 async def read_body(receive: Receive, *, max_bytes: int) -> Receive:
-    """Read a body of at most `max_bytes`; give a `receive` that begins with it.
+    """Read a body of at most `max_bytes`. Return a `receive` that begins with it.
 
     Raises:
         BodyTooLarge: If there are more, whether or not they were declared.

@@ -1,7 +1,7 @@
-"""What no request may hold, whatever its schema: text that cannot be stored or sent on, endless nesting.
+"""What no request may contain, whatever its schema: text that cannot be stored or sent, and deep nesting.
 
 Half a surrogate pair is no character, so no answer, file or database takes it; Postgres takes no NUL. Both
-are refused here, for every key and value of every body and query, and no schema need say so.
+are refused here, for every key and value of every body and query, so that no schema has to.
 """
 
 import json
@@ -15,7 +15,7 @@ from service.errors import InvalidRequest, MalformedJson
 
 MOST_NESTED = 64
 """How many objects and lists may lie within each other: no schema needs a dozen."""
-MOST_TOLD = 20
+MOST_NAMED = 20
 """How many faults an answer names."""
 
 Place = tuple[str | int, ...]
@@ -34,7 +34,7 @@ async def refuse_unusable_text(request: Request) -> None:
     if faults:
         raise InvalidRequest(
             "A text holds what is no character, or the body is nested too deeply; `errors` says where.",
-            errors=faults[:MOST_TOLD],
+            errors=faults[:MOST_NAMED],
         )
 
 

@@ -1,8 +1,8 @@
-"""Conditional reads: every JSON answer under /v1 carries a strong ETag, and who has it gets a 304.
+"""Conditional reads: every JSON answer under /v1 carries a strong ETag; a client that sends it gets a 304.
 
-A study's resources are compared before the request reaches a route, with the version that was read together
-with the key (`access.callers`), and an answer that is known in that version is given again (`kept_answers`):
-that makes reading cheap. Any key that is let in may read. Everything else is compared once it is built.
+The ETag of a study's resource is compared before the request reaches a route, with the version that was read
+together with the key (`access.callers`), and an answer of that version is taken from `kept_answers`: that
+makes reads cheap. Every valid key may read. The ETag of anything else is compared once its answer is built.
 """
 
 import re
@@ -18,14 +18,14 @@ from service.api.protocol.kept_answers import KeptAnswer, KeptAnswers, Making
 from service.runtime.loop_local import LoopLocal
 
 PREFIX = "/v1/"
-# What is there of a study that is not named by its version: streams, and files that never change.
+# Resources of a study that its version does not identify: streams, and files that never change.
 WITHOUT_VERSION = re.compile(r"/events$|/artifacts/")
-# Keep it, but ask each time: a 304 costs little.
+# Clients keep the answer but revalidate each time: a 304 costs little.
 CACHE_CONTROL = "no-cache"
 
 
 class Unchanged(NamedTuple):
-    """What stands in the place of a route in the measurements of requests that reached none."""
+    """The route in the metrics of requests that were answered before any route."""
 
     path_format: str
 
@@ -34,14 +34,14 @@ UNCHANGED = Unchanged("/v1/studies/{study_id} unchanged")
 
 
 class ConditionalReads:
-    """ASGI middleware that answers 304 where the client has what it asks for."""
+    """ASGI middleware that answers 304 where the client has the current answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.answers = LoopLocal(KeptAnswers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Compare first if that is cheap; else pass the request on, and compare its answer."""
+        """Compare first if the current tag is known; else pass the request on and compare its answer."""
         if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(PREFIX):
             await self.app(scope, receive, send)
             return
@@ -77,7 +77,7 @@ def _current_tag(scope: Scope) -> str | None:
 
 
 class _Answer:
-    """One answer on its way out; the beginning of a JSON answer waits until its tag is known."""
+    """An answer on its way out; the start of a JSON answer is held until its tag is known."""
 
     def __init__(self, send: Send, known: str) -> None:
         self.send = send
@@ -127,7 +127,7 @@ class _Answer:
 
 
 class _Copy:
-    """Keeps what passes on its way to one answer, if it shows a version of a study."""
+    """Copies an answer into `kept_answers` as it passes, if it shows a version of a study."""
 
     def __init__(self, answer: _Answer, making: Making, scope: Scope) -> None:
         self.answer = answer

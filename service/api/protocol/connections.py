@@ -1,8 +1,8 @@
-"""Connections that keep nothing from others: uvicorn's protocol with limits of time, size and number.
+"""uvicorn's protocol with limits of time, size and number, so that no connection starves others.
 
-uvicorn waits for ever for the head of a request, for the rest of a body that nobody reads, and for a client
-that does not read; it takes heads and trailers of any size, and connections until files run out. Knows no
-route and no key.
+uvicorn itself waits without end for the head of a request, for the rest of a body that is not read, and for a
+client that does not read; it takes heads and trailers of any size, and connections until files run out. Knows
+no route and no key.
 """
 
 import asyncio
@@ -20,26 +20,26 @@ log = structlog.get_logger(__name__)
 HEAD_SECONDS = 10.0
 """From the connection, or the end of the answer before, to the end of a request's head."""
 REST_SECONDS = 30.0
-"""For what still comes of a body once it has been answered."""
+"""For the rest of a body whose request has been answered."""
 STALL_SECONDS = 30.0
 STALL_BYTES = 10_000
-"""In so many seconds a client takes so much of what is sent to it, or all of it."""
+"""What a client must take in `STALL_SECONDS`, unless it has taken all."""
 HEAD_BYTES = 65_536
 PIPELINED = 16
-"""Requests that one connection may send before their turn."""
+"""Requests that one connection may send before the first is answered."""
 MOST_CONNECTIONS = 4096
 OTHER_FILES = 256
 """What the process has open beside them."""
 LOOK_SECONDS = 1.0
 DROPPED_AT_ONCE = 0.1
-"""The share of the connections that make room together, so that looking for them costs little."""
+"""The share of the connections that are dropped together, so that choosing them costs little."""
 
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class TooManyPipelined(Exception):
-    """A connection has sent too many requests before their turn."""
+    """A connection has sent too many requests before the first was answered."""
 
 
 class GuardedConnection(HttpToolsProtocol):
@@ -52,7 +52,7 @@ class GuardedConnection(HttpToolsProtocol):
     is_within_message = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a head, if there is room for one more connection."""
+        """Wait for a head, if one more connection is allowed."""
         super().connection_made(transport)
         self.overdue_at = self.loop.time() + HEAD_SECONDS
         self._guard = GUARDS.get()
@@ -61,7 +61,7 @@ class GuardedConnection(HttpToolsProtocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Stop watching the connection."""
         self._guard.forget(self)
         super().connection_lost(exc)
 
@@ -75,7 +75,7 @@ class GuardedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; nobody reads trailers, so they are not kept."""
+        """Take a header; trailers are not used, so they are not kept."""
         if not self.is_within_message:
             super().on_header(name, value)
 
@@ -83,7 +83,7 @@ class GuardedConnection(HttpToolsProtocol):
         """Leave the rest to the application.
 
         Raises:
-            TooManyPipelined: If it has more to answer already than one connection may ask for.
+            TooManyPipelined: If too many requests of the connection wait for an answer.
         """
         self.is_within_message = True
         self.head_bytes = 0
@@ -107,13 +107,13 @@ class GuardedConnection(HttpToolsProtocol):
             self.overdue_at = self.loop.time() + (REST_SECONDS if self.is_within_message else HEAD_SECONDS)
 
     def pause_writing(self) -> None:
-        """Look from now on whether the client reads."""
+        """Check from now on that the client reads."""
         super().pause_writing()
         self.unsent = self.transport.get_write_buffer_size()
         self.stalled_at = self.loop.time() + STALL_SECONDS
 
     def resume_writing(self) -> None:
-        """It does."""
+        """The client reads: stop checking."""
         super().resume_writing()
         self.stalled_at = None
 
@@ -129,7 +129,7 @@ class GuardedConnection(HttpToolsProtocol):
 
 
 class Guard:
-    """Looks at all connections every second."""
+    """Checks all connections every second."""
 
     def __init__(self) -> None:
         self.connections: set[GuardedConnection] = set()
@@ -137,7 +137,7 @@ class Guard:
         self._timer: asyncio.TimerHandle | None = None
 
     def takes(self, connection: GuardedConnection) -> bool:
-        """Return whether there is room for one more, and look after it."""
+        """Watch a connection; return whether one more is allowed."""
         most = min(MOST_CONNECTIONS, most_open_files() - OTHER_FILES)
         if len(self.connections) >= most and not self._drop(max(1, int(most * DROPPED_AT_ONCE))):
             return False
@@ -147,7 +147,7 @@ class Guard:
         return True
 
     def forget(self, connection: GuardedConnection) -> None:
-        """Look after it no more."""
+        """Stop watching a connection."""
         self.connections.discard(connection)
 
     def _look(self) -> None:
@@ -157,7 +157,7 @@ class Guard:
             connection.end_if_late(now)
 
     def _drop(self, number: int) -> int:
-        """End those that wait: first of the address with the most, the longest first."""
+        """Drop idle connections, of the busiest address and the longest idle first. Return how many."""
         waiting = [item for item in self.connections if item.overdue_at is not None]
         of_address = Counter(_address(item) for item in waiting)
         waiting.sort(key=lambda item: (-of_address[_address(item)], item.overdue_at))

@@ -13,7 +13,7 @@ from typing import Any
 from service.storage.schema_version import expected_revision
 
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "It is what `If-None-Match` names."}}
-"""How the OpenAPI document tells of a conditional read."""
+"""The answer of a conditional read in the OpenAPI document."""
 
 TAG = re.compile(r'(W/)?("[^"]*")')
 

@@ -1,7 +1,7 @@
 """The events of one study to one client, as server-sent events (WHATWG HTML, section 9.2).
 
-Nothing is kept for a client but its position. Who does not take what is sent is cut off, and goes on
-from its last event when it connects again.
+Only its position is kept of a client. One that stops reading is disconnected, and continues after its last
+event when it connects again.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ log = structlog.get_logger(__name__)
 HEARTBEAT = b": still here\n\n"
 HEARTBEAT_SECONDS = 15.0
 STALL_SECONDS = 30.0
-"""How long a client may leave what is sent to it."""
+"""How long a client may leave unread what is sent to it."""
 LONGEST_SECONDS = 3600.0
-"""Then the client connects again, and its key is looked at again."""
+"""Then the client connects again, and its key is checked again."""
 RETRY = b"retry: 2000\n\n"
 
 
@@ -35,7 +35,7 @@ class EventStream(StreamingResponse):
         super().__init__(self._frames, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send, and give up a client that has stopped reading."""
+        """Send events; disconnect a client that has stopped reading."""
 
         async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(STALL_SECONDS):
@@ -56,12 +56,12 @@ async def _frames(feed: EventFeed, study_id: str, *, after: int) -> AsyncGenerat
         yield RETRY
         while not feed.closed and now() < ends_at:
             bell = channel.bell
-            found = await channel.read(after=after)
-            if found is None:
+            frames = await channel.read(after=after)
+            if frames is None:
                 return
-            if found:
-                yield b"".join(frame.content for frame in found)
-                after = found[-1].sequence
+            if frames:
+                yield b"".join(frame.content for frame in frames)
+                after = frames[-1].sequence
                 continue
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):

@@ -1,7 +1,7 @@
 """Around every request: an id that comes back to the caller and into every log line, a measurement, a line.
 
 Reads that succeed are counted and not logged, for dashboards poll. A stream of events is measured while it
-is open and not by its length, which says nothing about the service. Knows no tenant and no study.
+is open, not by its duration, which says nothing about the service. Knows no tenant and no study.
 """
 
 import re
@@ -71,7 +71,7 @@ def _begin(scope: Scope) -> request_context.RequestContext:
     given = Headers(scope=scope).get(request_context.HEADER, "")
     # Never unset: a crash is logged and answered outside of this middleware.
     context = request_context.begin(given if SAFE_ID.fullmatch(given) else new_id("req"))
-    named = {NAMES[found[1]]: found[0][1:] for found in NAMED_IN_PATHS.finditer(scope["path"])}
+    named = {NAMES[match[1]]: match[0][1:] for match in NAMED_IN_PATHS.finditer(scope["path"])}
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**named)
     trace.get_current_span().set_attributes({"request_id": context.request_id, **named})
@@ -79,5 +79,5 @@ def _begin(scope: Scope) -> request_context.RequestContext:
 
 
 def _template(scope: Scope) -> str:
-    # Never the path itself: each study would be a time series of its own.
+    # Not the path itself, which would make a time series of each study.
     return getattr(scope.get("route"), "path_format", None) or "no route"

@@ -1,8 +1,8 @@
-"""Answers as they left this process, in memory: of each address the last, while there is room.
+"""A cache of answers in this process: the last of each address, within a bound of bytes.
 
-Of one address one answer is made at a time. Whoever asks meanwhile waits for it, and if the study had changed
-before the question, for the next: nobody is told what had passed before the question came, and a crowd that
-reads what changes all the time costs no more than one who does. Belongs to the event loop.
+One answer of an address is made at a time. Requests that come meanwhile wait for it, or for the next one if
+the study had changed before they came. So no answer is older than its request, and many readers of a study
+that changes all the time cost no more than one. Belongs to the event loop.
 """
 
 import asyncio
@@ -47,16 +47,16 @@ class KeptAnswers:
             being_made = self._being_made.get(address)
             if being_made is None:
                 return None
-            # One who gives up must not end it for the others.
+            # A request that is cancelled must not cancel it for the others.
             made = await asyncio.shield(being_made)
             if made is None or made.version >= version:
                 return made
 
     @contextmanager
     def making(self, address: str) -> Iterator["Making"]:
-        """Tell others for the length of a block that the answer is being made."""
+        """Mark an answer as being made, for the length of a block."""
         if address in self._being_made:
-            # The one before told those who waited for it to ask for themselves, each alone.
+            # Several requests may make it at once after one gave up; only the first is waited for.
             yield Making(self, address, None)
             return
         made: Made = asyncio.get_running_loop().create_future()
@@ -68,7 +68,7 @@ class KeptAnswers:
             making.give_up()
 
     def keep(self, address: str, answer: KeptAnswer) -> None:
-        """Keep an answer in the place of an older one; what has not been asked for longest makes room."""
+        """Keep an answer in the place of an older one; the least recently used ones are dropped."""
         before = self._answers.get(address)
         if before is not None and before.version > answer.version:
             return
@@ -80,7 +80,7 @@ class KeptAnswers:
             self.bytes -= len(oldest.body)
 
     def made(self, address: str, made: Made, answer: KeptAnswer | None) -> None:
-        """Give those who wait what they wait for, and let another make the next."""
+        """Pass the answer to the requests that wait, and allow the next one to be made."""
         if self._being_made.get(address) is made:
             del self._being_made[address]
             made.set_result(answer)
@@ -95,13 +95,13 @@ class Making:
         self._made = made
 
     def end(self, answer: KeptAnswer) -> None:
-        """Keep it, and give it to all who wait for it."""
+        """Keep the answer, and pass it to all that wait for it."""
         if len(answer.body) <= MOST_BYTES_OF_ONE:
             self._answers.keep(self._address, answer)
         if self._made is not None:
             self._answers.made(self._address, self._made, answer)
 
     def give_up(self) -> None:
-        """Let those who wait ask for themselves."""
+        """Make the requests that wait make the answer themselves."""
         if self._made is not None:
             self._answers.made(self._address, self._made, None)

@@ -19,18 +19,18 @@ def mount_problem_pages(app: FastAPI) -> None:
 
 def problems() -> dict[str, type[ServiceError]]:
     """Return every error that can leave the service, by the last part of its `type`."""
-    found: dict[str, type[ServiceError]] = {}
+    errors: dict[str, type[ServiceError]] = {}
     waiting = ServiceError.__subclasses__()
     while waiting:
         error = waiting.pop()
-        found[error.slug] = error
+        errors[error.slug] = error
         waiting.extend(error.__subclasses__())
-    return dict(sorted(found.items()))
+    return dict(sorted(errors.items()))
 
 
 async def _index() -> HTMLResponse:
     items = "".join(
-        f'<li><a href="/problems/{slug}">{slug}</a> ({error.status}): {escape(_told(error)[0])}</li>'
+        f'<li><a href="/problems/{slug}">{slug}</a> ({error.status}): {escape(_described(error)[0])}</li>'
         for slug, error in problems().items()
     )
     return _html("Problems", f"<ul>{items}</ul>")
@@ -40,7 +40,7 @@ async def _page(slug: str) -> HTMLResponse:
     error = problems().get(slug)
     if error is None:
         raise NotFound(f"No problem is called '{slug}'. /problems lists them.")
-    title, cure = _told(error)
+    title, cure = _described(error)
     return _html(
         title,
         f"<p>{escape(cure)}</p><p>Type <code>/problems/{slug}</code>, "
@@ -48,7 +48,7 @@ async def _page(slug: str) -> HTMLResponse:
     )
 
 
-def _told(error: type[ServiceError]) -> tuple[str, str]:
+def _described(error: type[ServiceError]) -> tuple[str, str]:
     title, _, cure = cleandoc(error.__doc__ or "").partition("\n")
     return title, " ".join(cure.split())
 

@@ -1,4 +1,4 @@
-"""Every error as `application/problem+json` (RFC 9457), and how the OpenAPI document says so."""
+"""Every error as `application/problem+json` (RFC 9457), and its part of the OpenAPI document."""
 
 import re
 from http import HTTPStatus
@@ -89,7 +89,7 @@ def _invalid_request(request: Request, error: Exception) -> JSONResponse:
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for this type only
     status = HTTPStatus(error.status_code)
-    told: dict[HTTPStatus, ServiceError] = {
+    errors: dict[HTTPStatus, ServiceError] = {
         HTTPStatus.BAD_REQUEST: MalformedJson(NOT_JSON),
         HTTPStatus.NOT_FOUND: NotFound("There is no such route. /openapi.json lists the routes."),
         HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed("`Allow` lists the methods of this route."),
@@ -99,7 +99,7 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers |= _allowed(request)
-    return problem_response(told[status].as_problem() if status in told else plain, headers=headers)
+    return problem_response(errors[status].as_problem() if status in errors else plain, headers=headers)
 
 
 def _allowed(request: Request) -> dict[str, str]:

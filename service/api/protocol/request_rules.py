@@ -1,4 +1,4 @@
-"""What every request under /v1 must keep to, whatever its route. Whoever has no key is not told of it."""
+"""What every request under /v1 must keep to, whatever its route. Checked after the key."""
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError

@@ -13,8 +13,8 @@ from api_schemas.explanations import JsonSchema, causes, explained, place_in, po
 
 def field_errors(request: Request, error: RequestValidationError) -> list[FieldError]:
     """Return the first errors of a request, each once."""
-    found = [_field_error(request, item, body=error.body) for item in causes(error.errors()[:MOST_ERRORS])]
-    return list(dict.fromkeys(found))
+    errors = [_field_error(request, item, body=error.body) for item in causes(error.errors()[:MOST_ERRORS])]
+    return list(dict.fromkeys(errors))
 
 
 def _field_error(request: Request, item: Mapping[str, Any], *, body: object) -> FieldError:

@@ -1,9 +1,9 @@
-"""How much work one process does at once, what waits for its turn, and who is told to come back.
+"""How much work one process does at once, what waits, and what is refused.
 
-Each kind of work has so many places, and a tenant so many of them, so that neither takes those of another.
-Commands, runners' words among them, are in nobody's way: the more of them are at work, the fewer reads are.
-Of the tenants that wait, the one with the least at work is next; of its requests, the oldest. The places
-of all kinds together are fewer than threads and database connections, so whoever has one never waits for
+Each kind of work has a number of places, and each tenant a share of them, so that neither takes those of
+another. Commands, runners' requests among them, have priority: the more of them are at work, the fewer reads.
+Of the tenants that wait, the one with the least at work is next; of its requests, the oldest. All places
+together are fewer than threads and database connections, so work that has a place never waits for
 those. Knows no HTTP and belongs to the event loop.
 """
 
@@ -65,7 +65,7 @@ PLACES = {
 }
 # Reads are few, because they share one interpreter with the commands: four keep a core busy.
 READS_AT_LEAST = 2
-"""So many reads go on whatever commands there are."""
+"""Reads that are served however many commands there are."""
 LONGEST_RETRY_SECONDS = 4
 
 
@@ -82,12 +82,12 @@ class Place:
     turn: asyncio.Future[None] = field(init=False, repr=False)
 
     def give_back(self) -> None:
-        """Let another have it; a second time changes nothing."""
+        """Free the place; a second call changes nothing."""
         self.queue.leave(self)
 
     @asynccontextmanager
     async def given_back(self) -> AsyncIterator[None]:
-        """Let others work for the length of a block that only waits, then wait for a place again.
+        """Free the place for the length of a block that only waits, then wait for a place again.
 
         Raises:
             Overloaded: If there is none in time.
@@ -128,7 +128,7 @@ class WorkQueue:
         Raises:
             Overloaded: If there is none in time, or too many wait already.
         """
-        if place.tenant not in self._queues[place.kind] and self._has_room(place.kind, place.tenant):
+        if place.tenant not in self._queues[place.kind] and self._has_free_place(place.kind, place.tenant):
             self._take(place)
             return
         self._line_up(place)
@@ -160,7 +160,7 @@ class WorkQueue:
         self.at_work[place.kind] += 1
         self._of_tenants[place.kind, place.tenant] += 1
 
-    def _has_room(self, kind: Kind, tenant: str) -> bool:
+    def _has_free_place(self, kind: Kind, tenant: str) -> bool:
         places = PLACES[kind]
         at_once = places.at_once
         if kind is Kind.READ:
@@ -173,7 +173,7 @@ class WorkQueue:
             crowd = max(queues, key=lambda tenant: len(queues[tenant]), default=place.tenant)
             if len(queues.get(crowd, ())) <= len(queues.get(place.tenant, ())) + 1:
                 raise self._overloaded(f"{self.waiting[place.kind]:,} requests of this kind wait already")
-            # Whoever sends the most makes room for who sends little.
+            # The tenant with the longest queue loses its last request to one with a shorter queue.
             last = queues[crowd][-1]
             self._withdraw(last)
             last.turn.set_exception(self._overloaded("others, who ask for less, went first"))
@@ -197,7 +197,7 @@ class WorkQueue:
 
     def _begin_waiting(self) -> None:
         for kind, queues in self._queues.items():
-            while tenants := [tenant for tenant in queues if self._has_room(kind, tenant)]:
+            while tenants := [tenant for tenant in queues if self._has_free_place(kind, tenant)]:
                 place = min(
                     (queues[tenant][0] for tenant in tenants),
                     key=lambda first: (self._of_tenants[first.kind, first.tenant], first.number),
@@ -205,11 +205,11 @@ class WorkQueue:
                 queues[place.tenant].popleft()
                 self._count_out(place)
                 self._take(place)
-                if not place.turn.done():  # who has just given up leaves at once
+                if not place.turn.done():  # it may just have timed out
                     place.turn.set_result(None)
 
     def _overloaded(self, reason: str) -> Overloaded:
-        # Not all in the same second.
+        # Spread, so that not all come back in the same second.
         self._refused += 1
         return Overloaded(
             f"The server has more to do than it can; {reason}.",

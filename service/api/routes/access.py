@@ -51,9 +51,9 @@ def list_keys(
     session: SessionDep, tenant_id: AdminTenantDep, page_size: PageSize = 100, page_token: KeyToken = None
 ) -> KeyPage:
     """List the keys of your tenant, newest first, revoked ones among them."""
-    found = keys.list_keys(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
-    token = found[-1].id if len(found) == page_size else None
-    return KeyPage(keys=tuple(map(KeyRead.model_validate, found)), next_page_token=token)
+    page = keys.list_keys(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
+    token = page[-1].id if len(page) == page_size else None
+    return KeyPage(keys=tuple(map(KeyRead.model_validate, page)), next_page_token=token)
 
 
 @router.delete("/keys/{key_id}", responses=documented(404, 409))
@@ -70,8 +70,6 @@ def list_audit_events(
     page_token: SequenceToken = None,
 ) -> AuditEventPage:
     """List what was done to your tenant's keys, limits and studies, newest first."""
-    found = audit_log.list_audit_events(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
-    token = str(found[-1].sequence) if len(found) == page_size else None
-    return AuditEventPage(
-        audit_events=tuple(map(AuditEventRead.model_validate, found)), next_page_token=token
-    )
+    page = audit_log.list_audit_events(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
+    token = str(page[-1].sequence) if len(page) == page_size else None
+    return AuditEventPage(audit_events=tuple(map(AuditEventRead.model_validate, page)), next_page_token=token)

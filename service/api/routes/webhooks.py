@@ -37,7 +37,7 @@ def create_webhook(request: WebhookCreate, posted: AdminIdempotentDep) -> Respon
 
     def effect(session: Session) -> WebhookCreated:
         webhook = registry.create_webhook(session, request, tenant_id=posted.tenant_id)
-        (shown,) = registry.represent(session, [webhook])
+        shown = registry.webhook_reads(session, [webhook])[0]
         return WebhookCreated(**shown.model_dump(), secret=webhook.secret)
 
     return run_once(
@@ -53,16 +53,16 @@ def list_webhooks(
     session: SessionDep, tenant_id: AdminTenantDep, page_size: PageSize = 100, page_token: WebhookToken = None
 ) -> WebhookPage:
     """List the webhooks of your tenant, newest first."""
-    found = registry.list_webhooks(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
-    token = found[-1].id if len(found) == page_size else None
-    return WebhookPage(webhooks=registry.represent(session, found), next_page_token=token)
+    webhooks = registry.list_webhooks(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
+    token = webhooks[-1].id if len(webhooks) == page_size else None
+    return WebhookPage(webhooks=registry.webhook_reads(session, webhooks), next_page_token=token)
 
 
 @router.get("/{webhook_id:id}", responses=NOT_MODIFIED | documented(404))
 def get_webhook(webhook_id: WebhookId, session: SessionDep, tenant_id: AdminTenantDep) -> WebhookRead:
     """Read a webhook, with how many deliveries wait and what went wrong last."""
     webhook = registry.get_webhook(session, webhook_id, tenant_id=tenant_id)
-    return registry.represent(session, [webhook])[0]
+    return registry.webhook_reads(session, [webhook])[0]
 
 
 @router.delete("/{webhook_id:id}", status_code=204, responses=documented(404))

@@ -14,7 +14,7 @@ from service.catalogue.backbones import by_name, packaged
 from service.errors import UnknownBackbone
 from service.errors.conflicts import InsufficientStorage
 from service.runtime import disk_space
-from service.runtime.disk_space import lack_of_room
+from service.runtime.disk_space import lack_of_space
 from tests.conftest import API_KEY, Connect, study_body
 from tests.service.conftest import bearer
 
@@ -109,14 +109,14 @@ def test_room_is_looked_for_where_something_will_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also below a folder that is not there yet; a probe leaves nothing."""
-    assert lack_of_room(tmp_path / "not" / "there") is None
+    assert lack_of_space(tmp_path / "not" / "there") is None
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(disk_space, "LEAST_FREE_BYTES", 2**70)
-    assert "MiB left" in str(lack_of_room(tmp_path))
+    assert "MiB left" in str(lack_of_space(tmp_path))
 
 
 def test_a_disk_that_takes_nothing_is_found_by_writing(tmp_path: Path, full_disk: None) -> None:
     """A quota or a limit of the process shows in no number of free bytes."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    assert "cannot be written to" in str(lack_of_room(tmp_path))
+    assert "cannot be written to" in str(lack_of_space(tmp_path))
