@@ -23,7 +23,7 @@ test: $(LARGE) $(TASKS)  ## every test that this machine can run
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SERVERS)
 
 nightly: $(LARGE) $(TASKS)  ## the full products of the tests, and 200 generated requests for each operation
-	$(TWO) -m nightly
+	$(TWO) -m "nightly or hypothesis" --hypothesis-profile nightly
 	$(BIN)/python -m pytest tests/service/api/test_openapi.py --hypothesis-profile nightly
 
 chaos: $(INSTALLED)  ## break a running server for MINUTES with the faults of SEED, and check every history

@@ -40,7 +40,9 @@ from service.artifacts import artifact_store
 from service.runtime import broker
 from service.storage import database, schema_version
 
+settings_of_hypothesis.register_profile("quick", max_examples=25, deadline=None)
 settings_of_hypothesis.register_profile("nightly", max_examples=200, deadline=None)
+settings_of_hypothesis.load_profile("quick")
 
 API_KEY = "pt_test_key_of_the_very_first_tenant"
 OTHER_KEY = "pt_test_key_of_the_second_tenant"

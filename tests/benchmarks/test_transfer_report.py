@@ -51,6 +51,7 @@ def test_a_document_without_markers_is_refused_and_left(tmp_path: Path) -> None:
     assert document.read_text() == "words"
 
 
+@pytest.mark.slow
 def test_words_around_the_markers_stay(tmp_path: Path) -> None:
     """Only what stands between is replaced; the image is drawn."""
     document = tmp_path / "page.md"

@@ -2,6 +2,8 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,31 +83,72 @@ def tiny(kind: str) -> Backbone:
 
 @pytest.fixture(scope="session", autouse=True)
 def single_precision() -> Iterator[None]:
-    """Pretrained weights as a CPU without bfloat16 has them: every machine then holds the same digits."""
+    """Pretrained weights as a CPU without bfloat16 has them: every machine then holds the same digits.
+
+    The latency of each trial is timed in two runs instead of eighteen; tests need its sign alone.
+    """
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("workers.backbones.loading.frozen_dtype", lambda _: torch.float32)
+        patched.setattr("workers.measuring.costs.WARM_UP_RUNS", 1)
+        patched.setattr("workers.measuring.costs.TIMED_RUNS", 1)
         yield
 
 
-@pytest.fixture
-def bert() -> Backbone:
-    return tiny("bert")
+_shared = cache(tiny)
+
+
+def _state(backbone: Backbone) -> list[object]:
+    """Return what a test could leave behind in a network: parts, attributes, hooks, values, gradients."""
+    parts = backbone.model.named_modules()
+    return [
+        *(
+            (name, id(part), sorted(vars(part)), len(part._forward_hooks), len(part._forward_pre_hooks))
+            for name, part in parts
+        ),
+        *(
+            (name, p._version, p.dtype, p.requires_grad, p.grad)
+            for name, p in backbone.model.named_parameters()
+        ),
+    ]
+
+
+@contextmanager
+def unchanged(kind: str) -> Iterator[Backbone]:
+    """The network of a kind that the tests of this process share; it must come back as it was."""
+    shared = _shared(kind)
+    before = _state(shared)
+    yield shared
+    if _state(shared) != before:
+        _shared.cache_clear()
+        pytest.fail("The test changed a shared backbone; take one of `tiny`.")
 
 
 @pytest.fixture
-def llama() -> Backbone:
-    return tiny("llama")
+def bert() -> Iterator[Backbone]:
+    with unchanged("bert") as shared:
+        yield shared
 
 
-# One for each way of being built; the others repeat the table in the long run of the tests.
+@pytest.fixture
+def llama() -> Iterator[Backbone]:
+    with unchanged("llama") as shared:
+        yield shared
+
+
+# One for each way of being built; the others repeat the table in the nightly run.
 QUICK = ("bert", "gpt2", "llama", "t5")
 
 
 @pytest.fixture(
-    params=[kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+    params=[kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.nightly) for kind in KINDS]
 )
-def backbone(request: pytest.FixtureRequest) -> Backbone:
-    return tiny(request.param)
+def backbone(request: pytest.FixtureRequest) -> Iterator[Backbone]:
+    with unchanged(request.param) as shared:
+        yield shared
+
+
+every_kind = pytest.mark.parametrize("backbone", KINDS, indirect=True)
+"""Let a test run on every kind, also in the quick run."""
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,7 @@ def test_the_best_by_the_mean_is_told_once_it_is_tested() -> None:
     assert "| -5.00 ± 0.00 (p" in text
 
 
+@pytest.mark.slow
 def test_only_what_stands_between_the_markers_is_written(tmp_path: Path) -> None:
     """With an image beside it; a document without markers is refused."""
     for one in [*finished_task(), *finished_task("tweets")]:

@@ -124,7 +124,6 @@ def test_keys_survive_json(space: SearchSpace, seed: int) -> None:
         assert parameters_key(stored.canonical(read)) == parameters_key(values)
 
 
-@settings(max_examples=30, deadline=None)
 @given(search_spaces(), st.integers(0, 10**6), st.sampled_from(CHEAP), st.sampled_from([0, 25]))
 def test_every_suggestion_is_canonical(
     space: SearchSpace, seed: int, propose: Propose, observed: int

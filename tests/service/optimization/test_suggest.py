@@ -211,6 +211,7 @@ def test_where_every_result_breaks_a_known_limit_the_search_goes_on_within_it() 
     assert float(found.parameterization["y"]) > 0.5
 
 
+@pytest.mark.slow
 def test_with_five_objectives_successive_suggestions_weigh_them_differently(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -23,7 +23,7 @@ from api_schemas.model_families import FAMILIES
 from service.catalogue.backbones import by_name
 from tests.checkpoints import save_checkpoint
 from tests.workers.conftest import CPU, KINDS, tiny
-from workers.backbones.loading import Backbone, freeze, frozen_dtype, load_backbone
+from workers.backbones.loading import freeze, frozen_dtype, load_backbone
 from workers.errors import UnsupportedBackbone
 from workers.resident import ResidentParts
 
@@ -94,15 +94,18 @@ def test_a_known_family_with_other_layers_is_refused() -> None:
         freeze(backbone.model, backbone.tokenizer, name="t5", device=CPU)
 
 
-def test_a_low_rank_update_needs_a_linear_projection(bert: Backbone) -> None:
+def test_a_low_rank_update_needs_a_linear_projection() -> None:
     """A role that another kind of module plays is refused with its name."""
+    bert = tiny("bert")
     bert.layers[0].attention.self.query = torch.nn.Bilinear(4, 4, 4)  # type: ignore[union-attr]
     with pytest.raises(UnsupportedBackbone, match="query of 'bert' is no linear"):
         bert.projection(0, "query")
 
 
-def test_layers_stay_whole_while_their_list_is_cut_short(backbone: Backbone) -> None:
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_layers_stay_whole_while_their_list_is_cut_short(kind: str) -> None:
     """The list is the model's own: cutting it cuts the forward pass, and no layer is forgotten."""
+    backbone = tiny(kind)
     assert len(backbone.layers) == len(backbone.layer_list) == backbone.shape.layers == 3
     assert any(module is backbone.layer_list for module in backbone.model.modules())
     del backbone.layer_list[2]

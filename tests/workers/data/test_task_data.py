@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -150,7 +150,6 @@ def byte_level_bpe() -> Any:
 BYTE_LEVEL_BPE = byte_level_bpe()
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.lists(WORDS, max_size=80), st.sampled_from([" ", ""])), min_size=1, max_size=4))
 @pytest.mark.parametrize("family", ["word pieces", "byte-level BPE"])
 def test_cutting_characters_first_changes_no_token(tokenizer: Any, family: str, texts: list[Any]) -> None:
@@ -178,7 +177,6 @@ def test_a_very_long_text_is_not_read_to_its_end(tokenizer: Any) -> None:
     assert [len(part) <= 64 * CHARACTERS_PER_TOKEN for part in shown] == [True]
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(*[st.lists(WORDS, max_size=120)] * 2), min_size=1, max_size=4))
 @pytest.mark.parametrize("family", ["word pieces", "byte-level BPE"])
 @pytest.mark.parametrize("max_length", [9, 10])

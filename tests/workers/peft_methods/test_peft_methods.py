@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import cache
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from api_schemas.peft.counts import adapter_flops, trainable_parameters
 from api_schemas.peft.registry import Peft
 from api_schemas.trial_configuration import TrialConfiguration
+from tests.workers.conftest import KINDS, QUICK, every_kind, tiny
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch
 from workers.errors import UnsupportedBackbone
@@ -41,8 +43,10 @@ BY_LAYER = {
     "compacter": {"by_layer": [0, 0, 4], "division": 2},
     "scale_shift": {"by_layer": [False, False, True]},
 }
+ADAPTERS = {**SERIAL, **PARALLEL, **LORA, **COMPACTER}
 EVERYTHING = {**SERIAL, **PARALLEL, **PREFIX, **LORA, **COMPACTER, **SCALE_SHIFT}
 METHODS = [SERIAL, PARALLEL, PREFIX, LORA, COMPACTER, SCALE_SHIFT, BY_LAYER, EVERYTHING]
+ROLES = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
 # T5 and RMSNorm compute their variance in single precision whatever the weights are.
 ATOL = 1e-6
 LAYERS = {"active_layers": [True, False, True]}
@@ -71,6 +75,21 @@ def real_tokens(hidden: Tensor) -> Tensor:
     return hidden[MASK.bool()]
 
 
+def sampled(
+    pefts: list[dict[str, object]], *, elsewhere: list[dict[str, object]], on: tuple[str, ...] = QUICK
+) -> pytest.MarkDecorator:
+    """Each of `pefts` on a few networks, those of `elsewhere` on all others; the rest is nightly."""
+    return pytest.mark.parametrize(
+        ("backbone", "peft"),
+        [
+            pytest.param(kind, peft, marks=[] if kind in on or peft in elsewhere else [pytest.mark.nightly])
+            for kind in KINDS
+            for peft in pefts
+        ],
+        indirect=["backbone"],
+    )
+
+
 @pytest.mark.parametrize("peft", METHODS)
 def test_layers_that_are_off_carry_nothing(backbone: Backbone, peft: dict[str, object]) -> None:
     """With every layer off the network is the backbone, bit for bit."""
@@ -92,6 +111,7 @@ def test_training_starts_from_the_backbone_as_it_is(backbone: Backbone, peft: di
     assert torch.allclose(hidden_states(backbone, modules), hidden_states(backbone), atol=1e-12, rtol=0)
 
 
+@every_kind
 def test_detaching_leaves_no_trace(backbone: Backbone) -> None:
     """Outputs and weights are bit-equal afterwards, also when the block raised; no hook is left."""
     before = hidden_states(backbone)
@@ -107,7 +127,7 @@ def test_detaching_leaves_no_trace(backbone: Backbone) -> None:
     assert [set(vars(module)) for module in backbone.model.modules()] == attributes
 
 
-@pytest.mark.parametrize("peft", [{}, *METHODS])
+@sampled([{}, *METHODS], elsewhere=[EVERYTHING])
 @pytest.mark.parametrize("layers", [[True, True, True], [False, True, False], None])
 def test_the_known_cost_is_the_number_of_trained_scalars(
     backbone: Backbone, peft: dict[str, object], layers: list[bool] | None
@@ -121,6 +141,13 @@ def test_the_known_cost_is_the_number_of_trained_scalars(
     assert counted == trainable_parameters(configuration, shape=backbone.shape, classes=2)
 
 
+def flops_of_a_token(backbone: Backbone, modules: TrialModules | None) -> float:
+    """Counted by torch: what two more rows of text cost, by the tokens in them."""
+    return (counted_flops(backbone, modules, rows=4) - counted_flops(backbone, modules, rows=2)) / (
+        2 * IDS.shape[1]
+    )
+
+
 def counted_flops(backbone: Backbone, modules: TrialModules | None, *, rows: int) -> int:
     ids = IDS[:1].repeat(rows, 1)
     counter = FlopCounterMode(display=False)
@@ -131,9 +158,14 @@ def counted_flops(backbone: Backbone, modules: TrialModules | None, *, rows: int
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("peft", [SERIAL, PARALLEL, PREFIX, LORA, COMPACTER])
+@cache
+def flops_without_modules(kind: str) -> float:
+    return flops_of_a_token(tiny(kind), None)
+
+
+@sampled([SERIAL, PARALLEL, PREFIX, LORA, COMPACTER, ADAPTERS], elsewhere=[ADAPTERS], on=("bert", "llama"))
 def test_the_known_operations_are_those_that_are_run(backbone: Backbone, peft: dict[str, object]) -> None:
-    """Counted by torch: what two more rows of text cost, with the modules and without.
+    """What torch counts with the modules and without is what the formula says.
 
     Where a prefix has to enter through the projections, the attention runs over more than its formula.
     """
@@ -144,17 +176,12 @@ def test_the_known_operations_are_those_that_are_run(backbone: Backbone, peft: d
         {"backbone": "b", "task": {"name": "t"}, "peft": {**peft, **LAYERS}}
     )
     modules = modules_for(backbone, {**peft, **LAYERS})
-    with_modules, without = (
-        counted_flops(backbone, each, rows=4) - counted_flops(backbone, each, rows=2)
-        for each in (modules, None)
-    )
-    tokens = 2 * IDS.shape[1]
-    counted = (with_modules - without) / tokens
+    counted = flops_of_a_token(backbone, modules) - flops_without_modules(backbone.name)
     known = adapter_flops(configuration, shape=backbone.shape)
     assert counted == known or (at_least and known is not None and counted > known)
 
 
-@pytest.mark.parametrize("peft", METHODS)
+@sampled(METHODS, elsewhere=[EVERYTHING])
 def test_every_trained_scalar_gets_a_gradient_and_nothing_else_does(
     backbone: Backbone, peft: dict[str, object]
 ) -> None:
@@ -166,8 +193,10 @@ def test_every_trained_scalar_gets_a_gradient_and_nothing_else_does(
     assert all(p.grad is None for p in backbone.model.parameters())
 
 
-def test_float32_modules_train_on_a_bfloat16_backbone(backbone: Backbone) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_float32_modules_train_on_a_bfloat16_backbone(kind: str) -> None:
     """The arithmetic follows the frozen part; values and gradients of what is trained stay float32."""
+    backbone = tiny(kind)
     modules = modules_for(backbone, {**EVERYTHING, **LAYERS}).float()
     backbone.model.bfloat16()
     with attached(modules, backbone=backbone):
@@ -177,7 +206,7 @@ def test_float32_modules_train_on_a_bfloat16_backbone(backbone: Backbone) -> Non
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in modules.parameters())
 
 
-@pytest.mark.parametrize("peft", [PREFIX, EVERYTHING])
+@sampled([PREFIX, EVERYTHING], elsewhere=[EVERYTHING])
 def test_padding_does_not_matter(backbone: Backbone, peft: dict[str, object]) -> None:
     """A text alone, without padding and without a mask of zeros, gets the same scores as in a batch."""
     modules = modules_for(backbone, {**peft, **LAYERS})
@@ -227,6 +256,7 @@ def replace_module(backbone: Backbone, role: str, build: Callable[[nn.Module], n
     setattr(place, name, build(place.get_submodule(name)))
 
 
+@every_kind
 def test_the_serial_adapter_is_its_formula(backbone: Backbone) -> None:
     """Y + up(relu(down(y))) behind the feed-forward block."""
     modules = modules_for(backbone, {**SERIAL, **ONE_LAYER})
@@ -239,6 +269,7 @@ def test_the_serial_adapter_is_its_formula(backbone: Backbone) -> None:
     assert torch.allclose(hidden_states(backbone, modules), hidden_states(reference), atol=ATOL)
 
 
+@every_kind
 def test_the_parallel_adapter_is_its_formula(backbone: Backbone) -> None:
     """Y + 4 up(relu(down(x))) beside the block, whether the block is one module or two in a row."""
     modules = modules_for(backbone, {**PARALLEL, **ONE_LAYER})
@@ -307,10 +338,10 @@ def test_scale_and_shift_is_its_formula(backbone: Backbone, role: str) -> None:
     assert torch.allclose(hidden_states(backbone, modules), hidden_states(reference), atol=ATOL)
 
 
-def test_a_size_by_layer_equals_that_size_in_one_layer(backbone: Backbone) -> None:
+def test_a_size_by_layer_equals_that_size_in_one_layer(bert: Backbone) -> None:
     """A list with one entry is the module in that layer alone, tensor by tensor."""
-    listed = modules_for(backbone, {"serial_adapter": {"by_layer": [0, 3, 0]}}, trained=False).state_dict()
-    alone = modules_for(backbone, {**SERIAL, **ONE_LAYER}, trained=False).state_dict()
+    listed = modules_for(bert, {"serial_adapter": {"by_layer": [0, 3, 0]}}, trained=False).state_dict()
+    alone = modules_for(bert, {**SERIAL, **ONE_LAYER}, trained=False).state_dict()
     assert listed.keys() == alone.keys()
     assert all(torch.equal(listed[name], alone[name]) for name in alone)
 
@@ -321,18 +352,28 @@ def test_a_division_that_does_not_fit_is_refused(bert: Backbone) -> None:
         modules_for(bert, {"compacter": {"bottleneck_size": 3, "division": 2}})
 
 
-@pytest.mark.parametrize("role", ["query", "key", "value", "attention_output", "ffn_in", "ffn_out"])
-def test_lora_equals_merged_weights(backbone: Backbone, role: str) -> None:
-    """W + alpha / rank B A, written into the weight itself, or into its columns where roles share one."""
-    off = dict.fromkeys(("query", "key", "value", "attention_output", "ffn_in", "ffn_out"), False)
-    modules = modules_for(backbone, {"lora": {"rank": 2, "alpha": 6.0, **off, role: True}, **ONE_LAYER})
+def assert_lora_equals_merged_weights(backbone: Backbone, roles: tuple[str, ...]) -> None:
+    on = {role: role in roles for role in ROLES}
+    modules = modules_for(backbone, {"lora": {"rank": 2, "alpha": 6.0, **on}, **ONE_LAYER})
     other = copy.deepcopy(backbone)
     found = modules.state_dict()
     with torch.no_grad():
-        other.projection(1, role).weight.add_(
-            3.0 * found[f"layers.1.lora.{role}.B"] @ found[f"layers.1.lora.{role}.A"]
-        )
+        for role in roles:
+            update = found[f"layers.1.lora.{role}.B"] @ found[f"layers.1.lora.{role}.A"]
+            other.projection(1, role).weight.add_(3.0 * update)
     assert torch.allclose(hidden_states(backbone, modules), hidden_states(other), atol=ATOL)
+
+
+@every_kind
+def test_lora_equals_merged_weights(backbone: Backbone) -> None:
+    """W + alpha / rank B A, written into the weights themselves, or into the columns that roles share."""
+    assert_lora_equals_merged_weights(backbone, ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_lora_in_one_role_leaves_the_others(backbone: Backbone, role: str) -> None:
+    """The update of one projection is nowhere else."""
+    assert_lora_equals_merged_weights(backbone, (role,))
 
 
 def test_equal_seeds_give_equal_modules_whatever_the_global_state(bert: Backbone) -> None:
