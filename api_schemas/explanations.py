@@ -1,4 +1,4 @@
-"""What is wrong with a document, in words for whoever wrote it, and where in it. Knows JSON Schema only."""
+"""What is wrong with a document, in words for its author, and where in it. Knows JSON Schema only."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -44,7 +44,7 @@ def explained(item: Mapping[str, Any], schema: JsonSchema) -> str:
         return "This must be a list."
     if item["type"] == "string_type" and isinstance(item.get("input"), bool | int | float | date):
         return "This must be a text. Put it in quotes."
-    # Of which kind a list is in Python is nobody's matter.
+    # Which kind of list Python has is an internal matter.
     return str(item["msg"]).removeprefix("Value error, ").replace("Tuple", "List").replace(AFTERWARDS, "")
 
 
@@ -158,7 +158,7 @@ def _home_of(key: str, schema: JsonSchema) -> str:
 
 
 def _form(item: Mapping[str, Any], schema: JsonSchema, steps: tuple[Step, ...]) -> str:
-    """Show what is written so, for nobody should have to read a regular expression."""
+    """Return an example of the pattern, so that no user has to read a regular expression."""
     if item.get("ctx", {}).get("pattern") == WITHOUT_NUL:
         return "The text has a NUL character, which no database holds. Leave it out."
     examples = [

@@ -37,7 +37,7 @@ def identity(value: ParameterValue) -> Identity:
 
 
 def written(value: object) -> str:
-    """Return a value for a sentence as whoever posted it wrote it, and never as Python does."""
+    """Return a value for a sentence as it is written in JSON, not as Python writes it."""
     return repr(str(value)) if isinstance(value, str) else json.dumps(value, default=str)
 
 

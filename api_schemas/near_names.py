@@ -1,4 +1,4 @@
-"""Which of the names that there are somebody may have meant. Pure; knows no schema."""
+"""Which existing name an unknown one may have meant. Pure; knows no schema."""
 
 import re
 from collections import Counter
@@ -36,7 +36,7 @@ def meant(word: str, names: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, names: Sequence[str]) -> str:
-    """Return the sentence that helps somebody who wrote a name that is not there."""
+    """Return the hint for a name that does not exist."""
     if near := meant(word, names):
         return near.removeprefix(". ")
     if not names:

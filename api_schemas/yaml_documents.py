@@ -1,4 +1,4 @@
-"""Read YAML that somebody else wrote: plain values, within limits. Knows no study and no card.
+"""Read untrusted YAML: plain values, within limits. Knows no study and no card.
 
 YAML lets a few bytes stand for gigabytes (aliases of aliases) and nest deeper than Python recurses, so
 the limits are kept on the events of the parser, before anything is built.

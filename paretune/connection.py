@@ -35,7 +35,7 @@ def server(state_dir: Path | None, trial_workers: int) -> Iterator[tuple[Client,
 
 @contextmanager
 def server_that_runs(state_dir: Path | None) -> Iterator[Client]:
-    """Use a server that runs already: whoever only reads starts none.
+    """Use a server that runs already: reading starts none.
 
     Raises:
         KeyMissing: If there is an address without a key.

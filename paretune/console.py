@@ -48,14 +48,14 @@ def insist(question: str) -> None:
     """Ask before what cannot be undone.
 
     Raises:
-        NotConfirmed: If the answer is no, or nobody answers.
+        NotConfirmed: If the answer is no, or there is none.
     """
     try:
         confirmed = typer.confirm(printable(question))
     except typer.Abort:
         confirmed = False
     if not confirmed:
-        raise NotConfirmed("Nothing was deleted. Answer y, or give --yes where nobody can answer.")
+        raise NotConfirmed("Nothing was deleted. Answer y, or give --yes in a script.")
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:

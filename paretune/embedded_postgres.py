@@ -68,7 +68,7 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The SQLAlchemy URL, password included; it is told to no server that does not know it already."""
+        """The SQLAlchemy URL with the password, which is never sent to a server that does not know it."""
         password = quote(self.password_file.read_text(encoding="ascii"))
         address = f"postgres:{password}@127.0.0.1:{self.port}/postgres"
         return f"postgresql+psycopg://{address}?require_auth=scram-sha-256"
@@ -158,7 +158,7 @@ def embedded_postgres(directory: Path, *, fsync: bool = True) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """Find a loopback port that nobody uses now."""
+    """Find a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 

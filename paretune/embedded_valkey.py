@@ -1,7 +1,7 @@
 """A real Valkey from a wheel, as a child process: append-only file on, a Unix socket, a password.
 
-The socket lies in a folder that nobody else may enter: on a port, whoever took it while the server was
-away would be told the password by every client.
+The socket lies in a folder that no other user may enter: a process that took a port while the server was
+away would get the password from every client.
 """
 
 import os

@@ -72,7 +72,7 @@ class StudyFileError(ParetuneError):
 
 
 class NotConfirmed(ParetuneError):
-    """Nobody said yes to what cannot be undone."""
+    """What cannot be undone was not confirmed."""
 
 
 class UnreadableFile(ParetuneError):

@@ -1,4 +1,4 @@
-"""Turn a trial into a folder that somebody else can use: weights, configuration, model card, load.py."""
+"""Turn a trial into a folder that others can use: weights, configuration, model card, load.py."""
 
 import shutil
 from pathlib import Path

@@ -13,7 +13,7 @@ from paretune.numbers import metric_title
 
 matplotlib.use("Agg")
 
-FRONT_COLOUR = "#0072B2"  # Okabe and Ito's blue, vermillion and purple: told apart by the colour-blind
+FRONT_COLOUR = "#0072B2"  # Okabe and Ito's blue, vermillion and purple: safe for the colour-blind
 PROBE_COLOUR = "#D55E00"
 COLLAPSED_COLOUR = "#AA3377"
 DOMINATED_COLOUR = "0.7"

@@ -1,4 +1,4 @@
-"""Where local backbones lie on the machine of somebody who loads a trial. Loads nothing."""
+"""Where local backbones lie on the machine that loads a trial. Loads nothing."""
 
 import os
 from pathlib import Path

@@ -27,7 +27,7 @@ def room_for_a_start(state_dir: Path) -> Iterator[None]:
     """Turn what a full disk makes of a start into one sentence.
 
     Raises:
-        NoRoom: If something failed in the block for want of room.
+        NoRoom: If something failed in the block because the disk is full.
     """
     try:
         yield

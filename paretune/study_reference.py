@@ -1,4 +1,4 @@
-"""Which study somebody means who does not type its whole id."""
+"""Which study a beginning of an id, a name or `latest` means."""
 
 import re
 

@@ -24,7 +24,7 @@ def has_ended(study: StudyRead) -> bool:
 
 
 def hands_out_no_more(answer: SuggestedTrials) -> bool:
-    """Return whether it is in vain to ask again."""
+    """Return whether asking again cannot succeed."""
     return answer.study_state in (*ENDED, StudyState.CANCELLING)
 
 

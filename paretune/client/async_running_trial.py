@@ -49,7 +49,7 @@ class AsyncRunningTrial:
         """
         request = self._block.measurement(step, metrics)
         try:
-            self._block.hear(await self._client.send(request))
+            self._block.take_signal(await self._client.send(request))
         except RequestRefused as refused:
             if not self._block.lose(refused):
                 raise
@@ -99,7 +99,7 @@ class AsyncRunningTrial:
         while True:
             await asyncio.sleep(self._block.heartbeat_seconds)
             try:
-                self._block.hear(await self._client.send(requests.send_heartbeat(self.suggested)))
+                self._block.take_signal(await self._client.send(requests.send_heartbeat(self.suggested)))
             except RequestRefused as refused:
                 if self._block.lose(refused):
                     return

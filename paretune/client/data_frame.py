@@ -1,4 +1,4 @@
-"""Trials as a table. pandas is loaded here only, and only when somebody asks."""
+"""Trials as a table. Only this module loads pandas, and only on demand."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -53,7 +53,7 @@ USUAL = Patience(unreachable_seconds=2.0, busy_seconds=60.0)
 RESULT = Patience(unreachable_seconds=120.0, busy_seconds=120.0)
 """A result took long to make."""
 WAITING = Patience(unreachable_seconds=60.0, busy_seconds=60.0)
-"""Whoever waits for trials or for an end also waits for a server that is started again."""
+"""A client that waits for trials or for an end also waits for a server that restarts."""
 PREPARING = Patience(unreachable_seconds=2.0, busy_seconds=300.0)
 PREPARING_TIMEOUT = httpx.Timeout(30.0, read=300.0)
 """Before the server answers it may download what a study is about."""

@@ -81,7 +81,7 @@ def explained(failure: Failure, *, base_url: object) -> ParetuneError:
 
 
 def unreachable(error: httpx.RequestError, *, base_url: object) -> ParetuneError:
-    """Return that nobody answers, and where; or that somebody is there and has not answered in time."""
+    """Return the error for a server that cannot be reached, or that has not answered in time."""
     if isinstance(base_url, httpx.URL):
         base_url = base_url.copy_with(userinfo=b"")  # a password may stand there
     if isinstance(error, httpx.ReadTimeout):
@@ -121,7 +121,7 @@ def refusal(response: httpx.Response) -> RequestRefused:
             status=response.status_code,
             detail="The answer is no Paretune problem; is this the right address?"
             if elsewhere is None
-            else f"It sends whoever asks to {elsewhere}. If the server is there, give that as its address.",
+            else f"It redirects to {elsewhere}. If the server is there, give that as its address.",
         )
     return RequestRefused(problem)
 

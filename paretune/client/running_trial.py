@@ -52,7 +52,7 @@ class RunningTrial:
         """
         request = self._block.measurement(step, metrics)
         try:
-            self._block.hear(self._client.send(request))
+            self._block.take_signal(self._client.send(request))
         except RequestRefused as refused:
             if not self._block.lose(refused):
                 raise
@@ -94,7 +94,7 @@ class RunningTrial:
             raise NothingReported(f"Trial {self.suggested.number}: {NO_METRIC}.")
 
     def _stop_heartbeats(self) -> None:
-        # One that is under way would be told that the trial is over.
+        # A heartbeat under way would be answered that the trial is over.
         self._over.set()
         if self._beating.is_alive():
             self._beating.join()
@@ -102,7 +102,7 @@ class RunningTrial:
     def _beat(self) -> None:
         while not self._over.wait(self._block.heartbeat_seconds):
             try:
-                self._block.hear(self._client.send(requests.send_heartbeat(self.suggested)))
+                self._block.take_signal(self._client.send(requests.send_heartbeat(self.suggested)))
             except RequestRefused as refused:
                 if self._block.lose(refused):
                     return

@@ -1,4 +1,4 @@
-"""A handle of one study, for whoever waits for it or runs its trials."""
+"""A handle of one study: wait for it, or run its trials."""
 
 import random
 import time

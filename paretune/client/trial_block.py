@@ -46,12 +46,12 @@ class TrialBlock:
         self.last_metrics = dict(metrics)
         return requests.report_measurement(self.suggested, step=step, metrics=metrics)
 
-    def hear(self, signal: TrialSignal) -> None:
+    def take_signal(self, signal: TrialSignal) -> None:
         """Remember whether the service wants the trial stopped."""
         self.stop_reason = signal.reason if signal.should_stop else self.stop_reason
 
     def lose(self, refused: RequestRefused) -> bool:
-        """Remember that the trial is somebody else's, if that is what a refusal says."""
+        """Remember that another runner has the trial, if a refusal says so."""
         if refused.problem.status in GONE and not self.is_done:
             log.warning("trial %s is no longer this runner's: %s", self.suggested.trial_id, refused)
             self.is_lost = True
@@ -65,12 +65,12 @@ class TrialBlock:
             raise TrialStopped(f"Trial {self.suggested.number} is to stop: {self.stop_reason}.")
 
     def ending(self, error: BaseException | None) -> Request[TrialRead] | None:
-        """Return what says how the block ended; None if it has been said, or nobody wants to hear it."""
+        """Return the request that reports how the block ended; None if that was reported or is not wanted."""
         if self.is_done or isinstance(error, TrialLost):
             return None
         if self.is_lost and (error is not None or not self.last_metrics):
             return None
-        # A result is told in any case: the service takes it while nobody else has the trial.
+        # A result is always sent: the service takes it while no other runner has the trial.
         if error is None:
             if not self.last_metrics:
                 return failure(self.suggested, NO_METRIC)
@@ -80,7 +80,7 @@ class TrialBlock:
                 self.suggested,
                 CompletionRequest(attempt=self.suggested.attempt, state=TrialState.STOPPED_EARLY),
             )
-        # Whoever interrupts a program says nothing about the trial: it is given back.
+        # An interrupted program says nothing about the trial: release it.
         if isinstance(error, TrialStopped) or not isinstance(error, Exception):
             return requests.release_trial(self.suggested)
         if isinstance(error, TrialInfeasible) or is_out_of_memory(error):

@@ -52,7 +52,7 @@ def _write(client: Client, study: StudyRead, trial: TrialRead, folder: Path) -> 
         try:
             return export_trial(client, study, trial, folder=target)
         except (OSError, ParetuneError):
-            # Else the next try would be told that the folder is not empty.
+            # Else the next try would fail because the folder is not empty.
             shutil.rmtree(target, ignore_errors=True)
             raise
     except (OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""What a language model is told when a call fails: what went wrong, and what to do next."""
+"""What a failed call answers to a language model: what went wrong, and what to do next."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""How to write a study, for somebody who has nothing but the tools."""
+"""How to write a study, for a model that has only the tools."""
 
 from collections.abc import Mapping
 

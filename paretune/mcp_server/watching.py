@@ -51,7 +51,7 @@ async def watch(
 ) -> StudyProgress:
     """Return what has happened since an event; where nothing of interest has, wait for it.
 
-    Without an event to begin after, what has happened already is told and not taken for news. A study
+    Without an event to begin after, past events are returned and not taken for news. A study
     that has ended is not waited for.
     """
     events: deque[EventRead] = deque(maxlen=MOST_EVENTS)

@@ -7,5 +7,5 @@ from paretune.errors import BridgeMissing
 
 if find_spec("mlflow") is None:
     raise BridgeMissing("This needs MLflow's client: pip install 'paretune[mlflow]'.")
-# MLflow tells its makers how it is used; whoever wants that says so.
+# MLflow reports its use to its makers; we leave that to those who opt in.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

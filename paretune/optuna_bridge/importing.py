@@ -153,7 +153,7 @@ def _unique(observations: Sequence[ImportedObservation], target: Target) -> list
 
 def _create(client: Client, request: StudyCreate, first: FrozenTrial) -> str:
     """Make the study, once for the same trials; give its id."""
-    # Not by its time: that is told in the time zone of whoever reads it.
+    # Not by its time: that is in the time zone of the reader.
     content = f"{first.number} {first.params} {first.values}\0{request.model_dump_json()}"
     key = f"optuna-{hashlib.sha256(content.encode(errors='backslashreplace')).hexdigest()}"
     study = client.send(replace(calls.create_study(request), idempotency_key=key))
@@ -167,7 +167,7 @@ def _create(client: Client, request: StudyCreate, first: FrozenTrial) -> str:
 
 
 def _is_untouched(client: Client, study_id: str) -> bool:
-    """Return whether a study has stood paused since it was made for an import: nobody has resumed it yet."""
+    """Return whether a study that was created paused for an import has never been resumed."""
     return all(event.type is not EventType.STUDY_RESUMED for event in client.past_events(study_id))
 
 

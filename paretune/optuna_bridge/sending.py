@@ -49,11 +49,11 @@ def _send_batch(client: Client, study_id: str, batch: Sequence[ImportedObservati
         try:
             return Sent(client.import_observations(study_id, rest).imported, tuple(conflicts))
         except RequestRefused as refused:
-            told = _conflicts(refused)
-            if not told:
+            conflicting = _conflicts(refused)
+            if not conflicting:
                 raise
-        conflicts += [f"Left out, a result is there: {sentence}." for sentence in told.values()]
-        rest = [item for place, item in enumerate(rest) if place not in told]
+        conflicts += [f"Left out, a result is there: {sentence}." for sentence in conflicting.values()]
+        rest = [item for place, item in enumerate(rest) if place not in conflicting]
     return Sent(0, tuple(conflicts))
 
 
@@ -61,9 +61,9 @@ def _conflicts(refused: RequestRefused) -> dict[int, str]:
     """Return the sentence about each observation that a study has another result of."""
     if refused.problem.type != CONFLICT:
         return {}
-    told = {}
+    conflicting = {}
     for item in refused.problem.errors:
         place = item.pointer.removeprefix(POINTER).partition("/")[0]
         if item.pointer.startswith(POINTER) and place.isdecimal():
-            told[int(place)] = item.detail.rstrip(".")
-    return told
+            conflicting[int(place)] = item.detail.rstrip(".")
+    return conflicting
