@@ -30,7 +30,7 @@ from service.catalogue.backbones import by_name
 from service.catalogue.tasks.packaged import packaged_task
 from service.optimization.problem import Observation, Problem
 from service.optimization.suggest import suggest
-from service.studies.default_starting_points import default_starting_points
+from service.studies.starting_points import default_starting_points
 from service.suggestions.exact_metrics import exact_metrics
 from workers.resident import ResidentParts
 

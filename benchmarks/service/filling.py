@@ -29,7 +29,6 @@ from api_schemas.search_space import (
 from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialState
-from service.api.routes.studies import new_study
 from service.storage.database import transaction
 from service.storage.ids import new_id
 from service.storage.models import (
@@ -42,8 +41,9 @@ from service.storage.models import (
     Trial,
     TrialMeasurement,
 )
-from service.studies.admission import AdmittedStudy, admit
 from service.studies.canonical_trials import canonical_trials
+from service.studies.creation import new_study
+from service.studies.validation import ValidStudy, validate_study
 from service.trials.pareto_front import front_members, hypervolume
 
 METRICS_BESIDE = {"loss": 0.5, "train_loss": 0.4, "peak_memory_bytes": 4.1e8, "train_seconds": 28.5}
@@ -133,8 +133,8 @@ def add_study(
 
 
 @cache
-def _admitted(request: str, tenant_id: str) -> AdmittedStudy:
-    return admit(StudyCreate.model_validate_json(request), tenant_id=tenant_id)
+def _admitted(request: str, tenant_id: str) -> ValidStudy:
+    return validate_study(StudyCreate.model_validate_json(request), tenant_id=tenant_id)
 
 
 def _rows(study: Study, *, ended: int, queued: int) -> Rows:

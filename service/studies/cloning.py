@@ -1,4 +1,4 @@
-"""A new study from an old one: what the old one asked for, edited. What it found is in `inherited_trials`."""
+"""A new study from an old one: what was posted for the old one, edited. Its results: `inherited_trials`."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from api_schemas.explanations import causes, explained, place_in, pointer_of
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyCreate, StudyRead
 from service.errors import UNFIT, InvalidRequest, InvalidStudy
-from service.studies.admission import AdmittedStudy, admit
-from service.studies.default_starting_points import default_starting_points
+from service.studies.starting_points import default_starting_points
+from service.studies.validation import ValidStudy, validate_study
 
 
-def admit_edited(source: StudyRead, edits: dict[str, JsonValue], *, tenant_id: str) -> AdmittedStudy:
-    """Check the study that a source becomes under edits; pointers of what is wrong are into the request.
+def validate_edited(source: StudyRead, edits: dict[str, JsonValue], *, tenant_id: str) -> ValidStudy:
+    """Validate the study that a source becomes under edits; pointers of errors are into the request.
 
     Raises:
         InvalidStudy: If it cannot work.
-        InvalidRequest: If it is no study.
+        InvalidRequest: If the edited document is no study.
     """
     try:
-        return admit(edited(source, edits), tenant_id=tenant_id)
+        return validate_study(edited(source, edits), tenant_id=tenant_id)
     except InvalidStudy as error:
         error.errors = tuple(
-            FieldError(pointer=f"/edits{found.pointer}", detail=found.detail) for found in error.errors
+            FieldError(pointer=f"/edits{item.pointer}", detail=item.detail) for item in error.errors
         )
         raise
 
@@ -36,24 +36,26 @@ def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
         InvalidRequest: If the result is no study.
     """
     shown = source.model_dump(mode="json", by_alias=True)
-    asked = {name: value for name, value in shown.items() if name in StudyCreate.model_fields}
-    asked["starting_points"] = _own_starting_points(source)
-    # Where the source stands is no wish of its owner's.
-    del asked["state"]
-    wanted = merge_patch(asked, edits)
+    posted = {name: value for name, value in shown.items() if name in StudyCreate.model_fields}
+    posted["starting_points"] = _own_starting_points(source)
+    # The state of the source is not what its owner posted.
+    del posted["state"]
+    patched = merge_patch(posted, edits)
     try:
-        return StudyCreate.model_validate(wanted)
+        return StudyCreate.model_validate(patched)
     except ValidationError as error:
         schema = StudyCreate.model_json_schema()
-        found = [
-            FieldError(pointer=pointer_of(("edits", *place_in(wanted, item))), detail=explained(item, schema))
+        errors = [
+            FieldError(
+                pointer=pointer_of(("edits", *place_in(patched, item))), detail=explained(item, schema)
+            )
             for item in causes(error.errors(include_url=False)[:MOST_ERRORS])
         ]
-        raise InvalidRequest(UNFIT, errors=list(dict.fromkeys(found))) from error
+        raise InvalidRequest(UNFIT, errors=list(dict.fromkeys(errors))) from error
 
 
 def _own_starting_points(source: StudyRead) -> list[Parameterization]:
-    """Leave out the default ones: the new study gets its own, which fit its space."""
+    """Return the starting points without the default ones: the new study gets those of its own space."""
     configuration, shape = source.configuration, source.backbone_shape
     if configuration is None or shape is None or not source.proposals.default_starting_points:
         return list(source.starting_points)

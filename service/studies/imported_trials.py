@@ -23,7 +23,7 @@ from service.storage.event_log import record_imports
 from service.storage.ids import new_id
 from service.storage.models import Replicate, Study, Trial
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
-from service.studies.custom_admission import parameter_errors
+from service.studies.starting_point_checks import parameterization_errors
 from service.trials import known_results, replication
 from service.trials.front_history import store_front
 from service.trials.reported_metrics import adds_nothing, exact_metrics_of, result_errors
@@ -163,7 +163,7 @@ def _parameter_errors(
 ) -> Iterator[FieldError]:
     for place, observation in enumerate(observations):
         pointer = f"/observations/{place}/parameters"
-        yield from parameter_errors(search_space, observation.parameters, pointer=pointer)
+        yield from parameterization_errors(search_space, observation.parameters, pointer=pointer)
 
 
 def _repetitions(trials: Sequence[CanonicalTrial]) -> Iterator[FieldError]:

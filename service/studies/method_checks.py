@@ -1,91 +1,136 @@
-"""Whether the PEFT methods of a study can work on its backbone, for every value that is searched.
+"""Whether the PEFT methods of a draft can work on its backbone, for every value that is searched.
 
-A setting may be fixed in the configuration or searched, and so may the method. Each value of each
-setting is tried under each method that reads it; projections that a search may switch on count as on.
+A setting may be fixed in the configuration or searched, and so may the method. Each value of each setting is
+tried under each method that reads it; projections that a search may switch on count as on. Relies on every
+value being legal at its path.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
-from api_schemas.backbones import ROLES, BackboneShape
+from api_schemas.backbones import ROLES
 from api_schemas.errors import FieldError
 from api_schemas.peft.fitness import method_problem, setting_problem
 from api_schemas.peft.method import LibrarySettings
+from api_schemas.peft.methods_preset import METHOD
 from api_schemas.peft.registry import OWN_MODULES, SETTINGS, PeftMethod
-from api_schemas.search_space import Parameter, ParameterValue, SearchSpace, values_of
-from api_schemas.trial_configuration import Quantisation, TrialConfiguration
-
-METHOD = "peft.method"
+from api_schemas.search_space import Parameter, ParameterValue, extremes_of, values_of
+from service.studies.study_draft import StudyDraft
 
 
-def method_errors(
-    configuration: TrialConfiguration,
-    search_space: SearchSpace,
-    *,
-    shape: BackboneShape,
-    pointers: Mapping[str, str],
-    own_bits: Quantisation | None = None,
-) -> Iterator[FieldError]:
-    """Name every method, and every value of a size, that cannot work.
+def compacter_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find a division of Compacter that is searched, or does not divide what it must."""
+    searched = [item for item in draft.search_space.parameters if item.name.startswith("peft.compacter.")]
+    if any(item.name == "peft.compacter.division" for item in searched):
+        yield FieldError(
+            pointer="/search_space", detail="'peft.compacter.division' cannot be searched; fix it"
+        )
+        return
+    compacter, hidden_size = draft.configuration.peft.compacter, draft.backbone.shape.hidden_size
+    values = chain(compacter.by_layer or (compacter.bottleneck_size,), *map(values_of, searched))
+    sizes = (size for size in map(int, values) if size)
+    odd = next(
+        (size for size in sizes if size % compacter.division or hidden_size % compacter.division), None
+    )
+    if odd is not None:
+        yield FieldError(
+            pointer="/configuration/peft/compacter/division",
+            detail=f"{compacter.division} must divide the hidden size {hidden_size} and every bottleneck "
+            f"size, {odd} among them",
+        )
 
-    `pointers` says where the client wrote each searched parameter; `own_bits` in how many bits the
-    backbone's own files are, if they are quantised. All values must be legal at their paths already.
-    """
-    searched = {parameter.name: parameter for parameter in search_space.parameters}
-    methods = _methods(configuration, searched)
-    yield from _unread(configuration, searched, methods, pointers=pointers)
-    max_length = int(max(_values("training.max_length", searched, default=configuration.training.max_length)))
-    for method in methods:
-        method_pointer = pointers.get(METHOD, "/configuration/peft/method")
-        defined = method.definition
-        unfit = method_problem(defined, shape=shape)
-        if unfit is not None:
-            yield FieldError(pointer=method_pointer, detail=unfit)
+
+def unread_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find what is searched or set although no method of the study reads it."""
+    methods = _methods(draft)
+    listed = ", ".join(f"'{method}'" for method in methods)
+    for name, parameter in draft.search_space.by_name.items():
+        under = [method for method in methods if _active_under(parameter, method)]
+        if name.startswith("peft.") and not any(_reads(method, name) for method in under):
+            detail = f"'{name}' has no effect: no method of this study reads it ({listed})"
+            yield FieldError(pointer=draft.pointers[name], detail=detail)
+    # A list that is written out for the search is not the client's.
+    written_out = {name.split(".")[1] for name in draft.search_space.by_name if ".by_layer." in name}
+    for section in sorted({*OWN_MODULES, "library"} - written_out):
+        chosen = getattr(draft.configuration.peft, section)
+        if chosen != type(chosen)() and not any(_reads(method, f"peft.{section}") for method in methods):
+            detail = f"no method of this study reads this section ({listed}); leave it out"
+            yield FieldError(pointer=f"/configuration/peft/{section}", detail=detail)
+
+
+def unfit_method_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find methods that cannot work on the backbone at all."""
+    for method in _methods(draft):
+        problem = method_problem(method.definition, shape=draft.backbone.shape)
+        if problem is not None:
+            yield FieldError(pointer=_pointer_to_method(draft), detail=problem)
+
+
+def frozen_weight_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find methods that compute with the frozen weights where these are quantised."""
+    configuration, stored = draft.configuration, draft.backbone.quantised
+    for method in _fit_methods(draft):
+        if not method.definition.reads_frozen_weights:
             continue
-        if configuration.quantisation is not None and defined.reads_frozen_weights:
+        if configuration.quantisation is not None:
             yield FieldError(
-                pointer=method_pointer,
+                pointer=_pointer_to_method(draft),
                 detail=f"'{method}' computes with the frozen weights, so they cannot be quantised; leave "
                 "'quantisation' out",
             )
-        if own_bits is not None and defined.reads_frozen_weights:
+        if stored is not None:
             yield FieldError(
-                pointer=method_pointer,
+                pointer=_pointer_to_method(draft),
                 detail=f"'{method}' computes with the frozen weights, and the files of "
-                f"'{configuration.backbone}' hold them in {own_bits}; take whole weights or another method",
+                f"'{configuration.backbone}' hold them in {stored}; take whole weights or another method",
             )
-        settings = _with_possible_roles(configuration.peft.library, method, searched)
-        if defined.is_targeted and not settings.targets:
+
+
+def projection_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find methods that change projections where none is ever switched on."""
+    for method in _fit_methods(draft):
+        if method.definition.is_targeted and not _settings_with_possible_roles(draft, method).targets:
             yield FieldError(
                 pointer="/configuration/peft/library",
                 detail=f"'{method}' needs a projection to change: switch one of {', '.join(ROLES)} on",
             )
-        for setting in defined.limits:
-            yield from _setting_errors(
-                method, setting, settings, searched, shape=shape, max_length=max_length, pointers=pointers
-            )
 
 
-def _unread(
-    configuration: TrialConfiguration,
-    searched: Mapping[str, Parameter],
-    methods: Sequence[PeftMethod],
-    *,
-    pointers: Mapping[str, str],
-) -> Iterator[FieldError]:
-    """Name what is searched or set although no method of the study reads it."""
-    listed = ", ".join(f"'{method}'" for method in methods)
-    for name, parameter in searched.items():
-        under = [method for method in methods if _active_under(parameter, method)]
-        if name.startswith("peft.") and not any(_reads(method, name) for method in under):
-            detail = f"'{name}' has no effect: no method of this study reads it ({listed})"
-            yield FieldError(pointer=pointers[name], detail=detail)
-    # A list that is written out for the search is not the client's.
-    written_out = {name.split(".")[1] for name in searched if ".by_layer." in name}
-    for section in sorted({*OWN_MODULES, "library"} - written_out):
-        chosen = getattr(configuration.peft, section)
-        if chosen != type(chosen)() and not any(_reads(method, f"peft.{section}") for method in methods):
-            detail = f"no method of this study reads this section ({listed}); leave it out"
-            yield FieldError(pointer=f"/configuration/peft/{section}", detail=detail)
+def setting_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find sizes at which a method cannot work on the backbone; of each, the first value."""
+    length = draft.search_space.by_name.get("training.max_length")
+    lengths = (draft.configuration.training.max_length,) if length is None else extremes_of(length)
+    longest = max(map(int, lengths))
+    for method in _fit_methods(draft):
+        for setting in method.definition.limits:
+            # The first value that fails says enough; a range may hold billions.
+            for problem in islice(_problems(method, setting, draft, max_length=longest), 1):
+                pointer = _pointer_under(method, setting, draft)
+                yield FieldError(pointer=pointer, detail=f"'{method}': {problem}")
+
+
+def _problems(method: PeftMethod, setting: str, draft: StudyDraft, *, max_length: int) -> Iterator[str]:
+    settings, shape = _settings_with_possible_roles(draft, method), draft.backbone.shape
+    for value in _values_under(method, setting, draft):
+        tried = settings.model_copy(update={setting: value})
+        problem = setting_problem(method.definition, setting, tried, shape=shape, max_length=max_length)
+        if problem is not None:
+            yield problem
+
+
+def _methods(draft: StudyDraft) -> list[PeftMethod]:
+    parameter = draft.search_space.by_name.get(METHOD)
+    values = (draft.configuration.peft.method,) if parameter is None else values_of(parameter)
+    return [PeftMethod(str(value)) for value in values]
+
+
+def _fit_methods(draft: StudyDraft) -> list[PeftMethod]:
+    shape = draft.backbone.shape
+    return [method for method in _methods(draft) if method_problem(method.definition, shape=shape) is None]
+
+
+def _pointer_to_method(draft: StudyDraft) -> str:
+    return draft.pointers.get(METHOD, "/configuration/peft/method")
 
 
 def _reads(method: PeftMethod, name: str) -> bool:
@@ -99,52 +144,29 @@ def _reads(method: PeftMethod, name: str) -> bool:
     return not method.definition.is_prompt and method is not PeftMethod.HEAD_ONLY
 
 
-def _setting_errors(
-    method: PeftMethod,
-    setting: str,
-    settings: LibrarySettings,
-    searched: Mapping[str, Parameter],
-    *,
-    shape: BackboneShape,
-    max_length: int,
-    pointers: Mapping[str, str],
-) -> Iterator[FieldError]:
-    name = f"peft.library.{setting}"
-    parameter = searched.get(name)
-    if parameter is not None and not _active_under(parameter, method):
-        parameter = None
-    values = (getattr(settings, setting),) if parameter is None else _values(name, searched, default=None)
-    pointer = f"/configuration/{name.replace('.', '/')}" if parameter is None else pointers[name]
-    for value in values:
-        tried = settings.model_copy(update={setting: value})
-        problem = setting_problem(method.definition, setting, tried, shape=shape, max_length=max_length)
-        if problem is not None:
-            # The first value that fails says enough; a range may hold thousands.
-            yield FieldError(pointer=pointer, detail=f"'{method}': {problem}")
-            return
+def _settings_with_possible_roles(draft: StudyDraft, method: PeftMethod) -> LibrarySettings:
+    possible = {role: True in _values_under(method, role, draft) for role in ROLES}
+    return draft.configuration.peft.library.model_copy(update=possible)
 
 
-def _methods(configuration: TrialConfiguration, searched: Mapping[str, Parameter]) -> tuple[PeftMethod, ...]:
-    return tuple(PeftMethod(str(value)) for value in _values(METHOD, searched, configuration.peft.method))
+def _values_under(method: PeftMethod, setting: str, draft: StudyDraft) -> Sequence[ParameterValue]:
+    """Return the values that a setting of the library takes under a method."""
+    parameter = _searched_under(method, setting, draft)
+    if parameter is None:
+        return (getattr(draft.configuration.peft.library, setting),)
+    return values_of(parameter)
 
 
-def _with_possible_roles(
-    settings: LibrarySettings, method: PeftMethod, searched: Mapping[str, Parameter]
-) -> LibrarySettings:
-    def possible(role: str) -> bool:
-        parameter = searched.get(f"peft.library.{role}")
-        if parameter is None or not _active_under(parameter, method):
-            return bool(getattr(settings, role))
-        return True in _values(parameter.name, searched, default=None)
+def _pointer_under(method: PeftMethod, setting: str, draft: StudyDraft) -> str:
+    parameter = _searched_under(method, setting, draft)
+    return f"/configuration/peft/library/{setting}" if parameter is None else draft.pointers[parameter.name]
 
-    return settings.model_copy(update={role: possible(role) for role in ROLES})
+
+def _searched_under(method: PeftMethod, setting: str, draft: StudyDraft) -> Parameter | None:
+    parameter = draft.search_space.by_name.get(f"peft.library.{setting}")
+    return parameter if parameter is not None and _active_under(parameter, method) else None
 
 
 def _active_under(parameter: Parameter, method: PeftMethod) -> bool:
     when = parameter.when
     return when is None or when.parameter != METHOD or method in when.values
-
-
-def _values(name: str, searched: Mapping[str, Parameter], default: object) -> Sequence[ParameterValue]:
-    parameter = searched.get(name)
-    return (default,) if parameter is None else values_of(parameter)  # type: ignore[return-value]

@@ -1,7 +1,7 @@
-"""What the owner of a study does with it: create, pause, resume, extend, cancel.
+"""What the owner of a study does with it: pause, resume, extend, cancel.
 
-Each function runs in the caller's transaction under the study's row lock, and moves the state machines
-of `lifecycle`. Settings change in `settings_changes`; `deletion` takes a study away.
+Each function runs in the caller's transaction under the study's row lock, and moves the state machines of
+`lifecycle`. A study begins in `creation`, changes its settings in `settings_changes`, and goes in `deletion`.
 """
 
 from sqlalchemy.orm import Session
@@ -19,25 +19,6 @@ from service.storage.event_log import record_event
 from service.storage.models import Study
 from service.trials import lifecycle, replication
 from service.trials.wake_ups import wake_study_worker, wake_trial_worker
-
-
-def create_study(session: Session, study: Study, *, paused: bool = False) -> Study:
-    """Store a new study and wake the study worker, unless it is to propose nothing before it is resumed.
-
-    Raises:
-        LimitReached: If its tenant may have no further one.
-    """
-    limits.check_new_study(session, study.tenant_id)
-    session.add(study)
-    session.flush()
-    record_event(session, study, EventType.STUDY_CREATED)
-    record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CREATED, subject=study.id)
-    # The database has made it due, for versions before that do not; here its wake-up goes with it.
-    study.turn_due_at = None
-    if paused:
-        return pause(session, study)
-    wake_study_worker(session, study)
-    return study
 
 
 def pause(session: Session, study: Study) -> Study:

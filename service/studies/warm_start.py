@@ -10,8 +10,8 @@ from api_schemas.objectives import Objective
 from service.errors import InvalidStudy, NotFound
 from service.storage import queries, typed_study
 from service.storage.models import Study
-from service.studies.admission import AdmittedStudy
 from service.studies.parameter_mapping import shared_parameters
+from service.studies.validation import ValidStudy
 
 AUTOMATIC = 5
 """Studies that `auto` takes at most."""
@@ -20,36 +20,36 @@ LOOKED_THROUGH = 100
 """Ended studies, newest first, among which `auto` looks for them."""
 
 
-def with_former_studies(session: Session, admitted: AdmittedStudy, *, tenant_id: str) -> AdmittedStudy:
+def with_former_studies(session: Session, valid: ValidStudy, *, tenant_id: str) -> ValidStudy:
     """Check the studies to learn from, or find them.
 
     Raises:
         InvalidStudy: If one is not the tenant's, or searches nothing that this one searches.
     """
-    settings = admitted.request.proposals
+    settings = valid.request.proposals
     if settings.warm_start is None:
-        return admitted
+        return valid
     if settings.warm_start.studies == "auto":
-        studies = _most_recent(session, admitted, tenant_id=tenant_id)
+        studies = _most_recent(session, valid, tenant_id=tenant_id)
     else:
         studies = tuple(dict.fromkeys(settings.warm_start.studies))
-        errors = list(_errors(session, admitted, settings.warm_start.studies, tenant_id=tenant_id))
+        errors = list(_errors(session, valid, settings.warm_start.studies, tenant_id=tenant_id))
         if errors:
             raise InvalidStudy("The study cannot learn from these studies; `errors` says why.", errors=errors)
     warm_start = settings.warm_start.model_copy(update={"studies": studies})
     proposals = settings.model_copy(update={"warm_start": warm_start})
-    return replace(admitted, request=admitted.request.model_copy(update={"proposals": proposals}))
+    return replace(valid, request=valid.request.model_copy(update={"proposals": proposals}))
 
 
-def _most_recent(session: Session, admitted: AdmittedStudy, *, tenant_id: str) -> tuple[str, ...]:
-    wanted = admitted.request.objectives[0]
+def _most_recent(session: Session, valid: ValidStudy, *, tenant_id: str) -> tuple[str, ...]:
+    wanted = valid.request.objectives[0]
     ended = queries.ended_studies(session, tenant_id=tenant_id, limit=LOOKED_THROUGH)
-    alike = [study.id for study in ended if _overlaps(study, admitted) and _same_goal(study, wanted)]
+    alike = [study.id for study in ended if _overlaps(study, valid) and _same_goal(study, wanted)]
     return tuple(alike[:AUTOMATIC])
 
 
 def _errors(
-    session: Session, admitted: AdmittedStudy, study_ids: Iterable[str], *, tenant_id: str
+    session: Session, valid: ValidStudy, study_ids: Iterable[str], *, tenant_id: str
 ) -> Iterable[FieldError]:
     for position, study_id in enumerate(study_ids):
         pointer = f"/proposals/warm_start/studies/{position}"
@@ -58,14 +58,14 @@ def _errors(
         except NotFound as error:
             yield FieldError(pointer=pointer, detail=error.detail)
             continue
-        if not _overlaps(study, admitted):
+        if not _overlaps(study, valid):
             yield FieldError(
                 pointer=pointer, detail=f"'{study_id}' searches no parameter that this one searches"
             )
 
 
-def _overlaps(study: Study, admitted: AdmittedStudy) -> bool:
-    return bool(shared_parameters(typed_study.search_space(study), admitted.search_space))
+def _overlaps(study: Study, valid: ValidStudy) -> bool:
+    return bool(shared_parameters(typed_study.search_space(study), valid.search_space))
 
 
 def _same_goal(study: Study, wanted: Objective) -> bool:

@@ -20,8 +20,8 @@ from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
 from service.optimization.problem import Observation, Problem, Source, Suggestion
 from service.storage import queries, typed_study
 from service.storage.models import Study, Trial
-from service.studies.admission import starting_parameterization
 from service.studies.canonical_trials import canonical_trials, trial_keys
+from service.studies.starting_points import starting_parameterization
 from service.suggestions import duplicates, revision
 from service.suggestions.exact_metrics import exact_metrics
 from service.suggestions.former_studies import sources_of

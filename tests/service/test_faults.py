@@ -21,7 +21,6 @@ from sqlalchemy.exc import OperationalError
 from api_schemas.events import EventType
 from api_schemas.studies import StudyState
 from api_schemas.trials import ClaimedTrial, TrialState
-from service.api.routes.studies import new_study
 from service.optimization.problem import Suggestion
 from service.runtime.broker import ADVANCE_STUDY, RUN_TRIAL, STUDIES_QUEUE, TRIALS_QUEUE, celery_app
 from service.settings import settings
@@ -29,7 +28,8 @@ from service.storage import database, queries
 from service.storage.database import engine, transaction
 from service.storage.models import Event, Replicate, Study, Tenant, Trial
 from service.studies import steering
-from service.studies.admission import admit
+from service.studies.creation import create_study
+from service.studies.validation import validate_study
 from service.suggestions.study_suggestions import SuggestionRequest, read_request, store_suggestions
 from service.trials import leases, sweeper
 from tests.conftest import API_KEY, Connect, study_body
@@ -238,7 +238,7 @@ def test_a_crowd_of_runners_meets_no_deadlock(server_url: str) -> None:
     request = custom_study(budget={"trials": 18}, parallelism=6)
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        study = steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+        study = create_study(session, validate_study(request, tenant_id=tenant_id), tenant_id=tenant_id)
         for x in range(18):
             propose(session, study, x=x)
         trials = f"/v1/studies/{study.id}/trials"

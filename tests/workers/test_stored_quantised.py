@@ -13,7 +13,7 @@ from api_schemas.trial_configuration import Quantisation
 from service.catalogue.backbones import by_name
 from service.errors import InvalidStudy, UnknownBackbone
 from service.settings import settings
-from service.studies.admission import admit
+from service.studies.validation import validate_study
 from tests.checkpoints import save_checkpoint, save_tokenizer
 from tests.conftest import make_study_request
 from tests.paretune.test_export import exported
@@ -161,7 +161,7 @@ def test_what_cannot_work_on_a_quantised_folder_is_refused_at_the_door(
         },
     )
     with pytest.raises(InvalidStudy) as refused:
-        admit(request, tenant_id="tnt_1")
+        validate_study(request, tenant_id="tnt_1")
     found = {error.pointer: error.detail for error in refused.value.errors}
     assert "local:small" in found[pointer]
     assert "4bit" in found[pointer]

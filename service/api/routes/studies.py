@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api_schemas.importance import Importance
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation, RecommendationQuery
-from api_schemas.studies import StudyCreate, StudyPage, StudyRead, StudyState
+from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.trials import TrialPage, TrialRead
 from service.api.dependencies import SessionDep, TenantDep
@@ -25,13 +25,10 @@ from service.api.read_models.studies import importance, study_read, study_reads
 from service.api.read_models.trials import trial_read, trial_reads
 from service.storage import queries
 from service.storage.database import transaction
-from service.storage.ids import new_id
 from service.storage.models import Study
-from service.studies import deletion, settings_changes, steering
-from service.studies.admission import AdmittedStudy, admit, check_task_file
-from service.studies.cloning import admit_edited
-from service.studies.inherited_trials import inherit_trials
-from service.studies.warm_start import with_former_studies
+from service.studies import creation, deletion, settings_changes, steering
+from service.studies.cloning import validate_edited
+from service.studies.validation import ValidStudy, validate_study
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=documented(401, 404, 422, 503))
 
@@ -47,7 +44,7 @@ CREATED = POSTED | documented(507)
 def create_study(request: StudyCreate, posted: IdempotentDep) -> Response:
     """Register a study; its first trials are proposed at once, or once a PAUSED one is resumed."""
     # Without a database connection: it may read large files, or download them.
-    return replay(posted) or _create(admit(request, tenant_id=posted.tenant_id), posted)
+    return replay(posted) or _create(validate_study(request, tenant_id=posted.tenant_id), posted)
 
 
 @router.get("", responses=NOT_MODIFIED)
@@ -151,8 +148,8 @@ def clone_study(study_id: StudyId, request: StudyClone, posted: IdempotentDep) -
         return known
     with transaction() as session:
         source = study_read(session, queries.get_study(session, study_id, tenant_id=posted.tenant_id))
-    admitted = admit_edited(source, request.edits, tenant_id=posted.tenant_id)
-    return _create(admitted, posted, import_from=study_id if request.import_trials else None)
+    valid = validate_edited(source, request.edits, tenant_id=posted.tenant_id)
+    return _create(valid, posted, import_from=study_id if request.import_trials else None)
 
 
 @router.delete("/{study_id:id}", status_code=204, responses=documented(409))
@@ -172,52 +169,14 @@ def _change(study_id: str, posted: IdempotentRequest, change: Callable[[Session,
     return run_once(posted, effect)
 
 
-def _create(
-    admitted: AdmittedStudy, posted: IdempotentRequest, *, import_from: str | None = None
-) -> Response:
+def _create(valid: ValidStudy, posted: IdempotentRequest, *, import_from: str | None = None) -> Response:
     def effect(session: Session) -> StudyRead:
         source = None
         if import_from is not None:
             source = queries.get_study(session, import_from, tenant_id=posted.tenant_id)
-        settled = with_former_studies(session, admitted, tenant_id=posted.tenant_id)
-        paused = settled.request.state is StudyState.PAUSED
-        study = steering.create_study(session, new_study(posted.tenant_id, settled), paused=paused)
-        # Under the tenant's lock, without which no file of its is replaced or deleted.
-        check_task_file(settled, tenant_id=posted.tenant_id)
-        if source is not None:
-            inherit_trials(session, source, study)
+        study = creation.create_study(session, valid, tenant_id=posted.tenant_id, source=source)
         return study_read(session, study)
 
     return run_once(
         posted, effect, status=HTTPStatus.CREATED, location=lambda study: f"{router.prefix}/{study.id}"
-    )
-
-
-def new_study(tenant_id: str, admitted: AdmittedStudy) -> Study:
-    """Make the row of an admitted study."""
-    posted = admitted.request.model_dump(mode="json", by_alias=True)
-    return Study(
-        id=new_id("std"),
-        tenant_id=tenant_id,
-        kind=posted["kind"],
-        display_name=admitted.request.display_name,
-        configuration=None
-        if admitted.configuration is None
-        else admitted.configuration.model_dump(mode="json"),
-        search_space=admitted.search_space.model_dump(mode="json", by_alias=True, exclude_none=True),
-        objectives=posted["objectives"],
-        constraints=posted["constraints"],
-        starting_points=list(admitted.starting_points),
-        trial_budget=admitted.request.budget.trials,
-        parallelism=admitted.request.parallelism,
-        seed=admitted.request.seed,
-        proposals=posted["proposals"],
-        replicates=admitted.request.replicates,
-        final_replicates=admitted.request.final_replicates,
-        early_stopping=admitted.request.early_stopping,
-        backbone_shape=(
-            None if admitted.backbone_shape is None else admitted.backbone_shape.model_dump(mode="json")
-        ),
-        classes=admitted.classes,
-        reference_defaults=list(admitted.reference_defaults),
     )

@@ -6,11 +6,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate
-from service.api.routes.studies import new_study
 from service.storage.database import transaction
 from service.storage.models import Replicate, Study, Tenant
-from service.studies import steering
-from service.studies.admission import admit
+from service.studies.creation import create_study
+from service.studies.validation import validate_study
 from service.trials import lifecycle
 
 DOCUMENT = {
@@ -33,8 +32,8 @@ def custom_study(**changes: object) -> StudyCreate:
 def queued_study(*, trials: int = 1, **changes: object) -> str:
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        admitted = admit(custom_study(**changes), tenant_id=tenant_id)
-        study = steering.create_study(session, new_study(tenant_id, admitted))
+        valid = validate_study(custom_study(**changes), tenant_id=tenant_id)
+        study = create_study(session, valid, tenant_id=tenant_id)
         queue_trials(session, study, trials)
         return study.id
 

@@ -18,7 +18,7 @@ from service.api.app import create_app
 from service.api.routes import studies
 from service.storage.database import engine
 from service.storage.models import Study
-from service.studies.admission import AdmittedStudy, admit
+from service.studies.validation import ValidStudy, validate_study
 from service.trials import leases
 from tests.conftest import API_KEY, OTHER_KEY, study_body
 from tests.service.trials.test_leases import stored_study
@@ -217,7 +217,7 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
             "/search_space/parameters/0", "has no effect",
         ),
         (
-            configured({}, {"type": "bool", "name": "peft.compacter.bottleneck_size"}),
+            configured({}, {**INTEGER, "name": "peft.compacter.bottleneck_size"}),
             "/configuration/peft/compacter/division", "1 among them",
         ),
         (
@@ -244,11 +244,11 @@ def test_checking_a_study_holds_no_database_connection(
     """A data set that downloads for minutes must not starve the rest of the service."""
     held: list[int] = []
 
-    def watched(request: StudyCreate, *, tenant_id: str) -> AdmittedStudy:
+    def watched(request: StudyCreate, *, tenant_id: str) -> ValidStudy:
         held.append(engine().pool.checkedout())  # type: ignore[attr-defined]
-        return admit(request, tenant_id=tenant_id)
+        return validate_study(request, tenant_id=tenant_id)
 
-    monkeypatch.setattr(studies, "admit", watched)
+    monkeypatch.setattr(studies, "validate_study", watched)
     created = client.post("/v1/studies", json=study_body())
     assert (created.status_code, held) == (201, [0])
     assert client.get(f"/v1/studies/{created.json()['id']}").json() == created.json()
@@ -311,7 +311,7 @@ def test_a_crash_tells_nothing_of_its_inside(
 
 
 @pytest.mark.parametrize("preset", list(PresetName))
-def test_every_preset_is_admitted(client: TestClient, preset: PresetName) -> None:
+def test_every_preset_is_valid(client: TestClient, preset: PresetName) -> None:
     """The base configuration has an entry for every path that a preset reaches into."""
     answer = client.post("/v1/studies", json=study_body(search_space={"preset": preset}))
     assert answer.status_code == 201, answer.json()
@@ -327,7 +327,7 @@ def test_a_preset_is_shown_expanded(client: TestClient) -> None:
     assert client.get(f"/v1/studies/{study['id']}").json() == study
 
 
-def test_a_search_over_methods_is_admitted(client: TestClient) -> None:
+def test_a_search_over_methods_is_valid(client: TestClient) -> None:
     """The preset is expanded with its conditions, and the natural reference covers its largest method."""
     body = study_body(search_space={"preset": "methods"})
     study = client.post("/v1/studies", json=body).json()
@@ -336,7 +336,7 @@ def test_a_search_over_methods_is_admitted(client: TestClient) -> None:
     assert "oft" not in rank["when"]["in"]
     # LoHa of rank 64 everywhere trains most: 2 x 64 x (inputs + outputs) of six projections, six layers.
     widths = 4 * (384 + 384) + 2 * (384 + 1536)
-    reference = admit(StudyCreate.model_validate(body), tenant_id="tnt_1").reference_defaults[1]
+    reference = validate_study(StudyCreate.model_validate(body), tenant_id="tnt_1").reference_defaults[1]
     assert reference == pytest.approx(1.1 * (6 * 2 * 64 * widths + 2 * 385))
 
 

@@ -12,14 +12,13 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyCreate, StudyRead
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import TrialReport, TrialState
-from service.api.routes.studies import new_study
 from service.storage import queries
 from service.storage.database import transaction
 from service.storage.models import Study, Tenant
-from service.studies import steering
-from service.studies.admission import admit
 from service.studies.canonical_trials import configuration_key
 from service.studies.cloning import merge_patch
+from service.studies.creation import create_study
+from service.studies.validation import validate_study
 from service.suggestions import study_suggestions
 from service.trials import leases, lifecycle
 from tests.conftest import OTHER_KEY, make_study_request
@@ -43,7 +42,7 @@ def source(client: TestClient) -> str:
     request = make_study_request(search_space={"parameters": [RATE]}, parallelism=4)
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        study = steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+        study = create_study(session, validate_study(request, tenant_id=tenant_id), tenant_id=tenant_id)
         base = TrialConfiguration.model_validate(study.configuration)
         for rate in RATES:
             parameters = {"training.learning_rate": rate}

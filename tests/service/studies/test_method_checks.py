@@ -4,16 +4,15 @@ import pytest
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.presets import expand_preset
-from api_schemas.search_space import Parameter, PresetName, SearchSpace
-from api_schemas.trial_configuration import TrialConfiguration
-from service.studies.method_checks import method_errors
+from api_schemas.search_space import PresetName
+from service.studies.validation import CHECKS_OF_LEGAL_VALUES
+from tests.service.studies.drafts import LEARNING_RATE, make_draft
 
 BERT = BackboneShape(
     model_type="bert", layers=2, hidden_size=48, ffn_size=96, query_size=48, key_value_size=48,
     max_positions=512,
 )  # fmt: skip
 LLAMA = BERT.model_copy(update={"model_type": "llama", "key_value_size": 24})
-LEARNING_RATE = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
 METHODS = {"type": "categorical", "name": "peft.method", "choices": ["lora", "oft", "pissa"]}
 
 
@@ -21,15 +20,14 @@ def errors(
     peft: dict[str, object],
     *parameters: dict[str, object],
     shape: BackboneShape = BERT,
-    training: dict[str, object] | None = None,
+    **configuration: object,
 ) -> list[tuple[str, str]]:
-    configuration = TrialConfiguration.model_validate(
-        {"backbone": "b", "task": {"name": "t"}, "peft": peft, "training": training or {}}
+    draft = make_draft(
+        configuration={"peft": peft, "training": {"max_length": 128}, **configuration},
+        parameters=[LEARNING_RATE, *parameters],
+        shape=shape,
     )
-    space = SearchSpace.model_validate({"parameters": [LEARNING_RATE, *parameters]})
-    pointers = {parameter.name: f"/p/{number}" for number, parameter in enumerate(space.parameters)}
-    found = method_errors(configuration, space, shape=shape, pointers=pointers)
-    return [(error.pointer, error.detail) for error in found]
+    return [(error.pointer, error.detail) for check in CHECKS_OF_LEGAL_VALUES for error in check(draft)]
 
 
 def ordinal(setting: str, *choices: int, when: list[str] | None = None) -> dict[str, object]:
@@ -84,7 +82,10 @@ def test_a_fixed_method_that_cannot_work(
 def test_every_searched_value_is_tried_under_every_method() -> None:
     """The second choice of the rank is too large for PiSSA only; the base's block for OFT only."""
     found = errors({}, METHODS, ordinal("rank", 8, 64))
-    assert [pointer for pointer, _ in found] == ["/configuration/peft/library/block_size", "/p/2"]
+    assert [pointer for pointer, _ in found] == [
+        "/configuration/peft/library/block_size",
+        "/search_space/parameters/2",
+    ]
     assert "'pissa': rank 64" in found[1][1]
 
 
@@ -100,7 +101,7 @@ def test_every_integer_of_a_range_is_tried() -> None:
     """The bounds divide the width, a number between them does not."""
     block = {"type": "int", "name": "peft.library.block_size", "low": 2, "high": 16}
     [(pointer, detail)] = errors({"method": "oft"}, block)
-    assert pointer == "/p/1"
+    assert pointer == "/search_space/parameters/1"
     assert "a block of 5 does not divide" in detail
 
 
@@ -109,7 +110,7 @@ def test_integers_between_the_steps_of_a_range_are_not_tried() -> None:
     rank = {"type": "int", "name": "peft.library.rank", "low": 2, "high": 12, "step": 2}
     assert errors({"method": "hra"}, rank) == []
     [(pointer, _)] = errors({"method": "hra"}, rank | {"step": 1})
-    assert pointer == "/p/1"
+    assert pointer == "/search_space/parameters/1"
 
 
 def test_a_range_of_billions_is_not_listed() -> None:
@@ -138,21 +139,29 @@ def test_the_longest_text_that_is_searched_counts() -> None:
 @pytest.mark.parametrize("shape", [BERT, LLAMA, GPT2])
 def test_the_preset_of_methods_always_works(shape: BackboneShape) -> None:
     """What does not fit a backbone is not in its space."""
-    parameters: tuple[Parameter, ...] = expand_preset(PresetName.METHODS, shape=shape)
-    configuration = TrialConfiguration.model_validate({"backbone": "b", "task": {"name": "t"}})
-    space = SearchSpace(parameters=parameters)
-    pointers = {parameter.name: "/search_space" for parameter in parameters}
-    assert list(method_errors(configuration, space, shape=shape, pointers=pointers)) == []
+    preset = expand_preset(PresetName.METHODS, shape=shape)
+    parameters = [item.model_dump(mode="json", by_alias=True) for item in preset]
+    assert errors({}, *(item for item in parameters if item["name"] != LEARNING_RATE["name"])) == []
 
 
 @pytest.mark.parametrize(
     ("method", "refused"), [("dora", True), ("hra", True), ("lora", False), ("ia3", False)]
 )
 def test_methods_that_compute_with_frozen_weights_need_them_whole(method: str, refused: bool) -> None:
-    """A quantised backbone has no such weights; what only calls its layers is welcome."""
-    configuration = TrialConfiguration.model_validate(
-        {"backbone": "b", "quantisation": "4bit", "task": {"name": "t"}, "peft": {"method": method}}
-    )
-    space = SearchSpace.model_validate({"parameters": [LEARNING_RATE]})
-    found = [error.detail for error in method_errors(configuration, space, shape=BERT, pointers={})]
-    assert any("cannot be quantised" in detail for detail in found) == refused
+    """A quantised backbone has no such weights; methods that only call its layers work on it."""
+    found = errors({"method": method}, quantisation="4bit")
+    assert any("cannot be quantised" in detail for _, detail in found) == refused
+
+
+def test_a_division_must_divide_every_bottleneck_that_is_searched() -> None:
+    """It is tried up to the first size that it does not divide, and cannot be searched itself."""
+    size = {"type": "int", "name": "peft.compacter.bottleneck_size", "low": 0, "high": 60000}
+    [(pointer, detail)] = errors({}, size)
+    assert (pointer, "1 among them" in detail) == ("/configuration/peft/compacter/division", True)
+    assert errors({}, size | {"step": 4}) == []
+    [(_, detail)] = errors({"compacter": {"division": 5}}, size | {"step": 5})
+    assert "hidden size 48" in detail
+    division = {"type": "ordinal", "name": "peft.compacter.division", "choices": [2, 4]}
+    assert [detail for _, detail in errors({"compacter": {"bottleneck_size": 8}}, division)] == [
+        "'peft.compacter.division' cannot be searched; fix it"
+    ]

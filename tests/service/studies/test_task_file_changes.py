@@ -161,17 +161,17 @@ def test_a_study_is_not_created_on_a_file_that_changed_while_it_was_checked(
 ) -> None:
     """422, as if it had been asked for a moment later."""
     put(client, "a.csv")
-    admit = studies.admit
+    validate_study = studies.validate_study
 
     def slowly(*args: Any, **named: Any) -> Any:
-        admitted = admit(*args, **named)
+        valid = validate_study(*args, **named)
         if change == "deleted":
             assert client.delete("/v1/task_files/a.csv").status_code == 204
         else:
             assert put(client, "a.csv", OTHER_CSV).status_code == 200
-        return admitted
+        return valid
 
-    monkeypatch.setattr(studies, "admit", slowly)
+    monkeypatch.setattr(studies, "validate_study", slowly)
     assert study_on(client, "a.csv").status_code == 422
     assert client.get("/v1/studies").json()["studies"] == []
 

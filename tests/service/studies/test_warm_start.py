@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate
-from service.api.routes.studies import new_study
 from service.errors import InvalidStudy
 from service.storage.models import Study, Tenant
 from service.studies import steering
-from service.studies.admission import admit
+from service.studies.creation import create_study
+from service.studies.validation import validate_study
 from service.studies.warm_start import with_former_studies
 from tests.conftest import make_study_request, study_body
 from tests.service.trials.test_lifecycle import finish, queue, start, succeeded
@@ -33,7 +33,7 @@ def ended(session: Session, *, owner: str = "default", **changes: object) -> Stu
     """A study that has run one trial and was cancelled."""
     request = make_study_request(**changes)
     tenant_id = tenant(session, owner)
-    study = steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+    study = create_study(session, validate_study(request, tenant_id=tenant_id), tenant_id=tenant_id)
     finish(session, study, start(session, study, queue(session, study)), succeeded())
     steering.cancel(session, study)
     session.flush()
@@ -44,9 +44,9 @@ def settled(session: Session, studies: Any, **changes: object) -> tuple[str, ...
     """The studies that a posted one is left with."""
     request = make_study_request(proposals={"warm_start": {"studies": studies}}, **changes)
     tenant_id = tenant(session)
-    admitted = with_former_studies(session, admit(request, tenant_id=tenant_id), tenant_id=tenant_id)
-    assert admitted.request.proposals.warm_start is not None
-    found = admitted.request.proposals.warm_start.studies
+    valid = with_former_studies(session, validate_study(request, tenant_id=tenant_id), tenant_id=tenant_id)
+    assert valid.request.proposals.warm_start is not None
+    found = valid.request.proposals.warm_start.studies
     assert found != "auto"
     return tuple(found)
 
@@ -86,7 +86,7 @@ def test_auto_takes_what_is_alike_and_newest(session: Session) -> None:
     ended(session, objectives=LATENCY_FIRST)
     tenant_id = tenant(session)
     for request in (make_study_request(), make_study_request()):
-        study = steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+        study = create_study(session, validate_study(request, tenant_id=tenant_id), tenant_id=tenant_id)
     steering.cancel(session, study)
     session.flush()
     assert settled(session, "auto") == tuple(sorted(alike, reverse=True)[:5])
@@ -117,5 +117,5 @@ def test_a_study_that_did_not_ask_learns_from_nobody(
 ) -> None:
     """Transfer is on by choice."""
     ended(session)
-    admitted = admit(study_request(), tenant_id=tenant(session))
-    assert with_former_studies(session, admitted, tenant_id=tenant(session)) is admitted
+    valid = validate_study(study_request(), tenant_id=tenant(session))
+    assert with_former_studies(session, valid, tenant_id=tenant(session)) is valid

@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import Measurement, TrialReport, TrialState
-from service.api.routes.studies import new_study
 from service.errors import StaleAttempt
 from service.runtime.broker import ADVANCE_STUDY, RUN_TRIAL
 from service.storage import queries
 from service.storage.database import engine, transaction
 from service.storage.models import Replicate, Study, Tenant, Trial, TrialMeasurement
 from service.studies import steering
-from service.studies.admission import admit
+from service.studies.creation import create_study
+from service.studies.validation import validate_study
 from service.suggestions import study_suggestions
 from service.trials import leases, lifecycle, sweeper
 from tests.conftest import make_study_request
@@ -34,7 +34,7 @@ def stored_study(*, trials: int, parallelism: int = 1, budget: int | None = None
     )
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        study = steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+        study = create_study(session, validate_study(request, tenant_id=tenant_id), tenant_id=tenant_id)
         for _ in range(trials):
             lifecycle.add_trial(
                 session,

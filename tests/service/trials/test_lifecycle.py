@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from api_schemas.events import EventType
 from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, Measurement, TrialReport, TrialState
-from service.api.routes.studies import new_study
 from service.errors import StaleAttempt, WrongState
 from service.storage import queries
 from service.storage.models import Event, Replicate, StoredFront, Study, Tenant, Trial
 from service.studies import steering
-from service.studies.admission import admit
+from service.studies.creation import create_study
+from service.studies.validation import validate_study
 from service.trials import lifecycle
 from tests.conftest import make_study_request
 from tests.service.studies.replay import replayed_fronts
@@ -36,7 +36,7 @@ def succeeded(score: float = 0.7, parameters: float = 1000.0) -> TrialReport:
 
 def create(session: Session, request: StudyCreate) -> Study:
     tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-    return steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+    return create_study(session, validate_study(request, tenant_id=tenant_id), tenant_id=tenant_id)
 
 
 def queue(session: Session, study: Study) -> Trial:

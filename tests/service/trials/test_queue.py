@@ -16,7 +16,6 @@ from api_schemas.events import EventType
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
 from api_schemas.trials import ClaimedTrial, TrialReport, TrialState
-from service.api.routes.studies import new_study
 from service.errors import WrongState
 from service.optimization.problem import Suggestion
 from service.optimization.suggest import suggest
@@ -24,7 +23,8 @@ from service.storage import queries
 from service.storage.database import engine, transaction
 from service.storage.models import Event, Study, Tenant, Trial
 from service.studies import steering
-from service.studies.admission import admit
+from service.studies.creation import create_study
+from service.studies.validation import validate_study
 from service.suggestions import revision
 from service.suggestions.study_suggestions import SuggestionRequest, read_request, store_suggestions
 from service.trials import leases
@@ -40,7 +40,7 @@ def stored(**changes: object) -> str:
     request = make_study_request(**{"proposals": proposals, "budget": {"trials": 9}, **changes})
     with transaction() as session:
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-        return steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id))).id
+        return create_study(session, validate_study(request, tenant_id=tenant_id), tenant_id=tenant_id).id
 
 
 def adapter(size: int) -> Parameterization:

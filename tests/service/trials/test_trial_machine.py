@@ -21,7 +21,6 @@ from api_schemas.ask_and_tell import (
 )
 from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
-from service.api.routes.studies import new_study
 from service.errors import StaleAttempt, WrongState
 from service.errors.conflicts import ConflictingResult
 from service.events.feed import EventFeed
@@ -29,8 +28,9 @@ from service.storage import queries
 from service.storage.database import transaction
 from service.storage.models import Replicate, Study, Tenant, TrialMeasurement
 from service.studies import steering
-from service.studies.admission import admit
 from service.studies.canonical_trials import canonical_trials
+from service.studies.creation import create_study
+from service.studies.validation import validate_study
 from service.trials import ask_and_tell, lifecycle, replication, sweeper
 from tests.service.studies.invariants import check_study, settled_facts
 
@@ -92,8 +92,8 @@ class TrialMachine(RuleBasedStateMachine):
         )
         with transaction() as session:
             self.tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == "default")).one()
-            admitted = admit(request, tenant_id=self.tenant_id)
-            self.study_id = steering.create_study(session, new_study(self.tenant_id, admitted)).id
+            valid = validate_study(request, tenant_id=self.tenant_id)
+            self.study_id = create_study(session, valid, tenant_id=self.tenant_id).id
         self.tokens: list[Token] = []
         self.measured: dict[tuple[str, int, int], float] = {}
         self.settled: dict[tuple[str, int], tuple[object, ...]] = {}

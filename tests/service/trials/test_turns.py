@@ -11,7 +11,6 @@ from api_schemas.events import EventType
 from api_schemas.studies import StudyState
 from api_schemas.trials import TrialState
 from service import study_worker
-from service.api.routes.studies import new_study
 from service.optimization import importance
 from service.optimization.problem import Suggestion
 from service.optimization.proposers import random_search
@@ -22,7 +21,8 @@ from service.storage.counters import CounterName, totals
 from service.storage.database import engine, transaction
 from service.storage.models import Event, Study, Tenant
 from service.studies import steering
-from service.studies.admission import admit
+from service.studies.creation import create_study
+from service.studies.validation import validate_study
 from service.study_worker import advance_study
 from service.trials import leases, sweeper, turns
 from tests.conftest import make_study_request
@@ -40,7 +40,7 @@ def created(session: Session, tenant: str = "default", **changes: object) -> Stu
     proposals = {"proposer": "random", "default_starting_points": False}
     request = make_study_request(**{"proposals": proposals, **changes})
     tenant_id = session.scalars(select(Tenant.id).where(Tenant.name == tenant)).one()
-    return steering.create_study(session, new_study(tenant_id, admit(request, tenant_id=tenant_id)))
+    return create_study(session, validate_study(request, tenant_id=tenant_id), tenant_id=tenant_id)
 
 
 def study_of(study_id: str) -> Study:

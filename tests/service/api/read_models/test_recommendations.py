@@ -21,8 +21,9 @@ from paretune.study_file import read_study_file, write_study_file
 from service.api.read_models.recommendations import recommend
 from service.settings import settings
 from service.storage.models import Study, Trial
-from service.studies.admission import admit, starting_parameterization
 from service.studies.canonical_trials import configuration_key
+from service.studies.starting_points import starting_parameterization
+from service.studies.validation import validate_study
 from service.trials import lifecycle
 from tests.conftest import API_KEY, make_study_request
 from tests.service.trials.test_lifecycle import COSTS, create, finish, queue, start
@@ -175,9 +176,9 @@ def test_the_study_file_trains_the_same_configuration(session: Session, tmp_path
     found = recommend(session, study, RecommendationQuery())
     again = read_study_file(write_study_file(found.study_file, tmp_path / "study.yaml"))
     assert again == found.study_file
-    admitted = admit(again, tenant_id=study.tenant_id)
-    point = starting_parameterization(admitted.search_space, admitted.configuration, again.starting_points[0])
-    assert configuration_key(canonical(patch(admitted.configuration, point))) == trial.configuration_key
+    valid = validate_study(again, tenant_id=study.tenant_id)
+    point = starting_parameterization(valid.search_space, valid.configuration, again.starting_points[0])
+    assert configuration_key(canonical(patch(valid.configuration, point))) == trial.configuration_key
 
 
 def test_the_command_says_it_and_takes_it_home(

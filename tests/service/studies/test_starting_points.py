@@ -7,9 +7,9 @@ import pytest
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import Parameterization, PresetName, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from service.studies.admission import AdmittedStudy, admit
-from service.studies.default_starting_points import default_starting_points
 from service.studies.layers import with_layers
+from service.studies.starting_points import default_starting_points
+from service.studies.validation import ValidStudy, validate_study
 from tests.conftest import make_study_request
 from tests.service.optimization.problems import bert_shape
 
@@ -90,7 +90,7 @@ def test_they_follow_the_study_s_own_points_and_repeat_none() -> None:
     """The base configuration has no module, so a point that changes nothing is the head alone."""
 
     def points(**changes: Any) -> tuple[Parameterization, ...]:
-        study: AdmittedStudy = admit(make_study_request(**changes), tenant_id="tnt_1")
+        study: ValidStudy = validate_study(make_study_request(**changes), tenant_id="tnt_1")
         return study.starting_points
 
     assert [point["peft.serial_adapter.bottleneck_size"] for point in points()] == [24, 0]

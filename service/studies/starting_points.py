@@ -1,7 +1,7 @@
-"""The configurations that everybody compares with, as starting points of a search space.
+"""Where a PEFT study starts: the client's points, then the configurations that papers compare with.
 
-LoRA of rank 8 on queries and values (arXiv 2106.09685), the serial adapter of Pfeiffer et al. with a
-sixteenth of the hidden size (arXiv 2005.00247), and the linear head alone; modules in every layer.
+Those are LoRA of rank 8 on queries and values (arXiv 2106.09685), the serial adapter of Pfeiffer et al.
+with a sixteenth of the hidden size (arXiv 2005.00247), and the linear head alone; modules in every layer.
 """
 
 import math
@@ -23,18 +23,38 @@ from api_schemas.search_space import (
 )
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
 from service.studies.layers import with_layers
+from service.studies.study_draft import StudyDraft
 
 LORA_RANK = 8
 REDUCTION_FACTOR = 16
 
 
+def starting_points(draft: StudyDraft) -> tuple[Parameterization, ...]:
+    """Return the client's points, then the default ones that train something else."""
+    posted, search_space, base = draft.request.starting_points, draft.search_space, draft.configuration
+    if not draft.request.proposals.default_starting_points:
+        return posted
+    trained = [
+        canonical(patch(base, starting_parameterization(search_space, base, point))) for point in posted
+    ]
+    defaults = default_starting_points(search_space, base, shape=draft.backbone.shape)
+    return (*posted, *(point for point in defaults if canonical(patch(base, point)) not in trained))
+
+
+def starting_parameterization(
+    search_space: SearchSpace, configuration: TrialConfiguration, point: Parameterization
+) -> Parameterization:
+    """Return a starting point with a value for each parameter: what it leaves out, the base sets."""
+    return search_space.active(read(configuration, search_space.by_name) | point)
+
+
 def default_starting_points(
     search_space: SearchSpace, configuration: TrialConfiguration, *, shape: BackboneShape
 ) -> Iterator[Parameterization]:
-    """Find those of the three that lie in the space, each in the first of its spellings that does.
+    """Yield those of the three that lie in the space, each in the first of its spellings that does.
 
-    A size that the space does not have gives way to the nearest that it has; what is not searched
-    must be as the base configuration sets it. So is the training recipe.
+    A size that the space does not have is replaced by the nearest that it has; what is not searched must be
+    as the base configuration sets it. The training recipe is the base's.
     """
     for spellings in _recipes(shape):
         for recipe in spellings:
@@ -69,10 +89,10 @@ def _is_recipe(
 
 
 def _nearest_point(search_space: SearchSpace, wanted: TrialConfiguration) -> Parameterization | None:
-    parameters = {parameter.name: parameter for parameter in search_space.parameters}
-    given = read(wanted, parameters)
+    parameters = search_space.by_name
+    values = read(wanted, parameters)
     point = search_space.active(
-        {name: _nearest_value(parameters[name], value) for name, value in given.items()}
+        {name: _nearest_value(parameters[name], value) for name, value in values.items()}
     )
     return point if all(parameters[name].contains(value) for name, value in point.items()) else None
 

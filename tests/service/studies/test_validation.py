@@ -1,4 +1,4 @@
-"""What is wrong with a task's data is said when the study is posted, with a pointer."""
+"""A posted study is resolved, or refused with a pointer to each field that is wrong."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.errors import InvalidStudy
-from service.studies.admission import AdmittedStudy, admit
+from service.studies.validation import ValidStudy, validate_study
 from tests.conftest import make_study_request
 
 pytestmark = pytest.mark.usefixtures("service_environment")
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.usefixtures("service_environment")
 SCORE = {"metric": "score", "direction": "maximize"}
 
 
-def admitted(content: bytes, tmp_path: Path, **task: Any) -> AdmittedStudy:
+def validated(content: bytes, tmp_path: Path, **task: Any) -> ValidStudy:
     (tmp_path / "data").mkdir(exist_ok=True)
     (tmp_path / "data" / "a.csv").write_bytes(content)
     configuration = {"backbone": "all-MiniLM-L6-v2", "task": {"name": "file:a.csv", **task}}
     request = make_study_request(configuration=configuration, objectives=[SCORE])
-    return admit(request, tenant_id="tnt_1")
+    return validate_study(request, tenant_id="tnt_1")
 
 
 def csv(*labels: object, texts: bool = True) -> bytes:
@@ -53,34 +53,43 @@ def test_data_that_cannot_work_is_refused(
 ) -> None:
     """422 with the field to blame."""
     with pytest.raises(InvalidStudy) as refused:
-        admitted(content, tmp_path, **task)
+        validated(content, tmp_path, **task)
     found = {error.pointer: error.detail for error in refused.value.errors}
     assert detail in found[f"/configuration/task/{field}"]
 
 
-@pytest.mark.parametrize(
-    ("labels", "task", "classes", "reference"),
-    [
-        (["a", "b", "c"], {}, 3, 1 / 3),
-        (["a", "b", "c"], {"score": "matthews"}, 3, 0.0),
-        (["a|b", "b|c", "c"], {"kind": "multi_label"}, 3, 0.0),
-        ([1, 2, 3.5], {"kind": "regression"}, 1, 0.0),
-        ([1, 2, 3.5], {"kind": "regression", "score": "negative_loss"}, 1, None),
-    ],
-)
-def test_the_score_of_guessing_is_the_natural_reference(
-    labels: list[object], task: dict[str, Any], classes: int, reference: float | None, tmp_path: Path
-) -> None:
-    """By the chosen score; the head has an output for each label, or one for a value."""
-    found = admitted(csv(*labels * 30), tmp_path, **task)
-    assert found.classes == classes
-    assert found.reference_defaults == (None if reference is None else pytest.approx(reference),)
+def test_a_task_gives_a_study_its_classes_and_its_reference(tmp_path: Path) -> None:
+    """The head has an output for each label, and the score must beat guessing."""
+    valid = validated(csv(*["a", "b", "c"] * 30), tmp_path)
+    assert valid.classes == 3
+    assert valid.reference_defaults == (pytest.approx(1 / 3),)
+
+
+def test_all_that_is_wrong_is_reported_at_once() -> None:
+    """What relies on legal values is checked once all of them are; no range of integers is listed."""
+    size = {"type": "int", "name": "peft.compacter.bottleneck_size", "low": 0, "high": 2**53}
+    request = make_study_request(
+        configuration={
+            "backbone": "all-MiniLM-L6-v2",
+            "task": {"name": "rotten-tomatoes"},
+            "peft": {"first_active_layer": 6, "compacter": {"division": 7}},
+        },
+        objectives=[{**SCORE, "metric": "scores"}],
+        search_space={"parameters": [size]},
+    )
+    with pytest.raises(InvalidStudy) as refused:
+        validate_study(request, tenant_id="tnt_1")
+    assert [error.pointer for error in refused.value.errors] == [
+        "/objectives/0/metric",
+        "/configuration/peft/first_active_layer",
+        "/search_space/parameters/0",
+    ]
 
 
 def test_a_very_long_text_is_fine(tmp_path: Path) -> None:
     """A hundred thousand characters and more; it is cut when it is read by the network."""
     content = csv(*[0, 1] * 40) + b"\n" + b"long " * 40_000 + b",1\n"
-    assert admitted(content, tmp_path).configuration.task.sha256 is not None
+    assert validated(content, tmp_path).configuration.task.sha256 is not None
 
 
 @pytest.mark.parametrize(
@@ -100,30 +109,6 @@ def test_odd_json_is_refused(line: str, kind: str, field: str, detail: str, tmp_
     configuration = {"backbone": "all-MiniLM-L6-v2", "task": task}
     request = make_study_request(configuration=configuration, objectives=[SCORE])
     with pytest.raises(InvalidStudy) as refused:
-        admit(request, tenant_id="tnt_1")
+        validate_study(request, tenant_id="tnt_1")
     found = {error.pointer: error.detail for error in refused.value.errors}
     assert detail in found[f"/configuration/task/{field}"]
-
-
-@pytest.mark.parametrize(
-    ("metric", "expected"),
-    [
-        # Six layers of MiniLM (width 384) with a serial adapter of size 8, and the head's 2 x 385.
-        ("trainable_parameters", 1.1 * (6 * (2 * 384 * 8 + 8 + 384) + 770)),
-        ("adapter_bytes", 1.1 * 4 * (6 * (2 * 384 * 8 + 8 + 384) + 770)),
-        ("adapter_flops", 1.1 * 6 * 4 * 384 * 8),
-    ],
-)
-def test_the_largest_configuration_is_the_natural_reference_of_a_known_cost(
-    metric: str, expected: float
-) -> None:
-    """Exact functions of the configuration need no trial to know their range."""
-    request = make_study_request(
-        objectives=[SCORE, {"metric": metric, "direction": "minimize"}],
-        search_space={
-            "parameters": [
-                {"type": "ordinal", "name": "peft.serial_adapter.bottleneck_size", "choices": [0, 4, 8]}
-            ]
-        },
-    )
-    assert admit(request, tenant_id="tnt_1").reference_defaults[1] == pytest.approx(expected)

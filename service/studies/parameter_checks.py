@@ -1,0 +1,66 @@
+"""Whether each parameter of a draft is a setting of its trials, and each of its values legal there."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from pydantic import ValidationError
+
+from api_schemas.errors import FieldError
+from api_schemas.json_values import written
+from api_schemas.near_names import meant
+from api_schemas.search_space import FloatParameter, Parameter, ParameterValue, extremes_of
+from api_schemas.trial_configuration import TrialConfiguration, patch, settings_of
+from service.studies.layers import layer_of
+from service.studies.study_draft import StudyDraft
+
+SEARCHABLE = ("peft.", "training.")
+FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
+
+
+def parameter_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find parameters that cannot be searched, with the first reason of each."""
+    for parameter in draft.search_space.parameters:
+        problem = _problem(parameter, draft)
+        if problem is not None:
+            pointer = draft.pointers[parameter.name]
+            yield FieldError(pointer=pointer, detail=f"'{parameter.name}': {problem}")
+
+
+def _problem(parameter: Parameter, draft: StudyDraft) -> str | None:
+    name, configuration, shape = parameter.name, draft.configuration, draft.backbone.shape
+    if not name.startswith(SEARCHABLE):
+        return f"only {' and '.join(SEARCHABLE)} paths can be searched{_near(name, configuration)}"
+    if name in FIXED:
+        return FIXED[name]
+    layer = layer_of(name)
+    if layer is not None and layer >= shape.layers:
+        return f"the backbone has layers 0 to {shape.layers - 1}"
+    if name == "peft.first_active_layer" and _exceeds(parameter, shape.layers - 1):
+        return f"the backbone has layers 0 to {shape.layers - 1}"
+    if name == "training.max_length" and _exceeds(parameter, shape.max_positions):
+        return f"the backbone reads at most {shape.max_positions}"
+    for value in _representative_values(parameter):
+        try:
+            patch(configuration, {name: value})
+        except KeyError:
+            return f"there is no such setting in a trial configuration{_near(name, configuration)}"
+        except ValidationError as error:
+            return f"the value {written(value)} is not legal there: {error.errors()[0]['msg']}"
+    return None
+
+
+def _near(name: str, configuration: TrialConfiguration) -> str:
+    return meant(name, (path for path in settings_of(configuration) if path.startswith(SEARCHABLE)))
+
+
+def _exceeds(parameter: Parameter, limit: int) -> bool:
+    return any(isinstance(value, int | float) and value > limit for value in extremes_of(parameter))
+
+
+def _representative_values(parameter: Parameter) -> Sequence[ParameterValue]:
+    """Return values that are all legal only if every value is."""
+    extremes = extremes_of(parameter)
+    if isinstance(parameter, FloatParameter):
+        # The ends of a range may be whole numbers where what lies between is not.
+        return (*extremes, parameter.low + (parameter.high - parameter.low) / math.pi)
+    return extremes

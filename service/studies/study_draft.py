@@ -1,0 +1,79 @@
+"""A posted PEFT study with all that follows from it, built once: what its checks look at.
+
+Expands presets, and resolves backbone and task, whose files it may read or download. Knows no database.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import ValidationError
+
+from api_schemas.backbones import BackboneShape
+from api_schemas.errors import FieldError
+from api_schemas.presets import expand_preset
+from api_schemas.search_space import SearchSpace, SearchSpaceRequest
+from api_schemas.studies import StudyCreate
+from api_schemas.trial_configuration import TrialConfiguration
+from service.catalogue.backbones import by_name
+from service.catalogue.backbones.checkpoints import Checkpoint
+from service.catalogue.tasks.facts import TaskFacts
+from service.catalogue.tasks.sources import settled, task_facts
+from service.errors import InvalidStudy
+from service.settings import settings
+from service.studies.layers import with_layers
+
+
+@dataclass(frozen=True)
+class StudyDraft:
+    """A PEFT study that may or may not work."""
+
+    request: StudyCreate
+    search_space: SearchSpace
+    """The preset's parameters, where the client has none of the same name, and the client's."""
+    configuration: TrialConfiguration
+    """The base: its task settled, its lists by layer written out where the space reaches into them."""
+    backbone: Checkpoint
+    task: TaskFacts
+
+    @cached_property
+    def pointers(self) -> dict[str, str]:
+        """Where the client wrote each parameter; those of a preset are written where it is named."""
+        posted = {
+            parameter.name: f"/search_space/parameters/{position}"
+            for position, parameter in enumerate(self.request.search_space.parameters)
+        }
+        return {name: posted.get(name, "/search_space") for name in self.search_space.by_name}
+
+
+def draft_study(request: StudyCreate, configuration: TrialConfiguration, *, tenant_id: str) -> StudyDraft:
+    """Return the draft of a study with this base configuration.
+
+    Raises:
+        UnknownBackbone: If the backbone cannot be used here; so does DamagedBackbone.
+        UnknownTask: If there is no such task.
+        InvalidTask: If the task's data cannot be used.
+        InvalidStudy: If the expanded search space is none.
+    """
+    data_dir = settings().data_dir
+    backbone = by_name.checkpoint(configuration.backbone, models_dir=settings().models_dir)
+    task = settled(configuration.task, data_dir=data_dir, tenant_id=tenant_id)
+    facts = task_facts(task, data_dir=data_dir)
+    search_space = _expanded(request.search_space, backbone.shape)
+    base = configuration.model_copy(update={"task": task})
+    layered = with_layers(base, backbone.shape, search_space=search_space)
+    return StudyDraft(request, search_space, layered, backbone, facts)
+
+
+def _expanded(posted: SearchSpaceRequest, shape: BackboneShape) -> SearchSpace:
+    names = {parameter.name for parameter in posted.parameters}
+    inherited = () if posted.preset is None else expand_preset(posted.preset, shape=shape)
+    kept = tuple(parameter for parameter in inherited if parameter.name not in names)
+    try:
+        return SearchSpace(parameters=(*kept, *posted.parameters))
+    except ValidationError as error:
+        raise InvalidStudy(
+            "The search space cannot work; `errors` says where and why.",
+            errors=[
+                FieldError(pointer="/search_space/parameters", detail=item["msg"]) for item in error.errors()
+            ],
+        ) from error
