@@ -75,7 +75,7 @@ def _modelled(session: Session, study: Study, former: Study) -> Source:
 
 
 def _pareto(session: Session, study: Study, former: Study, *, count: int) -> Source:
-    front = queries.latest_front(session, former.id, until=study.created_at)
+    front = queries.front_until(session, former.id, study.created_at)
     trials = queries.trials_by_id(session, front.member_trial_ids) if front else []
     first = typed_study.objectives(former)[0]
     trials.sort(

@@ -38,7 +38,7 @@ def revise_trial(session: Session, study: Study, trial: Trial, **proposal: Any) 
     Raises:
         WrongState: If a worker has had the trial.
     """
-    trial = queries.lock_trial(session, trial.id)
+    trial = queries.get_trial(session, study.id, trial.id, lock=True)
     if trial.state is not TrialState.QUEUED or trial.attempt:
         raise WrongState(f"Trial '{trial.id}' has been begun; it trains what it was proposed for.")
     withdrawn = trial.parameters
