@@ -24,6 +24,7 @@ from service.optimization.candidate_filter import CandidateFilter, augmented, au
 from service.optimization.candidates import density_codes
 from service.optimization.explanations import explain
 from service.optimization.gaussian_process import Process, fit_process
+from service.optimization.grid import Codes
 from service.optimization.initial_design import design_size, next_in_design
 from service.optimization.model_free import draw_new, likeliest_new
 from service.optimization.modelled_part import modelled_part
@@ -35,7 +36,7 @@ from service.optimization.outcomes import (
     reference_values,
 )
 from service.optimization.problem import Observation, Problem, Suggestion
-from service.optimization.search import FRONT_POINTS, Search, maximise, spread_over
+from service.optimization.search import FRONT_POINTS, Search, maximise, maximise_among, spread_over
 from service.optimization.surrogate import Surrogate, fit_surrogate
 from service.optimization.warm_start_design import (
     learned_from,
@@ -46,6 +47,9 @@ from service.optimization.warm_start_design import (
 
 FEASIBILITY_DRAWS = 2048
 """Draws among which the likeliest to work is looked for."""
+
+WHOLE_SEARCHES = 2
+"""So many suggestions of a call have a search of their own; of a larger batch the first one has."""
 
 Draw = Callable[..., Suggestion | None]
 
@@ -81,6 +85,7 @@ def suggest(
     allowed = filter_after(problem, observations, pending=pending)
     model = cache(partial(_fit, problem, observations, seed=seed, deadline=deadline))
     picked: list[Suggestion] = []
+    shortlists: list[Codes] | None = [] if count > WHOLE_SEARCHES else None
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # BoTorch warns about numerics it then handles; what it cannot handle it raises.
         warnings.simplefilter("ignore")
@@ -93,6 +98,7 @@ def suggest(
                 observations,
                 waiting,
                 model=model,
+                shortlists=shortlists,
                 deadline=deadline,
                 position=position,
                 seed=seed,
@@ -110,6 +116,7 @@ def _next(
     waiting: Sequence[Parameterization],
     *,
     model: Callable[[], Model],
+    shortlists: list[Codes] | None,
     deadline: float,
     position: int,
     seed: int,
@@ -137,7 +144,9 @@ def _next(
         return _likeliest_feasible(
             allowed, observations, draw, position=position, seed=seed, deadline=deadline
         )
-    return _modelled(allowed, model, waiting, draw, position=position, deadline=deadline, seed=seed)
+    return _modelled(
+        allowed, model, waiting, draw, shortlists=shortlists, position=position, deadline=deadline, seed=seed
+    )
 
 
 def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int, deadline: float) -> Model:
@@ -217,6 +226,7 @@ def _modelled(
     waiting: Sequence[Parameterization],
     draw: Draw,
     *,
+    shortlists: list[Codes] | None,
     position: int,
     deadline: float,
     seed: int,
@@ -235,15 +245,20 @@ def _modelled(
             seed=int(_rng(seed, position).integers(2**31)),
         )
         search = Search(problem, allowed, acquisition, rng, deadline)
-        found = maximise(search, _front(problem, allowed, believed))
+        if shortlists:
+            found = maximise_among(search, shortlists[-1])
+        else:
+            found = maximise(search, _front(problem, allowed, believed))
         found_at = time.perf_counter()
     except FIT_FAILURES:
         return draw(rng=rng, generated_by="fallback_random")
     if found is None:
         return draw(rng=rng, generated_by=name)
-    (chosen,), value = allowed.grid.parameterizations(found[0]), float(found[1][0])
+    if shortlists is not None:
+        shortlists.append(found.shortlist)
+    (chosen,) = allowed.grid.parameterizations(found.codes)
     explanation = explain(
-        problem, chosen, surrogate=model.surrogate, Y=model.Y, acquisition_value=value, seed=seed
+        problem, chosen, surrogate=model.surrogate, Y=model.Y, acquisition_value=found.score, seed=seed
     )
     sources = learned_from(model.surrogate)
     if explanation is not None and sources:
