@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
+from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, defer
 
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialState
@@ -185,6 +185,19 @@ def list_trials(
     """Read the trials of a study by number, from the one after `after`."""
     query = select(Trial).where(Trial.study_id == study_id, Trial.number > after).order_by(Trial.number)
     return list(session.scalars(query if page_size is None else query.limit(page_size)))
+
+
+def trials_to_learn_from(session: Session, study_id: str) -> list[Trial]:
+    """Read the trials of a study by number, without their wide columns: configuration and explanation."""
+    wide = (Trial.configuration, Trial.explanation)
+    query = select(Trial).where(Trial.study_id == study_id).order_by(Trial.number)
+    return list(session.scalars(query.options(*map(defer, wide))))
+
+
+def count_in(session: Session, study_id: str, states: Sequence[TrialState]) -> int:
+    """Count the trials of a study in one of the states."""
+    query = select(func.count()).where(Trial.study_id == study_id, Trial.state.in_(states))
+    return session.scalars(query).one()
 
 
 def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Trial]:

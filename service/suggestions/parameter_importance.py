@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance, ObjectiveImportance
 from api_schemas.studies import StudyState
+from api_schemas.trials import TrialState
 from service.optimization.problem import Observation, Problem
 from service.settings import settings
 from service.storage import queries, typed_study
@@ -41,14 +42,14 @@ def read_importance_request(session: Session, study_id: str) -> ImportanceReques
     # One whose parameters broke the worker again and again is not weighed any more.
     if study is None or study.weighing_attempts >= settings().max_attempts:
         return None
-    problem, observations = read_observations(session, study)
     kept = typed_study.importance(study) or Importance()
-    count = sum(observation.metrics is not None for observation in observations)
+    count = queries.count_in(session, study_id, (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY))
     growth = GROWTH if study.turn_due_at is None else GROWTH_IN_HASTE
     over = study.state is not StudyState.ACTIVE and not any(queries.open_replicates(session, study_id))
     grown = over or count >= growth * kept.observations
     if count == kept.observations or not grown:
         return None
+    problem, observations = read_observations(session, study)
     return ImportanceRequest(
         problem=problem,
         observations=observations,

@@ -64,7 +64,7 @@ def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
     study = session.get(Study, study_id)
     if study is None or study.state is not StudyState.ACTIVE:
         return None
-    trials = queries.list_trials(session, study_id)
+    trials = queries.trials_to_learn_from(session, study_id)
     results = [trial for trial in trials if trial.state in TEACHING_STATES]
     queued = [trial.id for trial in trials if revision.is_outdated(trial, known_results=len(results))]
     # Those that are taken before an answer is there would be proposed anew in vain.
@@ -112,7 +112,7 @@ def store_suggestions(
     study = queries.lock_study(session, study_id)
     if study is None or study.state is not StudyState.ACTIVE:
         return True
-    trials = queries.list_trials(session, study_id)
+    trials = queries.trials_to_learn_from(session, study_id)
     proposals = _proposals(study, suggestions, request=request, seconds=seconds)
     used = {trial.configuration_key for trial in trials}
     new = [proposal for key, proposal in proposals.items() if key not in used]

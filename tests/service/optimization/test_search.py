@@ -57,7 +57,7 @@ def test_the_taken_best_gives_way_to_the_second() -> None:
     search.allowed.take({"a": True, "b": True, "c": True})
     found = maximise(search, np.zeros((1, 3)))
     assert found is not None
-    assert search.grid.parameterizations(found[0]) == [{"a": True, "b": True, "c": False}]
+    assert search.grid.parameterizations(found.codes) == [{"a": True, "b": True, "c": False}]
 
 
 def test_exchange_reaches_the_best_of_sixteen_thousand() -> None:
@@ -65,7 +65,7 @@ def test_exchange_reaches_the_best_of_sixteen_thousand() -> None:
     weights = torch.tensor([(-1.0) ** n * (n + 1) for n in range(14)]).double()
     found = maximise(search_on(SWITCHES, weights), np.zeros((1, 14)))
     assert found is not None
-    assert (found[0][0] == (weights.numpy() > 0)).all()
+    assert (found.codes[0] == (weights.numpy() > 0)).all()
 
 
 def test_real_numbers_follow_the_gradient_to_the_top() -> None:
@@ -80,7 +80,7 @@ def test_real_numbers_follow_the_gradient_to_the_top() -> None:
     )
     found = maximise(search, np.full((1, 2), 0.5))
     assert found is not None
-    assert np.abs(found[0][0] - peak.numpy()).max() < 1e-4
+    assert np.abs(found.codes[0] - peak.numpy()).max() < 1e-4
 
 
 def test_the_gradient_sees_what_a_known_metric_does() -> None:
@@ -95,7 +95,7 @@ def test_the_gradient_sees_what_a_known_metric_does() -> None:
     )
     found = maximise(search, np.full((1, 1), 0.1))
     assert found is not None
-    assert abs(found[0][0, 0] - 0.6) < 1e-4
+    assert abs(found.codes[0, 0] - 0.6) < 1e-4
 
 
 def test_a_swap_keeps_the_number_of_switches_that_are_on() -> None:

@@ -15,9 +15,11 @@ from service.optimization import acquisition
 from service.optimization import suggest as suggest_module
 from service.optimization.candidate_filter import augmented
 from service.optimization.candidates import density_sample
+from service.optimization.grid import Codes
 from service.optimization.modelled_part import MODELLED_OBSERVATIONS, modelled_part
 from service.optimization.outcomes import exact_values, outcomes_of
-from service.optimization.problem import ExactMetric, Observation, Problem
+from service.optimization.problem import ExactMetric, Observation, Problem, Suggestion
+from service.optimization.search import Scores, Search
 from service.optimization.suggest import suggest
 from service.optimization.surrogate import fit_surrogate
 from service.trials.pareto_front import hypervolume
@@ -164,6 +166,32 @@ def test_a_pending_trial_moves_the_next_one_elsewhere() -> None:
         abs(float(alone.parameterization[name]) - float(beside.parameterization[name])) for name in ("x", "y")
     )
     assert gap > 1e-3
+
+
+def test_a_batch_shares_the_search_of_its_first_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two have a search each; a larger batch begins as one alone, and each further one scores a fraction."""
+    scored: list[int] = []
+    whole = Search.scores
+
+    def counted(search: Search, codes: Codes) -> Scores:
+        scored.append(len(codes))
+        return whole(search, codes)
+
+    monkeypatch.setattr(Search, "scores", counted)
+    problem = problem_on(NUMBERS)
+    observations = some_observations(problem, 12)
+
+    def batch(count: int) -> tuple[list[Suggestion], int]:
+        scored.clear()
+        return suggest(problem, observations, pending=[], count=count, seed=0), sum(scored)
+
+    alone, for_one = batch(1)
+    pair, for_two = batch(2)
+    several, for_five = batch(5)
+    assert several[0].parameterization == pair[0].parameterization == alone[0].parameterization
+    assert len({items(one.parameterization) for one in several}) == 5
+    assert for_two > 1.5 * for_one
+    assert for_five < 3 * for_one
 
 
 def test_constraints_on_measured_metrics_are_modelled() -> None:
