@@ -170,7 +170,9 @@ def correct(session: Session, study: Study, trial: Trial, *, corrected: Correcti
         InvalidReport: If a metric is missing or cannot be used, or it is not said which seed is meant.
         WrongState: If the trial has not ended, or a worker of the service has measured it.
     """
-    exact = exact_metrics_of(study, trial.configuration)
+    stored = trial.configuration
+    typed = None if stored is None else TrialConfiguration.model_validate(stored)
+    exact = exact_metrics_of(study, typed)
     if corrected.state is TrialState.SUCCEEDED:
         _refuse(result_errors(study, corrected.metrics, exact=exact, pointer="/metrics"))
     report = TrialReport(
