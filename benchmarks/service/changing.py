@@ -1,4 +1,4 @@
-"""Reading a study of 500 trials and its front from many connections while results come three times a second."""
+"""Reading a study of 500 trials and its front from many connections while three results a second come."""
 
 import random
 import threading

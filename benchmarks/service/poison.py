@@ -1,7 +1,8 @@
 """Ten studies beside one that kills its study worker: how much later they end than without it.
 
-The whole server as `paretune up` starts it, with one study worker and no trial worker. Each study has a runner
-of its own. The poison is a signal: whoever proposes for the eleventh study is killed until it is parked.
+The whole server as `paretune up` starts it, with one study worker and no trial worker. Each study has one
+runner. The poison is a signal: the process that has the turn of the eleventh study is killed, until the study
+is parked.
 """
 
 import os
