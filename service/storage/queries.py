@@ -159,13 +159,6 @@ def replicates_of(session: Session, trial_ids: Sequence[str]) -> dict[str, list[
     return found
 
 
-def lock_replicate(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
-    """Take the row lock of the replicate that an attempt is or was at; None if a later one took it over."""
-    return session.scalar(
-        locked(select(Replicate).where(Replicate.trial_id == trial_id, Replicate.attempt == attempt))
-    )
-
-
 def get_trial(session: Session, study_id: str, trial_id: str, *, lock: bool = False) -> Trial:
     """Read a trial of a study; with `lock`, as `lock_trial` does.
 
@@ -251,7 +244,7 @@ def study_of_trial(session: Session, trial_id: str, *, lock: bool = False) -> St
 
 
 def lock_trial(session: Session, trial_id: str) -> Trial | None:
-    """Take the row locks of a trial and of its replicates. Its study's lock is held."""
+    """Take the row lock of a trial, and read its replicates with it. Its study's lock is held."""
     return _with_replicates(session, select(Trial).where(Trial.id == trial_id))
 
 
@@ -359,7 +352,9 @@ def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[Ar
 
 def _with_replicates(session: Session, query: Select[Trial]) -> Trial | None:
     whole = query.join(Trial.replicates).options(contains_eager(Trial.replicates)).order_by(Replicate.number)
-    return session.scalars(locked(whole)).unique().one_or_none()
+    # Under the study's lock none changes its state, and a heartbeat that extends a lease waits for nobody.
+    query = whole.with_for_update(of=Trial).execution_options(populate_existing=True)
+    return session.scalars(query).unique().one_or_none()
 
 
 def _one_of(column: InstrumentedAttribute[str], ids: Iterable[str]) -> ColumnElement[bool]:
