@@ -28,11 +28,11 @@ GROWTH_IN_HASTE = 2.0
 
 @dataclass(frozen=True)
 class ImportanceRequest:
-    """What to weigh; `known` is what was found for known objectives, which stays true."""
+    """What to weigh; `earlier` has the results for exact objectives, which stay true."""
 
     problem: Problem
     observations: tuple[Observation, ...]
-    known: tuple[ObjectiveImportance, ...]
+    earlier: tuple[ObjectiveImportance, ...]
     seed: int
 
 
@@ -53,7 +53,7 @@ def read_importance_request(session: Session, study_id: str) -> ImportanceReques
     return ImportanceRequest(
         problem=problem,
         observations=observations,
-        known=tuple(item for item in kept.objectives if item.metric in problem.exact_metrics),
+        earlier=tuple(item for item in kept.objectives if item.metric in problem.exact_metrics),
         seed=study.seed,
     )
 

@@ -13,8 +13,8 @@ from api_schemas.objectives import Metric, Objective, OutcomeConstraint
 from api_schemas.search_space import Parameterization
 from service.optimization import acquisition
 from service.optimization import suggest as suggest_module
-from service.optimization.candidate_filter import augmented
 from service.optimization.candidates import density_sample
+from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.grid import Codes
 from service.optimization.modelled_part import MODELLED_OBSERVATIONS, modelled_part
 from service.optimization.outcomes import exact_values, outcomes_of
@@ -143,7 +143,7 @@ def test_known_outcomes_enter_the_model_exactly() -> None:
     problem = autopeft_problem(6)
     outcomes = outcomes_of(problem)
     drawn = density_sample(problem.search_space, 40, rng=random.Random(0))
-    X = augmented(problem, drawn)
+    X = EncodedProblem(problem, (), seed=0).rows_of(drawn)
     known = exact_values(problem, outcomes, candidates(problem, drawn))
     Y = torch.cat([torch.rand(20, 1, dtype=torch.double), known[:20]], dim=1)
     surrogate = fit_surrogate(X[:20], Y, outcomes=outcomes, variances=[None, None], seed=0)
@@ -288,7 +288,7 @@ def test_of_many_observations_the_front_within_the_limits_is_modelled() -> None:
         )
         for row in range(count)
     ]
-    kept = modelled_part(problem, observations, seed=0)
+    kept = modelled_part(problem, outcomes_of(problem), observations, seed=0)
     rows = {round(float(item.parameterization["x"]) * count) for item in kept}
     even = [row for row in rows if row % 2 == 0]
     assert len(kept) == len(rows) == MODELLED_OBSERVATIONS
