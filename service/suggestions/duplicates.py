@@ -1,4 +1,4 @@
-"""Results that are known already: reuse one of another study, or repeat the front with further seeds.
+"""Configurations with a result: reuse that of another study, or repeat the front with further seeds.
 
 Each function runs under the study's row lock.
 """

@@ -1,7 +1,7 @@
-"""Between the database and the optimiser: which parameters of a study matter, kept beside the study.
+"""Between the database and the optimiser: which parameters of a study matter, stored with the study.
 
-Weighing costs the fit of a model, so it is done again only once a study has learned a tenth more, or has
-ended; not whenever fast runners have emptied its queue. It reads and writes in transactions of its own and
+Weighing costs the fit of a model, so it is repeated only after a tenth more results, or when the study has
+ended; not whenever fast runners have emptied the queue. It reads and writes in separate transactions and
 holds no lock in between.
 """
 
@@ -20,10 +20,10 @@ from service.suggestions.study_suggestions import read_observations
 from service.trials import lifecycle
 
 GROWTH = 1.1
-"""By how much the results must have grown."""
+"""Growth of the number of results that triggers weighing."""
 
 GROWTH_IN_HASTE = 2.0
-"""And if more has come meanwhile: a study whose runners are fast wants trials first."""
+"""The same for a study that is due for a turn: with fast runners it needs trials first."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class ImportanceRequest:
 
 
 def read_importance_request(session: Session, study_id: str) -> ImportanceRequest | None:
-    """Read what to weigh, or None if there is nothing worth it."""
+    """Return what to weigh, or None if it is not worth the time."""
     study = session.get(Study, study_id)
-    # One whose parameters broke the worker again and again is not weighed any more.
+    # A study whose weighing killed the worker too often is not weighed any more.
     if study is None or study.weighing_attempts >= settings().max_attempts:
         return None
     kept = typed_study.importance(study) or Importance()
@@ -59,7 +59,7 @@ def read_importance_request(session: Session, study_id: str) -> ImportanceReques
 
 
 def store_importance(session: Session, study_id: str, importance: Importance) -> None:
-    """Keep an answer with the study."""
+    """Store the importance with the study."""
     study = queries.lock_study(session, study_id)
     if study is not None:
         study.weighing_attempts = 0
