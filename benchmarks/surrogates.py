@@ -32,8 +32,8 @@ from torch import Tensor
 from benchmarks import json_lines
 from benchmarks.optimiser.problems.catalogue import problem_named
 from benchmarks.optimiser.problems.problem import BenchmarkProblem, engine_problem
-from service.optimization.candidate_filter import switches, with_share
-from service.optimization.candidates import density_codes, mutation_codes
+from service.optimization.candidates import density_codes, mutation_codes, switches
+from service.optimization.encoded_problem import features
 from service.optimization.gaussian_process import fit_process
 from service.optimization.grid import Grid
 from service.optimization.problem import Observation
@@ -221,7 +221,7 @@ def searched(problem: BenchmarkProblem, *, trials: int, seed: int) -> list[dict[
 
 def rows(grid: Grid, codes: np.ndarray) -> Rows:
     """Encode configurations, with the share of switches last."""
-    return torch.from_numpy(with_share(grid, grid.encode(codes)))
+    return features(grid, codes)
 
 
 def outcomes(problem: BenchmarkProblem, grid: Grid, codes: np.ndarray) -> Outcomes:

@@ -1,7 +1,7 @@
-"""How far down an outcome still tells something. Outcomes are maximised; knows neither metrics nor models.
+"""Where outcomes are clipped from below. Outcomes are maximised; knows neither metrics nor models.
 
-A collapsed training run says "bad"; how bad teaches nothing. It would stretch every lengthscale, and
-push an inferred reference point so far out that the other objectives count for nothing.
+How bad a collapsed training run is carries no information. It would stretch every lengthscale, and push an
+inferred reference point so far out that the other objectives would count for nothing.
 """
 
 from typing import NamedTuple
@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODELLED_SPREADS = 3.0
-"""So many spreads below the median begins what a model need not tell apart."""
+"""Spreads below the median under which a model treats outcomes as equal."""
 
 COUNTED_SPREADS = 10.0
-"""So many below it lies what cannot be meant to count: a reference decides for good, so it is lenient."""
+"""Spreads below the median under which a reference point ignores outcomes, which then add nothing at all."""
 
 
 class Tail(NamedTuple):
-    """Where the lower tail begins, and the spread that it is measured by; -inf and 0 of equal outcomes."""
+    """Where the lower tail begins, and the spread; -inf and 0 if all outcomes are equal."""
 
     start: float
     spread: float
 
 
 def lower_tail(y: NDArray[np.float64], *, spreads: float) -> Tail:
-    """Find the tail that begins so many spreads below the median of n >= 1 outcomes.
+    """Return the tail that begins `spreads` spreads below the median of n >= 1 outcomes.
 
     The spread is the distance from the median to the best, or the interquartile range if that is larger.
     """

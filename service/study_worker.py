@@ -44,7 +44,7 @@ from service.trials.leases import forget_inherited_connections
 from service.trials.turns import Turn
 
 if TYPE_CHECKING:
-    from service.optimization.proposers import Propose
+    from service.optimization.proposers import Suggest
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +134,7 @@ def _propose(study_id: str) -> None:
         end_search(session, study_id)
 
 
-def _ask(study_id: str, request: SuggestionRequest, propose: "Propose") -> bool:
+def _ask(study_id: str, request: SuggestionRequest, propose: "Suggest") -> bool:
     """Ask a proposer and store what it suggests; say whether the study has got anywhere."""
     started = time.perf_counter()
     with _proposal_span(request) as span:
@@ -190,7 +190,7 @@ def _weigh_parameters(turn: Turn) -> None:
         importance = weigh_parameters(
             request.problem,
             request.observations,
-            known=request.known,
+            earlier=request.earlier,
             seed=request.seed,
             time_limit_seconds=FITTING_SECONDS,
         )

@@ -8,16 +8,20 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.service import ask_and_tell, overload, scheduler
+from benchmarks.service import ask_and_tell, overload, poison, scheduler
 from benchmarks.service.report import DOCUMENT, write_report
 from benchmarks.service.results import RESULTS, run_part
 from benchmarks.service.server import running_server
 
-PARTS = ("poll", "sse", "claims", "large", "clone", "memory", "scheduler", "ask-and-tell", "overload")
+PARTS = (
+    "poll", "changing", "sse", "claims", "large", "clone", "memory", "scheduler", "ask-and-tell", "overload",
+    "poison",
+)  # fmt: skip
 WHOLE_SERVERS = {
     "scheduler": scheduler.measure,
     "ask-and-tell": ask_and_tell.measure,
     "overload": overload.measure,
+    "poison": poison.measure,
 }
 """Parts that start one of their own, with workers."""
 

@@ -63,6 +63,14 @@ def _measured(stack: Stack, proposer: str, *, runners: int, trials: int) -> Meas
 
 def _run(stack: Stack, proposer: str, *, runners: int, trials: int) -> list[float]:
     """Return the seconds from each suggestion to the next, over all runners."""
+    study_id = begun_study(stack, proposer, runners=runners, trials=trials)
+    with ThreadPoolExecutor(runners) as pool:
+        parts = list(pool.map(lambda number: run_trials(stack, study_id, number), range(runners)))
+    return [seconds for part in parts for seconds in part]
+
+
+def begun_study(stack: Stack, proposer: str, *, runners: int, trials: int) -> str:
+    """Create a study, with past results where its proposer models them; return its id."""
     connection = Connection(stack.url, api_key=stack.api_key)
     study_id = connection.send("POST", "/v1/studies", body=_study(proposer, runners, trials)).json()["id"]
     if OBSERVATIONS[proposer]:
@@ -72,12 +80,11 @@ def _run(stack: Stack, proposer: str, *, runners: int, trials: int) -> list[floa
         assert connection.send("POST", path, body={"observations": observations}).status == 200
     resumed = connection.send("POST", f"/v1/studies/{study_id}:resume", body={})
     assert resumed.status == 200, resumed.body
-    with ThreadPoolExecutor(runners) as pool:
-        parts = list(pool.map(lambda number: _runner(stack, study_id, number), range(runners)))
-    return [seconds for part in parts for seconds in part]
+    return str(study_id)
 
 
-def _runner(stack: Stack, study_id: str, number: int) -> list[float]:
+def run_trials(stack: Stack, study_id: str, number: int) -> list[float]:
+    """Run trials of a study until it has ended; return the seconds from each suggestion to the next."""
     connection = Connection(stack.url, api_key=stack.api_key)
     path = f"/v1/studies/{study_id}/trials"
     asked = {"worker_id": f"runner-{number}", "wait_seconds": WAIT_SECONDS}

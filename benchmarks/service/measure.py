@@ -5,12 +5,13 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.service import claims, clone, large, memory, poll, sse
+from benchmarks.service import changing, claims, clone, large, memory, poll, sse
 from benchmarks.service.context import Context
 from benchmarks.service.results import Measured, run_part
 
 PARTS: dict[str, Callable[[Context], Iterator[Measured]]] = {
     "poll": poll.measure,
+    "changing": changing.measure,
     "sse": sse.measure,
     "claims": claims.measure,
     "large": large.measure,

@@ -10,6 +10,7 @@ BEGIN = "<!-- benchmarks.service: written by `python -m benchmarks.service repor
 END = "<!-- benchmarks.service: end -->"
 TITLES = {
     "poll": "Polling",
+    "changing": "Reads of a study that changes",
     "sse": "Streams of events",
     "claims": "Claims",
     "large": "A study of 5,000 trials",
@@ -18,6 +19,7 @@ TITLES = {
     "scheduler": "Between trials",
     "ask-and-tell": "Ask and tell",
     "overload": "Overload",
+    "poison": "A study that kills its worker",
 }
 
 

@@ -1,1 +1,1 @@
-"""Decide from learning curves whether a running trial is worth finishing. Pure NumPy; knows no database."""
+"""Decide from learning curves whether to stop a running trial. Pure NumPy; knows no database."""

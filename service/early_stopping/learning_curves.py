@@ -1,8 +1,8 @@
 """Predict where a learning curve ends, from the curves of the study's finished trials.
 
-Bayesian linear regression of the final score on what a curve shows so far, with a conjugate
+Bayesian linear regression of the final score on features of the curve so far, with a conjugate
 normal-inverse-gamma prior (Bishop 2006, section 3.3; Murphy 2012, section 7.6): the prediction is a
-Student t in closed form. Finished trials are chosen by the same curves that the regression reads, so
+Student t in closed form. Which trials finished depends only on the curves that the regression reads, so
 leaving out the stopped ones does not bias it.
 """
 
@@ -20,7 +20,7 @@ PRIOR_SCALE = 0.1
 
 @dataclass(frozen=True)
 class Prediction:
-    """A Student t."""
+    """A Student t distribution of the final score."""
 
     location: float
     scale: float
@@ -39,12 +39,12 @@ class Prediction:
 
 
 def predict(features: Sequence[Sequence[float]], finals: Sequence[float], own: Sequence[float]) -> Prediction:
-    """Predict one final score from finished trials.
+    """Return the distribution of one final score, given finished trials.
 
     Args:
-        features: n rows of d numbers, what each finished curve showed at this point.
+        features: n rows of d numbers, the features of each finished curve at this point.
         finals: n final scores.
-        own: d numbers of the running trial.
+        own: the d features of the running trial.
     """
     X = np.asarray(features, dtype=np.float64)
     y = np.asarray(finals, dtype=np.float64)
@@ -65,12 +65,12 @@ def predict(features: Sequence[Sequence[float]], finals: Sequence[float], own: S
 
 
 def calibration(features: Sequence[Sequence[float]], finals: Sequence[float]) -> float:
-    """Return the mean squared leave-one-out error in predicted standard deviations: near 1 is honest."""
+    """Return the mean squared leave-one-out error in predicted standard deviations: about 1 if calibrated."""
     squares = []
     for left_out in range(len(finals)):
         rest = [position for position in range(len(finals)) if position != left_out]
-        found = predict([features[i] for i in rest], [finals[i] for i in rest], features[left_out])
-        squares.append(((finals[left_out] - found.location) / found.standard_deviation) ** 2)
+        prediction = predict([features[i] for i in rest], [finals[i] for i in rest], features[left_out])
+        squares.append(((finals[left_out] - prediction.location) / prediction.standard_deviation) ** 2)
     return float(np.mean(squares))
 
 
@@ -80,6 +80,6 @@ def _design(standardised: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _spread(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    # A column without any spread says nothing; dividing it by one keeps it at zero.
-    found: NDArray[np.float64] = columns.std(axis=0)
-    return np.where(found > 1e-12, found, 1.0)
+    # A constant column carries no information; dividing by one keeps it at zero.
+    deviations: NDArray[np.float64] = columns.std(axis=0)
+    return np.where(deviations > 1e-12, deviations, 1.0)

@@ -1,8 +1,8 @@
-"""The rules: stop a trial that hardly can add hypervolume, or one whose rank among its peers is low.
+"""The rules: stop a trial that is unlikely to add hypervolume, or one that ranks low among its peers.
 
 Only the score is uncertain while a trial runs: parameters are exact, latency and memory are measured
 before the first epoch ends, seconds grow in proportion to the steps. So a trial adds hypervolume
-exactly if its final score passes a threshold, and the chance of that is one tail of one distribution.
+if and only if its final score passes a threshold, and the chance of that is a tail of one distribution.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,18 @@ FINISHED_BEFORE_STOPPING = 8
 
 SMALL_CHANCE = 0.1
 MISCALIBRATED = 4.0
-"""Predictions whose errors are this much larger (in variance) than they claim are not trusted."""
+"""Predictions whose squared errors exceed the predicted variance by this factor are not used."""
 
 SHARE = "share"
-"""The metric of a measurement that says how much of its training a trial has behind it, up to 1."""
+"""The metric of a measurement that is the share of the training done so far, up to 1."""
 
 RANK_FROM_SHARE = 0.5
 RANK_KEEPS = 0.5
-"""The rank rule drops the worse half, and not before half of the training."""
+"""The rank rule stops the worse half, and not before half of the training."""
 
 
 class Reason(StrEnum):
-    """Which rule spoke."""
+    """Which rule decided."""
 
     HYPERVOLUME = "hypervolume"
     RANK = "rank"
@@ -40,7 +40,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Curve:
-    """A trial's measurements so far, in order; `final` holds its metrics if it was trained to the end."""
+    """A trial's measurements so far, in order; `final` holds its metrics if the trial finished."""
 
     measurements: Sequence[Mapping[str, float]]
     final: Mapping[str, float] | None = None
@@ -76,7 +76,7 @@ def judge(
     reference_point: Sequence[float] | None,
     rule: EarlyStopping,
 ) -> Verdict:
-    """Judge a running trial after its latest measurement, against others at the same share of training."""
+    """Return the verdict on a running trial at its latest measurement, against others at the same share."""
     share = own.measurements[-1][SHARE]
     finished = [curve for curve in others if curve.final is not None and curve.reaches(share)]
     if rule is EarlyStopping.NEVER or share >= 1 or len(finished) < FINISHED_BEFORE_STOPPING:
@@ -102,19 +102,19 @@ def threshold(
 ) -> float:
     """Return the score above which a trial with these other metrics adds hypervolume; infinite if none does.
 
-    That is the best score among finished trials which are at least as good in everything else, the
-    reference score, and the bounds on the score, whichever is highest.
+    It is the highest of: the best score among finished trials that are at least as good in everything else,
+    the reference score, and the bounds on the score.
     """
-    found = [-np.inf]
+    bars = [-np.inf]
     for position, objective in enumerate(objectives):
         if reference_point is not None:
             if objective.metric == Metric.SCORE:
-                found.append(reference_point[position])
+                bars.append(reference_point[position])
             elif _gain(objective, own) <= _signed(objective, reference_point[position]):
                 return float("inf")
     for constraint in constraints:
         if constraint.metric == Metric.SCORE and constraint.op is ConstraintOp.AT_LEAST:
-            found.append(constraint.bound)
+            bars.append(constraint.bound)
         elif constraint.metric != Metric.SCORE and not constraint.holds(own[constraint.metric]):
             return float("inf")
     costs = [objective for objective in objectives if objective.metric != Metric.SCORE]
@@ -122,8 +122,8 @@ def threshold(
         if all(_gain(cost, other) >= _gain(cost, own) for cost in costs) and all(
             constraint.holds(other[constraint.metric]) for constraint in constraints
         ):
-            found.append(other[Metric.SCORE])
-    return float(max(found))
+            bars.append(other[Metric.SCORE])
+    return float(max(bars))
 
 
 def _by_hypervolume(
@@ -154,7 +154,7 @@ def _by_rank(own: Curve, peers: Sequence[Curve], objectives: Sequence[Objective]
 
 
 def _features(curve: Curve, share: float) -> list[float]:
-    """Return what a curve shows at a share: score, both losses, and what the last step gained."""
+    """Return the features of a curve at a share: score, both losses, and the gain of the last step."""
     *_, before, now = [curve.measurements[0], *curve.until(share)]
     return [
         now[Metric.SCORE],

@@ -1,9 +1,9 @@
-"""How much a candidate is worth, given observations and pending trials. Everything is a logarithm.
+"""The value of a candidate, given observations and pending trials. All values are logarithms.
 
 One objective: log expected improvement (Ament and others 2023, arXiv 2310.20708). Two to four: log
 expected hypervolume improvement in closed form. More: a random scalarisation by Monte Carlo
 (qLogNParEGO). Each is multiplied by the probability that the trial is feasible. Observed outcomes
-enter as their posterior means, so noise does not make a lucky trial a member of the front.
+enter as their posterior means, so that noise alone puts no trial on the front.
 """
 
 import math
@@ -22,8 +22,8 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from service.optimization.gaussian_process import Process
-from service.optimization.outcomes import Outcome, signed_bound
-from service.optimization.problem import Problem
+from service.optimization.outcomes import Limit
+from service.optimization.representatives import far_apart
 from service.optimization.surrogate import Surrogate, as_botorch
 
 SAMPLES = 64
@@ -31,10 +31,10 @@ CHUNK = 1024
 """Candidates scored at a time: bounds memory, changes no value."""
 
 HYPERVOLUME_OBJECTIVES = 4
-"""With more, cutting the attained region into boxes takes longer than a proposal may."""
+"""With more, partitioning the region into boxes takes longer than a suggestion may."""
 
 CELL_POINTS = {2: 2000, 3: 150, 4: 50}
-"""How much of a front is cut into boxes, by the number of objectives; of more, points far apart."""
+"""Points of the front that are partitioned, by the number of objectives; of more, points far apart."""
 
 LEAST = -1e4
 """The logarithm of nothing to gain: finite, so that gradients stay numbers."""
@@ -44,38 +44,42 @@ Acquisition = Callable[[Float64[Tensor, "n dk"]], Float64[Tensor, " n"]]
 
 @dataclass(frozen=True)
 class PendingPosterior:
-    """What a surrogate thinks once it takes the pending trials as observed at their mean."""
+    """A surrogate that is conditioned on the pending trials, as if each had been observed at its mean."""
 
     fitted: Surrogate
-    """Before it saw the pending trials."""
+    """The surrogate before that."""
     surrogate: Surrogate
-    X: Float64[Tensor, "n dk"]
-    means: Float64[Tensor, "n m"]
-    feasible: Bool[Tensor, " n"]
-    seen: int
-    """Rows before this one are observed, the others pending."""
+    X: Float64[Tensor, "nq dk"]
+    """The n observed rows, then the q pending ones."""
+    observed: int
+    means: Float64[Tensor, "nq m"]
+    feasible: Bool[Tensor, " nq"]
+    """Which rows keep every limit at their mean."""
 
 
 def acquisition_function(
-    believed: PendingPosterior,
-    problem: Problem,
-    *,
+    posterior: PendingPosterior,
     reference: Float64[Tensor, " objectives"],
+    *,
+    limits: Sequence[Limit],
     feasibility: Process | None,
     seed: int,
 ) -> tuple[Acquisition, str]:
-    """Build the acquisition function over augmented rows, and name it.
+    """Return the acquisition function of rows, and its name.
 
-    The seed draws the weights of a scalarisation: another one for each suggestion, to cover the front.
+    The seed draws the weights of a scalarisation: a new one for each suggestion, to cover the front.
     """
-    count = len(problem.objectives)
-    chance = _feasibility(believed.surrogate, problem, feasibility)
+    surrogate, count = posterior.surrogate, len(reference)
+    works = [] if feasibility is None else [log_feasible(feasibility, surrogate.features)]
+    if count > HYPERVOLUME_OBJECTIVES:
+        return _product(_scalarised(posterior, limits, objectives=count, seed=seed), works), "qlognparego"
+    chances = [
+        *(_log_within(surrogate, limit) for limit in limits if not surrogate.outcomes[limit.column].exact),
+        *works,
+    ]
     if count == 1:
-        return _product(_expected_improvement(believed, bounded=bool(chance)), chance), "logei"
-    if count <= HYPERVOLUME_OBJECTIVES:
-        return _product(_hypervolume_improvement(believed, reference), chance), "logehvi"
-    only_infeasible = [] if feasibility is None else [log_feasible(feasibility, believed.surrogate.encoded)]
-    return _product(_scalarised(believed, problem, seed=seed), only_infeasible), "qlognparego"
+        return _product(_expected_improvement(posterior, bounded=bool(chances)), chances), "logei"
+    return _product(_hypervolume_improvement(posterior, reference), chances), "logehvi"
 
 
 def log_h(z: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
@@ -94,8 +98,8 @@ def log_h(z: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
 
 def log_probability(z: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
     """Return the logarithm of the standard normal distribution function."""
-    found: Tensor = torch.special.log_ndtr(z)
-    return found
+    logarithm: Tensor = torch.special.log_ndtr(z)
+    return logarithm
 
 
 def log_expected_improvement(
@@ -108,7 +112,7 @@ def log_expected_improvement(
 def cells(
     front: Float64[Tensor, "n m"], reference: Float64[Tensor, " m"]
 ) -> tuple[Float64[Tensor, "cells m"], Float64[Tensor, "cells m"]]:
-    """Cut the region that no member of the front attains into boxes: lower and upper corners."""
+    """Return the lower and upper corners of boxes that partition the region not dominated by the front."""
     inside = front[(front > reference).all(dim=1)]
     limit = CELL_POINTS[len(reference)]
     if len(inside) > limit:
@@ -120,15 +124,15 @@ def cells(
 
 
 def _hypervolume_improvement(
-    believed: PendingPosterior, reference: Float64[Tensor, " objectives"]
+    posterior: PendingPosterior, reference: Float64[Tensor, " objectives"]
 ) -> Acquisition:
     """Outcomes are independent, so a box with corners l and u gains prod_j E[(min(z_j, u_j) - l_j)+].
 
-    For a measured outcome that is EI(l_j) - EI(u_j), for a known one the length itself; the
+    For a measured outcome that is EI(l_j) - EI(u_j), for an exact one the length itself; the
     improvement is the sum over the boxes.
     """
-    surrogate, count = believed.surrogate, len(reference)
-    lower, upper = cells(believed.means[believed.feasible, :count], reference)
+    surrogate, count = posterior.surrogate, len(reference)
+    lower, upper = cells(posterior.means[posterior.feasible, :count], reference)
     sides = [
         torch.unique(torch.stack([lower[:, j], upper[:, j]]), dim=1, return_inverse=True)
         for j in range(count)
@@ -143,7 +147,7 @@ def _hypervolume_improvement(
                 length = torch.minimum(z, high) - low
                 logs = torch.where(length > 0, torch.log(length.clamp_min(1e-300)), LEAST)
             else:
-                mean, variance = surrogate.process(j).posterior(X[:, : surrogate.encoded])
+                mean, variance = surrogate.process(j).posterior(X[:, : surrogate.features])
                 logs = _log_side(mean.unsqueeze(1), variance.sqrt().unsqueeze(1), low, high)
             total = total + logs[:, box]
         return torch.logsumexp(total, dim=1)
@@ -165,35 +169,22 @@ def _log_side(
     return (gain + torch.log(-torch.expm1(beyond.clamp_min(-700.0)))).clamp_min(LEAST)
 
 
-def far_apart(points: Float64[Tensor, "n m"], *, count: int) -> list[int]:
-    """Choose points one by one, each as far as possible from those before; the extremes come first."""
-    scaled = (points - points.min(dim=0).values) / (
-        points.max(dim=0).values - points.min(dim=0).values
-    ).clamp_min(1e-12)
-    chosen = list(dict.fromkeys(scaled.argmax(dim=0).tolist()))
-    nearest = torch.cdist(scaled, scaled[chosen]).min(dim=1).values
-    while len(chosen) < count:
-        chosen.append(int(nearest.argmax()))
-        nearest = torch.minimum(nearest, torch.cdist(scaled, scaled[chosen[-1:]])[:, 0])
-    return chosen
-
-
-def _expected_improvement(believed: PendingPosterior, *, bounded: bool) -> Acquisition:
+def _expected_improvement(posterior: PendingPosterior, *, bounded: bool) -> Acquisition:
     """Return log EI over the best feasible outcome; `bounded`: times the chance to keep a limit."""
-    surrogate = believed.surrogate
-    feasible = believed.means[believed.feasible, 0]
+    surrogate = posterior.surrogate
+    feasible = posterior.means[posterior.feasible, 0]
     if len(feasible) == 0 and bounded:
         # Nothing feasible yet: any feasible point is an improvement.
         return lambda X: 0.0 * X.sum(dim=1)
-    # Known limits alone are broken, and no candidate breaks those: the best beyond them is to be come near.
-    best = (feasible if len(feasible) else believed.means[:, 0]).max()
+    # Only limits on exact metrics are broken, and no candidate breaks those: improve on the best beyond them.
+    best = (feasible if len(feasible) else posterior.means[:, 0]).max()
     if surrogate.outcomes[0].exact:
         column = _exact_column(surrogate, 0)
         return lambda X: torch.log((X[:, column] - best).clamp_min(math.exp(-700.0)))
     process = surrogate.process(0)
 
     def value(X: Float64[Tensor, "n dk"]) -> Float64[Tensor, " n"]:
-        mean, variance = process.posterior(X[:, : surrogate.encoded])
+        mean, variance = process.posterior(X[:, : surrogate.features])
         return log_expected_improvement(
             mean.unsqueeze(1), variance.sqrt().unsqueeze(1), best.unsqueeze(0)
         ).squeeze(1)
@@ -201,89 +192,55 @@ def _expected_improvement(believed: PendingPosterior, *, bounded: bool) -> Acqui
     return value
 
 
-def _scalarised(believed: PendingPosterior, problem: Problem, *, seed: int) -> Acquisition:
-    outcomes, count = believed.surrogate.outcomes, len(problem.objectives)
+def _scalarised(
+    posterior: PendingPosterior, limits: Sequence[Limit], *, objectives: int, seed: int
+) -> Acquisition:
     samples = torch.Size([SAMPLES])
     sampler = ListSampler(
         *(
             IndexSampler(samples, seed=seed)
             if outcome.exact
             else SobolQMCNormalSampler(samples, seed=seed + column)
-            for column, outcome in enumerate(outcomes)
+            for column, outcome in enumerate(posterior.surrogate.outcomes)
         )
     )
     function = qLogNParEGO(
-        as_botorch(believed.fitted),
-        X_baseline=believed.X[: believed.seen],
-        X_pending=believed.X[believed.seen :] if believed.seen < len(believed.X) else None,
+        as_botorch(posterior.fitted),
+        X_baseline=posterior.X[: posterior.observed],
+        X_pending=posterior.X[posterior.observed :] if posterior.observed < len(posterior.X) else None,
         sampler=sampler,
-        scalarization_weights=torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(count))),
-        objective=IdentityMCMultiOutputObjective(outcomes=list(range(count))),
-        constraints=[_bounded(column, sign, offset) for column, sign, offset in _bounds(problem, outcomes)]
-        or None,
+        scalarization_weights=torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(objectives))),
+        objective=IdentityMCMultiOutputObjective(outcomes=list(range(objectives))),
+        constraints=[limit.excess for limit in limits] or None,
         prune_baseline=True,
         cache_root=False,
     )
     return lambda X: torch.cat([function(part.unsqueeze(1)) for part in torch.split(X, CHUNK // 4)])
 
 
-def _feasibility(surrogate: Surrogate, problem: Problem, feasibility: Process | None) -> list[Acquisition]:
-    chances = [
-        _log_within(surrogate, column, sign, offset)
-        for column, sign, offset in _bounds(problem, surrogate.outcomes)
-        if not surrogate.outcomes[column].exact
-    ]
-    return chances if feasibility is None else [*chances, log_feasible(feasibility, surrogate.encoded)]
-
-
-def _log_within(surrogate: Surrogate, column: int, sign: float, offset: float) -> Acquisition:
-    process, encoded = surrogate.process(column), surrogate.encoded
+def _log_within(surrogate: Surrogate, limit: Limit) -> Acquisition:
+    process, features = surrogate.process(limit.column), surrogate.features
 
     def chance(X: Float64[Tensor, "n dk"]) -> Float64[Tensor, " n"]:
-        mean, variance = process.posterior(X[:, :encoded])
-        return log_probability(-(sign * mean + offset) / variance.sqrt())
+        mean, variance = process.posterior(X[:, :features])
+        return log_probability(-(limit.sign * mean + limit.offset) / variance.sqrt())
 
     return chance
 
 
-def log_feasible(feasibility: Process, encoded: int) -> Acquisition:
-    """Return the logarithm of the chance that a trial works at all, read off `encoded` columns."""
+def log_feasible(feasibility: Process, features: int) -> Acquisition:
+    """Return the logarithm of the probability that a trial runs at all, from the first `features` columns."""
 
     def chance(X: Float64[Tensor, "n dk"]) -> Float64[Tensor, " n"]:
-        mean, variance = feasibility.posterior(X[:, :encoded])
+        mean, variance = feasibility.posterior(X[:, :features])
         return log_probability(mean / variance.sqrt())
 
     return chance
 
 
-def feasible_rows(
-    means: Float64[Tensor, "n m"], problem: Problem, outcomes: Sequence[Outcome]
-) -> Bool[Tensor, " n"]:
-    """Return which rows keep every constraint."""
-    kept = torch.ones(len(means), dtype=torch.bool)
-    for column, sign, offset in _bounds(problem, outcomes):
-        kept &= sign * means[:, column] + offset <= 0
-    return kept
-
-
-def _bounds(problem: Problem, outcomes: Sequence[Outcome]) -> list[tuple[int, float, float]]:
-    columns = {outcome.metric: column for column, outcome in enumerate(outcomes)}
-    return [
-        (
-            columns[constraint.metric],
-            *signed_bound(outcomes[columns[constraint.metric]], constraint.op, constraint.bound),
-        )
-        for constraint in problem.constraints
-    ]
-
-
-def _bounded(column: int, sign: float, offset: float) -> Callable[[Tensor], Tensor]:
-    return lambda Z: sign * Z[..., column] + offset
-
-
 def _exact_column(surrogate: Surrogate, objective: int) -> int:
     before = sum(outcome.exact for outcome in surrogate.outcomes[:objective])
-    return surrogate.encoded + before
+    return surrogate.features + before
 
 
 def _product(value: Acquisition, chances: Sequence[Acquisition]) -> Acquisition:

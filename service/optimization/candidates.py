@@ -1,6 +1,6 @@
 """Where candidates come from: density sampling, neighbours, swaps, mutations, enumeration.
 
-Every function gives canonical codes (see `grid`) and draws from the generator that it is given.
+Every function returns canonical codes (see `grid`) and draws from the generator passed to it.
 """
 
 import math
@@ -27,14 +27,13 @@ NUMBER_STEPS = 4
 """Small steps tried for each number when listing neighbours."""
 
 SIZES_AS_SWITCHES = 8
-"""From this many ordinals on that may be 0, they are sizes layer by layer, and 0 switches one off."""
+"""From this many ordinals that may be 0 on, they are layer-by-layer sizes, and 0 switches a layer off."""
 
 
 def density_codes(grid: Grid, count: int, *, rng: np.random.Generator) -> Codes:
     """Draw candidates whose share of switches that are on is uniform.
 
-    Independent fair switches would put about half of them on in every draw and never visit the
-    sparse or the dense end.
+    Independent fair switches would be about half on in every draw and never sparse or dense.
     """
     codes = uniform_codes(grid, count, rng=rng)
     density = rng.random((count, 1))
@@ -47,7 +46,7 @@ def density_codes(grid: Grid, count: int, *, rng: np.random.Generator) -> Codes:
 
 
 def uniform_codes(grid: Grid, count: int, *, rng: np.random.Generator) -> Codes:
-    """Draw every parameter on its own; inactive ones have a value too, so this is not yet canonical."""
+    """Draw every parameter on its own; inactive ones get a value too, so the codes are not canonical yet."""
     codes = rng.random((count, len(grid)))
     for place, axis in enumerate(grid.axes):
         if axis.levels is not None:
@@ -71,14 +70,14 @@ def switches(grid: Grid) -> list[int]:
 def neighbour_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator, limit: int | None = None) -> Codes:
     """Change one parameter at a time: every other choice, a few small steps of a number.
 
-    Of more neighbours than `limit`, as many are drawn, of each parameter its share.
+    Of more neighbours than `limit`, that many are drawn, in proportion from each parameter.
     """
     changes = [(codes[:, place] >= 0, place) for place in range(len(grid.axes))]
     changed = [_changes(grid.axes[place], codes[on, place], rng=rng) for on, place in changes]
     total = sum(part.size for part in changed)
     parts = []
     for (on, place), values in zip(changes, changed, strict=True):
-        # Drawn before they are written out: all of them may be far more than fits into memory.
+        # Drawn before they are written out: all of them may not fit into memory.
         chosen = np.arange(values.size)
         if limit is not None and total > limit:
             chosen = rng.permutation(values.size)[: math.ceil(limit * values.size / total)]
@@ -89,7 +88,7 @@ def neighbour_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator, limit
     table = np.concatenate(parts)
     if limit is not None and len(table) > limit:
         table = table[rng.permutation(len(table))[:limit]]
-    return grid.canonical(table, fill=woken_codes(grid, table, rng=rng))
+    return grid.canonical(table, fill=activated_codes(grid, table, rng=rng))
 
 
 def swap_codes(grid: Grid, codes: Codes, *, count: int, rng: np.random.Generator) -> Codes:
@@ -110,7 +109,7 @@ def swap_codes(grid: Grid, codes: Codes, *, count: int, rng: np.random.Generator
     highest = np.array([len(grid.axes[place].levels or ()) - 1 for place in places], dtype=float)
     table[:, places] = np.minimum(values, highest)
     table = table[possible]
-    return grid.canonical(table, fill=woken_codes(grid, table, rng=rng))
+    return grid.canonical(table, fill=activated_codes(grid, table, rng=rng))
 
 
 def mutation_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
@@ -137,15 +136,7 @@ def enumerate_codes(grid: Grid, *, limit: int) -> Codes | None:
 def density_sample(space: SearchSpace, count: int, *, rng: random.Random) -> list[Parameterization]:
     """Draw parameterizations whose share of switches that are on is uniform."""
     grid = Grid(space)
-    return grid.parameterizations(density_codes(grid, count, rng=_generator(rng)))
-
-
-def neighbours(
-    space: SearchSpace, parameterization: Parameterization, *, rng: random.Random
-) -> list[Parameterization]:
-    """Change one parameter at a time: every other choice, a few small steps of a number."""
-    grid = Grid(space)
-    return grid.parameterizations(neighbour_codes(grid, grid.codes([parameterization]), rng=_generator(rng)))
+    return grid.parameterizations(density_codes(grid, count, rng=np.random.default_rng(rng.getrandbits(64))))
 
 
 def _changes(
@@ -172,8 +163,8 @@ def _unit_steps(
         span = parameter.high - parameter.low if parameter.steps is None else parameter.steps
         return [np.clip(codes[:, None] + step / span, 0.0, 1.0) for step in (-1, 1)]
     numbers = numbers_at(parameter, codes)[:, None]
-    found = [np.clip(numbers + step, parameter.low, parameter.high) for step in (-1, 1)]
-    return [positions_of(parameter, number) for number in found]
+    moved = [np.clip(numbers + step, parameter.low, parameter.high) for step in (-1, 1)]
+    return [positions_of(parameter, number) for number in moved]
 
 
 def _all_codes(axis: Axis, *, limit: int) -> Float64[np.ndarray, " levels"] | None:
@@ -194,10 +185,6 @@ def _all_codes(axis: Axis, *, limit: int) -> Float64[np.ndarray, " levels"] | No
     return None
 
 
-def woken_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
-    """Return what parameters take that a change wakes up; without conditions there are none."""
+def activated_codes(grid: Grid, codes: Codes, *, rng: np.random.Generator) -> Codes:
+    """Return the values for parameters that a change activates; without conditions there are none."""
     return uniform_codes(grid, len(codes), rng=rng) if grid.conditional else codes
-
-
-def _generator(rng: random.Random) -> np.random.Generator:
-    return np.random.default_rng(rng.getrandbits(64))

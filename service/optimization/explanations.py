@@ -1,7 +1,6 @@
-"""Why a configuration was suggested: what the model expected of it, and its chance of joining the front.
+"""Why a configuration was suggested: what the model predicted, and its chance of joining the front.
 
-Arithmetic on means and standard deviations; how a candidate was found is not known here. Outcomes are
-taken as independent, as the models of a model list are.
+Arithmetic on means and standard deviations of independent outcomes; does not know how a candidate was found.
 """
 
 import math
@@ -14,10 +13,9 @@ from torch import Tensor
 
 from api_schemas.proposals import Explanation, Prediction
 from api_schemas.search_space import Parameterization
-from service.optimization.candidate_filter import augmented
-from service.optimization.grid import Candidates, Grid
-from service.optimization.outcomes import Outcome, outcomes_of, signed_bound
-from service.optimization.problem import Problem
+from service.optimization.encoded_problem import EncodedProblem
+from service.optimization.grid import Candidates
+from service.optimization.outcomes import Limit, Outcome, keeps_limits
 from service.optimization.surrogate import Surrogate
 
 SAMPLES = 4096
@@ -25,26 +23,33 @@ SAMPLES = 4096
 
 
 def explain(
-    problem: Problem,
+    encoded: EncodedProblem,
     parameterization: Parameterization,
     *,
     surrogate: Surrogate,
-    Y: Float64[Tensor, "n m"],
     acquisition_value: float,
-    seed: int,
+    learned_from: dict[str, float],
 ) -> Explanation | None:
-    """Explain a suggestion by the model that ranked it; None where the model says nothing finite."""
-    outcomes = outcomes_of(problem)
-    means, deviations = forecast(surrogate, augmented(problem, [parameterization]))
+    """Return the explanation by the model that ranked a suggestion; None if a prediction is not finite."""
+    grid = encoded.problem.grid
+    alone = Candidates(grid, grid.codes([parameterization]))
+    means, deviations = forecast(surrogate, encoded.rows_at(alone.codes))
     if not bool(torch.isfinite(torch.cat([means, deviations])).all()):
         return None
-    grid = Grid(problem.search_space)
-    alone = Candidates(grid, grid.codes([parameterization]))
-    exact = {name: float(values(alone)[0]) for name, values in problem.exact_metrics.items()}
+    exact = {name: float(values(alone)[0]) for name, values in encoded.problem.exact_metrics.items()}
     return Explanation(
-        predictions=predictions(outcomes, means=means, deviations=deviations, exact=exact),
+        predictions=predictions(encoded.outcomes, means=means, deviations=deviations, exact=exact),
         acquisition_value=acquisition_value if math.isfinite(acquisition_value) else None,
-        front_probability=front_probability(problem, means=means, deviations=deviations, Y=Y, seed=seed),
+        front_probability=front_probability(
+            encoded.outcomes,
+            encoded.limits,
+            objectives=encoded.objectives,
+            means=means,
+            deviations=deviations,
+            Y=encoded.Y,
+            seed=encoded.seed,
+        ),
+        learned_from=learned_from,
     )
 
 
@@ -52,13 +57,13 @@ def explain(
 def forecast(
     surrogate: Surrogate, X: Float64[Tensor, "1 dk"]
 ) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"]]:
-    """Return mean and standard deviation of what would be observed; a known outcome has no deviation."""
+    """Return mean and standard deviation of an observation; an exact outcome has deviation 0."""
     deviations = []
     for process in surrogate.processes:
         if process is None:
             deviations.append(torch.tensor(0.0, dtype=torch.double))
         else:
-            variance = process.posterior(X[:, : surrogate.encoded])[1][0]
+            variance = process.posterior(X[:, : surrogate.features])[1][0]
             deviations.append(torch.sqrt(variance + process.noise_variance))
     return surrogate.means(X)[0], torch.stack(deviations)
 
@@ -70,26 +75,28 @@ def predictions(
     deviations: Float64[Tensor, " m"],
     exact: Mapping[str, float],
 ) -> dict[str, Prediction]:
-    """Put forecasts into the metrics' own units and signs; `exact` has the known metrics.
+    """Return forecasts in the metrics' units and signs; `exact` has the exact metrics.
 
-    A metric that is modelled as log10 gets the median, and its deviation to first order.
+    A metric that is modelled as log10 gets its median, and its deviation to first order.
     """
-    found = {}
+    by_metric = {}
     for outcome, mean, deviation in zip(outcomes, means.tolist(), deviations.tolist(), strict=True):
         if outcome.exact:
-            found[outcome.metric] = Prediction(mean=exact[outcome.metric], standard_deviation=0.0)
+            by_metric[outcome.metric] = Prediction(mean=exact[outcome.metric], standard_deviation=0.0)
         elif outcome.is_log:
             median = 10.0 ** (outcome.sign * mean)
             spread = math.log(10) * median * deviation
-            found[outcome.metric] = Prediction(mean=median, standard_deviation=spread)
+            by_metric[outcome.metric] = Prediction(mean=median, standard_deviation=spread)
         else:
-            found[outcome.metric] = Prediction(mean=outcome.sign * mean, standard_deviation=deviation)
-    return found
+            by_metric[outcome.metric] = Prediction(mean=outcome.sign * mean, standard_deviation=deviation)
+    return by_metric
 
 
 def front_probability(
-    problem: Problem,
+    outcomes: Sequence[Outcome],
+    limits: Sequence[Limit],
     *,
+    objectives: int,
     means: Float64[Tensor, " m"],
     deviations: Float64[Tensor, " m"],
     Y: Float64[Tensor, "n m"],
@@ -97,21 +104,18 @@ def front_probability(
 ) -> float:
     """Return the chance that the observation will keep every limit and be dominated by none of `Y`.
 
-    Closed form where one objective is measured and no limit is: the chance to beat the best of those
-    that are no worse in what is known. Else the share of draws that would join.
+    Closed form where one objective is measured and all limits are exact: the chance to beat the best of the
+    rows that are no worse in the exact objectives. Otherwise the share of draws that would join.
     """
-    outcomes = outcomes_of(problem)
-    count = len(problem.objectives)
-    front = Y[_keeps_limits(problem, Y)][:, :count]
+    front = Y[keeps_limits(limits, Y)][:, :objectives]
     front = front[is_non_dominated(front)]
-    measured = [column for column in range(count) if not outcomes[column].exact]
-    limited = {constraint.metric for constraint in problem.constraints} - problem.exact_metrics.keys()
-    if len(measured) == 1 and not limited:
-        return _chance_to_beat(means[:count], deviations[:count], front, column=measured[0])
+    measured = [column for column in range(objectives) if not outcomes[column].exact]
+    if len(measured) == 1 and all(outcomes[limit.column].exact for limit in limits):
+        return _chance_to_beat(means[:objectives], deviations[:objectives], front, column=measured[0])
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(SAMPLES, len(outcomes), generator=generator, dtype=torch.double)
     draws = means + deviations * noise
-    joins = _keeps_limits(problem, draws) & ~_dominated(draws[:, :count], front)
+    joins = keeps_limits(limits, draws) & ~_dominated(draws[:, :objectives], front)
     return float(joins.double().mean())
 
 
@@ -133,18 +137,7 @@ def _chance_to_beat(
 def _dominated(
     Z: Float64[Tensor, "s objectives"], front: Float64[Tensor, "members objectives"]
 ) -> Bool[Tensor, " s"]:
-    found = torch.zeros(len(Z), dtype=torch.bool)
+    dominated = torch.zeros(len(Z), dtype=torch.bool)
     for member in front:
-        found |= (member >= Z).all(dim=1) & (member > Z).any(dim=1)
-    return found
-
-
-def _keeps_limits(problem: Problem, Z: Float64[Tensor, "s m"]) -> Bool[Tensor, " s"]:
-    outcomes = outcomes_of(problem)
-    columns = {outcome.metric: column for column, outcome in enumerate(outcomes)}
-    kept = torch.ones(len(Z), dtype=torch.bool)
-    for constraint in problem.constraints:
-        column = columns[constraint.metric]
-        sign, offset = signed_bound(outcomes[column], constraint.op, constraint.bound)
-        kept &= sign * Z[:, column] + offset <= 0
-    return kept
+        dominated |= (member >= Z).all(dim=1) & (member > Z).any(dim=1)
+    return dominated

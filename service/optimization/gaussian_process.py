@@ -4,7 +4,7 @@ The model and its priors are BoTorch's default (Hvarfner and others 2024, arXiv 
 lengthscale a dimension with a log-normal prior that grows with the dimension, standardised
 outcomes, noise with a log-normal prior unless it is given. The gradient of the marginal likelihood
 is written out, which makes a fit about ten times as fast as automatic differentiation; the constant
-mean is profiled out. Knows rows and outcomes, no search space.
+mean is profiled out. Knows rows and outcomes, not the search space.
 """
 
 import math
@@ -29,8 +29,8 @@ FIT_ROWS = 300
 """Hyperparameters are fitted to at most this many rows; the posterior uses them all."""
 
 WIDE_FIT = 256
-"""With more columns, those in which all rows are alike keep the mode of the prior, where a fit would leave
-them: most columns of many choices are such."""
+"""With more columns, those that are constant over the rows keep the mode of the prior, where a fit would
+leave them: with many choices most columns are constant."""
 
 Vector = Float64[np.ndarray, " n"]
 Matrix = Float64[np.ndarray, "n d"]
@@ -38,7 +38,7 @@ Matrix = Float64[np.ndarray, "n d"]
 
 @dataclass(frozen=True)
 class Process:
-    """A fitted process. Inputs are rows of the unit cube, outcomes in the unit they were given in."""
+    """A fitted process. Inputs are rows of the unit cube, outcomes keep their unit."""
 
     X: Float64[Tensor, "n d"]
     y: Float64[Tensor, " n"]
@@ -52,7 +52,7 @@ class Process:
 
     @property
     def noise_variance(self) -> float:
-        """The noise of a new observation, in the outcome's unit, squared."""
+        """The noise variance of a new observation, in the outcome's unit, squared."""
         return float(self.noise.median()) * self.scale**2
 
     def posterior(self, X: Float64[Tensor, "m d"]) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"]]:
@@ -64,7 +64,7 @@ class Process:
         return self.shift + self.scale * mean, self.scale**2 * variance
 
     def condition_on_mean(self, X: Float64[Tensor, "q d"]) -> "Process":
-        """Add rows observed at their own mean: the mean stays, the doubt around them goes."""
+        """Return the process after observing each row at its mean: means stay, variances shrink."""
         y = (self.posterior(X)[0] - self.shift) / self.scale
         noise = torch.cat([self.noise, self.noise.median().repeat(len(X))])
         return _conditioned(
@@ -88,13 +88,13 @@ def fit_process(
 ) -> Process:
     """Fit a process; the noise is inferred where `variance` is None.
 
-    At `deadline`, on the monotonic clock, the hyperparameters are taken as they are by then.
+    A fit that reaches `deadline`, on the monotonic clock, keeps the hyperparameters it has by then.
 
     Raises:
-        numpy.linalg.LinAlgError: If the covariance is not positive definite, whatever the jitter.
+        numpy.linalg.LinAlgError: If the covariance is not positive definite, even with jitter.
     """
     shift, scale = float(y.mean()), float(y.std()) if len(y) > 1 else 1.0
-    # Against the size of the outcomes themselves: which unit they are in must not matter.
+    # Relative to the size of the outcomes: their unit must not matter.
     scale = scale if scale > 1e-9 * abs(shift) else 1.0
     standard = (y - shift) / scale
     given = None if variance is None else (variance / scale**2).clamp_min(NOISE_BOUNDS[0])
@@ -115,7 +115,7 @@ def fit_process(
 
 
 def left_out_log_density(process: Process) -> float:
-    """Return the sum over observations of the log density that the others give it, up to a constant.
+    """Return the leave-one-out log density, summed over the observations, up to a constant.
 
     Rasmussen and Williams 2006, equations 5.10 to 5.12; hyperparameters stay as they are.
     """
@@ -176,9 +176,9 @@ def _minimum(
         if time.monotonic() >= deadline:
             raise StopIteration
 
-    # Matrices are small, and where trials train beside it OpenBLAS's threads wait for a core at every call.
+    # Matrices are small, and OpenBLAS threads would wait for a core at every call while trials train.
     with _thread_pools().limit(limits=1, user_api="blas"):
-        found = minimize(
+        optimum = minimize(
             negative_log_posterior,
             start,
             args=(X, y, given, columns),
@@ -188,7 +188,7 @@ def _minimum(
             callback=stop_if_late,
             options={"maxiter": FIT_ITERATIONS, "maxfun": 2 * FIT_ITERATIONS},
         )
-    return np.asarray(found.x)
+    return np.asarray(optimum.x)
 
 
 @cache

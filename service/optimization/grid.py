@@ -3,7 +3,12 @@
 A code is a level's index (switches, ordinals, categoricals) or a position in [0, 1] on the
 parameter's scale (numbers); an inactive parameter has the code -1. Every table that a function here
 returns is canonical: integers are rounded, and inactive parameters have no value. Whether a parameter is
-active is decided by the value of its parent, as `SearchSpace` does, never by what lies near it.
+active depends on the exact value of its parent, as in `SearchSpace`, never on a value near it.
+
+A row of the unit cube encodes a candidate for the models. A number takes one column, on its logarithm if
+the parameter says so; an ordinal of K choices sits at i / (K - 1); a switch at 0 or 1; a categorical takes
+one column for each choice. The columns of an inactive parameter are 0, which is unambiguous because its
+parent has columns too.
 """
 
 from collections.abc import Sequence
@@ -37,13 +42,13 @@ Codes = Float64[np.ndarray, "n p"]
 class Axis:
     """One parameter: its levels in order (None for a number), and when it is active.
 
-    `waking` are the values of the parent that make it active: by level, or as sorted numbers.
+    `activating` are the values of the parent that make it active: by level, or as sorted numbers.
     """
 
     parameter: Parameter
     levels: tuple[ParameterValue, ...] | None
     parent: int | None = None
-    waking: NDArray[np.generic] | None = None
+    activating: NDArray[np.generic] | None = None
 
     @property
     def ordered(self) -> bool:
@@ -71,7 +76,7 @@ class Grid:
                 axes.append(Axis(parameter, levels))
             else:
                 parent = self.names[when.parameter]
-                axes.append(Axis(parameter, levels, parent, _waking(axes[parent], when.values)))
+                axes.append(Axis(parameter, levels, parent, _activating(axes[parent], when.values)))
         self.axes: tuple[Axis, ...] = tuple(axes)
 
     def __len__(self) -> int:
@@ -93,12 +98,16 @@ class Grid:
 
     @cached_property
     def _exact(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Return, for each number that wakes others up, the positions of the values that do, and these."""
-        found: dict[int, set[float]] = {}
+        """Return, for each number that activates others, the values that do, with their positions first."""
+        by_parent: dict[int, set[float]] = {}
         for axis in self.axes:
-            if axis.parent is not None and axis.waking is not None and self.axes[axis.parent].levels is None:
-                found.setdefault(axis.parent, set()).update(axis.waking.tolist())
-        return {place: self._positions(place, sorted(values)) for place, values in found.items()}
+            if (
+                axis.parent is not None
+                and axis.activating is not None
+                and self.axes[axis.parent].levels is None
+            ):
+                by_parent.setdefault(axis.parent, set()).update(axis.activating.tolist())
+        return {place: self._positions(place, sorted(values)) for place, values in by_parent.items()}
 
     def _positions(
         self, place: int, values: Sequence[float]
@@ -143,21 +152,21 @@ class Grid:
         return [int(number) for number in numbers] if isinstance(axis.parameter, IntParameter) else [*numbers]
 
     def numbers(self, place: int, column: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-        """Return the numbers at codes of an axis without levels; where it is inactive they mean nothing."""
+        """Return the numbers at codes of an axis without levels; meaningless where it is inactive."""
         parameter = self.axes[place].parameter
         assert isinstance(parameter, FloatParameter | IntParameter)  # noqa: S101  only these have none
         column = np.maximum(column, 0.0)
-        found = numbers_at(parameter, column)
+        numbers = numbers_at(parameter, column)
         if place in self._exact:
-            # From a value to its position and back, a rounding error would put children to sleep.
+            # A rounding error from a value to its position and back would deactivate the children.
             positions, values = self._exact[place]
             nearest = np.minimum(np.searchsorted(positions, column), len(positions) - 1)
-            at_end = (found == parameter.low) | (found == parameter.high)
-            found = np.where((positions[nearest] == column) & ~at_end, values[nearest], found)
-        return np.asarray(found)
+            at_end = (numbers == parameter.low) | (numbers == parameter.high)
+            numbers = np.where((positions[nearest] == column) & ~at_end, values[nearest], numbers)
+        return np.asarray(numbers)
 
     def canonical(self, codes: Codes, *, fill: Codes) -> Codes:
-        """Round integers, silence inactive parameters, give those that wake up the value of `fill`."""
+        """Return codes with integers rounded, inactive parameters at -1, activated ones from `fill`."""
         table = codes.copy()
         for place, axis in enumerate(self.axes):
             column = np.where(table[:, place] < 0, fill[:, place], table[:, place])
@@ -170,30 +179,30 @@ class Grid:
 
     def active(self, codes: Codes, place: int) -> Bool[np.ndarray, " n"]:
         """Return where an axis is active, given the codes of the axes before it."""
-        parent, waking = self.axes[place].parent, self.axes[place].waking
-        if parent is None or waking is None:
+        parent, activating = self.axes[place].parent, self.axes[place].activating
+        if parent is None or activating is None:
             return np.ones(len(codes), dtype=bool)
         column = codes[:, parent]
         if self.axes[parent].levels is not None:
-            woken = np.asarray(waking[np.maximum(column, 0.0).astype(int)], dtype=bool)
+            active = np.asarray(activating[np.maximum(column, 0.0).astype(int)], dtype=bool)
         else:
-            woken = np.isin(self.numbers(parent, column), waking)
-        return np.asarray((column >= 0) & woken)
+            active = np.isin(self.numbers(parent, column), activating)
+        return np.asarray((column >= 0) & active)
 
     def differs(self, codes: Codes, other: Codes) -> Bool[np.ndarray, "n p"]:
         """Return in which parameters candidates have other values, or are active where the others are not."""
-        found = (codes >= 0) != (other >= 0)
+        differs = (codes >= 0) != (other >= 0)
         for place, axis in enumerate(self.axes):
             if axis.levels is not None:
-                found[:, place] |= codes[:, place] != other[:, place]
+                differs[:, place] |= codes[:, place] != other[:, place]
             else:
-                found[:, place] |= self.numbers(place, codes[:, place]) != self.numbers(
+                differs[:, place] |= self.numbers(place, codes[:, place]) != self.numbers(
                     place, other[:, place]
                 )
-        return np.asarray(found)
+        return np.asarray(differs)
 
     def encode(self, codes: Codes) -> Float64[np.ndarray, "n d"]:
-        """Return each candidate's row in the unit cube: see `encoding`."""
+        """Return each candidate's row in the unit cube."""
         X = np.zeros((len(codes), self.dimensions))
         for axis, start, column in zip(self.axes, self.columns, codes.T, strict=True):
             on = column >= 0
@@ -224,7 +233,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Canonical candidates, as a known metric reads them: by column, or one by one."""
+    """Canonical candidates, as an exact metric reads them: by column, or one by one."""
 
     grid: Grid
     codes: Codes
@@ -241,7 +250,7 @@ class Candidates:
         return np.asarray(self.codes[:, self.grid.names[name]] >= 0)
 
     def values(self, name: str) -> NDArray[np.generic]:
-        """Return the values of a parameter; where it is inactive the entry means nothing."""
+        """Return the values of a parameter; entries are meaningless where it is inactive."""
         place = self.grid.names[name]
         axis, column = self.grid.axes[place], np.maximum(self.codes[:, place], 0.0)
         if axis.levels is not None:
@@ -271,9 +280,9 @@ def _code(axis: Axis, value: ParameterValue) -> float:
     return position_of(parameter, float(value))
 
 
-def _waking(parent: Axis, values: Sequence[ParameterValue]) -> NDArray[np.generic]:
+def _activating(parent: Axis, values: Sequence[ParameterValue]) -> NDArray[np.generic]:
     if parent.levels is None:
         return np.unique(np.array([float(parent.parameter.spelled(value)) for value in values]))
-    woken = np.zeros(len(parent.levels), dtype=bool)
-    woken[[int(_code(parent, value)) for value in values]] = True
-    return woken
+    active = np.zeros(len(parent.levels), dtype=bool)
+    active[[int(_code(parent, value)) for value in values]] = True
+    return active

@@ -1,8 +1,8 @@
 """The first trials, before there is anything to model.
 
-With a known objective they are spread over its range, on the optimiser's scale, and over the share
-of switches that are on; without one they follow a scrambled Sobol sequence. Every prefix of the
-design is spread, so asking one at a time gives as good a design as asking for all.
+With an exact objective they are spread over its range, on the optimiser's scale, and over the share of
+switches that are on; otherwise they follow a scrambled Sobol sequence. Every prefix of the design is
+spread, so suggesting one trial at a time gives as good a design as suggesting all at once.
 """
 
 import numpy as np
@@ -11,26 +11,27 @@ from scipy.stats import qmc
 from api_schemas.search_space import Parameterization
 from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import density_codes
-from service.optimization.grid import Candidates, Codes, Grid
-from service.optimization.outcomes import exact_values, outcomes_of
-from service.optimization.problem import Problem
+from service.optimization.encoded_problem import EncodedProblem
+from service.optimization.grid import Codes, Grid
 
 DRAWS = 1024
 CLOSEST = 8
 """The next trial is drawn from this many candidates nearest to the target cost."""
 
 
-def design_size(problem: Problem) -> int:
+def design_size(grid: Grid) -> int:
     """Return how many trials come before the first model: one for each column of the unit cube, 5 to 10."""
-    return min(10, max(5, Grid(problem.search_space).dimensions))
+    return min(10, max(5, grid.dimensions))
 
 
-def next_in_design(allowed: CandidateFilter, *, position: int, seed: int) -> Parameterization | None:
+def next_in_design(
+    encoded: EncodedProblem, allowed: CandidateFilter, *, position: int
+) -> Parameterization | None:
     """Return the trial at a position of the design, or None if random draws find nothing new.
 
     Starting points that have run take positions, but leave the ends of the range to the design.
     """
-    problem, grid = allowed.problem, allowed.grid
+    problem, grid, seed = encoded.problem, encoded.problem.grid, encoded.seed
     position -= len(
         {key for point in problem.starting_points if (key := problem.key(point)) in allowed.taken}
     )
@@ -43,7 +44,7 @@ def next_in_design(allowed: CandidateFilter, *, position: int, seed: int) -> Par
     drawn = density_codes(grid, DRAWS, rng=rng)
     drawn = drawn[allowed.within_limits(drawn)]
     if costly and len(drawn):
-        drawn = _nearest_to_target(problem, grid, drawn, share=spread(position), rng=rng)
+        drawn = _nearest_to_target(encoded, drawn, share=spread(position), rng=rng)
     for row in drawn:
         new = allowed.keep(grid.parameterizations(row[None]))
         if new:
@@ -64,10 +65,10 @@ def spread(position: int) -> float:
 
 
 def _nearest_to_target(
-    problem: Problem, grid: Grid, drawn: Codes, *, share: float, rng: np.random.Generator
+    encoded: EncodedProblem, drawn: Codes, *, share: float, rng: np.random.Generator
 ) -> Codes:
     """Order draws by their distance from the target cost, the closest few at random."""
-    cost = -exact_values(problem, outcomes_of(problem), Candidates(grid, drawn))[:, 0].numpy()
+    cost = -encoded.exact_at(drawn)[:, 0].numpy()
     target = cost.min() + share * (cost.max() - cost.min())
     order = np.argsort(np.abs(cost - target), kind="stable")
     order[:CLOSEST] = rng.permutation(order[:CLOSEST])

@@ -1,7 +1,7 @@
-"""Find something new without a model of the outcomes: at random, and where that fails, step by step.
+"""Find new candidates without a model of the outcomes: at random, and if that fails, step by step.
 
-Limits on known metrics may leave a handful of configurations in a space of billions. Random draws miss
-them; steps from what has been tried, or from the draws that break the limits least, do not.
+Limits on exact metrics may leave a handful of configurations in a space of billions. Random draws miss
+them; steps from what has been tried, or from the draws that break the limits least, reach them.
 """
 
 import numpy as np
@@ -18,36 +18,36 @@ SEARCH_EFFORT = 20_000
 
 STEPS = 40
 STEPPED_FROM = 64
-"""Of each step's candidates, how many are gone on from: those that break the limits least, or not at all."""
+"""How many of a step's candidates start the next one: those that break the limits least, or not at all."""
 
 AROUND = 4096
 
 ADMITTED_AT_A_TIME = 100
-"""At most: the first is mostly new."""
+"""At most: usually the first one is new."""
 
 
 def draw_new(
     allowed: CandidateFilter, *, known: list[Parameterization], rng: np.random.Generator
 ) -> Parameterization | None:
-    """Draw a configuration that is new and within the limits; None if none is found.
+    """Return a random configuration that is new and within the limits; None if none is found.
 
     `known` are the configurations to step from if random draws find nothing.
     """
-    grid = allowed.grid
+    grid = allowed.problem.grid
     listed = enumerate_codes(grid, limit=SMALL_SPACE)
     if listed is not None:
         return _first_new(allowed, rng.permutation(listed))
     drawn = np.empty((0, len(grid)))
     for _ in range(0, SEARCH_EFFORT, 1000):
         drawn = density_codes(grid, 1000, rng=rng)
-        found = _first_new(allowed, drawn)
-        if found is not None:
-            return found
+        new = _first_new(allowed, drawn)
+        if new is not None:
+            return new
     return _stepped(allowed, np.concatenate([grid.codes(known), drawn]), rng=rng)
 
 
 def _stepped(allowed: CandidateFilter, codes: Codes, *, rng: np.random.Generator) -> Parameterization | None:
-    grid, visited = allowed.grid, set[bytes]()
+    grid, visited = allowed.problem.grid, set[bytes]()
     for _ in range(STEPS):
         start = _least_violating(allowed, codes, rng=rng)
         visited.update(row.tobytes() for row in start)
@@ -60,18 +60,18 @@ def _stepped(allowed: CandidateFilter, codes: Codes, *, rng: np.random.Generator
         codes = np.array([row for row in np.unique(around, axis=0) if row.tobytes() not in visited])
         if not len(codes):
             return None
-        found = _first_new(allowed, rng.permutation(codes))
-        if found is not None:
-            return found
+        new = _first_new(allowed, rng.permutation(codes))
+        if new is not None:
+            return new
     return None
 
 
 def _first_new(allowed: CandidateFilter, codes: Codes) -> Parameterization | None:
-    # The limits are checked for all at once, which is much faster than the key of each.
+    # Checking the limits of all at once is much faster than computing the key of each.
     legal = codes[allowed.within_limits(codes)]
     start, size = 0, 1
     while start < len(legal):
-        new = allowed.keep(allowed.grid.parameterizations(legal[start : start + size]))
+        new = allowed.keep(allowed.problem.grid.parameterizations(legal[start : start + size]))
         if new:
             return new[0]
         start, size = start + size, min(4 * size, ADMITTED_AT_A_TIME)
@@ -82,7 +82,7 @@ def _least_violating(allowed: CandidateFilter, codes: Codes, *, rng: np.random.G
     shuffled = rng.permutation(codes)
     violation = allowed.violation(shuffled)
     order = np.argsort(violation, kind="stable")
-    # What breaks no limit may be one taken trial in many spellings, and lead nowhere.
+    # Candidates within the limits may all be spellings of one taken trial, a dead end.
     beyond = order[violation[order] > 0][: STEPPED_FROM // 2]
     within = order[: STEPPED_FROM - len(beyond)]
     return np.asarray(shuffled[np.union1d(within, beyond)])
@@ -91,5 +91,5 @@ def _least_violating(allowed: CandidateFilter, codes: Codes, *, rng: np.random.G
 def likeliest_new(
     allowed: CandidateFilter, codes: Codes, log_chance: Float64[np.ndarray, " n"]
 ) -> Parameterization | None:
-    """Return the new candidate within the limits whose chance to work is the highest."""
+    """Return the new candidate within the limits that is most probably feasible."""
     return _first_new(allowed, codes[np.argsort(-log_chance, kind="stable")])

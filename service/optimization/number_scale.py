@@ -1,7 +1,7 @@
 """Numbers of a float or int parameter as positions in [0, 1] of its scale, and back.
 
-Whatever the bounds are: ranges wider than the largest double, subnormals, ends that are neighbours. Knows
-one parameter; what else depends on its value is not known here.
+It works for any bounds: ranges wider than the largest double, subnormals, bounds that are adjacent doubles.
+Knows a single parameter, and nothing that depends on its value.
 """
 
 import math
@@ -14,7 +14,7 @@ from api_schemas.search_space import FloatParameter, IntParameter
 NumberParameter = FloatParameter | IntParameter
 
 NARROW = 1 + 1e-6
-"""A range whose ends have at most this ratio looks the same on both scales; logarithms tell nothing apart."""
+"""A range whose bounds have at most this ratio is linear: logarithms could not tell its values apart."""
 
 Numbers = Float64[np.ndarray, " n"]
 
@@ -46,18 +46,18 @@ def numbers_at(parameter: NumberParameter, positions: Numbers) -> Numbers:
         return np.full(len(positions), float(parameter.low))
     if parameter.steps is not None:
         return _stepped(parameter, positions)
-    # NumPy's exponential may round otherwise where an array is not contiguous.
+    # NumPy's exponential may round differently when an array is not contiguous.
     positions = np.ascontiguousarray(positions)
     if on_logarithms(parameter):
         low, high = math.log(parameter.low), math.log(parameter.high)
         with np.errstate(over="ignore"):
-            found = np.exp(low + positions * (high - low))
+            numbers = np.exp(low + positions * (high - low))
     else:
-        found = _between(parameter.low, parameter.high, positions)
+        numbers = _between(parameter.low, parameter.high, positions)
     if isinstance(parameter, IntParameter):
-        found = np.rint(found)
-    # Adding 0.0 takes the sign from a zero.
-    return np.clip(found, parameter.low, parameter.high) + 0.0
+        numbers = np.rint(numbers)
+    # Adding 0.0 turns -0.0 into 0.0.
+    return np.clip(numbers, parameter.low, parameter.high) + 0.0
 
 
 def rounded(parameter: NumberParameter, positions: Numbers) -> Numbers:
@@ -70,7 +70,7 @@ def rounded(parameter: NumberParameter, positions: Numbers) -> Numbers:
 
 
 def positions_of(parameter: NumberParameter, numbers: Numbers) -> Numbers:
-    """Return the positions of many numbers, of a parameter without a step of its own."""
+    """Return the positions of many numbers, of a parameter without a step."""
     low, high = parameter.low, parameter.high
     if on_logarithms(parameter):
         return np.asarray(np.log(numbers / low) / math.log(high / low))

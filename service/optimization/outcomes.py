@@ -1,12 +1,13 @@
-"""Metrics as outcomes: which are modelled, which are known, and the one place where signs flip."""
+"""Metrics as outcomes: which are modelled, which are exact, and the only place where signs flip."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from api_schemas.objectives import ConstraintOp, Direction, log_scaled
@@ -20,34 +21,34 @@ INFERRED_MARGIN = 0.1
 
 @dataclass(frozen=True)
 class Outcome:
-    """A metric on the scale and with the sign in which the optimiser sees it."""
+    """A metric on the optimiser's scale and with its sign."""
 
     metric: str
     sign: float
     exact: bool
     log: bool = False
-    """Whether the caller says that the metric spans orders of magnitude."""
+    """Whether the study declares that the metric spans orders of magnitude."""
     count: bool = False
     """Whether it is a count or a size: on a logarithmic scale that begins at 1."""
     limits: tuple[float, ...] = ()
-    """The bounds of its constraints, as the optimiser sees them."""
+    """The bounds of its constraints, on the optimiser's scale."""
 
     @property
     def is_log(self) -> bool:
-        """Return whether the optimiser sees the log10."""
+        """Return whether the optimiser's scale is the log10."""
         return self.log or self.count
 
     def value(self, raw: float) -> float:
-        """Put a raw value on the optimiser's scale."""
+        """Return a raw value on the optimiser's scale."""
         return self.sign * (log_scaled(raw, count=self.count) if self.is_log else raw)
 
     def values(self, raw: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-        """Put raw values on the optimiser's scale."""
+        """Return raw values on the optimiser's scale."""
         least = 1.0 if self.count else 0.0
         return np.asarray(self.sign * (np.log10(np.maximum(raw, least)) if self.is_log else raw))
 
     def variance(self, raw: float, standard_error: float) -> float:
-        """Put a standard error on the optimiser's scale (to first order), squared."""
+        """Return the square of a standard error on the optimiser's scale, to first order."""
         if self.count:
             raw = max(raw, 1.0)
         elif not self.log:
@@ -55,10 +56,10 @@ class Outcome:
         return (standard_error / (raw * math.log(10))) ** 2
 
 
-def outcomes_of(problem: Problem) -> list[Outcome]:
-    """List the objectives in their order, then metrics that only a constraint names.
+def outcomes_of(problem: Problem) -> tuple[Outcome, ...]:
+    """Return the objectives in their order, then metrics that only a constraint names.
 
-    Of the latter, what keeps the limit is the better end.
+    Of the latter, the side that keeps the limit is the better one.
     """
     named = {
         objective.metric: 1.0 if objective.direction is Direction.MAXIMIZE else -1.0
@@ -77,7 +78,7 @@ def outcomes_of(problem: Problem) -> list[Outcome]:
         )
         for metric, sign in named.items()
     ]
-    return [replace(outcome, limits=_limits(problem, outcome)) for outcome in outcomes]
+    return tuple(replace(outcome, limits=_limits(problem, outcome)) for outcome in outcomes)
 
 
 def _limits(problem: Problem, outcome: Outcome) -> tuple[float, ...]:
@@ -91,7 +92,7 @@ def _limits(problem: Problem, outcome: Outcome) -> tuple[float, ...]:
 def observed_values(
     outcomes: Sequence[Outcome], metrics: Sequence[Mapping[str, float]]
 ) -> Float64[Tensor, "n m"]:
-    """Put observed metrics on the optimiser's scale."""
+    """Return observed metrics on the optimiser's scale."""
     rows = [[outcome.value(observed[outcome.metric]) for outcome in outcomes] for observed in metrics]
     return torch.tensor(rows, dtype=torch.double).reshape(len(rows), len(outcomes))
 
@@ -99,12 +100,12 @@ def observed_values(
 def observed_variances(
     outcomes: Sequence[Outcome], observations: Sequence[Observation]
 ) -> list[Float64[Tensor, "n 1"] | None]:
-    """Return the noise variance of each outcome's observations; None where one of them does not tell.
+    """Return the noise variance of each outcome's observations; None where one is unknown.
 
-    Each is the mean of its own and the average one: with a few seeds a spread may be near zero by
-    luck, and the model would take that observation for exact.
+    Each is the mean of the observation's own variance and the average one: with few seeds a spread may be
+    near zero by chance, and the model would treat that observation as exact.
     """
-    found: list[Float64[Tensor, "n 1"] | None] = []
+    variances: list[Float64[Tensor, "n 1"] | None] = []
     for outcome in outcomes:
         name = outcome.metric
         own = [
@@ -113,17 +114,17 @@ def observed_variances(
             if observation.metrics and observation.standard_errors and name in observation.standard_errors
         ]
         if len(own) < len(observations):
-            found.append(None)
+            variances.append(None)
             continue
         column = torch.tensor(own, dtype=torch.double).unsqueeze(1)
-        found.append((column + column.mean()) / 2)
-    return found
+        variances.append((column + column.mean()) / 2)
+    return variances
 
 
 def exact_values(
     problem: Problem, outcomes: Sequence[Outcome], candidates: Candidates
 ) -> Float64[Tensor, "n k"]:
-    """Compute the known outcomes exactly."""
+    """Return the exact outcomes."""
     columns = [
         outcome.values(problem.exact_metrics[outcome.metric](candidates))
         for outcome in outcomes
@@ -132,10 +133,35 @@ def exact_values(
     return torch.from_numpy(np.array(columns).reshape(len(columns), len(candidates)).T)
 
 
-def signed_bound(outcome: Outcome, op: ConstraintOp, bound: float) -> tuple[float, float]:
-    """Return (sign, offset) such that sign * value + offset <= 0 exactly where the constraint holds."""
-    side = 1.0 if op is ConstraintOp.AT_MOST else -1.0
-    return side * outcome.sign, -side * outcome.sign * outcome.value(bound)
+class Limit(NamedTuple):
+    """A constraint on an outcome: it holds exactly where `sign * value + offset <= 0`."""
+
+    column: int
+    sign: float
+    offset: float
+
+    def excess(self, Y: Float64[Tensor, "*n m"]) -> Float64[Tensor, "*n"]:
+        """Return by how much rows of outcomes break the limit; negative where they keep it."""
+        return self.sign * Y[..., self.column] + self.offset
+
+
+def limits_of(problem: Problem, outcomes: Sequence[Outcome]) -> tuple[Limit, ...]:
+    """Return the constraints on the scale of the outcomes, in their order."""
+    columns = {outcome.metric: column for column, outcome in enumerate(outcomes)}
+    limits = []
+    for constraint in problem.constraints:
+        outcome = outcomes[columns[constraint.metric]]
+        sign = outcome.sign if constraint.op is ConstraintOp.AT_MOST else -outcome.sign
+        limits.append(Limit(columns[constraint.metric], sign, -sign * outcome.value(constraint.bound)))
+    return tuple(limits)
+
+
+def keeps_limits(limits: Sequence[Limit], Y: Float64[Tensor, "n m"]) -> Bool[Tensor, " n"]:
+    """Return which rows of outcomes keep every limit."""
+    kept = torch.ones(len(Y), dtype=torch.bool)
+    for limit in limits:
+        kept &= limit.excess(Y) <= 0
+    return kept
 
 
 def reference_values(
@@ -143,7 +169,7 @@ def reference_values(
 ) -> Float64[Tensor, " objectives"]:
     """Return the reference point on the optimiser's scale, inferring it if the problem has none.
 
-    What lies in the tail of an outcome counts as if it stood where the tail begins.
+    An outcome in the lower tail counts as if it were where the tail begins.
     """
     count = len(problem.objectives)
     if problem.reference_point is not None:

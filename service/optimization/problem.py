@@ -1,7 +1,8 @@
-"""What the optimiser is asked, and what it answers."""
+"""The optimiser's input and output: problems, observations, suggestions."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
@@ -9,7 +10,7 @@ from jaxtyping import Float64
 from api_schemas.objectives import LOG_METRICS, Objective, OutcomeConstraint
 from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization, SearchSpace
-from service.optimization.grid import Candidates
+from service.optimization.grid import Candidates, Grid
 
 MODELLED_POINTS = 150
 """Observations of a former study that are modelled; of more, a random part."""
@@ -22,8 +23,8 @@ ExactMetric = Callable[[Candidates], Float64[np.ndarray, " n"]]
 class Observation:
     """A trial that has ended. `metrics` is None if the configuration proved infeasible.
 
-    `standard_errors` says how far each metric may be off, in the metric's unit; None if unknown. `key` is
-    what the problem's key gives, where it is at hand: for thousands of trials, computing it takes seconds.
+    `standard_errors` are in the metrics' units; None if unknown. `key` is the problem's key of the
+    parameterization, if it is stored: computing it for thousands of trials takes seconds.
     """
 
     parameterization: Parameterization
@@ -34,9 +35,9 @@ class Observation:
 
 @dataclass(frozen=True)
 class Source:
-    """A former study to learn from, put into this problem's search space.
+    """A former study to learn from, mapped into this problem's search space.
 
-    `starting_points` are worth running as they are; the observations are modelled.
+    `starting_points` are run as they are; the observations are modelled.
     """
 
     study_id: str
@@ -46,10 +47,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Problem:
-    """A search space, what to optimise in it, and what is known without a trial.
+    """A search space, what to optimise in it, and the metrics that need no trial.
 
-    `key` gives equal values for parameterizations that are the same trial. `reference_point` is in
-    the metrics' units, in the order of the objectives; None lets the observations decide.
+    `key` returns equal values for parameterizations that are the same trial. `reference_point` is in
+    the metrics' units, in the order of the objectives; None means that it is inferred from the observations.
     """
 
     search_space: SearchSpace
@@ -61,14 +62,19 @@ class Problem:
     starting_points: tuple[Parameterization, ...]
     sources: tuple[Source, ...] = ()
     counts: frozenset[str] = LOG_METRICS
-    """Metrics that are counts or sizes; none in a custom study, where names mean nothing."""
+    """Metrics that are counts or sizes; none in a custom study, whose names carry no meaning."""
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The search space, ready for arithmetic on many candidates."""
+        return Grid(self.search_space)
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A parameterization to try, which rule proposed it, and what a model thought of it.
+    """A parameterization to try, the rule that suggested it, and the model's explanation.
 
-    The seconds say what fitting and searching took for this one; they are not part of the answer.
+    The seconds that fitting and searching took are not compared.
     """
 
     parameterization: Parameterization

@@ -1,14 +1,15 @@
 """Find the candidate with the highest acquisition value.
 
-A large pool is scored at once: sparse and dense, cheap and dear draws, mutations of the front, its
-neighbours and swaps. The best are improved by exchanging one parameter at a time, real numbers then
-by their gradient. A space small enough is searched whole.
+A large pool is scored at once: sparse and dense draws, and mutations, neighbours and swaps of the front.
+The best are improved by exchanging one parameter at a time, then along the gradient of the real numbers.
+A space that is small enough is enumerated.
 """
 
 import math
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,79 +18,90 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from service.optimization.acquisition import Acquisition
-from service.optimization.candidate_filter import CandidateFilter, augmented_codes
+from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import (
+    activated_codes,
     density_codes,
     enumerate_codes,
     mutation_codes,
     neighbour_codes,
     swap_codes,
-    woken_codes,
 )
+from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.grid import Codes, Grid
-from service.optimization.outcomes import outcomes_of
-from service.optimization.problem import Problem
 
 SMALL_SPACE = 2048
-"""A space with no more combinations is searched whole."""
+"""A space with no more combinations is enumerated."""
 
 DRAWS = 2048
 MUTATIONS = 512
 SWAPS = 12
 FRONT_POINTS = 16
 NEIGHBOURS = 4096
-"""Neighbours scored in one round at most; of more, as many are drawn."""
+"""Neighbours scored in one round at most; of more, a random part."""
 
 WIDE = 100
-"""With more columns than this fewer candidates are scored, in proportion: a score costs a pass over them."""
+"""With more columns than this, fewer candidates are scored, in proportion: each score reads every column."""
 
 SCORED_AT_A_TIME, NUMBERS_AT_A_TIME = 512, 2_000_000
-"""Candidates between two looks at the clock; fewer where they have many columns, for the memory's sake."""
+"""Candidates scored between two checks of the clock, and numbers in them: bounds memory with many columns."""
 
 LOCAL_STARTS = 6
 LOCAL_ROUNDS = 6
 LOOKED_AT = 400
-"""Of the best candidates, how many are compared with what is taken before giving up."""
+"""How many of the best candidates are compared with those taken before the search gives up."""
 
 GRADIENT_STARTS = 4
 GRADIENT_STEPS = 15
+
+SHORTLISTED = 512
+"""A shortlist has this many of the best candidates of a search, and about as many of the others."""
+ROUNDS_FROM_SHORTLIST, STEPS_FROM_SHORTLIST = 1, 5
 DIFFERENCE = 1e-6
 
 Scores = Float64[np.ndarray, " n"]
 
 
+class Found(NamedTuple):
+    """The best candidate of a search (one row), its score, and where to look for the next of a batch."""
+
+    codes: Codes
+    score: float
+    shortlist: Codes
+
+
 @dataclass
 class Search:
-    """One search: where, by what, and what may not be proposed."""
+    """One search: where, by which value, and what may not be suggested."""
 
-    problem: Problem
+    encoded: EncodedProblem
     allowed: CandidateFilter
     acquisition: Acquisition
     rng: np.random.Generator
     deadline: float = math.inf
-    """On the monotonic clock: scoring and improving the best stop there."""
+    """On the monotonic clock: scoring and improvement stop there."""
     keys: dict[bytes, Hashable] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
         """Return the search space as codes."""
-        return self.allowed.grid
+        return self.encoded.problem.grid
 
     @torch.no_grad()
     def scores(self, codes: Codes) -> Scores:
         """Evaluate the acquisition function at each candidate alone.
 
-        It is -inf beyond a hard limit, and for what the deadline left unscored.
+        It is -inf beyond a limit on an exact metric, and where the deadline left a candidate unscored.
         """
         values = np.full(len(codes), -np.inf)
-        # Strided, so that every kind of candidate has its share of what the time limit lets be scored.
+        # Strided, so that every kind of candidate is scored in part before the deadline.
         size = max(1, min(SCORED_AT_A_TIME, NUMBERS_AT_A_TIME // max(self.grid.dimensions, 1)))
         whole = math.isinf(self.deadline) and size == SCORED_AT_A_TIME
         parts = 1 if whole else math.ceil(len(codes) / size)
         for part in range(min(parts, len(codes))):
             if part > 0 and time.monotonic() >= self.deadline:
                 break
-            X = augmented_codes(self.problem, self.grid, codes[part::parts])
+            X = self.encoded.rows_at(codes[part::parts])
             values[part::parts] = self.acquisition(X).numpy()
         kept = self.allowed.within_limits(codes) & ~np.isnan(values)
         return np.asarray(np.where(kept, values, -np.inf))
@@ -113,29 +125,53 @@ class Search:
 
     def _key(self, row: bytes, codes: Float64[np.ndarray, " p"]) -> Hashable:
         if row not in self.keys:
-            self.keys[row] = self.problem.key(self.grid.parameterizations(codes[None])[0])
+            self.keys[row] = self.encoded.problem.key(self.grid.parameterizations(codes[None])[0])
         return self.keys[row]
 
 
-def maximise(search: Search, front: Codes) -> tuple[Codes, Scores] | None:
-    """Return the best new candidate (one row) and its score, or None if nothing new is found."""
+def maximise(search: Search, front: Codes) -> Found | None:
+    """Return the best new candidate, or None if nothing new is found."""
     listed = enumerate_codes(search.grid, limit=SMALL_SPACE)
     pool = _pool(search, front) if listed is None else listed
-    best, scores = search.new(pool, search.scores(pool), count=LOCAL_STARTS)
+    scores = search.scores(pool)
+    if listed is not None:
+        return _found(*search.new(pool, scores, count=1), shortlist=pool)
+    best = search.new(pool, scores, count=LOCAL_STARTS)
+    best = _improved(search, *best, rounds=LOCAL_ROUNDS, steps=GRADIENT_STEPS)
+    return _found(*best, shortlist=_shortlist(pool, scores))
+
+
+def maximise_among(search: Search, shortlist: Codes) -> Found | None:
+    """Return the same from the shortlist of a search with the same model, in a fraction of its time.
+
+    The two acquisition functions differ only in what was picked or became pending since then.
+    """
+    best = search.new(shortlist, search.scores(shortlist), count=LOCAL_STARTS)
+    if enumerate_codes(search.grid, limit=SMALL_SPACE) is None:
+        best = _improved(search, *best, rounds=ROUNDS_FROM_SHORTLIST, steps=STEPS_FROM_SHORTLIST)
+    return _found(*best, shortlist=shortlist)
+
+
+def _found(best: Codes, scores: Scores, *, shortlist: Codes) -> Found | None:
+    return Found(best[:1], float(scores[0]), shortlist) if len(best) else None
+
+
+def _shortlist(pool: Codes, scores: Scores) -> Codes:
+    order = np.argsort(-scores, kind="stable")
+    others = order[SHORTLISTED:]
+    spread = others[:: max(1, len(others) // SHORTLISTED)]
+    return np.asarray(pool[np.concatenate([order[:SHORTLISTED], spread])])
+
+
+def _improved(
+    search: Search, best: Codes, scores: Scores, *, rounds: int, steps: int
+) -> tuple[Codes, Scores]:
     if len(best) == 0:
-        return None
-    if listed is None:
-        best, scores = _exchange(search, best, scores)
-        if search.grid.continuous and time.monotonic() < search.deadline:
-            best, scores = _climb(search, best, scores)
-    return best[:1], scores[:1]
-
-
-def spread_over(front: Codes, order: Float64[np.ndarray, " n"], *, count: int) -> Codes:
-    """Choose points of a front evenly along an order, both ends included."""
-    ranked = front[np.argsort(order, kind="stable")]
-    places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
-    return np.asarray(ranked[places])
+        return best, scores
+    best, scores = _exchange(search, best, scores, rounds=rounds)
+    if search.grid.continuous and time.monotonic() < search.deadline:
+        best, scores = _climb(search, best, scores, steps=steps)
+    return best, scores
 
 
 def _pool(search: Search, front: Codes) -> Codes:
@@ -155,25 +191,25 @@ def _affordable(count: int, grid: Grid) -> int:
     return math.ceil(count * min(1.0, WIDE / grid.dimensions))
 
 
-def _exchange(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
+def _exchange(search: Search, best: Codes, scores: Scores, *, rounds: int) -> tuple[Codes, Scores]:
     neighbours = _affordable(NEIGHBOURS, search.grid)
-    for _ in range(LOCAL_ROUNDS):
+    for _ in range(rounds):
         if time.monotonic() >= search.deadline:
             break
         around = neighbour_codes(search.grid, best, rng=search.rng, limit=neighbours)
         around = np.concatenate([around, swap_codes(search.grid, best, count=SWAPS, rng=search.rng)])
-        found, values = search.new(
+        improved, values = search.new(
             np.concatenate([best, around]),
             np.concatenate([scores, search.scores(around)]),
             count=LOCAL_STARTS,
         )
         if values[0] <= scores[0]:
             break
-        best, scores = found, values
+        best, scores = improved, values
     return best, scores
 
 
-def _climb(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
+def _climb(search: Search, best: Codes, scores: Scores, *, steps: int) -> tuple[Codes, Scores]:
     """Follow the gradient in the real numbers of the best candidates, all at once."""
     start = best[:GRADIENT_STARTS]
     places = list(search.grid.continuous)
@@ -192,18 +228,18 @@ def _climb(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
         if time.monotonic() >= search.deadline:
             raise StopIteration
 
-    found = minimize(
+    optimum = minimize(
         negative,
         np.clip(start[:, places], 0.0, 1.0).reshape(-1),
         jac=True,
         method="L-BFGS-B",
         bounds=[(0.0, 1.0)] * free.size,
         callback=stop_if_late,
-        options={"maxiter": GRADIENT_STEPS, "maxfun": 2 * GRADIENT_STEPS},
+        options={"maxiter": steps, "maxfun": 2 * steps},
     )
-    # A parent may have been moved on to the value that wakes a child up, or away from it.
-    climbed = placed(found.x)
-    climbed = search.grid.canonical(climbed, fill=woken_codes(search.grid, climbed, rng=search.rng))
+    # A parent may have moved to or from a value that activates a child.
+    climbed = placed(optimum.x)
+    climbed = search.grid.canonical(climbed, fill=activated_codes(search.grid, climbed, rng=search.rng))
     return search.new(
         np.concatenate([best, climbed]),
         np.concatenate([scores, search.scores(climbed)]),
@@ -212,26 +248,24 @@ def _climb(search: Search, best: Codes, scores: Scores) -> tuple[Codes, Scores]:
 
 
 def _slope(search: Search, codes: Codes, places: list[int]) -> tuple[Scores, Float64[np.ndarray, "n floats"]]:
-    """Return the acquisition values and their gradient; known outcomes by their difference quotients."""
+    """Return the acquisition values and their gradient; exact outcomes by difference quotients."""
     columns = [search.grid.columns[place] for place in places]
-    X = augmented_codes(search.problem, search.grid, codes).requires_grad_()
+    X, features = search.encoded.rows_at(codes).requires_grad_(), search.encoded.features
     values = search.acquisition(X)
     (slopes,) = torch.autograd.grad(values.sum(), X)
     gradient = slopes[:, columns].numpy().copy()
-    encoded = X.shape[1] - sum(outcome.exact for outcome in outcomes_of(search.problem))
     for index, place in enumerate(places):
-        change = _exact_change(search, codes, place, X.detach()[:, encoded:])
-        gradient[:, index] += (slopes[:, encoded:] * change).sum(dim=1).numpy()
+        change = _exact_change(search, codes, place, X.detach()[:, features:])
+        gradient[:, index] += (slopes[:, features:] * change).sum(dim=1).numpy()
     return values.detach().numpy(), np.nan_to_num(gradient, posinf=0.0, neginf=0.0)
 
 
 def _exact_change(
-    search: Search, codes: Codes, place: int, known: Float64[Tensor, "n k"]
+    search: Search, codes: Codes, place: int, exact: Float64[Tensor, "n k"]
 ) -> Float64[Tensor, "n k"]:
-    if known.shape[1] == 0:
-        return known
+    if exact.shape[1] == 0:
+        return exact
     step = np.where(codes[:, place] + DIFFERENCE <= 1.0, DIFFERENCE, -DIFFERENCE)
     moved = codes.copy()
     moved[:, place] += np.where(codes[:, place] >= 0, step, 0.0)
-    after = augmented_codes(search.problem, search.grid, moved)[:, -known.shape[1] :]
-    return (after - known) / torch.from_numpy(step).unsqueeze(1)
+    return (search.encoded.exact_at(moved) - exact) / torch.from_numpy(step).unsqueeze(1)

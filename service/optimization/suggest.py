@@ -3,62 +3,76 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cached_property
 
 import numpy as np
 import torch
 from botorch.utils.multi_objective.pareto import is_non_dominated
-from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.search_space import Parameterization
-from service.optimization.acquisition import (
-    PendingPosterior,
-    acquisition_function,
-    feasible_rows,
-    log_feasible,
-)
-from service.optimization.candidate_filter import CandidateFilter, augmented, augmented_codes, filter_after
+from service.optimization.acquisition import PendingPosterior, acquisition_function, log_feasible
+from service.optimization.candidate_filter import CandidateFilter, filter_after
 from service.optimization.candidates import density_codes
+from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.explanations import explain
 from service.optimization.gaussian_process import Process, fit_process
+from service.optimization.grid import Codes
 from service.optimization.initial_design import design_size, next_in_design
 from service.optimization.model_free import draw_new, likeliest_new
-from service.optimization.modelled_part import modelled_part
 from service.optimization.numerics import FIT_FAILURES
-from service.optimization.outcomes import (
-    observed_values,
-    observed_variances,
-    outcomes_of,
-    reference_values,
-)
+from service.optimization.outcomes import keeps_limits
 from service.optimization.problem import Observation, Problem, Suggestion
-from service.optimization.search import FRONT_POINTS, Search, maximise, spread_over
+from service.optimization.representatives import spread_over
+from service.optimization.search import FRONT_POINTS, Search, maximise, maximise_among
 from service.optimization.surrogate import Surrogate, fit_surrogate
-from service.optimization.warm_start_design import (
-    learned_from,
-    measured_sources,
-    next_transferred,
-    sources_suffice,
-)
+from service.optimization.warm_start_design import learned_from, next_transferred, sources_suffice
 
 FEASIBILITY_DRAWS = 2048
-"""Draws among which the likeliest to work is looked for."""
+"""Draws among which the one that is likeliest to be feasible is chosen."""
 
-Draw = Callable[..., Suggestion | None]
+WHOLE_SEARCHES = 2
+"""Up to this many suggestions of a call have a whole search each; of a larger batch only the first one."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What was learned from the observations, fitted once for all suggestions of a call."""
+    """What was fitted to the observations."""
 
-    X: Float64[Tensor, "n dk"]
-    Y: Float64[Tensor, "n m"]
     surrogate: Surrogate
-    reference: Float64[Tensor, " objectives"]
     feasibility: Process | None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of `suggest`: what every suggestion of it is made from."""
+
+    encoded: EncodedProblem
+    allowed: CandidateFilter
+    deadline: float
+    shortlists: list[Codes] | None
+    """Of a batch, the candidates that its searches shared so far; None if each suggestion searches anew."""
+
+    @cached_property
+    def model(self) -> Model:
+        """The model, fitted once for all suggestions of the call."""
+        encoded = self.encoded
+        surrogate = fit_surrogate(
+            encoded.X,
+            encoded.Y,
+            outcomes=encoded.outcomes,
+            variances=encoded.variances,
+            sources=encoded.sources,
+            seed=encoded.seed,
+            deadline=self.deadline,
+        )
+        return Model(surrogate, _fit_feasibility(encoded, deadline=self.deadline))
+
+    def rng(self, position: int) -> np.random.Generator:
+        """Return the random numbers of the suggestion at a position."""
+        return np.random.default_rng([self.encoded.seed, position])
 
 
 def suggest(
@@ -70,16 +84,19 @@ def suggest(
     seed: int,
     time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
-    """Suggest up to `count` trials, best first; fewer only if the space holds nothing new.
+    """Return up to `count` suggestions, best first; fewer only if the space holds nothing new.
 
-    Nothing that is evaluated, pending or equivalent to either is suggested again. No modelled
-    suggestion is begun after `time_limit_seconds`, and one that was begun ends with what it has by then:
-    the rest are sampled, and say so. Until then the
-    answer depends on the arguments alone; the global random state is left as it was.
+    Nothing that is evaluated, pending or equivalent to either is suggested again. After
+    `time_limit_seconds` no model is asked any more, and a search in progress stops with the best so far; the
+    rest are random draws with `generated_by` "time_limit". Within the limit the result depends on the
+    arguments alone. The global random state is left unchanged.
     """
-    deadline = time.monotonic() + time_limit_seconds
-    allowed = filter_after(problem, observations, pending=pending)
-    model = cache(partial(_fit, problem, observations, seed=seed, deadline=deadline))
+    call = Call(
+        EncodedProblem(problem, observations, seed),
+        filter_after(problem, observations, pending=pending),
+        time.monotonic() + time_limit_seconds,
+        [] if count > WHOLE_SEARCHES else None,
+    )
     picked: list[Suggestion] = []
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # BoTorch warns about numerics it then handles; what it cannot handle it raises.
@@ -87,192 +104,130 @@ def suggest(
         torch.manual_seed(seed)
         while len(picked) < count:
             waiting = [*pending, *(suggestion.parameterization for suggestion in picked)]
-            position = len(observations) + len(waiting)
-            suggestion = _next(
-                allowed,
-                observations,
-                waiting,
-                model=model,
-                deadline=deadline,
-                position=position,
-                seed=seed,
-            )
+            suggestion = _next(call, waiting)
             if suggestion is None:
                 break
-            allowed.take(suggestion.parameterization)
+            call.allowed.take(suggestion.parameterization)
             picked.append(suggestion)
     return picked
 
 
-def _next(
-    allowed: CandidateFilter,
-    observations: Sequence[Observation],
-    waiting: Sequence[Parameterization],
-    *,
-    model: Callable[[], Model],
-    deadline: float,
-    position: int,
-    seed: int,
-) -> Suggestion | None:
-    problem = allowed.problem
-    starting = allowed.keep(problem.starting_points)
+def _next(call: Call, waiting: Sequence[Parameterization]) -> Suggestion | None:
+    """Return the suggestion that follows those that are `waiting` for a result."""
+    encoded, allowed, deadline = call.encoded, call.allowed, call.deadline
+    position = len(encoded.observations) + len(waiting)
+    starting = allowed.keep(encoded.problem.starting_points)
     if starting:
         return Suggestion(starting[0], "starting_point")
-    measured = [observation for observation in observations if observation.metrics is not None]
     late = time.monotonic() >= deadline
-    # Asking former studies means modelling each of them.
-    transferred = None if late else next_transferred(allowed, measured, position=position, deadline=deadline)
+    # The sources cost a model each.
+    transferred = None if late else next_transferred(encoded, allowed, position=position, deadline=deadline)
     if transferred is not None:
         return transferred
-    draw = partial(_drawn, allowed, [*(one.parameterization for one in observations), *waiting])
-    in_design = position < design_size(problem)
-    if in_design and (late or not sources_suffice(problem, measured, seed=seed, deadline=deadline)):
-        designed = next_in_design(allowed, position=position, seed=seed)
+    in_design = position < design_size(encoded.problem.grid)
+    if in_design and (late or not sources_suffice(encoded, deadline=deadline)):
+        designed = next_in_design(encoded, allowed, position=position)
         if designed is not None:
             return Suggestion(designed, "initial_design")
-        return draw(rng=_rng(seed, position), generated_by="initial_design")
+        return _drawn(call, waiting, rng=call.rng(position), generated_by="initial_design")
     if late:
-        return draw(rng=_rng(seed, position), generated_by="time_limit")
-    if len(measured) < 2:
-        return _likeliest_feasible(
-            allowed, observations, draw, position=position, seed=seed, deadline=deadline
-        )
-    return _modelled(allowed, model, waiting, draw, position=position, deadline=deadline, seed=seed)
+        return _drawn(call, waiting, rng=call.rng(position), generated_by="time_limit")
+    if sum(observation.metrics is not None for observation in encoded.observations) < 2:
+        return _likeliest_feasible(call, waiting, rng=call.rng(position))
+    return _modelled(call, waiting, position=position)
 
 
-def _fit(problem: Problem, observations: Sequence[Observation], *, seed: int, deadline: float) -> Model:
-    outcomes = outcomes_of(problem)
-    observations = modelled_part(problem, observations, seed=seed)
-    measured = [observation for observation in observations if observation.metrics is not None]
-    X = augmented(problem, [observation.parameterization for observation in measured])
-    Y = observed_values(outcomes, [observation.metrics for observation in measured if observation.metrics])
-    return Model(
-        X=X,
-        Y=Y,
-        surrogate=fit_surrogate(
-            X,
-            Y,
-            outcomes=outcomes,
-            variances=observed_variances(outcomes, measured),
-            sources=measured_sources(problem, outcomes),
-            seed=seed,
-            deadline=deadline,
-        ),
-        reference=reference_values(problem, outcomes, Y),
-        feasibility=_fit_feasibility(problem, observations, seed=seed, deadline=deadline),
-    )
-
-
-def _fit_feasibility(
-    problem: Problem, observations: Sequence[Observation], *, seed: int, deadline: float
-) -> Process | None:
-    """Learn where trials prove infeasible, from 1 (it worked) and -1 (it did not)."""
-    labels = [1.0 if observation.metrics is not None else -1.0 for observation in observations]
-    if min(labels, default=1.0) > 0:
+def _fit_feasibility(encoded: EncodedProblem, *, deadline: float) -> Process | None:
+    """Learn where trials prove infeasible, from labels 1 (it ran) and -1 (it did not)."""
+    if encoded.worked.all():
         return None
-    X = augmented(problem, [observation.parameterization for observation in observations])
-    encoded = X.shape[1] - sum(outcome.exact for outcome in outcomes_of(problem))
-    told = torch.tensor(labels, dtype=torch.double)
-    return fit_process(X[:, :encoded], told, variance=None, seed=seed, deadline=deadline)
+    labels = torch.where(encoded.worked, 1.0, -1.0).double()
+    X = encoded.rows[:, : encoded.features]
+    return fit_process(X, labels, variance=None, seed=encoded.seed, deadline=deadline)
 
 
 def _likeliest_feasible(
-    allowed: CandidateFilter,
-    observations: Sequence[Observation],
-    draw: Draw,
-    *,
-    position: int,
-    seed: int,
-    deadline: float,
+    call: Call, waiting: Sequence[Parameterization], *, rng: np.random.Generator
 ) -> Suggestion | None:
-    """Go where trials may work, as long as hardly any has: that much infeasible trials teach."""
-    rng = _rng(seed, position)
-    codes = density_codes(allowed.grid, FEASIBILITY_DRAWS, rng=rng)
+    """Suggest what is most probably feasible, while too few trials have run to model the outcomes."""
+    encoded = call.encoded
+    codes = density_codes(encoded.problem.grid, FEASIBILITY_DRAWS, rng=rng)
     try:
-        feasibility = _fit_feasibility(allowed.problem, observations, seed=seed, deadline=deadline)
+        feasibility = _fit_feasibility(encoded, deadline=call.deadline)
     except FIT_FAILURES:
         feasibility = None
     if feasibility is None:
-        return draw(rng=rng, generated_by="initial_design")
-    X = augmented_codes(allowed.problem, allowed.grid, codes)
-    chance = log_feasible(feasibility, feasibility.X.shape[1])(X)
-    found = likeliest_new(allowed, codes, chance.numpy())
-    return draw(rng=rng, generated_by="feasibility") if found is None else Suggestion(found, "feasibility")
+        return _drawn(call, waiting, rng=rng, generated_by="initial_design")
+    log_chance = log_feasible(feasibility, encoded.features)(encoded.rows_at(codes))
+    likeliest = likeliest_new(call.allowed, codes, log_chance.numpy())
+    if likeliest is None:
+        return _drawn(call, waiting, rng=rng, generated_by="feasibility")
+    return Suggestion(likeliest, "feasibility")
 
 
 def _drawn(
-    allowed: CandidateFilter,
-    known: list[Parameterization],
-    *,
-    rng: np.random.Generator,
-    generated_by: str,
+    call: Call, waiting: Sequence[Parameterization], *, rng: np.random.Generator, generated_by: str
 ) -> Suggestion | None:
-    new = draw_new(allowed, known=known, rng=rng)
+    observed = (observation.parameterization for observation in call.encoded.observations)
+    new = draw_new(call.allowed, known=[*observed, *waiting], rng=rng)
     return None if new is None else Suggestion(new, generated_by)
 
 
-def _modelled(
-    allowed: CandidateFilter,
-    fitted: Callable[[], Model],
-    waiting: Sequence[Parameterization],
-    draw: Draw,
-    *,
-    position: int,
-    deadline: float,
-    seed: int,
-) -> Suggestion | None:
-    problem, rng = allowed.problem, _rng(seed, position)
+def _modelled(call: Call, waiting: Sequence[Parameterization], *, position: int) -> Suggestion | None:
+    encoded, rng = call.encoded, call.rng(position)
     started = time.perf_counter()
     try:
-        model = fitted()
+        model = call.model
         fitted_at = time.perf_counter()
-        believed = _believed(problem, model, waiting)
+        posterior = _pending_posterior(encoded, model.surrogate, waiting)
         acquisition, name = acquisition_function(
-            believed,
-            problem,
-            reference=model.reference,
+            posterior,
+            encoded.reference,
+            limits=encoded.limits,
             feasibility=model.feasibility,
-            seed=int(_rng(seed, position).integers(2**31)),
+            seed=int(call.rng(position).integers(2**31)),
         )
-        search = Search(problem, allowed, acquisition, rng, deadline)
-        found = maximise(search, _front(problem, allowed, believed))
-        found_at = time.perf_counter()
+        search = Search(encoded, call.allowed, acquisition, rng, call.deadline)
+        if call.shortlists:
+            best = maximise_among(search, call.shortlists[-1])
+        else:
+            best = maximise(search, _front(encoded, posterior))
+        searched_at = time.perf_counter()
     except FIT_FAILURES:
-        return draw(rng=rng, generated_by="fallback_random")
-    if found is None:
-        return draw(rng=rng, generated_by=name)
-    (chosen,), value = allowed.grid.parameterizations(found[0]), float(found[1][0])
+        return _drawn(call, waiting, rng=rng, generated_by="fallback_random")
+    if best is None:
+        return _drawn(call, waiting, rng=rng, generated_by=name)
+    if call.shortlists is not None:
+        call.shortlists.append(best.shortlist)
+    (chosen,) = encoded.problem.grid.parameterizations(best.codes)
     explanation = explain(
-        problem, chosen, surrogate=model.surrogate, Y=model.Y, acquisition_value=value, seed=seed
+        encoded,
+        chosen,
+        surrogate=model.surrogate,
+        acquisition_value=best.score,
+        learned_from=learned_from(model.surrogate),
     )
-    sources = learned_from(model.surrogate)
-    if explanation is not None and sources:
-        explanation = explanation.model_copy(update={"learned_from": sources})
     return Suggestion(
-        chosen, name, explanation, fit_seconds=fitted_at - started, search_seconds=found_at - fitted_at
+        chosen, name, explanation, fit_seconds=fitted_at - started, search_seconds=searched_at - fitted_at
     )
 
 
-def _believed(problem: Problem, model: Model, waiting: Sequence[Parameterization]) -> PendingPosterior:
-    seen = len(model.X)
-    X = torch.cat([model.X, augmented(problem, waiting)]) if waiting else model.X
-    surrogate = model.surrogate.condition_on_mean(X[seen:]) if waiting else model.surrogate
+def _pending_posterior(
+    encoded: EncodedProblem, fitted: Surrogate, waiting: Sequence[Parameterization]
+) -> PendingPosterior:
+    X, surrogate = encoded.X, fitted
+    if waiting:
+        pending = encoded.rows_of(waiting)
+        X, surrogate = torch.cat([X, pending]), fitted.condition_on_mean(pending)
     means = surrogate.means(X)
-    feasible = feasible_rows(means, problem, surrogate.outcomes)
-    return PendingPosterior(model.surrogate, surrogate, X, means, feasible, seen)
+    return PendingPosterior(fitted, surrogate, X, len(encoded.X), means, keeps_limits(encoded.limits, means))
 
 
-def _front(
-    problem: Problem, allowed: CandidateFilter, believed: PendingPosterior
-) -> Float64[np.ndarray, "n p"]:
-    """Return members of the front that is believed in, spread along the last objective."""
-    kept = believed.feasible if believed.feasible.any() else torch.ones_like(believed.feasible)
-    values = believed.means[kept][:, : len(problem.objectives)]
+def _front(encoded: EncodedProblem, posterior: PendingPosterior) -> Codes:
+    """Return members of the front of posterior means, spread along the last objective."""
+    kept: Tensor = posterior.feasible if posterior.feasible.any() else torch.ones_like(posterior.feasible)
+    values = posterior.means[kept][:, : encoded.objectives]
     best = is_non_dominated(values)
-    encoded = believed.X[kept][best][:, : believed.surrogate.encoded]
-    codes = allowed.grid.decode(encoded.numpy())
+    rows = posterior.X[kept][best][:, : encoded.features]
+    codes = encoded.problem.grid.decode(rows.numpy())
     return spread_over(codes, values[best][:, -1].numpy(), count=FRONT_POINTS)
-
-
-def _rng(seed: int, position: int) -> np.random.Generator:
-    return np.random.default_rng([seed, position])

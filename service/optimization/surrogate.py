@@ -1,4 +1,4 @@
-"""One model for each outcome: a Gaussian process where it is measured, the value itself where it is known."""
+"""One model for each outcome: a Gaussian process where it is measured, the value itself where it is exact."""
 
 import math
 import warnings
@@ -23,32 +23,32 @@ from service.optimization.transfer import SourceObservations, TransferProcess, f
 
 @dataclass(frozen=True)
 class Surrogate:
-    """What is believed of each outcome. A process reads the first `encoded` columns of a row."""
+    """A model of every outcome. A process reads the first `features` columns of a row."""
 
     outcomes: tuple[Outcome, ...]
     processes: tuple[Process | TransferProcess | None, ...]
-    encoded: int
+    features: int
 
     def process(self, column: int) -> Process | TransferProcess:
         """Return the process of a measured outcome."""
-        found = self.processes[column]
-        assert found is not None  # noqa: S101  known outcomes are never asked for
-        return found
+        process = self.processes[column]
+        assert process is not None  # noqa: S101  an exact outcome has none
+        return process
 
     def means(self, X: Float64[Tensor, "n dk"]) -> Float64[Tensor, "n m"]:
-        """Return the posterior mean of each outcome, and the value of the known ones."""
-        known = iter(range(self.encoded, X.shape[1]))
+        """Return the posterior mean of each measured outcome, and the value of each exact one."""
+        exact = iter(range(self.features, X.shape[1]))
         return torch.stack(
             [
-                X[:, next(known)] if process is None else process.posterior(X[:, : self.encoded])[0]
+                X[:, next(exact)] if process is None else process.posterior(X[:, : self.features])[0]
                 for process in self.processes
             ],
             dim=1,
         )
 
     def condition_on_mean(self, X: Float64[Tensor, "q dk"]) -> "Surrogate":
-        """Take rows as observed at their own mean."""
-        rows = X[:, : self.encoded]
+        """Return the surrogate after observing each row at its posterior mean."""
+        rows = X[:, : self.features]
         return replace(
             self,
             processes=tuple(
@@ -67,21 +67,21 @@ def fit_surrogate(
     seed: int,
     deadline: float = math.inf,
 ) -> Surrogate:
-    """Fit a surrogate over augmented rows: d encoded columns, then the k known outcomes.
+    """Fit a surrogate to rows: d features, then the k exact outcomes.
 
-    The noise of an outcome is what `variances` (m of them) says, and inferred where that is None.
-    `sources` has what former studies observed of a metric. What is not fitted by `deadline`, on the
-    monotonic clock, keeps what its hyperparameters are by then.
+    `variances` has the noise variances of each of the m outcomes; None means that they are inferred.
+    `sources` has what former studies observed of a metric. A fit that reaches `deadline`, on the monotonic
+    clock, keeps the hyperparameters it has by then.
 
     Raises:
         numpy.linalg.LinAlgError: If a covariance is not positive definite.
     """
-    encoded = X.shape[1] - sum(outcome.exact for outcome in outcomes)
+    features = X.shape[1] - sum(outcome.exact for outcome in outcomes)
     processes = [
         None
         if outcome.exact
         else fit_with_sources(
-            X[:, :encoded],
+            X[:, :features],
             without_lower_tail(y, limits=outcome.limits),
             variance=None if variance is None else variance.squeeze(1),
             sources=sources.get(outcome.metric, ()),
@@ -90,13 +90,13 @@ def fit_surrogate(
         )
         for outcome, y, variance in zip(outcomes, Y.T, variances, strict=True)
     ]
-    return Surrogate(tuple(outcomes), tuple(processes), encoded)
+    return Surrogate(tuple(outcomes), tuple(processes), features)
 
 
 def without_lower_tail(y: Float64[Tensor, " n"], *, limits: Sequence[float] = ()) -> Float64[Tensor, " n"]:
     """Pull outcomes in the lower tail up to where it begins (outcomes are maximised).
 
-    None is pulled across a limit: there it stays as far on its own side as the outcomes spread.
+    No outcome is pulled across a limit: it stays one spread away on its own side.
     """
     start, spread = lower_tail(y.numpy(), spreads=MODELLED_SPREADS)
     raised = y.clamp_min(start)
@@ -107,15 +107,15 @@ def without_lower_tail(y: Float64[Tensor, " n"], *, limits: Sequence[float] = ()
 
 
 def as_botorch(surrogate: Surrogate) -> ModelList:
-    """Return the same beliefs as a BoTorch model list over augmented rows, nothing fitted again."""
+    """Return the same posterior as a BoTorch model list; nothing is fitted again."""
     models: list[Model] = []
-    known_column = surrogate.encoded
+    exact_column = surrogate.features
     for process in surrogate.processes:
         if process is None:
-            models.append(_column_model(known_column))
-            known_column += 1
+            models.append(_column_model(exact_column))
+            exact_column += 1
         else:
-            # With many objectives the sources are not asked: a list of BoTorch models knows none.
+            # A BoTorch model list has no sources: with many objectives they are left out.
             models.append(_single_task(process if isinstance(process, Process) else process.plain))
     return ModelList(*models)
 
@@ -124,7 +124,7 @@ def _single_task(process: Process) -> SingleTaskGP:
     raw = (process.shift + process.scale * process.y).unsqueeze(1)
     encoded = process.X.shape[1]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about inputs that are not scaled: all of them lie in the cube
+        warnings.simplefilter("ignore")  # about unscaled inputs: all of them lie in the unit cube
         model = SingleTaskGP(
             process.X,
             raw,

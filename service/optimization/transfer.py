@@ -1,10 +1,10 @@
-"""What former studies predict, how far they are trusted, and a model that starts from them.
+"""What former studies (sources) predict, how far they are trusted, and a model that starts from them.
 
-Each source gets a Gaussian process of its own. Their posterior means, weighted by how well they rank
-the new study's observations (after RGPE, Feurer and others 2018, arXiv 1802.02219), become the prior
-mean of the new study's model, which then only has to learn the difference. Two guards keep a source
-that misleads out: it must rank better than chance, and the model must predict observations that it
-has not seen better with the sources than without. Knows arrays; nothing of studies or their spaces.
+Each source gets a Gaussian process. Their posterior means, weighted by how well they rank the new study's
+observations (after RGPE, Feurer and others 2018, arXiv 1802.02219), become the prior mean of the new
+study's model, which then only has to learn the difference. Two guards exclude a misleading source: it must
+rank better than chance, and the model must predict left-out observations better with the sources than
+without. Knows arrays; nothing of studies or their spaces.
 """
 
 import math
@@ -22,10 +22,10 @@ from service.optimization.numerics import FIT_FAILURES
 from service.optimization.problem import MODELLED_POINTS
 
 LEAST_EVIDENCE = 4
-"""Observations below which nothing says whether a source is right."""
+"""With fewer observations there is no evidence for or against a source."""
 
 RANKED_POINTS = 200
-"""Observations whose order is compared with a source's; of more, a random part."""
+"""Observations whose ranks are compared with a source's; of more, a random part."""
 
 BETTER_THAN_CHANCE = 1.645
 """Standard deviations of Kendall's tau under random orders: one in twenty of them reaches this."""
@@ -36,7 +36,7 @@ LEAST_SPREAD = 1e-9
 BOOTSTRAPS = 256
 
 LEAST_GAIN = 1.0
-"""Log density that the sources must add over all observations: the price of one parameter more (Akaike)."""
+"""Log density that the sources must add over all observations: the cost of one more parameter (Akaike)."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class TransferProcess:
         return mean + self.slope * self.prior(X), variance
 
     def condition_on_mean(self, X: Float64[Tensor, "q d"]) -> "TransferProcess":
-        """Add rows observed at their own mean."""
+        """Return the process after observing each row at its posterior mean."""
         return replace(
             self, difference=self.difference.condition_on_mean(X), plain=self.plain.condition_on_mean(X)
         )
@@ -106,7 +106,7 @@ def fit_with_sources(
     seed: int,
     deadline: float = math.inf,
 ) -> Process | TransferProcess:
-    """Fit a process, on top of the sources where they help; else as if there were none.
+    """Return a process on top of the sources if they help, otherwise one without them.
 
     Raises:
         numpy.linalg.LinAlgError: If a covariance is not positive definite.
@@ -145,14 +145,14 @@ def trusted_prior(
 
 
 def untested_prior(sources: Sequence[SourceObservations], *, deadline: float = math.inf) -> PriorMean:
-    """Return the plain average of the sources, for when there is no evidence yet."""
+    """Return the unweighted average of the sources, to use before there is evidence."""
     means = source_means(sources, deadline=deadline)
     return PriorMean(means, dict.fromkeys(means, 1 / max(len(means), 1)))
 
 
 def source_means(sources: Sequence[SourceObservations], *, deadline: float = math.inf) -> dict[str, Process]:
-    """Model each source that has something to say, by its name; after `deadline` no further one."""
-    found = {}
+    """Return the process of each source with enough observations, by name; none is fitted after deadline."""
+    means = {}
     for source in sources:
         if time.monotonic() >= deadline:
             break
@@ -160,8 +160,8 @@ def source_means(sources: Sequence[SourceObservations], *, deadline: float = mat
             rows, columns = source.X.shape
             mean = _fitted(source.X.numpy().tobytes(), source.y.numpy().tobytes(), rows=rows, columns=columns)
             if mean is not None:
-                found[source.name] = mean
-    return found
+                means[source.name] = mean
+    return means
 
 
 def rank_weights(
@@ -204,15 +204,15 @@ def chance(count: int) -> float:
 
 
 def _slope(feature: Float64[Tensor, " n"], y: Float64[Tensor, " n"]) -> float:
-    # Ridge regression: one pseudo-observation at a standard deviation of the source says 0.
+    # Ridge regression: a pseudo-observation of 0, one standard deviation of the source away.
     centred = feature - feature.mean()
     return float(centred @ (y - y.mean()) / (centred @ centred + 1.0))
 
 
 @lru_cache(maxsize=256)
 def _fitted(X_bytes: bytes, y_bytes: bytes, *, rows: int, columns: int) -> Process | None:
-    # By content: a source hardly changes, and is asked about at every suggestion. Twenty sources of six
-    # outcomes fit in: with fewer places than there are, walked through in order, none would be found again.
+    # Cached by content: a source rarely changes and every suggestion needs it. Twenty sources of six outcomes
+    # fit; a cache smaller than what is read in turn would never hit.
     X = torch.frombuffer(bytearray(X_bytes), dtype=torch.double).reshape(rows, columns)
     y = torch.frombuffer(bytearray(y_bytes), dtype=torch.double)
     kept = torch.randperm(rows, generator=torch.Generator().manual_seed(0))[:MODELLED_POINTS]

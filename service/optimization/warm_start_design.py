@@ -1,9 +1,9 @@
-"""What former studies contribute before the new study has a model of its own, and what of them is modelled.
+"""What former studies (sources) contribute before the new study has a model.
 
-Their best configurations, where a problem brings them, run first. Then, after one trial of the plain
-initial design, come the fronts that the sources' models see among what the sources tried, spread over
-the cost, until the sources order what has been observed no better than a coin would. Once they prove
-right, the plain design ends early.
+Their best configurations, if the problem has any, run first. Then, after one trial of the plain initial
+design, come configurations on the front that the sources' models predict among what the sources tried,
+spread over the cost. They end as soon as the sources rank the observations no better than chance. Once the
+sources prove right, the plain design ends early.
 """
 
 import math
@@ -16,11 +16,12 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from api_schemas.proposals import Explanation
-from service.optimization.candidate_filter import CandidateFilter, features, with_share
-from service.optimization.grid import Candidates
+from service.optimization.candidate_filter import CandidateFilter
+from service.optimization.encoded_problem import EncodedProblem, features
+from service.optimization.grid import Codes
 from service.optimization.initial_design import design_size, spread
-from service.optimization.outcomes import Outcome, exact_values, observed_values, outcomes_of
-from service.optimization.problem import Observation, Problem, Source, Suggestion
+from service.optimization.problem import Suggestion
+from service.optimization.representatives import spread_over
 from service.optimization.surrogate import Surrogate
 from service.optimization.transfer import (
     LEAST_EVIDENCE,
@@ -41,61 +42,41 @@ FRONT_POINTS = 8
 
 
 def next_transferred(
-    allowed: CandidateFilter,
-    measured: Sequence[Observation],
-    *,
-    position: int,
-    deadline: float = math.inf,
+    encoded: EncodedProblem, allowed: CandidateFilter, *, position: int, deadline: float = math.inf
 ) -> Suggestion | None:
-    """Return what the sources propose for a position, or None if it is not their turn."""
-    problem = allowed.problem
-    for source in problem.sources:
+    """Return what the sources suggest for a position, or None where the plain design goes on."""
+    for source in encoded.problem.sources:
         new = allowed.keep(source.starting_points)
         if new:
             return Suggestion(new[0], "transferred_point", Explanation(learned_from={source.study_id: 1.0}))
-    # Workers that start together do not bet everything on the sources before anything speaks for them.
-    unproven = len(measured) < LEAST_COMPARED
-    if position == 0 or position >= design_size(problem) or (unproven and position % 2 == 0):
+    if position == 0 or position >= design_size(encoded.problem.grid):
+        return None
+    # Workers that start together do not all rely on the sources before any evidence for them.
+    if len(encoded.measured) < LEAST_COMPARED and position % 2 == 0:
         return None
     priors = {
-        name: prior
-        for name, found in _modelled(problem).items()
-        if (prior := untested_prior(found, deadline=deadline)).weights
+        column: prior
+        for column, sources in _of_objectives(encoded).items()
+        if (prior := untested_prior(sources, deadline=deadline)).weights
     }
-    if not priors or any(_refuted(problem, measured, name, prior) for name, prior in priors.items()):
+    if not priors or any(_refuted(encoded, column, prior) for column, prior in priors.items()):
         return None
-    return _expected_best(allowed, priors, position=position)
+    return _expected_best(encoded, allowed, priors, position=position)
 
 
-def sources_suffice(
-    problem: Problem, measured: Sequence[Observation], *, seed: int, deadline: float = math.inf
-) -> bool:
-    """Return whether the observations bear out a source for every modelled objective."""
-    sources = _modelled(problem)
-    if not problem.sources or len(measured) < LEAST_EVIDENCE:
+def sources_suffice(encoded: EncodedProblem, *, deadline: float = math.inf) -> bool:
+    """Return whether the observations confirm a source for every modelled objective."""
+    if not encoded.problem.sources or len(encoded.measured) < LEAST_EVIDENCE:
         return False
-    X = features(problem.search_space, [observation.parameterization for observation in measured])
-    return bool(sources) and all(
-        trusted_prior(X, _observed(problem, measured, name), found, seed=seed, deadline=deadline).weights
-        for name, found in sources.items()
+    X, by_column = encoded.X[:, : encoded.features], _of_objectives(encoded)
+    return bool(by_column) and all(
+        trusted_prior(X, encoded.Y[:, column], sources, seed=encoded.seed, deadline=deadline).weights
+        for column, sources in by_column.items()
     )
 
 
-def measured_sources(
-    problem: Problem, outcomes: Sequence[Outcome]
-) -> Mapping[str, Sequence[SourceObservations]]:
-    """Return what the sources observed of each outcome that is modelled, by metric."""
-    return {
-        outcome.metric: [
-            found for source in problem.sources if (found := _of_source(problem, source, outcome)) is not None
-        ]
-        for outcome in outcomes
-        if not outcome.exact
-    }
-
-
 def learned_from(surrogate: Surrogate) -> dict[str, float]:
-    """Return what a surrogate took from which study: the largest weight over the outcomes."""
+    """Return the weight of each source in a surrogate: the largest over the outcomes."""
     weights: dict[str, float] = {}
     for process in surrogate.processes:
         if isinstance(process, TransferProcess):
@@ -104,54 +85,36 @@ def learned_from(surrogate: Surrogate) -> dict[str, float]:
     return weights
 
 
-def _modelled(problem: Problem) -> Mapping[str, Sequence[SourceObservations]]:
-    return measured_sources(problem, outcomes_of(problem)[: len(problem.objectives)])
+def _of_objectives(encoded: EncodedProblem) -> Mapping[int, Sequence[SourceObservations]]:
+    """Return what the sources observed of each modelled objective, by its column."""
+    objectives = enumerate(encoded.outcomes[: encoded.objectives])
+    return {column: encoded.sources[outcome.metric] for column, outcome in objectives if not outcome.exact}
 
 
-def _of_source(problem: Problem, source: Source, outcome: Outcome) -> SourceObservations | None:
-    told = [
-        (observation.parameterization, observation.metrics)
-        for observation in source.observations
-        if observation.metrics is not None and outcome.metric in observation.metrics
-    ]
-    if not told:
-        return None
-    X = features(problem.search_space, [parameterization for parameterization, _ in told])
-    y = observed_values([outcome], [metrics for _, metrics in told]).squeeze(-1)
-    return SourceObservations(source.study_id, X, y)
-
-
-def _observed(problem: Problem, measured: Sequence[Observation], metric: str) -> Float64[Tensor, " n"]:
-    outcome = next(each for each in outcomes_of(problem) if each.metric == metric)
-    return observed_values([outcome], [item.metrics for item in measured if item.metrics]).squeeze(-1)
-
-
-def _refuted(problem: Problem, measured: Sequence[Observation], metric: str, prior: PriorMean) -> bool:
-    if len(measured) < LEAST_COMPARED:
+def _refuted(encoded: EncodedProblem, column: int, prior: PriorMean) -> bool:
+    if len(encoded.measured) < LEAST_COMPARED:
         return False
-    X = features(problem.search_space, [observation.parameterization for observation in measured])
-    agreement = signed_agreement(prior(X).unsqueeze(0), _observed(problem, measured, metric))
-    return concordance(agreement[0]) <= 0
+    predicted = prior(encoded.X[:, : encoded.features]).unsqueeze(0)
+    return concordance(signed_agreement(predicted, encoded.Y[:, column])[0]) <= 0
 
 
 def _expected_best(
-    allowed: CandidateFilter, priors: Mapping[str, PriorMean], *, position: int
+    encoded: EncodedProblem, allowed: CandidateFilter, priors: Mapping[int, PriorMean], *, position: int
 ) -> Suggestion | None:
-    problem = allowed.problem
+    problem, grid = encoded.problem, encoded.problem.grid
     tried = [
-        problem.search_space.active(item.parameterization)
+        problem.search_space.active(observation.parameterization)
         for source in problem.sources
-        for item in source.observations
+        for observation in source.observations
     ]
-    codes = np.unique(allowed.grid.codes(tried), axis=0)
+    codes = np.unique(grid.codes(tried), axis=0)
     codes = codes[allowed.within_limits(codes)]
     if not len(codes):
         return None
-    expected = _expected(problem, Candidates(allowed.grid, codes), priors)
+    expected = _expected(encoded, codes, priors)
     front = is_non_dominated(expected)
-    ranked = codes[front.numpy()][_by_cost(problem, expected[front])]
-    chosen = np.unique(np.linspace(0, len(ranked) - 1, FRONT_POINTS).round().astype(int))
-    new = allowed.keep(allowed.grid.parameterizations(ranked[chosen]))
+    ranked = spread_over(codes[front.numpy()], _by_cost(encoded, expected[front]), count=FRONT_POINTS)
+    new = allowed.keep(grid.parameterizations(ranked))
     if not new:
         return None
     following = new[round(spread(position - 1) * (len(new) - 1))]
@@ -159,26 +122,26 @@ def _expected_best(
     return Suggestion(following, "transferred_design", Explanation(learned_from=weights))
 
 
-def _by_cost(problem: Problem, expected: Float64[Tensor, "n objectives"]) -> list[int]:
-    # From the worst in the first known objective, or else in the first, to the best: as the plain design.
-    known = [outcome.exact for outcome in outcomes_of(problem)[: len(problem.objectives)]]
-    column = known.index(True) if True in known else 0
-    order: list[int] = torch.argsort(expected[:, column], descending=known[column], stable=True).tolist()
-    return order
+def _by_cost(encoded: EncodedProblem, expected: Float64[Tensor, "n objectives"]) -> Float64[np.ndarray, " n"]:
+    # From the worst in the first exact objective to the best, as in the plain design; if none is exact,
+    # from the worst in the first objective.
+    exact = [outcome.exact for outcome in encoded.outcomes[: encoded.objectives]]
+    column = exact.index(True) if True in exact else 0
+    values = expected[:, column].numpy()
+    return np.asarray(-values if exact[column] else values)
 
 
 def _expected(
-    problem: Problem, pool: Candidates, priors: Mapping[str, PriorMean]
+    encoded: EncodedProblem, codes: Codes, priors: Mapping[int, PriorMean]
 ) -> Float64[Tensor, "n objectives"]:
-    outcomes = outcomes_of(problem)
-    X = torch.from_numpy(with_share(pool.grid, pool.grid.encode(pool.codes)))
-    known = iter(exact_values(problem, outcomes, pool).T)
+    X = features(encoded.problem.grid, codes)
+    exact = iter(encoded.exact_at(codes).T)
     columns = [
-        next(known)
+        next(exact)
         if outcome.exact
-        else priors[outcome.metric](X)
-        if outcome.metric in priors
-        else torch.zeros(len(pool), dtype=torch.double)
-        for outcome in outcomes
+        else priors[column](X)
+        if column in priors
+        else torch.zeros(len(codes), dtype=torch.double)
+        for column, outcome in enumerate(encoded.outcomes[: encoded.objectives])
     ]
-    return torch.stack(columns[: len(problem.objectives)], dim=1)
+    return torch.stack(columns, dim=1)

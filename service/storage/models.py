@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Enum,
+    FetchedValue,
     ForeignKey,
     Identity,
     Index,
@@ -18,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TIMESTAMP
 
 from api_schemas.access import KeyScope
@@ -237,8 +238,9 @@ class Trial(Base):
     test_metric_standard_errors: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     woken_at: Mapped[datetime] = mapped_column(server_default=func.now())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None] = mapped_column(server_onupdate=FetchedValue())
+    finished_at: Mapped[datetime | None] = mapped_column(server_onupdate=FetchedValue())
+    replicates: Mapped[list["Replicate"]] = relationship(order_by="Replicate.number", passive_deletes="all")
 
 
 class Replicate(Base):
@@ -281,8 +283,8 @@ class Replicate(Base):
     test_metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     provenance: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None] = mapped_column(server_onupdate=FetchedValue())
+    finished_at: Mapped[datetime | None] = mapped_column(server_onupdate=FetchedValue())
 
 
 class TrialMeasurement(Base):

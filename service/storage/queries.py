@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, defer
 
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialState
@@ -33,6 +33,8 @@ class OpenReplicates(NamedTuple):
 
     queued: int
     running: int
+    held: int
+    """How many of those that run are a certain worker's."""
 
 
 def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = False) -> Study:
@@ -100,15 +102,17 @@ def count_replicates(session: Session, study_ids: Sequence[str]) -> dict[str, Re
     return {study_id: ReplicateCounts(**by_kind) for study_id, by_kind in counts.items()}
 
 
-def open_replicates(session: Session, study_id: str) -> OpenReplicates:
-    """Count the replicates of a study that wait, and those that run."""
-    rows = session.execute(
-        select(Replicate.state, func.count())
-        .where(Replicate.study_id == study_id, Replicate.state.in_(OPEN_STATES))
-        .group_by(Replicate.state)
-    )
-    counts: dict[TrialState, int] = {row[0]: row[1] for row in rows}
-    return OpenReplicates(counts.get(TrialState.QUEUED, 0), counts.get(TrialState.RUNNING, 0))
+def open_replicates(session: Session, study_id: str, *, worker: str | None = None) -> OpenReplicates:
+    """Count the replicates of a study that wait, those that run, and of these the worker's."""
+    runs = Replicate.state == TrialState.RUNNING
+    row = session.execute(
+        select(
+            func.count().filter(Replicate.state == TrialState.QUEUED),
+            func.count().filter(runs),
+            func.count().filter(runs, Replicate.worker == worker),
+        ).where(Replicate.study_id == study_id, Replicate.state.in_(OPEN_STATES))
+    ).one()
+    return OpenReplicates(*row)
 
 
 def has_open_trials(session: Session, study_id: str) -> bool:
@@ -155,20 +159,14 @@ def replicates_of(session: Session, trial_ids: Sequence[str]) -> dict[str, list[
     return found
 
 
-def lock_replicate(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
-    """Take the row lock of the replicate that an attempt is or was at; None if a later one took it over."""
-    return session.scalar(
-        locked(select(Replicate).where(Replicate.trial_id == trial_id, Replicate.attempt == attempt))
-    )
-
-
-def get_trial(session: Session, study_id: str, trial_id: str) -> Trial:
-    """Read a trial of a study.
+def get_trial(session: Session, study_id: str, trial_id: str, *, lock: bool = False) -> Trial:
+    """Read a trial of a study; with `lock`, as `lock_trial` does.
 
     Raises:
         NotFound: If the study has no such trial.
     """
-    trial = session.scalar(select(Trial).where(Trial.id == trial_id, Trial.study_id == study_id))
+    query = select(Trial).where(Trial.id == trial_id, Trial.study_id == study_id)
+    trial = _with_replicates(session, query) if lock else session.scalar(query)
     if trial is None:
         raise NotFound(f"Study '{study_id}' has no trial '{trial_id}'.")
     return trial
@@ -180,6 +178,19 @@ def list_trials(
     """Read the trials of a study by number, from the one after `after`."""
     query = select(Trial).where(Trial.study_id == study_id, Trial.number > after).order_by(Trial.number)
     return list(session.scalars(query if page_size is None else query.limit(page_size)))
+
+
+def trials_to_learn_from(session: Session, study_id: str) -> list[Trial]:
+    """Read the trials of a study by number, without their wide columns: configuration and explanation."""
+    wide = (Trial.configuration, Trial.explanation)
+    query = select(Trial).where(Trial.study_id == study_id).order_by(Trial.number)
+    return list(session.scalars(query.options(*map(defer, wide))))
+
+
+def count_in(session: Session, study_id: str, states: Sequence[TrialState]) -> int:
+    """Count the trials of a study in one of the states."""
+    query = select(func.count()).where(Trial.study_id == study_id, Trial.state.in_(states))
+    return session.scalars(query).one()
 
 
 def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Trial]:
@@ -224,38 +235,29 @@ def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) 
     )
 
 
-def study_of_trial(session: Session, trial_id: str) -> str | None:
-    """Find the study of a trial."""
-    return session.scalar(select(Trial.study_id).where(Trial.id == trial_id))
+def study_of_trial(session: Session, trial_id: str, *, lock: bool = False) -> Study | None:
+    """Read the study of a trial."""
+    query = select(Study).join(Trial, Trial.study_id == Study.id).where(Trial.id == trial_id)
+    if lock:
+        query = query.with_for_update(of=Study).execution_options(populate_existing=True)
+    return session.scalar(query)
 
 
-def lock_trial(session: Session, trial_id: str) -> Trial:
-    """Take the row lock of a trial whose study's lock is held."""
-    return session.scalars(locked(select(Trial).where(Trial.id == trial_id))).one()
+def lock_trial(session: Session, trial_id: str) -> Trial | None:
+    """Take the row lock of a trial, and read its replicates with it. Its study's lock is held."""
+    return _with_replicates(session, select(Trial).where(Trial.id == trial_id))
 
 
 def next_queued(session: Session, study_id: str) -> Trial | None:
-    """Lock the first trial with a queued replicate that nobody else is taking."""
-    return session.scalar(
-        select(Trial)
-        .join(Replicate, Replicate.trial_id == Trial.id)
+    """Lock the first trial with a queued replicate, as `lock_trial` does."""
+    first = (
+        select(Replicate.trial_id)
+        .join(Trial, Trial.id == Replicate.trial_id)
         .where(Replicate.study_id == study_id, Replicate.state == TrialState.QUEUED)
         .order_by(Trial.number)
         .limit(1)
-        .with_for_update(skip_locked=True, of=Trial)
     )
-
-
-def next_replicate(session: Session, trial_id: str) -> Replicate | None:
-    """Lock the first queued replicate of a trial whose study's lock is held."""
-    return session.scalar(
-        locked(
-            select(Replicate)
-            .where(Replicate.trial_id == trial_id, Replicate.state == TrialState.QUEUED)
-            .order_by(Replicate.number)
-            .limit(1)
-        )
-    )
+    return _with_replicates(session, select(Trial).where(Trial.id == first.scalar_subquery()))
 
 
 def expired_leases(session: Session) -> list[Replicate]:
@@ -269,12 +271,19 @@ def lock_expired(session: Session, trial_id: str, *, attempt: int) -> Replicate 
     return session.scalar(locked(select(Replicate).where(mine, _lease_is_over())))
 
 
-def latest_front(session: Session, study_id: str, *, until: datetime | None = None) -> StoredFront | None:
-    """Read the front after the last accepted result, or after the last until a moment."""
-    query = select(StoredFront).where(StoredFront.study_id == study_id)
-    if until is not None:
-        query = query.where(StoredFront.recorded_at <= until)
-    return session.scalar(query.order_by(StoredFront.sequence.desc()).limit(1))
+def latest_front(session: Session, study: Study) -> StoredFront | None:
+    """Return the front after the last accepted result."""
+    return session.get(StoredFront, (study.id, study.front_sequence)) if study.front_sequence else None
+
+
+def front_until(session: Session, study_id: str, moment: datetime) -> StoredFront | None:
+    """Read the front after the last result that was accepted until a moment."""
+    return session.scalar(
+        select(StoredFront)
+        .where(StoredFront.study_id == study_id, StoredFront.recorded_at <= moment)
+        .order_by(StoredFront.sequence.desc())
+        .limit(1)
+    )
 
 
 def hypervolume_records(session: Session, study_id: str) -> Sequence[Row[int, str, float | None, datetime]]:
@@ -339,6 +348,13 @@ def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[Ar
         record = dict(zip(ArtifactRecord.model_fields, values, strict=True))
         found[trial_id].append(ArtifactRecord.model_validate(record))
     return found
+
+
+def _with_replicates(session: Session, query: Select[Trial]) -> Trial | None:
+    whole = query.join(Trial.replicates).options(contains_eager(Trial.replicates)).order_by(Replicate.number)
+    # Under the study's lock none changes its state, and a heartbeat that extends a lease waits for nobody.
+    query = whole.with_for_update(of=Trial).execution_options(populate_existing=True)
+    return session.scalars(query).unique().one_or_none()
 
 
 def _one_of(column: InstrumentedAttribute[str], ids: Iterable[str]) -> ColumnElement[bool]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pydantic_core import from_json
+
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.storage import typed_study
@@ -18,11 +20,12 @@ from service.storage.models import Study
 
 @dataclass(frozen=True)
 class CanonicalTrial:
-    """A trial before it is stored. `configuration` is JSON, and None in a custom study."""
+    """A trial before it is stored. `configuration` is `typed` as JSON; both are None in a custom study."""
 
     parameters: Parameterization
     configuration: dict[str, Any] | None
     key: str
+    typed: TrialConfiguration | None = None
 
 
 def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTrial]:
@@ -35,9 +38,8 @@ def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTria
         if base is None:
             return CanonicalTrial(parameters, None, parameters_key(parameters))
         configuration = canonical(patch(base, parameters))
-        return CanonicalTrial(
-            parameters, configuration.model_dump(mode="json"), configuration_key(configuration)
-        )
+        text = configuration.model_dump_json()
+        return CanonicalTrial(parameters, from_json(text), _digest(text), configuration)
 
     return turn
 

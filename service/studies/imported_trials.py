@@ -50,7 +50,7 @@ def import_observations(
     _refuse(_parameter_errors(search_space, observations))
     turn = canonical_trials(study)
     trials = [turn(observation.parameters) for observation in observations]
-    exact = [exact_metrics_of(study, trial.configuration) for trial in trials]
+    exact = [exact_metrics_of(study, trial.typed) for trial in trials]
     _refuse(chain(_repetitions(trials), _result_errors(study, exact, observations)))
     reports = [_report(known, observation) for known, observation in zip(exact, observations, strict=True)]
     known = queries.trials_with_keys(session, study.id, [trial.key for trial in trials])

@@ -1,1 +1,1 @@
-"""Between the database and the optimiser: what to ask, and how to store what came back."""
+"""Between the database and the optimiser: requests for suggestions, and storing the suggestions."""

@@ -1,4 +1,4 @@
-"""Results that are known already: reuse one of another study, or repeat the front with further seeds.
+"""Configurations with a result: reuse that of another study, or repeat the front with further seeds.
 
 Each function runs under the study's row lock.
 """
@@ -29,7 +29,7 @@ def reuse_known_result(session: Session, study: Study, trial: Trial) -> bool:
 
 def repeat_front(session: Session, study: Study, *, count: int) -> bool:
     """Queue further seeds of the front's trials, the least repeated first; False if there is no front."""
-    front = queries.latest_front(session, study.id)
+    front = queries.latest_front(session, study)
     if front is None or not front.member_trial_ids:
         return False
     members = queries.trials_by_id(session, front.member_trial_ids)

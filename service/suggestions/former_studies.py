@@ -1,7 +1,7 @@
-"""Between the database and the optimiser: what a study may learn from former ones, in its own parameters.
+"""Between the database and the optimiser: what a study learns from former studies, in its own parameters.
 
-Of each former study that counts which it had found when this one was posted, so that what is proposed
-does not depend on what became of the other since.
+Only results that a former study had when this one was posted count, so that suggestions do not depend on
+what happens to the former study later.
 """
 
 import math
@@ -22,15 +22,15 @@ from service.trials import early_stops
 Item = TypeVar("Item")
 
 MOST_POINTS = 8
-"""Pareto configurations that are run first, at most; nor more than a quarter of the budget."""
+"""Pareto configurations that are run first, at most; also at most a quarter of the budget."""
 
 
 def sources_of(session: Session, study: Study) -> tuple[Source, ...]:
-    """Read the sources of a study; none unless it asked for a warm start."""
+    """Return the sources of a study; none unless it has a warm start."""
     warm_start = typed_study.proposals(study).warm_start
     if warm_start is None:
         return ()
-    # One that has been deleted since teaches nothing any more.
+    # A study that has been deleted in the meantime is skipped.
     former = [
         found
         for study_id in warm_start.studies
@@ -46,7 +46,7 @@ def sources_of(session: Session, study: Study) -> tuple[Source, ...]:
 
 
 def spread_over(items: list[Item], *, count: int) -> list[Item]:
-    """Take `count` of the items, evenly, with both ends; a single one from the middle."""
+    """Return `count` of the items, evenly spaced, both ends included; a single one is from the middle."""
     if len(items) <= count:
         return items
     if count == 1:
@@ -75,7 +75,7 @@ def _modelled(session: Session, study: Study, former: Study) -> Source:
 
 
 def _pareto(session: Session, study: Study, former: Study, *, count: int) -> Source:
-    front = queries.latest_front(session, former.id, until=study.created_at)
+    front = queries.front_until(session, former.id, study.created_at)
     trials = queries.trials_by_id(session, front.member_trial_ids) if front else []
     first = typed_study.objectives(former)[0]
     trials.sort(

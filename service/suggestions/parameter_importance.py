@@ -1,7 +1,7 @@
-"""Between the database and the optimiser: which parameters of a study matter, kept beside the study.
+"""Between the database and the optimiser: which parameters of a study matter, stored with the study.
 
-Weighing costs the fit of a model, so it is done again only once a study has learned a tenth more, or has
-ended; not whenever fast runners have emptied its queue. It reads and writes in transactions of its own and
+Weighing costs the fit of a model, so it is repeated only after a tenth more results, or when the study has
+ended; not whenever fast runners have emptied the queue. It reads and writes in separate transactions and
 holds no lock in between.
 """
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance, ObjectiveImportance
 from api_schemas.studies import StudyState
+from api_schemas.trials import TrialState
 from service.optimization.problem import Observation, Problem
 from service.settings import settings
 from service.storage import queries, typed_study
@@ -19,46 +20,46 @@ from service.suggestions.study_suggestions import read_observations
 from service.trials import lifecycle
 
 GROWTH = 1.1
-"""By how much the results must have grown."""
+"""Growth of the number of results that triggers weighing."""
 
 GROWTH_IN_HASTE = 2.0
-"""And if more has come meanwhile: a study whose runners are fast wants trials first."""
+"""The same for a study that is due for a turn: with fast runners it needs trials first."""
 
 
 @dataclass(frozen=True)
 class ImportanceRequest:
-    """What to weigh; `known` is what was found for known objectives, which stays true."""
+    """What to weigh; `earlier` has the results for exact objectives, which stay true."""
 
     problem: Problem
     observations: tuple[Observation, ...]
-    known: tuple[ObjectiveImportance, ...]
+    earlier: tuple[ObjectiveImportance, ...]
     seed: int
 
 
 def read_importance_request(session: Session, study_id: str) -> ImportanceRequest | None:
-    """Read what to weigh, or None if there is nothing worth it."""
+    """Return what to weigh, or None if it is not worth the time."""
     study = session.get(Study, study_id)
-    # One whose parameters broke the worker again and again is not weighed any more.
+    # A study whose weighing killed the worker too often is not weighed any more.
     if study is None or study.weighing_attempts >= settings().max_attempts:
         return None
-    problem, observations = read_observations(session, study)
     kept = typed_study.importance(study) or Importance()
-    count = sum(observation.metrics is not None for observation in observations)
+    count = queries.count_in(session, study_id, (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY))
     growth = GROWTH if study.turn_due_at is None else GROWTH_IN_HASTE
     over = study.state is not StudyState.ACTIVE and not any(queries.open_replicates(session, study_id))
     grown = over or count >= growth * kept.observations
     if count == kept.observations or not grown:
         return None
+    problem, observations = read_observations(session, study)
     return ImportanceRequest(
         problem=problem,
         observations=observations,
-        known=tuple(item for item in kept.objectives if item.metric in problem.exact_metrics),
+        earlier=tuple(item for item in kept.objectives if item.metric in problem.exact_metrics),
         seed=study.seed,
     )
 
 
 def store_importance(session: Session, study_id: str, importance: Importance) -> None:
-    """Keep an answer with the study."""
+    """Store the importance with the study."""
     study = queries.lock_study(session, study_id)
     if study is not None:
         study.weighing_attempts = 0

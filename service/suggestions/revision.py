@@ -1,7 +1,7 @@
-"""Propose a queued trial anew: what it will train changes, the trial itself and its state do not.
+"""Revise a queued trial: its configuration changes, the trial and its state do not.
 
-Runs under the study's row lock, which a worker needs to claim: a trial is revised before it is
-claimed or not at all. It keeps its id, number, seeds and place in the budget.
+Runs under the study's row lock, which a worker needs for a claim: a trial is revised before it is claimed
+or not at all. It keeps its id, number, seeds and place in the budget.
 """
 
 from typing import Any
@@ -16,14 +16,14 @@ from service.storage.event_log import record_event
 from service.storage.models import Study, Trial
 
 ASKED_FOR = frozenset({"starting_point", "initial_design", "random", "sobol"})
-"""What no result makes less worth training: the user's own points, and what was spread or drawn."""
+"""Rules that no result outdates: the user's own points, and what was spread or drawn."""
 
 UNMODELLED = ASKED_FOR | {"fallback_random", "time_limit"}
-"""Rules that have not looked at the results: nothing queued gives way to their suggestions."""
+"""Rules that ignore the results: their suggestions replace no queued trial."""
 
 
 def is_outdated(trial: Trial, *, known_results: int) -> bool:
-    """Return whether nobody has begun a trial and more results are known than when it was proposed."""
+    """Return whether a trial is unclaimed and more results are known than when it was suggested."""
     return (
         trial.state is TrialState.QUEUED
         and trial.attempt == 0
@@ -32,17 +32,17 @@ def is_outdated(trial: Trial, *, known_results: int) -> bool:
     )
 
 
-def revise_trial(session: Session, study: Study, trial: Trial, **proposal: Any) -> None:
-    """Give a trial that nobody has begun another proposal: the columns that `add_trial` sets.
+def revise_trial(session: Session, study: Study, trial: Trial, **columns: Any) -> None:
+    """Give an unclaimed trial the columns of another suggestion: those that `add_trial` sets.
 
     Raises:
         WrongState: If a worker has had the trial.
     """
-    trial = queries.lock_trial(session, trial.id)
+    trial = queries.get_trial(session, study.id, trial.id, lock=True)
     if trial.state is not TrialState.QUEUED or trial.attempt:
         raise WrongState(f"Trial '{trial.id}' has been begun; it trains what it was proposed for.")
     withdrawn = trial.parameters
-    for column, value in proposal.items():
+    for column, value in columns.items():
         setattr(trial, column, value)
     session.flush()
     record_event(session, study, EventType.TRIAL_REVISED, trial=trial, withdrawn=withdrawn)

@@ -1,13 +1,12 @@
 """Between the database and the optimiser: build a problem from a study, queue what is suggested.
 
 The optimiser runs with no lock and no open transaction; what it suggests is checked again under
-the study's lock before it is queued, so two study workers proposing at once do no harm. Queued
-trials that nobody has begun are proposed anew, once after each result; they can be claimed meanwhile.
+the study's lock before it is queued, so two study workers may serve one study at once. Queued trials
+that no worker has claimed are revised once after each result; they can be claimed in the meantime.
 """
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -30,9 +29,9 @@ from service.trials.demand import results_in_a_turn
 from service.trials.queue_room import replicates_lacking, trials_lacking
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
-"""What the optimiser learns from; of a stopped trial, the score that was predicted for its end.
+"""What the optimiser learns from; of a stopped trial, with the score that was predicted for its end.
 
-A FAILED trial says nothing about its configuration.
+A FAILED trial carries no information about its configuration.
 """
 
 
@@ -40,7 +39,7 @@ A FAILED trial says nothing about its configuration.
 class SuggestionRequest:
     """What to ask the optimiser, and for how many trials.
 
-    `count` includes those of `outdated`, the ids of queued trials to propose anew; `pending` does not.
+    `count` includes those of `outdated`, the ids of queued trials to revise; `pending` does not.
     `known_results` counts the study's own results among the observations.
     """
 
@@ -56,18 +55,18 @@ class SuggestionRequest:
 
 
 def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
-    """Read what a study wants proposed now, or None if it wants nothing.
+    """Return what a study wants suggested now, or None if it wants nothing.
 
-    Nothing is locked: former studies take a while to read, and what changes meanwhile is seen when the
+    Nothing is locked: reading former studies takes a while, and changes in the meantime are noticed when the
     suggestions are stored.
     """
     study = session.get(Study, study_id)
     if study is None or study.state is not StudyState.ACTIVE:
         return None
-    trials = queries.list_trials(session, study_id)
+    trials = queries.trials_to_learn_from(session, study_id)
     results = [trial for trial in trials if trial.state in TEACHING_STATES]
     queued = [trial.id for trial in trials if revision.is_outdated(trial, known_results=len(results))]
-    # Those that are taken before an answer is there would be proposed anew in vain.
+    # Trials that will be claimed before the suggestions are there need no revision.
     outdated = frozenset(queued[results_in_a_turn(study, trials) :])
     count = _wanted(session, study, trials) + len(outdated)
     if count == 0:
@@ -76,7 +75,7 @@ def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
         proposer=typed_study.proposals(study).proposer,
         problem=_problem(study, sources=sources_of(session, study)),
         observations=tuple(map(_observation, results)),
-        # FAILED and cancelled trials teach nothing, yet must not be proposed again.
+        # FAILED and cancelled trials carry no information, but must not be suggested again.
         pending=tuple(
             trial.parameters
             for trial in trials
@@ -91,7 +90,7 @@ def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
 
 
 def read_observations(session: Session, study: Study) -> tuple[Problem, tuple[Observation, ...]]:
-    """Read a study's problem and what its trials teach about it."""
+    """Return a study's problem and the observations from its trials."""
     trials = queries.trials_in(session, study.id, TEACHING_STATES)
     return _problem(study), tuple(_observation(trial) for trial in trials)
 
@@ -106,16 +105,16 @@ def store_suggestions(
 ) -> bool:
     """Revise outdated trials and queue what the study still wants; end one whose space is exhausted.
 
-    False if it still wants trials, and each that was suggested is one that it has already: the proposer
-    would suggest the same again.
+    Return False if it still wants trials but already has every suggested one: the proposer would suggest the
+    same again.
     """
     study = queries.lock_study(session, study_id)
     if study is None or study.state is not StudyState.ACTIVE:
         return True
-    trials = queries.list_trials(session, study_id)
-    proposals = _proposals(study, suggestions, request=request, seconds=seconds)
+    trials = queries.trials_to_learn_from(session, study_id)
+    suggested = _trial_columns(study, suggestions, request=request, seconds=seconds)
     used = {trial.configuration_key for trial in trials}
-    new = [proposal for key, proposal in proposals.items() if key not in used]
+    new = [columns for key, columns in suggested.items() if key not in used]
     outdated = [
         trial
         for trial in trials
@@ -123,8 +122,8 @@ def store_suggestions(
     ]
     wanted = _wanted(session, study, trials)
     stuck = wanted > 0 and not new and len(suggestions) >= request.count
-    changed = _revise(session, study, outdated, kept=proposals.keys(), new=new, request=request)
-    changed += [lifecycle.add_trial(session, study, **proposal) for proposal in new[:wanted]]
+    changed = _revise(session, study, outdated, kept=suggested.keys(), new=new, request=request)
+    changed += [lifecycle.add_trial(session, study, **columns) for columns in new[:wanted]]
     if typed_study.proposals(study).duplicates is DuplicatePolicy.REUSE:
         for trial in changed:
             duplicates.reuse_known_result(session, study, trial)
@@ -134,23 +133,23 @@ def store_suggestions(
 
 
 def end_search(session: Session, study_id: str) -> None:
-    """End a study of which nothing new was found, however it was looked for."""
+    """End a study for which no proposer found a new configuration."""
     study = queries.lock_study(session, study_id)
     if study is not None and study.state is StudyState.ACTIVE:
         reason = "no new configuration was found: all that were proposed and drawn have been tried"
         _end_or_repeat(session, study, reason=reason)
 
 
-def _proposals(
+def _trial_columns(
     study: Study, suggestions: Sequence[Suggestion], *, request: SuggestionRequest, seconds: float
 ) -> dict[str, dict[str, Any]]:
-    """Write suggestions as the columns of trials, by configuration key, in their order."""
-    turn = canonical_trials(study)
-    found: dict[str, dict[str, Any]] = {}
+    """Return the columns of trials for suggestions, by configuration key, in their order."""
+    canonical = canonical_trials(study)
+    columns: dict[str, dict[str, Any]] = {}
     for suggestion in suggestions:
-        trial = turn(suggestion.parameterization)
+        trial = canonical(suggestion.parameterization)
         explanation = suggestion.explanation
-        found[trial.key] = {
+        columns[trial.key] = {
             "parameters": trial.parameters,
             "configuration": trial.configuration,
             "configuration_key": trial.key,
@@ -159,7 +158,7 @@ def _proposals(
             "explanation": None if explanation is None else explanation.model_dump(),
             "known_results": request.known_results,
         }
-    return found
+    return columns
 
 
 def _revise(
@@ -171,7 +170,10 @@ def _revise(
     new: list[dict[str, Any]],
     request: SuggestionRequest,
 ) -> list[Trial]:
-    """Return outdated trials that were not suggested again the best of `new`, and take it out of there."""
+    """Revise outdated trials that were not suggested again with the best of `new`; return them.
+
+    What a trial takes is removed from `new`.
+    """
     revised: list[Trial] = []
     for trial in outdated:
         better = next((item for item in new if item["generated_by"] not in revision.UNMODELLED), None)
@@ -185,9 +187,9 @@ def _revise(
 
 
 def _end_or_repeat(session: Session, study: Study, *, reason: str = lifecycle.EXHAUSTED) -> None:
-    room = min(replicates_lacking(session, study), study.trial_budget - study.trials_created)
+    repeats_left = min(replicates_lacking(session, study), study.trial_budget - study.trials_created)
     repeats = typed_study.proposals(study).duplicates is DuplicatePolicy.REPLICATE
-    if not (repeats and duplicates.repeat_front(session, study, count=room)):
+    if not (repeats and duplicates.repeat_front(session, study, count=repeats_left)):
         lifecycle.exhaust(session, study, reason=reason)
 
 
@@ -223,9 +225,9 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
 
 
 def _observation(trial: Trial) -> Observation:
-    told = partial(Observation, parameterization=trial.parameters, key=trial.configuration_key)
     if trial.state is TrialState.STOPPED_EARLY:
-        return told(metrics=early_stops.taught(trial))
+        return Observation(trial.parameters, early_stops.taught(trial), key=trial.configuration_key)
     if trial.state is not TrialState.SUCCEEDED:
-        return told(metrics=None)
-    return told(metrics=trial.metrics, standard_errors=trial.metric_standard_errors or None)
+        return Observation(trial.parameters, None, key=trial.configuration_key)
+    errors = trial.metric_standard_errors or None
+    return Observation(trial.parameters, trial.metrics, errors, trial.configuration_key)

@@ -35,6 +35,7 @@ from service.settings import settings
 from service.storage import queries
 from service.storage.database import transaction
 from service.storage.models import Replicate, Study, Trial, TrialMeasurement
+from service.storage.queries import OpenReplicates
 from service.trials import early_stops, known_results, leases, lifecycle, replication
 from service.trials.reported_metrics import (
     adds_nothing,
@@ -96,14 +97,23 @@ def heartbeat(session: Session, study: Study, trial_id: str, *, attempt: int) ->
     return TrialSignal(should_stop=unwanted, reason=StopReason.NOT_WANTED if unwanted else None)
 
 
-def report(session: Session, trial_id: str, measured: MeasurementReport) -> TrialSignal:
+def locked(session: Session, study_id: str, trial_id: str, *, tenant_id: str) -> tuple[Study, Trial]:
+    """Lock a study of the tenant, then a trial of it with its replicates.
+
+    Raises:
+        NotFound: If there is none.
+    """
+    study = queries.get_study(session, study_id, tenant_id=tenant_id, lock=True)
+    return study, queries.get_trial(session, study_id, trial_id, lock=True)
+
+
+def report(session: Session, study: Study, trial: Trial, *, measured: MeasurementReport) -> TrialSignal:
     """Store a measurement; say whether the trial should stop after it.
 
     Raises:
         InvalidReport: If it has a name that the service itself writes.
         ConflictingResult: If the attempt has reported something else at that step.
     """
-    study, trial = leases.lock_study_and_trial(session, trial_id)
     _refuse(reserved_errors(measured.metrics, pointer="/metrics"))
     stop = lifecycle.record_measurement(
         session,
@@ -112,14 +122,14 @@ def report(session: Session, trial_id: str, measured: MeasurementReport) -> Tria
         attempt=measured.attempt,
         measurement=Measurement(step=measured.step, metrics=measured.metrics),
     )
-    _refuse_another_measurement(session, trial_id, measured)
+    _refuse_another_measurement(session, trial.id, measured)
     if stop:
         return TrialSignal(should_stop=True, reason=StopReason.STOPPED_EARLY)
-    unwanted = not replication.is_wanted(session, study, trial_id)
+    unwanted = not replication.is_wanted(study, trial.replicates)
     return TrialSignal(should_stop=unwanted, reason=StopReason.NOT_WANTED if unwanted else None)
 
 
-def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple[Study, Trial]:
+def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionRequest) -> None:
     """Accept how an attempt ended, and store the front that follows from it.
 
     Raises:
@@ -127,18 +137,17 @@ def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple
         WrongState: If it says that it stopped early, and nobody told it to.
         ConflictingResult: If the attempt has ended with another result.
     """
-    study, trial = leases.lock_study_and_trial(session, trial_id)
     _refuse(reserved_errors(ended.metrics, pointer="/metrics"))
     if ended.state is TrialState.SUCCEEDED:
         _refuse(metric_errors(study, ended.metrics, pointer="/metrics"))
-    if ended.state is TrialState.STOPPED_EARLY and not _told_to_stop(session, trial_id, ended.attempt):
+    if ended.state is TrialState.STOPPED_EARLY and not _told_to_stop(session, trial.id, ended.attempt):
         raise WrongState("The trial was not told to stop. Report what came out of it, or release it.")
     report = TrialReport(
         state=ended.state, reason=ended.reason, metrics=ended.metrics, test_metrics=ended.test_metrics
     )
-    replicate = queries.lock_replicate(session, trial_id, attempt=ended.attempt)
+    replicate = replication.of_attempt(trial, ended.attempt)
     if replicate is None or replicate.state is TrialState.CANCELLED:
-        raise replication.stale(trial_id, ended.attempt, replicate)
+        raise replication.stale(trial.id, ended.attempt, replicate)
     if _was_silent(replicate) and report.state in (TrialState.SUCCEEDED, TrialState.INFEASIBLE):
         # Given up for dead after its last attempt, and back with a result: nothing was told otherwise.
         late = report.model_copy(update={"reason": report.reason or "told after the trial was given up"})
@@ -152,18 +161,18 @@ def complete(session: Session, trial_id: str, ended: CompletionRequest) -> tuple
             report=report,
             max_attempts=settings().max_attempts,
         )
-    return study, trial
 
 
-def correct(session: Session, trial_id: str, corrected: CorrectionRequest) -> tuple[Study, Trial]:
+def correct(session: Session, study: Study, trial: Trial, *, corrected: CorrectionRequest) -> None:
     """Put what really came out of an ended trial in the place of what was told.
 
     Raises:
         InvalidReport: If a metric is missing or cannot be used, or it is not said which seed is meant.
         WrongState: If the trial has not ended, or a worker of the service has measured it.
     """
-    study, trial = leases.lock_study_and_trial(session, trial_id)
-    exact = exact_metrics_of(study, trial.configuration)
+    stored = trial.configuration
+    typed = None if stored is None else TrialConfiguration.model_validate(stored)
+    exact = exact_metrics_of(study, typed)
     if corrected.state is TrialState.SUCCEEDED:
         _refuse(result_errors(study, corrected.metrics, exact=exact, pointer="/metrics"))
     report = TrialReport(
@@ -172,16 +181,8 @@ def correct(session: Session, trial_id: str, corrected: CorrectionRequest) -> tu
         metrics=corrected.metrics | exact,
         test_metrics=corrected.test_metrics,
     )
-    replicates = queries.replicates_of(session, [trial_id])[trial_id]
-    known_results.correct(session, study, trial, _meant(replicates, corrected.replicate), report=report)
-    return study, trial
-
-
-def release(session: Session, trial_id: str, *, attempt: int) -> tuple[Study, Trial]:
-    """Take a trial back unfinished; it costs none of the trial's attempts."""
-    study, trial = leases.lock_study_and_trial(session, trial_id)
-    lifecycle.release_trial(session, study, trial, attempt=attempt)
-    return study, trial
+    meant = _meant(trial.replicates, corrected.replicate)
+    known_results.correct(session, study, trial, meant, report=report)
 
 
 async def _until_rung(bell: asyncio.Event, *, seconds: float) -> None:
@@ -199,8 +200,9 @@ def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str) -> S
     with transaction() as session:
         study = queries.get_study(session, study_id, tenant_id=tenant_id)
         taken: list[Replicate] = []
+        waiting = queries.open_replicates(session, study.id, worker=worker)
         # Whoever waits does not queue up for the study's lock.
-        if queries.replicates_held(session, study.id, worker=worker) or _may_take(session, study):
+        if waiting.held or _may_take(session, study, waiting):
             study = queries.get_study(session, study_id, tenant_id=tenant_id, lock=True)
             taken = _take(session, study, worker=worker, count=count, lease_seconds=request.lease_seconds)
         session.flush()
@@ -214,14 +216,15 @@ def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str) -> S
 def _take(
     session: Session, study: Study, *, worker: str, count: int, lease_seconds: float | None
 ) -> list[Replicate]:
-    taken = queries.replicates_held(session, study.id, worker=worker)[:count]
+    waiting = queries.open_replicates(session, study.id, worker=worker)
+    taken = queries.replicates_held(session, study.id, worker=worker)[:count] if waiting.held else []
     for held in taken:
         # One that asks for the next trial leaves what an oven holds its night.
         length = lease_seconds or held.lease_seconds or settings().lease_seconds
         replication.lease(held, lease_seconds=length)
     if study.state is not StudyState.ACTIVE:
         return taken
-    for _ in range(min(count - len(taken), leases.room(session, study))):
+    for _ in range(min(count - len(taken), leases.room(session, study, waiting))):
         trial = queries.next_queued(session, study.id)
         if trial is None:
             break
@@ -231,10 +234,9 @@ def _take(
     return taken
 
 
-def _may_take(session: Session, study: Study) -> bool:
+def _may_take(session: Session, study: Study, waiting: OpenReplicates) -> bool:
     if study.state is not StudyState.ACTIVE:
         return False
-    waiting = queries.open_replicates(session, study.id)
     if not waiting.queued or waiting.running >= study.parallelism:
         return False
     return not limits.is_at_running_limit(session, study.tenant_id)

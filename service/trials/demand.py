@@ -15,6 +15,9 @@ ROUND_TRIP_SECONDS = 0.2
 MOST_PER_RUNNER = 4
 """Of what is queued ahead, so that runners that are faster than any model do not outrun what it learns."""
 
+LONGEST_SECONDS = 1.0
+"""Of a turn, for what is queued ahead beyond one trial per runner: all runners may be waiting for its end."""
+
 
 def results_in_a_turn(study: Study, trials: Sequence[Trial]) -> int:
     """Return how many results come during one turn, as it was lately; 0 for a study of ours.
@@ -27,5 +30,7 @@ def results_in_a_turn(study: Study, trials: Sequence[Trial]) -> int:
         return 0
     passed = max((ended[-1] - ended[0]).total_seconds(), 1e-3)
     proposed = [trial.proposal_seconds for trial in own[-RECENT:]]
-    turn = ROUND_TRIP_SECONDS + study.parallelism * sum(proposed) / len(proposed)
-    return min(MOST_PER_RUNNER * study.parallelism, round(turn * (len(ended) - 1) / passed))
+    each = sum(proposed) / len(proposed)
+    turn = ROUND_TRIP_SECONDS + study.parallelism * each
+    most = min(MOST_PER_RUNNER * study.parallelism, max(study.parallelism, LONGEST_SECONDS / max(each, 1e-3)))
+    return round(min(most, turn * (len(ended) - 1) / passed))

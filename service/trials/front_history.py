@@ -7,11 +7,11 @@ from sqlalchemy.orm import Session
 from api_schemas.events import EventType
 from api_schemas.objectives import Objective
 from api_schemas.trials import TrialState
-from service.storage import queries, typed_study
+from service.storage import typed_study
 from service.storage.event_log import record_event
 from service.storage.models import StoredFront, Study, Trial
 from service.trials import pareto_front
-from service.trials.results import Result, results_before_reference, results_of
+from service.trials.results import Result, members_of_front, results_before_reference, results_of
 
 
 def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None:
@@ -75,16 +75,15 @@ def _candidates(session: Session, study: Study, trials: Sequence[Trial]) -> list
     has become worse.
     """
     with session.no_autoflush:
-        before = queries.latest_front(session, study.id)
-        known = [] if before is None else before.member_trial_ids
-        members = queries.trials_by_id(session, known)
-    if before is None or {trial.id for trial in trials} & set(known):
+        members = members_of_front(session, study)
+    if study.front_sequence == 0 or {trial.id for trial in trials} & {member.trial_id for member in members}:
         return results_of(session, study.id)
-    accepted = [trial for trial in trials if trial.state is TrialState.SUCCEEDED]
-    return [
+    accepted = [
         Result(trial.id, trial.number, trial.metrics, trial.metric_standard_errors)
-        for trial in sorted([*members, *accepted], key=lambda trial: trial.number)
+        for trial in trials
+        if trial.state is TrialState.SUCCEEDED
     ]
+    return sorted([*members, *accepted], key=lambda result: result.number)
 
 
 def _hypervolume(

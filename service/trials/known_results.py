@@ -13,7 +13,6 @@ from api_schemas.events import EventType
 from api_schemas.studies import StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
 from service.errors import WrongState
-from service.storage import queries
 from service.storage.audit_log import record_audit_event
 from service.storage.event_log import record_replicate_event
 from service.storage.models import Replicate, Study, Trial
@@ -25,7 +24,7 @@ from service.trials.wake_ups import wake_study_worker
 
 def accept_result(session: Session, study: Study, trial: Trial, *, report: TrialReport) -> None:
     """End a queued trial with a result that was found elsewhere; its further seeds are dropped."""
-    replicates = queries.replicates_of(session, [trial.id])[trial.id]
+    replicates = trial.replicates
     first = next(replicate for replicate in replicates if replicate.state is TrialState.QUEUED)
     replication.end(session, study, first, report.state, reason=report.reason, report=report)
     replication.cancel_queued(session, study, replicates, reason="its trial is decided")
@@ -59,7 +58,7 @@ def correct(
     }
     replicate.state, replicate.state_reason = report.state, f"corrected: {report.reason}"
     replicate.metrics, replicate.test_metrics = report.metrics, report.test_metrics
-    replicates = queries.replicates_of(session, [trial.id])[trial.id]
+    replicates = trial.replicates
     if trial.state in TERMINAL_TRIAL_STATES:
         _decide(session, study, trial, replicates)
     session.flush()

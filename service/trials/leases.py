@@ -20,6 +20,7 @@ from service.settings import settings
 from service.storage import queries
 from service.storage.database import engine, transaction
 from service.storage.models import Replicate, Study, Trial
+from service.storage.queries import OpenReplicates
 from service.trials import lifecycle, replication
 from service.trials.claimable_studies import claimable_studies
 
@@ -60,15 +61,16 @@ def claim_more(
         study = queries.lock_study(session, like.study_id)
         if study is None or study.state is not StudyState.ACTIVE:
             return []
-        if replication.held(session, like.trial_id, like.attempt).lost_attempts:
+        packed = queries.get_trial(session, study.id, like.trial_id, lock=True)
+        if replication.held(packed, like.attempt).lost_attempts:
             return []
         most = min(count, room(session, study))
         taken: list[ClaimedTrial] = []
         for waiting in queries.replicates_in(session, study.id, [TrialState.QUEUED]):
             if len(taken) >= most:
                 break
-            trial = queries.lock_trial(session, waiting.trial_id)
-            ready = queries.next_replicate(session, trial.id)
+            trial = queries.get_trial(session, study.id, waiting.trial_id, lock=True)
+            ready = replication.next_queued(trial)
             if (
                 ready is not None
                 and not ready.lost_attempts
@@ -90,10 +92,9 @@ def heartbeat(trial_id: str, attempt: int) -> bool:
         StaleAttempt: If another attempt owns the trial now.
     """
     with transaction() as session:
-        study_id = queries.study_of_trial(session, trial_id)
-        if study_id is None:
+        study = queries.study_of_trial(session, trial_id)
+        if study is None:
             raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")
-        study = session.get_one(Study, study_id)
         return lifecycle.extend_lease(
             session, study, trial_id, attempt=attempt, lease_seconds=settings().lease_seconds
         )
@@ -155,21 +156,22 @@ def forget_inherited_connections() -> None:
 
 
 def lock_study_and_trial(session: Session, trial_id: str) -> tuple[Study, Trial]:
-    """Lock the study, then the trial: the lock order of the whole service.
+    """Lock the study, then the trial with its replicates: the lock order of the whole service.
 
     Raises:
         StaleAttempt: If the trial is gone.
     """
-    study_id = queries.study_of_trial(session, trial_id)
-    study = None if study_id is None else queries.lock_study(session, study_id)
-    if study is None:
+    study = queries.study_of_trial(session, trial_id, lock=True)
+    trial = None if study is None else queries.lock_trial(session, trial_id)
+    if study is None or trial is None:
         raise StaleAttempt(f"Trial '{trial_id}' is gone. Drop this result.")
-    return study, queries.lock_trial(session, trial_id)
+    return study, trial
 
 
-def room(session: Session, study: Study) -> int:
+def room(session: Session, study: Study, waiting: OpenReplicates | None = None) -> int:
     """Return how many more trials of a study may start now. Its lock is held."""
-    left = study.parallelism - queries.open_replicates(session, study.id).running
+    waiting = waiting or queries.open_replicates(session, study.id)
+    left = study.parallelism - waiting.running
     tenants = limits.trials_that_may_start(session, study.tenant_id)
     return left if tenants is None else min(left, tenants)
 

@@ -90,6 +90,7 @@ def add_trial(
         proposal_seconds=proposal_seconds,
         explanation=explanation,
         known_results=known_results,
+        replicates=[],
     )
     study.trials_created += 1
     session.add(trial)
@@ -104,19 +105,18 @@ def reuse_result(
     session: Session, study: Study, trial: Trial, *, source: Trial, results: Sequence[Replicate]
 ) -> None:
     """End a queued trial with the results and the artifacts of a trial of another study."""
-    replicates = queries.replicates_of(session, [trial.id])[trial.id]
-    for replicate, known in zip(replicates, results, strict=True):
+    for replicate, known in zip(trial.replicates, results, strict=True):
         replication.reuse(session, study, replicate, known=known)
     artifacts = queries.artifacts_of(session, [source])[source.id]
     session.add_all(Artifact(trial_id=trial.id, **record.model_dump()) for record in artifacts)
-    _after_replicate(session, study, trial, replicates[0])
+    _after_replicate(session, study, trial, trial.replicates[0])
 
 
 def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
     """Queue a further seed of a trial that succeeded. It costs one trial of the study's budget."""
-    replicates = queries.replicates_of(session, [trial.id])[trial.id]
     study.trials_created += 1
-    replicate = replication.add_replicate(session, study, trial, number=replicates[-1].number + 1)
+    number = trial.replicates[-1].number + 1
+    replicate = replication.add_replicate(session, study, trial, number=number)
     record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)
 
 
@@ -144,7 +144,7 @@ def start_trial(
     session: Session, study: Study, trial: Trial, *, worker: str, lease_seconds: float
 ) -> Replicate:
     """Hand the first queued replicate of a trial to a worker: a new attempt with a lease."""
-    replicate = queries.next_replicate(session, trial.id)
+    replicate = replication.next_queued(trial)
     if replicate is None:
         raise WrongState(f"Trial '{trial.id}' has nothing that waits for a worker.")
     trial.attempt += 1
@@ -168,19 +168,23 @@ def extend_lease(
 
     Raises:
         StaleAttempt: If the trial is another attempt's, or cancelled; so do all functions that take one.
+        NotFound: If the study has no such trial.
     """
-    if not replication.renewed(session, trial_id, attempt, lease_seconds=lease_seconds):
-        locked = queries.lock_study(session, study.id)
-        if locked is None:
+    if replication.renewed(session, study, trial_id, attempt=attempt, lease_seconds=lease_seconds):
+        replicates = queries.replicates_of(session, [trial_id])[trial_id]
+    else:
+        if queries.lock_study(session, study.id) is None:
             raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")
-        speaking(session, locked, queries.lock_trial(session, trial_id), attempt=attempt)
-    return not replication.is_wanted(session, study, trial_id)
+        trial = queries.get_trial(session, study.id, trial_id, lock=True)
+        speaking(session, study, trial, attempt=attempt)
+        replicates = trial.replicates
+    return not replication.is_wanted(study, replicates)
 
 
 def speaking(
     session: Session, study: Study, trial: Trial, *, attempt: int, has_result: bool = False
 ) -> Replicate:
-    """Lock the replicate that an attempt speaks of: what every word of a worker starts with.
+    """Return the replicate that an attempt speaks of: what every word of a worker starts with.
 
     Once its lease is over it still has the trial, until another attempt begins: it takes the lease up again.
     Whoever has let go of it does so with a result alone, or a heartbeat that was under way meanwhile would
@@ -189,7 +193,7 @@ def speaking(
     Raises:
         StaleAttempt: If another attempt has begun, or the trial was given back or is over.
     """
-    replicate = queries.lock_replicate(session, trial.id, attempt=attempt)
+    replicate = replication.of_attempt(trial, attempt)
     waits = replicate is not None and replicate.state is TrialState.QUEUED
     if replicate is not None and waits and (replicate.worker is not None or has_result):
         replication.take_up(session, study, replicate)
@@ -226,7 +230,7 @@ def finish_trial(
     session: Session, study: Study, trial: Trial, *, attempt: int, report: TrialReport, max_attempts: int
 ) -> None:
     """Accept how an attempt ended. The same attempt reporting twice changes nothing."""
-    known = queries.lock_replicate(session, trial.id, attempt=attempt)
+    known = replication.of_attempt(trial, attempt)
     if known is not None and known.state in TERMINAL_TRIAL_STATES:
         return
     if known is not None and known.state is TrialState.QUEUED and report.state is TrialState.FAILED:
@@ -258,11 +262,11 @@ def release_trial(
 
     The checkpoint is kept if nobody is to try again. Once its lease is over it has been taken back already.
     """
-    known = queries.lock_replicate(session, trial.id, attempt=attempt)
+    known = replication.of_attempt(trial, attempt)
     if known is not None and known.state is TrialState.QUEUED:
         return
-    replicate = replication.held(session, trial.id, attempt)
-    if not replication.is_wanted(session, study, trial.id):
+    replicate = replication.held(trial, attempt)
+    if not replication.is_wanted(study, trial.replicates):
         replication.keep_artifacts(session, replicate, checkpoint)
     replicate.worker = None
     _give_back(session, study, trial, replicate, reason=reason, lost=False)
@@ -270,7 +274,7 @@ def release_trial(
 
 def lose_trial(session: Session, study: Study, trial: Trial, *, attempt: int, max_attempts: int) -> None:
     """Take back an attempt whose lease expired; fail it when that was the last it had."""
-    replicate = replication.held(session, trial.id, attempt)
+    replicate = replication.held(trial, attempt)
     if replicate.lost_attempts + 1 < max_attempts or study.state is StudyState.CANCELLING:
         _give_back(session, study, trial, replicate, reason="its worker went silent", lost=True)
         return
@@ -284,7 +288,7 @@ def _give_back(
     session: Session, study: Study, trial: Trial, replicate: Replicate, *, reason: str, lost: bool
 ) -> None:
     replicate.lost_attempts += int(lost)
-    if not replication.is_wanted(session, study, trial.id):
+    if not replication.is_wanted(study, trial.replicates):
         reason = CANCELLED_WITH_STUDY if study.state is StudyState.CANCELLING else "its trial is decided"
         replication.end(session, study, replicate, TrialState.CANCELLED, reason=reason)
         _after_replicate(session, study, trial, replicate)
@@ -303,18 +307,21 @@ def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Re
         _accept_final_replicate(session, study, trial, replicate)
     else:
         follow_replicates(session, study, trial)
-    finish_if_done(session, study)
+    if study.state is StudyState.CANCELLING or trial.state is TrialState.FAILED or _is_spent(study):
+        finish_if_done(session, study)
     # Their own wake-ups may have found no room under the study's parallelism.
     if study.kind != StudyKind.CUSTOM and queries.open_replicates(session, study.id).queued:
         wake_trial_worker(session, study)
     wake_study_worker(session, study)
 
 
+def _is_spent(study: Study) -> bool:
+    return study.trials_created == study.trial_budget
+
+
 def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
     """Give a trial the state that its replicates add up to."""
-    # What is found does not depend on what is not written yet.
-    with session.no_autoflush:
-        replicates = queries.replicates_of(session, [trial.id])[trial.id]
+    replicates = trial.replicates
     if replication.decided(replicates):
         replication.cancel_queued(session, study, replicates, reason="its trial is decided")
     states = {replicate.state for replicate in replicates}
@@ -334,7 +341,7 @@ def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
 def _accept_final_replicate(session: Session, study: Study, trial: Trial, replicate: Replicate) -> None:
     if trial.state is not TrialState.SUCCEEDED:
         return
-    replicates = queries.replicates_of(session, [trial.id])[trial.id]
+    replicates = trial.replicates
     if replicate.state is TrialState.INFEASIBLE:
         replication.cancel_queued(session, study, replicates, reason="its trial is decided")
         end_trial(session, study, trial, TrialState.INFEASIBLE, reason=replicate.state_reason)
@@ -365,7 +372,7 @@ def finish_if_done(session: Session, study: Study) -> None:
         if counts.failed == counts.ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
             study.state_reason = f"all of the first {counts.ended} trials failed; see their reasons"
             move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
-        elif study.trials_created == study.trial_budget:
+        elif _is_spent(study):
             _finish_search(session, study, reason=None)
 
 

@@ -16,9 +16,9 @@ def replicates_lacking(session: Session, study: Study, *, taken_soon: int = 0) -
 
     `taken_soon` are taken before anything new is there; a study that wants none ahead waits.
     """
-    waiting = sum(queries.open_replicates(session, study.id))
+    waiting = queries.open_replicates(session, study.id)
     ahead = typed_study.proposals(study).ahead
-    return study.parallelism + (max(ahead, taken_soon) if ahead else 0) - waiting
+    return study.parallelism + (max(ahead, taken_soon) if ahead else 0) - waiting.queued - waiting.running
 
 
 def trials_lacking(

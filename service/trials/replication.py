@@ -56,7 +56,7 @@ def add_replicate(session: Session, study: Study, trial: Trial, *, number: int) 
         seed=(first_seed(study, trial.configuration) + number) % SEEDS,
         state=TrialState.QUEUED,
     )
-    session.add(replicate)
+    trial.replicates.append(replicate)
     session.flush()
     wake_trial_worker(session, study)
     return replicate
@@ -80,15 +80,25 @@ def start(
     record_replicate_event(session, study, EventType.TRIAL_STARTED, replicate=replicate, worker=worker)
 
 
-def held(session: Session, trial_id: str, attempt: int) -> Replicate:
-    """Lock the replicate that an attempt holds the lease of.
+def of_attempt(trial: Trial, attempt: int) -> Replicate | None:
+    """Return the replicate that an attempt is or was at; None if a later one took it over."""
+    return next((replicate for replicate in trial.replicates if replicate.attempt == attempt), None)
+
+
+def next_queued(trial: Trial) -> Replicate | None:
+    """Return the first replicate of a trial that waits for a worker."""
+    return next((item for item in trial.replicates if item.state is TrialState.QUEUED), None)
+
+
+def held(trial: Trial, attempt: int) -> Replicate:
+    """Return the replicate that an attempt holds the lease of.
 
     Raises:
         StaleAttempt: If the attempt is not a running one.
     """
-    replicate = queries.lock_replicate(session, trial_id, attempt=attempt)
+    replicate = of_attempt(trial, attempt)
     if replicate is None or replicate.state is not TrialState.RUNNING:
-        raise stale(trial_id, attempt, replicate)
+        raise stale(trial.id, attempt, replicate)
     return replicate
 
 
@@ -103,13 +113,14 @@ def stale(trial_id: str, attempt: int, replicate: Replicate | None) -> StaleAtte
     return StaleAttempt(f"{over}: it is {replicate.state}{why}. Nothing was stored.")
 
 
-def renewed(session: Session, trial_id: str, attempt: int, *, lease_seconds: float) -> bool:
+def renewed(session: Session, study: Study, trial_id: str, *, attempt: int, lease_seconds: float) -> bool:
     """Let the lease of a running attempt begin anew at the length that it has; say whether there is one.
 
     `lease_seconds` is for a lease that a version without lengths began.
     """
     length = func.coalesce(Replicate.lease_seconds, lease_seconds)
     running = (Replicate.trial_id == trial_id) & (Replicate.attempt == attempt)
+    running &= Replicate.study_id == study.id
     found = session.execute(
         update(Replicate)
         .where(running, Replicate.state == TrialState.RUNNING)
@@ -130,10 +141,9 @@ def take_up(session: Session, study: Study, replicate: Replicate) -> None:
     )
 
 
-def is_wanted(session: Session, study: Study, trial_id: str) -> bool:
-    """Return whether a running replicate of a trial should go on, or its result changes nothing any more."""
-    siblings = queries.replicates_of(session, [trial_id])[trial_id]
-    return study.state is not StudyState.CANCELLING and not decided(siblings)
+def is_wanted(study: Study, replicates: Sequence[Replicate]) -> bool:
+    """Return whether those of a trial that run should go on, or their results change nothing any more."""
+    return study.state is not StudyState.CANCELLING and not decided(replicates)
 
 
 def decided(replicates: Sequence[Replicate]) -> bool:
@@ -249,7 +259,7 @@ def follow_front(session: Session, study: Study) -> None:
     """
     if study.final_replicates == 0:
         return
-    front = queries.latest_front(session, study.id)
+    front = queries.latest_front(session, study)
     members = frozenset(front.member_trial_ids) if front else frozenset()
     trials = queries.trials_in(session, study.id, [TrialState.SUCCEEDED])
     replicates = queries.replicates_of(session, [trial.id for trial in trials])

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from api_schemas.errors import FieldError
 from api_schemas.exact_metrics import exact_metrics
@@ -27,12 +26,12 @@ def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -
             )
 
 
-def exact_metrics_of(study: Study, configuration: Mapping[str, Any] | None) -> dict[str, float]:
+def exact_metrics_of(study: Study, configuration: TrialConfiguration | None) -> dict[str, float]:
     """Compute what needs no trial: nothing in a custom study."""
     shape = typed_study.backbone_shape(study)
     if configuration is None or shape is None or study.classes is None:
         return {}
-    return exact_metrics(TrialConfiguration.model_validate(configuration), shape=shape, classes=study.classes)
+    return exact_metrics(configuration, shape=shape, classes=study.classes)
 
 
 def result_errors(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api_schemas.events import EventType
 from api_schemas.trials import TrialState
-from service.storage.models import Event, StoredFront, Trial
+from service.storage.models import Event, StoredFront, Study, Trial
 
 
 class Result(NamedTuple):
@@ -49,6 +49,18 @@ def results_of(session: Session, study_id: str) -> list[Result]:
     rows = session.execute(
         select(Trial.id, Trial.number, Trial.metrics, Trial.metric_standard_errors)
         .where(Trial.study_id == study_id, Trial.state == TrialState.SUCCEEDED)
+        .order_by(Trial.number)
+    )
+    return [Result(*row) for row in rows]
+
+
+def members_of_front(session: Session, study: Study) -> list[Result]:
+    """Read what the members of a study's last front measured, by number."""
+    last = (StoredFront.study_id == study.id) & (StoredFront.sequence == study.front_sequence)
+    ids = select(func.jsonb_array_elements_text(StoredFront.member_trial_ids)).where(last)
+    rows = session.execute(
+        select(Trial.id, Trial.number, Trial.metrics, Trial.metric_standard_errors)
+        .where(Trial.id.in_(ids))
         .order_by(Trial.number)
     )
     return [Result(*row) for row in rows]

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 
+import numpy as np
 import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.monte_carlo import qExpectedImprovement
@@ -32,17 +33,16 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from jaxtyping import Float64
 from torch import Tensor
 
-from api_schemas.search_space import Parameterization, SearchSpace
+from api_schemas.search_space import Parameterization
 from service.optimization.candidate_filter import CandidateFilter
-from service.optimization.candidates import neighbours
-from service.optimization.encoding import encode
+from service.optimization.candidates import neighbour_codes
 from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import (
     Outcome,
+    limits_of,
     observed_values,
     outcomes_of,
     reference_values,
-    signed_bound,
 )
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.proposers.even_draws import even_draws
@@ -95,7 +95,7 @@ def suggest(
                 # BoTorch warns about numerics it then handles; what it cannot handle it raises.
                 warnings.simplefilter("ignore")
                 acquisition = fitted()
-                acquisition.set_X_pending(encode(space, waiting) if waiting else None)
+                acquisition.set_X_pending(_encoded(problem, waiting) if waiting else None)
                 return _local_search(problem, allowed, acquisition, _front(problem, measured), rng=rng)
         except FIT_FAILURES:
             return None
@@ -121,7 +121,7 @@ def gaussian_copula(Y: Float64[Tensor, "n m"], at: Float64[Tensor, "k m"]) -> Fl
 
 def _acquisition(problem: Problem, measured: Sequence[Observation], *, seed: int) -> AcquisitionFunction:
     outcomes = outcomes_of(problem)
-    X = encode(problem.search_space, [observation.parameterization for observation in measured])
+    X = _encoded(problem, [observation.parameterization for observation in measured])
     Y = observed_values(outcomes, [observation.metrics for observation in measured if observation.metrics])
     Z = gaussian_copula(Y, Y)
     models = [SaasFullyBayesianSingleTaskGP(X, Z[:, column : column + 1]) for column in range(len(outcomes))]
@@ -177,18 +177,16 @@ def _improvement(
 def _constraints(
     problem: Problem, outcomes: Sequence[Outcome], Y: Float64[Tensor, "n m"]
 ) -> list[Callable[[Tensor], Tensor]]:
-    columns = {outcome.metric: column for column, outcome in enumerate(outcomes)}
-
-    def bounded(column: int, sign: float, bound: float) -> Callable[[Tensor], Tensor]:
-        place = gaussian_copula(Y[:, column : column + 1], torch.full((1, 1), bound, dtype=torch.double))
+    def bounded(column: int, sign: float, offset: float) -> Callable[[Tensor], Tensor]:
+        bound = torch.full((1, 1), -offset / sign, dtype=torch.double)
+        place = gaussian_copula(Y[:, column : column + 1], bound)
         return lambda Z: sign * (Z[..., column] - place.squeeze())
 
-    found = []
-    for constraint in problem.constraints:
-        outcome = outcomes[columns[constraint.metric]]
-        sign, _ = signed_bound(outcome, constraint.op, constraint.bound)
-        found.append(bounded(columns[constraint.metric], sign, outcome.value(constraint.bound)))
-    return found
+    return [bounded(*limit) for limit in limits_of(problem, outcomes)]
+
+
+def _encoded(problem: Problem, parameterizations: Sequence[Parameterization]) -> Float64[Tensor, "n d"]:
+    return torch.from_numpy(problem.grid.encode(problem.grid.codes(parameterizations)))
 
 
 def _front(problem: Problem, measured: Sequence[Observation]) -> list[Parameterization]:
@@ -208,22 +206,20 @@ def _local_search(
     *,
     rng: random.Random,
 ) -> Parameterization | None:
-    space = problem.search_space
-
     def values(parameterizations: Sequence[Parameterization]) -> list[float]:
         with torch.no_grad():
-            rows = torch.split(encode(space, parameterizations), CHUNK)
+            rows = torch.split(_encoded(problem, parameterizations), CHUNK)
             found: list[float] = torch.cat([acquisition(part.unsqueeze(1)) for part in rows]).tolist()
         return found
 
-    current = _starts(space, allowed, front, rng=rng)
+    current = _starts(problem, allowed, front, rng=rng)
     best = values(current) if current else []
     left = EVALUATIONS - len(current)
     while left > 0 and current:
         around = [
             (start, neighbour)
             for start, parameterization in enumerate(current)
-            for neighbour in _some_neighbours(space, allowed, parameterization, rng=rng)
+            for neighbour in _some_neighbours(problem, allowed, parameterization, rng=rng)
         ]
         if not around:
             break
@@ -237,23 +233,30 @@ def _local_search(
 
 
 def _starts(
-    space: SearchSpace,
+    problem: Problem,
     allowed: CandidateFilter,
     front: Sequence[Parameterization],
     *,
     rng: random.Random,
 ) -> list[Parameterization]:
-    around = [neighbour for point in front for neighbour in neighbours(space, point, rng=rng)]
+    around = [neighbour for point in front for neighbour in _neighbours(problem, point, rng=rng)]
     starts = allowed.keep(rng.sample(around, min(STARTS, len(around))))
-    return starts + allowed.keep(even_draws(space, STARTS - len(starts), rng=rng))
+    return starts + allowed.keep(even_draws(problem.search_space, STARTS - len(starts), rng=rng))
 
 
 def _some_neighbours(
-    space: SearchSpace,
+    problem: Problem,
     allowed: CandidateFilter,
     parameterization: Parameterization,
     *,
     rng: random.Random,
 ) -> list[Parameterization]:
-    around = list(neighbours(space, parameterization, rng=rng))
-    return allowed.keep(rng.sample(around, min(len(space.parameters), len(around))))
+    around = _neighbours(problem, parameterization, rng=rng)
+    return allowed.keep(rng.sample(around, min(len(problem.search_space.parameters), len(around))))
+
+
+def _neighbours(
+    problem: Problem, parameterization: Parameterization, *, rng: random.Random
+) -> list[Parameterization]:
+    grid, numbers = problem.grid, np.random.default_rng(rng.getrandbits(64))
+    return grid.parameterizations(neighbour_codes(grid, grid.codes([parameterization]), rng=numbers))

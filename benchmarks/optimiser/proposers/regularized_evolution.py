@@ -19,7 +19,7 @@ from api_schemas.search_space import Parameterization
 from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import neighbour_codes
 from service.optimization.grid import Grid
-from service.optimization.outcomes import observed_values, outcomes_of, signed_bound
+from service.optimization.outcomes import limits_of, observed_values, outcomes_of
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.proposers.even_draws import even_draws
 from service.optimization.proposers.in_turn import first_new, generator, suggest_in_turn
@@ -54,7 +54,7 @@ def suggest(
             return first_new(allowed, lambda size: even_draws(problem.search_space, size, rng=rng))
 
         def children(size: int) -> list[Parameterization]:
-            return [_child(allowed.grid, living, standings, rng=rng) for _ in range(size)]
+            return [_child(problem.grid, living, standings, rng=rng) for _ in range(size)]
 
         return first_new(allowed, children, effort=CHILDREN)
 
@@ -98,13 +98,10 @@ def crowding_distances(Y: Float64[Tensor, "n objectives"]) -> Float64[Tensor, " 
 
 def _standings(problem: Problem, living: Sequence[Observation]) -> list[tuple[float, int, float]]:
     outcomes = outcomes_of(problem)
-    columns = {outcome.metric: column for column, outcome in enumerate(outcomes)}
     Y = observed_values(outcomes, [observation.metrics for observation in living if observation.metrics])
     violation = torch.zeros(len(living), dtype=torch.double)
-    for constraint in problem.constraints:
-        column = columns[constraint.metric]
-        sign, offset = signed_bound(outcomes[column], constraint.op, constraint.bound)
-        violation += (sign * Y[:, column] + offset).clamp(min=0.0)
+    for limit in limits_of(problem, outcomes):
+        violation += limit.excess(Y).clamp(min=0.0)
     objectives = Y[:, : len(problem.objectives)]
     ranks = torch.tensor(pareto_ranks(objectives))
     loneliness = torch.zeros(len(living), dtype=torch.double)

@@ -13,7 +13,7 @@ from service.storage.models import Replicate, Study, Trial
 def pareto_front(session: Session, study: Study) -> ParetoFront:
     """Return the latest front; it is empty before the first result."""
     objectives = typed_study.objectives(study)
-    front = queries.latest_front(session, study.id)
+    front = queries.latest_front(session, study)
     members = queries.trials_by_id(session, front.member_trial_ids) if front else []
     first = objectives[0]
     members.sort(

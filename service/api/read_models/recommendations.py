@@ -28,7 +28,7 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
         WrongState: If the front is empty.
         InvalidChoice: If the query does not fit the front.
     """
-    front = queries.latest_front(session, study.id)
+    front = queries.latest_front(session, study)
     if front is None or not front.member_trial_ids:
         raise WrongState(
             "The study has no front yet: ask again once a trial has succeeded within its limits."

@@ -19,11 +19,14 @@ def trial_read(session: Session, study: Study, trial: Trial) -> TrialRead:
 
 def trial_reads(session: Session, study: Study, trials: Sequence[Trial]) -> tuple[TrialRead, ...]:
     """Return trials with their replicates, their artifacts and whether they are on the front."""
-    replicates = queries.replicates_of(session, [trial.id for trial in trials])
+    if len(trials) == 1:
+        replicates = {trials[0].id: trials[0].replicates}  # a trial that was locked has them already
+    else:
+        replicates = queries.replicates_of(session, [trial.id for trial in trials])
     firsts = {trial_id: of_trial[0].attempt for trial_id, of_trial in replicates.items()}
     measurements = queries.measurements_of(session, firsts)
     artifacts = queries.artifacts_of(session, trials)
-    front = queries.latest_front(session, study.id)
+    front = queries.latest_front(session, study)
     members = frozenset(front.member_trial_ids) if front else frozenset()
     return tuple(
         _trial(

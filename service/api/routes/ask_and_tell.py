@@ -22,7 +22,7 @@ from service.api.read_models.requested_study import StudyId, TrialId
 from service.api.read_models.trials import trial_read
 from service.storage import queries
 from service.studies.imported_trials import import_observations
-from service.trials import ask_and_tell
+from service.trials import ask_and_tell, lifecycle
 
 router = APIRouter(
     prefix="/v1/studies/{study_id}",
@@ -58,8 +58,7 @@ def send_heartbeat(
 ) -> TrialSignal:
     """Keep a trial; the answer says whether its result is still wanted."""
     study = queries.get_study(session, study_id, tenant_id=tenant_id)
-    trial = queries.get_trial(session, study_id, trial_id)
-    return ask_and_tell.heartbeat(session, study, trial.id, attempt=body.attempt)
+    return ask_and_tell.heartbeat(session, study, trial_id, attempt=body.attempt)
 
 
 @router.post("/trials/{trial_id}:report", dependencies=REPEATABLE)
@@ -67,9 +66,8 @@ def report_measurement(
     study_id: StudyId, trial_id: TrialId, body: MeasurementReport, session: SessionDep, tenant_id: TenantDep
 ) -> TrialSignal:
     """Store metrics at one step; the answer says whether the trial should stop. Repeating changes nothing."""
-    queries.get_study(session, study_id, tenant_id=tenant_id)
-    trial = queries.get_trial(session, study_id, trial_id)
-    return ask_and_tell.report(session, trial.id, body)
+    study, trial = ask_and_tell.locked(session, study_id, trial_id, tenant_id=tenant_id)
+    return ask_and_tell.report(session, study, trial, measured=body)
 
 
 @router.post("/trials/{trial_id}:complete", dependencies=REPEATABLE)
@@ -77,9 +75,8 @@ def complete_trial(
     study_id: StudyId, trial_id: TrialId, body: CompletionRequest, session: SessionDep, tenant_id: TenantDep
 ) -> TrialRead:
     """Say how a trial ended. The same attempt saying so twice changes nothing."""
-    queries.get_study(session, study_id, tenant_id=tenant_id)
-    trial = queries.get_trial(session, study_id, trial_id)
-    study, trial = ask_and_tell.complete(session, trial.id, body)
+    study, trial = ask_and_tell.locked(session, study_id, trial_id, tenant_id=tenant_id)
+    ask_and_tell.complete(session, study, trial, ended=body)
     return trial_read(session, study, trial)
 
 
@@ -90,9 +87,8 @@ def release_trial(
     """Give a trial back unfinished; another runner gets it, and it costs none of its attempts."""
 
     def effect(session: Session) -> TrialRead:
-        queries.get_study(session, study_id, tenant_id=posted.tenant_id)
-        trial = queries.get_trial(session, study_id, trial_id)
-        study, trial = ask_and_tell.release(session, trial.id, attempt=body.attempt)
+        study, trial = ask_and_tell.locked(session, study_id, trial_id, tenant_id=posted.tenant_id)
+        lifecycle.release_trial(session, study, trial, attempt=body.attempt)
         return trial_read(session, study, trial)
 
     return run_once(posted, effect)
@@ -105,9 +101,8 @@ def correct_trial(
     """Replace a result that was told wrongly. The front is stored anew; the event keeps both results."""
 
     def effect(session: Session) -> TrialRead:
-        queries.get_study(session, study_id, tenant_id=posted.tenant_id)
-        trial = queries.get_trial(session, study_id, trial_id)
-        study, trial = ask_and_tell.correct(session, trial.id, body)
+        study, trial = ask_and_tell.locked(session, study_id, trial_id, tenant_id=posted.tenant_id)
+        ask_and_tell.correct(session, study, trial, corrected=body)
         return trial_read(session, study, trial)
 
     return run_once(posted, effect)

@@ -1,7 +1,7 @@
-"""The proposers that a study can name, all behind the door of `suggest`.
+"""The proposers that a study can name, each a `suggest` function with the same guarantees.
 
-All keep its promises: nothing that is evaluated, pending or equivalent, hard limits, starting points
-first, pure. Knows names; a proposer loads when it is asked for.
+Nothing that is evaluated, pending or equivalent is suggested; limits on exact metrics hold; starting points
+come first; all are pure. Knows names; a proposer is imported when it is first used.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ MODULES = {
 }
 
 
-class Propose(Protocol):
-    """What every proposer is: see `service.optimization.suggest.suggest`."""
+class Suggest(Protocol):
+    """The signature of every proposer: see `service.optimization.suggest.suggest`."""
 
     def __call__(
         self,
@@ -32,9 +32,9 @@ class Propose(Protocol):
         seed: int,
         time_limit_seconds: float = ...,
     ) -> list[Suggestion]:
-        """Suggest up to `count` trials; fewer only if the space holds nothing new."""
+        """Return up to `count` suggestions; fewer only if the space holds nothing new."""
 
 
-def proposer_of(name: Proposer) -> Propose:
-    """Return the function that proposes."""
-    return cast("Propose", import_module(MODULES[name]).suggest)
+def proposer_of(name: Proposer) -> Suggest:
+    """Return the function of a proposer."""
+    return cast("Suggest", import_module(MODULES[name]).suggest)

@@ -1,6 +1,6 @@
-"""What every proposer here has in common: one pick after another, each new and inside the limits.
+"""What the model-free proposers share: one pick after another, each new and within the limits.
 
-Knows nothing of how a configuration is picked.
+Does not know how a configuration is picked.
 """
 
 import random
@@ -16,7 +16,7 @@ from service.optimization.problem import Observation, Problem, Suggestion
 from service.optimization.proposers.even_draws import even_draws
 
 Pick = Callable[[CandidateFilter, Sequence[Parameterization]], Parameterization | None]
-"""Gives an admitted parameterization beside those that wait for a result; None if it finds none."""
+"""Returns an allowed parameterization, given those that wait for a result; None if it finds none."""
 
 EFFORT = 10_000
 """Draws, of each of two kinds, after which a space counts as exhausted."""
@@ -33,10 +33,10 @@ def suggest_in_turn(
     time_limit_seconds: float,
     generated_by: str,
 ) -> list[Suggestion]:
-    """Return starting points, then picks; where a pick finds nothing, draws; fewer if those find nothing.
+    """Return starting points, then picks; draws where a pick finds nothing; fewer if those find nothing too.
 
-    After `time_limit_seconds` there are no more picks, only draws, which say so.
-    torch's global random state is `seed`ed for the picks and left as it was.
+    After `time_limit_seconds` there are only draws, with `generated_by` "time_limit". torch's global random
+    state is seeded with `seed` for the picks and restored.
     """
     deadline = time.monotonic() + time_limit_seconds
     allowed = filter_after(problem, observations, pending=pending)
@@ -66,7 +66,7 @@ def first_new(
     *,
     effort: int = EFFORT,
 ) -> Parameterization | None:
-    """Draw until something may be proposed; None after `effort` draws."""
+    """Return the first draw that may be suggested; None after `effort` draws."""
     size = 1
     seen: set[str] = set()
     while effort > 0:
@@ -96,7 +96,7 @@ def _next(
     if picked is not None:
         return Suggestion(picked, generated_by)
     space = problem.search_space
-    # Even draws hardly ever reach the sparse end of many switches, where tight limits may leave all there is.
+    # Even draws rarely reach the sparse end of many switches, the only part that tight limits may leave.
     drawn = first_new(allowed, lambda count: even_draws(space, count, rng=rng)) or first_new(
         allowed, lambda count: density_sample(space, count, rng=rng)
     )

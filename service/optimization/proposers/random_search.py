@@ -20,7 +20,7 @@ def suggest(
     seed: int,
     time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
-    """Suggest up to `count` trials; what was observed only says what not to repeat."""
+    """Return up to `count` suggestions; observations only exclude what has been tried."""
 
     def pick(allowed: CandidateFilter, waiting: Sequence[Parameterization]) -> Parameterization | None:
         rng = generator("random", seed, len(observations) + len(waiting))

@@ -13,7 +13,7 @@ from service.optimization.proposers.even_draws import parameterization_at
 from service.optimization.proposers.in_turn import suggest_in_turn
 
 ROWS = 8192
-"""Rows after which the sequence counts as exhausted; a power of two, as its balance wants."""
+"""Rows after which the sequence counts as exhausted; a power of two keeps it balanced."""
 
 
 def suggest(
@@ -25,11 +25,11 @@ def suggest(
     seed: int,
     time_limit_seconds: float = math.inf,
 ) -> list[Suggestion]:
-    """Suggest the next rows of the sequence that may be proposed."""
+    """Return the next rows of the sequence that may be suggested."""
 
     def pick(allowed: CandidateFilter, waiting: Sequence[Parameterization]) -> Parameterization | None:
         engine = qmc.Sobol(len(problem.search_space.parameters), rng=seed)
-        # Rows that have run are taken, so looking from the first on goes on where the study stands.
+        # Rows that have run are taken, so the first new row continues the study.
         rows = 1 << (len(observations) + len(waiting)).bit_length()
         while engine.num_generated < ROWS:
             points = engine.random(rows).tolist()

@@ -9,7 +9,7 @@ from api_schemas.peft.counts import trainable_parameters
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import Parameterization, PresetName, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
-from service.optimization.grid import Candidates, Grid
+from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem, Suggestion
 from service.suggestions.exact_metrics import exact_metrics
 
@@ -102,5 +102,4 @@ def observe(
 
 def candidates(problem: Problem, parameterizations: Sequence[Parameterization]) -> Candidates:
     """The same as a table."""
-    grid = Grid(problem.search_space)
-    return Candidates(grid, grid.codes(parameterizations))
+    return Candidates(problem.grid, problem.grid.codes(parameterizations))

@@ -10,7 +10,7 @@ from botorch.utils.multi_objective.hypervolume import Hypervolume
 from api_schemas.objectives import Objective, OutcomeConstraint
 from service.optimization.acquisition import PendingPosterior, acquisition_function, cells, log_h
 from service.optimization.gaussian_process import Process, fit_process
-from service.optimization.outcomes import outcomes_of
+from service.optimization.outcomes import limits_of, outcomes_of
 from service.optimization.problem import Problem
 from service.optimization.surrogate import Surrogate
 from tests.service.optimization.problems import SCORE, SECONDS, problem_on
@@ -30,17 +30,17 @@ def process(X: torch.Tensor, seed: int) -> Process:
     return fit_process(X, y, variance=torch.full((len(X),), 1e-4).double(), seed=0)
 
 
-def believed(problem: Problem, X: torch.Tensor, feasible: torch.Tensor | None = None) -> PendingPosterior:
-    outcomes = tuple(outcomes_of(problem))
+def pending_posterior(
+    problem: Problem, X: torch.Tensor, feasible: torch.Tensor | None = None
+) -> PendingPosterior:
+    outcomes = outcomes_of(problem)
     processes = tuple(
         None if outcome.exact else process(X[:, :1], place) for place, outcome in enumerate(outcomes)
     )
-    surrogate = Surrogate(outcomes, processes, encoded=1)
+    surrogate = Surrogate(outcomes, processes, features=1)
     means = surrogate.means(X)
-    everything = torch.ones(len(X), dtype=torch.bool)
-    return PendingPosterior(
-        surrogate, surrogate, X, means, everything if feasible is None else feasible, len(X)
-    )
+    kept = torch.ones(len(X), dtype=torch.bool) if feasible is None else feasible
+    return PendingPosterior(surrogate, surrogate, X, len(X), means, kept)
 
 
 @pytest.mark.parametrize("z", [-1e5, -2000.0, -999.0, -30.0, -1.001, -0.999, -0.1, 0.0, 2.0, 40.0])
@@ -85,9 +85,9 @@ def test_expected_hypervolume_improvement_is_the_average_over_draws(count: int, 
     problem = problem_on(NUMBERS, objectives=objectives, exact_metrics=metrics)
     rows = column(0.05, 0.3, 0.5, 0.8)
     X = torch.cat([rows, column(-1.0, -0.5, 0.0, 0.5)], dim=1) if known else rows
-    state = believed(problem, X)
+    state = pending_posterior(problem, X)
     reference = torch.full((count,), -1.5, dtype=torch.double)
-    function, name = acquisition_function(state, problem, reference=reference, feasibility=None, seed=0)
+    function, name = acquisition_function(state, reference, limits=(), feasibility=None, seed=0)
     at = torch.tensor([[0.17, 0.2]] if known else [[0.17]], dtype=torch.double)
     generator = torch.Generator().manual_seed(0)
     draws = []
@@ -110,9 +110,9 @@ def test_where_nothing_can_be_gained_the_value_is_low_and_its_gradient_a_number(
     """A known cost beyond the reference."""
     metrics = {"training_seconds": lambda asked: asked}
     problem = problem_on(NUMBERS, exact_metrics=metrics)
-    state = believed(problem, torch.cat([column(0.1, 0.9), column(-1.0, 0.5)], dim=1))
+    state = pending_posterior(problem, torch.cat([column(0.1, 0.9), column(-1.0, 0.5)], dim=1))
     reference = torch.tensor([-1.5, -1.5], dtype=torch.double)
-    function, _ = acquisition_function(state, problem, reference=reference, feasibility=None, seed=0)
+    function, _ = acquisition_function(state, reference, limits=(), feasibility=None, seed=0)
     at = torch.tensor([[0.5, -2.0]], dtype=torch.double, requires_grad=True)
     value = function(at)
     (gradient,) = torch.autograd.grad(value.sum(), at)
@@ -124,12 +124,10 @@ def test_one_objective_gives_expected_improvement_over_the_best_feasible_mean() 
     """The infeasible best does not count."""
     problem = problem_on(NUMBERS, objectives=(SCORE,))
     X = column(0.05, 0.35, 0.65, 0.95)
-    best = int(believed(problem, X).means[:, 0].argmax())
+    best = int(pending_posterior(problem, X).means[:, 0].argmax())
     feasible = torch.arange(4) != best
-    state = believed(problem, X, feasible)
-    function, name = acquisition_function(
-        state, problem, reference=torch.zeros(1).double(), feasibility=None, seed=0
-    )
+    state = pending_posterior(problem, X, feasible)
+    function, name = acquisition_function(state, torch.zeros(1).double(), limits=(), feasibility=None, seed=0)
     mean, variance = state.surrogate.process(0).posterior(column(0.2))
     level = state.means[feasible, 0].max()
     normal = torch.distributions.Normal(torch.zeros(1).double(), torch.ones(1).double())
@@ -146,9 +144,10 @@ def test_a_limit_multiplies_by_the_chance_to_keep_it() -> None:
     limited = problem_on(NUMBERS, objectives=(SCORE,), constraints=(limit,))
     X, at, zero = column(0.05, 0.35, 0.65, 0.95), column(0.2), torch.zeros(1).double()
     labels = fit_process(X, torch.tensor([1.0, 1.0, -1.0, -1.0]).double(), variance=None, seed=0)
-    plain, _ = acquisition_function(believed(free, X), free, reference=zero, feasibility=None, seed=0)
-    state = believed(limited, X)
-    both, _ = acquisition_function(state, limited, reference=zero, feasibility=labels, seed=0)
+    plain, _ = acquisition_function(pending_posterior(free, X), zero, limits=(), feasibility=None, seed=0)
+    state = pending_posterior(limited, X)
+    limits = limits_of(limited, state.surrogate.outcomes)
+    both, _ = acquisition_function(state, zero, limits=limits, feasibility=labels, seed=0)
     normal = torch.distributions.Normal(zero, torch.ones(1).double())
     mean, variance = state.surrogate.process(1).posterior(at)
     # Less latency is better, so its outcome is minus the latency.

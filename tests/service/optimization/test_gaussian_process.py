@@ -90,7 +90,7 @@ def test_the_gradient_is_that_of_the_objective() -> None:
 def test_the_posterior_is_botorchs_for_the_same_hyperparameters(variance: torch.Tensor | None) -> None:
     """Mean and variance, on the outcome's own scale."""
     process = fitted(variance=variance)
-    surrogate = Surrogate((Outcome("score", 1.0, exact=False),), (process,), encoded=3)
+    surrogate = Surrogate((Outcome("score", 1.0, exact=False),), (process,), features=3)
     X = torch.from_numpy(rows(7, 3, seed=5))
     with torch.no_grad():
         expected = as_botorch(surrogate).models[0].posterior(X.unsqueeze(1))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from api_schemas.search_space import Parameterization, SearchSpace
 from service.optimization.candidates import density_sample
-from service.optimization.encoding import encode
+from service.optimization.grid import Grid
 from service.optimization.importance import importance_for, numbered_groups, total_effects, weigh_parameters
 from service.optimization.problem import Observation
 from tests.service.optimization.problems import autopeft_problem, observe, problem_on, simulated_score
@@ -28,7 +28,7 @@ def switch(name: str, **changes: object) -> dict[str, object]:
 
 
 def effects(space: SearchSpace, function: object, *sets: set[str], rows: int = 20_000) -> list[float]:
-    return total_effects(space, function, sets=sets, rows=rows, seed=0)  # type: ignore[arg-type]
+    return total_effects(Grid(space), function, sets=sets, rows=rows, seed=0)  # type: ignore[arg-type]
 
 
 def test_a_constant_function_has_no_important_parameter() -> None:
@@ -74,7 +74,7 @@ def test_what_differs_in_a_last_number_is_a_group() -> None:
 def test_the_most_important_comes_first_and_layers_are_also_one_bar() -> None:
     """Two switches of equal weight: a half each, together everything."""
     space = space_of(switch("l.0"), switch("l.1"), switch("l.2"))
-    found = importance_for("score", space, lambda X: X[:, 1] + 2 * X[:, 2], rows=20_000, seed=0)
+    found = importance_for("score", Grid(space), lambda X: X[:, 1] + 2 * X[:, 2], rows=20_000, seed=0)
     assert [item.name for item in found.parameters] == ["l.2", "l.1", "l.0"]
     assert [(item.name, round(item.total_effect, 1)) for item in found.groups] == [("l.*", 1.0)]
 
@@ -83,7 +83,7 @@ def test_before_twice_the_design_nothing_is_claimed() -> None:
     """The answer is empty and says what is missing."""
     problem = problem_on([switch("a")])
     few = [Observation({"a": bool(n % 2)}, {"score": 0.1 * n, "training_seconds": 1.0}) for n in range(9)]
-    found = weigh_parameters(problem, few, known=(), seed=0)
+    found = weigh_parameters(problem, few, earlier=(), seed=0)
     assert (found.observations, found.objectives) == (9, ())
     assert found.reason is not None
     assert "from 10 on" in found.reason
@@ -98,13 +98,13 @@ def test_the_fitted_model_finds_what_the_simulation_is_made_of() -> None:
 
     drawn = density_sample(problem.search_space, 40, rng=random.Random(0))
     observations = [observe(problem, values, score) for values in drawn]
-    found = weigh_parameters(problem, observations, known=(), seed=0)
+    found = weigh_parameters(problem, observations, earlier=(), seed=0)
     by_score, by_cost = found.objectives
     assert by_score.groups[0].total_effect > 0.2
     top = {item.name for item in by_score.parameters[:4]}
     assert {"peft.serial_adapter.bottleneck_size", "peft.parallel_adapter.bottleneck_size"} & top
     assert by_cost.metric == "trainable_parameters"
-    again = weigh_parameters(problem, observations, known=(by_cost,), seed=1)
+    again = weigh_parameters(problem, observations, earlier=(by_cost,), seed=1)
     assert again.objectives[1] is by_cost
 
 
@@ -120,4 +120,4 @@ def test_rows_are_those_of_the_canonical_form() -> None:
     effects(space, remember, {"a"}, rows=200)
     asleep = seen[0][seen[0][:, 0] == 0]
     assert len(asleep) > 10
-    assert torch.equal(asleep, encode(space, [{"a": False}] * len(asleep)))
+    assert (asleep == 0).all()

@@ -14,7 +14,7 @@ def test_the_initial_design_spreads_over_the_known_cost() -> None:
     """Ten trials asked for one at a time cover four decades of parameters, cheap and dear ends included."""
     problem = autopeft_problem(12)
     designed: list[Parameterization] = []
-    for _ in range(design_size(problem)):
+    for _ in range(design_size(problem.grid)):
         found = only(suggest(problem, [], pending=designed, count=1, seed=3))
         assert found.generated_by == "initial_design"
         designed.append(found.parameterization)
@@ -28,8 +28,8 @@ def test_a_choice_of_five_makes_the_initial_design_longer_than_a_number_does() -
     """Two categoricals of five choices are ten columns to learn about; two numbers are two."""
     choices = ("a", "b", "c", "d", "e")
     cells = [CategoricalParameter(name=name, choices=choices) for name in "xy"]
-    assert design_size(problem_on(cells)) == 10
-    assert design_size(problem_on(NUMBERS)) == 5
+    assert design_size(problem_on(cells).grid) == 10
+    assert design_size(problem_on(NUMBERS).grid) == 5
 
 
 def test_starting_points_leave_the_ends_of_the_range_to_the_design() -> None:

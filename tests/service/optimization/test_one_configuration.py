@@ -29,14 +29,14 @@ from service.optimization.candidates import (
 from service.optimization.grid import Codes, Grid
 from service.optimization.importance import weigh_parameters
 from service.optimization.problem import Observation, Problem
-from service.optimization.proposers import Propose, proposer_of
+from service.optimization.proposers import Suggest, proposer_of
 from service.optimization.proposers.even_draws import even_draws
 from service.optimization.suggest import suggest
 from service.studies.canonical_trials import parameters_key
 from tests.service.optimization.problems import problem_on
 from tests.service.optimization.spaces import search_spaces
 
-CHEAP: list[Propose] = [
+CHEAP: list[Suggest] = [
     proposer_of(Proposer.RANDOM),
     proposer_of(Proposer.SOBOL),
     regularized_evolution.suggest,
@@ -126,7 +126,7 @@ def test_keys_survive_json(space: SearchSpace, seed: int) -> None:
 
 @given(search_spaces(), st.integers(0, 10**6), st.sampled_from(CHEAP), st.sampled_from([0, 25]))
 def test_every_suggestion_is_canonical(
-    space: SearchSpace, seed: int, propose: Propose, observed: int
+    space: SearchSpace, seed: int, propose: Suggest, observed: int
 ) -> None:
     """Of those that draw, and of those that step from what is known."""
     _check_suggestions(space, propose, observed=observed, seed=seed)
@@ -139,7 +139,7 @@ def test_every_modelled_suggestion_is_canonical(space: SearchSpace, seed: int, o
     _check_suggestions(space, suggest, observed=observed, seed=seed)
 
 
-def _check_suggestions(space: SearchSpace, propose: Propose, *, observed: int, seed: int) -> None:
+def _check_suggestions(space: SearchSpace, propose: Suggest, *, observed: int, seed: int) -> None:
     problem = problem_of(space)
     known = observations_of(problem, observed, seed=seed)
     found = propose(problem, known, pending=[], count=3, seed=seed)
@@ -153,7 +153,7 @@ def _check_suggestions(space: SearchSpace, propose: Propose, *, observed: int, s
 def test_importance_is_a_number_on_any_space(space: SearchSpace, seed: int) -> None:
     """A constant has none."""
     problem = problem_of(space)
-    found = weigh_parameters(problem, observations_of(problem, 20, seed=seed), known=(), seed=0)
+    found = weigh_parameters(problem, observations_of(problem, 20, seed=seed), earlier=(), seed=0)
     for objective in found.objectives:
         for item in objective.parameters:
             assert item.total_effect >= 0

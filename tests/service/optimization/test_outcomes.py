@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from api_schemas.objectives import Direction, Metric, Objective, OutcomeConstraint
-from service.optimization.candidate_filter import augmented
+from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.outcomes import Outcome, observed_variances, outcomes_of, reference_values
 from service.optimization.problem import Observation, Problem
 from service.optimization.suggest import suggest
@@ -73,13 +73,11 @@ def test_the_standard_error_of_a_logarithm_is_its_slope_times_the_error(outcome:
 def test_the_model_believes_a_precise_observation_more() -> None:
     """Two trials at one place disagree; the posterior lies near the one with the small error."""
     problem = problem_on(NUMBERS, objectives=(SCORE,))
-    outcomes = outcomes_of(problem)
     rng = random.Random(0)
     observations = [observed(rng.random(), 0.5 + rng.gauss(0, 0.01), 0.01) for _ in range(8)]
     pair = [observed(0.5, 0.9, 0.01), observed(0.5, 0.5, 0.4)]
-    X = augmented(problem, [item.parameterization for item in [*observations, *pair]])
-    Y = torch.tensor([[item.metrics["score"]] for item in [*observations, *pair] if item.metrics]).double()
-    variances = observed_variances(outcomes, [*observations, *pair])
+    encoded = EncodedProblem(problem, [*observations, *pair], seed=0)
+    X, Y, outcomes, variances = encoded.X, encoded.Y, encoded.outcomes, encoded.variances
     precise = fit_surrogate(X, Y, outcomes=outcomes, variances=variances, seed=0).process(0)
     plain = fit_surrogate(X, Y, outcomes=outcomes, variances=[None], seed=0).process(0)
     at = X[-1:]

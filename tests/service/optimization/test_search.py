@@ -3,10 +3,13 @@
 import numpy as np
 import torch
 
+from service.optimization.acquisition import Acquisition
 from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import density_codes, neighbour_codes, swap_codes, switches
+from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.grid import Grid
-from service.optimization.search import Search, maximise, spread_over
+from service.optimization.problem import Problem
+from service.optimization.search import Search, maximise
 from tests.service.optimization.problems import problem_on
 
 SWITCHES = [{"type": "bool", "name": name} for name in "abcdefghijklmn"]
@@ -15,9 +18,15 @@ NUMBERS = [{"type": "float", "name": name, "low": 0.0, "high": 1.0} for name in 
 
 def search_on(parameters: list[dict[str, object]], weights: torch.Tensor, **changes: object) -> Search:
     """Maximise the weighted sum of the encoded columns."""
-    allowed = CandidateFilter(problem_on(parameters, **changes))
-    width = allowed.grid.dimensions
-    return Search(allowed.problem, allowed, lambda X: X[:, :width] @ weights, np.random.default_rng(0))
+    problem = problem_on(parameters, **changes)
+    width = problem.grid.dimensions
+    return searching(problem, lambda X: X[:, :width] @ weights)
+
+
+def searching(problem: Problem, acquisition: Acquisition) -> Search:
+    """Search from nothing observed."""
+    encoded = EncodedProblem(problem, (), seed=0)
+    return Search(encoded, CandidateFilter(problem), acquisition, np.random.default_rng(0))
 
 
 def test_of_too_many_neighbours_every_parameter_has_its_share() -> None:
@@ -57,7 +66,7 @@ def test_the_taken_best_gives_way_to_the_second() -> None:
     search.allowed.take({"a": True, "b": True, "c": True})
     found = maximise(search, np.zeros((1, 3)))
     assert found is not None
-    assert search.grid.parameterizations(found[0]) == [{"a": True, "b": True, "c": False}]
+    assert search.grid.parameterizations(found.codes) == [{"a": True, "b": True, "c": False}]
 
 
 def test_exchange_reaches_the_best_of_sixteen_thousand() -> None:
@@ -65,22 +74,16 @@ def test_exchange_reaches_the_best_of_sixteen_thousand() -> None:
     weights = torch.tensor([(-1.0) ** n * (n + 1) for n in range(14)]).double()
     found = maximise(search_on(SWITCHES, weights), np.zeros((1, 14)))
     assert found is not None
-    assert (found[0][0] == (weights.numpy() > 0)).all()
+    assert (found.codes[0] == (weights.numpy() > 0)).all()
 
 
 def test_real_numbers_follow_the_gradient_to_the_top() -> None:
     """A paraboloid's peak to four digits, which no draw or step of a tenth finds."""
-    allowed = CandidateFilter(problem_on(NUMBERS))
     peak = torch.tensor([0.31234, 0.78901]).double()
-    search = Search(
-        allowed.problem,
-        allowed,
-        lambda X: -((X - peak) ** 2).sum(dim=1),
-        np.random.default_rng(0),
-    )
+    search = searching(problem_on(NUMBERS), lambda X: -((X - peak) ** 2).sum(dim=1))
     found = maximise(search, np.full((1, 2), 0.5))
     assert found is not None
-    assert np.abs(found[0][0] - peak.numpy()).max() < 1e-4
+    assert np.abs(found.codes[0] - peak.numpy()).max() < 1e-4
 
 
 def test_the_gradient_sees_what_a_known_metric_does() -> None:
@@ -88,14 +91,11 @@ def test_the_gradient_sees_what_a_known_metric_does() -> None:
     problem = problem_on(
         NUMBERS[:1], exact_metrics={"training_seconds": lambda asked: 2.0 * asked.values("x")}
     )
-    allowed = CandidateFilter(problem)
     # Outcomes are maximised, so the known column is -2x: -(x - 0.8)^2 - 0.2 * 2x has its peak at 0.6.
-    search = Search(
-        problem, allowed, lambda X: -((X[:, 0] - 0.8) ** 2) + 0.2 * X[:, 1], np.random.default_rng(0)
-    )
+    search = searching(problem, lambda X: -((X[:, 0] - 0.8) ** 2) + 0.2 * X[:, 1])
     found = maximise(search, np.full((1, 1), 0.1))
     assert found is not None
-    assert abs(found[0][0, 0] - 0.6) < 1e-4
+    assert abs(found.codes[0, 0] - 0.6) < 1e-4
 
 
 def test_a_swap_keeps_the_number_of_switches_that_are_on() -> None:
@@ -118,10 +118,3 @@ def test_sizes_layer_by_layer_are_switches_and_a_few_sizes_are_not() -> None:
     off = (density_codes(grid, 400, rng=np.random.default_rng(0)) == 0).mean(axis=1)
     assert off.min() == 0
     assert off.max() == 1
-
-
-def test_a_spread_holds_both_ends() -> None:
-    """Five of eleven points, in order."""
-    front = np.arange(11, dtype=float)[:, None]
-    chosen = spread_over(front, -front[:, 0], count=5)
-    assert chosen[:, 0].tolist() == [10.0, 8.0, 5.0, 2.0, 0.0]

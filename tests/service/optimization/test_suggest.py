@@ -13,11 +13,13 @@ from api_schemas.objectives import Metric, Objective, OutcomeConstraint
 from api_schemas.search_space import Parameterization
 from service.optimization import acquisition
 from service.optimization import suggest as suggest_module
-from service.optimization.candidate_filter import augmented
 from service.optimization.candidates import density_sample
+from service.optimization.encoded_problem import EncodedProblem
+from service.optimization.grid import Codes
 from service.optimization.modelled_part import MODELLED_OBSERVATIONS, modelled_part
 from service.optimization.outcomes import exact_values, outcomes_of
-from service.optimization.problem import ExactMetric, Observation, Problem
+from service.optimization.problem import ExactMetric, Observation, Problem, Suggestion
+from service.optimization.search import Scores, Search
 from service.optimization.suggest import suggest
 from service.optimization.surrogate import fit_surrogate
 from service.trials.pareto_front import hypervolume
@@ -141,7 +143,7 @@ def test_known_outcomes_enter_the_model_exactly() -> None:
     problem = autopeft_problem(6)
     outcomes = outcomes_of(problem)
     drawn = density_sample(problem.search_space, 40, rng=random.Random(0))
-    X = augmented(problem, drawn)
+    X = EncodedProblem(problem, (), seed=0).rows_of(drawn)
     known = exact_values(problem, outcomes, candidates(problem, drawn))
     Y = torch.cat([torch.rand(20, 1, dtype=torch.double), known[:20]], dim=1)
     surrogate = fit_surrogate(X[:20], Y, outcomes=outcomes, variances=[None, None], seed=0)
@@ -164,6 +166,32 @@ def test_a_pending_trial_moves_the_next_one_elsewhere() -> None:
         abs(float(alone.parameterization[name]) - float(beside.parameterization[name])) for name in ("x", "y")
     )
     assert gap > 1e-3
+
+
+def test_a_batch_shares_the_search_of_its_first_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two have a search each; a larger batch begins as one alone, and each further one scores a fraction."""
+    scored: list[int] = []
+    whole = Search.scores
+
+    def counted(search: Search, codes: Codes) -> Scores:
+        scored.append(len(codes))
+        return whole(search, codes)
+
+    monkeypatch.setattr(Search, "scores", counted)
+    problem = problem_on(NUMBERS)
+    observations = some_observations(problem, 12)
+
+    def batch(count: int) -> tuple[list[Suggestion], int]:
+        scored.clear()
+        return suggest(problem, observations, pending=[], count=count, seed=0), sum(scored)
+
+    alone, for_one = batch(1)
+    pair, for_two = batch(2)
+    several, for_five = batch(5)
+    assert several[0].parameterization == pair[0].parameterization == alone[0].parameterization
+    assert len({items(one.parameterization) for one in several}) == 5
+    assert for_two > 1.5 * for_one
+    assert for_five < 3 * for_one
 
 
 def test_constraints_on_measured_metrics_are_modelled() -> None:
@@ -261,7 +289,7 @@ def test_of_many_observations_the_front_within_the_limits_is_modelled() -> None:
         )
         for row in range(count)
     ]
-    kept = modelled_part(problem, observations, seed=0)
+    kept = modelled_part(problem, outcomes_of(problem), observations, seed=0)
     rows = {round(float(item.parameterization["x"]) * count) for item in kept}
     even = [row for row in rows if row % 2 == 0]
     assert len(kept) == len(rows) == MODELLED_OBSERVATIONS

@@ -66,7 +66,9 @@ def test_a_negated_source_is_dropped_after_one_trial() -> None:
     problem = warm(Source("std_1", observations=grid(-1.0)))
     suggestions, observations = run(problem, 4)
     assert sum(suggestion.generated_by == "transferred_design" for suggestion in suggestions) == 1
-    observations += [observed({"x": 0.1 * n, "y": 0.9 - 0.13 * n}) for n in range(design_size(PROBLEM) - 4)]
+    observations += [
+        observed({"x": 0.1 * n, "y": 0.9 - 0.13 * n}) for n in range(design_size(PROBLEM.grid) - 4)
+    ]
     for known in (observations[:4], observations):
         found = suggest(problem, known, pending=[], count=1, seed=0)
         assert found == suggest(PROBLEM, known, pending=[], count=1, seed=0)
@@ -97,7 +99,7 @@ def test_pareto_configurations_come_after_the_users_own() -> None:
 def test_many_at_once_are_half_the_sources_at_most_before_there_is_evidence() -> None:
     """Eight workers that start together do not bet everything on a former study."""
     found = suggest(warm(Source("std_1", observations=grid())), [], pending=[], count=8, seed=0)
-    by = [item.generated_by for item in found[: design_size(PROBLEM)]]
+    by = [item.generated_by for item in found[: design_size(PROBLEM.grid)]]
     assert by[:2] == ["initial_design", "transferred_design"]
     assert by.count("transferred_design") <= len(by) / 2
 

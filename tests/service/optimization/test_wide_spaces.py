@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from service.optimization import importance, modelled_part
+from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.gaussian_process import fit_process
 from service.optimization.importance import weigh_parameters
 from service.optimization.problem import Observation, Problem
@@ -38,7 +39,7 @@ def test_importance_takes_memory_by_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     problem = wide_problem(20, choices=500)
     observations = observations_of(problem, 20)
     tracemalloc.start()
-    found = weigh_parameters(problem, observations, known=(), seed=0)
+    found = weigh_parameters(problem, observations, earlier=(), seed=0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found.objectives) == 2
@@ -49,9 +50,9 @@ def test_blocks_change_no_importance(monkeypatch: pytest.MonkeyPatch) -> None:
     """But for rounding."""
     problem = wide_problem(3, choices=4)
     observations = observations_of(problem, 24)
-    whole = weigh_parameters(problem, observations, known=(), seed=0)
+    whole = weigh_parameters(problem, observations, earlier=(), seed=0)
     monkeypatch.setattr(importance, "BLOCK", 1)
-    parts = weigh_parameters(problem, observations, known=(), seed=0)
+    parts = weigh_parameters(problem, observations, earlier=(), seed=0)
     for one, other in zip(whole.objectives, parts.objectives, strict=True):
         assert [item.name for item in one.parameters] == [item.name for item in other.parameters]
         assert [item.total_effect for item in one.parameters] == pytest.approx(
@@ -63,7 +64,7 @@ def test_a_space_too_large_has_no_importance_and_says_so(monkeypatch: pytest.Mon
     """The reason names its size."""
     monkeypatch.setattr(importance, "LARGEST", 900)
     problem = wide_problem(3, choices=4)
-    found = weigh_parameters(problem, observations_of(problem, 24), known=(), seed=0)
+    found = weigh_parameters(problem, observations_of(problem, 24), earlier=(), seed=0)
     assert found.reason == "the search space is too large: 3 parameters in 12 columns"
 
 
@@ -91,7 +92,8 @@ def test_of_a_wide_space_fewer_observations_are_modelled(monkeypatch: pytest.Mon
     monkeypatch.setattr(modelled_part, "FEWEST_MODELLED", 5)
     monkeypatch.setattr(modelled_part, "MODELLED_NUMBERS", 120)
     problem = wide_problem(3, choices=4)
-    assert len(modelled_part.modelled_part(problem, observations_of(problem, 24), seed=0)) == 10
+    encoded = EncodedProblem(problem, observations_of(problem, 24), seed=0)
+    assert len(encoded.modelled) == 10
 
 
 def test_the_time_limit_holds_on_a_wide_space() -> None:

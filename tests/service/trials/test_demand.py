@@ -34,7 +34,9 @@ def after(
         (1.0, 0.5, 1, 1),
         (0.25, 0.2, 4, 4),  # four results while four are proposed
         (0.05, 0.0, 4, 4),  # no model: what comes during a round trip
-        (0.001, 1.0, 4, 16),  # faster than any model: four for each runner
+        (0.001, 0.02, 4, 16),  # faster than any model: four for each runner
+        (0.001, 0.1, 4, 10),  # as many as are proposed in a second, or all runners would wait longer
+        (0.001, 1.0, 4, 4),  # and where proposing is slow, one for each runner
     ],
 )
 def test_the_queue_grows_with_the_rate_of_results(

@@ -76,7 +76,7 @@ def test_every_front_equals_a_recomputation(session: Session, seed: int) -> None
         end(session, study, trial, score, parameters, rng.random())
         session.flush()
         members, volume = recomputed(session, study)
-        front = queries.latest_front(session, study.id)
+        front = queries.latest_front(session, study)
         assert front is not None
         assert (set(front.member_trial_ids), front.trial_id) == (members, trial.id)
         assert front.hypervolume == pytest.approx(volume)
@@ -99,6 +99,6 @@ def test_a_new_result_is_weighed_against_the_front_alone(session: Session) -> No
         session.flush()
     everything = [text for text in found if "FROM trials" in text and "trials.state = " in text]
     assert everything == []
-    front = queries.latest_front(session, study.id)
+    front = queries.latest_front(session, study)
     assert front is not None
     assert len(front.member_trial_ids) == 2

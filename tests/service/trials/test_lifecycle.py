@@ -343,7 +343,7 @@ class StudyMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_succeeded_study_gave_its_front_every_seed(self) -> None:
-        front = queries.latest_front(self.session, self.study.id)
+        front = queries.latest_front(self.session, self.study)
         if self.study.state is StudyState.SUCCEEDED and front and self.study.final_replicates:
             for trial_id in front.member_trial_ids:
                 replicates = queries.replicates_of(self.session, [trial_id])[trial_id]

@@ -32,6 +32,7 @@ from service.studies.canonical_trials import canonical_trials
 from service.studies.creation import create_study
 from service.studies.validation import validate_study
 from service.trials import ask_and_tell, lifecycle, replication, sweeper
+from service.trials.leases import lock_study_and_trial
 from tests.service.studies.invariants import check_study, settled_facts
 
 RUNNERS = st.sampled_from(["a", "b", "c"])
@@ -69,6 +70,14 @@ def propose(session: Session, study: Study, *, x: int) -> None:
     )  # fmt: skip
 
 
+def replicate_of(session: Session, token: Token) -> Replicate | None:
+    """Return the replicate that the attempt is or was the last of."""
+    trial_id, attempt = token
+    return session.scalar(
+        select(Replicate).where(Replicate.trial_id == trial_id, Replicate.attempt == attempt)
+    )
+
+
 def waiting() -> int:
     """Count the transactions that wait for a lock."""
     with transaction() as session:
@@ -103,18 +112,18 @@ class TrialMachine(RuleBasedStateMachine):
     def state_of(self, token: Token) -> TrialState | None:
         """The state of the seed that the attempt is or was the last of."""
         with transaction() as session:
-            found = queries.lock_replicate(session, token[0], attempt=token[1])
+            found = replicate_of(session, token)
             return None if found is None else found.state
 
     def has_let_go(self, token: Token) -> bool:
         """Whether the attempt has given back its seed, which waits for another."""
         with transaction() as session:
-            found = queries.lock_replicate(session, token[0], attempt=token[1])
+            found = replicate_of(session, token)
             return found is not None and found.state is TrialState.QUEUED and found.worker is None
 
     def lost(self, token: Token) -> int:
         with transaction() as session:
-            found = queries.lock_replicate(session, token[0], attempt=token[1])
+            found = replicate_of(session, token)
             assert found is not None
             return found.lost_attempts
 
@@ -152,11 +161,11 @@ class TrialMachine(RuleBasedStateMachine):
 
         def say(session: Session, token: Token) -> None:
             told.append(CompletionRequest.model_validate({"attempt": token[1], **ended}))
-            before = queries.lock_replicate(session, token[0], attempt=token[1])
+            before = replicate_of(session, token)
             was = None if before is None else (before.state, before.metrics)
             silent = before is not None and (before.state_reason or "").startswith(replication.LOST)
             try:
-                ask_and_tell.complete(session, token[0], told[0])
+                ask_and_tell.complete(session, *lock_study_and_trial(session, token[0]), ended=told[0])
             except ConflictingResult:
                 assert was is not None
                 assert was[0] in RESULTS
@@ -225,7 +234,8 @@ class TrialMachine(RuleBasedStateMachine):
             body = MeasurementReport(attempt=token[1], step=step, metrics={"error": error, "watts": 1.0})
             try:
                 with session.begin_nested():
-                    ask_and_tell.report(session, token[0], body)
+                    study, trial = lock_study_and_trial(session, token[0])
+                    ask_and_tell.report(session, study, trial, measured=body)
             except ConflictingResult:
                 assert self.measured[(*token, step)] != error
 
@@ -239,7 +249,7 @@ class TrialMachine(RuleBasedStateMachine):
         if ended is not None and times == 2:
             (trial_id, _), body = ended
             with transaction() as session:
-                ask_and_tell.complete(session, trial_id, body)
+                ask_and_tell.complete(session, *lock_study_and_trial(session, trial_id), ended=body)
 
     @rule(place=PLACES, state=st.sampled_from([TrialState.INFEASIBLE, TrialState.FAILED]))
     def fail(self, place: Place, state: TrialState) -> None:
@@ -252,7 +262,7 @@ class TrialMachine(RuleBasedStateMachine):
             return
         token = self.tokens[place % len(self.tokens)]
         with transaction() as session:
-            replicate = queries.lock_replicate(session, token[0], attempt=token[1])
+            replicate = replicate_of(session, token)
             if replicate is None or replicate.state not in TERMINAL_TRIAL_STATES:
                 return
             number = replicate.number
@@ -260,12 +270,17 @@ class TrialMachine(RuleBasedStateMachine):
         body = CorrectionRequest.model_validate({"reason": "a typo", "replicate": number, **told})
         for _ in range(2):
             with transaction() as session:
-                ask_and_tell.correct(session, token[0], body)
+                study, trial = lock_study_and_trial(session, token[0])
+                ask_and_tell.correct(session, study, trial, corrected=body)
             self.settled.pop((token[0], number), None)
 
     @rule(place=PLACES)
     def release(self, place: Place) -> None:
-        self.speak(place, lambda session, token: ask_and_tell.release(session, token[0], attempt=token[1]))
+        def say(session: Session, token: Token) -> None:
+            study, trial = lock_study_and_trial(session, token[0])
+            lifecycle.release_trial(session, study, trial, attempt=token[1])
+
+        self.speak(place, say)
 
     @rule(count=st.integers(1, 3), reapers=st.integers(1, 2))
     def fall_silent(self, count: int, reapers: int) -> None:

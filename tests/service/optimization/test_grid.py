@@ -3,13 +3,11 @@
 import random
 
 import numpy as np
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_schemas.search_space import SearchSpace
-from service.optimization.candidates import density_sample, mutation_codes, neighbours
-from service.optimization.encoding import encode
+from api_schemas.search_space import Parameterization, SearchSpace
+from service.optimization.candidates import density_sample, mutation_codes, neighbour_codes
 from service.optimization.grid import Grid
 
 SPACE = SearchSpace.model_validate(
@@ -28,14 +26,19 @@ SPACE = SearchSpace.model_validate(
     }
 )
 
+GRID = Grid(SPACE)
+
+
+def encode(*parameterizations: Parameterization) -> np.ndarray:
+    return GRID.encode(GRID.codes(parameterizations))
+
 
 @given(st.integers(0, 10**6))
 def test_encoding_loses_nothing(seed: int) -> None:
     """Exact for everything discrete, to rounding for floats; types are kept; rows lie in the cube."""
     (given_values,) = density_sample(SPACE, 1, rng=random.Random(seed))
-    row = encode(SPACE, [given_values])
-    grid = Grid(SPACE)
-    (found,) = grid.parameterizations(grid.decode(row.numpy()))
+    row = encode(given_values)
+    (found,) = GRID.parameterizations(GRID.decode(row))
     assert found.keys() == given_values.keys()
     assert ((row >= 0) & (row <= 1)).all()
     for name, value in given_values.items():
@@ -48,26 +51,25 @@ def test_encoding_loses_nothing(seed: int) -> None:
 
 def test_a_categorical_takes_a_column_for_each_choice() -> None:
     """Eight parameters of one column and one of four."""
-    assert Grid(SPACE).dimensions == 8 + 4
-    assert encode(SPACE, []).shape == (0, 12)
+    assert GRID.dimensions == 8 + 4
+    assert encode().shape == (0, 12)
 
 
 def test_inactive_parameters_are_zero() -> None:
     """Two spellings of one configuration are one row."""
     base = {"rate": 1e-2, "decay": 0.0, "epochs": 5, "warm": 1, "size": 3, "kind": "a", "on": False}
     noisy = {**base, "deep": 3, "deeper": True}
-    assert torch.equal(encode(SPACE, [SPACE.active(base)]), encode(SPACE, [SPACE.active(noisy)]))
+    assert (encode(SPACE.active(base)) == encode(SPACE.active(noisy))).all()
 
 
 @given(st.integers(0, 10**6))
 def test_neighbours_and_mutations_are_canonical_and_legal(seed: int) -> None:
     """Whatever changes, every value belongs to its parameter and no inactive one is kept."""
-    rng = random.Random(seed)
-    (start,) = density_sample(SPACE, 1, rng=rng)
+    (start,) = density_sample(SPACE, 1, rng=random.Random(seed))
     parameters = {parameter.name: parameter for parameter in SPACE.parameters}
-    grid = Grid(SPACE)
-    mutated = mutation_codes(grid, grid.codes([start]), rng=np.random.default_rng(seed))
-    for changed in [*neighbours(SPACE, start, rng=rng), *grid.parameterizations(mutated)]:
+    codes, numbers = GRID.codes([start]), np.random.default_rng(seed)
+    around = neighbour_codes(GRID, codes, rng=numbers), mutation_codes(GRID, codes, rng=numbers)
+    for changed in GRID.parameterizations(np.concatenate(around)):
         assert changed == SPACE.active(changed)
         assert all(parameters[name].contains(value) for name, value in changed.items())
 
@@ -82,7 +84,8 @@ def test_a_neighbour_differs_in_one_parameter() -> None:
             ]
         }
     )
-    found = list(neighbours(space, {"a": True, "b": 2}, rng=random.Random(0)))
-    assert sorted(map(repr, found)) == sorted(
+    grid = Grid(space)
+    around = neighbour_codes(grid, grid.codes([{"a": True, "b": 2}]), rng=np.random.default_rng(0))
+    assert sorted(map(repr, grid.parameterizations(around))) == sorted(
         map(repr, [{"a": False, "b": 2}, {"a": True, "b": 1}, {"a": True, "b": 3}])
     )
