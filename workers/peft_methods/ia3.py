@@ -1,0 +1,13 @@
+"""(IA)³: l * W x, and W (l * x) where a feed-forward block ends. Liu and others 2022 (arXiv 2205.05638)."""
+
+import peft as hf
+
+from api_schemas.peft.method import LibrarySettings
+from workers.peft_methods.hf_layers import HfMethod, Targets
+
+
+def _configuration(_: LibrarySettings, targets: Targets) -> hf.PeftConfig:
+    return hf.IA3Config(feedforward_modules=targets.feed_forward, target_modules=targets.names)
+
+
+METHOD = HfMethod(_configuration)

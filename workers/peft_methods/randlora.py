@@ -1,0 +1,18 @@
+"""RandLoRA: W + s sum of B_i L_i A G_i, A and B_i random. Albert and others 2025 (arXiv 2502.00987)."""
+
+import peft as hf
+
+from api_schemas.peft.method import LibrarySettings
+from workers.peft_methods.hf_layers import HfMethod, Targets
+
+
+def _configuration(settings: LibrarySettings, targets: Targets) -> hf.PeftConfig:
+    return hf.RandLoraConfig(
+        r=settings.rank,
+        randlora_alpha=settings.alpha,
+        projection_prng_key=targets.seed,
+        target_modules=targets.names,
+    )
+
+
+METHOD = HfMethod(_configuration, shared=("randlora_A", "randlora_B"))
