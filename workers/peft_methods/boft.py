@@ -3,15 +3,12 @@
 import peft as hf
 from peft.tuners.boft import layer as boft_layer
 
-from api_schemas.peft.method import LibrarySettings
-from workers.peft_methods.hf_layers import HfMethod, Targets
+from workers.peft_methods.hf_layers import HfMethod
 
 # peft would compile a CUDA extension in the middle of a trial; it speeds up butterflies, and ours has none.
 boft_layer._FBD_CUDA = False
 
 
-def _configuration(settings: LibrarySettings, targets: Targets) -> hf.PeftConfig:
-    return hf.BOFTConfig(boft_block_size=settings.block_size, target_modules=targets.names)
-
-
-METHOD = HfMethod(_configuration)
+METHOD = HfMethod(
+    lambda settings, targets: hf.BOFTConfig(boft_block_size=settings.block_size, target_modules=targets.names)
+)

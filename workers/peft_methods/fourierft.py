@@ -2,17 +2,13 @@
 
 import peft as hf
 
-from api_schemas.peft.method import LibrarySettings
-from workers.peft_methods.hf_layers import HfMethod, Targets
+from workers.peft_methods.hf_layers import HfMethod
 
-
-def _configuration(settings: LibrarySettings, targets: Targets) -> hf.PeftConfig:
-    return hf.FourierFTConfig(
+METHOD = HfMethod(
+    lambda settings, targets: hf.FourierFTConfig(
         n_frequency=settings.frequencies,
         init_weights=True,
         random_loc_seed=targets.seed,
         target_modules=targets.names,
     )
-
-
-METHOD = HfMethod(_configuration)
+)

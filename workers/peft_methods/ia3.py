@@ -2,12 +2,8 @@
 
 import peft as hf
 
-from api_schemas.peft.method import LibrarySettings
-from workers.peft_methods.hf_layers import HfMethod, Targets
+from workers.peft_methods.hf_layers import HfMethod
 
-
-def _configuration(_: LibrarySettings, targets: Targets) -> hf.PeftConfig:
-    return hf.IA3Config(feedforward_modules=targets.feed_forward, target_modules=targets.names)
-
-
-METHOD = HfMethod(_configuration)
+METHOD = HfMethod(
+    lambda _, targets: hf.IA3Config(feedforward_modules=targets.feed_forward, target_modules=targets.names)
+)

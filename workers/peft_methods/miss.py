@@ -2,12 +2,6 @@
 
 import peft as hf
 
-from api_schemas.peft.method import LibrarySettings
-from workers.peft_methods.hf_layers import HfMethod, Targets
+from workers.peft_methods.hf_layers import HfMethod
 
-
-def _configuration(settings: LibrarySettings, targets: Targets) -> hf.PeftConfig:
-    return hf.MissConfig(r=settings.rank, target_modules=targets.names)
-
-
-METHOD = HfMethod(_configuration)
+METHOD = HfMethod(lambda settings, targets: hf.MissConfig(r=settings.rank, target_modules=targets.names))

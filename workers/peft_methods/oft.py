@@ -2,12 +2,8 @@
 
 import peft as hf
 
-from api_schemas.peft.method import LibrarySettings
-from workers.peft_methods.hf_layers import HfMethod, Targets
+from workers.peft_methods.hf_layers import HfMethod
 
-
-def _configuration(settings: LibrarySettings, targets: Targets) -> hf.PeftConfig:
-    return hf.OFTConfig(oft_block_size=settings.block_size, target_modules=targets.names)
-
-
-METHOD = HfMethod(_configuration)
+METHOD = HfMethod(
+    lambda settings, targets: hf.OFTConfig(oft_block_size=settings.block_size, target_modules=targets.names)
+)

@@ -2,17 +2,14 @@
 
 import peft as hf
 
-from api_schemas.peft.method import LibrarySettings
-from workers.peft_methods.hf_layers import HfMethod, Targets
+from workers.peft_methods.hf_layers import HfMethod
 
-
-def _configuration(settings: LibrarySettings, targets: Targets) -> hf.PeftConfig:
-    return hf.RandLoraConfig(
+METHOD = HfMethod(
+    lambda settings, targets: hf.RandLoraConfig(
         r=settings.rank,
         randlora_alpha=settings.alpha,
         projection_prng_key=targets.seed,
         target_modules=targets.names,
-    )
-
-
-METHOD = HfMethod(_configuration, shared=("randlora_A", "randlora_B"))
+    ),
+    shared=("randlora_A", "randlora_B"),
+)

@@ -2,12 +2,11 @@
 
 import peft as hf
 
-from api_schemas.peft.method import LibrarySettings
-from workers.peft_methods.hf_layers import HfMethod, Targets
+from workers.peft_methods.hf_layers import HfMethod
 
-
-def _configuration(settings: LibrarySettings, targets: Targets) -> hf.PeftConfig:
-    return hf.VeraConfig(r=settings.rank, projection_prng_key=targets.seed, target_modules=targets.names)
-
-
-METHOD = HfMethod(_configuration, shared=("vera_A", "vera_B"))
+METHOD = HfMethod(
+    lambda settings, targets: hf.VeraConfig(
+        r=settings.rank, projection_prng_key=targets.seed, target_modules=targets.names
+    ),
+    shared=("vera_A", "vera_B"),
+)
