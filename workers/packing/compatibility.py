@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from api_schemas.peft.registry import OWN_MODULES, Peft, PeftMethod
+from api_schemas.peft.registry import Peft, PeftMethod
 from api_schemas.trial_configuration import Quantisation, Training, TrialConfiguration, canonical
 from workers.backbones.loading import Backbone
 
@@ -45,7 +45,7 @@ def _common(configuration: TrialConfiguration) -> TrialConfiguration:
 
 def _has_stackable_modules(configuration: TrialConfiguration) -> bool:
     peft = canonical(configuration).peft
-    others = OWN_MODULES.keys() - STACKABLE
+    own, absent = peft.own_modules(), Peft().own_modules()
     return peft.method is PeftMethod.MODULES and all(
-        getattr(peft, name) == OWN_MODULES[name]() for name in others
+        own[name] == absent[name] for name in own.keys() - STACKABLE
     )
