@@ -37,17 +37,26 @@ class TaskKind(StrEnum):
 class ScoreMetric(StrEnum):
     """The metrics that may be the `score`. More is better in all of them."""
 
+    label: str
+
+    def __new__(cls, name: str, label: str = "") -> Self:
+        """Make a member with its name in headings; accuracy needs none there."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.label = label
+        return member
+
     ACCURACY = "accuracy"
     """Share of texts labelled right; for several labels, of texts with exactly the right set."""
-    MACRO_F1 = "macro_f1"
+    MACRO_F1 = "macro_f1", "macro F1"
     """Mean of 2 TP / (2 TP + FP + FN) over the labels that occur among the rows."""
-    MATTHEWS = "matthews"
+    MATTHEWS = "matthews", "Matthews"
     """Correlation of true and predicted classes (Gorodkin, 2004); 0 for guessing."""
-    SPEARMAN = "spearman"
+    SPEARMAN = "spearman", "Spearman"
     """Correlation of the ranks."""
-    PEARSON = "pearson"
+    PEARSON = "pearson", "Pearson"
     """Correlation of the values."""
-    NEGATIVE_LOSS = "negative_loss"
+    NEGATIVE_LOSS = "negative_loss", "negative loss"
     """The mean loss, negated."""
 
 

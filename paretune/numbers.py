@@ -3,22 +3,14 @@
 from collections.abc import Mapping
 
 from api_schemas.objectives import KNOWN_METRICS, Metric
-from api_schemas.tasks import ScoreMetric, Task
+from api_schemas.tasks import Task
 
 COUNTS = KNOWN_METRICS | {Metric.PEAK_MEMORY_BYTES}
-SCORE_NAMES: Mapping[ScoreMetric, str] = {
-    ScoreMetric.MACRO_F1: "macro F1",
-    ScoreMetric.MATTHEWS: "Matthews",
-    ScoreMetric.SPEARMAN: "Spearman",
-    ScoreMetric.PEARSON: "Pearson",
-    ScoreMetric.NEGATIVE_LOSS: "negative loss",
-}
-"""What a score is called, unless it is accuracy: a score without a name is that."""
 
 
 def metric_title(metric: str, task: Task | None, remark: str = "") -> str:
     """Name a metric in a heading: `score (macro F1, maximize)`. A custom study has no task."""
-    score = SCORE_NAMES.get(task.resolved_score, "") if task and metric == Metric.SCORE else ""
+    score = task.resolved_score.label if task and metric == Metric.SCORE else ""
     remarks = ", ".join(words for words in (score, remark) if words)
     return metric.replace("_", " ") + (f" ({remarks})" if remarks else "")
 

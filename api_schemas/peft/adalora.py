@@ -1,15 +1,7 @@
 """AdaLoRA: takes the least important ranks away while it trains. Zhang and others 2023 (arXiv 2303.10512)."""
 
-from typing import Any
-
-from api_schemas.backbones import Projection
 from api_schemas.peft.lora import low_rank
 from api_schemas.peft.method import Method, Surroundings
-from api_schemas.peft.own_module import Count
-
-
-def _parameters(settings: Any, projection: Projection) -> Count:
-    return low_rank(settings, projection) + settings.rank
 
 
 def _can_be_halved(rank: int, _: Surroundings) -> str | None:
@@ -19,6 +11,6 @@ def _can_be_halved(rank: int, _: Surroundings) -> str | None:
 METHOD = Method(
     "AdaLoRA",
     reads=("rank", "alpha"),
-    projection_parameters=_parameters,
+    projection_parameters=lambda settings, projection: low_rank(settings, projection) + settings.rank,
     limits={"rank": _can_be_halved},
 )

@@ -1,14 +1,6 @@
 """FourierFT: an update with few entries in its Fourier transform. Gao and others 2024 (arXiv 2405.03003)."""
 
-from typing import Any
-
-from api_schemas.backbones import Projection
 from api_schemas.peft.method import Method, Surroundings
-from api_schemas.peft.own_module import Count
-
-
-def _parameters(settings: Any, _: Projection) -> Count:
-    return settings.frequencies
 
 
 def _within_the_weights(frequencies: int, around: Surroundings) -> str | None:
@@ -24,6 +16,6 @@ def _within_the_weights(frequencies: int, around: Surroundings) -> str | None:
 METHOD = Method(
     "FourierFT",
     reads=("frequencies",),
-    projection_parameters=_parameters,
+    projection_parameters=lambda settings, _: settings.frequencies,
     limits={"frequencies": _within_the_weights},
 )

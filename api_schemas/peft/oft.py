@@ -1,20 +1,11 @@
 """OFT: block-diagonal rotations of the inputs. Qiu and others 2023 (arXiv 2306.07280)."""
 
-from typing import Any
-
-from api_schemas.backbones import Projection
 from api_schemas.peft.limits import divides_the_inputs
 from api_schemas.peft.method import Method
-from api_schemas.peft.own_module import Count
-
-
-def _parameters(settings: Any, projection: Projection) -> Count:
-    return projection.inputs * (settings.block_size - 1) // 2
-
 
 METHOD = Method(
     "OFT",
     reads=("block_size",),
-    projection_parameters=_parameters,
+    projection_parameters=lambda settings, projection: projection.inputs * (settings.block_size - 1) // 2,
     limits={"block_size": divides_the_inputs},
 )

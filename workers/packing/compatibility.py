@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from api_schemas.peft.compacter import Compacter
 from api_schemas.peft.registry import Peft, PeftMethod
-from api_schemas.peft.scale_shift import ScaleShift
 from api_schemas.trial_configuration import Quantisation, Training, TrialConfiguration, canonical
 from workers.backbones.loading import Backbone
 
 OF_EACH_TRIAL = ("learning_rate", "warmup_fraction", "weight_decay", "seed")
 """What of the recipe may differ inside a pack."""
+
+STACKABLE = frozenset({"lora", "serial_adapter", "parallel_adapter", "prefix_tuning"})
+"""The modules that a pack can stack; `workers.packing.modules` attaches them."""
 
 
 def can_pack(configurations: Sequence[TrialConfiguration]) -> bool:
@@ -44,5 +45,7 @@ def _common(configuration: TrialConfiguration) -> TrialConfiguration:
 
 def _has_stackable_modules(configuration: TrialConfiguration) -> bool:
     peft = canonical(configuration).peft
-    left_out = (peft.compacter, peft.scale_shift) == (Compacter(), ScaleShift())
-    return peft.method is PeftMethod.MODULES and left_out
+    own, absent = peft.own_modules(), Peft().own_modules()
+    return peft.method is PeftMethod.MODULES and all(
+        own[name] == absent[name] for name in own.keys() - STACKABLE
+    )

@@ -23,7 +23,12 @@ from workers.packing.stack import Stack
 from workers.peft_methods import TrialModules, parallel_adapter, serial_adapter
 from workers.peft_methods.lora import LowRank
 from workers.peft_methods.place import Place
-from workers.peft_methods.prefix_entry import Handle, enter_by_cache, enter_by_projections, takes_a_cache
+from workers.peft_methods.prefix_injection import (
+    Handle,
+    inject_via_cache,
+    inject_via_projections,
+    takes_a_cache,
+)
 from workers.peft_methods.prefix_tuning import Prefix
 
 UNSCALED = Peft(parallel_adapter=ParallelAdapter(scaling=1.0))
@@ -154,9 +159,9 @@ def _attach_parallel(packed: PackedModules, path: str, place: Place) -> list[Han
 def _attach_prefix(packed: PackedModules, path: str, place: Place) -> list[Handle]:
     if path not in packed.visible:
         return []
-    enter = enter_by_cache if takes_a_cache(place.part("attention")) else enter_by_projections
+    inject = inject_via_cache if takes_a_cache(place.part("attention")) else inject_via_projections
     named = packed.stack.named
-    return enter(
+    return inject(
         named[f"{path}.key"],
         named[f"{path}.value"],
         backbone=place.backbone,

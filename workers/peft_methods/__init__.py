@@ -1,48 +1,26 @@
 """The PEFT methods, and how a configuration of them is attached to a frozen backbone.
 
-One file per method of our own, each with `build` and `attach`. They work through forward hooks: the
-backbone's modules and the names of its weights are never touched, and detaching is removing hooks.
-The methods of HF `peft` are in `library` and `prompts`; they take places and give them back.
+One file per method, and a row in `registry`. Methods of our own have `build` and `attach` and work through
+forward hooks: the backbone's modules and the names of its weights are never touched, and detaching is
+removing hooks. Methods of HF `peft` have a `METHOD`, which `hf_layers` or `prompts` attaches and detaches.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from types import ModuleType
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from api_schemas.peft.registry import Peft, PeftMethod
+from api_schemas.peft.registry import Peft
 from workers.backbones.activation_cache import final_hidden, pool
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch
-from workers.peft_methods import (
-    bitfit,
-    compacter,
-    library,
-    lora,
-    parallel_adapter,
-    prefix_tuning,
-    prompts,
-    scale_shift,
-    serial_adapter,
-)
+from workers.peft_methods import hf_layers, prompts
 from workers.peft_methods.place import Place
-from workers.peft_methods.prefix_entry import Handle
-
-# The order in which hooks are registered: a low-rank update belongs to the projection itself and a
-# scale and shift to its output, so they come before whatever reads that output.
-METHODS: Mapping[str, ModuleType] = {
-    "lora": lora,
-    "scale_shift": scale_shift,
-    "serial_adapter": serial_adapter,
-    "compacter": compacter,
-    "parallel_adapter": parallel_adapter,
-    "prefix_tuning": prefix_tuning,
-    "bitfit": bitfit,
-}
+from workers.peft_methods.prefix_injection import Handle
+from workers.peft_methods.registry import METHODS, hooked_methods
 
 
 class TrialModules(nn.Module):
@@ -64,7 +42,7 @@ class TrialModules(nn.Module):
         self.library = _build_library(peft, backbone=backbone, seed=seed)
         for layer in active_layers(peft, backbone=backbone):
             place = Place(peft, backbone, layer, generator, self.shared)
-            built = {name: method.build(place) for name, method in _own_methods(peft).items()}
+            built = {name: method.build(place) for name, method in hooked_methods(peft).items()}
             present = {name: module for name, module in built.items() if module is not None}
             if present:
                 self.layers[str(layer)] = nn.ModuleDict(present)
@@ -80,8 +58,8 @@ class TrialModules(nn.Module):
 
     def after_step(self, step: int, total_steps: int) -> None:
         """Let a method act between two steps, counted from 1, while the gradients are still there."""
-        if isinstance(self.library, library.Library):
-            self.library.after_step(step, total_steps)
+        if isinstance(self.library, hf_layers.HfLayers):
+            self.library.method.after_step(self.library.model, step, total_steps)
 
 
 def active_layers(peft: Peft, *, backbone: Backbone) -> list[int]:
@@ -89,32 +67,27 @@ def active_layers(peft: Peft, *, backbone: Backbone) -> list[int]:
     return [layer for layer in range(backbone.shape.layers) if peft.is_active(layer)]
 
 
-def _own_methods(peft: Peft) -> Mapping[str, ModuleType]:
-    if peft.method is PeftMethod.MODULES:
-        return {name: method for name, method in METHODS.items() if method is not bitfit}
-    return {"bitfit": bitfit} if peft.method is PeftMethod.BITFIT else {}
-
-
-def _build_library(peft: Peft, *, backbone: Backbone, seed: int) -> library.Library | prompts.Prompt | None:
-    if peft.method.definition.is_prompt:
-        return prompts.build(peft, backbone=backbone, seed=seed)
-    layers = active_layers(peft, backbone=backbone)
-    if peft.method not in library.LAYER_METHODS or not layers:
-        return None
-    return library.build(peft, backbone=backbone, layers=layers, seed=seed)
+def _build_library(
+    peft: Peft, *, backbone: Backbone, seed: int
+) -> hf_layers.HfLayers | prompts.Prompt | None:
+    method, layers = METHODS.get(peft.method), active_layers(peft, backbone=backbone)
+    if isinstance(method, prompts.PromptMethod):
+        return prompts.build(peft, method=method, backbone=backbone, seed=seed)
+    if isinstance(method, hf_layers.HfMethod) and layers:
+        return hf_layers.build(peft, method=method, backbone=backbone, layers=layers, seed=seed)
+    return None
 
 
 @contextmanager
 def attached(modules: TrialModules, *, backbone: Backbone) -> Iterator[None]:
     """Attach the modules for the length of a block; detach them whatever happens inside."""
     handles: list[Handle] = []
+    hooked = hooked_methods(modules.peft)
     try:
         for layer, methods in modules.layers.items():
             assert isinstance(methods, nn.ModuleDict)  # noqa: S101  what the constructor made
             for name, module in methods.items():
-                handles.extend(
-                    METHODS[name].attach(module, replace(modules.places[layer], backbone=backbone))
-                )
+                handles.extend(hooked[name].attach(module, replace(modules.places[layer], backbone=backbone)))
         with nullcontext() if modules.library is None else modules.library.attached(backbone):
             yield
     finally:

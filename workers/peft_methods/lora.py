@@ -1,16 +1,21 @@
 """LoRA: W x + alpha / rank * B(A(x)) for the chosen projections. Hu and others 2022 (arXiv 2106.09685).
 
-A starts uniform (Kaiming, as published code does), B at zero.
+A starts uniform (Kaiming, as published code does), B at zero. `build` and `attach` are those of our own
+module, `METHOD` is the one of HF `peft`.
 """
 
 import math
+from typing import Any
 
+import peft as hf
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
+from api_schemas.peft.method import LibrarySettings
+from workers.peft_methods.hf_layers import HfMethod, Targets
 from workers.peft_methods.place import Place
 
 
@@ -58,3 +63,11 @@ def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
         return projection.module.register_forward_hook(add)
 
     return [add_to(role, update) for role, update in module.items()]
+
+
+def low_rank(settings: LibrarySettings, targets: Targets, **more: Any) -> hf.PeftConfig:
+    """Return the configuration of LoRA, or with `more` of one of its variants."""
+    return hf.LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=targets.names, **more)
+
+
+METHOD = HfMethod(low_rank)

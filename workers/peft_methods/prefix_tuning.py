@@ -4,14 +4,19 @@ Li and Liang 2021 (arXiv 2101.00190), without the reparametrisation network: wha
 is saved. The prefix takes no positions: it comes after any rotary embedding, and its relative position
 bias is zero. Under grouped-query attention it has one row per key-value head.
 
-How it enters an attention is another module's job.
+`prefix_injection` puts it into an attention.
 """
 
 import torch
 from torch import Generator, nn
 
 from workers.peft_methods.place import Place
-from workers.peft_methods.prefix_entry import Handle, enter_by_cache, enter_by_projections, takes_a_cache
+from workers.peft_methods.prefix_injection import (
+    Handle,
+    inject_via_cache,
+    inject_via_projections,
+    takes_a_cache,
+)
 
 INITIAL_DEVIATION = 0.02
 
@@ -39,5 +44,5 @@ def build(place: Place) -> nn.Module | None:
 def attach(module: nn.Module, place: Place) -> list[Handle]:
     """Put the prefix in front of the keys and values of one layer."""
     assert isinstance(module, Prefix)  # noqa: S101  what `build` made
-    enter = enter_by_cache if takes_a_cache(place.part("attention")) else enter_by_projections
-    return enter(module.key, module.value, backbone=place.backbone, layer=place.layer)
+    inject = inject_via_cache if takes_a_cache(place.part("attention")) else inject_via_projections
+    return inject(module.key, module.value, backbone=place.backbone, layer=place.layer)

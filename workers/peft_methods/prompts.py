@@ -1,46 +1,54 @@
-"""Prompt tuning and P-tuning: trained tokens in front of the text, with the modules of HF `peft`.
+"""Trained tokens in front of the text, with the modules of HF `peft`.
 
-Lester and others 2021 (arXiv 2104.08691) train the embeddings themselves; Liu and others 2021 (arXiv
-2103.10385) a small network that makes them. The positions of the prompt are dropped again from the
-hidden states, so that nobody downstream knows of them.
+The positions of the prompt are dropped again from the hidden states: nothing downstream sees them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from peft import PromptEmbedding, PromptEncoder
+from peft import PeftConfig
 from torch import Tensor, nn
 
+from api_schemas.backbones import hub_repository
 from api_schemas.peft.fitness import problems
-from api_schemas.peft.registry import Peft, PeftMethod
+from api_schemas.peft.registry import Peft
 from workers.backbones.loading import Backbone
 from workers.errors import UnsupportedBackbone
-from workers.peft_methods.library_configurations import prompt_configuration
+from workers.peft_methods.hf_layers import FEATURES
+
+
+@dataclass(frozen=True)
+class PromptMethod:
+    """How HF `peft` makes the prompt."""
+
+    configuration: Callable[..., PeftConfig]
+    encoder: Callable[[PeftConfig, nn.Module], Any]
+    """Makes the module that returns the prompt, given the embedding of the backbone's own tokens."""
 
 
 class Prompt(nn.Module):
     """Embeddings of so many tokens, or a network that makes them."""
 
-    def __init__(self, peft: Peft, *, backbone: Backbone, seed: int) -> None:
+    def __init__(self, peft: Peft, *, method: PromptMethod, backbone: Backbone, seed: int) -> None:
         super().__init__()
         self.length = peft.library.virtual_tokens
-        self.configuration = prompt_configuration(
-            peft.method,
-            tokens=self.length,
-            width=backbone.shape.embedding_width,
-            layers=backbone.shape.layers,
-            backbone=backbone.name,
+        self.configuration = method.configuration(
+            num_virtual_tokens=self.length,
+            token_dim=backbone.shape.embedding_width,
+            num_transformer_submodules=1,
+            num_layers=backbone.shape.layers,
+            num_attention_heads=1,  # read by prefix tuning only
+            task_type=FEATURES,
+            base_model_name_or_path=hub_repository(backbone.name),
         )
+        words = backbone.model.get_input_embeddings()  # type: ignore[operator]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            if peft.method is PeftMethod.PROMPT_TUNING:
-                words = backbone.model.get_input_embeddings()  # type: ignore[operator]
-                self.encoder = PromptEmbedding(self.configuration, words)
-            else:
-                self.encoder = PromptEncoder(self.configuration)
+            self.encoder = method.encoder(self.configuration, words)
         self.encoder.requires_grad_(requires_grad=True)
 
     def forward(self) -> Float[Tensor, "p e"]:
@@ -80,7 +88,7 @@ class Prompt(nn.Module):
                 handle.remove()
 
 
-def build(peft: Peft, *, backbone: Backbone, seed: int) -> Prompt:
+def build(peft: Peft, *, method: PromptMethod, backbone: Backbone, seed: int) -> Prompt:
     """Make the prompt.
 
     Raises:
@@ -88,4 +96,4 @@ def build(peft: Peft, *, backbone: Backbone, seed: int) -> Prompt:
     """
     for problem in problems(peft.method.definition, peft.library, shape=backbone.shape, max_length=1):
         raise UnsupportedBackbone(f"{peft.method}: {problem}.")
-    return Prompt(peft, backbone=backbone, seed=seed)
+    return Prompt(peft, method=method, backbone=backbone, seed=seed)

@@ -9,15 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftConfig, get_peft_model_state_dict
+from peft import LoraConfig, PeftConfig
 from torch import Tensor, nn
 
 from api_schemas.backbones import hub_repository
-from api_schemas.peft.registry import PeftMethod
 from workers.backbones.loading import Backbone, Projection
 from workers.peft_methods import TrialModules
-from workers.peft_methods.library import SUBTRACTED, Library
-from workers.peft_methods.library_configurations import ADAPTER, FEATURES
+from workers.peft_methods.hf_layers import FEATURES, HfLayers
 from workers.peft_methods.lora import LowRank
 from workers.peft_methods.prompts import Prompt
 from workers.saving.tensor_files import write_tensors
@@ -47,37 +45,9 @@ def _converted(modules: TrialModules, backbone: Backbone) -> tuple[PeftConfig, d
     if isinstance(trained, Prompt):
         with torch.no_grad():
             return trained.configuration, {"prompt_embeddings": trained()}
-    if isinstance(trained, Library):
-        if trained.method in SUBTRACTED:
-            return _as_plain_lora(trained)
-        return trained.configuration, _library_tensors(trained)
+    if isinstance(trained, HfLayers):
+        return trained.method.saved(trained)
     return _own_lora(modules, backbone)
-
-
-def _library_tensors(trained: Library) -> dict[str, Tensor]:
-    configuration = trained.model.peft_config[ADAPTER]
-    pattern = configuration.rank_pattern if trained.method is PeftMethod.ADALORA else None
-    if pattern is not None:
-        # peft would cut out what AdaLoRA set to zero; whole tensors mean the same and never become empty.
-        configuration.rank_pattern = None
-    found: dict[str, Tensor] = get_peft_model_state_dict(trained.model, save_embedding_layers=False)
-    if pattern is not None:
-        configuration.rank_pattern = pattern
-    return found
-
-
-def _as_plain_lora(trained: Library) -> tuple[PeftConfig, dict[str, Tensor]]:
-    """Write W - s B0 A0 + s B A as W + s [B, -B0] [A; A0]: LoRA of twice the rank on the whole weight."""
-    configuration = copy.deepcopy(trained.configuration)
-    configuration.init_lora_weights = True
-    configuration.r *= 2
-    configuration.lora_alpha *= 2
-    tensors: dict[str, Tensor] = {}
-    for name, layer in trained.peft_layers().items():
-        a, b = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-        tensors[f"base_model.model.{name}.lora_A.weight"] = torch.cat([a, layer.initial_A], dim=0)
-        tensors[f"base_model.model.{name}.lora_B.weight"] = torch.cat([b, -layer.initial_B], dim=1)
-    return configuration, tensors
 
 
 def _own_lora(modules: TrialModules, backbone: Backbone) -> tuple[PeftConfig, dict[str, Tensor]] | None:

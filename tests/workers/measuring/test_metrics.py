@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as reference
 
-from api_schemas.tasks import ScoreMetric, TaskKind
+from api_schemas.tasks import SCORES, ScoreMetric, TaskKind
 from workers.measuring.metrics import (
     classification_metrics,
     is_collapsed,
@@ -20,6 +20,17 @@ from workers.measuring.metrics import (
 CLASSES = 4
 labels = st.integers(0, CLASSES - 1)
 values = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6))
+
+
+def test_every_score_of_a_kind_is_computed() -> None:
+    """The negated loss comes from the loss; everything else from the labels."""
+    once = np.array([1, 0, 1])
+    found = {
+        TaskKind.CLASSIFICATION: classification_metrics(once, once, classes=2),
+        TaskKind.MULTI_LABEL: multi_label_metrics(once[:, None] > 0, once[:, None] > 0),
+        TaskKind.REGRESSION: regression_metrics(once.astype(float), once.astype(float)),
+    }
+    assert all({*found[kind], ScoreMetric.NEGATIVE_LOSS} == {*SCORES[kind]} for kind in TaskKind)
 
 
 @given(st.lists(st.tuples(labels, labels), min_size=1, max_size=40))

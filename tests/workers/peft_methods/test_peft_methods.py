@@ -21,7 +21,7 @@ from workers.data.task_data import Batch
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods import TrialModules, attached, logits
 from workers.peft_methods.place import Place
-from workers.peft_methods.prefix_entry import takes_a_cache
+from workers.peft_methods.prefix_injection import takes_a_cache
 
 IDS = torch.tensor([[5, 6, 7, 8, 9], [10, 11, 12, 0, 0]])
 MASK = (IDS != 0).long()

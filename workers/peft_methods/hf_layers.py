@@ -9,64 +9,110 @@ the very same modules back.
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel
-from peft.tuners._buffer_dict import BufferDict
-from peft.tuners.boft import layer as boft_layer
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from api_schemas.backbones import hub_repository
 from api_schemas.peft.fitness import problems
-from api_schemas.peft.registry import Peft, PeftMethod
+from api_schemas.peft.method import LibrarySettings
+from api_schemas.peft.registry import Peft
 from workers.backbones.loading import Backbone
 from workers.errors import UnsupportedBackbone
-from workers.peft_methods.library_configurations import ADAPTER, allocation_schedule, peft_configuration
 
-SHARED = ("vera_A", "vera_B", "randlora_A", "randlora_B", "vblora_vector_bank")
-"""What peft's tuner owns and hangs into every layer as well."""
-SUBTRACTED = frozenset({PeftMethod.PISSA, PeftMethod.OLORA})
-"""Methods that start from factors of the weight and take those out of it: W - s B0 A0 + s B A."""
-LAYER_METHODS = {method for method in PeftMethod if method.definition.is_targeted} | {PeftMethod.LN_TUNING}
-"""Methods whose layers stand in for modules of the backbone."""
-READ_WEIGHTS = SUBTRACTED | {PeftMethod.DORA}
-
-# peft would compile a CUDA extension in the middle of a trial; it speeds up butterflies, and ours has none.
-boft_layer._FBD_CUDA = False
+ADAPTER = "default"
+"""peft's own name for the only adapter; it leaves it out of the names that it saves."""
+FEATURES = "FEATURE_EXTRACTION"
+"""The task under which `PeftModel.from_pretrained` gives hidden states, with prompts in front."""
 
 
-class Library(nn.Module):
+@dataclass(frozen=True)
+class Targets:
+    """What a configuration of peft may need beside the settings of a trial.
+
+    `names` are the full names of the modules to change, `feed_forward` those of them that close a
+    feed-forward block. The seed draws what is random and stays frozen.
+    """
+
+    names: list[str]
+    feed_forward: list[str]
+    seed: int
+
+
+def projections_at(peft: Peft, backbone: Backbone, layer: int) -> Iterable[nn.Module]:
+    """Yield the chosen projections of a layer.
+
+    Raises:
+        UnsupportedBackbone: If one is not a plain linear map.
+    """
+    for role in peft.library.targets:
+        projection = backbone.part(layer, role)
+        if not isinstance(projection, nn.Linear):
+            raise UnsupportedBackbone(
+                f"{peft.method} needs a linear {role} projection; this backbone has none."
+            )
+        yield projection
+
+
+def own_format(trained: "HfLayers") -> tuple[PeftConfig, dict[str, Tensor]]:
+    """Return the configuration and the tensors as peft itself saves them."""
+    return trained.configuration, get_peft_model_state_dict(trained.model, save_embedding_layers=False)
+
+
+@dataclass(frozen=True)
+class HfMethod:
+    """How HF `peft` is asked for a method, and what the method needs that others do not."""
+
+    configuration: Callable[[LibrarySettings, Targets], PeftConfig]
+    """What is not set has peft's default."""
+    targets_at: Callable[[Peft, Backbone, int], Iterable[nn.Module]] = projections_at
+    """Yields the modules of a layer that the method changes."""
+    copies_weights: bool = False
+    """Whether building reads the frozen weights."""
+    shared: tuple[str, ...] = ()
+    """What peft's tuner owns and hangs into every layer as well."""
+    prepare: Callable[[Any], None] = lambda _: None
+    """Acts on each of peft's layers once it is built."""
+    base_layer: Callable[[Any, nn.Module], nn.Module] = lambda _, original: original
+    """Returns what a layer of peft calls in the place of the backbone's module."""
+    after_step: Callable[[PeftModel, int, int], None] = lambda *_: None
+    """Acts between two steps, given the step, counted from 1, and how many there are."""
+    saved: Callable[["HfLayers"], tuple[PeftConfig, dict[str, Tensor]]] = own_format
+    """Returns what `PeftModel.from_pretrained` loads."""
+
+
+class HfLayers(nn.Module):
     """The tensors that a method of HF `peft` trains, in the layers of peft that use them."""
 
-    def __init__(self, peft: Peft, *, backbone: Backbone, layers: list[int], seed: int) -> None:
+    def __init__(
+        self, peft: Peft, *, method: HfMethod, backbone: Backbone, layers: list[int], seed: int
+    ) -> None:
         super().__init__()
-        self.method = peft.method
-        targets = target_modules(peft, backbone=backbone, layers=layers)
-        self.configuration = peft_configuration(
-            peft.method,
-            peft.library,
-            targets=targets,
-            feed_forward=[name for name in targets if name.endswith(f".{backbone.paths.ffn_out}")],
-            backbone=backbone.name,
-            seed=seed,
+        self.method = method
+        targets = target_modules(peft, method=method, backbone=backbone, layers=layers)
+        feed_forward = [name for name in targets if name.endswith(f".{backbone.paths.ffn_out}")]
+        self.configuration = method.configuration(
+            peft.library, Targets(sorted(targets), sorted(feed_forward), seed)
         )
+        self.configuration.task_type = FEATURES
+        self.configuration.base_model_name_or_path = hub_repository(backbone.name)
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            # peft says so of every norm, which is what it is asked to train.
+            # peft warns of every norm, which is what it is asked to train.
             warnings.filterwarnings("ignore", message="Unsupported layer type", category=UserWarning)
-            skeleton = _skeleton(targets, copied=peft.method in READ_WEIGHTS)
+            skeleton = _skeleton(targets, copied=method.copies_weights)
             torch.default_generator.manual_seed(seed)
             # peft shortens the names of targets to what is unique in the skeleton; ours stay whole.
             self.model = PeftModel(skeleton, copy.deepcopy(self.configuration)).eval()
         for layer in self.peft_layers().values():
-            _disown(layer)
-            if peft.method in SUBTRACTED:
-                for factor in ("A", "B"):
-                    start = getattr(layer, f"lora_{factor}")[ADAPTER].weight.detach().clone()
-                    layer.register_buffer(f"initial_{factor}", start.contiguous())
+            _disown(layer, method.shared)
+            method.prepare(layer)
 
     def peft_layers(self) -> dict[str, Any]:
         """Return peft's layers by the full name of the module that each stands for."""
@@ -83,7 +129,7 @@ class Library(nn.Module):
                 parent_name, _, child = name.rpartition(".")
                 parent = backbone.model.get_submodule(parent_name)
                 original = parent.get_submodule(child)
-                _lend(layer, "base_layer", self._base_layer(layer, original))
+                _lend(layer, "base_layer", self.method.base_layer(layer, original))
                 handles.extend(_in_the_precision_of_the_input(layer))
                 replaced.append((parent, child, original))
                 parent.add_module(child, layer)
@@ -96,50 +142,23 @@ class Library(nn.Module):
             for layer in self.peft_layers().values():
                 _lend(layer, "base_layer", None)
 
-    def after_step(self, step: int, total_steps: int) -> None:
-        """Let AdaLoRA move rank between the projections. Steps count from 1; gradients are still there."""
-        if self.method is not PeftMethod.ADALORA or total_steps < 2:
-            return
-        configuration = self.model.peft_config[ADAPTER]
-        configuration.total_step = total_steps
-        configuration.tinit, configuration.tfinal = allocation_schedule(total_steps)
-        self.model.base_model.update_and_allocate(step)
 
-    def _base_layer(self, layer: Any, original: nn.Module) -> nn.Module:
-        if self.method not in SUBTRACTED:
-            return original
-        assert isinstance(original, nn.Linear)  # noqa: S101  what `target_modules` allowed
-        product = layer.scaling[ADAPTER] * layer.initial_B @ layer.initial_A
-        rest = (original.weight.detach() - product).to(original.weight.dtype)
-        return _linear(rest, original.bias)
-
-
-def target_modules(peft: Peft, *, backbone: Backbone, layers: list[int]) -> Mapping[str, nn.Module]:
-    """Find the modules that a method changes, by full name.
+def target_modules(
+    peft: Peft, *, method: HfMethod, backbone: Backbone, layers: list[int]
+) -> Mapping[str, nn.Module]:
+    """Return the modules that a method changes, by full name.
 
     Raises:
         UnsupportedBackbone: If a target is not a plain linear projection, or a layer has no norm.
     """
     names = {module: name for name, module in backbone.model.named_modules()}
-    found: dict[str, nn.Module] = {}
-    for layer in layers:
-        if peft.method is PeftMethod.LN_TUNING:
-            norms = [part for part in backbone.layers[layer].modules() if _is_norm(part)]
-            found |= {names[norm]: norm for norm in norms}
-            continue
-        for role in peft.library.targets:
-            projection = backbone.part(layer, role)
-            if not isinstance(projection, nn.Linear):
-                raise UnsupportedBackbone(
-                    f"{peft.method} needs a linear {role} projection; this backbone has none."
-                )
-            found[names[projection]] = projection
+    found = {names[target]: target for layer in layers for target in method.targets_at(peft, backbone, layer)}
     if not found:
         raise UnsupportedBackbone(f"{peft.method} finds nothing to change in the active layers.")
     return found
 
 
-def build(peft: Peft, *, backbone: Backbone, layers: list[int], seed: int) -> Library:
+def build(peft: Peft, *, method: HfMethod, backbone: Backbone, layers: list[int], seed: int) -> HfLayers:
     """Make what a method trains on the given layers.
 
     Raises:
@@ -152,7 +171,7 @@ def build(peft: Peft, *, backbone: Backbone, layers: list[int], seed: int) -> Li
             f"{peft.method} computes with the frozen weights, and those of '{backbone.name}' are quantised. "
             "Take the whole weights, or another method."
         )
-    return Library(peft, backbone=backbone, layers=layers, seed=seed)
+    return HfLayers(peft, method=method, backbone=backbone, layers=layers, seed=seed)
 
 
 def _skeleton(targets: Mapping[str, nn.Module], *, copied: bool) -> nn.Module:
@@ -174,29 +193,25 @@ def _stand_in(target: nn.Module, *, copied: bool) -> nn.Module:
     if copied:
         # A copy, because peft writes the rest of the factored weight into what it gets.
         weight = target.weight.detach().to("cpu", torch.float32, copy=True)
-        return _linear(weight, None)
+        return linear(weight, None)
     empty = nn.Linear(target.in_features, target.out_features, device="meta")
     return empty.to_empty(device="cpu")
 
 
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
-    linear.weight = nn.Parameter(weight, requires_grad=False)
-    linear.register_parameter("bias", None if bias is None else nn.Parameter(bias, requires_grad=False))
-    return linear
+def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """Return a frozen linear map of these tensors."""
+    made = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    made.weight = nn.Parameter(weight, requires_grad=False)
+    made.register_parameter("bias", None if bias is None else nn.Parameter(bias, requires_grad=False))
+    return made
 
 
-def _disown(layer: Any) -> None:
+def _disown(layer: Any, shared: tuple[str, ...]) -> None:
     """Leave a layer the tensors that are its own; what it only calls stays out of its state."""
-    for name in ("base_layer", *SHARED):
+    for name in ("base_layer", *shared):
         if name in layer._modules:
             _lend(layer, name, layer._modules.pop(name))
     _lend(layer, "base_layer", None)
-    if "ranknum" in layer._modules:
-        # A constant that AdaLoRA keeps as a parameter; it would count as trained.
-        layer.ranknum = BufferDict(
-            {name: rank.detach() for name, rank in layer.ranknum.items()}, persistent=False
-        )
 
 
 def _lend(layer: nn.Module, name: str, module: nn.Module | None) -> None:
@@ -217,8 +232,3 @@ def _in_the_precision_of_the_input(layer: Any) -> list[RemovableHandle]:
     if hasattr(layer, "ln_tuning_layers"):
         handles.append(layer.ln_tuning_layers[ADAPTER].register_forward_pre_hook(there))
     return handles
-
-
-def _is_norm(module: nn.Module) -> bool:
-    """Tell norms by their class: transformers names each family's own, LayerNorm or RMSNorm at the end."""
-    return type(module).__name__.endswith(("LayerNorm", "RMSNorm"))

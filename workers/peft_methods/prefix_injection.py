@@ -1,6 +1,6 @@
-"""Two ways for trained keys and values to enter a self-attention, both without touching its weights.
+"""Two ways to put trained keys and values into a self-attention, both without touching its weights.
 
-Where the attention takes a key-value cache, the prefix is handed over as one. Where it takes none, the
+Where the attention takes a key-value cache, the prefix is passed as one. Where it takes none, the
 attention is called on a text that is longer by the prefix, and hooks put the prefix where the keys and
 values of the added rows would be; the added rows of the output are dropped.
 
@@ -52,7 +52,7 @@ class ReplacedMethod:
         setattr(module, name, function)
 
     def remove(self) -> None:
-        """Let the method of the class be seen again."""
+        """Uncover the method of the class."""
         delattr(self.module, self.name)
 
 
@@ -60,11 +60,11 @@ Handle = RemovableHandle | ReplacedMethod
 
 
 def takes_a_cache(attention: nn.Module) -> bool:
-    """Return whether this self-attention can be handed keys and values from outside."""
+    """Return whether this self-attention accepts keys and values from outside."""
     return "past_key_values" in inspect.signature(attention.forward).parameters
 
 
-def enter_by_cache(
+def inject_via_cache(
     key: Float[Tensor, "... p k"],
     value: Float[Tensor, "... p k"],
     *,
@@ -72,7 +72,7 @@ def enter_by_cache(
     layer: int,
     visible: Bool[Tensor, "trials p"] | None = None,
 ) -> list[Handle]:
-    """Hand the attention of one layer a cache with the prefix, and a mask that lets it be seen.
+    """Pass the attention of one layer a cache with the prefix, and a mask in which it is visible.
 
     A position bias that the first layer computes and the later ones reuse (T5) is widened by zeros on
     its way in and narrowed on its way out.
@@ -83,7 +83,7 @@ def enter_by_cache(
     cache = PrefixCache(key, value)
     length = key.shape[-2]
 
-    def hand_over(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+    def pass_cache(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
         bound = signature.bind_partial(*arguments, **named)
         mask = bound.arguments.get(mask_name)
         if mask is None and getattr(attention, "is_causal", False):
@@ -100,13 +100,13 @@ def enter_by_cache(
     def narrow_bias(_: nn.Module, __: Any, output: tuple[Any, ...]) -> tuple[Any, ...]:
         return output[0], output[1][..., length:], *output[2:]
 
-    handles: list[Handle] = [attention.register_forward_pre_hook(hand_over, with_kwargs=True)]
+    handles: list[Handle] = [attention.register_forward_pre_hook(pass_cache, with_kwargs=True)]
     if POSITION_BIAS in signature.parameters:
         handles.append(attention.register_forward_hook(narrow_bias))
     return handles
 
 
-def enter_by_projections(
+def inject_via_projections(
     key: Float[Tensor, "... p k"],
     value: Float[Tensor, "... p k"],
     *,
@@ -123,7 +123,7 @@ def enter_by_projections(
     mask_name = _mask_name(signature)
     length = key.shape[-2]
     rows = {"query": torch.zeros_like(key), "key": key, "value": value}
-    # DeBERTa's query and key projections are called a second time, for positions: that is not for us.
+    # DeBERTa calls its query and key projections a second time, for positions: leave those calls alone.
     awaited: set[str] = set()
 
     def lengthen(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
@@ -234,7 +234,7 @@ def _with_padding_hidden(mask: Tensor | None, visible: Bool[Tensor, "trials p"],
 def _with_added_queries(mask: Tensor | None, length: int) -> Tensor | None:
     if mask is None or mask.shape[-2] == 1:
         return mask
-    # The added queries are dropped afterwards; they only must not see nothing at all.
+    # The added queries are dropped afterwards, but a row without any visible key would be NaN.
     return functional.pad(mask, (0, 0, length, 0), value=_may_look(mask))
 
 

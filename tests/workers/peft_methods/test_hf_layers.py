@@ -21,7 +21,8 @@ from tests.workers.conftest import tiny
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch
 from workers.errors import UnsupportedBackbone
-from workers.peft_methods import TrialModules, attached, library, logits
+from workers.peft_methods import TrialModules, attached, logits
+from workers.peft_methods.hf_layers import HfLayers
 
 IDS = torch.tensor([[5, 6, 7, 8, 9], [10, 11, 12, 0, 0]])
 MASK = (IDS != 0).long()
@@ -311,7 +312,7 @@ def test_lora_through_the_library_equals_our_own(backbone: Backbone) -> None:
         ),
         backbone=backbone, classes=2, seed=1,
     ).double()  # fmt: skip
-    assert isinstance(modules.library, library.Library)
+    assert isinstance(modules.library, HfLayers)
     names = {module: name for name, module in backbone.model.named_modules()}
     layers = modules.library.peft_layers()
     with torch.no_grad():
@@ -328,7 +329,7 @@ def test_adalora_ends_with_half_of_its_rank(bert: Backbone) -> None:
     modules = modules_of(bert, peft_of(PeftMethod.ADALORA))
     with attached(modules, backbone=bert):
         train(modules, bert, steps=20)
-    assert isinstance(modules.library, library.Library)
+    assert isinstance(modules.library, HfLayers)
     values = [layer.lora_E["default"] for layer in modules.library.peft_layers().values()]
     assert sum(int((value != 0).sum()) for value in values) == len(values) * 4 // 2
 
