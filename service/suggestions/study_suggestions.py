@@ -7,7 +7,6 @@ trials that nobody has begun are proposed anew, once after each result; they can
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -223,9 +222,10 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
 
 
 def _observation(trial: Trial) -> Observation:
-    told = partial(Observation, parameterization=trial.parameters, key=trial.configuration_key)
-    if trial.state is TrialState.STOPPED_EARLY:
-        return told(metrics=early_stops.taught(trial))
-    if trial.state is not TrialState.SUCCEEDED:
-        return told(metrics=None)
-    return told(metrics=trial.metrics, standard_errors=trial.metric_standard_errors or None)
+    has_succeeded = trial.state is TrialState.SUCCEEDED
+    return Observation(
+        parameterization=trial.parameters,
+        metrics=None if trial.state is TrialState.INFEASIBLE else early_stops.metrics_to_learn(trial),
+        standard_errors=(trial.metric_standard_errors or None) if has_succeeded else None,
+        key=trial.configuration_key,
+    )
