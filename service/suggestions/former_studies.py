@@ -66,9 +66,7 @@ def _modelled(session: Session, study: Study, former: Study) -> Source:
         [trial.parameters for trial in trials], source=_space(former), target=_space(study)
     )
     observations = [
-        Observation(
-            values, early_stops.taught(trial) if trial.state is TrialState.STOPPED_EARLY else trial.metrics
-        )
+        Observation(values, early_stops.metrics_to_learn(trial))
         for values, trial in zip(mapped, trials, strict=True)
     ]
     return Source(former.id, observations=tuple(observations))

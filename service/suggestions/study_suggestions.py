@@ -226,7 +226,7 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
 
 def _observation(trial: Trial) -> Observation:
     if trial.state is TrialState.STOPPED_EARLY:
-        return Observation(trial.parameters, early_stops.taught(trial), key=trial.configuration_key)
+        return Observation(trial.parameters, early_stops.metrics_to_learn(trial), key=trial.configuration_key)
     if trial.state is not TrialState.SUCCEEDED:
         return Observation(trial.parameters, None, key=trial.configuration_key)
     errors = trial.metric_standard_errors or None

@@ -289,7 +289,7 @@ def _meant(replicates: Sequence[Replicate], number: int | None) -> Replicate:
 
 def _told_to_stop(session: Session, trial_id: str, attempt: int) -> bool:
     measured = queries.measurements_of(session, {trial_id: attempt})[trial_id]
-    return bool(measured) and early_stops.told_to_stop(measured[-1].metrics)
+    return bool(measured) and early_stops.says_stop(measured[-1].metrics)
 
 
 def _refuse(errors: Iterator[FieldError]) -> None:

@@ -1,4 +1,4 @@
-"""Leases when the database's clock is set: nobody alive loses a trial by it, nobody dead keeps one.
+"""Leases when the database's clock is set: live workers keep their trials, dead ones lose them.
 
 A clock that went back shows in a lease that ends later than a lease lasts. One that went forward shows only
 to a process that watched it meanwhile, beside a clock of its own that nobody sets. Either way running leases
@@ -24,7 +24,7 @@ TOLERATED_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Look:
-    """What the database's clock said, between two readings of this machine's own."""
+    """A reading of the database's clock, between two readings of this machine's own."""
 
     database_seconds: float
     before: float
@@ -56,13 +56,13 @@ def leaps_between(first: Look, second: Look) -> bool:
 
 
 def renew_leases(session: Session, *, leapt: bool) -> int:
-    """Let leases begin anew whose ends mean nothing: all after a leap, else those that end too late.
+    """Restart leases whose ends are wrong: all of them after a leap, else those that end too late.
 
     Give their number. In a transaction of its own, for it locks replicates before any study.
     """
     wrong = true() if leapt else _ends_too_late()
     held = select(Replicate.trial_id, Replicate.number).where(Replicate.state == TrialState.RUNNING, wrong)
-    # What is locked is renewed or ended by whoever holds it.
+    # Locked replicates are being renewed or ended by another transaction.
     free = held.with_for_update(skip_locked=True)
     changed = session.execute(
         update(Replicate)

@@ -1,4 +1,4 @@
-"""Queries over the studies that want a worker: which is next, which has been forgotten. Changes no state."""
+"""Queries for studies that need a worker: which is next, which were forgotten. Changes no state."""
 
 from datetime import timedelta
 
@@ -41,13 +41,13 @@ def silent_turns(session: Session) -> list[str]:
 
 
 def lock_silent_turn(session: Session, study_id: str) -> Study | None:
-    """Take the row lock of a study whose turn is over even now; or give None."""
+    """Take the row lock of a study whose turn has expired; None if it was renewed meanwhile."""
     over = Study.turn_expires_at < func.clock_timestamp()
     return session.scalar(queries.locked(select(Study).where(Study.id == study_id, over)))
 
 
 def mend_times(session: Session, *, longest_pause: timedelta, lease: timedelta) -> None:
-    """Bring turns forward that lie further ahead than any is put off: the clock has gone back since."""
+    """Bring forward turns that are due later than any delay allows: the clock was set back since."""
     now = func.clock_timestamp()
     session.execute(update(Study).where(Study.turn_due_at > now + longest_pause).values(turn_due_at=now))
     session.execute(
@@ -58,12 +58,12 @@ def mend_times(session: Session, *, longest_pause: timedelta, lease: timedelta) 
 def studies_to_wake(session: Session, *, silent_for: timedelta, at_most: timedelta) -> list[Study]:
     """Find studies that are due and whose last wake-up is old, locked, skipping those in use.
 
-    The longer one has waited, the longer its last wake-up may be old: a worker that is busy for long finds
-    few of them. None waits longer than `at_most`.
+    The longer a study has waited, the older its last wake-up may be, so that a worker that was busy for long
+    finds few of them; but never older than `at_most`.
     """
     now = func.clock_timestamp()
     waited = func.least(at_most, Study.woken_at - Study.turn_due_at)
-    # What was woken long after now was woken before the clock went back.
+    # A time far in the future is from before the clock was set back.
     old = or_(Study.woken_at < now - func.greatest(silent_for, waited), Study.woken_at > now + silent_for)
     return list(
         session.scalars(

@@ -1,7 +1,7 @@
-"""Between the measurements in the database and the rules that judge a running trial.
+"""Apply the early stopping rules to the measurements of a running trial.
 
-A verdict is kept among the metrics of the measurement that it followed, so that a repeated report gets
-the same answer and everybody can see why a trial was stopped.
+A verdict is stored with the metrics of its measurement, so that a repeated report gets the same answer and
+clients can see why a trial was stopped.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from api_schemas.objectives import Metric
 from api_schemas.studies import EarlyStopping
 from api_schemas.trials import Measurement, TrialReport, TrialState
-from service.early_stopping.stopping_rule import SHARE, Curve, Reason, Verdict, judge
+from service.early_stopping import stopping_rule
+from service.early_stopping.stopping_rule import SHARE, Curve, Reason, Verdict
 from service.storage import queries, typed_study
 from service.storage.models import Replicate, Study, Trial
 
@@ -21,8 +22,8 @@ PREDICTED_DEVIATION = "predicted_score_deviation"
 CHANCE = "chance"
 
 
-def judged(session: Session, study: Study, trial: Trial, measurement: Measurement) -> dict[str, float]:
-    """Judge a running trial; give what goes beside the measurement: the prediction, and 1 for "stop"."""
+def judge(session: Session, study: Study, trial: Trial, measurement: Measurement) -> dict[str, float]:
+    """Judge a running trial. Return what to store with the measurement: the prediction, and 1 for "stop"."""
     rule = EarlyStopping(study.early_stopping)
     needed = {SHARE, "loss", "train_loss", *typed_study.named_metrics(study)}
     if rule is EarlyStopping.NEVER or not needed <= measurement.metrics.keys():
@@ -32,7 +33,7 @@ def judged(session: Session, study: Study, trial: Trial, measurement: Measuremen
     finals = {
         other.id: other.metrics for other in queries.trials_in(session, study.id, [TrialState.SUCCEEDED])
     }
-    verdict = judge(
+    verdict = stopping_rule.judge(
         Curve((*before, measurement.metrics)),
         [Curve(metrics, finals.get(other)) for other, metrics in curves.items()],
         objectives=typed_study.objectives(study),
@@ -40,16 +41,16 @@ def judged(session: Session, study: Study, trial: Trial, measurement: Measuremen
         reference_point=study.reference_point,
         rule=rule,
     )
-    return _beside(verdict)
+    return _metrics_of(verdict)
 
 
-def told_to_stop(metrics: Mapping[str, float]) -> bool:
-    """Return whether the trial was told to stop after the measurement with these metrics."""
+def says_stop(metrics: Mapping[str, float]) -> bool:
+    """Return whether the stored metrics of a measurement say that the trial should stop."""
     return bool(metrics.get(STOP))
 
 
-def explained(session: Session, replicate: Replicate, report: TrialReport) -> TrialReport:
-    """Complete the report of a stopped attempt: its last measurement, and the sentence that says why."""
+def explain_stop(session: Session, replicate: Replicate, report: TrialReport) -> TrialReport:
+    """Return the report of a stopped attempt with its last measurement and the reason in a sentence."""
     if replicate.number != 0:
         reason = "only the first seed of a trial may be stopped early"
         return report.model_copy(update={"state": TrialState.FAILED, "reason": reason})
@@ -66,18 +67,20 @@ def explained(session: Session, replicate: Replicate, report: TrialReport) -> Tr
     )
 
 
-def taught(trial: Trial) -> dict[str, float]:
-    """Return what a stopped trial teaches: its measured costs, and as its score the predicted one."""
+def metrics_to_learn(trial: Trial) -> dict[str, float]:
+    """Return what the optimiser learns from a trial; as the score of a stopped one, the predicted one."""
+    if trial.state is not TrialState.STOPPED_EARLY:
+        return trial.metrics
     score = trial.metrics.get(PREDICTED_SCORE, trial.metrics[Metric.SCORE])
     return {**trial.metrics, Metric.SCORE: score}
 
 
-def _beside(verdict: Verdict) -> dict[str, float]:
-    found = {STOP: 1.0} if verdict.stop else {}
+def _metrics_of(verdict: Verdict) -> dict[str, float]:
+    metrics = {STOP: 1.0} if verdict.stop else {}
     if verdict.reason is Reason.HYPERVOLUME and verdict.prediction and verdict.chance is not None:
-        found |= {
+        metrics |= {
             PREDICTED_SCORE: verdict.prediction.location,
             PREDICTED_DEVIATION: verdict.prediction.standard_deviation,
             CHANCE: verdict.chance,
         }
-    return found
+    return metrics

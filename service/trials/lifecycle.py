@@ -214,16 +214,16 @@ def record_measurement(
     replicate = speaking(session, study, trial, attempt=attempt)
     known = session.get(TrialMeasurement, (trial.id, attempt, measurement.step))
     if known is not None:
-        return early_stops.told_to_stop(known.metrics)
+        return early_stops.says_stop(known.metrics)
     metrics = dict(measurement.metrics)
     if replicate.number == 0:
-        metrics |= early_stops.judged(session, study, trial, measurement)
+        metrics |= early_stops.judge(session, study, trial, measurement)
     row = TrialMeasurement(trial_id=trial.id, attempt=attempt, step=measurement.step, metrics=metrics)
     session.add(row)
     record_replicate_event(
         session, study, EventType.TRIAL_MEASURED, replicate=replicate, step=measurement.step
     )
-    return early_stops.told_to_stop(metrics)
+    return early_stops.says_stop(metrics)
 
 
 def finish_trial(
@@ -238,7 +238,7 @@ def finish_trial(
     replicate = speaking(session, study, trial, attempt=attempt, has_result=True)
     counters.count_trial_seconds(session, replicate)
     if report.state is TrialState.STOPPED_EARLY:
-        report = early_stops.explained(session, replicate, report)
+        report = early_stops.explain_stop(session, replicate, report)
     report = checked(study, report)
     if report.state is TrialState.FAILED and replicate.lost_attempts + 1 < max_attempts:
         replicate.worker = None

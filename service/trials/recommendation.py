@@ -60,10 +60,10 @@ def shares(objectives: Sequence[Objective], points: Sequence[Point]) -> NDArray[
 def lost_alternatives(
     objectives: Sequence[Objective], points: Sequence[Point], position: int
 ) -> tuple[LostAlternative, ...]:
-    """Give, for each objective, the nearest point that is better in it, if there is one."""
+    """Return, for each objective, the nearest point that is better in it, if there is one."""
     Z = costs(objectives, [point.metrics for point in points])
     total = shares(objectives, points).sum(axis=1)
-    found = []
+    alternatives = []
     for column, objective in enumerate(objectives):
         better = [int(row) for row in np.flatnonzero(Z[:, column] < Z[position, column])]
         if better:
@@ -73,10 +73,10 @@ def lost_alternatives(
                 for other, cost in zip(objectives, Z[nearest] - Z[position], strict=True)
                 if cost > 0
             ]
-            found.append(
+            alternatives.append(
                 _lost(objectives, points[position], points[nearest], better_in=objective.metric, worse=worse)
             )
-    return tuple(found)
+    return tuple(alternatives)
 
 
 def _knee(objectives: Sequence[Objective], points: Sequence[Point]) -> Choice:
@@ -190,7 +190,7 @@ def _nearest_miss(
         )
 
     nearest = min(points, key=violation)
-    asked = _listed(
+    bounds_text = _listed(
         f"{_words(item.metric)} {_side(item)} {_number(_counts(objectives), item.metric, item.bound)}"
         for item in bounds
     )
@@ -199,7 +199,7 @@ def _nearest_miss(
         for bound in bounds
         if not bound.holds(nearest.metrics[bound.metric])
     )
-    return f"No point of the front has {asked}. The nearest is trial {nearest.number}: {missed}."
+    return f"No point of the front has {bounds_text}. The nearest is trial {nearest.number}: {missed}."
 
 
 def _lost(
@@ -249,7 +249,7 @@ def _scale(objective: Objective) -> str:
 
 
 def _counts(objectives: Sequence[Objective]) -> Set[str]:
-    """Name the metrics that are counts: none where the study's metrics are the caller's."""
+    """Return the metrics that are counts: none if the study's metrics are the caller's."""
     return LOG_METRICS if objectives[0].of_the_service else frozenset()
 
 

@@ -31,13 +31,13 @@ from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
 log = structlog.get_logger(__name__)
 
-SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that nobody else uses
+SWEEP_LOCK = 0x7061726574756E65  # "paretune"; any constant that is unique in the database
 
 TRIAL_WAKE_UPS_AT_ONCE = 64
-"""A long queue must not fill the broker with hints: a worker that ends a trial is hinted at the next one."""
+"""A long queue must not fill the broker: a worker that ends a trial gets a wake-up for the next one."""
 
 LONGEST_WAIT = timedelta(minutes=1)
-"""For a wake-up that may only be late, and for a study that wants something and that nobody has woken."""
+"""For a wake-up that may only be late, and for a study that needs trials and got no wake-up."""
 
 
 database_clock = WatchedClock()
@@ -45,13 +45,13 @@ _files_swept_at = -math.inf
 
 
 def sweep_until(stopped: threading.Event) -> None:
-    """Sweep every `sweep_seconds` until told to stop."""
+    """Sweep every `sweep_seconds` until the event is set."""
     while not stopped.wait(settings().sweep_seconds):
         sweep()
 
 
 def sweep() -> None:
-    """Sweep, whatever happens: this is the thread's edge, and no error ends it."""
+    """Sweep. The edge of the thread: no error ends it."""
     try:
         sweep_once()
         with transaction() as session:
@@ -74,9 +74,9 @@ def _sweep_files() -> None:
 def sweep_once() -> None:
     """Do one pass, unless another process is doing one."""
     with transaction() as session:
-        seen = look(session)
-        renew_leases(session, leapt=database_clock.leapt_before(seen))
-    database_clock.last = seen
+        reading = look(session)
+        renew_leases(session, leapt=database_clock.leapt_before(reading))
+    database_clock.last = reading
     with transaction() as session:
         if session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             reap_expired_leases(session)
@@ -99,7 +99,7 @@ def reap_expired_leases(session: Session) -> None:
 
 
 def resend_wake_ups(session: Session) -> None:
-    """Send again for studies that are due, and hint at waiting replicates. Others cost nothing."""
+    """Send wake-ups again for studies that are due and for waiting replicates. Other studies cost nothing."""
     silent_for = timedelta(seconds=settings().wake_up_seconds)
     due_studies.mend_times(
         session,

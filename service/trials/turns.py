@@ -1,9 +1,9 @@
-"""A study's turn at the study worker: which is next, who has it, and what becomes of one that breaks workers.
+"""A study's turn at the study worker: which is next, which worker has it, and what happens when it fails.
 
-A turn is begun and counted in the database before any work, and the count is cleared once the work is done: a
-study that kills its worker, runs out of time or fails again and again is paused with its reason, and others
-go on. Turns go round the tenants. Holders renew a lease by the database's clock, as trial runners do, and a
-holder that has lost its turn changes nothing. Knows neither optimiser nor broker.
+A turn is counted in the database before any work, and the count is cleared once the work is done: a study
+that kills its worker, exceeds its time or fails several times is paused with its reason, and others go on.
+Turns go round the tenants. Holders renew a lease by the database's clock, as trial runners do, and a holder
+that has lost its turn changes nothing. Knows neither optimiser nor broker.
 """
 
 import threading
@@ -38,7 +38,7 @@ WENT_SILENT = "it was killed, most often because it ran out of memory, or its ma
 
 @dataclass(frozen=True)
 class Turn:
-    """A study that this process is at. `time_limit_seconds` is that of one proposal."""
+    """The turn of a study in this process. `time_limit_seconds` is that of one proposal."""
 
     study_id: str
     holder: str
@@ -73,7 +73,7 @@ def kept(turn: Turn) -> Iterator[None]:
 
 @retry_while_database_is_away
 def count_weighing(turn: Turn) -> None:
-    """Note that everything is proposed, and that the study's parameters are about to be weighed."""
+    """Record that everything is proposed, and that the study's parameters are about to be weighed."""
     with transaction() as session:
         study = due_studies.lock_turn(session, turn.study_id, holder=turn.holder)
         if study is not None:
@@ -83,7 +83,7 @@ def count_weighing(turn: Turn) -> None:
 
 @retry_while_database_is_away
 def finish(turn: Turn) -> None:
-    """End a turn that has done its work; whatever happened meanwhile makes the study due again."""
+    """End a turn whose work is done; a change of the study meanwhile makes it due again."""
     with transaction() as session:
         study = due_studies.lock_turn(session, turn.study_id, holder=turn.holder)
         if study is not None:
@@ -93,7 +93,7 @@ def finish(turn: Turn) -> None:
 
 @retry_while_database_is_away
 def give_back(turn: Turn) -> None:
-    """End a turn that could not be worked on, and through no fault of its study's."""
+    """End a turn without counting it: the work could not be done, for a reason outside of the study."""
     with transaction() as session:
         study = due_studies.lock_turn(session, turn.study_id, holder=turn.holder)
         if study is not None:
@@ -113,13 +113,13 @@ def fail(turn: Turn, error: BaseException) -> None:
 
 @retry_while_database_is_away
 def count_failed_weighing() -> None:
-    """Count that a study's parameters could not be weighed. What it proposes does not depend on them."""
+    """Count a failure to weigh a study's parameters, on which its proposals do not depend."""
     with transaction() as session:
         count(session, CounterName.TURN_FAILURES)
 
 
 def take_back_silent() -> None:
-    """End the turns of workers that have gone silent, each in a transaction of its own."""
+    """End the turns of workers that have gone silent, each in its own transaction."""
     with transaction() as session:
         silent = due_studies.silent_turns(session)
     for study_id in silent:
@@ -131,7 +131,7 @@ def take_back_silent() -> None:
 
 
 def described(error: BaseException) -> str:
-    """Return what an error was, in one line. A database's message may hold values, so only its kind."""
+    """Return an error in one line; of a database error only its type, because the message may hold values."""
     if isinstance(error, SQLAlchemyError):
         return type(error).__name__
     text = " ".join(str(error).split())[:LONGEST_REASON]
@@ -173,7 +173,7 @@ def _from_now(seconds: float) -> Any:
 def _leave(session: Session, study: Study) -> None:
     study.turn_holder = study.turn_expires_at = None
     if study.turn_due_at is not None:
-        # What asked for another turn sent no wake-up while this one went on.
+        # No wake-up was sent while this turn went on.
         study.turn_due_at = None
         wake_study_worker(session, study)
 

@@ -1,4 +1,4 @@
-"""Let workers look at a study: at most one wake-up waits for its study worker, none goes to the wrong one.
+"""Wake the workers of a study: at most one wake-up waits for the study worker, none goes to wrong workers.
 
 That a study is due stands in its row, so messages may be lost, late or doubled. Each function runs in the
 caller's transaction under the study's row lock.
@@ -13,7 +13,7 @@ from service.storage.models import Study
 
 
 def wake_study_worker(session: Session, study: Study) -> None:
-    """Let a study be due; whatever happens to it until its turn begins is seen by then."""
+    """Make a study due for a turn, which will see every change until it begins."""
     if study.turn_due_at is None:
         study.turn_due_at = study.woken_at = func.clock_timestamp()
         if study.turn_holder is None:
@@ -21,7 +21,7 @@ def wake_study_worker(session: Session, study: Study) -> None:
 
 
 def wake_trial_worker(session: Session, study: Study, *, count: int = 1) -> None:
-    """Hint at trials that wait. Whoever runs those of a custom study asks for them."""
+    """Wake trial workers for waiting trials; runners of a custom study ask on their own."""
     if study.kind != StudyKind.CUSTOM:
         for _ in range(count):
             wake_after_commit(session, WakeUp(RUN_TRIAL))

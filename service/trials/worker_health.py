@@ -1,4 +1,4 @@
-"""Workers that live but take no trials: each host says why, as long as trials wait. Knows no disk."""
+"""Workers that are alive but take no trials: each host records why while trials wait. Knows no disk."""
 
 from datetime import timedelta
 
@@ -12,12 +12,12 @@ from service.storage.models import DegradedWorker
 from service.trials.leases import retry_while_database_is_away
 
 REPORTS_MISSED = 12
-"""A report that was not repeated for this many wake-ups says nothing about now."""
+"""A report that was not repeated for this many wake-ups is out of date."""
 
 
 @retry_while_database_is_away
 def report_degraded(host: str, *, reason: str) -> None:
-    """Say why a host's workers take no trials; to be said again at each wake-up."""
+    """Record why a host's workers take no trials; to be repeated at each wake-up."""
     row = insert(DegradedWorker).values(host=host, reason=reason, reported_at=func.clock_timestamp())
     with transaction() as session:
         session.execute(
@@ -30,7 +30,7 @@ def report_degraded(host: str, *, reason: str) -> None:
 
 @retry_while_database_is_away
 def report_well(host: str) -> None:
-    """Take back what a host's workers said."""
+    """Delete the report of a host."""
     with transaction() as session:
         session.execute(delete(DegradedWorker).where(DegradedWorker.host == host))
 
@@ -39,6 +39,6 @@ def degraded_hosts(session: Session) -> int:
     """Count the hosts whose workers take no trials now."""
     valid_for = timedelta(seconds=REPORTS_MISSED * settings().wake_up_seconds)
     now = func.clock_timestamp()
-    # One that lies far ahead is from before the clock went back.
+    # A time far in the future is from before the clock was set back.
     valid = DegradedWorker.reported_at.between(now - valid_for, now + valid_for)
     return session.scalars(select(func.count()).select_from(DegradedWorker).where(valid)).one()
