@@ -25,7 +25,7 @@ class TrialNotSaved(Exception):
     """What a trial trained cannot be written: the machine's fault, not the configuration's."""
 
 
-class NoRoom(Exception):
+class DiskFull(Exception):
     """This machine has no room for what a trial would train."""
 
     def __init__(self, reason: str, *, needed_bytes: int) -> None:
@@ -39,3 +39,16 @@ class ArtifactError(Exception):
 
 class UnfitInput(Exception):
     """A loaded network cannot read what it was given."""
+
+
+ALLOCATION_FAILURES = ("DefaultCPUAllocator", "out of memory", "can't allocate memory", "bad_alloc")
+"""What the libraries below write in an error when an allocation failed, on any device."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that no memory was left."""
+    import torch  # not at the top: the trial worker's parent process, which never trains, loads this module
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(sign in str(error) for sign in ALLOCATION_FAILURES)

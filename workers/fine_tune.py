@@ -1,8 +1,8 @@
 """The training loop, on one screen. Knows nothing about studies, leases or files."""
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -17,9 +17,23 @@ from workers.errors import NotANumber
 from workers.measuring.losses import mean_loss
 from workers.peft_methods import TrialModules, logits
 from workers.spans import tracer
-from workers.step_count import StepCount
 
 MAX_GRADIENT_NORM = 1.0
+
+
+class StepCount:
+    """Counts the steps of one training; `held_back` keeps away whatever could break into one."""
+
+    def __init__(self, held_back: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        self.done = 0
+        self._held_back = held_back
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Change the weights inside this block."""
+        with self._held_back():
+            yield
+            self.done += 1
 
 
 @tracer.start_as_current_span("train")

@@ -15,18 +15,16 @@ from api_schemas.trials import ArtifactKind, ArtifactRecord, Measurement, TrialR
 from service.artifacts.artifact_store import UPLOAD_PATIENCE_SECONDS, ArtifactStore
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedTask
-from workers.errors import NotANumber, TrialError, TrialNotSaved
-from workers.fine_tune import fine_tune
+from workers.errors import NotANumber, TrialError, TrialNotSaved, is_out_of_memory
+from workers.fine_tune import StepCount, fine_tune
 from workers.interruption import TrialStopped, interruption
 from workers.measuring.costs import Spending, count_trainable, known_costs, latency_ms, measured
 from workers.measuring.evaluate import Evaluation, evaluate
 from workers.measuring.memory import MemoryModel, TrainingShape, training_shape
-from workers.measuring.out_of_memory import is_out_of_memory
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached
-from workers.resident import ResidentParts
 from workers.saving.artifacts import save_trial, tensor_bytes
-from workers.saving.room import check_room
-from workers.step_count import StepCount
+from workers.saving.disk_space import require_disk_space
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +41,7 @@ WHILE_TRAINING = ("share", "train_loss")
 def run_trial(
     configuration: TrialConfiguration,
     *,
-    resident: ResidentParts,
+    cache: ModelCache,
     store: ArtifactStore,
     artifacts_path: str | None,
     report: Callable[[Measurement], bool],
@@ -58,7 +56,7 @@ def run_trial(
         for halvings in range(HALVINGS_ALLOWED + 1):
             reason = ""
             try:
-                return _run(configuration, resident, store, artifacts_path, report, 2**halvings)
+                return _run(configuration, cache, store, artifacts_path, report, 2**halvings)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -95,20 +93,20 @@ class ReadyTrial:
 
 def _run(
     configuration: TrialConfiguration,
-    resident: ResidentParts,
+    cache: ModelCache,
     store: ArtifactStore,
     artifacts_path: str | None,
     report: Callable[[Measurement], bool],
     micro_batch_divisor: int,
 ) -> TrialReport:
-    trial = _ready(configuration, resident, micro_batch_divisor=micro_batch_divisor)
+    trial = _ready(configuration, cache, micro_batch_divisor=micro_batch_divisor)
     if artifacts_path is not None:
-        check_room(tensor_bytes([trial.modules]), store=store)
+        require_disk_space(tensor_bytes([trial.modules]), store=store)
     measurements: list[Measurement] = []
     count = StepCount(interruption.held_back)
     try:
         with attached(trial.modules, backbone=trial.backbone):
-            stopped = _train(trial, resident.memory, measurements, report, count)
+            stopped = _train(trial, cache.memory, measurements, report, count)
             # The last measurement counts, not the best one: choosing among them would flatter the score.
             metrics = measurements[-1].metrics
             if stopped:
@@ -177,11 +175,9 @@ def finished_report(
     )
 
 
-def _ready(
-    configuration: TrialConfiguration, resident: ResidentParts, *, micro_batch_divisor: int
-) -> ReadyTrial:
-    backbone = resident.backbone(configuration.backbone, configuration.quantisation)
-    plain = resident.task(configuration)
+def _ready(configuration: TrialConfiguration, cache: ModelCache, *, micro_batch_divisor: int) -> ReadyTrial:
+    backbone = cache.backbone(configuration.backbone, configuration.quantisation)
+    plain = cache.task(configuration)
     modules = TrialModules(
         configuration.peft,
         backbone=backbone,
@@ -189,11 +185,11 @@ def _ready(
         seed=configuration.training.seed,
     ).to(backbone.device)
     # Before training is timed: what earlier trials left in the cache must not change this one's cost.
-    task = resident.task_from(configuration, layer=modules.first_layer)
+    task = cache.task_from(configuration, layer=modules.first_layer)
     needs = training_shape(
         trained=count_trainable(modules), first_layer=modules.first_layer, split=task.train, backbone=backbone
     )
-    fitting = resident.memory.micro_batch_tokens(
+    fitting = cache.memory.micro_batch_tokens(
         needs, backbone=backbone, batch_size=configuration.training.batch_size
     )
     with attached(modules, backbone=backbone):

@@ -35,7 +35,7 @@ from service.runtime.process_lifetime import die_with_parent
 from service.runtime.telemetry import received, start_telemetry, stop_telemetry
 from service.settings import settings
 from service.trials import leases
-from workers.errors import NoRoom
+from workers.errors import DiskFull
 from workers.interruption import TrialStopped, WorkerStopping, interruption
 from workers.measuring.devices import trial_device
 from workers.saving.storage_watch import StorageWatch
@@ -152,7 +152,7 @@ def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
         checkpoints = stop.checkpoints if isinstance(stop, TrialStopped) else {}
         for claimed in held.letting_go():
             _release(claimed, checkpoint=checkpoints.get(claimed.artifacts_path or "", ()))
-    except NoRoom as error:
+    except DiskFull as error:
         for claimed in held.letting_go():
             _release(claimed, reason=str(error))
         storage.lacks(error)
@@ -163,8 +163,8 @@ def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
 def _load_training() -> None:
     # torch loads in the pool's child, never in its parent. And whole: a signal that broke into it would leave
     # half of it behind, which no later import mends, and every further trial of this process would fail.
-    import workers.packing.run
-    import workers.resident  # noqa: F401
+    import workers.model_cache
+    import workers.packing.run  # noqa: F401
 
 
 def _train_all(held: Held) -> None:
@@ -187,7 +187,7 @@ def _reports(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
             left -= len(reports)
             yield reports
         return
-    except (StaleAttempt, NoRoom):
+    except (StaleAttempt, DiskFull):
         raise
     except Exception as error:
         log.exception("trial failed")
@@ -203,13 +203,13 @@ def _reports(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
 def _train(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
     import torch
 
+    from workers.model_cache import process_cache
     from workers.packing.run import Member, run_packed
-    from workers.resident import resident_parts
 
     torch.set_num_threads(settings().trial_threads)
     return run_packed(
         [Member(one.configuration, one.artifacts_path, partial(_report, one)) for one in pack],
-        resident=resident_parts(
+        cache=process_cache(
             settings().models_dir,
             settings().data_dir,
             device=trial_device(),

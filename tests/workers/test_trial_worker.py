@@ -59,7 +59,7 @@ sys.meta_path.insert(0, Stop())
 tasks.interruption.begin()
 tasks._run_claimed([leases.claim("w")])
 tasks.interruption.exit_if_asked()
-from workers.resident import resident_parts
+from workers.model_cache import process_cache
 """
 
 

@@ -18,9 +18,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from workers.backbones.frozen_activations import FrozenActivations
 from workers.backbones.loading import Backbone
-from workers.data.task_data import Batch, TokenisedSplit, TokenisedTask, evaluation_batches, pad
+from workers.data.task_data import (
+    Batch,
+    FrozenActivations,
+    TokenisedSplit,
+    TokenisedTask,
+    evaluation_batches,
+    pad,
+)
 from workers.spans import tracer
 
 SPLITS = ("train", "validation", "test")

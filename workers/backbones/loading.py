@@ -32,8 +32,7 @@ from service.catalogue.backbones.weights import layer_of
 from service.errors import DamagedBackbone
 from workers.backbones.gguf_conversion import converted_directory
 from workers.backbones.quantisation import as_stored, quantised, stay_differentiable
-from workers.errors import UnsupportedBackbone
-from workers.measuring.out_of_memory import is_out_of_memory
+from workers.errors import UnsupportedBackbone, is_out_of_memory
 from workers.spans import tracer
 
 CANNOT_BE_LOADED = (

@@ -18,7 +18,6 @@ from service.catalogue.tasks.rows import Label, Row
 from service.catalogue.tasks.sources import load_task
 from service.catalogue.tasks.splits import SPLITS, take
 from service.errors import InvalidTask
-from workers.backbones.frozen_activations import FrozenActivations
 from workers.data.text_beginnings import beginnings, first_try
 from workers.errors import TaskDataError
 from workers.saving.predictions import AnswerForm
@@ -29,6 +28,28 @@ BUCKETED_BATCHES = 8
 
 EVALUATION_TOKENS = 16384
 """The most tokens in a batch without gradients, padding included."""
+
+
+@dataclass(frozen=True)
+class FrozenActivations:
+    """Inputs of one layer for the rows of a split, without padding.
+
+    `layer` equal to the number of layers means the pooled output, one token a row.
+    """
+
+    layer: int
+    hidden: Float[Tensor, "tokens h"]
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    def padded(self, positions: Sequence[int]) -> Float[Tensor, "n t h"]:
+        """Return rows padded on the right with values that the mask hides."""
+        longest = max(self.lengths[position] for position in positions)
+        index = torch.zeros(len(positions), longest, dtype=torch.long)
+        for row, position in enumerate(positions):
+            length = self.lengths[position]
+            index[row, :length] = torch.arange(self.starts[position], self.starts[position] + length)
+        return self.hidden[index.to(self.hidden.device)]
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,19 @@ import torch
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import ArtifactStore
-from workers.errors import NotANumber, TrialError
+from workers.errors import NotANumber, TrialError, is_out_of_memory
+from workers.fine_tune import StepCount
 from workers.interruption import TrialStopped, interruption
 from workers.measuring.costs import Spending, latency_ms, measured
 from workers.measuring.evaluate import Evaluation
 from workers.measuring.memory import TrainingShape, training_shape
-from workers.measuring.out_of_memory import is_out_of_memory
+from workers.model_cache import ModelCache
 from workers.packing.compatibility import can_pack, takes_packs
 from workers.packing.evaluate import evaluate_packed
 from workers.packing.fine_tune import fine_tune_packed
 from workers.packing.modules import PackedModules, attached_pack
 from workers.packing.stack import largest_shapes, scalars
 from workers.peft_methods import TrialModules, attached
-from workers.resident import ResidentParts
 from workers.run_trial import (
     ReadyTrial,
     costs,
@@ -36,8 +36,7 @@ from workers.run_trial import (
     scores,
 )
 from workers.saving.artifacts import tensor_bytes
-from workers.saving.room import check_room
-from workers.step_count import StepCount
+from workers.saving.disk_space import require_disk_space
 
 DIVIDED = ("training_seconds", "peak_memory_bytes")
 """What a pack spends as a whole, and its trials in equal parts."""
@@ -66,7 +65,7 @@ class Progress:
 
 
 def run_packed(
-    members: Sequence[Member], *, resident: ResidentParts, store: ArtifactStore
+    members: Sequence[Member], *, cache: ModelCache, store: ArtifactStore
 ) -> Iterator[list[TrialReport]]:
     """Yield the report of each trial, as `run_trial` would, with `packed_with` in its provenance.
 
@@ -75,35 +74,35 @@ def run_packed(
     runs out of memory all the same is cut in two. Seconds and peak memory of a pack are divided evenly
     among its trials; the latency is each trial's own, measured without the others.
     """
-    at_once = _trials_at_once(members, resident)
+    at_once = _trials_at_once(members, cache)
     packs = [members[start : start + at_once] for start in range(0, len(members), at_once)]
     for pack in packs:
-        yield from _run_or_halve(pack, resident, store)
+        yield from _run_or_halve(pack, cache, store)
 
 
-def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
+def _trials_at_once(members: Sequence[Member], cache: ModelCache) -> int:
     common = members[0].configuration
     try:
         if len(members) == 1 or not can_pack([member.configuration for member in members]):
             return 1
-        backbone = resident.backbone(common.backbone, common.quantisation)
+        backbone = cache.backbone(common.backbone, common.quantisation)
         if not takes_packs(backbone):
             return 1
-        shape = _shape_of_one(_modules(members, resident), configuration=common, resident=resident)
+        shape = _shape_of_one(_modules(members, cache), configuration=common, cache=cache)
     except TrialError:
         return 1  # each of them alone says what is wrong with it
-    found = resident.memory.trials_at_once(shape, backbone=backbone, batch_size=common.training.batch_size)
+    found = cache.memory.trials_at_once(shape, backbone=backbone, batch_size=common.training.batch_size)
     return max(1, min(found, len(members)))
 
 
 def _run_or_halve(
-    members: Sequence[Member], resident: ResidentParts, store: ArtifactStore
+    members: Sequence[Member], cache: ModelCache, store: ArtifactStore
 ) -> Iterator[list[TrialReport]]:
     if len(members) == 1:
-        yield [_run_alone(members[0], resident, store)]
+        yield [_run_alone(members[0], cache, store)]
         return
     try:
-        reports = _run_pack(members, resident, store)
+        reports = _run_pack(members, cache, store)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -115,26 +114,26 @@ def _run_or_halve(
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = len(members) // 2
-    yield from _run_or_halve(members[:half], resident, store)
-    yield from _run_or_halve(members[half:], resident, store)
+    yield from _run_or_halve(members[:half], cache, store)
+    yield from _run_or_halve(members[half:], cache, store)
 
 
-def _run_alone(member: Member, resident: ResidentParts, store: ArtifactStore) -> TrialReport:
+def _run_alone(member: Member, cache: ModelCache, store: ArtifactStore) -> TrialReport:
     return run_trial(
         member.configuration,
-        resident=resident,
+        cache=cache,
         store=store,
         artifacts_path=member.artifacts_path,
         report=member.report,
     )
 
 
-def _run_pack(members: Sequence[Member], resident: ResidentParts, store: ArtifactStore) -> list[TrialReport]:
-    pack = [Progress(member, trial) for member, trial in zip(members, _ready(members, resident), strict=True)]
+def _run_pack(members: Sequence[Member], cache: ModelCache, store: ArtifactStore) -> list[TrialReport]:
+    pack = [Progress(member, trial) for member, trial in zip(members, _ready(members, cache), strict=True)]
     backbone, task = pack[0].trial.backbone, pack[0].trial.task
     packed = PackedModules([progress.trial.modules for progress in pack])
     saved = [one.trial.modules for one in pack if one.member.artifacts_path is not None]
-    check_room(tensor_bytes(saved), store=store)
+    require_disk_space(tensor_bytes(saved), store=store)
     count = StepCount(interruption.held_back)
 
     def measure(share: float, train_losses: list[float]) -> None:
@@ -158,7 +157,7 @@ def _run_pack(members: Sequence[Member], resident: ResidentParts, store: Artifac
                     count=count,
                 )
             tests = evaluate_packed(packed, task.test, backbone=backbone)
-        resident.memory.learn(
+        cache.memory.learn(
             pack[0].trial.needs,
             backbone=backbone,
             rows=members[0].configuration.training.batch_size,
@@ -178,13 +177,13 @@ def _run_pack(members: Sequence[Member], resident: ResidentParts, store: Artifac
         raise
 
 
-def _ready(members: Sequence[Member], resident: ResidentParts) -> list[ReadyTrial]:
+def _ready(members: Sequence[Member], cache: ModelCache) -> list[ReadyTrial]:
     """Make every trial ready to start at the lowest layer in which any of them has modules."""
     common = members[0].configuration
-    backbone = resident.backbone(common.backbone, common.quantisation)
-    modules = _modules(members, resident)
-    needs = _shape_of_one(modules, configuration=common, resident=resident)
-    plain = resident.task(common).validation
+    backbone = cache.backbone(common.backbone, common.quantisation)
+    modules = _modules(members, cache)
+    needs = _shape_of_one(modules, configuration=common, cache=cache)
+    plain = cache.task(common).validation
     ready = []
     for member, of_trial in zip(members, modules, strict=True):
         with attached(of_trial, backbone=backbone):
@@ -193,7 +192,7 @@ def _ready(members: Sequence[Member], resident: ResidentParts) -> list[ReadyTria
             ReadyTrial(
                 configuration=member.configuration,
                 backbone=backbone,
-                task=resident.task_from(common, layer=_first_layer(modules)),
+                task=cache.task_from(common, layer=_first_layer(modules)),
                 modules=of_trial,
                 needs=needs,
                 micro_batch_tokens=common.training.batch_size * needs.longest,
@@ -250,10 +249,10 @@ def _shared_costs(trial: ReadyTrial, spending: Spending, *, share: float, trials
     return found | {name: found[name] / trials for name in DIVIDED}
 
 
-def _modules(members: Sequence[Member], resident: ResidentParts) -> list[TrialModules]:
+def _modules(members: Sequence[Member], cache: ModelCache) -> list[TrialModules]:
     common = members[0].configuration
-    backbone = resident.backbone(common.backbone, common.quantisation)
-    classes = resident.task(common).answers.outputs
+    backbone = cache.backbone(common.backbone, common.quantisation)
+    classes = cache.task(common).answers.outputs
     return [
         TrialModules(
             member.configuration.peft,
@@ -270,13 +269,13 @@ def _first_layer(trials: Sequence[TrialModules]) -> int:
 
 
 def _shape_of_one(
-    trials: Sequence[TrialModules], *, configuration: TrialConfiguration, resident: ResidentParts
+    trials: Sequence[TrialModules], *, configuration: TrialConfiguration, cache: ModelCache
 ) -> TrainingShape:
     """Return the shape of each trial of a pack: as large as the largest of every module together."""
     largest = largest_shapes([dict(trial.named_parameters()) for trial in trials])
     return training_shape(
         trained=scalars(largest),
         first_layer=_first_layer(trials),
-        split=resident.task_from(configuration, layer=_first_layer(trials)).train,
-        backbone=resident.backbone(configuration.backbone, configuration.quantisation),
+        split=cache.task_from(configuration, layer=_first_layer(trials)).train,
+        backbone=cache.backbone(configuration.backbone, configuration.quantisation),
     )

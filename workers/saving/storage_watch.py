@@ -10,9 +10,9 @@ import structlog
 
 from service.artifacts.artifact_store import ArtifactStoreAway, artifact_store
 from service.trials import worker_health
-from workers.errors import NoRoom
+from workers.errors import DiskFull
 from workers.measuring.devices import missing_device
-from workers.saving.room import no_room
+from workers.saving.disk_space import what_to_free
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ class StorageWatch:
         self._needed_bytes = 0
         self._degraded = False
 
-    def lacks(self, error: NoRoom) -> None:
+    def lacks(self, error: DiskFull) -> None:
         """Take no trial until there is as much room as this one wanted."""
         self._needed_bytes = error.needed_bytes
         self._report(str(error))
@@ -50,7 +50,9 @@ class StorageWatch:
             free = store.free_bytes()
         except ArtifactStoreAway as error:
             return error.detail
-        return None if free >= self._needed_bytes else no_room(store, free=free, needed=self._needed_bytes)
+        if free >= self._needed_bytes:
+            return None
+        return what_to_free(store, free=free, needed=self._needed_bytes)
 
     def _report(self, reason: str) -> None:
         # Told again and again to the database, which forgets it, and once to the log, which does not.

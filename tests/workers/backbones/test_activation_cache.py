@@ -15,12 +15,11 @@ from api_schemas.trial_configuration import Training, TrialConfiguration, patch
 from service.artifacts.artifact_store import store_at
 from workers.backbones import activation_cache
 from workers.backbones.activation_cache import ActivationCache, final_hidden, starts_soundly
-from workers.backbones.frozen_activations import FrozenActivations
 from workers.backbones.loading import Backbone, freeze
-from workers.data.task_data import TokenisedSplit, TokenisedTask, pad
+from workers.data.task_data import FrozenActivations, TokenisedSplit, TokenisedTask, pad
 from workers.fine_tune import fine_tune
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached, logits
-from workers.resident import ResidentParts
 from workers.run_trial import run_trial
 from workers.saving.predictions import AnswerForm
 
@@ -177,9 +176,9 @@ def test_a_trial_has_the_same_scores_with_and_without_the_cache(
     losses = []
     top = patch(small_trial, {"training.epochs": 3})
     for cache_bytes in (0, 2**30):
-        parts = ResidentParts(None, device=CPU, activation_cache_bytes=cache_bytes)
+        parts = ModelCache(None, device=CPU, activation_cache_bytes=cache_bytes)
         report = run_trial(
-            top, resident=parts, store=store_at(str(tmp_path)), artifacts_path="t", report=lambda _: False
+            top, cache=parts, store=store_at(str(tmp_path)), artifacts_path="t", report=lambda _: False
         )
         assert report.provenance["starts_at_layer"] == (5 if cache_bytes else 0)
         losses.append((report.metrics["loss"], report.metrics["score"], report.test_metrics["score"]))

@@ -15,7 +15,7 @@ KEPT = 2
 """How many backbones and how many tasks are kept; the one used longest ago goes first."""
 
 
-class ResidentParts:
+class ModelCache:
     """Loads on first use and keeps what was used last."""
 
     def __init__(
@@ -67,16 +67,16 @@ class ResidentParts:
 
 
 @cache
-def resident_parts(
+def process_cache(
     models_dir: Path | None,
     data_dir: Path | None,
     *,
     device: torch.device,
     activation_cache_bytes: int,
     trial_memory_bytes: int | None,
-) -> ResidentParts:
+) -> ModelCache:
     """Return this process's parts."""
-    return ResidentParts(
+    return ModelCache(
         models_dir,
         device=device,
         data_dir=data_dir,
