@@ -16,7 +16,7 @@ from benchmarks.record_trials import space
 from service.artifacts.artifact_store import store_at
 from service.optimization.candidates import density_sample
 from workers.model_cache import ModelCache
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 
 
 def main() -> None:
@@ -39,11 +39,9 @@ def main() -> None:
     for number, parameters in enumerate(density_sample(space(), arguments.trials, rng=rng), start=1):
         with tempfile.TemporaryDirectory() as folder:
             run_trial(
-                canonical(patch(base, parameters)),
+                Trial(canonical(patch(base, parameters)), "trial", lambda _: False),
                 cache=cache,
                 store=store_at(folder),
-                artifacts_path="trial",
-                report=lambda _: False,
             )
         if number % 10 == 0 or number == 1:
             size = psutil.Process().memory_info().rss / 1e6

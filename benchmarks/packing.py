@@ -21,8 +21,8 @@ from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialReport
 from service.artifacts.artifact_store import store_at
 from workers.model_cache import ModelCache
-from workers.packing.run import Member, run_packed
-from workers.run_trial import run_trial
+from workers.packing.run import run_packed
+from workers.run_trial import Trial, run_trial
 
 LAYERS = 6
 SIZES = (0, 3, 12, 24, 48, 96)
@@ -101,18 +101,12 @@ def timed(chosen: Sequence[TrialConfiguration], cache: ModelCache, *, packs: boo
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         if packs:
-            members = [Member(one, str(number), lambda _: False) for number, one in enumerate(chosen)]
-            batches = run_packed(members, cache=cache, store=store_at(folder))
+            trials = [Trial(one, str(number), lambda _: False) for number, one in enumerate(chosen)]
+            batches = run_packed(trials, cache=cache, store=store_at(folder))
             say_if_cut(list(chain.from_iterable(batches)))
         else:
             for number, one in enumerate(chosen):
-                run_trial(
-                    one,
-                    cache=cache,
-                    store=store_at(folder),
-                    artifacts_path=str(number),
-                    report=lambda _: False,
-                )
+                run_trial(Trial(one, str(number), lambda _: False), cache=cache, store=store_at(folder))
     return time.perf_counter() - started
 
 

@@ -24,7 +24,7 @@ from service.artifacts.artifact_store import store_at
 from service.catalogue.backbones import by_name
 from service.optimization.candidates import density_sample
 from workers.model_cache import ModelCache
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 
 BACKBONE = "all-MiniLM-L6-v2"
 RECORDED = Path(__file__).parent / "recorded"
@@ -93,13 +93,7 @@ def recorded(
     configuration = canonical(patch(base, parameters))
     curve: list[Measurement] = []
     with tempfile.TemporaryDirectory() as folder:
-        report = run_trial(
-            configuration,
-            cache=cache,
-            store=store_at(folder),
-            artifacts_path="trial",
-            report=curve.append,
-        )
+        report = run_trial(Trial(configuration, "trial", curve.append), cache=cache, store=store_at(folder))
     metrics = {name: value for name, value in report.metrics.items() if name != Metric.PEAK_MEMORY_BYTES}
     return {
         "number": number,

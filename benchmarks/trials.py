@@ -25,7 +25,7 @@ from api_schemas.trial_configuration import TrialConfiguration, patch
 from service.artifacts.artifact_store import store_at
 from workers.backbones.loading import frozen_dtype
 from workers.model_cache import ModelCache
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 
 LAYERS = 6
 CONFIGURATIONS: dict[str, Parameterization] = {
@@ -125,11 +125,7 @@ def ours(configuration: TrialConfiguration, cache: ModelCache) -> tuple[float, f
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         report = run_trial(
-            configuration,
-            cache=cache,
-            store=store_at(folder),
-            artifacts_path="trial",
-            report=lambda _: False,
+            Trial(configuration, "trial", lambda _: False), cache=cache, store=store_at(folder)
         )
     return time.perf_counter() - started, report.metrics["score"]
 

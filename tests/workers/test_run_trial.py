@@ -18,7 +18,7 @@ from service.catalogue.tasks.sources import settled
 from tests.workers.divergence import diverging
 from workers.interruption import TrialStopped
 from workers.model_cache import ModelCache
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 from workers.saving.artifacts import load_classifier
 from workers.saving.predictions import LabelsPrediction, ValuePrediction
 
@@ -28,11 +28,9 @@ def run(
 ) -> tuple[TrialReport, list[Measurement]]:
     measurements: list[Measurement] = []
     report = run_trial(
-        configuration,
+        Trial(configuration, "study/trial/1", callbacks.get("report", measurements.append)),
         cache=model_cache,
         store=store_at(str(artifacts_dir)),
-        artifacts_path="study/trial/1",
-        report=callbacks.get("report", measurements.append),  # type: ignore[arg-type]
     )
     return report, measurements
 
@@ -130,11 +128,7 @@ def test_a_trial_without_a_place_leaves_nothing(
 ) -> None:
     """Further seeds are measured only; the first one's weights are the trial's."""
     report = run_trial(
-        small_trial,
-        cache=model_cache,
-        store=store_at(str(artifacts_dir)),
-        artifacts_path=None,
-        report=lambda _: False,
+        Trial(small_trial, None, lambda _: False), cache=model_cache, store=store_at(str(artifacts_dir))
     )
     assert (report.state, report.artifacts) == (TrialState.SUCCEEDED, ())
     assert not artifacts_dir.exists()
@@ -203,15 +197,13 @@ torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from service.artifacts.artifact_store import store_at
 from workers.model_cache import ModelCache
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 
 small = TrialConfiguration.model_validate_json(sys.argv[1])
 huge = patch(small, {"task.train_rows": 512, "training.batch_size": 512, "training.max_length": 64,
                      "peft.parallel_adapter.bottleneck_size": 60000})
 model_cache = ModelCache(None, device=torch.device("cpu"))
-trial = lambda c: run_trial(
-    c, cache=model_cache, store=store_at(sys.argv[2]), artifacts_path="t", report=lambda m: False
-)
+trial = lambda c: run_trial(Trial(c, "t", lambda m: False), cache=model_cache, store=store_at(sys.argv[2]))
 model_cache.task(small)
 if sys.argv[3] == "limited":
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

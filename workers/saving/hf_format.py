@@ -27,7 +27,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def save_peft_format(modules: TrialModules, folder: Path, *, backbone: Backbone) -> tuple[str, ...]:
-    """Write the two files of peft's format, if peft has the method, and give their names."""
+    """Write the two files of peft's format, if peft has the method, and return their names."""
     converted = _converted(modules, backbone)
     if converted is None:
         return ()
@@ -58,12 +58,12 @@ def _library_tensors(trained: Library) -> dict[str, Tensor]:
     configuration = trained.model.peft_config[ADAPTER]
     pattern = configuration.rank_pattern if trained.method is PeftMethod.ADALORA else None
     if pattern is not None:
-        # peft would cut out what AdaLoRA set to zero; whole tensors mean the same and never become empty.
+        # peft would cut out what AdaLoRA set to zero. Whole tensors are equivalent and never empty.
         configuration.rank_pattern = None
-    found: dict[str, Tensor] = get_peft_model_state_dict(trained.model, save_embedding_layers=False)
+    tensors: dict[str, Tensor] = get_peft_model_state_dict(trained.model, save_embedding_layers=False)
     if pattern is not None:
         configuration.rank_pattern = pattern
-    return found
+    return tensors
 
 
 def _as_plain_lora(trained: Library) -> tuple[PeftConfig, dict[str, Tensor]]:

@@ -18,8 +18,8 @@ from workers.interruption import TrialStopped
 from workers.measuring.memory import MemoryModel
 from workers.model_cache import ModelCache
 from workers.packing import run as packing_run
-from workers.packing.run import Member, run_packed
-from workers.run_trial import run_trial
+from workers.packing.run import run_packed
+from workers.run_trial import Trial, build_modules, run_trial
 
 CHANGES: list[Parameterization] = [
     {"training.learning_rate": 5e-3},
@@ -46,9 +46,9 @@ def noted_in(measurements: list[Measurement]) -> Callable[[Measurement], bool]:
     return note
 
 
-def reports_of(members: Sequence[Member], model_cache: ModelCache, artifacts_dir: Path) -> list[TrialReport]:
+def reports_of(trials: Sequence[Trial], model_cache: ModelCache, artifacts_dir: Path) -> list[TrialReport]:
     return list(
-        chain.from_iterable(run_packed(members, cache=model_cache, store=store_at(str(artifacts_dir))))
+        chain.from_iterable(run_packed(trials, cache=model_cache, store=store_at(str(artifacts_dir))))
     )
 
 
@@ -56,11 +56,11 @@ def run(
     configurations: Sequence[TrialConfiguration], model_cache: ModelCache, artifacts_dir: Path
 ) -> tuple[list[TrialReport], list[list[Measurement]]]:
     measurements: list[list[Measurement]] = [[] for _ in configurations]
-    members = [
-        Member(configuration, f"packed/{number}", noted_in(measurements[number]))
+    trials = [
+        Trial(configuration, f"packed/{number}", noted_in(measurements[number]))
         for number, configuration in enumerate(configurations)
     ]
-    return reports_of(members, model_cache, artifacts_dir), measurements
+    return reports_of(trials, model_cache, artifacts_dir), measurements
 
 
 def test_trials_that_cannot_share_a_pack_run_alone(
@@ -102,9 +102,9 @@ def test_a_stopped_pack_leaves_the_backbone_as_it_was(
     def stop(_: Measurement) -> bool:
         raise TrialStopped("cancelled")
 
-    members = [Member(configuration, None, stop) for configuration in three]
+    trials = [Trial(configuration, None, stop) for configuration in three]
     with pytest.raises(TrialStopped):
-        reports_of(members, model_cache, artifacts_dir)
+        reports_of(trials, model_cache, artifacts_dir)
     model = model_cache.backbone(three[0].backbone).model
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
@@ -114,10 +114,10 @@ def test_a_trial_that_is_stopped_early_stops_alone(
 ) -> None:
     """It reports its last measurement and saves nothing; the others have both of theirs."""
     seen: list[list[Measurement]] = [[], [], []]
-    members = [Member(one, f"packed/{n}", noted_in(seen[n])) for n, one in enumerate(three)]
+    trials = [Trial(one, f"packed/{n}", noted_in(seen[n])) for n, one in enumerate(three)]
     first: list[Measurement] = []
-    members[1] = Member(three[1], "packed/1", lambda measurement: first.append(measurement) is None)
-    reports = reports_of(members, model_cache, artifacts_dir)
+    trials[1] = Trial(three[1], "packed/1", lambda measurement: first.append(measurement) is None)
+    reports = reports_of(trials, model_cache, artifacts_dir)
     states = [report.state for report in reports]
     assert states == [TrialState.SUCCEEDED, TrialState.STOPPED_EARLY, TrialState.SUCCEEDED]
     assert [measurement.metrics for measurement in first] == [reports[1].metrics]
@@ -133,11 +133,9 @@ def test_a_pack_has_the_scores_of_its_trials_alone(
     for number, configuration in enumerate(three):
         measured: list[Measurement] = []
         expected = run_trial(
-            configuration,
+            Trial(configuration, f"alone/{number}", noted_in(measured)),
             cache=model_cache,
             store=store_at(str(artifacts_dir)),
-            artifacts_path=f"alone/{number}",
-            report=noted_in(measured),
         )
         found = reports[number]
         assert found.provenance["packed_with"] == 3
@@ -162,9 +160,8 @@ def test_a_pack_has_the_scores_of_its_trials_alone(
 def test_packs_are_as_large_as_memory_allows(three: list[TrialConfiguration], artifacts_dir: Path) -> None:
     """Where two fit, three become a pack and a trial alone."""
     parts = ModelCache(None, device=CPU)
-    members = [Member(configuration, None, noted_in([])) for configuration in three]
-    modules = packing_run._modules(members, parts)
-    shape = packing_run._shape_of_one(modules, configuration=three[0], cache=parts)
+    modules = [build_modules(configuration, parts) for configuration in three]
+    shape = packing_run.shape_of_one(modules, configuration=three[0], cache=parts)
     backbone = parts.backbone(three[0].backbone)
     one = next(
         limit

@@ -16,7 +16,7 @@ from workers.data.task_data import pad, tokenise
 from workers.errors import ArtifactError
 from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached, logits
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 from workers.saving.artifacts import load_classifier, save_trial
 from workers.saving.predictions import AnswerForm
 
@@ -101,7 +101,7 @@ def test_what_was_trained_in_bfloat16_predicts_the_same_in_single_precision(
     with monkeypatch.context() as patched:
         patched.setattr("workers.backbones.loading.frozen_dtype", lambda _: torch.bfloat16)
         parts = ModelCache(None, device=CPU)
-        report = run_trial(small_trial, cache=parts, store=store, artifacts_path="t", report=lambda _: False)
+        report = run_trial(Trial(small_trial, "t", lambda _: False), cache=parts, store=store)
         assert report.state is TrialState.SUCCEEDED, report.reason
         found = load_classifier(artifacts_dir / "t").predict(TEXTS)
     expected = load_classifier(artifacts_dir / "t").predict(TEXTS)

@@ -26,14 +26,14 @@ from api_schemas.trial_configuration import TrialConfiguration
 from service.artifacts.artifact_store import store_at
 from workers.errors import TrialNotSaved
 from workers.model_cache import ModelCache
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 
 configuration, artifacts_dir = TrialConfiguration.model_validate_json(sys.argv[1]), Path(sys.argv[2])
 model_cache = ModelCache(None, device=torch.device("cpu"))
 
 def trial(path):
-    return run_trial(configuration, cache=model_cache, store=store_at(sys.argv[2]), artifacts_path=path,
-                     report=lambda measurement: None)
+    return run_trial(Trial(configuration, path, lambda measurement: None), cache=model_cache,
+                     store=store_at(sys.argv[2]))
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 try:
