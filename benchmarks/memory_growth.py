@@ -15,8 +15,8 @@ from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from benchmarks.record_trials import space
 from service.artifacts.artifact_store import store_at
 from service.optimization.candidates import density_sample
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.model_cache import ModelCache
+from workers.run_trial import Trial, run_trial
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    resident = ResidentParts(None, device=device, activation_cache_bytes=50_000_000)
+    cache = ModelCache(None, device=device, activation_cache_bytes=50_000_000)
     base = TrialConfiguration.model_validate(
         {
             "backbone": "all-MiniLM-L6-v2",
@@ -39,11 +39,9 @@ def main() -> None:
     for number, parameters in enumerate(density_sample(space(), arguments.trials, rng=rng), start=1):
         with tempfile.TemporaryDirectory() as folder:
             run_trial(
-                canonical(patch(base, parameters)),
-                resident=resident,
+                Trial(canonical(patch(base, parameters)), "trial", lambda _: False),
+                cache=cache,
                 store=store_at(folder),
-                artifacts_path="trial",
-                report=lambda _: False,
             )
         if number % 10 == 0 or number == 1:
             size = psutil.Process().memory_info().rss / 1e6

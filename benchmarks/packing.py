@@ -20,9 +20,9 @@ import torch
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TrialReport
 from service.artifacts.artifact_store import store_at
-from workers.packing.run import Member, run_packed
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.model_cache import ModelCache
+from workers.packing.run import run_packed
+from workers.run_trial import Trial, run_trial
 
 LAYERS = 6
 SIZES = (0, 3, 12, 24, 48, 96)
@@ -41,16 +41,16 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(1)
-    resident = ResidentParts(None, device=device)
+    cache = ModelCache(None, device=device)
     chosen = configurations(arguments, count=max(arguments.packs))
-    dtype = next(resident.backbone(chosen[0].backbone).model.parameters()).dtype
+    dtype = next(cache.backbone(chosen[0].backbone).model.parameters()).dtype
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU, one thread"
     print(f"{name}, {dtype}, torch {torch.__version__}, batches of {arguments.batch_size}")
     alone: list[list[float]] = []
     packed: dict[int, list[float]] = {size: [] for size in arguments.packs}
     for counted in range(arguments.rounds + 1):
-        seconds = [timed([configuration], resident, packs=False) for configuration in chosen]
-        in_packs = {size: timed(chosen[:size], resident, packs=True) for size in arguments.packs}
+        seconds = [timed([configuration], cache, packs=False) for configuration in chosen]
+        in_packs = {size: timed(chosen[:size], cache, packs=True) for size in arguments.packs}
         if counted:
             alone.append(seconds)
             for size, found in in_packs.items():
@@ -96,23 +96,17 @@ def configurations(arguments: argparse.Namespace, *, count: int) -> list[TrialCo
     ]
 
 
-def timed(chosen: Sequence[TrialConfiguration], resident: ResidentParts, *, packs: bool) -> float:
+def timed(chosen: Sequence[TrialConfiguration], cache: ModelCache, *, packs: bool) -> float:
     """Run configurations and give the seconds; a pack that was cut is said so."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         if packs:
-            members = [Member(one, str(number), lambda _: False) for number, one in enumerate(chosen)]
-            batches = run_packed(members, resident=resident, store=store_at(folder))
+            trials = [Trial(one, str(number), lambda _: False) for number, one in enumerate(chosen)]
+            batches = run_packed(trials, cache=cache, store=store_at(folder))
             say_if_cut(list(chain.from_iterable(batches)))
         else:
             for number, one in enumerate(chosen):
-                run_trial(
-                    one,
-                    resident=resident,
-                    store=store_at(folder),
-                    artifacts_path=str(number),
-                    report=lambda _: False,
-                )
+                run_trial(Trial(one, str(number), lambda _: False), cache=cache, store=store_at(folder))
     return time.perf_counter() - started
 
 

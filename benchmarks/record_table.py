@@ -17,7 +17,7 @@ from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from benchmarks import json_lines
 from benchmarks.record_trials import BACKBONE, RECORDED, recorded
-from workers.resident import ResidentParts
+from workers.model_cache import ModelCache
 
 LAYERS = 6
 SIZES = {
@@ -54,11 +54,11 @@ def main() -> None:
 def record(base: TrialConfiguration, *, file: Path) -> None:
     """Append a line for each configuration that the file does not hold yet."""
     done = len(json_lines.read(file))
-    resident = ResidentParts(None, device=torch.device("cpu"))
+    cache = ModelCache(None, device=torch.device("cpu"))
     listed = configurations(base)
     for number, parameters in enumerate(listed):
         if number >= done:
-            line = recorded(base, parameters, number=number, resident=resident)
+            line = recorded(base, parameters, number=number, cache=cache)
             json_lines.append(file, line)
             print(f"{file.stem} {number + 1}/{len(listed)}: {line['metrics'].get('score')}", flush=True)
 

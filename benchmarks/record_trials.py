@@ -23,8 +23,8 @@ from benchmarks import json_lines
 from service.artifacts.artifact_store import store_at
 from service.catalogue.backbones import by_name
 from service.optimization.candidates import density_sample
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.model_cache import ModelCache
+from workers.run_trial import Trial, run_trial
 
 BACKBONE = "all-MiniLM-L6-v2"
 RECORDED = Path(__file__).parent / "recorded"
@@ -67,12 +67,12 @@ def record(base: TrialConfiguration, search_space: SearchSpace, *, file: Path, t
     """Append a line for each trial that the file does not hold yet."""
     file.parent.mkdir(exist_ok=True)
     done = len(json_lines.read(file))
-    resident = ResidentParts(None, device=torch.device("cpu"))
-    layers = resident.backbone(base.backbone).shape.layers
+    cache = ModelCache(None, device=torch.device("cpu"))
+    layers = cache.backbone(base.backbone).shape.layers
     base = patch(base, {"peft.active_layers": [True] * layers})  # type: ignore[dict-item]
     for number, parameters in enumerate(drawn(search_space, trials)):
         if number >= done:
-            line = recorded(base, parameters, number=number, resident=resident)
+            line = recorded(base, parameters, number=number, cache=cache)
             json_lines.append(file, line)
             print(
                 f"{file.stem} {number + 1}/{trials}: {line['state']} {line['metrics'].get('score')}",
@@ -87,19 +87,13 @@ def drawn(search_space: SearchSpace, trials: int) -> list[Parameterization]:
 
 
 def recorded(
-    base: TrialConfiguration, parameters: Parameterization, *, number: int, resident: ResidentParts
+    base: TrialConfiguration, parameters: Parameterization, *, number: int, cache: ModelCache
 ) -> dict[str, Any]:
     """Run one trial and give its line."""
     configuration = canonical(patch(base, parameters))
     curve: list[Measurement] = []
     with tempfile.TemporaryDirectory() as folder:
-        report = run_trial(
-            configuration,
-            resident=resident,
-            store=store_at(folder),
-            artifacts_path="trial",
-            report=curve.append,
-        )
+        report = run_trial(Trial(configuration, "trial", curve.append), cache=cache, store=store_at(folder))
     metrics = {name: value for name, value in report.metrics.items() if name != Metric.PEAK_MEMORY_BYTES}
     return {
         "number": number,

@@ -24,8 +24,8 @@ from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from service.artifacts.artifact_store import store_at
 from workers.backbones.loading import frozen_dtype
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.model_cache import ModelCache
+from workers.run_trial import Trial, run_trial
 
 LAYERS = 6
 CONFIGURATIONS: dict[str, Parameterization] = {
@@ -78,9 +78,9 @@ def main() -> None:
             "peft": {"active_layers": [True] * LAYERS},
         }
     )
-    resident = ResidentParts(None, device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    first, _ = ours(base, resident)
-    print(f"{resident.device}, frozen weights in {frozen_dtype(resident.device)}; first trial {first:.1f} s")
+    cache = ModelCache(None, device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    first, _ = ours(base, cache)
+    print(f"{cache.device}, frozen weights in {frozen_dtype(cache.device)}; first trial {first:.1f} s")
     theirs: dict[str, list[float]] = {name: [] for name in arguments.only}
     own: dict[str, list[float]] = {name: [] for name in arguments.only}
     scores: dict[str, list[tuple[float, float]]] = {name: [] for name in arguments.only}
@@ -88,7 +88,7 @@ def main() -> None:
         for name in arguments.only:
             configuration = patch(base, {**CONFIGURATIONS[name], "training.seed": seed})
             their_seconds, their_score = hf_trainer(configuration)
-            own_seconds, own_score = ours(configuration, resident)
+            own_seconds, own_score = ours(configuration, cache)
             theirs[name].append(their_seconds)
             own[name].append(own_seconds)
             scores[name].append((their_score, own_score))
@@ -120,16 +120,12 @@ def paired_difference(pairs: Sequence[tuple[float, float]]) -> str:
     return f"{mean:+.2f} points, 95 % [{mean - half:+.2f}, {mean + half:+.2f}] ({len(differences)} seeds)"
 
 
-def ours(configuration: TrialConfiguration, resident: ResidentParts) -> tuple[float, float]:
+def ours(configuration: TrialConfiguration, cache: ModelCache) -> tuple[float, float]:
     """Return seconds and score of one trial in this process."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         report = run_trial(
-            configuration,
-            resident=resident,
-            store=store_at(folder),
-            artifacts_path="trial",
-            report=lambda _: False,
+            Trial(configuration, "trial", lambda _: False), cache=cache, store=store_at(folder)
         )
     return time.perf_counter() - started, report.metrics["score"]
 

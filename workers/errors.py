@@ -1,4 +1,4 @@
-"""What makes a configuration impossible to train. Reported as INFEASIBLE, with the sentence as reason."""
+"""What can go wrong with a trial. A `TrialError` is reported as INFEASIBLE, with its message as reason."""
 
 
 class TrialError(Exception):
@@ -10,7 +10,7 @@ class NotANumber(TrialError):
 
 
 class OutOfMemory(TrialError):
-    """The configuration does not fit on the device, by prediction or by experience."""
+    """The configuration does not fit on the device: predicted, or after it ran out of memory."""
 
 
 class TaskDataError(TrialError):
@@ -22,11 +22,11 @@ class UnsupportedBackbone(TrialError):
 
 
 class TrialNotSaved(Exception):
-    """What a trial trained cannot be written: the machine's fault, not the configuration's."""
+    """The trained tensors cannot be written: the machine's fault, not the configuration's."""
 
 
-class NoRoom(Exception):
-    """This machine has no room for what a trial would train."""
+class DiskFull(Exception):
+    """This machine has no disk space for what a trial would save."""
 
     def __init__(self, reason: str, *, needed_bytes: int) -> None:
         super().__init__(reason)
@@ -39,3 +39,16 @@ class ArtifactError(Exception):
 
 class UnfitInput(Exception):
     """A loaded network cannot read what it was given."""
+
+
+ALLOCATION_FAILURES = ("DefaultCPUAllocator", "out of memory", "can't allocate memory", "bad_alloc")
+"""What the libraries below write in an error when an allocation failed, on any device."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that no memory was left."""
+    import torch  # not at the top: the trial worker's parent process, which never trains, loads this module
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(sign in str(error) for sign in ALLOCATION_FAILURES)

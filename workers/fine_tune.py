@@ -1,8 +1,8 @@
 """The training loop, on one screen. Knows nothing about studies, leases or files."""
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -17,9 +17,23 @@ from workers.errors import NotANumber
 from workers.measuring.losses import mean_loss
 from workers.peft_methods import TrialModules, logits
 from workers.spans import tracer
-from workers.step_count import StepCount
 
 MAX_GRADIENT_NORM = 1.0
+
+
+class StepCount:
+    """Counts the steps of one training; `held_back` delays signals for the length of one."""
+
+    def __init__(self, held_back: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        self.done = 0
+        self._held_back = held_back
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Change the weights inside this block."""
+        with self._held_back():
+            yield
+            self.done += 1
 
 
 @tracer.start_as_current_span("train")
@@ -36,7 +50,7 @@ def fine_tune(
     """Train attached modules until the last epoch, or until a measurement says stop.
 
     `measure` gets the share of the training that is done and the mean loss since the last time, and
-    says whether to stop. AdamW, linear warm-up over `warmup_fraction` of the steps, linear decay to
+    returns whether to stop. AdamW, linear warm-up over `warmup_fraction` of the steps, linear decay to
     zero, gradient norm clipped at 1. The order of batches depends on the seed only. A batch of more
     than `micro_batch_tokens` tokens is run in parts whose gradients are summed.
 
@@ -109,7 +123,7 @@ def training_kernel(backbone: Backbone) -> AbstractContextManager[None]:
 def _backward(
     modules: TrialModules, batch: Batch, *, kind: TaskKind, backbone: Backbone, tokens: int | None
 ) -> float:
-    """Add the gradients of a batch's mean loss, and give that loss."""
+    """Add the gradients of a batch's mean loss, and return that loss."""
     loss = torch.zeros((), device=backbone.device)
     with training_kernel(backbone):
         for part in micro_batches(batch, tokens=tokens):
@@ -123,7 +137,7 @@ def _backward(
 def measured_steps(steps_per_epoch: int, training: Training) -> frozenset[int]:
     """Return the steps after which a trial is measured.
 
-    They divide an epoch into equal parts; an epoch of fewer steps than parts has one a step.
+    They divide an epoch into equal parts; an epoch with fewer steps than parts is measured after each step.
     """
     parts = min(training.measurements_per_epoch, steps_per_epoch)
     return frozenset(

@@ -1,8 +1,7 @@
-"""When a signal may break into a trial, and when it must wait.
+"""When a signal may interrupt a trial, and when it must wait.
 
-A trial may be interrupted while it trains. While its result is being stored it may not: the result
-is worth keeping, and the process ends right after. Nor in the middle of a step, which would leave weights
-of two steps.
+A trial may be interrupted while it trains, but not in the middle of a step, which would leave weights of two
+steps, and not while its result is being stored: the process ends right after that.
 """
 
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ STOP_ASKED = "the worker was asked to stop"
 
 
 class TrialStopped(BaseException):  # not an Exception: no handler inside a trial may swallow it
-    """The study was cancelled, or another attempt owns the trial.
+    """The trial's result is no longer wanted, or another attempt owns the trial.
 
-    `keeps_checkpoint` says whether what was trained is worth keeping, and `checkpoints` what was kept on the
-    way out, by the path of the trial's artifacts.
+    `keeps_checkpoint` is whether to save what was trained, and `checkpoints` has what was saved, by the path
+    of the trial's artifacts.
     """
 
     def __init__(self, reason: str, *, keeps_checkpoint: bool = False) -> None:
@@ -31,7 +30,7 @@ class WorkerStopping(BaseException):
 
 
 class Interruption:
-    """Remembers whether a trial is training, busy loading or storing, or absent."""
+    """Remembers whether the process trains, loads or stores a trial, or has none."""
 
     def __init__(self) -> None:
         self._training = False
@@ -43,18 +42,18 @@ class Interruption:
         self._waiting: BaseException | None = None
 
     def begin(self) -> None:
-        """From here to `exit_if_asked` the process does not end, for it may have claimed a trial."""
+        """Keep the process from ending until `exit_if_asked`: it may have claimed a trial."""
         self._busy = True
         self._stop_asked = False
         self._wanted = True
 
     def no_longer_wanted(self) -> None:
-        """Say that a trial which is stopped from now on lost no lease: its study wants no more of it."""
+        """Note that a trial stopped from now on kept its lease, but its result is no longer wanted."""
         self._wanted = False
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Let signals raise inside this block, and those that came since `begin` before it.
+        """Let signals raise inside this block; those received since `begin` raise before it.
 
         After it, they wait for `exit_if_asked`.
         """
@@ -71,7 +70,7 @@ class Interruption:
 
     @contextmanager
     def held_back(self) -> Iterator[None]:
-        """Let a signal that comes inside this block raise at its end."""
+        """Delay a signal received inside this block to its end."""
         self._held = True
         try:
             yield
@@ -81,30 +80,30 @@ class Interruption:
             raise self._waiting
 
     def exit_if_asked(self) -> None:
-        """End the process if it was asked to stop in the meantime."""
+        """End the process if it was asked to stop since `begin`."""
         self._busy = False
         if self._exit_asked:
             raise SystemExit(0)
 
     def stop_trial(self) -> None:
-        """Break into the training, or prevent it if it has not begun."""
+        """Interrupt the training, or prevent it if it has not begun."""
         self._stop_asked = self._busy
         if self._training:
-            self._break_in(self._stopped())
+            self._interrupt(self._stopped())
 
     def stop_worker(self) -> None:
-        """Break into the training and end the process; end it at once if it is idle."""
+        """Interrupt the training and end the process; end it at once if it is idle."""
         self._exit_asked = True
         if self._training:
-            self._break_in(WorkerStopping(STOP_ASKED))
+            self._interrupt(WorkerStopping(STOP_ASKED))
         if not self._busy:
             raise SystemExit(0)
 
     def _stopped(self) -> TrialStopped:
-        reason = "the lease was lost" if self._wanted else "nobody wants its result any more"
+        reason = "the lease was lost" if self._wanted else "its result is no longer wanted"
         return TrialStopped(reason, keeps_checkpoint=self._training and not self._wanted)
 
-    def _break_in(self, stop: BaseException) -> None:
+    def _interrupt(self, stop: BaseException) -> None:
         self._training = False
         if not self._held:
             raise stop

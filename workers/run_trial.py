@@ -1,10 +1,14 @@
-"""One trial from configuration to report. Knows no database and no queue."""
+"""One trial from configuration to report: prepare, attach, train, test, save. Knows no database and no queue.
 
-import gc
+`run_trial` runs a trial alone. The steps themselves stand once, in `run_steps`, which takes the trials of a
+pack: one, or with `workers.packing` several that are trained side by side.
+"""
+
 import math
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import structlog
@@ -14,289 +18,344 @@ from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactKind, ArtifactRecord, Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import UPLOAD_PATIENCE_SECONDS, ArtifactStore
 from workers.backbones.loading import Backbone
-from workers.data.task_data import TokenisedTask
-from workers.errors import NotANumber, TrialError, TrialNotSaved
-from workers.fine_tune import fine_tune
+from workers.data.task_data import TokenisedSplit, TokenisedTask
+from workers.errors import NotANumber, TrialError, TrialNotSaved, is_out_of_memory
+from workers.fine_tune import StepCount, fine_tune
 from workers.interruption import TrialStopped, interruption
-from workers.measuring.costs import Spending, count_trainable, known_costs, latency_ms, measured
+from workers.measuring.costs import Spending, count_trainable, exact_metrics, latency_ms, measured
 from workers.measuring.evaluate import Evaluation, evaluate
-from workers.measuring.memory import MemoryModel, TrainingShape, training_shape
-from workers.measuring.out_of_memory import is_out_of_memory
+from workers.measuring.memory import MemoryModel, TrainingShape, release_memory, training_shape
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached
-from workers.resident import ResidentParts
 from workers.saving.artifacts import save_trial, tensor_bytes
-from workers.saving.room import check_room
-from workers.step_count import StepCount
+from workers.saving.disk_space import require_disk_space
 
 log = structlog.get_logger(__name__)
 
-HALVINGS_ALLOWED = 1
-"""How often a trial that ran out of memory is tried again with half as much at once."""
+MICRO_BATCH_DIVISORS = (1, 2)
+"""A trial that ran out of memory is tried once more with half as many rows at once."""
 
 CHECKPOINT_PATIENCE_SECONDS = 10.0
-"""For a store that is away: the lease of a trial that was stopped is not renewed."""
+"""How long to wait for an unreachable store: the lease of a stopped trial is not renewed."""
 
 WHILE_TRAINING = ("share", "train_loss")
-"""What a measurement says that a finished trial does not."""
+"""What a measurement has and a finished trial has not."""
 
 
-def run_trial(
-    configuration: TrialConfiguration,
-    *,
-    resident: ResidentParts,
-    store: ArtifactStore,
-    artifacts_path: str | None,
-    report: Callable[[Measurement], bool],
-) -> TrialReport:
-    """Train, measure and save a configuration; nothing is saved where `artifacts_path` is None.
-
-    A configuration that cannot work (out of memory, not a number, no place for a module) gives an
-    INFEASIBLE report and leaves nothing behind; whatever else goes wrong is raised. `report` gets each
-    measurement and says whether to stop there.
-    """
-    try:
-        for halvings in range(HALVINGS_ALLOWED + 1):
-            reason = ""
-            try:
-                return _run(configuration, resident, store, artifacts_path, report, 2**halvings)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = f"out-of-memory: {str(error).splitlines()[0] if str(error) else 'no memory left'}"[
-                    :1000
-                ]
-                # The traceback holds every tensor of the trial; let it go before memory is given back.
-                del error
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-    except TrialError as error:
-        reason = str(error)
-    return TrialReport(state=TrialState.INFEASIBLE, reason=reason)
+Measure = Callable[[float, Sequence[float]], bool]
+"""Gets the share of the training that is done and each trial's mean loss since the last time."""
 
 
 @dataclass(frozen=True)
-class ReadyTrial:
-    """A trial with everything that training needs, on the device."""
+class Trial:
+    """A trial to run; nothing is saved where `artifacts_path` is None.
+
+    `report` gets each measurement and returns whether the trial should stop there.
+    """
 
     configuration: TrialConfiguration
+    artifacts_path: str | None
+    report: Callable[[Measurement], bool]
+
+
+@dataclass
+class PreparedTrial:
+    """A trial with everything that training needs, on the device, and what was measured so far."""
+
+    trial: Trial
     backbone: Backbone
     task: TokenisedTask
     modules: TrialModules
     needs: TrainingShape
     micro_batch_tokens: int
     latency_ms: float
+    measurements: list[Measurement] = field(default_factory=list)
+    stopped_early: bool = False
 
     @property
-    def outputs(self) -> int:
-        """How many outputs the head has."""
-        return self.task.answers.outputs
+    def configuration(self) -> TrialConfiguration:
+        """What the trial trains, and how."""
+        return self.trial.configuration
 
 
-def _run(
-    configuration: TrialConfiguration,
-    resident: ResidentParts,
-    store: ArtifactStore,
-    artifacts_path: str | None,
-    report: Callable[[Measurement], bool],
-    micro_batch_divisor: int,
-) -> TrialReport:
-    trial = _ready(configuration, resident, micro_batch_divisor=micro_batch_divisor)
-    if artifacts_path is not None:
-        check_room(tensor_bytes([trial.modules]), store=store)
-    measurements: list[Measurement] = []
-    count = StepCount(interruption.held_back)
+@dataclass(frozen=True)
+class Network:
+    """The modules of a pack's trials on their backbone: the steps that differ for one trial and for several.
+
+    `evaluate` gives None for a trial that has ended. `end` makes a trial train no further, and `ended` has
+    the reasons, by the trials' numbers in the pack.
+    """
+
+    attached: Callable[[], AbstractContextManager[None]]
+    train: Callable[[Measure, StepCount], None]
+    evaluate: Callable[[TokenisedSplit], Sequence[Evaluation | None]]
+    end: Callable[[int, str], None]
+    ended: Mapping[int, str]
+
+
+def run_trial(trial: Trial, *, cache: ModelCache, store: ArtifactStore) -> TrialReport:
+    """Train, measure and save a trial alone.
+
+    A configuration that cannot work (out of memory, not a number, no place for a module) gives an
+    INFEASIBLE report and leaves nothing behind; other errors are raised.
+    """
+    reason = ""
     try:
-        with attached(trial.modules, backbone=trial.backbone):
-            stopped = _train(trial, resident.memory, measurements, report, count)
-            # The last measurement counts, not the best one: choosing among them would flatter the score.
-            metrics = measurements[-1].metrics
-            if stopped:
-                return TrialReport(
-                    state=TrialState.STOPPED_EARLY, metrics=metrics, provenance=provenance(trial)
-                )
-            test = evaluate(trial.modules, trial.task.test, backbone=trial.backbone, classes=trial.outputs)
-        return finished_report(trial, metrics, test=test, store=store, artifacts_path=artifacts_path)
+        for divisor in MICRO_BATCH_DIVISORS:
+            try:
+                return _run_alone(trial, cache, store, micro_batch_divisor=divisor)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = f"out-of-memory: {(str(error) or 'no memory left').splitlines()[0]}"[:1000]
+            # Outside the handler, where the error would hold every tensor of the trial.
+            release_memory()
+    except TrialError as error:
+        reason = str(error)
+    return TrialReport(state=TrialState.INFEASIBLE, reason=reason)
+
+
+def _run_alone(
+    trial: Trial, cache: ModelCache, store: ArtifactStore, *, micro_batch_divisor: int
+) -> TrialReport:
+    modules = build_modules(trial.configuration, cache)
+    layer = modules.first_layer
+    task = cache.task_from(trial.configuration, layer=layer)
+    backbone = cache.backbone(trial.configuration.backbone, trial.configuration.quantisation)
+    needs = training_shape(
+        trained=count_trainable(modules), first_layer=layer, split=task.train, backbone=backbone
+    )
+    tokens = cache.memory.micro_batch_tokens(
+        needs, backbone=backbone, batch_size=trial.configuration.training.batch_size
+    )
+    tokens //= micro_batch_divisor
+    one = prepare(trial, modules, cache=cache, layer=layer, needs=needs, micro_batch_tokens=tokens)
+    [report] = run_steps([one], _lone_network(one), memory=cache.memory, store=store)
+    return report
+
+
+def run_steps(
+    pack: Sequence[PreparedTrial], network: Network, *, memory: MemoryModel, store: ArtifactStore
+) -> list[TrialReport]:
+    """Attach, train, measure, test and save the trials of a pack, and return their reports.
+
+    A trial that a signal stops leaves a checkpoint if it still has its lease.
+
+    Raises:
+        DiskFull: If there is no disk space for the results; nothing was trained then.
+        TrialError: If a lone trial cannot be trained.
+        TrialNotSaved: If a result cannot be written.
+    """
+    first, task, batch_size = pack[0], pack[0].task, pack[0].configuration.training.batch_size
+    saved = [one.modules for one in pack if one.trial.artifacts_path is not None]
+    require_disk_space(tensor_bytes(saved), store=store)
+    count = StepCount(interruption.held_back)
+
+    def measure(share: float, train_losses: Sequence[float]) -> bool:
+        evaluations = network.evaluate(task.validation)
+        for number, (one, evaluation, loss) in enumerate(zip(pack, evaluations, train_losses, strict=True)):
+            if evaluation is not None:
+                spent = _costs(one, spending, share=share, pack_size=len(pack))
+                reason = _record(one, {**_scores(evaluation), "train_loss": loss, **spent})
+                if reason is not None:
+                    network.end(number, reason)
+        return len(network.ended) == len(pack)
+
+    try:
+        with network.attached():
+            with measured(first.backbone.device) as spending:
+                network.train(measure, count)
+            memory.learn(
+                first.needs,
+                backbone=first.backbone,
+                rows=min(batch_size, max(1, first.micro_batch_tokens // first.needs.longest)),
+                observed_bytes=(spending.peak_memory_bytes - spending.memory_before_bytes) // len(pack),
+            )
+            tests = network.evaluate(task.test) if len(network.ended) < len(pack) else [None] * len(pack)
+        return [
+            _finish(one, test, ended=network.ended.get(number), pack_size=len(pack), store=store)
+            for number, (one, test) in enumerate(zip(pack, tests, strict=True))
+        ]
     except TrialStopped as stop:
-        keep_checkpoint(stop, trial, step=count.done, store=store, artifacts_path=artifacts_path)
+        for number, one in enumerate(pack):
+            if number not in network.ended:
+                _keep_checkpoint(stop, one, step=count.done, store=store)
         raise
 
 
-def keep_checkpoint(
-    stop: TrialStopped, trial: ReadyTrial, *, step: int, store: ArtifactStore, artifacts_path: str | None
-) -> None:
-    """Save what a trial had trained when it was stopped, if anybody wants it; `stop` takes it along."""
-    if not stop.keeps_checkpoint or not step or artifacts_path is None:
-        return
-    try:
-        records = _save(trial, store, artifacts_path, patience_seconds=CHECKPOINT_PATIENCE_SECONDS)
-    except TrialNotSaved as error:
-        log.warning("checkpoint not kept", reason=str(error))
-        return
-    marks = {"kind": ArtifactKind.CHECKPOINT, "step": step}
-    stop.checkpoints[artifacts_path] = tuple(record.model_copy(update=marks) for record in records)
-
-
-def _save(
-    trial: ReadyTrial, store: ArtifactStore, path: str, *, patience_seconds: float
-) -> tuple[ArtifactRecord, ...]:
-    return save_trial(
-        trial.modules,
-        trial.configuration,
-        backbone=trial.backbone,
-        answers=trial.task.answers,
-        store=store,
-        path=path,
-        patience_seconds=patience_seconds,
+def _lone_network(one: PreparedTrial) -> Network:
+    ended: dict[int, str] = {}
+    return Network(
+        attached=lambda: attached(one.modules, backbone=one.backbone),
+        train=lambda measure, count: fine_tune(
+            one.modules,
+            one.task.train,
+            backbone=one.backbone,
+            training=one.configuration.training,
+            micro_batch_tokens=one.micro_batch_tokens,
+            measure=lambda share, loss: measure(share, [loss]),
+            count=count,
+        ),
+        evaluate=lambda split: [
+            evaluate(one.modules, split, backbone=one.backbone, classes=one.task.answers.outputs)
+        ],
+        end=ended.__setitem__,
+        ended=ended,
     )
 
 
-def finished_report(
-    trial: ReadyTrial,
-    metrics: dict[str, float],
-    *,
-    test: Evaluation,
-    store: ArtifactStore,
-    artifacts_path: str | None,
-) -> TrialReport:
-    """Save a trained trial and report its last measurement and its test scores.
+def build_modules(configuration: TrialConfiguration, cache: ModelCache) -> TrialModules:
+    """Return what a configuration trains, with its initial values, on the device."""
+    backbone = cache.backbone(configuration.backbone, configuration.quantisation)
+    return TrialModules(
+        configuration.peft,
+        backbone=backbone,
+        classes=cache.task(configuration).answers.outputs,
+        seed=configuration.training.seed,
+    ).to(backbone.device)
 
-    Raises:
-        NotANumber: If a test score is not finite.
-    """
-    test_metrics = finite({"score": test.score, **test.metrics, "loss": test.loss})
-    artifacts: tuple[ArtifactRecord, ...] = ()
-    if artifacts_path is not None:
-        artifacts = _save(trial, store, artifacts_path, patience_seconds=UPLOAD_PATIENCE_SECONDS)
+
+def prepare(
+    trial: Trial,
+    modules: TrialModules,
+    *,
+    cache: ModelCache,
+    layer: int,
+    needs: TrainingShape,
+    micro_batch_tokens: int,
+) -> PreparedTrial:
+    """Measure the latency of untrained modules, and return the trial ready to start at a layer."""
+    configuration = trial.configuration
+    backbone = cache.backbone(configuration.backbone, configuration.quantisation)
+    # Before training is timed: what earlier trials left in the cache must not change this one's cost.
+    task = cache.task_from(configuration, layer=layer)
+    with attached(modules, backbone=backbone):
+        latency = latency_ms(modules, cache.task(configuration).validation, backbone=backbone)
+    return PreparedTrial(trial, backbone, task, modules, needs, micro_batch_tokens, latency)
+
+
+def _record(one: PreparedTrial, metrics: dict[str, float]) -> str | None:
+    """Report a measurement; return why the trial ends there, None if it goes on."""
+    try:
+        measurement = Measurement(step=len(one.measurements) + 1, metrics=_finite(metrics))
+    except NotANumber as error:
+        return str(error)
+    one.measurements.append(measurement)
+    one.stopped_early = one.trial.report(measurement)
+    return "stopped early" if one.stopped_early else None
+
+
+def _finish(
+    one: PreparedTrial,
+    test: Evaluation | None,
+    *,
+    ended: str | None,
+    pack_size: int,
+    store: ArtifactStore,
+) -> TrialReport:
+    """Save a trial that was trained to the end, and report how any trial ended."""
+    packed_with = {"packed_with": pack_size} if pack_size > 1 else {}
+    if one.stopped_early:
+        return TrialReport(
+            state=TrialState.STOPPED_EARLY,
+            metrics=one.measurements[-1].metrics,
+            provenance=_provenance(one) | packed_with,
+        )
+    if test is None:
+        return TrialReport(state=TrialState.INFEASIBLE, reason=ended)
+    try:
+        test_metrics = _finite({"score": test.score, **test.metrics, "loss": test.loss})
+    except NotANumber as error:
+        return TrialReport(state=TrialState.INFEASIBLE, reason=str(error))
+    # The last measurement counts, not the best one: choosing among them would flatter the score.
+    metrics = one.measurements[-1].metrics
     return TrialReport(
         state=TrialState.SUCCEEDED,
         metrics={name: value for name, value in metrics.items() if name not in WHILE_TRAINING},
         test_metrics=test_metrics,
-        artifacts=artifacts,
-        provenance=provenance(trial),
+        artifacts=_save(one, store, patience_seconds=UPLOAD_PATIENCE_SECONDS),
+        provenance=_provenance(one) | packed_with,
     )
 
 
-def _ready(
-    configuration: TrialConfiguration, resident: ResidentParts, *, micro_batch_divisor: int
-) -> ReadyTrial:
-    backbone = resident.backbone(configuration.backbone, configuration.quantisation)
-    plain = resident.task(configuration)
-    modules = TrialModules(
-        configuration.peft,
-        backbone=backbone,
-        classes=plain.answers.outputs,
-        seed=configuration.training.seed,
-    ).to(backbone.device)
-    # Before training is timed: what earlier trials left in the cache must not change this one's cost.
-    task = resident.task_from(configuration, layer=modules.first_layer)
-    needs = training_shape(
-        trained=count_trainable(modules), first_layer=modules.first_layer, split=task.train, backbone=backbone
-    )
-    fitting = resident.memory.micro_batch_tokens(
-        needs, backbone=backbone, batch_size=configuration.training.batch_size
-    )
-    with attached(modules, backbone=backbone):
-        latency = latency_ms(modules, plain.validation, backbone=backbone)
-    return ReadyTrial(
-        configuration=configuration,
-        backbone=backbone,
-        task=task,
-        modules=modules,
-        needs=needs,
-        micro_batch_tokens=fitting // micro_batch_divisor,
-        latency_ms=latency,
+def _save(one: PreparedTrial, store: ArtifactStore, *, patience_seconds: float) -> tuple[ArtifactRecord, ...]:
+    if one.trial.artifacts_path is None:
+        return ()
+    return save_trial(
+        one.modules,
+        one.configuration,
+        backbone=one.backbone,
+        answers=one.task.answers,
+        store=store,
+        path=one.trial.artifacts_path,
+        patience_seconds=patience_seconds,
     )
 
 
-def _train(
-    trial: ReadyTrial,
-    memory: MemoryModel,
-    measurements: list[Measurement],
-    report: Callable[[Measurement], bool],
-    count: StepCount,
-) -> bool:
-    """Fill `measurements`, and say whether the trial was stopped early."""
-    backbone, training = trial.backbone, trial.configuration.training
-    stops: list[bool] = []
-
-    def measure(share: float, train_loss: float) -> bool:
-        found = evaluate(trial.modules, trial.task.validation, backbone=backbone, classes=trial.outputs)
-        metrics = {**scores(found), "train_loss": train_loss, **costs(trial, spending, share=share)}
-        measurements.append(Measurement(step=len(measurements) + 1, metrics=finite(metrics)))
-        stops.append(report(measurements[-1]))
-        return stops[-1]
-
-    with measured(backbone.device) as spending:
-        fine_tune(
-            trial.modules,
-            trial.task.train,
-            backbone=backbone,
-            training=training,
-            micro_batch_tokens=trial.micro_batch_tokens,
-            measure=measure,
-            count=count,
-        )
-    memory.learn(
-        trial.needs,
-        backbone=backbone,
-        rows=min(training.batch_size, max(1, trial.micro_batch_tokens // trial.needs.longest)),
-        observed_bytes=spending.peak_memory_bytes - spending.memory_before_bytes,
-    )
-    return stops[-1]
+def _keep_checkpoint(stop: TrialStopped, one: PreparedTrial, *, step: int, store: ArtifactStore) -> None:
+    """Save what a stopped trial had trained, if its lease allows it; the records go into `stop`."""
+    path = one.trial.artifacts_path
+    if not stop.keeps_checkpoint or not step or path is None:
+        return
+    try:
+        records = _save(one, store, patience_seconds=CHECKPOINT_PATIENCE_SECONDS)
+    except TrialNotSaved as error:
+        log.warning("checkpoint not kept", reason=str(error))
+        return
+    marks = {"kind": ArtifactKind.CHECKPOINT, "step": step}
+    stop.checkpoints[path] = tuple(record.model_copy(update=marks) for record in records)
 
 
-def scores(found: Evaluation) -> dict[str, float]:
-    """Return what a measurement says about the validation split."""
+def _scores(evaluation: Evaluation) -> dict[str, float]:
     return {
-        "score": found.score,
-        **found.metrics,
-        "loss": found.loss,
-        "collapsed": float(found.collapsed),
+        "score": evaluation.score,
+        **evaluation.metrics,
+        "loss": evaluation.loss,
+        "collapsed": float(evaluation.collapsed),
     }
 
 
-def costs(trial: ReadyTrial, spending: Spending, *, share: float) -> dict[str, float]:
-    """Return every cost as it will be at the end: what is not known yet grows in proportion to the steps."""
+def _costs(one: PreparedTrial, spending: Spending, *, share: float, pack_size: int) -> dict[str, float]:
+    """Return every cost as it will be at the end: what is not known yet grows in proportion to the steps.
+
+    A pack spends memory and time as a whole; its trials bear equal parts.
+    """
     return {
         "share": share,
-        **known_costs(trial.modules, trial.configuration, shape=trial.backbone.shape),
-        "latency_ms": trial.latency_ms,
-        "peak_memory_bytes": float(spending.peak_so_far_bytes()),
-        "training_seconds": spending.seconds_so_far() / share,
+        **exact_metrics(one.modules, one.configuration, shape=one.backbone.shape),
+        "latency_ms": one.latency_ms,
+        "peak_memory_bytes": spending.peak_so_far_bytes() / pack_size,
+        "training_seconds": spending.seconds_so_far() / share / pack_size,
     }
 
 
-def finite(metrics: dict[str, float]) -> dict[str, float]:
-    """Return metrics back as they are.
+def _finite(metrics: dict[str, float]) -> dict[str, float]:
+    """Return metrics unchanged.
 
     Raises:
         NotANumber: If one is not a finite number.
     """
-    odd = [name for name, value in metrics.items() if not math.isfinite(value)]
-    if odd:
-        raise NotANumber(f"not-a-number: {', '.join(odd)}")
+    not_finite = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if not_finite:
+        raise NotANumber(f"not-a-number: {', '.join(not_finite)}")
     return metrics
 
 
-def provenance(trial: ReadyTrial) -> dict[str, str | int | float]:
+def _provenance(one: PreparedTrial) -> dict[str, str | int | float]:
     """Return what a trial was run with."""
     libraries = ("paretune", "torch", "transformers", "tokenizers", "safetensors", "peft")
-    kept = trial.task.train.activations
+    task, device, activations = one.task, one.backbone.device, one.task.train.activations
+    names = {"device_name": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     return {
         **{name: version(name) for name in libraries},
         "python": platform.python_version(),
-        **_device(trial.backbone.device),
-        "dtype": str(next(trial.backbone.model.parameters()).dtype),
-        "seed": trial.configuration.training.seed,
-        "data_sha256": trial.task.sha256,
-        "validation_rows": len(trial.task.validation),
-        "micro_batch_tokens": trial.micro_batch_tokens,
-        "starts_at_layer": 0 if kept is None else kept.layer,
-        **{f"dropped_{reason}": rows for reason, rows in trial.task.dropped.items() if rows},
+        "device": str(device),
+        **names,
+        "dtype": str(next(one.backbone.model.parameters()).dtype),
+        "seed": one.configuration.training.seed,
+        "data_sha256": task.sha256,
+        "validation_rows": len(task.validation),
+        "micro_batch_tokens": one.micro_batch_tokens,
+        "starts_at_layer": 0 if activations is None else activations.layer,
+        **{f"dropped_{reason}": rows for reason, rows in task.dropped.items() if rows},
     }
-
-
-def _device(device: torch.device) -> dict[str, str]:
-    names = {"device_name": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
-    return {"device": str(device), **names}

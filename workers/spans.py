@@ -1,4 +1,4 @@
-"""The spans of attempts at trials: who, how long, and how it ended. Knows no exporter."""
+"""Trace spans of attempts at trials: which, how long, and how they ended. Knows no exporter."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -13,7 +13,7 @@ tracer = trace.get_tracer("paretune")
 
 @contextmanager
 def attempt_spans(pack: Sequence[ClaimedTrial]) -> Iterator[None]:
-    """Time the attempts at the trials of a pack; what is done for all of them lies under the first."""
+    """Time the attempts at the trials of a pack; spans of work for all of them are children of the first."""
     with ExitStack() as open_spans:
         for other in pack[1:]:
             span = tracer.start_span(
@@ -25,7 +25,7 @@ def attempt_spans(pack: Sequence[ClaimedTrial]) -> Iterator[None]:
 
 
 def mark_end(claimed: ClaimedTrial, report: TrialReport) -> None:
-    """Note in the current span how an attempt has ended; FAILED is an error, INFEASIBLE is an answer."""
+    """Note in the current span how an attempt has ended; FAILED is an error, INFEASIBLE is a result."""
     span = trace.get_current_span()
     reason = {} if report.reason is None else {"reason": report.reason}
     span.add_event("ended", {**_identity(claimed), "state": report.state.value, **reason})
@@ -34,7 +34,7 @@ def mark_end(claimed: ClaimedTrial, report: TrialReport) -> None:
 
 
 def without_trace() -> AbstractContextManager[Any]:
-    """Leave the trace for a while: heartbeats of hours would bury what matters."""
+    """Leave the trace for the length of a block: hours of heartbeats would hide the other spans."""
     return trace.use_span(trace.INVALID_SPAN)
 
 

@@ -1,8 +1,8 @@
 """The trial worker: claim a trial, keep its lease alive, run it, report how it ended.
 
 Start it with `celery -A workers.tasks worker -Q trials -c 1`. The message carries nothing: the
-database says which trial is next. This is the worker's edge: whatever escapes a trial is reported
-as FAILED here, and nowhere else.
+database says which trial is next. This is the worker's edge: an error that
+no module below handles is reported as FAILED here, and nowhere else.
 """
 
 import contextvars
@@ -35,7 +35,7 @@ from service.runtime.process_lifetime import die_with_parent
 from service.runtime.telemetry import received, start_telemetry, stop_telemetry
 from service.settings import settings
 from service.trials import leases
-from workers.errors import NoRoom
+from workers.errors import DiskFull
 from workers.interruption import TrialStopped, WorkerStopping, interruption
 from workers.measuring.devices import trial_device
 from workers.saving.storage_watch import StorageWatch
@@ -54,7 +54,7 @@ HEARTBEATS_PER_LEASE = 3
 
 @worker_process_init.connect
 def prepare_child(**_: object) -> None:
-    """Give the pool's child its own connections, and a SIGTERM when its parent dies."""
+    """Open new connections in the pool's child, and have it get a SIGTERM when its parent dies."""
     # SIGTERM, not SIGKILL: an orphan first gives its trial back.
     die_with_parent(signal.SIGTERM)
     leases.forget_inherited_connections()
@@ -69,13 +69,13 @@ def end_child(**_: object) -> None:
 
 @celery_app.task(name=RUN_TRIAL, bind=True)
 def run_next_trial(self: Task) -> None:
-    """Run the next waiting trial, if there is one, and with it others that can share its batches."""
+    """Run the next waiting trial, if there is one; with packing on, others that share its batches, too."""
     # Here and not when the child starts: Celery's pool sets its own handlers after that.
     signal.signal(signal.SIGTERM, _stop_worker)
     signal.signal(signal.SIGUSR1, _stop_trial)
     interruption.begin()
     try:
-        # Before anything is claimed: what cannot be kept is not trained.
+        # Before a trial is claimed: a result that could not be saved is not trained.
         if storage.is_usable():
             with received(RUN_TRIAL, self.request):
                 _run_next()
@@ -108,86 +108,86 @@ def _claim_more(worker: str, claimed: ClaimedTrial) -> list[ClaimedTrial]:
 
 
 class Lease(Enum):
-    """What a heartbeat learns."""
+    """The answer to a heartbeat. UNWANTED: the result is not needed, for example of a cancelled study."""
 
     KEPT = auto()
     UNWANTED = auto()
     LOST = auto()
 
 
-class Held:
-    """Trials claimed together: those that have not ended, and those whose end or return has been told."""
+class ClaimedPack:
+    """Trials claimed together, mostly one. Of those in `reported`, the end or the return is being stored."""
 
     def __init__(self, claimed: Sequence[ClaimedTrial]) -> None:
-        self.trials = tuple(claimed)
-        self.told: list[ClaimedTrial] = []
+        self.running = tuple(claimed)
+        self.reported: list[ClaimedTrial] = []
 
     def complete(self, reports: Sequence[TrialReport]) -> None:
-        """Tell how the first of them have ended. The heartbeat goes on until the database knows."""
-        for claimed, report in zip(self.trials[: len(reports)], reports, strict=True):
-            self.told.append(claimed)
+        """Store how the first running trials have ended. Heartbeats go on until the database has it."""
+        for claimed, report in zip(self.running[: len(reports)], reports, strict=True):
+            self.reported.append(claimed)
             _complete(claimed, report)
-            self.trials = self.trials[1:]
+            self.running = self.running[1:]
 
-    def letting_go(self) -> Iterator[ClaimedTrial]:
-        """Yield those that have not ended, for the caller to give back."""
-        for claimed in self.trials:
-            self.told.append(claimed)
+    def drain(self) -> Iterator[ClaimedTrial]:
+        """Yield the trials that have not ended, for the caller to give back."""
+        for claimed in self.running:
+            self.reported.append(claimed)
             yield claimed
 
 
-def _run_claimed(pack: Sequence[ClaimedTrial]) -> None:
-    held = Held(pack)
+def _run_claimed(claimed: Sequence[ClaimedTrial]) -> None:
+    pack = ClaimedPack(claimed)
     ended = threading.Event()
-    # In a copy of this context: what the thread logs carries the trial's id, too.
-    alive = partial(contextvars.copy_context().run, _keep_alive, held, ended)
-    heartbeat = threading.Thread(target=alive, name="heartbeat", daemon=True)
+    # In a copy of this context: the thread's log lines carry the trial's id, too.
+    keep_alive = partial(contextvars.copy_context().run, _keep_alive, pack, ended)
+    heartbeat = threading.Thread(target=keep_alive, name="heartbeat", daemon=True)
     heartbeat.start()
     try:
         _load_training()
-        _train_all(held)
+        _train_all(pack)
     except (TrialStopped, WorkerStopping, StaleAttempt) as stop:
-        # What stops one trial of a pack stops all that have not ended; another worker will have those.
+        # What stops one trial of a pack stops all that have not ended; other workers will run those.
         log.info("trial given back", reason=str(stop))
         checkpoints = stop.checkpoints if isinstance(stop, TrialStopped) else {}
-        for claimed in held.letting_go():
-            _release(claimed, checkpoint=checkpoints.get(claimed.artifacts_path or "", ()))
-    except NoRoom as error:
-        for claimed in held.letting_go():
-            _release(claimed, reason=str(error))
-        storage.lacks(error)
+        for one in pack.drain():
+            _release(one, checkpoint=checkpoints.get(one.artifacts_path or "", ()))
+    except DiskFull as error:
+        for one in pack.drain():
+            _release(one, reason=str(error))
+        storage.wait_for_space(error)
     finally:
         ended.set()
 
 
 def _load_training() -> None:
-    # torch loads in the pool's child, never in its parent. And whole: a signal that broke into it would leave
-    # half of it behind, which no later import mends, and every further trial of this process would fail.
+    # torch loads in the pool's child, never in its parent. And while no signal can raise: one that broke into
+    # the import would leave torch half loaded, and every further trial of this process would fail.
     import workers.packing.run
-    import workers.resident  # noqa: F401
+    import workers.run_trial  # noqa: F401
 
 
-def _train_all(held: Held) -> None:
+def _train_all(pack: ClaimedPack) -> None:
     with interruption.allowed():
-        for claimed in held.trials:
-            _forget_earlier(claimed)
-    reports = _reports(held.trials)
-    while held.trials:
+        for claimed in pack.running:
+            _delete_files_of_earlier_attempts(claimed)
+    reports = _reports(pack.running)
+    while pack.running:
         with interruption.allowed():
-            of_some = next(reports)
-        # Before the others are trained: whatever stops them costs no result that is there.
-        held.complete(of_some)
+            next_reports = next(reports)
+        # Before the others are trained: a later failure must not cost a finished result.
+        pack.complete(next_reports)
 
 
-def _reports(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
-    """Train a pack and give the reports of its trials in order, each time those that are there."""
-    left = len(pack)
+def _reports(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
+    """Train trials and yield their reports in order, each time those that are finished."""
+    left = len(claimed)
     try:
-        for reports in _train(pack):
+        for reports in _train(claimed):
             left -= len(reports)
             yield reports
         return
-    except (StaleAttempt, NoRoom):
+    except (StaleAttempt, DiskFull):
         raise
     except Exception as error:
         log.exception("trial failed")
@@ -195,29 +195,32 @@ def _reports(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
     if left == 1:
         yield [TrialReport(state=TrialState.FAILED, reason=reason)]
         return
-    # Alone, so that only the one whose fault it is fails.
-    for one in pack[-left:]:
+    # Alone, so that only the trial that causes the error fails.
+    for one in claimed[-left:]:
         yield from _reports([one])
 
 
-def _train(pack: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
+def _train(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
     import torch
 
-    from workers.packing.run import Member, run_packed
-    from workers.resident import resident_parts
+    from workers.model_cache import process_cache
+    from workers.run_trial import Trial, run_trial
 
     torch.set_num_threads(settings().trial_threads)
-    return run_packed(
-        [Member(one.configuration, one.artifacts_path, partial(_report, one)) for one in pack],
-        resident=resident_parts(
-            settings().models_dir,
-            settings().data_dir,
-            device=trial_device(),
-            activation_cache_bytes=settings().activation_cache_bytes,
-            trial_memory_bytes=settings().trial_memory_bytes,
-        ),
-        store=artifact_store(),
+    cache = process_cache(
+        settings().models_dir,
+        settings().data_dir,
+        device=trial_device(),
+        activation_cache_bytes=settings().activation_cache_bytes,
+        trial_memory_bytes=settings().trial_memory_bytes,
     )
+    trials = [Trial(one.configuration, one.artifacts_path, partial(_report, one)) for one in claimed]
+    if len(trials) == 1:
+        yield [run_trial(trials[0], cache=cache, store=artifact_store())]
+    else:
+        from workers.packing.run import run_packed
+
+        yield from run_packed(trials, cache=cache, store=artifact_store())
 
 
 def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
@@ -232,29 +235,29 @@ def _complete(claimed: ClaimedTrial, report: TrialReport) -> None:
             log.info("trial ended", state=report.state, reason=report.reason)
         except StaleAttempt as error:
             log.warning("result dropped", reason=error.detail)
-            _forget(report.artifacts)
+            _delete(report.artifacts)
 
 
-def _keep_alive(held: Held, ended: threading.Event) -> None:
+def _keep_alive(pack: ClaimedPack, ended: threading.Event) -> None:
     while not ended.wait(settings().lease_seconds / HEARTBEATS_PER_LEASE):
-        # Every lease is renewed, whatever the first one says.
-        answers = [_renew(held, one) for one in held.trials]
+        # Every lease is renewed before any answer is acted on.
+        answers = [_renew(pack, one) for one in pack.running]
         if Lease.UNWANTED in answers and Lease.LOST not in answers:
-            # This was the last renewal: a checkpoint has until the end of the lease to be kept.
+            # This was the last renewal: a checkpoint can be saved until the lease ends.
             interruption.no_longer_wanted()
         if {*answers} - {Lease.KEPT} and not ended.is_set():
-            # The main thread is deep in a training step; a signal is what reaches it there.
+            # The main thread is inside a training step; only a signal reaches it there.
             os.kill(os.getpid(), signal.SIGUSR1)
             return
 
 
-def _renew(held: Held, claimed: ClaimedTrial) -> Lease:
+def _renew(pack: ClaimedPack, claimed: ClaimedTrial) -> Lease:
     try:
         with without_trace():
             unwanted = leases.heartbeat(claimed.trial_id, claimed.attempt)
     except StaleAttempt:
-        # One whose end or return has just been stored has no lease any more, and lost none.
-        return Lease.KEPT if claimed in held.told else Lease.LOST
+        # A trial whose end or return has just been stored has no lease any more: it did not lose one.
+        return Lease.KEPT if claimed in pack.reported else Lease.LOST
     return Lease.UNWANTED if unwanted else Lease.KEPT
 
 
@@ -277,8 +280,8 @@ def _release(
             log.info("nothing to give back", reason=error.detail)
 
 
-def _forget_earlier(claimed: ClaimedTrial) -> None:
-    """Delete what lost attempts of a trial had uploaded; nothing names it."""
+def _delete_files_of_earlier_attempts(claimed: ClaimedTrial) -> None:
+    """Delete what lost attempts of a trial had uploaded; no row in the database names those files."""
     if claimed.attempt > 1 and claimed.artifacts_path is not None:
         try:
             artifact_store().delete_earlier_attempts(claimed.artifacts_path)
@@ -286,8 +289,8 @@ def _forget_earlier(claimed: ClaimedTrial) -> None:
             log.warning("files of earlier attempts are left behind", reason=error.detail)
 
 
-def _forget(artifacts: Sequence[ArtifactRecord]) -> None:
-    """Delete the files of a result that came too late; nothing names them."""
+def _delete(artifacts: Sequence[ArtifactRecord]) -> None:
+    """Delete the files of a result that came too late; no row in the database names them."""
     try:
         artifact_store().delete(record.path for record in artifacts)
     except ArtifactStoreAway as error:

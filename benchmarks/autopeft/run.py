@@ -32,7 +32,7 @@ from service.optimization.problem import Observation, Problem
 from service.optimization.suggest import suggest
 from service.studies.starting_points import default_starting_points
 from service.suggestions.exact_metrics import exact_metrics
-from workers.resident import ResidentParts
+from workers.model_cache import ModelCache
 
 CACHE_BYTES = 2**29
 SEARCHED_NAME = "searched {number}"
@@ -46,7 +46,7 @@ class Bench:
     shape: BackboneShape
     folder: Path
     preset: PresetName
-    resident: ResidentParts
+    cache: ModelCache
     trials: dict[Key, Trial]
 
     @property
@@ -70,7 +70,7 @@ class Bench:
             return found
         tested = phase in ("manual", "searched", "transferred")
         outcome = train(
-            canonical(configuration), resident=self.resident, trains_backbone=trains_backbone, tested=tested
+            canonical(configuration), cache=self.cache, trains_backbone=trains_backbone, tested=tested
         )
         trial = Trial(
             task=self.task,
@@ -117,11 +117,11 @@ def run_transfer(task: str, *, folder: Path) -> None:
 def open_bench(task: str, *, folder: Path) -> Bench:
     """Read a task's trials and get ready for the next."""
     torch.set_num_threads(1)
-    resident = ResidentParts(None, device=torch.device("cpu"), activation_cache_bytes=CACHE_BYTES)
+    cache = ModelCache(None, device=torch.device("cpu"), activation_cache_bytes=CACHE_BYTES)
     shape = by_name.backbone_shape(BACKBONE, models_dir=None)
     base = base_configuration(task, shape=shape)
     preset = PresetName.AUTOPEFT
-    return Bench(base, shape, folder, preset, resident, read_trials(path_of(folder, task, preset=preset)))
+    return Bench(base, shape, folder, preset, cache, read_trials(path_of(folder, task, preset=preset)))
 
 
 def tune(bench: Bench) -> None:

@@ -18,8 +18,8 @@ from workers.data.task_data import TokenisedTask
 from workers.errors import NotANumber
 from workers.fine_tune import fine_tune
 from workers.measuring.evaluate import evaluate
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached
-from workers.resident import ResidentParts
 
 LIBRARIES = ("paretune", "torch", "transformers", "tokenizers", "safetensors", "botorch")
 
@@ -37,12 +37,12 @@ class Outcome:
 
 
 def train(
-    configuration: TrialConfiguration, *, resident: ResidentParts, trains_backbone: bool, tested: bool
+    configuration: TrialConfiguration, *, cache: ModelCache, trains_backbone: bool, tested: bool
 ) -> Outcome:
     """Train a configuration, measure it after the last step; look at test only if asked to."""
     started, started_cpu = time.perf_counter(), _cpu_seconds()
-    backbone = resident.backbone(configuration.backbone)
-    plain = resident.task(configuration)
+    backbone = cache.backbone(configuration.backbone)
+    plain = cache.task(configuration)
     backbone = thawed(backbone) if trains_backbone else backbone
     modules = TrialModules(
         configuration.peft,
@@ -54,7 +54,7 @@ def train(
         modules.add_module("backbone", backbone.model)
         task = plain
     else:
-        task = resident.task_from(configuration, layer=modules.first_layer)
+        task = cache.task_from(configuration, layer=modules.first_layer)
     scores = _scores(modules, task, configuration, backbone=backbone, tested=tested)
     return Outcome(
         validation_score=scores[0],

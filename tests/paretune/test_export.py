@@ -21,8 +21,8 @@ from service.artifacts.artifact_store import store_at
 from service.catalogue.backbones.packaged import packaged_directory
 from service.errors import UnknownBackbone
 from tests.paretune.trials import seed, study, trial
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules
-from workers.resident import ResidentParts
 from workers.saving.artifacts import save_trial
 from workers.saving.predictions import AnswerForm
 
@@ -33,7 +33,7 @@ def exported(
     configuration = TrialConfiguration.model_validate(
         {"backbone": name, "task": {"name": "rotten-tomatoes"}, "peft": peft}
     )
-    backbone = ResidentParts(models_dir, device=torch.device("cpu")).backbone(configuration.backbone)
+    backbone = ModelCache(models_dir, device=torch.device("cpu")).backbone(configuration.backbone)
     modules = TrialModules(Peft.model_validate(peft), backbone=backbone, classes=2, seed=0)
     save_trial(
         modules, configuration, backbone=backbone, answers=AnswerForm(labels=("no", "yes")),

@@ -28,7 +28,7 @@ from transformers import (
 
 from api_schemas.trial_configuration import TrialConfiguration
 from workers.backbones.loading import Backbone, freeze, model_class
-from workers.resident import ResidentParts
+from workers.model_cache import ModelCache
 
 CPU = torch.device("cpu")
 # As BERT and its like spell it, and as decoders with grouped key-value heads do.
@@ -152,8 +152,8 @@ every_kind = pytest.mark.parametrize("backbone", KINDS, indirect=True)
 
 
 @pytest.fixture(scope="session")
-def resident() -> ResidentParts:
-    return ResidentParts(None, device=CPU)
+def model_cache() -> ModelCache:
+    return ModelCache(None, device=CPU)
 
 
 @pytest.fixture

@@ -17,31 +17,29 @@ from service.artifacts.artifact_store import store_at
 from service.catalogue.tasks.sources import settled
 from tests.workers.divergence import diverging
 from workers.interruption import TrialStopped
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.model_cache import ModelCache
+from workers.run_trial import Trial, run_trial
 from workers.saving.artifacts import load_classifier
 from workers.saving.predictions import LabelsPrediction, ValuePrediction
 
 
 def run(
-    configuration: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path, **callbacks: object
+    configuration: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path, **callbacks: object
 ) -> tuple[TrialReport, list[Measurement]]:
     measurements: list[Measurement] = []
     report = run_trial(
-        configuration,
-        resident=resident,
+        Trial(configuration, "study/trial/1", callbacks.get("report", measurements.append)),
+        cache=model_cache,
         store=store_at(str(artifacts_dir)),
-        artifacts_path="study/trial/1",
-        report=callbacks.get("report", measurements.append),  # type: ignore[arg-type]
     )
     return report, measurements
 
 
 def test_a_diverging_trial_is_infeasible(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """Not a number is a fact about the configuration; nothing is saved."""
-    report, _ = run(diverging(small_trial), resident, artifacts_dir)
+    report, _ = run(diverging(small_trial), model_cache, artifacts_dir)
     assert report.state is TrialState.INFEASIBLE
     assert report.reason is not None
     assert report.reason.startswith("not-a-number")
@@ -49,16 +47,16 @@ def test_a_diverging_trial_is_infeasible(
 
 
 def test_too_many_rows_are_infeasible(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """The reason says how many there are."""
-    report, _ = run(patch(small_trial, {"task.train_rows": 10**6}), resident, artifacts_dir)
+    report, _ = run(patch(small_trial, {"task.train_rows": 10**6}), model_cache, artifacts_dir)
     assert report.state is TrialState.INFEASIBLE
     assert "6398" in (report.reason or "")
 
 
 def test_a_stopped_trial_leaves_the_backbone_as_it_was(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """The interruption passes through, and no hook stays behind."""
 
@@ -66,8 +64,8 @@ def test_a_stopped_trial_leaves_the_backbone_as_it_was(
         raise TrialStopped("cancelled")
 
     with pytest.raises(TrialStopped):
-        run(small_trial, resident, artifacts_dir, report=stop)
-    model = resident.backbone(small_trial.backbone).model
+        run(small_trial, model_cache, artifacts_dir, report=stop)
+    model = model_cache.backbone(small_trial.backbone).model
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
@@ -77,7 +75,7 @@ def without_times(measurement: Measurement) -> dict[str, float]:
 
 
 def test_a_trial_that_is_told_to_stop_ends_there(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """After its first measurement: no artifact, no test scores, and the metrics as they were then."""
     measured: list[Measurement] = []
@@ -86,7 +84,7 @@ def test_a_trial_that_is_told_to_stop_ends_there(
         measured.append(measurement)
         return True
 
-    report, _ = run(small_trial, resident, artifacts_dir, report=stop)
+    report, _ = run(small_trial, model_cache, artifacts_dir, report=stop)
     assert (report.state, report.artifacts, report.test_metrics) == (TrialState.STOPPED_EARLY, (), {})
     assert [measurement.metrics["share"] for measurement in measured] == [0.5]
     assert report.metrics == measured[0].metrics
@@ -94,14 +92,14 @@ def test_a_trial_that_is_told_to_stop_ends_there(
 
 
 def test_same_seed_same_score_to_the_last_bit(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """Whatever ran in between, and whatever the global random state."""
-    first, measured = run(small_trial, resident, artifacts_dir)
+    first, measured = run(small_trial, model_cache, artifacts_dir)
     weights = (artifacts_dir / "study/trial/1/weights.safetensors").read_bytes()
     torch.manual_seed(99)
-    run(patch(small_trial, {"training.seed": 5}), resident, artifacts_dir)
-    second, measured_again = run(small_trial, resident, artifacts_dir)
+    run(patch(small_trial, {"training.seed": 5}), model_cache, artifacts_dir)
+    second, measured_again = run(small_trial, model_cache, artifacts_dir)
     assert list(map(without_times, measured)) == list(map(without_times, measured_again))
     learned = ("score", "macro_f1", "loss", "collapsed")
     assert [first.metrics[name] for name in learned] == [second.metrics[name] for name in learned]
@@ -110,10 +108,10 @@ def test_same_seed_same_score_to_the_last_bit(
 
 
 def test_a_trial_reports_every_cost_and_where_it_comes_from(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """One measurement per epoch; scores of both splits apart; exact parameters; versions and data."""
-    report, measurements = run(small_trial, resident, artifacts_dir)
+    report, measurements = run(small_trial, model_cache, artifacts_dir)
     assert [measurement.step for measurement in measurements] == [1, 2]
     assert report.metrics["score"] == measurements[-1].metrics["score"]
     assert report.metrics["trainable_parameters"] == (2 * 384 * 4 + 4 + 384) + (384 * 2 + 2)
@@ -126,15 +124,11 @@ def test_a_trial_reports_every_cost_and_where_it_comes_from(
 
 
 def test_a_trial_without_a_place_leaves_nothing(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """Further seeds are measured only; the first one's weights are the trial's."""
     report = run_trial(
-        small_trial,
-        resident=resident,
-        store=store_at(str(artifacts_dir)),
-        artifacts_path=None,
-        report=lambda _: False,
+        Trial(small_trial, None, lambda _: False), cache=model_cache, store=store_at(str(artifacts_dir))
     )
     assert (report.state, report.artifacts) == (TrialState.SUCCEEDED, ())
     assert not artifacts_dir.exists()
@@ -161,13 +155,13 @@ REVIEWS = [
 )  # fmt: skip
 def test_every_kind_of_task_is_trained_scored_and_saved(
     fields: dict[str, str], outputs: int, score: str, metrics: set[str],
-    small_trial: TrialConfiguration, resident: ResidentParts, tmp_path: Path,
+    small_trial: TrialConfiguration, model_cache: ModelCache, tmp_path: Path,
 ) -> None:  # fmt: skip
     """From a file to a network that answers in the task's own terms."""
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [*REVIEWS, {"text": ""}])))
     posted = Task.model_validate({"name": "file:a.jsonl", **fields})
     task = settled(posted, data_dir=tmp_path, tenant_id="me")
-    here = ResidentParts(None, device=resident.device, data_dir=tmp_path)
+    here = ModelCache(None, device=model_cache.device, data_dir=tmp_path)
     report, measurements = run(small_trial.model_copy(update={"task": task}), here, tmp_path / "artifacts")
     assert report.state is TrialState.SUCCEEDED, report.reason
     assert metrics <= set(report.test_metrics)
@@ -188,10 +182,10 @@ def test_every_kind_of_task_is_trained_scored_and_saved(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tweets", "boolq", "sms-spam"])
 def test_packaged_tasks_are_trained_on(
-    name: str, small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    name: str, small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """Three classes, pairs of texts, and an unbalanced task, of real text."""
-    report, _ = run(patch(small_trial, {"task.name": name}), resident, artifacts_dir)
+    report, _ = run(patch(small_trial, {"task.name": name}), model_cache, artifacts_dir)
     assert report.state is TrialState.SUCCEEDED, report.reason
 
 
@@ -202,17 +196,15 @@ import torch
 torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from service.artifacts.artifact_store import store_at
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.model_cache import ModelCache
+from workers.run_trial import Trial, run_trial
 
 small = TrialConfiguration.model_validate_json(sys.argv[1])
 huge = patch(small, {"task.train_rows": 512, "training.batch_size": 512, "training.max_length": 64,
                      "peft.parallel_adapter.bottleneck_size": 60000})
-resident = ResidentParts(None, device=torch.device("cpu"))
-trial = lambda c: run_trial(
-    c, resident=resident, store=store_at(sys.argv[2]), artifacts_path="t", report=lambda m: False
-)
-resident.task(small)
+model_cache = ModelCache(None, device=torch.device("cpu"))
+trial = lambda c: run_trial(Trial(c, "t", lambda m: False), cache=model_cache, store=store_at(sys.argv[2]))
+model_cache.task(small)
 if sys.argv[3] == "limited":
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 700_000_000,) * 2)
@@ -243,13 +235,13 @@ def test_out_of_memory_is_infeasible_and_the_next_trial_is_unaffected(
 
 @pytest.mark.parametrize("method", ["adalora", "bitfit", "oft", "p_tuning"])
 def test_a_method_of_the_library_is_a_whole_trial(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path, method: str
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path, method: str
 ) -> None:
     """Trained, measured, saved, and counted as the known cost says; the backbone comes out as it went in."""
-    backbone = resident.backbone(small_trial.backbone)
+    backbone = model_cache.backbone(small_trial.backbone)
     before = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
     configuration = patch(small_trial, {"peft.method": method})
-    report, _ = run(configuration, resident, artifacts_dir)
+    report, _ = run(configuration, model_cache, artifacts_dir)
     assert report.state is TrialState.SUCCEEDED
     known = trainable_parameters(configuration, shape=backbone.shape, classes=2)
     assert report.metrics["trainable_parameters"] == known
@@ -258,10 +250,10 @@ def test_a_method_of_the_library_is_a_whole_trial(
 
 
 def test_the_training_loop_lets_adalora_give_up_rank(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """Half of rank 8 of the two projections is left in what is saved."""
-    run(patch(small_trial, {"peft.method": "adalora"}), resident, artifacts_dir)
+    run(patch(small_trial, {"peft.method": "adalora"}), model_cache, artifacts_dir)
     tensors = load_file(artifacts_dir / "study/trial/1/weights.safetensors")
     values = [tensor for name, tensor in tensors.items() if ".lora_E." in name]
     assert [len(value) for value in values] == [8, 8]

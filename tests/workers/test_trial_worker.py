@@ -36,13 +36,13 @@ def test_a_heartbeat_just_after_a_trial_was_given_back_has_lost_nothing(service_
     first, second = leases.claim("w"), leases.claim("w")
     assert first is not None
     assert second is not None
-    held = trial_worker.Held([first])
-    for claimed in held.letting_go():
+    pack = trial_worker.ClaimedPack([first])
+    for claimed in pack.drain():
         trial_worker._release(claimed)
-    assert trial_worker._renew(held, first) is trial_worker.Lease.KEPT
+    assert trial_worker._renew(pack, first) is trial_worker.Lease.KEPT
     leases.release(second.trial_id, second.attempt, reason="taken away")
     assert [leases.claim("another") is not None for _ in range(2)] == [True, True]
-    assert trial_worker._renew(trial_worker.Held([second]), second) is trial_worker.Lease.LOST
+    assert trial_worker._renew(trial_worker.ClaimedPack([second]), second) is trial_worker.Lease.LOST
 
 
 STOPPED_WHILE_TORCH_LOADS = """
@@ -59,7 +59,7 @@ sys.meta_path.insert(0, Stop())
 tasks.interruption.begin()
 tasks._run_claimed([leases.claim("w")])
 tasks.interruption.exit_if_asked()
-from workers.resident import resident_parts
+from workers.model_cache import process_cache
 """
 
 

@@ -1,11 +1,11 @@
 """Keep what the frozen layers below a trial's first module compute, across epochs and across trials.
 
-Those layers carry nothing that trains and have no dropout, so their output for a text never changes.
+Those layers have no trained modules and no dropout, so their output for a text never changes.
 What is kept is the input of the first layer with modules, for every text of a task; a trial without
 modules keeps the pooled output. Knows nothing about what is trained above.
 
 Whether a task is cached depends on its own size alone, and what is kept is always computed from the
-token ids in the same batches: the same trial gets the same numbers whatever ran before it.
+token ids in the same batches: a trial gets the same numbers whatever ran before it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from workers.backbones.frozen_activations import FrozenActivations
 from workers.backbones.loading import Backbone
-from workers.data.task_data import Batch, TokenisedSplit, TokenisedTask, evaluation_batches, pad
+from workers.data.task_data import (
+    Batch,
+    FrozenActivations,
+    TokenisedSplit,
+    TokenisedTask,
+    evaluation_batches,
+    pad,
+)
 from workers.spans import tracer
 
 SPLITS = ("train", "validation", "test")
@@ -48,11 +54,11 @@ class ActivationCache:
 
     @property
     def bytes_held(self) -> int:
-        """How much is kept now."""
+        """Bytes of all activations that are kept now."""
         return sum(map(_task_bytes, self._kept.values()))
 
     def task(self, task: TokenisedTask, *, key: str, backbone: Backbone, layer: int) -> TokenisedTask:
-        """Return the task with the inputs of a layer attached; unchanged where that brings nothing."""
+        """Return the task with the inputs of a layer attached; unchanged where that saves nothing."""
         if layer == 0 or _expected_bytes(task, backbone=backbone, layer=layer) > self.max_bytes:
             return task
         if (key, layer) not in self._sound:
@@ -71,7 +77,7 @@ class ActivationCache:
 
 
 def final_hidden(batch: Batch, *, backbone: Backbone) -> Float[Tensor, "n t h"]:
-    """Run the backbone with whatever is attached, from the token ids or from where the batch starts."""
+    """Run the backbone with what is attached to it, from the token ids or from the batch's first layer."""
     if batch.hidden is None:
         return _whole_way(batch, backbone)
     if batch.start == len(backbone.layers):
@@ -92,10 +98,10 @@ def starts_soundly(split: TokenisedSplit, *, backbone: Backbone, layer: int) -> 
     batch = pad(split, longest, pad_id=backbone.tokenizer.pad_token_id, device=backbone.device)
     inputs = _input_of(layer, batch, backbone=backbone)
     with _starting_at(layer, inputs, backbone=backbone):
-        found = _whole_way(batch, backbone)
+        actual = _whole_way(batch, backbone)
     expected = _whole_way(batch, backbone)
     real = batch.mask.bool()
-    worst = (found - expected)[real].abs().max()
+    worst = (actual - expected)[real].abs().max()
     return bool(worst <= AGREEMENT * expected[real].abs().max())
 
 
@@ -114,11 +120,11 @@ def _filled(split: TokenisedSplit, *, backbone: Backbone, layer: int) -> FrozenA
         split, batch_size=FILL_BATCH_SIZE, pad_id=pad_id, device=device
     ):
         if layer == len(backbone.layers):
-            found = pool(_at_least_float32(_whole_way(batch, backbone)), batch.mask).unsqueeze(1)
+            outputs = pool(_at_least_float32(_whole_way(batch, backbone)), batch.mask).unsqueeze(1)
         else:
-            found = _input_of(layer, batch, backbone=backbone)
+            outputs = _input_of(layer, batch, backbone=backbone)
         for row, position in enumerate(positions):
-            rows[position] = found[row, : len(split.ids[position])].clone()
+            rows[position] = outputs[row, : len(split.ids[position])].clone()
     lengths = tuple(len(rows[position]) for position in range(len(split)))
     starts = tuple(accumulate(lengths[:-1], initial=0))
     hidden = torch.cat([rows[position] for position in range(len(split))])
@@ -143,15 +149,14 @@ def _input_of(layer: int, batch: Batch, *, backbone: Backbone) -> Float[Tensor, 
 
 
 def _whole_way(batch: Batch, backbone: Backbone) -> Float[Tensor, "n t h"]:
-    found: Tensor = backbone.model(
-        input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
-    ).last_hidden_state
-    return found
+    output = backbone.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+    hidden: Tensor = output.last_hidden_state
+    return hidden
 
 
 @contextmanager
 def _starting_at(layer: int, hidden: Tensor, *, backbone: Backbone) -> Iterator[None]:
-    """Leave out the layers below, and give `layer` this input instead of what reaches it."""
+    """Leave out the layers below, and pass `hidden` to `layer` as its input."""
 
     def hand_over(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
         if arguments:

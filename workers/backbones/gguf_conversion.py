@@ -1,7 +1,7 @@
-"""Turn a GGUF file into a folder that transformers loads fast: once for each machine.
+"""Convert a GGUF file into a folder that transformers loads fast, once on each machine.
 
 GGUF keeps weights quantised. They are widened to float32, so that a worker may load them in any
-precision; what the quantisation lost stays lost.
+precision; the accuracy lost by quantising is not regained.
 """
 
 from pathlib import Path

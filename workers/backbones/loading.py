@@ -32,20 +32,19 @@ from service.catalogue.backbones.weights import layer_of
 from service.errors import DamagedBackbone
 from workers.backbones.gguf_conversion import converted_directory
 from workers.backbones.quantisation import as_stored, quantised, stay_differentiable
-from workers.errors import UnsupportedBackbone
-from workers.measuring.out_of_memory import is_out_of_memory
+from workers.errors import UnsupportedBackbone, is_out_of_memory
 from workers.spans import tracer
 
 CANNOT_BE_LOADED = (
     OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ImportError, RuntimeError,
     SafetensorError, StrictDataclassError,
 )  # fmt: skip
-"""What transformers raises for files that it can do nothing with."""
+"""What transformers raises for files that it cannot load."""
 
 BUFFERS_OF_BEFORE = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
-"""What older versions of transformers saved although it is computed."""
+"""Buffers that older versions of transformers saved although they are computed."""
 
-# Its bars would fill the worker's log and the output of whoever loads an exported trial.
+# Its bars would fill the worker's log and the output of a program that loads an exported trial.
 transformers_logging.disable_progress_bar()
 
 
@@ -255,7 +254,7 @@ def whole_network(name: str, folder: Path, *, dtype: torch.dtype, **how: Any) ->
     # SDPA where a family has it, eager attention where it does not.
     model, report = load()
     if any("pooler" in key for key in report["missing_keys"]):
-        # It would be random, and nothing here reads it.
+        # Its weights would be random, and nothing here reads it.
         model, report = load(add_pooling_layer=False)
     # transformers gives random values to what a file lacks.
     unfit = [*sorted(map(str, report["missing_keys"])), *(str(key[0]) for key in report["mismatched_keys"])]
@@ -289,11 +288,11 @@ def _is_unread(tensor: str, layers: int) -> bool:
 def _layer_list(model: nn.Module) -> nn.ModuleList:
     for path in LAYER_LISTS:
         try:
-            found = model.get_submodule(path)
+            layers = model.get_submodule(path)
         except AttributeError:
             continue
-        if isinstance(found, nn.ModuleList):
-            return found
+        if isinstance(layers, nn.ModuleList):
+            return layers
     raise UnsupportedBackbone("The transformer keeps its layers in no list that is known here.")
 
 

@@ -44,15 +44,15 @@ def _require_library(quantisation: Quantisation) -> None:
         raise UnsupportedBackbone(
             f"A backbone in {quantisation} needs bitsandbytes on the trial worker: pip install bitsandbytes"
         )
-    # Of every multiplication it says that it works in half precision, which is what was asked for.
+    # It warns at every multiplication that it works in half precision, which is intended.
     warnings.filterwarnings("ignore", message="MatMul8bitLt")
 
 
 def stay_differentiable(model: nn.Module) -> None:
     """Keep maps in 4 bits as they are laid out for gradients.
 
-    Where a CPU multiplies bfloat16, bitsandbytes lays those in evaluation mode out anew for a kernel that
-    has no backward pass, at the first input that wants no gradient. The mode changes nothing else in them.
+    On a CPU that multiplies bfloat16, bitsandbytes changes the layout of maps in evaluation mode for a kernel
+    without a backward pass, at the first input that needs no gradient. The mode changes nothing else in them.
     """
     from bitsandbytes.nn.modules import Linear4bit
 

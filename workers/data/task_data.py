@@ -1,4 +1,4 @@
-"""A task as tokens, and its batches. Where rows come from and how they are split is not known here."""
+"""A task as tokens, and its batches. Knows nothing about where rows come from and how they are split."""
 
 import hashlib
 import random
@@ -18,7 +18,6 @@ from service.catalogue.tasks.rows import Label, Row
 from service.catalogue.tasks.sources import load_task
 from service.catalogue.tasks.splits import SPLITS, take
 from service.errors import InvalidTask
-from workers.backbones.frozen_activations import FrozenActivations
 from workers.data.text_beginnings import beginnings, first_try
 from workers.errors import TaskDataError
 from workers.saving.predictions import AnswerForm
@@ -32,10 +31,32 @@ EVALUATION_TOKENS = 16384
 
 
 @dataclass(frozen=True)
+class FrozenActivations:
+    """Inputs of one layer for the rows of a split, without padding.
+
+    `layer` equal to the number of layers means the pooled output, one token a row.
+    """
+
+    layer: int
+    hidden: Float[Tensor, "tokens h"]
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    def padded(self, positions: Sequence[int]) -> Float[Tensor, "n t h"]:
+        """Return rows padded on the right with values that the mask hides."""
+        longest = max(self.lengths[position] for position in positions)
+        index = torch.zeros(len(positions), longest, dtype=torch.long)
+        for row, position in enumerate(positions):
+            length = self.lengths[position]
+            index[row, :length] = torch.arange(self.starts[position], self.starts[position] + length)
+        return self.hidden[index.to(self.hidden.device)]
+
+
+@dataclass(frozen=True)
 class TokenisedSplit:
     """Unpadded token ids and targets, in a fixed order; what the targets are, and how they are scored.
 
-    With `activations`, what frozen layers make of the rows is kept beside them.
+    `activations` are the outputs of frozen layers for these rows, if they are kept.
     """
 
     ids: tuple[tuple[int, ...], ...]
@@ -207,7 +228,7 @@ def _mask(lengths: Sequence[int]) -> Int[Tensor, "n t"]:
 
 
 def _readable(row: Row) -> Row:
-    """Put the replacement character where half of a surrogate pair stands, which no tokenizer reads."""
+    """Replace halves of surrogate pairs, which no tokenizer reads, by the replacement character."""
     texts = (row.text, row.pair or "")
     if all(text.isascii() for text in texts):
         return row
@@ -218,7 +239,7 @@ def _readable(row: Row) -> Row:
 def _ids_of_texts(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> list[tuple[int, ...]]:
     short = [first_try(row.text, max_length=max_length) for row in rows]
     ids = _encoded([part for part, _ in short], None, tokenizer, max_length=max_length)
-    # A part that does not fill the length has lost something, and one cut in a word may have.
+    # A part with fewer tokens than the length is too short; one cut inside a word may end in another token.
     doubtful = [
         at
         for at, (part, safe) in enumerate(short)
@@ -244,7 +265,7 @@ def _encoded(
     if not texts:
         return []
     encoded = tokenizer(texts, pairs, truncation="longest_first", max_length=max_length)["input_ids"]
-    # Where a tokenizer adds nothing, an empty text has no token, and the mean over none is no number.
+    # Without special tokens an empty text has no token, and the mean over no token is not a number.
     return [tuple(ids) or (_token_of_nothing(tokenizer),) for ids in encoded]
 
 

@@ -17,14 +17,14 @@ GROWTH = 4
 
 LOOK_AHEAD = 1021
 """Characters that a longer beginning has more: longer than any word that a tokenizer gives up on, and a
-prime, so that a run of one character does not end alike in both."""
+prime, so that a run of one character does not end in the same way in both."""
 
 WORD_THEN_SPACE = re.compile(r".*\w(?=\s)", re.DOTALL)
 """Not after a full stop: some tokenizers read the end of a line together with the mark before it."""
 
 
 def first_try(text: str, *, max_length: int) -> tuple[str, bool]:
-    """Cut a text that is long for so many tokens; say whether what is left stands for itself."""
+    """Cut a text that is long for so many tokens; return also whether its first tokens are sure to stay."""
     return _cut(text, max_length * CHARACTERS_PER_TOKEN)
 
 
@@ -33,7 +33,7 @@ def beginnings(texts: Sequence[str], tokenizer: Any, *, max_length: int) -> list
 
     A text of fewer tokens, or of which no shorter beginning will do, stays whole.
     """
-    found = list(texts)
+    shortened = list(texts)
     near = max_length * CHARACTERS_PER_TOKEN // GROWTH
     pending = [at for at, text in enumerate(texts) if len(text) > near]
     while pending:
@@ -48,10 +48,10 @@ def beginnings(texts: Sequence[str], tokenizer: Any, *, max_length: int) -> list
         ]
         for at, (part, _), good in zip(pending, parts, enough, strict=True):
             if good:
-                found[at] = part
+                shortened[at] = part
         near *= GROWTH
         pending = [at for at, good in zip(pending, enough, strict=True) if not good and len(texts[at]) > near]
-    return found
+    return shortened
 
 
 def _cut(text: str, near: int) -> tuple[str, bool]:
@@ -65,5 +65,5 @@ def _ids(texts: list[str], tokenizer: Any, *, max_length: int) -> list[list[int]
     if not texts:
         return []
     limits = {"add_special_tokens": False, "truncation": True, "max_length": max_length}
-    found: list[list[int]] = tokenizer(texts, **limits)["input_ids"]
-    return found
+    ids: list[list[int]] = tokenizer(texts, **limits)["input_ids"]
+    return ids

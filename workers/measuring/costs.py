@@ -25,7 +25,7 @@ SAMPLE_SECONDS = 0.02
 
 @dataclass
 class Spending:
-    """What the block of `measured` costs: so far while it runs, in the end after it."""
+    """What the block of `measured` costs: so far while it runs, in all after it."""
 
     device: torch.device
     seconds: float = 0.0
@@ -45,10 +45,10 @@ class Spending:
         return max(self.peak_memory_bytes, int(psutil.Process().memory_info().rss))
 
 
-def known_costs(
+def exact_metrics(
     modules: TrialModules, configuration: TrialConfiguration, *, shape: BackboneShape
 ) -> dict[str, float]:
-    """Return what the configuration alone decides, counted on the modules themselves where it can be."""
+    """Return the metrics that follow from the configuration, counted on the modules where possible."""
     trained = list(modules.parameters())
     flops = adapter_flops(configuration, shape=shape)
     known = {

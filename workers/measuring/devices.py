@@ -1,4 +1,4 @@
-"""Which device trials are trained on, and whether it is there. `PARETUNE_DEVICE` says what was meant."""
+"""Which device trials are trained on, and whether it is there. `PARETUNE_DEVICE` chooses it."""
 
 from typing import TYPE_CHECKING
 

@@ -28,7 +28,7 @@ EVALUATION_BATCH_SIZE = 128
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`score` is the task's own; `metrics` has every one of its kind by name, the loss apart."""
+    """`score` is the task's score; `metrics` has all metrics of its kind by name, except the loss."""
 
     score: float
     loss: float
@@ -50,9 +50,9 @@ def evaluate(modules: TrialModules, split: TokenisedSplit, *, backbone: Backbone
     for positions, batch in evaluation_batches(
         split, batch_size=EVALUATION_BATCH_SIZE, pad_id=pad_id, device=backbone.device
     ):
-        found = logits(modules, batch, backbone=backbone)
-        loss += float(mean_loss(found, batch.labels, kind=split.kind)) * len(positions)
-        outputs[positions] = found.float().cpu()
+        scores = logits(modules, batch, backbone=backbone)
+        loss += float(mean_loss(scores, batch.labels, kind=split.kind)) * len(positions)
+        outputs[positions] = scores.float().cpu()
     if not math.isfinite(loss):
         raise NotANumber(f"not-a-number: the loss of a held-out split is {loss}")
     return from_outputs(outputs, split, loss=loss / len(split))

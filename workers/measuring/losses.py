@@ -1,4 +1,4 @@
-"""What each kind of label is trained with. Knows nothing about networks or batches."""
+"""The loss of each kind of label. Knows nothing about networks or batches."""
 
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -13,7 +13,7 @@ def mean_loss(outputs: Float[Tensor, "n c"], labels: Shaped[Tensor, "n ..."], *,
     Classification: cross-entropy over the c classes; `labels` are their numbers (n).
     Several labels: binary cross-entropy with logits, mean over rows and labels; `labels` are 0 or 1 (n, c).
     Regression: squared error of the one output; `labels` are standardised values (n), so a loss of 1
-    is that of always answering the training mean.
+    is that of always predicting the training mean.
     """
     if kind is TaskKind.CLASSIFICATION:
         return functional.cross_entropy(outputs, labels)

@@ -1,9 +1,10 @@
-"""How much memory a trial will need, and how large a micro-batch fits. Touches no device itself.
+"""How much memory a trial will need, and how large a micro-batch fits.
 
-The estimate counts what the backward pass must keep; what it gets wrong is learned as one factor for
-each backbone from the peaks that trials really reached.
+The estimate counts what the backward pass must keep. Its error is learned as one factor for each backbone,
+from the peaks that trials reached.
 """
 
+import gc
 from collections import deque
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ KEPT_FFN = 2
 
 SHARE_OF_FREE = 0.9
 FIRST_FACTOR = 1.25
-"""Before anything was observed the estimate is taken a quarter higher."""
+"""Before a peak was observed, the estimate is raised by a quarter."""
 
 REMEMBERED_PEAKS = 32
 
@@ -41,7 +42,7 @@ class TrainingShape:
 
 
 class MemoryModel:
-    """Predicts peaks, and corrects itself by those that were seen."""
+    """Predicts peaks, and corrects itself by those that were observed."""
 
     def __init__(self, limit_bytes: int | None = None) -> None:
         self.limit_bytes = limit_bytes
@@ -117,3 +118,10 @@ def training_shape(
     kept = split.activations
     lengths = [len(ids) for ids in split.ids] if kept is None else kept.lengths
     return TrainingShape(trained, backbone.shape.layers - first_layer, max(lengths), int(heads))  # type: ignore[arg-type]
+
+
+def release_memory() -> None:
+    """Give memory that nothing refers to any more back to the device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

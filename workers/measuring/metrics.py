@@ -53,8 +53,8 @@ def is_collapsed(labels: NDArray[np.float64], predicted: NDArray[np.generic], *,
 
 
 def _macro_f1(right: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
-    # F1 = 2 TP / (2 TP + FP + FN). Of a label that no row has, nothing is known; where it is predicted,
-    # the labels that those rows have miss them.
+    # F1 = 2 TP / (2 TP + FP + FN). A label that no row has is left out; where it is predicted, the labels
+    # of those rows count a false negative.
     present = true > 0
     if not present.any():
         return 0.0
@@ -71,7 +71,7 @@ def _matthews(confusion: Float64[np.ndarray, "c c"]) -> float:
 
 def _correlation(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> float:
     if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0  # one answer for all says nothing about their order
+        return 0.0  # equal values have no order
     x, y = first - first.mean(), second - second.mean()
     x, y = x / np.abs(x).max(), y / np.abs(y).max()  # against overflow and underflow of the squares
     return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))

@@ -51,7 +51,7 @@ class StackedAdamW:
 
 
 def clip_each_trial(gradients: Float[Tensor, "trials scalars"], max_norm: float) -> Float[Tensor, " trials"]:
-    """Scale each trial's gradient to at most a norm, in place, and give the norms from before.
+    """Scale each trial's gradient to at most a norm, in place, and return the norms from before.
 
     As `torch.nn.utils.clip_grad_norm_` does for a trial alone. One norm for the pack would couple them.
     """

@@ -13,7 +13,7 @@ from workers.data.task_data import Batch, TokenisedSplit, pad, training_order
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """(trials * rows) rows, those of a trial together; false in `real` marks a row that only fills up."""
+    """(trials * rows) rows, those of a trial together; false in `real` marks a row that is padding."""
 
     rows: Batch
     real: Bool[Tensor, "trials rows"]

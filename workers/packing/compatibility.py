@@ -7,7 +7,7 @@ from api_schemas.trial_configuration import Quantisation, Training, TrialConfigu
 from workers.backbones.loading import Backbone
 
 OF_EACH_TRIAL = ("learning_rate", "warmup_fraction", "weight_decay", "seed")
-"""What of the recipe may differ inside a pack."""
+"""The fields of the training recipe that may differ inside a pack."""
 
 STACKABLE = frozenset({"lora", "serial_adapter", "parallel_adapter", "prefix_tuning"})
 """The modules that a pack can stack; `workers.packing.modules` attaches them."""
@@ -16,7 +16,7 @@ STACKABLE = frozenset({"lora", "serial_adapter", "parallel_adapter", "prefix_tun
 def can_pack(configurations: Sequence[TrialConfiguration]) -> bool:
     """Return whether configurations may be trained in one batch.
 
-    They share backbone, task, number of steps and everything else of the recipe but what is in
+    They share backbone, task, number of steps and all of the recipe except the fields in
     `OF_EACH_TRIAL`; their modules are serial and parallel adapters, prefixes and low-rank updates.
     In 8 bits nothing is packed: LLM.int8 looks for outliers in all rows of a batch, so trials would
     change each other's rounding.
@@ -37,7 +37,7 @@ def takes_packs(backbone: Backbone) -> bool:
 
 
 def _common(configuration: TrialConfiguration) -> TrialConfiguration:
-    """Return a configuration with everything at its default that trials of a pack may have to themselves."""
+    """Return a configuration with every field at its default that may differ inside a pack."""
     of_each = {name: Training.model_fields[name].default for name in OF_EACH_TRIAL}
     training = configuration.training.model_copy(update=of_each)
     return configuration.model_copy(update={"training": training, "peft": Peft()})

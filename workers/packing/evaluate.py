@@ -31,10 +31,10 @@ def evaluate_packed(
     for positions, batch in evaluation_batches(
         split, batch_size=EVALUATION_BATCH_SIZE, pad_id=pad_id, device=backbone.device
     ):
-        found = packed_logits(packed, _for_each_trial(batch, trials), backbone=backbone)
+        scores = packed_logits(packed, _for_each_trial(batch, trials), backbone=backbone)
         labels = batch.labels.repeat(trials, *[1] * (batch.labels.ndim - 1))
-        losses += row_losses(found.flatten(0, 1), labels, kind=split.kind).view(trials, -1).sum(dim=1)
-        outputs.append(found.float())
+        losses += row_losses(scores.flatten(0, 1), labels, kind=split.kind).view(trials, -1).sum(dim=1)
+        outputs.append(scores.float())
         order.extend(positions)
     ordered = torch.cat(outputs, dim=1)[:, torch.tensor(order).argsort()].cpu()
     return [
@@ -52,5 +52,5 @@ def _of_trial(
     packed: PackedModules, number: int, outputs: Tensor, loss: float, split: TokenisedSplit
 ) -> Evaluation | None:
     if not math.isfinite(loss):
-        packed.end(number, reason=f"not-a-number: the loss of a held-out split is {loss}")
+        packed.end(number, f"not-a-number: the loss of a held-out split is {loss}")
     return None if number in packed.ended else from_outputs(outputs, split, loss=loss / len(split))

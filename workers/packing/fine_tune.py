@@ -12,13 +12,18 @@ from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Training
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
-from workers.fine_tune import MAX_GRADIENT_NORM, measured_steps, schedule_factor, training_kernel
+from workers.fine_tune import (
+    MAX_GRADIENT_NORM,
+    StepCount,
+    measured_steps,
+    schedule_factor,
+    training_kernel,
+)
 from workers.measuring.losses import row_losses
 from workers.packing.adamw import StackedAdamW, clip_each_trial
 from workers.packing.batches import PackedBatch, packed_batches
 from workers.packing.modules import PackedModules, packed_logits
 from workers.spans import tracer
-from workers.step_count import StepCount
 
 
 @tracer.start_as_current_span("train")
@@ -28,14 +33,14 @@ def fine_tune_packed(
     *,
     backbone: Backbone,
     recipes: Sequence[Training],
-    measure: Callable[[float, list[float]], None],
+    measure: Callable[[float, Sequence[float]], bool],
     count: StepCount | None = None,
 ) -> None:
     """Train attached modules as `fine_tune` would train each trial alone; one recipe for each trial.
 
     `measure` gets the share of the training that is done and each trial's mean loss since the last
-    time; it may end trials. A trial whose loss or gradient norm is not finite ends too, with the reason
-    in `packed.ended`; the others go on as if nothing had happened, until none is left.
+    time; it may end trials, and returns whether all have ended. A trial whose loss or gradient norm is not
+    finite ends too, with the reason in `packed.ended`; the others are not affected.
     """
     common = recipes[0]
     steps_per_epoch = math.ceil(len(split) / common.batch_size)
@@ -61,18 +66,21 @@ def fine_tune_packed(
                 packed.stack.differentiate(losses.sum())
             norms = clip_each_trial(packed.stack.gradients, MAX_GRADIENT_NORM)
             # One wait for the device a step, however many trials there are.
-            found, found_norms = torch.stack([losses.detach(), norms]).tolist()
-            _end_diverged(packed, found, found_norms, epoch=epoch)
+            loss_values, norm_values = torch.stack([losses.detach(), norms]).tolist()
+            _end_diverged(packed, loss_values, norm_values, epoch=epoch)
             if len(packed.ended) == len(recipes):
                 return
             with count.one():
                 optimiser.step()
             seen = [before + rows for before, rows in zip(seen, batch.counts, strict=True)]
             totals = [
-                total + loss * rows for total, loss, rows in zip(totals, found, batch.counts, strict=True)
+                total + loss * rows
+                for total, loss, rows in zip(totals, loss_values, batch.counts, strict=True)
             ]
             if count.done in measured_after:
-                measure(count.done / steps, [total / rows for total, rows in zip(totals, seen, strict=True)])
+                means = [total / rows for total, rows in zip(totals, seen, strict=True)]
+                if measure(count.done / steps, means):
+                    return
                 seen, totals = [0] * len(recipes), [0.0] * len(recipes)
         trace.get_current_span().add_event("epoch", {"epoch": epoch})
 
@@ -106,6 +114,6 @@ def _end_diverged(
 ) -> None:
     for trial, (loss, norm) in enumerate(zip(losses, norms, strict=True)):
         if not math.isfinite(loss):
-            packed.end(trial, reason=f"not-a-number: the loss is {loss} in epoch {epoch}")
+            packed.end(trial, f"not-a-number: the loss is {loss} in epoch {epoch}")
         elif not math.isfinite(norm):
-            packed.end(trial, reason=f"not-a-number: the gradient norm is {norm} in epoch {epoch}")
+            packed.end(trial, f"not-a-number: the gradient norm is {norm} in epoch {epoch}")

@@ -32,15 +32,15 @@ from workers.peft_methods.prefix_injection import (
 from workers.peft_methods.prefix_tuning import Prefix
 
 UNSCALED = Peft(parallel_adapter=ParallelAdapter(scaling=1.0))
-"""What a hook of a single trial is told: the scaling of each trial is in the gates."""
+"""For the hooks of a single trial: the scaling of each trial of the pack is in the gates."""
 
 
 class PackedModules:
     """What several trials train, with the initial values that each of them has alone.
 
     `gates` have a factor for each trial by the path of a module: its scaling where the trial has the
-    module, 0 where it has not. `visible` says which rows of a stacked prefix a trial has. `ended`
-    holds the trials that can go no further, each with the reason.
+    module, 0 where it has not. `visible` marks the rows of a stacked prefix that a trial has. `ended`
+    has the reason of each trial that trains no further.
     """
 
     def __init__(self, trials: Sequence[TrialModules]) -> None:
@@ -52,7 +52,7 @@ class PackedModules:
         self.visible = _visible(self.trials, like=self.stack.values)
         self.ended: dict[int, str] = {}
 
-    def end(self, number: int, *, reason: str) -> None:
+    def end(self, number: int, reason: str) -> None:
         """Train a trial no further. Its rows are still computed, from zeros, and change nothing."""
         self.ended.setdefault(number, reason)
         self.stack.stop(number)
@@ -99,7 +99,10 @@ class PackedLowRank(nn.Module):
 
 @contextmanager
 def attached_pack(packed: PackedModules, *, backbone: Backbone) -> Iterator[None]:
-    """Attach the stacked modules for the length of a block; detach them whatever happens inside."""
+    """Attach the stacked modules for the length of a block.
+
+    After it they are detached, and each trial's own modules have the values that were trained.
+    """
     handles: list[Handle] = []
     try:
         for layer, place in packed.places.items():
@@ -110,6 +113,7 @@ def attached_pack(packed: PackedModules, *, backbone: Backbone) -> Iterator[None
     finally:
         for handle in handles:
             handle.remove()
+        packed.write_back()
 
 
 def packed_logits(
@@ -185,8 +189,8 @@ def _gates(trials: Sequence[TrialModules], *, like: Tensor) -> dict[str, Float[T
         for path, factor in _factors(trial):
             factors.setdefault(path, [0.0] * len(trials))[number] = factor
     return {
-        path: torch.tensor(found, dtype=like.dtype, device=like.device).view(-1, 1, 1)
-        for path, found in factors.items()
+        path: torch.tensor(of_trials, dtype=like.dtype, device=like.device).view(-1, 1, 1)
+        for path, of_trials in factors.items()
     }
 
 
@@ -207,7 +211,7 @@ def _visible(trials: Sequence[TrialModules], *, like: Tensor) -> dict[str, Bool[
             if isinstance(module, Prefix):
                 lengths.setdefault(path, [0] * len(trials))[number] = len(module.key)
     return {
-        path: torch.arange(max(found), device=like.device)
-        < torch.tensor(found, device=like.device).unsqueeze(1)
-        for path, found in lengths.items()
+        path: torch.arange(max(of_trials), device=like.device)
+        < torch.tensor(of_trials, device=like.device).unsqueeze(1)
+        for path, of_trials in lengths.items()
     }

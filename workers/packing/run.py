@@ -1,72 +1,27 @@
 """Several trials from configurations to reports, packed as far as memory allows.
 
-Knows no database and no queue.
+The steps are those of `workers.run_trial`. Knows no database and no queue.
 """
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-
-import torch
+from collections.abc import Iterator, Sequence
 
 from api_schemas.trial_configuration import TrialConfiguration
-from api_schemas.trials import Measurement, TrialReport, TrialState
+from api_schemas.trials import TrialReport
 from service.artifacts.artifact_store import ArtifactStore
-from workers.errors import NotANumber, TrialError
-from workers.interruption import TrialStopped, interruption
-from workers.measuring.costs import Spending, latency_ms, measured
-from workers.measuring.evaluate import Evaluation
-from workers.measuring.memory import TrainingShape, training_shape
-from workers.measuring.out_of_memory import is_out_of_memory
+from workers.errors import TrialError, is_out_of_memory
+from workers.measuring.memory import TrainingShape, release_memory, training_shape
+from workers.model_cache import ModelCache
 from workers.packing.compatibility import can_pack, takes_packs
 from workers.packing.evaluate import evaluate_packed
 from workers.packing.fine_tune import fine_tune_packed
 from workers.packing.modules import PackedModules, attached_pack
 from workers.packing.stack import largest_shapes, scalars
-from workers.peft_methods import TrialModules, attached
-from workers.resident import ResidentParts
-from workers.run_trial import (
-    ReadyTrial,
-    costs,
-    finished_report,
-    finite,
-    keep_checkpoint,
-    provenance,
-    run_trial,
-    scores,
-)
-from workers.saving.artifacts import tensor_bytes
-from workers.saving.room import check_room
-from workers.step_count import StepCount
-
-DIVIDED = ("training_seconds", "peak_memory_bytes")
-"""What a pack spends as a whole, and its trials in equal parts."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """A trial that may be packed; nothing is saved where `artifacts_path` is None.
-
-    `report` gets each measurement and says whether this trial should stop there.
-    """
-
-    configuration: TrialConfiguration
-    artifacts_path: str | None
-    report: Callable[[Measurement], bool]
-
-
-@dataclass
-class Progress:
-    """What is known of one trial of a pack while it trains."""
-
-    member: Member
-    trial: ReadyTrial
-    measurements: list[Measurement] = field(default_factory=list)
-    stopped_early: bool = False
+from workers.peft_methods import TrialModules
+from workers.run_trial import Network, PreparedTrial, Trial, build_modules, prepare, run_steps, run_trial
 
 
 def run_packed(
-    members: Sequence[Member], *, resident: ResidentParts, store: ArtifactStore
+    trials: Sequence[Trial], *, cache: ModelCache, store: ArtifactStore
 ) -> Iterator[list[TrialReport]]:
     """Yield the report of each trial, as `run_trial` would, with `packed_with` in its provenance.
 
@@ -75,208 +30,98 @@ def run_packed(
     runs out of memory all the same is cut in two. Seconds and peak memory of a pack are divided evenly
     among its trials; the latency is each trial's own, measured without the others.
     """
-    at_once = _trials_at_once(members, resident)
-    packs = [members[start : start + at_once] for start in range(0, len(members), at_once)]
-    for pack in packs:
-        yield from _run_or_halve(pack, resident, store)
+    at_once = _trials_at_once(trials, cache)
+    for start in range(0, len(trials), at_once):
+        yield from _run_or_halve(trials[start : start + at_once], cache, store)
 
 
-def _trials_at_once(members: Sequence[Member], resident: ResidentParts) -> int:
-    common = members[0].configuration
+def _trials_at_once(trials: Sequence[Trial], cache: ModelCache) -> int:
+    common = trials[0].configuration
     try:
-        if len(members) == 1 or not can_pack([member.configuration for member in members]):
+        if not can_pack([trial.configuration for trial in trials]):
             return 1
-        backbone = resident.backbone(common.backbone, common.quantisation)
+        backbone = cache.backbone(common.backbone, common.quantisation)
         if not takes_packs(backbone):
             return 1
-        shape = _shape_of_one(_modules(members, resident), configuration=common, resident=resident)
+        modules = [build_modules(trial.configuration, cache) for trial in trials]
+        shape = shape_of_one(modules, configuration=common, cache=cache)
     except TrialError:
-        return 1  # each of them alone says what is wrong with it
-    found = resident.memory.trials_at_once(shape, backbone=backbone, batch_size=common.training.batch_size)
-    return max(1, min(found, len(members)))
+        return 1  # each of them alone reports what is wrong with it
+    fitting = cache.memory.trials_at_once(shape, backbone=backbone, batch_size=common.training.batch_size)
+    return max(1, min(fitting, len(trials)))
 
 
 def _run_or_halve(
-    members: Sequence[Member], resident: ResidentParts, store: ArtifactStore
+    trials: Sequence[Trial], cache: ModelCache, store: ArtifactStore
 ) -> Iterator[list[TrialReport]]:
-    if len(members) == 1:
-        yield [_run_alone(members[0], resident, store)]
+    if len(trials) == 1:
+        yield [run_trial(trials[0], cache=cache, store=store)]
         return
     try:
-        reports = _run_pack(members, resident, store)
+        reports = _run_pack(trials, cache, store)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
     else:
         yield reports
         return
-    # Outside the handler: the error holds every tensor of the pack.
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    half = len(members) // 2
-    yield from _run_or_halve(members[:half], resident, store)
-    yield from _run_or_halve(members[half:], resident, store)
+    # Outside the handler, where the error would hold every tensor of the pack.
+    release_memory()
+    half = len(trials) // 2
+    yield from _run_or_halve(trials[:half], cache, store)
+    yield from _run_or_halve(trials[half:], cache, store)
 
 
-def _run_alone(member: Member, resident: ResidentParts, store: ArtifactStore) -> TrialReport:
-    return run_trial(
-        member.configuration,
-        resident=resident,
-        store=store,
-        artifacts_path=member.artifacts_path,
-        report=member.report,
+def _run_pack(trials: Sequence[Trial], cache: ModelCache, store: ArtifactStore) -> list[TrialReport]:
+    common = trials[0].configuration
+    modules = [build_modules(trial.configuration, cache) for trial in trials]
+    needs = shape_of_one(modules, configuration=common, cache=cache)
+    pack = [
+        prepare(
+            trial,
+            of_trial,
+            cache=cache,
+            layer=_first_layer(modules),
+            needs=needs,
+            micro_batch_tokens=common.training.batch_size * needs.longest,
+        )
+        for trial, of_trial in zip(trials, modules, strict=True)
+    ]
+    return run_steps(pack, _stacked_network(pack), memory=cache.memory, store=store)
+
+
+def _stacked_network(pack: Sequence[PreparedTrial]) -> Network:
+    packed = PackedModules([one.modules for one in pack])
+    backbone = pack[0].backbone
+    return Network(
+        attached=lambda: attached_pack(packed, backbone=backbone),
+        train=lambda measure, count: fine_tune_packed(
+            packed,
+            pack[0].task.train,
+            backbone=backbone,
+            recipes=[one.configuration.training for one in pack],
+            measure=measure,
+            count=count,
+        ),
+        evaluate=lambda split: evaluate_packed(packed, split, backbone=backbone),
+        end=packed.end,
+        ended=packed.ended,
     )
 
 
-def _run_pack(members: Sequence[Member], resident: ResidentParts, store: ArtifactStore) -> list[TrialReport]:
-    pack = [Progress(member, trial) for member, trial in zip(members, _ready(members, resident), strict=True)]
-    backbone, task = pack[0].trial.backbone, pack[0].trial.task
-    packed = PackedModules([progress.trial.modules for progress in pack])
-    saved = [one.trial.modules for one in pack if one.member.artifacts_path is not None]
-    check_room(tensor_bytes(saved), store=store)
-    count = StepCount(interruption.held_back)
-
-    def measure(share: float, train_losses: list[float]) -> None:
-        found = evaluate_packed(packed, task.validation, backbone=backbone)
-        for number, (progress, train_loss) in enumerate(zip(pack, train_losses, strict=True)):
-            validation = found[number]
-            if validation is not None:
-                metrics = {**scores(validation), "train_loss": train_loss}
-                metrics |= _shared_costs(progress.trial, spending, share=share, trials=len(pack))
-                _record(packed, number, progress, metrics)
-
-    try:
-        with attached_pack(packed, backbone=backbone):
-            with measured(backbone.device) as spending:
-                fine_tune_packed(
-                    packed,
-                    task.train,
-                    backbone=backbone,
-                    recipes=[member.configuration.training for member in members],
-                    measure=measure,
-                    count=count,
-                )
-            tests = evaluate_packed(packed, task.test, backbone=backbone)
-        resident.memory.learn(
-            pack[0].trial.needs,
-            backbone=backbone,
-            rows=members[0].configuration.training.batch_size,
-            observed_bytes=(spending.peak_memory_bytes - spending.memory_before_bytes) // len(pack),
-        )
-        packed.write_back()
-        return [
-            _outcome(progress, test, packed=packed, number=number, store=store)
-            for number, (progress, test) in enumerate(zip(pack, tests, strict=True))
-        ]
-    except TrialStopped as stop:
-        packed.write_back()
-        for number, progress in enumerate(pack):
-            if number not in packed.ended:
-                path = progress.member.artifacts_path
-                keep_checkpoint(stop, progress.trial, step=count.done, store=store, artifacts_path=path)
-        raise
-
-
-def _ready(members: Sequence[Member], resident: ResidentParts) -> list[ReadyTrial]:
-    """Make every trial ready to start at the lowest layer in which any of them has modules."""
-    common = members[0].configuration
-    backbone = resident.backbone(common.backbone, common.quantisation)
-    modules = _modules(members, resident)
-    needs = _shape_of_one(modules, configuration=common, resident=resident)
-    plain = resident.task(common).validation
-    ready = []
-    for member, of_trial in zip(members, modules, strict=True):
-        with attached(of_trial, backbone=backbone):
-            latency = latency_ms(of_trial, plain, backbone=backbone)
-        ready.append(
-            ReadyTrial(
-                configuration=member.configuration,
-                backbone=backbone,
-                task=resident.task_from(common, layer=_first_layer(modules)),
-                modules=of_trial,
-                needs=needs,
-                micro_batch_tokens=common.training.batch_size * needs.longest,
-                latency_ms=latency,
-            )
-        )
-    return ready
-
-
-def _record(packed: PackedModules, number: int, progress: Progress, metrics: dict[str, float]) -> None:
-    try:
-        measurement = Measurement(step=len(progress.measurements) + 1, metrics=finite(metrics))
-    except NotANumber as error:
-        packed.end(number, reason=str(error))
-        return
-    progress.measurements.append(measurement)
-    if progress.member.report(measurement):
-        progress.stopped_early = True
-        packed.end(number, reason="stopped early")
-
-
-def _outcome(
-    progress: Progress,
-    test: Evaluation | None,
-    *,
-    packed: PackedModules,
-    number: int,
-    store: ArtifactStore,
-) -> TrialReport:
-    packed_with = {"packed_with": len(packed.trials)}
-    if progress.stopped_early:
-        return TrialReport(
-            state=TrialState.STOPPED_EARLY,
-            metrics=progress.measurements[-1].metrics,
-            provenance=provenance(progress.trial) | packed_with,
-        )
-    if test is None:
-        return TrialReport(state=TrialState.INFEASIBLE, reason=packed.ended[number])
-    try:
-        report = finished_report(
-            progress.trial,
-            progress.measurements[-1].metrics,
-            test=test,
-            store=store,
-            artifacts_path=progress.member.artifacts_path,
-        )
-    except NotANumber as error:
-        return TrialReport(state=TrialState.INFEASIBLE, reason=str(error))
-    return report.model_copy(update={"provenance": report.provenance | packed_with})
-
-
-def _shared_costs(trial: ReadyTrial, spending: Spending, *, share: float, trials: int) -> dict[str, float]:
-    found = costs(trial, spending, share=share)
-    return found | {name: found[name] / trials for name in DIVIDED}
-
-
-def _modules(members: Sequence[Member], resident: ResidentParts) -> list[TrialModules]:
-    common = members[0].configuration
-    backbone = resident.backbone(common.backbone, common.quantisation)
-    classes = resident.task(common).answers.outputs
-    return [
-        TrialModules(
-            member.configuration.peft,
-            backbone=backbone,
-            classes=classes,
-            seed=member.configuration.training.seed,
-        ).to(backbone.device)
-        for member in members
-    ]
-
-
-def _first_layer(trials: Sequence[TrialModules]) -> int:
-    return min(trial.first_layer for trial in trials)
-
-
-def _shape_of_one(
-    trials: Sequence[TrialModules], *, configuration: TrialConfiguration, resident: ResidentParts
+def shape_of_one(
+    modules: Sequence[TrialModules], *, configuration: TrialConfiguration, cache: ModelCache
 ) -> TrainingShape:
     """Return the shape of each trial of a pack: as large as the largest of every module together."""
-    largest = largest_shapes([dict(trial.named_parameters()) for trial in trials])
+    largest = largest_shapes([dict(of_trial.named_parameters()) for of_trial in modules])
+    layer = _first_layer(modules)
     return training_shape(
         trained=scalars(largest),
-        first_layer=_first_layer(trials),
-        split=resident.task_from(configuration, layer=_first_layer(trials)).train,
-        backbone=resident.backbone(configuration.backbone, configuration.quantisation),
+        first_layer=layer,
+        split=cache.task_from(configuration, layer=layer).train,
+        backbone=cache.backbone(configuration.backbone, configuration.quantisation),
     )
+
+
+def _first_layer(modules: Sequence[TrialModules]) -> int:
+    return min(of_trial.first_layer for of_trial in modules)

@@ -1,4 +1,4 @@
-"""The trained tensors of several trials as one tensor. Knows nothing about what they are used for."""
+"""The trained tensors of several trials as one tensor. Knows nothing about their use."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,11 +36,11 @@ class Stack:
 
     def differentiate(self, loss: Float[Tensor, ""]) -> None:
         """Put the gradient of a loss, which must depend on every tensor of the stack, into `gradients`."""
-        found = torch.autograd.grad(loss, list(self.named.values()))
-        torch.cat([gradient.flatten(1) for gradient in found], dim=1, out=self.gradients)
+        gradients = torch.autograd.grad(loss, list(self.named.values()))
+        torch.cat([gradient.flatten(1) for gradient in gradients], dim=1, out=self.gradients)
 
     def stop(self, number: int) -> None:
-        """Set a trial to zero and let it be trained no further."""
+        """Set a trial to zero and train it no further."""
         for tensor in (self.active, self.values, self.gradients):
             tensor[number] = 0.0
 

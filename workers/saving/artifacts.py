@@ -61,10 +61,10 @@ class Classifier:
 
     @torch.inference_mode()
     def predict(self, texts: Sequence[str | tuple[str, str]]) -> list[AnyPrediction]:
-        """Answer for texts, or for pairs of them, in their order.
+        """Return the predictions for texts, or for pairs of them, in their order.
 
         Raises:
-            UnfitInput: If it was trained on pairs and gets single texts, or the other way round.
+            UnfitInput: If it was trained on pairs and gets single texts, or vice versa.
         """
         pairs = split_pairs(texts, takes_pairs=self.saved.answers.takes_pairs)
         training = self.saved.configuration.training
@@ -96,10 +96,10 @@ def save_trial(
     path: str,
     patience_seconds: float = UPLOAD_PATIENCE_SECONDS,
 ) -> tuple[ArtifactRecord, ...]:
-    """Keep the trial's files in the store under `path`, and give their records.
+    """Store the trial's files under `path`, and return their records.
 
     Raises:
-        TrialNotSaved: If they cannot be kept; no part of them is seen then.
+        TrialNotSaved: If they cannot be stored; none of them is visible then.
     """
     try:
         with store.new_folder(path, patience_seconds=patience_seconds) as folder:
@@ -131,7 +131,7 @@ def save_trial(
 
 
 def tensor_bytes(trials: Iterable[TrialModules]) -> int:
-    """Add up what the trained tensors of some trials take in one file."""
+    """Return the size of the trained tensors of some trials, in bytes."""
     tensors = (tensor for modules in trials for tensor in modules.state_dict().values())
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
@@ -175,10 +175,10 @@ def _read_saved(folder: Path) -> SavedTrial:
     file = folder / CONFIGURATION
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        found = content.get("format_version") if isinstance(content, dict) else None
-        if isinstance(found, int) and found != FORMAT:
+        version = content.get("format_version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version != FORMAT:
             raise ArtifactError(
-                f"{file} has format {found}; this version of Paretune reads format {FORMAT}. Train the "
+                f"{file} has format {version}; this version of Paretune reads format {FORMAT}. Train the "
                 "configuration again with this version, or load it with the version that saved it."
             )
         return SavedTrial.model_validate(content)

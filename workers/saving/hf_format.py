@@ -25,7 +25,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def save_peft_format(modules: TrialModules, folder: Path, *, backbone: Backbone) -> tuple[str, ...]:
-    """Write the two files of peft's format, if peft has the method, and give their names."""
+    """Write the two files of peft's format, if peft has the method, and return their names."""
     converted = _converted(modules, backbone)
     if converted is None:
         return ()

@@ -26,21 +26,21 @@ CHANGES_OF_WEIGHTS = frozenset({"lora", "scale_shift", "bitfit"})
 HEAD = "head.safetensors"
 ANSWERS = "answers.json"
 EXPECTED_WARNINGS = (
-    ".*is_gradient_checkpointing",  # peft asks transformers for a property by its old name
-    "Unsupported layer type",  # peft says so of every norm that it trains
+    ".*is_gradient_checkpointing",  # peft uses the old name of a property of transformers
+    "Unsupported layer type",  # peft warns about every norm that it trains
     "Found missing adapter keys.*randlora",  # our files hold the shared projections once, not per layer
 )
 
 
 def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) -> Path:
-    """Write the merged transformer of a saved trial to `out`, in float32, and give that path.
+    """Write the merged transformer of a saved trial to `out`, in float32, and return that path.
 
     `out` loads with the class that its `config.json` names, which holds the tensors of the backbone's
-    files and no others: `AutoModel`, but for T5, of which that would be both halves. `head.safetensors`
+    files and no others: `AutoModel`, except for T5, where that would load both halves. `head.safetensors`
     holds `weight` of shape (classes, hidden size) and `bias`, for the mean of the hidden states over the
     real tokens; `answers.json` what its outputs mean. No class of transformers for classification reads
     that mean in a supported family, so the configuration has no labels: a classifier built on it from this
-    folder alone answers nothing, instead of at random.
+    folder alone has no labels to answer with, rather than answering at random.
 
     Raises:
         ArtifactError: If the trial is damaged, or what it trained is no change of whole weights.
@@ -109,7 +109,7 @@ def _merged(model: nn.Module, classifier: Classifier, *, folder: Path) -> nn.Mod
 
 @dataclass(frozen=True)
 class _Target:
-    """A projection of the model that is being merged into, found by its place in the backbone."""
+    """A projection of the model that receives the change, located by its place in the backbone."""
 
     model: nn.Module
     backbone: Backbone
@@ -120,11 +120,11 @@ class _Target:
         """Return a view of the projection's rows of its weight or bias; None if it has no such parameter."""
         projection = self.backbone.projection(self.layer, self.role)
         module = self.model.get_submodule(_name_of(self.backbone, projection.module))
-        found = getattr(module, parameter, None)
-        if found is None:
+        whole = getattr(module, parameter, None)
+        if whole is None:
             return None
         own = slice(projection.start, projection.start + projection.outputs)
-        tensor: Tensor = found.data.T if parameter == "weight" and projection.transposed else found.data
+        tensor: Tensor = whole.data.T if parameter == "weight" and projection.transposed else whole.data
         return tensor[own]
 
 
@@ -151,5 +151,4 @@ def _add_to_biases(model: nn.Module, method: nn.Module, *, backbone: Backbone, l
 
 
 def _name_of(backbone: Backbone, module: nn.Module) -> str:
-    names: dict[nn.Module, str] = {found: name for name, found in backbone.model.named_modules()}
-    return names[module]
+    return next(name for name, other in backbone.model.named_modules() if other is module)

@@ -1,4 +1,4 @@
-"""What a trained network answers: a label, labels or a value, from the outputs of its head."""
+"""Predictions from the outputs of a trained head: a label, labels or a value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from workers.errors import UnfitInput
 
 
 class AnswerForm(Schema):
-    """Everything that turns outputs into answers: the kind, the names, the scale of values."""
+    """What turns outputs into predictions: the kind of task, the names of labels, the scale of values."""
 
     kind: TaskKind = TaskKind.CLASSIFICATION
     labels: tuple[str, ...] = ()
     """Empty for a value."""
     mean: float = 0.0
     standard_deviation: float = 1.0
-    """Of the training labels: the head answers in standard deviations from the mean."""
+    """Of the training labels: the head's output is in standard deviations from the mean."""
     takes_pairs: bool = False
 
     @property
@@ -76,13 +76,13 @@ def split_pairs(texts: Sequence[str | tuple[str, str]], *, takes_pairs: bool) ->
     Raises:
         UnfitInput: If one is not.
     """
-    found: list[tuple[str, str | None]] = []
+    pairs: list[tuple[str, str | None]] = []
     for position, text in enumerate(texts):
         if takes_pairs == isinstance(text, str):
             wanted = "a pair of texts" if takes_pairs else "one text"
             raise UnfitInput(f"This network reads {wanted} at a time; item {position} is {text!r:.80}.")
-        found.append((text, None) if isinstance(text, str) else (text[0], text[1]))
-    return found
+        pairs.append((text, None) if isinstance(text, str) else (text[0], text[1]))
+    return pairs
 
 
 def _labels(probabilities: dict[str, float]) -> LabelsPrediction:

@@ -13,7 +13,7 @@ def write_tensors(
     """Write the file.
 
     Raises:
-        OSError: If it cannot be written; the library's own writer has an error of its own for that.
+        OSError: If it cannot be written; the library's own writer raises another class.
     """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     file.write_bytes(save(whole, metadata=metadata))

@@ -25,7 +25,7 @@ from benchmarks.autopeft.run import (
 from benchmarks.autopeft.training import thawed, train
 from service.optimization.suggest import suggest
 from tests.benchmarks.autopeft.recorded import configuration, trial
-from workers.resident import ResidentParts
+from workers.model_cache import ModelCache
 
 SMALL: Parameterization = {
     "task.train_rows": 8, "task.validation_rows": 8, "task.test_rows": 8, "training.batch_size": 4,
@@ -36,14 +36,14 @@ CHEAP: dict[str, Any] = {"peft__serial_adapter__bottleneck_size": 1, "peft__firs
 
 
 @pytest.fixture(scope="module")
-def resident() -> ResidentParts:
-    return ResidentParts(None, device=torch.device("cpu"))
+def model_cache() -> ModelCache:
+    return ModelCache(None, device=torch.device("cpu"))
 
 
 @pytest.fixture
-def bench(tmp_path: Path, resident: ResidentParts) -> Bench:
+def bench(tmp_path: Path, model_cache: ModelCache) -> Bench:
     opened = open_bench("tweets", folder=tmp_path)
-    return replace(opened, base=patch(opened.base, SMALL), resident=resident)
+    return replace(opened, base=patch(opened.base, SMALL), cache=model_cache)
 
 
 def test_retraining_goes_on_where_it_stopped(bench: Bench) -> None:
@@ -140,12 +140,12 @@ def test_nothing_is_transferred_before_the_source_has_been_searched(bench: Bench
     assert bench.trials == {}
 
 
-def test_full_fine_tuning_trains_a_copy_of_everything_but_the_pooler(resident: ResidentParts) -> None:
+def test_full_fine_tuning_trains_a_copy_of_everything_but_the_pooler(model_cache: ModelCache) -> None:
     """The resident backbone keeps its weights and stays frozen."""
     small = patch(configuration(training__learning_rate=1e-2), SMALL)
-    backbone = resident.backbone(small.backbone)
+    backbone = model_cache.backbone(small.backbone)
     before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
-    outcome = train(small, resident=resident, trains_backbone=True, tested=True)
+    outcome = train(small, cache=model_cache, trains_backbone=True, tested=True)
     copied = thawed(backbone).model
     expected = sum(p.numel() for name, p in copied.named_parameters() if "pooler" not in name)
     assert outcome.trainable_parameters == expected + 2 * backbone.shape.hidden_size + 2
@@ -154,9 +154,9 @@ def test_full_fine_tuning_trains_a_copy_of_everything_but_the_pooler(resident: R
     assert not any(parameter.requires_grad for parameter in backbone.model.parameters())
 
 
-def test_test_is_not_looked_at_unless_asked(resident: ResidentParts) -> None:
+def test_test_is_not_looked_at_unless_asked(model_cache: ModelCache) -> None:
     """Tuning and search see validation alone."""
     small = patch(configuration(**CHEAP), SMALL)
-    outcome = train(small, resident=resident, trains_backbone=False, tested=False)
+    outcome = train(small, cache=model_cache, trains_backbone=False, tested=False)
     assert outcome.test_score is None
     assert outcome.validation_score is not None

@@ -15,13 +15,12 @@ from api_schemas.trial_configuration import Training, TrialConfiguration, patch
 from service.artifacts.artifact_store import store_at
 from workers.backbones import activation_cache
 from workers.backbones.activation_cache import ActivationCache, final_hidden, starts_soundly
-from workers.backbones.frozen_activations import FrozenActivations
 from workers.backbones.loading import Backbone, freeze
-from workers.data.task_data import TokenisedSplit, TokenisedTask, pad
+from workers.data.task_data import FrozenActivations, TokenisedSplit, TokenisedTask, pad
 from workers.fine_tune import fine_tune
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached, logits
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 from workers.saving.predictions import AnswerForm
 
 CPU = torch.device("cpu")
@@ -177,10 +176,8 @@ def test_a_trial_has_the_same_scores_with_and_without_the_cache(
     losses = []
     top = patch(small_trial, {"training.epochs": 3})
     for cache_bytes in (0, 2**30):
-        parts = ResidentParts(None, device=CPU, activation_cache_bytes=cache_bytes)
-        report = run_trial(
-            top, resident=parts, store=store_at(str(tmp_path)), artifacts_path="t", report=lambda _: False
-        )
+        parts = ModelCache(None, device=CPU, activation_cache_bytes=cache_bytes)
+        report = run_trial(Trial(top, "t", lambda _: False), cache=parts, store=store_at(str(tmp_path)))
         assert report.provenance["starts_at_layer"] == (5 if cache_bytes else 0)
         losses.append((report.metrics["loss"], report.metrics["score"], report.test_metrics["score"]))
     assert losses[0][0] == pytest.approx(losses[1][0], abs=rounding)

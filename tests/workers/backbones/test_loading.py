@@ -25,7 +25,7 @@ from tests.checkpoints import save_checkpoint
 from tests.workers.conftest import CPU, KINDS, tiny
 from workers.backbones.loading import freeze, frozen_dtype, load_backbone
 from workers.errors import UnsupportedBackbone
-from workers.resident import ResidentParts
+from workers.model_cache import ModelCache
 
 
 @pytest.mark.parametrize(
@@ -161,18 +161,18 @@ def test_every_family_is_tried_on_a_tiny_network() -> None:
     assert {configuration.model_type for configuration in KINDS.values()} == FAMILIES.keys()
 
 
-def test_minilm_is_what_its_configuration_says(resident: ResidentParts) -> None:
+def test_minilm_is_what_its_configuration_says(model_cache: ModelCache) -> None:
     """Six layers of width 384, nothing trainable, no dropout."""
-    backbone = resident.backbone("all-MiniLM-L6-v2")
+    backbone = model_cache.backbone("all-MiniLM-L6-v2")
     assert (backbone.shape.layers, backbone.shape.hidden_size, backbone.shape.key_value_size) == (6, 384, 384)
     assert len(backbone.layers) == 6
     assert not any(parameter.requires_grad for parameter in backbone.model.parameters())
     assert not backbone.model.training
 
 
-def test_a_backbone_is_loaded_once(resident: ResidentParts) -> None:
+def test_a_backbone_is_loaded_once(model_cache: ModelCache) -> None:
     """The second trial finds it where the first left it."""
-    assert resident.backbone("all-MiniLM-L6-v2") is resident.backbone("all-MiniLM-L6-v2")
+    assert model_cache.backbone("all-MiniLM-L6-v2") is model_cache.backbone("all-MiniLM-L6-v2")
 
 
 @pytest.mark.parametrize("special", [{"unk_token": "<unk>"}, {"eos_token": "good"}], ids=["neither", "eos"])

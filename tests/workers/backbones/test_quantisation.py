@@ -16,9 +16,9 @@ from workers.backbones.loading import load_backbone
 from workers.backbones.quantisation import quantised
 from workers.data.task_data import Batch
 from workers.errors import UnsupportedBackbone
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached, logits
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 from workers.saving.artifacts import load_classifier
 
 CPU = torch.device("cpu")
@@ -92,11 +92,9 @@ def test_a_trial_on_four_bits_is_trained_saved_and_loaded(
     """From configuration to predictions, with the quantisation in its record."""
     configuration = patch(small_trial, {"quantisation": "4bit"})
     report = run_trial(
-        configuration,
-        resident=ResidentParts(None, device=CPU),
+        Trial(configuration, "trial", lambda _: False),
+        cache=ModelCache(None, device=CPU),
         store=store_at(str(tmp_path)),
-        artifacts_path="trial",
-        report=lambda _: False,
     )
     assert report.state is TrialState.SUCCEEDED, report.reason
     classifier = load_classifier(tmp_path / "trial")

@@ -27,7 +27,7 @@ from workers.data.task_data import (
 )
 from workers.data.text_beginnings import CHARACTERS_PER_TOKEN
 from workers.errors import TaskDataError
-from workers.resident import ResidentParts
+from workers.model_cache import ModelCache
 
 CPU = torch.device("cpu")
 SPLIT = TokenisedSplit(
@@ -85,7 +85,7 @@ def test_a_batch_is_cut_by_tokens(tokens: int | None, rows: list[int]) -> None:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    return ResidentParts(None, device=CPU).backbone("all-MiniLM-L6-v2").tokenizer
+    return ModelCache(None, device=CPU).backbone("all-MiniLM-L6-v2").tokenizer
 
 
 def from_file(rows: list[dict[str, object]], tokenizer: Any, folder: Path, **fields: object) -> TokenisedTask:

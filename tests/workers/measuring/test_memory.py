@@ -12,9 +12,9 @@ from workers.data.task_data import TokenisedSplit
 from workers.errors import OutOfMemory
 from workers.fine_tune import fine_tune
 from workers.measuring.memory import MemoryModel, TrainingShape, step_bytes
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 
 SHAPE = TrainingShape(trained=1000, layers_with_gradient=2, longest=10, heads=4)
 
@@ -97,13 +97,11 @@ def test_a_small_limit_shrinks_a_real_trial_and_a_tiny_one_refuses_it(
     """On MiniLM: the same score with micro-batches, INFEASIBLE where one text does not fit."""
 
     def trial(limit: int | None) -> tuple[str, float, object]:
-        parts = ResidentParts(None, device=torch.device("cpu"), trial_memory_bytes=limit)
+        parts = ModelCache(None, device=torch.device("cpu"), trial_memory_bytes=limit)
         report = run_trial(
-            patch(small_trial, {"training.epochs": 1}),
-            resident=parts,
-            store=store_at(str(tmp_path)),  # type: ignore[arg-type]
-            artifacts_path="t",
-            report=lambda _: False,
+            Trial(patch(small_trial, {"training.epochs": 1}), "t", lambda _: False),
+            cache=parts,
+            store=store_at(str(tmp_path)),
         )
         tokens = report.provenance.get("micro_batch_tokens")
         return report.reason or "", report.metrics.get("loss", 0.0), tokens

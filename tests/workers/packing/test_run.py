@@ -16,10 +16,10 @@ from tests.workers.conftest import CPU
 from tests.workers.divergence import diverging
 from workers.interruption import TrialStopped
 from workers.measuring.memory import MemoryModel
+from workers.model_cache import ModelCache
 from workers.packing import run as packing_run
-from workers.packing.run import Member, run_packed
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.packing.run import run_packed
+from workers.run_trial import Trial, build_modules, run_trial
 
 CHANGES: list[Parameterization] = [
     {"training.learning_rate": 5e-3},
@@ -46,48 +46,48 @@ def noted_in(measurements: list[Measurement]) -> Callable[[Measurement], bool]:
     return note
 
 
-def reports_of(members: Sequence[Member], resident: ResidentParts, artifacts_dir: Path) -> list[TrialReport]:
+def reports_of(trials: Sequence[Trial], model_cache: ModelCache, artifacts_dir: Path) -> list[TrialReport]:
     return list(
-        chain.from_iterable(run_packed(members, resident=resident, store=store_at(str(artifacts_dir))))
+        chain.from_iterable(run_packed(trials, cache=model_cache, store=store_at(str(artifacts_dir))))
     )
 
 
 def run(
-    configurations: Sequence[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
+    configurations: Sequence[TrialConfiguration], model_cache: ModelCache, artifacts_dir: Path
 ) -> tuple[list[TrialReport], list[list[Measurement]]]:
     measurements: list[list[Measurement]] = [[] for _ in configurations]
-    members = [
-        Member(configuration, f"packed/{number}", noted_in(measurements[number]))
+    trials = [
+        Trial(configuration, f"packed/{number}", noted_in(measurements[number]))
         for number, configuration in enumerate(configurations)
     ]
-    return reports_of(members, resident, artifacts_dir), measurements
+    return reports_of(trials, model_cache, artifacts_dir), measurements
 
 
 def test_trials_that_cannot_share_a_pack_run_alone(
-    three: list[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
+    three: list[TrialConfiguration], model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """Each has its own report, in the order in which they were given."""
-    reports, _ = run([three[0], patch(three[0], {"training.epochs": 1})], resident, artifacts_dir)
+    reports, _ = run([three[0], patch(three[0], {"training.epochs": 1})], model_cache, artifacts_dir)
     assert [report.state for report in reports] == [TrialState.SUCCEEDED] * 2
     assert not any("packed_with" in report.provenance for report in reports)
 
 
 def test_a_task_that_cannot_be_read_is_everyones_reason(
-    three: list[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
+    three: list[TrialConfiguration], model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """Each trial says so itself."""
     too_many = [patch(configuration, {"task.train_rows": 10**6}) for configuration in three]
-    reports, _ = run(too_many, resident, artifacts_dir)
+    reports, _ = run(too_many, model_cache, artifacts_dir)
     assert [report.state for report in reports] == [TrialState.INFEASIBLE] * 3
     assert all("6398" in (report.reason or "") for report in reports)
 
 
 def test_a_diverging_trial_is_infeasible_and_the_others_are_not(
-    three: list[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
+    three: list[TrialConfiguration], model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """Not a number is a fact about one configuration; nothing of it is saved."""
     three[1] = diverging(three[1])
-    reports, _ = run(three, resident, artifacts_dir)
+    reports, _ = run(three, model_cache, artifacts_dir)
     states = [report.state for report in reports]
     assert states == [TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.SUCCEEDED]
     assert (reports[1].reason or "").startswith("not-a-number")
@@ -95,29 +95,29 @@ def test_a_diverging_trial_is_infeasible_and_the_others_are_not(
 
 
 def test_a_stopped_pack_leaves_the_backbone_as_it_was(
-    three: list[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
+    three: list[TrialConfiguration], model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """The interruption of one trial passes through, and no hook stays behind."""
 
     def stop(_: Measurement) -> bool:
         raise TrialStopped("cancelled")
 
-    members = [Member(configuration, None, stop) for configuration in three]
+    trials = [Trial(configuration, None, stop) for configuration in three]
     with pytest.raises(TrialStopped):
-        reports_of(members, resident, artifacts_dir)
-    model = resident.backbone(three[0].backbone).model
+        reports_of(trials, model_cache, artifacts_dir)
+    model = model_cache.backbone(three[0].backbone).model
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_a_trial_that_is_stopped_early_stops_alone(
-    three: list[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
+    three: list[TrialConfiguration], model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """It reports its last measurement and saves nothing; the others have both of theirs."""
     seen: list[list[Measurement]] = [[], [], []]
-    members = [Member(one, f"packed/{n}", noted_in(seen[n])) for n, one in enumerate(three)]
+    trials = [Trial(one, f"packed/{n}", noted_in(seen[n])) for n, one in enumerate(three)]
     first: list[Measurement] = []
-    members[1] = Member(three[1], "packed/1", lambda measurement: first.append(measurement) is None)
-    reports = reports_of(members, resident, artifacts_dir)
+    trials[1] = Trial(three[1], "packed/1", lambda measurement: first.append(measurement) is None)
+    reports = reports_of(trials, model_cache, artifacts_dir)
     states = [report.state for report in reports]
     assert states == [TrialState.SUCCEEDED, TrialState.STOPPED_EARLY, TrialState.SUCCEEDED]
     assert [measurement.metrics for measurement in first] == [reports[1].metrics]
@@ -126,18 +126,16 @@ def test_a_trial_that_is_stopped_early_stops_alone(
 
 
 def test_a_pack_has_the_scores_of_its_trials_alone(
-    three: list[TrialConfiguration], resident: ResidentParts, artifacts_dir: Path
+    three: list[TrialConfiguration], model_cache: ModelCache, artifacts_dir: Path
 ) -> None:
     """Same predictions, losses within 1e-4, same measurements and files; costs divided by three."""
-    reports, measurements = run(three, resident, artifacts_dir)
+    reports, measurements = run(three, model_cache, artifacts_dir)
     for number, configuration in enumerate(three):
         measured: list[Measurement] = []
         expected = run_trial(
-            configuration,
-            resident=resident,
+            Trial(configuration, f"alone/{number}", noted_in(measured)),
+            cache=model_cache,
             store=store_at(str(artifacts_dir)),
-            artifacts_path=f"alone/{number}",
-            report=noted_in(measured),
         )
         found = reports[number]
         assert found.provenance["packed_with"] == 3
@@ -161,10 +159,9 @@ def test_a_pack_has_the_scores_of_its_trials_alone(
 
 def test_packs_are_as_large_as_memory_allows(three: list[TrialConfiguration], artifacts_dir: Path) -> None:
     """Where two fit, three become a pack and a trial alone."""
-    parts = ResidentParts(None, device=CPU)
-    members = [Member(configuration, None, noted_in([])) for configuration in three]
-    modules = packing_run._modules(members, parts)
-    shape = packing_run._shape_of_one(modules, configuration=three[0], resident=parts)
+    parts = ModelCache(None, device=CPU)
+    modules = [build_modules(configuration, parts) for configuration in three]
+    shape = packing_run.shape_of_one(modules, configuration=three[0], cache=parts)
     backbone = parts.backbone(three[0].backbone)
     one = next(
         limit
@@ -178,7 +175,7 @@ def test_packs_are_as_large_as_memory_allows(three: list[TrialConfiguration], ar
 
 def test_a_pack_that_runs_out_of_memory_is_cut_in_two(
     three: list[TrialConfiguration],
-    resident: ResidentParts,
+    model_cache: ModelCache,
     artifacts_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -191,5 +188,5 @@ def test_a_pack_that_runs_out_of_memory_is_cut_in_two(
         whole(packed, *arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(packing_run, "fine_tune_packed", too_large_for_three)
-    reports, _ = run(three, resident, artifacts_dir)
+    reports, _ = run(three, model_cache, artifacts_dir)
     assert [report.provenance.get("packed_with", 1) for report in reports] == [1, 2, 2]

@@ -14,9 +14,9 @@ from service.catalogue.tasks.rows import Row
 from tests.workers.conftest import CPU
 from workers.data.task_data import pad, tokenise
 from workers.errors import ArtifactError
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached, logits
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.run_trial import Trial, run_trial
 from workers.saving.artifacts import load_classifier, save_trial
 from workers.saving.predictions import AnswerForm
 
@@ -25,9 +25,9 @@ TEXTS = ["a film full of warmth and wit", "dull", "neither here nor there"]
 
 @pytest.fixture
 def saved(
-    small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
 ) -> tuple[Path, TrialModules]:
-    backbone = resident.backbone(small_trial.backbone)
+    backbone = model_cache.backbone(small_trial.backbone)
     modules = TrialModules(small_trial.peft, backbone=backbone, classes=2, seed=3)
     with torch.no_grad():
         for parameter in modules.parameters():
@@ -76,11 +76,11 @@ def test_weights_of_another_configuration_do_not_load(saved: tuple[Path, TrialMo
 
 
 def test_a_loaded_classifier_predicts_what_the_trained_one_did(
-    saved: tuple[Path, TrialModules], resident: ResidentParts
+    saved: tuple[Path, TrialModules], model_cache: ModelCache
 ) -> None:
     """Same labels and probabilities, in the order of the texts."""
     folder, modules = saved
-    backbone = resident.backbone("all-MiniLM-L6-v2")
+    backbone = model_cache.backbone("all-MiniLM-L6-v2")
     split = tokenise([Row(text, 0) for text in TEXTS], backbone.tokenizer, max_length=16)
     batch = pad(split, [0, 1, 2], pad_id=0, device=backbone.device)
     with attached(modules, backbone=backbone), torch.inference_mode():
@@ -100,10 +100,8 @@ def test_what_was_trained_in_bfloat16_predicts_the_same_in_single_precision(
     store = store_at(str(artifacts_dir))
     with monkeypatch.context() as patched:
         patched.setattr("workers.backbones.loading.frozen_dtype", lambda _: torch.bfloat16)
-        parts = ResidentParts(None, device=CPU)
-        report = run_trial(
-            small_trial, resident=parts, store=store, artifacts_path="t", report=lambda _: False
-        )
+        parts = ModelCache(None, device=CPU)
+        report = run_trial(Trial(small_trial, "t", lambda _: False), cache=parts, store=store)
         assert report.state is TrialState.SUCCEEDED, report.reason
         found = load_classifier(artifacts_dir / "t").predict(TEXTS)
     expected = load_classifier(artifacts_dir / "t").predict(TEXTS)
@@ -122,14 +120,14 @@ def test_a_loaded_classifier_answers_whatever_it_is_asked(saved: tuple[Path, Tri
 
 
 def test_saving_again_replaces_the_whole(
-    saved: tuple[Path, TrialModules], small_trial: TrialConfiguration, resident: ResidentParts
+    saved: tuple[Path, TrialModules], small_trial: TrialConfiguration, model_cache: ModelCache
 ) -> None:
     """A repeated attempt leaves one complete folder and nothing unfinished."""
     folder, modules = saved
     save_trial(
         modules,
         small_trial,
-        backbone=resident.backbone(small_trial.backbone),
+        backbone=model_cache.backbone(small_trial.backbone),
         answers=AnswerForm(labels=("no", "yes")),
         store=store_at(str(folder.parents[2])),
         path="s/t/1",

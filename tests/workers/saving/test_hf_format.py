@@ -15,8 +15,8 @@ from service.artifacts.artifact_store import store_at
 from service.catalogue.backbones import by_name
 from workers.data.task_data import Batch
 from workers.errors import ArtifactError
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached, logits
-from workers.resident import ResidentParts
 from workers.saving.artifacts import load_classifier, save_trial
 from workers.saving.merged import export_merged
 from workers.saving.predictions import AnswerForm
@@ -69,9 +69,9 @@ save_file(found, Path(target).parent / "found.safetensors")
 """
 
 
-def trained(peft: dict[str, object], resident: ResidentParts) -> TrialModules:
+def trained(peft: dict[str, object], model_cache: ModelCache) -> TrialModules:
     """Modules as training would leave them: every tensor a little away from its start."""
-    backbone = resident.backbone("all-MiniLM-L6-v2")
+    backbone = model_cache.backbone("all-MiniLM-L6-v2")
     modules = TrialModules(Peft.model_validate(peft), backbone=backbone, classes=2, seed=5)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -81,14 +81,14 @@ def trained(peft: dict[str, object], resident: ResidentParts) -> TrialModules:
 
 
 def saved(
-    peft: dict[str, object], folder: Path, *, resident: ResidentParts, base: TrialConfiguration
+    peft: dict[str, object], folder: Path, *, model_cache: ModelCache, base: TrialConfiguration
 ) -> TrialModules:
-    modules = trained(peft, resident)
+    modules = trained(peft, model_cache)
     training = base.training.model_copy(update={"seed": 5})
     save_trial(
         modules,
         base.model_copy(update={"peft": modules.peft, "training": training}),
-        backbone=resident.backbone(base.backbone),
+        backbone=model_cache.backbone(base.backbone),
         answers=AnswerForm(labels=("no", "yes")),
         store=store_at(str(folder.parent)),
         path=folder.name,
@@ -96,20 +96,20 @@ def saved(
     return modules
 
 
-def hidden_states(modules: TrialModules, resident: ResidentParts) -> Tensor:
-    backbone = resident.backbone("all-MiniLM-L6-v2")
+def hidden_states(modules: TrialModules, model_cache: ModelCache) -> Tensor:
+    backbone = model_cache.backbone("all-MiniLM-L6-v2")
     with attached(modules, backbone=backbone), torch.inference_mode():
         found: Tensor = backbone.model(input_ids=IDS, attention_mask=MASK).last_hidden_state
     return found.float()
 
 
 def test_peft_loads_every_method_with_the_same_hidden_states(
-    resident: ResidentParts, small_trial: TrialConfiguration, tmp_path: Path
+    model_cache: ModelCache, small_trial: TrialConfiguration, tmp_path: Path
 ) -> None:
     """A fresh process, the real MiniLM, no code of ours: hidden states agree to float32 rounding."""
     expected = {
         name: hidden_states(
-            saved(peft, tmp_path / "all" / name, resident=resident, base=small_trial), resident
+            saved(peft, tmp_path / "all" / name, cache=model_cache, base=small_trial), model_cache
         )
         for name, peft in PEFTS.items()
     }
@@ -122,9 +122,8 @@ def test_peft_loads_every_method_with_the_same_hidden_states(
     )  # fmt: skip
     found = load_file(tmp_path / "found.safetensors")
     assert found.keys() == PEFTS.keys()
-    bare = hidden_states(
-        TrialModules(Peft(), backbone=resident.backbone("all-MiniLM-L6-v2"), classes=2, seed=0), resident
-    )
+    backbone = model_cache.backbone("all-MiniLM-L6-v2")
+    bare = hidden_states(TrialModules(Peft(), backbone=backbone, classes=2, seed=0), model_cache)
     for name, hidden in expected.items():
         assert (hidden - bare)[MASK.bool()].abs().max() > 1e-4, name
         assert torch.allclose(found[name][MASK.bool()], hidden[MASK.bool()], atol=2e-5), name
@@ -132,13 +131,13 @@ def test_peft_loads_every_method_with_the_same_hidden_states(
 
 @pytest.mark.parametrize("name", [*PEFTS, *UNIONS])
 def test_a_saved_trial_loads_and_scores_the_same(
-    resident: ResidentParts, small_trial: TrialConfiguration, tmp_path: Path, name: str
+    model_cache: ModelCache, small_trial: TrialConfiguration, tmp_path: Path, name: str
 ) -> None:
     """Our own format, for every method: the loaded classifier gives bit-equal logits."""
     peft = {**PEFTS, **UNIONS}[name]
-    modules = saved(peft, tmp_path / "trial", resident=resident, base=small_trial)
+    modules = saved(peft, tmp_path / "trial", cache=model_cache, base=small_trial)
     loaded = load_classifier(tmp_path / "trial")
-    backbone = resident.backbone(small_trial.backbone)
+    backbone = model_cache.backbone(small_trial.backbone)
     with attached(modules, backbone=backbone), torch.inference_mode():
         expected = logits(modules, BATCH, backbone=backbone)
     with attached(loaded.modules, backbone=loaded.backbone), torch.inference_mode():
@@ -150,13 +149,13 @@ MERGEABLE = [name for name in (*PEFTS, *UNIONS) if name not in {"prompt_tuning",
 
 @pytest.mark.parametrize("name", MERGEABLE)
 def test_a_merged_trial_is_a_plain_transformer(
-    resident: ResidentParts, small_trial: TrialConfiguration, tmp_path: Path, name: str
+    model_cache: ModelCache, small_trial: TrialConfiguration, tmp_path: Path, name: str
 ) -> None:
     """Without peft and without us, the merged weights give the trial's scores."""
     from transformers import AutoModel
 
     peft = {**PEFTS, **UNIONS}[name]
-    modules = saved(peft, tmp_path / "trial", resident=resident, base=small_trial)
+    modules = saved(peft, tmp_path / "trial", cache=model_cache, base=small_trial)
     merged = export_merged(tmp_path / "trial", tmp_path / "merged")
     model = AutoModel.from_pretrained(merged).eval()
     head = load_file(merged / "head.safetensors")
@@ -165,7 +164,7 @@ def test_a_merged_trial_is_a_plain_transformer(
         mask = MASK.unsqueeze(-1)
         pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         scores = pooled @ head["weight"].T + head["bias"]
-    backbone = resident.backbone(small_trial.backbone)
+    backbone = model_cache.backbone(small_trial.backbone)
     with attached(modules, backbone=backbone), torch.inference_mode():
         assert torch.allclose(scores, logits(modules, BATCH, backbone=backbone), atol=1e-4)
     answers = AnswerForm.model_validate_json((merged / "answers.json").read_text())
@@ -182,10 +181,10 @@ def test_a_merged_trial_is_a_plain_transformer(
     ],
 )
 def test_what_is_no_change_of_weights_is_not_merged(
-    resident: ResidentParts, small_trial: TrialConfiguration, tmp_path: Path, peft: dict[str, object]
+    model_cache: ModelCache, small_trial: TrialConfiguration, tmp_path: Path, peft: dict[str, object]
 ) -> None:
     """The reason says so, and nothing is written."""
-    saved(peft, tmp_path / "trial", resident=resident, base=small_trial)
+    saved(peft, tmp_path / "trial", cache=model_cache, base=small_trial)
     with pytest.raises(ArtifactError, match="be merged"):
         export_merged(tmp_path / "trial", tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
@@ -195,10 +194,10 @@ def test_what_is_no_change_of_weights_is_not_merged(
     "peft", [{"serial_adapter": {"bottleneck_size": 4}, **OWN_LORA}, {"method": "bitfit"}]
 )
 def test_what_peft_has_no_format_for_is_saved_in_ours_alone(
-    resident: ResidentParts, small_trial: TrialConfiguration, tmp_path: Path, peft: dict[str, object]
+    model_cache: ModelCache, small_trial: TrialConfiguration, tmp_path: Path, peft: dict[str, object]
 ) -> None:
     """A union with LoRA in it would be another network without the rest."""
-    saved(peft, tmp_path / "trial", resident=resident, base=small_trial)
+    saved(peft, tmp_path / "trial", cache=model_cache, base=small_trial)
     assert sorted(path.name for path in (tmp_path / "trial").iterdir()) == [
         "configuration.json", "weights.safetensors",
     ]  # fmt: skip

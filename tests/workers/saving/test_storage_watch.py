@@ -18,8 +18,8 @@ from service.trials import sweeper
 from tests.service.trials.test_leases import stored_study
 from tests.workers.conftest import SMALL
 from workers import trial_worker
-from workers.errors import NoRoom
-from workers.saving.room import RESERVE_BYTES, check_room
+from workers.errors import DiskFull
+from workers.saving.disk_space import RESERVE_BYTES, require_disk_space
 from workers.saving.storage_watch import StorageWatch
 
 
@@ -50,11 +50,11 @@ def test_room_is_needed_for_both_formats_and_a_reserve(monkeypatch: pytest.Monke
     """To the byte; what saves nothing needs none."""
     needed = 2 * 1000 + RESERVE_BYTES
     disk_with(monkeypatch, free=needed)
-    check_room(1000, store=artifact_store())
+    require_disk_space(1000, store=artifact_store())
     disk_with(monkeypatch, free=needed - 1)
-    check_room(0, store=artifact_store())
-    with pytest.raises(NoRoom, match=f"{needed - 1:,} bytes free.*takes {needed:,}.*Free space") as error:
-        check_room(1000, store=artifact_store())
+    require_disk_space(0, store=artifact_store())
+    with pytest.raises(DiskFull, match=f"{needed - 1:,} bytes free.*takes {needed:,}.*Free space") as error:
+        require_disk_space(1000, store=artifact_store())
     assert error.value.needed_bytes == needed
 
 

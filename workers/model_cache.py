@@ -1,4 +1,4 @@
-"""What stays in a worker between trials: the backbone and the tokenised task."""
+"""Backbones, tokenised tasks and frozen activations that a worker keeps between trials."""
 
 from functools import cache
 from pathlib import Path
@@ -12,11 +12,11 @@ from workers.data.task_data import TokenisedTask, tokenise_task
 from workers.measuring.memory import MemoryModel
 
 KEPT = 2
-"""How many backbones and how many tasks are kept; the one used longest ago goes first."""
+"""How many backbones and how many tasks are kept; the least recently used is dropped first."""
 
 
-class ResidentParts:
-    """Loads on first use and keeps what was used last."""
+class ModelCache:
+    """Loads on first use and keeps what was used most recently."""
 
     def __init__(
         self,
@@ -36,29 +36,29 @@ class ResidentParts:
         self._tasks: dict[str, TokenisedTask] = {}
 
     def backbone(self, name: str, quantisation: Quantisation | None = None) -> Backbone:
-        """Return a backbone, loading it if need be."""
+        """Return a backbone, loaded if necessary."""
         key = f"{name} {quantisation}"
-        found = self._backbones.pop(key, None) or load_backbone(
+        backbone = self._backbones.pop(key, None) or load_backbone(
             name, models_dir=self.models_dir, device=self.device, quantisation=quantisation
         )
-        self._backbones[key] = found
-        _forget_oldest(self._backbones)
-        return found
+        self._backbones[key] = backbone
+        _drop_oldest(self._backbones)
+        return backbone
 
     def task(self, configuration: TrialConfiguration) -> TokenisedTask:
-        """Return a tokenised task, reading it if need be."""
+        """Return a tokenised task, read if necessary."""
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
         key = _task_key(configuration, max_length)
-        found = self._tasks.pop(key, None) or tokenise_task(
+        task = self._tasks.pop(key, None) or tokenise_task(
             configuration.task, backbone.tokenizer, max_length=max_length, data_dir=self.data_dir
         )
-        self._tasks[key] = found
-        _forget_oldest(self._tasks)
-        return found
+        self._tasks[key] = task
+        _drop_oldest(self._tasks)
+        return task
 
     def task_from(self, configuration: TrialConfiguration, *, layer: int) -> TokenisedTask:
-        """Return a tokenised task with the inputs of a layer kept, so that nothing below it is run again."""
+        """Return a tokenised task with the stored inputs of a layer, so that no layer below it runs again."""
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
         return self.activations.task(
@@ -67,16 +67,16 @@ class ResidentParts:
 
 
 @cache
-def resident_parts(
+def process_cache(
     models_dir: Path | None,
     data_dir: Path | None,
     *,
     device: torch.device,
     activation_cache_bytes: int,
     trial_memory_bytes: int | None,
-) -> ResidentParts:
-    """Return this process's parts."""
-    return ResidentParts(
+) -> ModelCache:
+    """Return the cache of this process."""
+    return ModelCache(
         models_dir,
         device=device,
         data_dir=data_dir,
@@ -95,6 +95,6 @@ def _task_key(configuration: TrialConfiguration, max_length: int) -> str:
     return "\n".join(map(str, parts))
 
 
-def _forget_oldest(kept: dict[str, Backbone] | dict[str, TokenisedTask]) -> None:
+def _drop_oldest(kept: dict[str, Backbone] | dict[str, TokenisedTask]) -> None:
     while len(kept) > KEPT:
         del kept[next(iter(kept))]

@@ -12,8 +12,8 @@ import pytest
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from service.artifacts.artifact_store import store_at
 from workers.errors import ArtifactError
+from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules
-from workers.resident import ResidentParts
 from workers.saving.artifacts import load_classifier, save_trial
 from workers.saving.predictions import AnswerForm
 
@@ -25,15 +25,15 @@ torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration
 from service.artifacts.artifact_store import store_at
 from workers.errors import TrialNotSaved
-from workers.resident import ResidentParts
-from workers.run_trial import run_trial
+from workers.model_cache import ModelCache
+from workers.run_trial import Trial, run_trial
 
 configuration, artifacts_dir = TrialConfiguration.model_validate_json(sys.argv[1]), Path(sys.argv[2])
-resident = ResidentParts(None, device=torch.device("cpu"))
+model_cache = ModelCache(None, device=torch.device("cpu"))
 
 def trial(path):
-    return run_trial(configuration, resident=resident, store=store_at(sys.argv[2]), artifacts_path=path,
-                     report=lambda measurement: None)
+    return run_trial(Trial(configuration, path, lambda measurement: None), cache=model_cache,
+                     store=store_at(sys.argv[2]))
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 try:
@@ -54,10 +54,10 @@ from service.artifacts.artifact_store import store_at
 from workers.saving.artifacts import save_trial
 from workers.peft_methods import TrialModules
 from workers.saving.predictions import AnswerForm
-from workers.resident import ResidentParts
+from workers.model_cache import ModelCache
 
 configuration, artifacts_dir = TrialConfiguration.model_validate_json(sys.argv[1]), Path(sys.argv[2])
-backbone = ResidentParts(None, device=torch.device("cpu")).backbone(configuration.backbone)
+backbone = ModelCache(None, device=torch.device("cpu")).backbone(configuration.backbone)
 modules = TrialModules(configuration.peft, backbone=backbone, classes=2, seed=0)
 flush, flushed = os.fsync, 0
 for kill_at in range(1, 7):
@@ -113,9 +113,9 @@ def test_a_kill_while_saving_leaves_a_whole_folder_or_none(
 
 
 @pytest.fixture
-def saved(small_trial: TrialConfiguration, resident: ResidentParts, artifacts_dir: Path) -> Path:
+def saved(small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path) -> Path:
     lora = patch(small_trial, {"peft.serial_adapter.bottleneck_size": 0, "peft.lora.rank": 2})
-    backbone = resident.backbone(lora.backbone)
+    backbone = model_cache.backbone(lora.backbone)
     save_trial(
         TrialModules(lora.peft, backbone=backbone, classes=2, seed=0), lora, backbone=backbone,
         answers=AnswerForm(labels=("no", "yes")), store=store_at(str(artifacts_dir)), path="t/1",
