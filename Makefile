@@ -23,8 +23,8 @@ test: $(LARGE) $(TASKS)  ## every test that this machine can run
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SERVERS)
 
 nightly: $(LARGE) $(TASKS)  ## the full products of the tests, and 200 generated requests for each operation
-	$(TWO) -m nightly
-	$(BIN)/python -m pytest tests/service/api/test_openapi.py --hypothesis-profile nightly
+	$(TWO) -m "nightly or hypothesis" --hypothesis-profile nightly
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m nightly $(SERVERS)
 
 chaos: $(INSTALLED)  ## break a running server for MINUTES with the faults of SEED, and check every history
 	$(BIN)/python -m tests.chaos.arena --minutes $(MINUTES) --seed $(SEED) --report chaos-report.json

@@ -40,7 +40,9 @@ from service.artifacts import artifact_store
 from service.runtime import broker
 from service.storage import database, schema_version
 
+settings_of_hypothesis.register_profile("sample", max_examples=25, deadline=None)
 settings_of_hypothesis.register_profile("nightly", max_examples=200, deadline=None)
+settings_of_hypothesis.load_profile("sample")  # `--hypothesis-profile` comes later and has its way
 
 API_KEY = "pt_test_key_of_the_very_first_tenant"
 OTHER_KEY = "pt_test_key_of_the_second_tenant"
@@ -65,6 +67,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         (title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections
     ]
     return report
+
+
+def examples(few: int) -> int:
+    """Return how many examples an expensive test draws: few, and ten times as many under `nightly`."""
+    return few * 10 if settings_of_hypothesis.get_current_profile_name() == "nightly" else few
 
 
 @contextmanager

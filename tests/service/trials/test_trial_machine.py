@@ -32,6 +32,7 @@ from service.studies import steering
 from service.studies.admission import admit
 from service.studies.canonical_trials import canonical_trials
 from service.trials import ask_and_tell, lifecycle, replication, sweeper
+from tests.conftest import examples
 from tests.service.studies.invariants import check_study, settled_facts
 
 RUNNERS = st.sampled_from(["a", "b", "c"])
@@ -328,13 +329,14 @@ class TrialMachine(RuleBasedStateMachine):
         assert stored == self.measured
 
 
+@pytest.mark.hypothesis
 @pytest.mark.usefixtures("service_environment")
 def test_no_order_of_words_about_trials_breaks_them() -> None:
     """Asking, reporting, completing, falling silent: late words are heard until another attempt begins."""
     run_state_machine_as_test(
         TrialMachine,
         settings=settings(
-            max_examples=8,
+            max_examples=examples(4),
             stateful_step_count=20,
             deadline=None,
             # To make a failure shorter takes longer than a test may.
