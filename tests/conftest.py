@@ -7,7 +7,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -72,6 +72,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def examples(few: int) -> int:
     """Return how many examples an expensive test draws: few, and ten times as many under `nightly`."""
     return few * 10 if settings_of_hypothesis.get_current_profile_name() == "nightly" else few
+
+
+def sampled(values: Iterable[Any], *, keep: Collection[Any]) -> list[Any]:
+    """Return values to parametrise a test with: some for every run, the others for `nightly` alone."""
+    return [
+        value
+        if value in keep
+        else pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.nightly)
+        for value in values
+    ]
 
 
 @contextmanager
