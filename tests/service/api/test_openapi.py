@@ -128,6 +128,7 @@ def test_each_operation_keeps_to_the_document(case: Case) -> None:
     case.call_and_validate(headers=HEADERS, excluded_checks=EXCLUDED)
 
 
+@pytest.mark.slow
 @pytest.mark.hypothesis
 @pytest.mark.usefixtures("service_environment")
 def test_studies_keep_to_the_document_through_their_lives() -> None:

@@ -204,6 +204,7 @@ class StudyMachine(RuleBasedStateMachine):
             self.settled[study] = settled
 
 
+@pytest.mark.slow
 @pytest.mark.hypothesis
 def test_no_order_of_an_owners_verbs_breaks_a_study(client: TestClient) -> None:
     """Each verb does what it says where the state allows it, and is a 409 that changes nothing elsewhere."""

@@ -354,6 +354,7 @@ class StudyMachine(RuleBasedStateMachine):
         self.session.rollback()
 
 
+@pytest.mark.slow
 @pytest.mark.hypothesis
 @pytest.mark.usefixtures("service_environment")
 def test_no_order_of_events_breaks_a_study(session: Session) -> None:

@@ -329,6 +329,7 @@ class TrialMachine(RuleBasedStateMachine):
         assert stored == self.measured
 
 
+@pytest.mark.slow
 @pytest.mark.hypothesis
 @pytest.mark.usefixtures("service_environment")
 def test_no_order_of_words_about_trials_breaks_them() -> None:
