@@ -1,7 +1,10 @@
 """Rules of the house that no other tool checks."""
 
 import ast
+from fnmatch import fnmatch
 from pathlib import Path
+
+from benchmarks.house import without_mirrored_test
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("api_schemas", "service", "workers", "paretune", "migrations", "benchmarks")
@@ -55,3 +58,18 @@ def test_docstrings_of_functions_that_return_something_say_return() -> None:
         if not any(kind in ast.unparse(item) for item in node.decorator_list for kind in NOT_CALLED)
     ]
     assert wrong == []
+
+
+def test_every_module_has_a_test_at_its_path_or_one_that_is_named() -> None:
+    """`covered_elsewhere.txt` names the test of each other module; every line of it is needed and true."""
+    lines = (ROOT / "tests" / "covered_elsewhere.txt").read_text(encoding="utf-8").splitlines()
+    named = [line.split(" | ") for line in lines if not line.startswith("#")]
+    unnamed = [
+        path for path in without_mirrored_test() if not any(fnmatch(path, pattern) for pattern, _ in named)
+    ]
+    assert unnamed == []
+    unneeded = [
+        pattern for pattern, _ in named if not any(fnmatch(path, pattern) for path in without_mirrored_test())
+    ]
+    assert unneeded == []
+    assert [test for _, test in named if not (ROOT / "tests" / test).exists()] == []
