@@ -24,7 +24,7 @@ test: $(LARGE) $(TASKS)  ## every test that this machine can run
 
 nightly: $(LARGE) $(TASKS)  ## the full products of the tests, and 200 generated requests for each operation
 	$(TWO) -m "nightly or hypothesis" --hypothesis-profile nightly
-	$(BIN)/python -m pytest tests/service/api/test_openapi.py --hypothesis-profile nightly
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m nightly $(SERVERS)
 
 chaos: $(INSTALLED)  ## break a running server for MINUTES with the faults of SEED, and check every history
 	$(BIN)/python -m tests.chaos.arena --minutes $(MINUTES) --seed $(SEED) --report chaos-report.json
@@ -51,14 +51,14 @@ $(INSTALLED): pyproject.toml constraints.txt assets.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paretune needs Python 3.11 or newer; set PYTHON=python3.12, say")'
 	@echo "Setting up in $(VENV): a few minutes the first time."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-deps --requirement assets.txt
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --requirement assets.txt
 	touch $(INSTALLED)
 
 $(LARGE): $(INSTALLED) assets-large.txt
-	$(BIN)/python -m pip install --quiet --no-deps --requirement assets-large.txt
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --requirement assets-large.txt
 	touch $(LARGE)
 
 $(TASKS): $(INSTALLED) assets-tasks.txt
-	$(BIN)/python -m pip install --quiet --no-deps --requirement assets-tasks.txt
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --requirement assets-tasks.txt
 	touch $(TASKS)

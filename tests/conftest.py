@@ -7,7 +7,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -40,9 +40,9 @@ from service.artifacts import artifact_store
 from service.runtime import broker
 from service.storage import database, schema_version
 
-settings_of_hypothesis.register_profile("quick", max_examples=25, deadline=None)
+settings_of_hypothesis.register_profile("sample", max_examples=25, deadline=None)
 settings_of_hypothesis.register_profile("nightly", max_examples=200, deadline=None)
-settings_of_hypothesis.load_profile("quick")
+settings_of_hypothesis.load_profile("sample")  # `--hypothesis-profile` comes later and has its way
 
 API_KEY = "pt_test_key_of_the_very_first_tenant"
 OTHER_KEY = "pt_test_key_of_the_second_tenant"
@@ -67,6 +67,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         (title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections
     ]
     return report
+
+
+def examples(few: int) -> int:
+    """Return how many examples an expensive test draws: few, and ten times as many under `nightly`."""
+    return few * 10 if settings_of_hypothesis.get_current_profile_name() == "nightly" else few
+
+
+def sampled(values: Iterable[Any], *, keep: Collection[Any]) -> list[Any]:
+    """Return values to parametrise a test with: some for every run, the others for `nightly` alone."""
+    return [
+        value
+        if value in keep
+        else pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.nightly)
+        for value in values
+    ]
 
 
 @contextmanager

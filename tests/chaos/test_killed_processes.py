@@ -3,14 +3,19 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState
 from api_schemas.trials import TrialState
 from paretune.client import Client
 from paretune.local import Stack
+from service.storage.models import Replicate, Trial
+from tests.conftest import reachable_directory
 from tests.end_to_end.stack import check_history, stack_on, submit, wait_for, wait_until_ended
 
 pytestmark = pytest.mark.chaos
@@ -24,28 +29,47 @@ def kill(stack: Stack, name: str) -> None:
     child.process.wait()
 
 
+def lost_attempts(stack: Stack, study_id: str) -> int:
+    """Return how often a lease on a trial of the study has expired."""
+    engine = create_engine(stack.environment["DATABASE_URL"])
+    with Session(engine) as session:
+        query = select(func.sum(Replicate.lost_attempts)).join(Trial, Trial.id == Replicate.trial_id)
+        lost = session.scalars(query.where(Trial.study_id == study_id)).one()
+    engine.dispose()
+    return int(lost)
+
+
 def some_trial_runs(client: Client, study_id: str) -> bool:
     return any(trial.state is TrialState.RUNNING for trial in client.trials(study_id))
 
 
+@pytest.fixture(scope="module")
+def stack_to_break() -> Iterator[tuple[Stack, Client]]:
+    """One server for all tests: each leaves it whole."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        reachable_directory() as directory,
+        stack_on(directory / "state", monkeypatch) as running,
+    ):
+        yield running
+
+
 @pytest.mark.parametrize("victim", ["trial-worker-0", "study-worker", "valkey", "valkey, wiped", "postgres"])
-def test_a_killed_process_costs_nothing(
-    state_root: Path, monkeypatch: pytest.MonkeyPatch, victim: str
-) -> None:
+def test_a_killed_process_costs_nothing(stack_to_break: tuple[Stack, Client], victim: str) -> None:
     """Kill -9 while a trial runs, twice; for Valkey also with all of its data gone."""
     name, _, wiped = victim.partition(", ")
-    with stack_on(state_root / "state", monkeypatch) as (stack, client):
-        study = submit(client, budget={"trials": 5}, parallelism=1)
-        for _ in range(2):
-            wait_for(stack, lambda: some_trial_runs(client, study.id))
-            kill(stack, name)
-            if wiped:
-                shutil.rmtree(stack.state_dir / "valkey" / "appendonlydir")
-            wait_for(stack, lambda: all(item.child.is_running() for item in stack.supervised))
-        ended = wait_until_ended(stack, client, study)
-        assert ended.state is StudyState.SUCCEEDED
-        assert ended.trials.succeeded == 5
-        check_history(stack, ended)
+    stack, client = stack_to_break
+    study = submit(client, budget={"trials": 5}, parallelism=1)
+    for _ in range(2):
+        wait_for(stack, lambda: some_trial_runs(client, study.id))
+        kill(stack, name)
+        if wiped:
+            shutil.rmtree(stack.state_dir / "valkey" / "appendonlydir")
+        wait_for(stack, lambda: all(item.child.is_running() for item in stack.supervised))
+    ended = wait_until_ended(stack, client, study)
+    assert ended.state is StudyState.SUCCEEDED
+    assert ended.trials.succeeded == 5
+    check_history(stack, ended)
 
 
 def test_a_server_killed_whole_goes_on_where_it_was(
@@ -63,31 +87,30 @@ def test_a_server_killed_whole_goes_on_where_it_was(
         check_history(stack, ended)
 
 
-def test_a_stopped_worker_gives_its_trial_back(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGQUIT releases the lease at once, long before it would expire, and costs no attempt."""
-    with stack_on(state_root / "state", monkeypatch, lease_seconds=600) as (stack, client):
-        study = submit(client, budget={"trials": 2})
-        wait_for(stack, lambda: some_trial_runs(client, study.id))
-        worker = next(item.child for item in stack.supervised if item.child.name == "trial-worker-0")
-        assert worker.process is not None
-        worker.process.send_signal(signal.SIGQUIT)
-        ended = wait_until_ended(stack, client, study)
-        assert ended.trials.succeeded == 2
-        assert max(trial.attempt for trial in client.trials(study.id)) == 2
-        check_history(stack, ended)
+def test_a_stopped_worker_gives_its_trial_back(stack_to_break: tuple[Stack, Client]) -> None:
+    """SIGQUIT releases the lease at once: nothing expires, and it costs no attempt."""
+    stack, client = stack_to_break
+    study = submit(client, budget={"trials": 2})
+    wait_for(stack, lambda: some_trial_runs(client, study.id))
+    worker = next(item.child for item in stack.supervised if item.child.name == "trial-worker-0")
+    assert worker.process is not None
+    worker.process.send_signal(signal.SIGQUIT)
+    ended = wait_until_ended(stack, client, study)
+    assert ended.trials.succeeded == 2
+    assert max(trial.attempt for trial in client.trials(study.id)) == 2
+    assert lost_attempts(stack, study.id) == 0
+    check_history(stack, ended)
 
 
-def test_cancelling_stops_a_running_trial_within_a_heartbeat(
-    state_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cancelling_stops_a_running_trial_within_a_heartbeat(stack_to_break: tuple[Stack, Client]) -> None:
     """A long trial does not hold a cancelled study open."""
-    with stack_on(state_root / "state", monkeypatch) as (stack, client):
-        long = {
-            "backbone": "all-MiniLM-L6-v2",
-            "task": {"name": "rotten-tomatoes"},
-            "training": {"epochs": 100},
-        }
-        study = submit(client, configuration=long)
-        wait_for(stack, lambda: some_trial_runs(client, study.id))
-        client.cancel(study.id)
-        wait_for(stack, lambda: client.get_study(study.id).state is StudyState.CANCELLED, seconds=30)
+    stack, client = stack_to_break
+    long = {
+        "backbone": "all-MiniLM-L6-v2",
+        "task": {"name": "rotten-tomatoes"},
+        "training": {"epochs": 100},
+    }
+    study = submit(client, configuration=long)
+    wait_for(stack, lambda: some_trial_runs(client, study.id))
+    client.cancel(study.id)
+    wait_for(stack, lambda: client.get_study(study.id).state is StudyState.CANCELLED, seconds=30)

@@ -16,7 +16,7 @@ from paretune.client import Client
 from paretune.local import Stack, running_stack
 from service.storage.models import Event, Replicate, StoredFront, Trial
 from service.trials.lifecycle import ENDED
-from tests.conftest import make_study_request
+from tests.conftest import make_study_request, reachable_directory
 from tests.service.studies.replay import replayed_fronts
 
 TINY = {
@@ -41,6 +41,17 @@ def stack_on(
         Client(stack.url, api_key=stack.api_key) as client,
     ):
         yield stack, client
+
+
+@pytest.fixture(scope="package")
+def shared_stack() -> Iterator[tuple[Stack, Client]]:
+    """One server with two trial workers, for tests that break nothing."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        reachable_directory() as directory,
+        stack_on(directory / "state", monkeypatch, trial_workers=2) as running,
+    ):
+        yield running
 
 
 def submit(client: Client, **changes: object) -> StudyRead:

@@ -1,12 +1,12 @@
 """Trials that learn nothing are stopped half-way, on the real server, model and text."""
 
-from pathlib import Path
-
 import pytest
 
 from api_schemas.studies import StudyState
 from api_schemas.trials import TrialState
-from tests.end_to_end.stack import TINY, check_history, stack_on, submit, wait_until_ended
+from paretune.client import Client
+from paretune.local import Stack
+from tests.end_to_end.stack import TINY, check_history, submit, wait_until_ended
 
 pytestmark = pytest.mark.slow
 
@@ -19,24 +19,24 @@ CONFIGURATION = {
 RATE = "training.learning_rate"
 
 
-def test_trials_that_learn_nothing_are_stopped(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_that_learn_nothing_are_stopped(shared_stack: tuple[Stack, Client]) -> None:
     """Eight trials learn; two with a learning rate of nearly zero end after half of their steps."""
     learning = [{RATE: 0.004 + 0.0005 * number} for number in range(8)]
     idle = [{RATE: 1e-9}, {RATE: 2e-9}]
-    with stack_on(state_root / "state", monkeypatch) as (stack, client):
-        study = submit(
-            client,
-            configuration=CONFIGURATION,
-            search_space={"parameters": [{"type": "float", "name": RATE, "low": 1e-9, "high": 0.01}]},
-            budget={"trials": 10},
-            starting_points=[*learning, *idle],
-            early_stopping="rank",
-        )
-        ended = wait_until_ended(stack, client, study)
-        assert ended.state is StudyState.SUCCEEDED
-        check_history(stack, ended)
-        trials = list(client.trials(study.id))
-        front = {point.trial_id for point in client.pareto_front(study.id).points}
+    stack, client = shared_stack
+    study = submit(
+        client,
+        configuration=CONFIGURATION,
+        search_space={"parameters": [{"type": "float", "name": RATE, "low": 1e-9, "high": 0.01}]},
+        budget={"trials": 10},
+        starting_points=[*learning, *idle],
+        early_stopping="rank",
+    )
+    ended = wait_until_ended(stack, client, study)
+    assert ended.state is StudyState.SUCCEEDED
+    check_history(stack, ended)
+    trials = list(client.trials(study.id))
+    front = {point.trial_id for point in client.pareto_front(study.id).points}
     assert [trial.state for trial in trials[8:]] == [TrialState.STOPPED_EARLY] * 2
     for trial in trials[8:]:
         assert [measurement.metrics["share"] for measurement in trial.measurements] == [0.5]

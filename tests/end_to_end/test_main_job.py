@@ -10,25 +10,27 @@ from typer.testing import CliRunner
 
 from api_schemas.studies import StudyState
 from paretune.cli import app
+from paretune.client import Client
 from paretune.export import export_trial
-from tests.end_to_end.stack import check_history, stack_on, submit, wait_until_ended
+from paretune.local import Stack
+from tests.end_to_end.stack import check_history, submit, wait_until_ended
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_study_ends_in_an_adapter_that_loads(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_ends_in_an_adapter_that_loads(shared_stack: tuple[Stack, Client], state_root: Path) -> None:
     """Eight trials on two workers, linear probe first; the export predicts in a fresh process."""
-    with stack_on(state_root / "state", monkeypatch, trial_workers=2) as (stack, client):
-        study = submit(client, budget={"trials": 8}, parallelism=2, starting_points=[{}])
-        ended = wait_until_ended(stack, client, study)
-        assert (ended.state, ended.trials.succeeded) == (StudyState.SUCCEEDED, 8)
-        check_history(stack, ended)
-        trials = list(client.trials(study.id))
-        assert trials[0].generated_by == "starting_point"
-        assert trials[0].configuration.is_head_only
-        front = client.pareto_front(study.id)
-        best = next(trial for trial in trials if trial.id == front.points[0].trial_id)
-        folder = export_trial(client, study, best, folder=state_root / "adapter")
+    stack, client = shared_stack
+    study = submit(client, budget={"trials": 8}, parallelism=2, starting_points=[{}])
+    ended = wait_until_ended(stack, client, study)
+    assert (ended.state, ended.trials.succeeded) == (StudyState.SUCCEEDED, 8)
+    check_history(stack, ended)
+    trials = list(client.trials(study.id))
+    assert trials[0].generated_by == "starting_point"
+    assert trials[0].configuration.is_head_only
+    front = client.pareto_front(study.id)
+    best = next(trial for trial in trials if trial.id == front.points[0].trial_id)
+    folder = export_trial(client, study, best, folder=state_root / "adapter")
     assert "| test | score |" in (folder / "README.md").read_text()
     loaded = subprocess.run(
         [sys.executable, folder / "load.py", "a film full of warmth and wit", "dull and far too long"],
@@ -42,29 +44,32 @@ def test_a_study_ends_in_an_adapter_that_loads(state_root: Path, monkeypatch: py
 
 
 def test_the_front_gets_a_second_seed_before_the_study_succeeds(
-    state_root: Path, monkeypatch: pytest.MonkeyPatch
+    shared_stack: tuple[Stack, Client],
 ) -> None:
     """Three trials on two real workers, one further seed for each member; only seed 0 leaves files."""
-    with stack_on(state_root / "state", monkeypatch, trial_workers=2) as (stack, client):
-        study = submit(client, budget={"trials": 3}, parallelism=2, final_replicates=1)
-        ended = wait_until_ended(stack, client, study)
-        assert (ended.state, ended.trials.succeeded) == (StudyState.SUCCEEDED, 3)
-        check_history(stack, ended)
-        front = client.pareto_front(study.id)
-        assert {point.seeds for point in front.points} == {2}
-        for trial in client.trials(study.id):
-            assert [item.seed for item in trial.replicates] == [0, 1][: len(trial.replicates)]
-            assert [item.provenance["seed"] for item in trial.replicates] == [0, 1][: len(trial.replicates)]
-            scores = [item.metrics["score"] for item in trial.replicates]
-            assert trial.metrics["score"] == pytest.approx(sum(scores) / len(scores))
-            saved = list((stack.state_dir / "artifacts" / study.id / trial.id).iterdir())
-            assert len(saved) == 1
+    stack, client = shared_stack
+    study = submit(client, budget={"trials": 3}, parallelism=2, final_replicates=1)
+    ended = wait_until_ended(stack, client, study)
+    assert (ended.state, ended.trials.succeeded) == (StudyState.SUCCEEDED, 3)
+    check_history(stack, ended)
+    front = client.pareto_front(study.id)
+    assert {point.seeds for point in front.points} == {2}
+    for trial in client.trials(study.id):
+        assert [item.seed for item in trial.replicates] == [0, 1][: len(trial.replicates)]
+        assert [item.provenance["seed"] for item in trial.replicates] == [0, 1][: len(trial.replicates)]
+        scores = [item.metrics["score"] for item in trial.replicates]
+        assert trial.metrics["score"] == pytest.approx(sum(scores) / len(scores))
+        saved = list((stack.state_dir / "artifacts" / study.id / trial.id).iterdir())
+        assert len(saved) == 1
 
 
-def test_run_writes_front_plot_and_adapter(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`paretune run` with its own server, as `make demo` does it."""
-    for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_URL", "PARETUNE_URL"):
-        monkeypatch.delenv(name, raising=False)
+def test_run_writes_front_plot_and_adapter(
+    shared_stack: tuple[Stack, Client], state_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`paretune run` on a server that is there; with its own, it is interrupted in `test_interrupted_run`."""
+    stack, _ = shared_stack
+    monkeypatch.setenv("PARETUNE_URL", stack.url)
+    monkeypatch.setenv("PARETUNE_API_KEY", stack.api_key)
     study_file = state_root / "study.yaml"
     study_file.write_text(
         """
@@ -80,9 +85,8 @@ objectives:
 budget: {trials: 2}
 """
     )
-    arguments = ["--state-dir", str(state_root / "state"), "--trial-workers", "1"]
     output = state_root / "out"
-    result = CliRunner().invoke(app, ["run", str(study_file), *arguments, "--output", str(output)])
+    result = CliRunner().invoke(app, ["run", str(study_file), "--output", str(output)])
     assert result.exit_code == 0, result.output
     (folder,) = output.iterdir()
     assert json.loads((folder / "pareto_front.json").read_text())["points"]
@@ -93,7 +97,5 @@ budget: {trials: 2}
     assert {file.name for file in adapter.iterdir()} - in_peft_format == {
         "weights.safetensors", "configuration.json", "README.md", "load.py",
     }  # fmt: skip
-    listed = CliRunner().invoke(
-        app, ["resume", "a small study", *arguments, "--output", str(state_root / "again")]
-    )
+    listed = CliRunner().invoke(app, ["resume", "a small study", "--output", str(state_root / "again")])
     assert "a small study: SUCCEEDED" in listed.output

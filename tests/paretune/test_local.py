@@ -150,71 +150,56 @@ def test_nothing_is_readable_by_others(state_root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_state_directory_serves_one_server_at_a_time(state_root: Path) -> None:
-    """The second one is told, and the first goes on."""
-    with up(state_root / "state") as (process, _):
-        with (
-            pytest.raises(StateDirectoryInUse, match="--state-dir"),
-            running_stack(state_root / "state", trial_workers=0, say=silent),
-        ):
-            pass
-        assert process.poll() is None
-
-
-@pytest.mark.slow
 def test_addresses_in_the_environment_replace_the_embedded_servers(
     state_root: Path, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither PostgreSQL nor Valkey is started; the given ones are migrated and used."""
+    """Neither PostgreSQL nor Valkey is started, logs are JSON, and a second server is refused meanwhile.
+
+    The database's address is there for its operator, as long as the server runs.
+    """
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("BROKER_URL", valkey_url)
-    with running_stack(state_root / "state", trial_workers=0, study_workers=2, say=silent) as stack:
+    state = state_root / "state"
+    with running_stack(state, trial_workers=0, study_workers=2, say=silent) as stack:
         names = [item.child.name for item in stack.supervised]
         assert names == ["study-worker", "study-worker-1", "api"]
         with Client(stack.url, api_key=stack.api_key) as client:
             assert list(client.studies()) == []
-    assert not (state_root / "state" / "postgres").exists()
-
-
-@pytest.mark.slow
-def test_a_running_server_has_json_logs_and_lets_its_operator_in(
-    state_root: Path, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Celery and uvicorn write JSON; the database's address is there for its owner, as long as it runs."""
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("BROKER_URL", valkey_url)
-    address = state_root / "state" / "database_url"
-    with running_stack(state_root / "state", trial_workers=0, say=silent):
+        with (
+            pytest.raises(StateDirectoryInUse, match="--state-dir"),
+            running_stack(state, trial_workers=0, say=silent),
+        ):
+            pass
         monkeypatch.delenv("DATABASE_URL")
-        assert address.stat().st_mode & 0o077 == 0
-        listed = CliRunner().invoke(app, ["keys", "list", "--state-dir", str(state_root / "state")])
-        assert "first key" in listed.output
+        assert (state / "database_url").stat().st_mode & 0o077 == 0
+        assert "first key" in CliRunner().invoke(app, ["keys", "list", "--state-dir", str(state)]).output
         for name, event in (("study-worker", " ready."), ("api", "Application startup complete.")):
-            lines = (state_root / "state" / "logs" / f"{name}.log").read_text().splitlines()
+            lines = (state / "logs" / f"{name}.log").read_text().splitlines()
             (line,) = (line for line in lines if event in line)
             assert json.loads(line)["level"] == "info"
-    assert not address.exists()
+        assert all(item.child.is_running() for item in stack.supervised)
+    assert not (state / "database_url").exists()
+    assert not (state / "postgres").exists()
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_however_the_supervisor_ends_no_process_is_left(state_root: Path, signal_number: int) -> None:
-    """Ctrl-C, SIGTERM and kill -9 alike; after the worst of them the same state directory keeps its key."""
-    with up(state_root / "state") as (process, below):
-        names = {name for child in below for name in child.cmdline()[:1]}
-        assert len(below) >= 6, names
-        key = (state_root / "state" / "api_key").read_text()
-        os.kill(process.pid, signal_number)
-        process.wait(60)
-        psutil.wait_procs(below, timeout=60)
-        assert [
-            child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
-        ] == []
-    if signal_number == signal.SIGKILL:
-        with up(state_root / "state"):
-            assert (state_root / "state" / "api_key").read_text() == key
+def test_however_the_supervisor_ends_no_process_is_left(state_root: Path) -> None:
+    """Kill -9 and SIGTERM alike (Ctrl-C: `test_interrupted_run`); the same state directory keeps its key."""
+    keys = set()
+    for signal_number in (signal.SIGKILL, signal.SIGTERM):
+        with up(state_root / "state") as (process, below):
+            names = {name for child in below for name in child.cmdline()[:1]}
+            assert len(below) >= 6, names
+            keys.add((state_root / "state" / "api_key").read_text())
+            os.kill(process.pid, signal_number)
+            process.wait(60)
+            psutil.wait_procs(below, timeout=60)
+            left = [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+            assert left == []
+    assert len(keys) == 1
 
 
+@pytest.mark.nightly
 @pytest.mark.chaos
 def test_what_dies_is_started_again(state_root: Path) -> None:
     """Every child, killed in turn, comes back, and the server is ready again."""

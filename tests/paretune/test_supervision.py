@@ -20,8 +20,6 @@ from paretune.supervision import supervised
 from tests.paretune.client.studies import DOCUMENT
 from tests.paretune.test_local import until
 
-WORDS_OF = {"api": "uvicorn", "postgres": "postgres"}
-
 
 def child(name: str, command: list[str], *, log: Path) -> Child:
     return Child(name=name, command=command, log=log / f"{name}.log")
@@ -100,20 +98,20 @@ def _study_id(lines: IO[str]) -> str:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("victim", ["api", "postgres"])
 def test_a_run_survives_the_death_of_its_own_server(
-    state_root: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+    state_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kill -9 while the command follows the study: the process comes back, and the study ends."""
+    """Kill -9 of its parts while the command follows the study: each comes back, and the study ends."""
     for name in ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_URL", "PARETUNE_URL"):
         monkeypatch.delenv(name, raising=False)
     state_dir = state_root / "state"
     with running({**DOCUMENT, "budget": {"trials": 2}}, state_dir) as (process, study_id):
         below = psutil.Process(process.pid).children()
-        (killed,) = (item for item in below if WORDS_OF[victim] in " ".join(item.cmdline()))
-        os.kill(killed.pid, signal.SIGKILL)
         url, key = (state_dir / "url").read_text(), (state_dir / "api_key").read_text()
-        until(lambda: not killed.is_running() and _answers(f"{url}/readyz"))
+        for word in ("uvicorn", "postgres"):
+            (killed,) = (item for item in below if word in " ".join(item.cmdline()))
+            os.kill(killed.pid, signal.SIGKILL)
+            until(lambda: not killed.is_running() and _answers(f"{url}/readyz"))  # noqa: B023
         with Client(url, api_key=key) as client:
             for trial in client.study(study_id).open_trials():
                 with trial:

@@ -29,7 +29,7 @@ WHOLE_LIFE = {
 }
 NIGHTLY = settings.get_current_profile_name() == "nightly"
 FUZZED = settings(
-    max_examples=200 if NIGHTLY else 4,
+    max_examples=200 if NIGHTLY else 6,
     stateful_step_count=16,
     deadline=None,
     database=None,
@@ -44,6 +44,8 @@ schema = schemathesis.openapi.from_dict(app.openapi())
 schema.app = app
 # Said here, too: a request without its key that then gets one at the call is not a bad request.
 schema.config.update(headers=HEADERS)
+# Each border of each schema: 3,200 requests, which take half a minute to make.
+schema.config.phases.coverage.enabled = NIGHTLY
 living = schemathesis.openapi.from_dict(app.openapi()).include(path_regex="^/v1/(studies|webhooks)")
 living.app = app
 living.config.generation.update(modes=[GenerationMode.POSITIVE])
@@ -126,6 +128,8 @@ def test_each_operation_keeps_to_the_document(case: Case) -> None:
     case.call_and_validate(headers=HEADERS, excluded_checks=EXCLUDED)
 
 
+@pytest.mark.slow
+@pytest.mark.hypothesis
 @pytest.mark.usefixtures("service_environment")
 def test_studies_keep_to_the_document_through_their_lives() -> None:
     """The same of every answer in chains of requests; what is deleted is gone for every route."""

@@ -1,11 +1,13 @@
 """Which results a clone takes over, for every kind of edit of a space and every kind of parameter."""
 
+import itertools
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from service.storage.database import transaction
+from tests.conftest import sampled
 from tests.service.studies.invariants import check_study
 from tests.service.studies.test_imported_trials import imported
 from tests.service.trials.test_ask_and_tell import METRICS, created
@@ -73,7 +75,7 @@ def taken(http: TestClient, source: str, *parameters: dict[str, Any]) -> int:
     return int(clone["trials"]["imported"])
 
 
-@pytest.mark.parametrize("kind", PARAMETERS)
+@pytest.mark.parametrize("kind", sampled(PARAMETERS, keep=("float", "categorical")))
 def test_a_parameter_added_removed_or_renamed_leaves_nothing_to_take_over(
     http: TestClient, kind: str
 ) -> None:
@@ -81,7 +83,7 @@ def test_a_parameter_added_removed_or_renamed_leaves_nothing_to_take_over(
     source = source_of(http, kind)
     for added in PARAMETERS:
         assert taken(http, source, named(kind), named(added, "y")) == 0
-        assert taken(http, source, named(added, "y"), named(kind)) == 0
+    assert taken(http, source, named("int", "y"), named(kind)) == 0
     assert taken(http, source, named(kind, "renamed")) == 0
     two = source_of(http, kind, named("float", "y"), y=1.0)
     assert taken(http, two, named(kind)) == 0
@@ -89,7 +91,7 @@ def test_a_parameter_added_removed_or_renamed_leaves_nothing_to_take_over(
     assert taken(http, two, named("float", "y"), named(kind)) == len(VALUES[kind])
 
 
-@pytest.mark.parametrize("kind", PARAMETERS)
+@pytest.mark.parametrize("kind", sampled(PARAMETERS, keep=("int", "categorical")))
 def test_a_parameter_of_another_kind_takes_over_the_values_that_it_has(http: TestClient, kind: str) -> None:
     """A whole number is a real one, a switch is no number, and text is text."""
     source = source_of(http, kind)
@@ -114,8 +116,13 @@ def test_a_narrower_parameter_takes_over_what_lies_within(
     assert taken(http, source_of(http, kind), named(kind, **narrower)) == 1
 
 
-@pytest.mark.parametrize("parent", PARAMETERS)
-@pytest.mark.parametrize("kind", ["float", "categorical", "bool"])
+@pytest.mark.parametrize(
+    ("parent", "kind"),
+    sampled(
+        itertools.product(PARAMETERS, ["float", "categorical", "bool"]),
+        keep=[("float", "categorical"), ("categorical", "bool"), ("bool", "float")],
+    ),
+)
 def test_a_condition_that_comes_or_goes_is_no_error(http: TestClient, parent: str, kind: str) -> None:
     """A child that never sleeps has no value in trials where it slept; one that sleeps was trained there."""
     first, last, value = VALUES[parent][0], VALUES[parent][-1], VALUES[kind][0]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from hypothesis.stateful import (
 from api_schemas.studies import StudyState
 from service.storage import queries
 from service.storage.database import transaction
+from tests.conftest import examples
 from tests.service.studies.invariants import OVER, check_study, settled_facts
 from tests.service.trials.test_trial_machine import custom_study, propose
 
@@ -202,6 +204,8 @@ class StudyMachine(RuleBasedStateMachine):
             self.settled[study] = settled
 
 
+@pytest.mark.slow
+@pytest.mark.hypothesis
 def test_no_order_of_an_owners_verbs_breaks_a_study(client: TestClient) -> None:
     """Each verb does what it says where the state allows it, and is a 409 that changes nothing elsewhere."""
 
@@ -212,7 +216,7 @@ def test_no_order_of_an_owners_verbs_breaks_a_study(client: TestClient) -> None:
     run_state_machine_as_test(
         Bound,
         settings=settings(
-            max_examples=7,
+            max_examples=examples(4),
             stateful_step_count=20,
             deadline=None,
             # To make a failure shorter takes longer than a test may.

@@ -20,7 +20,7 @@ from service.studies import steering
 from service.studies.creation import create_study
 from service.studies.validation import validate_study
 from service.trials import lifecycle
-from tests.conftest import make_study_request
+from tests.conftest import examples, make_study_request
 from tests.service.studies.replay import replayed_fronts
 
 MAX_ATTEMPTS = 3
@@ -354,6 +354,8 @@ class StudyMachine(RuleBasedStateMachine):
         self.session.rollback()
 
 
+@pytest.mark.slow
+@pytest.mark.hypothesis
 @pytest.mark.usefixtures("service_environment")
 def test_no_order_of_events_breaks_a_study(session: Session) -> None:
     """Budgets are kept, terminal states are final, events have no gaps, fronts equal a recomputation."""
@@ -365,7 +367,7 @@ def test_no_order_of_events_breaks_a_study(session: Session) -> None:
     run_state_machine_as_test(
         Bound,
         settings=settings(
-            max_examples=40,
+            max_examples=examples(12),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -33,6 +33,7 @@ from service.studies.creation import create_study
 from service.studies.validation import validate_study
 from service.trials import ask_and_tell, lifecycle, replication, sweeper
 from service.trials.leases import lock_study_and_trial
+from tests.conftest import examples
 from tests.service.studies.invariants import check_study, settled_facts
 
 RUNNERS = st.sampled_from(["a", "b", "c"])
@@ -343,13 +344,15 @@ class TrialMachine(RuleBasedStateMachine):
         assert stored == self.measured
 
 
+@pytest.mark.slow
+@pytest.mark.hypothesis
 @pytest.mark.usefixtures("service_environment")
 def test_no_order_of_words_about_trials_breaks_them() -> None:
     """Asking, reporting, completing, falling silent: late words are heard until another attempt begins."""
     run_state_machine_as_test(
         TrialMachine,
         settings=settings(
-            max_examples=8,
+            max_examples=examples(4),
             stateful_step_count=20,
             deadline=None,
             # To make a failure shorter takes longer than a test may.
