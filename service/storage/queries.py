@@ -1,7 +1,7 @@
 """Every query over studies and trials. Changes no state.
 
-Lock order, everywhere: the study's row first, then the trial's, then the replicate's. Whoever holds
-the study's row may read its trials, its counters and its front as one consistent whole.
+Lock order, everywhere: the study's row first, then the trial's, then the replicate's. While a
+transaction holds the study's row, it reads trials, counters and front as one consistent whole.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -51,7 +51,7 @@ def get_study(session: Session, study_id: str, *, tenant_id: str, lock: bool = F
 
 
 def lock_study(session: Session, study_id: str, *, wait: bool = True) -> Study | None:
-    """Take the row lock of a study, waiting for whoever holds it; or give None if somebody does."""
+    """Take the row lock of a study, waiting for it; without `wait`, return None if it is held."""
     return session.scalar(locked(select(Study).where(Study.id == study_id), wait=wait))
 
 
@@ -266,7 +266,7 @@ def expired_leases(session: Session) -> list[Replicate]:
 
 
 def lock_expired(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
-    """Take the row lock of a running replicate if its lease is over even now; or give None."""
+    """Take the row lock of a running replicate whose lease has expired; None if it was renewed meanwhile."""
     mine = (Replicate.trial_id == trial_id) & (Replicate.attempt == attempt)
     return session.scalar(locked(select(Replicate).where(mine, _lease_is_over())))
 
@@ -367,6 +367,6 @@ def _lease_is_over() -> ColumnElement[bool]:
 
 
 def locked(query: Query, *, wait: bool = True) -> Query:
-    """Let a query take the row locks of what it finds; without `wait`, past rows that are locked."""
+    """Return a query that locks the rows it finds; without `wait`, it skips rows that are locked."""
     # populate_existing: the row may have changed while we waited for its lock.
     return query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)

@@ -17,14 +17,14 @@ from service.storage import queries
 from service.storage.audit_log import record_audit_event
 from service.storage.event_log import record_event
 from service.storage.models import Study
-from service.trials import lifecycle, replication
+from service.trials import lifecycle, replication, study_lifecycle
 from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
 
 def pause(session: Session, study: Study) -> Study:
     """Start nothing more until resumed; pausing a paused study changes nothing."""
     if study.state is not StudyState.PAUSED:
-        lifecycle.move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
+        study_lifecycle.move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
     return study
 
 
@@ -36,7 +36,7 @@ def resume(session: Session, study: Study) -> Study:
         study.state_reason = None
         # Fresh tries for one that the study worker had failed on.
         study.turn_attempts = study.weighing_attempts = 0
-        lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
+        study_lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
         wake_study_worker(session, study)
         wake_trial_worker(session, study, count=queries.open_replicates(session, study.id).queued)
     return study
@@ -61,7 +61,7 @@ def extend(session: Session, study: Study, *, trials: int) -> Study:
     record_event(session, study, EventType.STUDY_EXTENDED, trials=trials, budget=study.trial_budget)
     if study.state is StudyState.SUCCEEDED:
         study.state_reason = study.finished_at = None
-        lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
+        study_lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
     wake_study_worker(session, study)
     return study
 
@@ -70,11 +70,11 @@ def cancel(session: Session, study: Study) -> Study:
     """Drop what is queued, stop what runs at its next heartbeat; cancelling twice changes nothing."""
     if study.state in (StudyState.CANCELLING, StudyState.CANCELLED):
         return study
-    lifecycle.move_study(session, study, StudyState.CANCELLING, EventType.STUDY_CANCELLING)
+    study_lifecycle.move_study(session, study, StudyState.CANCELLING, EventType.STUDY_CANCELLING)
     record_audit_event(session, study.tenant_id, AuditEventType.STUDY_CANCELLED, subject=study.id)
     queued = queries.replicates_in(session, study.id, [TrialState.QUEUED])
     replication.cancel_queued(session, study, queued, reason=lifecycle.CANCELLED_WITH_STUDY)
     for trial in queries.trials_in(session, study.id, [TrialState.QUEUED, TrialState.RUNNING]):
         lifecycle.follow_replicates(session, study, trial)
-    lifecycle.finish_if_done(session, study)
+    study_lifecycle.finish_if_done(session, study)
     return study

@@ -17,7 +17,7 @@ from service.settings import settings
 from service.storage import queries, typed_study
 from service.storage.models import Study
 from service.suggestions.study_suggestions import read_observations
-from service.trials import lifecycle
+from service.trials import study_lifecycle
 
 GROWTH = 1.1
 """Growth of the number of results that triggers weighing."""
@@ -63,4 +63,4 @@ def store_importance(session: Session, study_id: str, importance: Importance) ->
     study = queries.lock_study(session, study_id)
     if study is not None:
         study.weighing_attempts = 0
-        lifecycle.record_importance(session, study, importance)
+        study_lifecycle.record_importance(session, study, importance)

@@ -24,9 +24,9 @@ from service.studies.starting_points import starting_parameterization
 from service.suggestions import duplicates, revision
 from service.suggestions.exact_metrics import exact_metrics
 from service.suggestions.former_studies import sources_of
-from service.trials import early_stops, lifecycle
+from service.trials import early_stops, lifecycle, study_lifecycle
 from service.trials.demand import results_in_a_turn
-from service.trials.queue_room import replicates_lacking, trials_lacking
+from service.trials.queue_deficit import replicate_deficit, trial_deficit
 
 TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
 """What the optimiser learns from; of a stopped trial, with the score that was predicted for its end.
@@ -186,16 +186,16 @@ def _revise(
     return revised
 
 
-def _end_or_repeat(session: Session, study: Study, *, reason: str = lifecycle.EXHAUSTED) -> None:
-    repeats_left = min(replicates_lacking(session, study), study.trial_budget - study.trials_created)
+def _end_or_repeat(session: Session, study: Study, *, reason: str = study_lifecycle.EXHAUSTED) -> None:
+    repeats_left = min(replicate_deficit(session, study), study.trial_budget - study.trials_created)
     repeats = typed_study.proposals(study).duplicates is DuplicatePolicy.REPLICATE
     if not (repeats and duplicates.repeat_front(session, study, count=repeats_left)):
-        lifecycle.exhaust(session, study, reason=reason)
+        study_lifecycle.exhaust(session, study, reason=reason)
 
 
 def _wanted(session: Session, study: Study, trials: Sequence[Trial]) -> int:
     ended = [trial.state for trial in trials if trial.state in TERMINAL_TRIAL_STATES]
-    return trials_lacking(session, study, ended=ended, taken_soon=results_in_a_turn(study, trials))
+    return trial_deficit(session, study, ended=ended, taken_soon=results_in_a_turn(study, trials))
 
 
 def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:

@@ -1,7 +1,7 @@
-"""The door for trial runners outside, over HTTP: what `leases` is for our own workers.
+"""Ask and tell: suggest, heartbeat, report, complete and correct, for runners over HTTP.
 
-The same leases, attempts and state changes. But each function works in the request's transaction, and says
-what is wrong with a report instead of failing the trial for it.
+The same leases, attempts and state changes as in `leases`, which is for our own workers. But each function
+works in the request's transaction, and refuses a bad report instead of failing the trial.
 """
 
 import asyncio
@@ -47,9 +47,9 @@ from service.trials.reported_metrics import (
 )
 
 LONGEST_SILENCE_SECONDS = 5.0
-"""How long a waiting request believes that nothing has happened to its study. It holds no connection."""
+"""The longest pause between two looks of a waiting request, should a bell be lost. It holds no connection."""
 PAUSE_SECONDS = 0.1
-"""How long it leaves between two looks, for events come in groups."""
+"""The shortest pause between two looks: events come in groups."""
 
 OPEN_STUDY_STATES = (StudyState.ACTIVE, StudyState.PAUSED)
 
@@ -63,10 +63,10 @@ async def suggest(
     is_gone: Callable[[], Awaitable[bool]],
     aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> SuggestedTrials:
-    """Hand a worker trials as soon as there are any, or an empty answer once its patience is over.
+    """Lease trials to a worker as soon as there are any; an empty answer after `wait_seconds`.
 
-    Whatever makes a trial ready is an event of the study, and rings. `is_gone` says whether the caller has
-    hung up; nothing is handed to it then. While it waits it stands `aside`, so that others are served.
+    Every change that makes a trial ready is an event of the study and rings its bell. `is_gone` says whether
+    the caller has disconnected; it gets nothing then. Waiting happens `aside`, so that others are served.
 
     Raises:
         NotFound: If the tenant has no such study.
@@ -86,7 +86,7 @@ async def suggest(
 
 
 def heartbeat(session: Session, study: Study, trial_id: str, *, attempt: int) -> TrialSignal:
-    """Renew the lease of an attempt; say whether its result is still wanted.
+    """Renew the lease of an attempt. Return whether its result is still wanted.
 
     Raises:
         StaleAttempt: If another attempt owns the trial now; so do all functions that take one.
@@ -108,7 +108,7 @@ def locked(session: Session, study_id: str, trial_id: str, *, tenant_id: str) ->
 
 
 def report(session: Session, study: Study, trial: Trial, *, measured: MeasurementReport) -> TrialSignal:
-    """Store a measurement; say whether the trial should stop after it.
+    """Store a measurement. Return whether the trial should stop after it.
 
     Raises:
         InvalidReport: If it has a name that the service itself writes.
@@ -134,7 +134,7 @@ def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionR
 
     Raises:
         InvalidReport: If a metric is missing or cannot be used.
-        WrongState: If it says that it stopped early, and nobody told it to.
+        WrongState: If it stopped early without being told to.
         ConflictingResult: If the attempt has ended with another result.
     """
     _refuse(reserved_errors(ended.metrics, pointer="/metrics"))
@@ -149,7 +149,7 @@ def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionR
     if replicate is None or replicate.state is TrialState.CANCELLED:
         raise replication.stale(trial.id, ended.attempt, replicate)
     if _was_silent(replicate) and report.state in (TrialState.SUCCEEDED, TrialState.INFEASIBLE):
-        # Given up for dead after its last attempt, and back with a result: nothing was told otherwise.
+        # The trial was given up when its runner fell silent: a late result corrects that.
         late = report.model_copy(update={"reason": report.reason or "told after the trial was given up"})
         known_results.correct(session, study, trial, replicate, report=late)
     elif not repeats(study, replicate, report):
@@ -164,7 +164,7 @@ def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionR
 
 
 def correct(session: Session, study: Study, trial: Trial, *, corrected: CorrectionRequest) -> None:
-    """Put what really came out of an ended trial in the place of what was told.
+    """Replace the result of an ended trial.
 
     Raises:
         InvalidReport: If a metric is missing or cannot be used, or it is not said which seed is meant.
@@ -201,7 +201,7 @@ def _suggest_now(study_id: str, request: SuggestRequest, *, tenant_id: str) -> S
         study = queries.get_study(session, study_id, tenant_id=tenant_id)
         taken: list[Replicate] = []
         waiting = queries.open_replicates(session, study.id, worker=worker)
-        # Whoever waits does not queue up for the study's lock.
+        # Requests that wait do not queue for the study's lock.
         if waiting.held or _may_take(session, study, waiting):
             study = queries.get_study(session, study_id, tenant_id=tenant_id, lock=True)
             taken = _take(session, study, worker=worker, count=count, lease_seconds=request.lease_seconds)
@@ -219,12 +219,12 @@ def _take(
     waiting = queries.open_replicates(session, study.id, worker=worker)
     taken = queries.replicates_held(session, study.id, worker=worker)[:count] if waiting.held else []
     for held in taken:
-        # One that asks for the next trial leaves what an oven holds its night.
+        # A request without a length keeps the length of a lease that is long on purpose.
         length = lease_seconds or held.lease_seconds or settings().lease_seconds
         replication.lease(held, lease_seconds=length)
     if study.state is not StudyState.ACTIVE:
         return taken
-    for _ in range(min(count - len(taken), leases.room(session, study, waiting))):
+    for _ in range(min(count - len(taken), leases.free_slots(session, study, waiting))):
         trial = queries.next_queued(session, study.id)
         if trial is None:
             break
@@ -279,12 +279,12 @@ def _was_silent(replicate: Replicate) -> bool:
 def _meant(replicates: Sequence[Replicate], number: int | None) -> Replicate:
     if number is None and len(replicates) == 1:
         return replicates[0]
-    found = [replicate for replicate in replicates if replicate.number == number]
-    if not found:
+    named = [replicate for replicate in replicates if replicate.number == number]
+    if not named:
         numbers = ", ".join(str(replicate.number) for replicate in replicates)
         detail = f"say which seed is meant: the trial has {numbers}"
         _refuse(iter([FieldError(pointer="/replicate", detail=detail)]))
-    return found[0]
+    return named[0]
 
 
 def _told_to_stop(session: Session, trial_id: str, attempt: int) -> bool:
@@ -293,6 +293,6 @@ def _told_to_stop(session: Session, trial_id: str, attempt: int) -> bool:
 
 
 def _refuse(errors: Iterator[FieldError]) -> None:
-    found = list(errors)
-    if found:
-        raise InvalidReport("The report does not fit its study; `errors` says where and why.", errors=found)
+    listed = list(errors)
+    if listed:
+        raise InvalidReport("The report does not fit its study; `errors` says where and why.", errors=listed)

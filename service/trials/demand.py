@@ -1,4 +1,4 @@
-"""How many results come while the study worker proposes: a queue that lasts until then is as long. Pure."""
+"""How many results come during one turn of the study worker: the queue must be as long. Pure."""
 
 from collections.abc import Sequence
 
@@ -7,22 +7,22 @@ from api_schemas.trials import IMPORTED
 from service.storage.models import Study, Trial
 
 RECENT = 10
-"""Trials, the last ones, that tell how fast they come and how long proposing one takes."""
+"""The last trials, from which the rate of results and the time of a proposal are estimated."""
 
 ROUND_TRIP_SECONDS = 0.2
-"""Of a turn without its proposals: from a result over the wake-up to what is stored."""
+"""Of a turn without its proposals: from a result to the stored suggestions."""
 
 MOST_PER_RUNNER = 4
-"""Of what is queued ahead, so that runners that are faster than any model do not outrun what it learns."""
+"""Trials queued ahead, at most: more would be suggested from too few results."""
 
 LONGEST_SECONDS = 1.0
 """Of a turn, for what is queued ahead beyond one trial per runner: all runners may be waiting for its end."""
 
 
 def results_in_a_turn(study: Study, trials: Sequence[Trial]) -> int:
-    """Return how many results come during one turn, as it was lately; 0 for a study of ours.
+    """Return how many results came during one turn lately; 0 unless the study is custom.
 
-    Its trials take seconds or more, and each is worth a proposal that knows all before it.
+    Trials of our workers take seconds or more, and each is worth a proposal that knows all results.
     """
     own = [trial for trial in trials if trial.generated_by != IMPORTED]
     ended = sorted(trial.finished_at for trial in own if trial.finished_at is not None)[-RECENT:]

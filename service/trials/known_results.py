@@ -16,7 +16,7 @@ from service.errors import WrongState
 from service.storage.audit_log import record_audit_event
 from service.storage.event_log import record_replicate_event
 from service.storage.models import Replicate, Study, Trial
-from service.trials import lifecycle, replication
+from service.trials import lifecycle, replication, study_lifecycle
 from service.trials.front_history import settle_anew, store_front
 from service.trials.reported_metrics import same_metrics
 from service.trials.wake_ups import wake_study_worker
@@ -32,22 +32,22 @@ def accept_result(session: Session, study: Study, trial: Trial, *, report: Trial
     lifecycle.end_trial(session, study, trial, report.state, reason=report.reason)
     if report.state is TrialState.SUCCEEDED:
         store_front(session, study, [trial])
-    lifecycle.finish_if_done(session, study)
+    study_lifecycle.finish_if_done(session, study)
     wake_study_worker(session, study)
 
 
 def correct(
     session: Session, study: Study, trial: Trial, replicate: Replicate, *, report: TrialReport
 ) -> None:
-    """Put what really came out of an ended seed in the place of what was told; the same changes nothing.
+    """Replace the result of an ended seed; an equal one changes nothing.
 
-    The event keeps what was told before. The front is stored anew, and the optimiser proposes anew.
+    The event keeps the result before. The front is stored anew, and the optimiser proposes anew.
 
     Raises:
         WrongState: If the seed has not ended, or a worker of the service has measured it.
     """
     _check(replicate)
-    if _is_so(replicate, report):
+    if _has_result(replicate, report):
         return
     was_accepted = trial.state is TrialState.SUCCEEDED
     before = {
@@ -82,8 +82,8 @@ def correct(
         store_front(session, study, [trial])
     if trial.state not in TERMINAL_TRIAL_STATES:
         _follow(session, study, trial, replicates)
-    _teach_anew(session, study)
-    lifecycle.finish_if_done(session, study)
+    _learn_anew(session, study)
+    study_lifecycle.finish_if_done(session, study)
     wake_study_worker(session, study)
 
 
@@ -97,7 +97,7 @@ def _check(replicate: Replicate) -> None:
         )
 
 
-def _is_so(replicate: Replicate, report: TrialReport) -> bool:
+def _has_result(replicate: Replicate, report: TrialReport) -> bool:
     return (
         replicate.state is report.state
         and same_metrics(report.metrics, replicate.metrics)
@@ -124,8 +124,8 @@ def _follow(session: Session, study: Study, trial: Trial, replicates: Sequence[R
     lifecycle.follow_replicates(session, study, trial)
 
 
-def _teach_anew(session: Session, study: Study) -> None:
-    # What was proposed from the wrong value is proposed once more, and parameters are weighed again.
+def _learn_anew(session: Session, study: Study) -> None:
+    # Trials that were proposed from the wrong value are revised, and parameters are weighed again.
     waiting = (Trial.study_id == study.id) & (Trial.state == TrialState.QUEUED) & (Trial.attempt == 0)
     session.execute(update(Trial).where(waiting).values(known_results=0))
     if study.importance is not None:

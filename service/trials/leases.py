@@ -1,8 +1,8 @@
-"""The one door for our trial runners: claim, heartbeat, report, complete, release.
+"""What our trial workers call: claim, heartbeat, report, complete, release.
 
 Every write names its attempt, the fencing token; a stale attempt writes nothing. Each function is
-one short transaction, repeated while the database is away, and safe to repeat. Runners that come over
-HTTP have the same door in `outside_runners`.
+one short transaction, repeated while the database is away, and safe to repeat. Runners over
+HTTP have the same functions in `ask_and_tell`.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,10 +37,10 @@ def claim(worker: str) -> ClaimedTrial | None:
     """Take the next queued replicate that its study's parallelism and its tenant's limit allow, or None."""
     with transaction() as session:
         candidates = claimable_studies(session)
-    # Workers that come together spread over the studies before they wait for one.
+    # Concurrent workers spread over the studies before they wait for one.
     for wait in (False, True):
         for study_id in candidates:
-            # One transaction each: who waits for a study holds no other.
+            # One transaction each, so that a wait for one study locks no other.
             with transaction() as session:
                 claimed = _claim_from(session, study_id, worker, wait=wait)
             if claimed is not None:
@@ -54,8 +54,8 @@ def claim_more(
 ) -> list[ClaimedTrial]:
     """Take up to `count` further queued replicates of a claimed trial's study.
 
-    Only those that fit with it, and no more than the study's parallelism and its tenant's limit allow. What
-    has lost a worker before runs alone: of a pack, no other pays for the one that took it.
+    Only those that fit with it, and no more than the study's parallelism and its tenant's limit allow. A
+    replicate that has lost a worker before runs alone, so that it cannot take a pack down with it.
     """
     with transaction() as session:
         study = queries.lock_study(session, like.study_id)
@@ -64,7 +64,7 @@ def claim_more(
         packed = queries.get_trial(session, study.id, like.trial_id, lock=True)
         if replication.held(packed, like.attempt).lost_attempts:
             return []
-        most = min(count, room(session, study))
+        most = min(count, free_slots(session, study))
         taken: list[ClaimedTrial] = []
         for waiting in queries.replicates_in(session, study.id, [TrialState.QUEUED]):
             if len(taken) >= most:
@@ -86,7 +86,7 @@ def claim_more(
 
 @retry_while_database_is_away
 def heartbeat(trial_id: str, attempt: int) -> bool:
-    """Renew the lease; say whether the worker should stop.
+    """Renew the lease. Return whether the worker should stop.
 
     Raises:
         StaleAttempt: If another attempt owns the trial now.
@@ -102,7 +102,7 @@ def heartbeat(trial_id: str, attempt: int) -> bool:
 
 @retry_while_database_is_away
 def record_measurement(trial_id: str, attempt: int, measurement: Measurement) -> bool:
-    """Store metrics of a running attempt at one step; say whether the trial should stop early.
+    """Store metrics of a running attempt at one step. Return whether the trial should stop early.
 
     Raises:
         StaleAttempt: If another attempt owns the trial now.
@@ -140,7 +140,7 @@ def release(trial_id: str, attempt: int, *, reason: str = "its worker was stoppe
 
 @retry_while_database_is_away
 def give_up(trial_id: str, attempt: int, *, checkpoint: Sequence[ArtifactRecord]) -> None:
-    """Give a trial back that nobody wants any more, with what it had trained.
+    """Give back a trial that is no longer wanted, with its checkpoint.
 
     Raises:
         StaleAttempt: If the lease was over before.
@@ -168,7 +168,7 @@ def lock_study_and_trial(session: Session, trial_id: str) -> tuple[Study, Trial]
     return study, trial
 
 
-def room(session: Session, study: Study, waiting: OpenReplicates | None = None) -> int:
+def free_slots(session: Session, study: Study, waiting: OpenReplicates | None = None) -> int:
     """Return how many more trials of a study may start now. Its lock is held."""
     waiting = waiting or queries.open_replicates(session, study.id)
     left = study.parallelism - waiting.running
@@ -179,7 +179,7 @@ def room(session: Session, study: Study, waiting: OpenReplicates | None = None) 
 def _claim_from(session: Session, study_id: str, worker: str, *, wait: bool) -> ClaimedTrial | None:
     study = queries.lock_study(session, study_id, wait=wait)
     # Another worker may have been faster, or hold the lock.
-    if study is None or study.state is not StudyState.ACTIVE or room(session, study) < 1:
+    if study is None or study.state is not StudyState.ACTIVE or free_slots(session, study) < 1:
         return None
     trial = queries.next_queued(session, study_id)
     if trial is None:

@@ -1,15 +1,13 @@
-"""Every state change of trials, and of studies what follows from it. No SQL: queries are in `repository`.
+"""Every state change of trials. No SQL: queries are in `service.storage.queries`.
 
 Each function runs in the caller's transaction and holds the study's row lock while it changes
 anything, so events are numbered, budgets are kept and fronts are stored without gaps. What a worker
-leases is a replicate of a trial (`replication`); a trial follows its replicates. What the owner of a study
-does with it is in `steering`. The machines:
+leases is a replicate of a trial (`replication`); a trial follows its replicates, and a study its trials
+(`study_lifecycle`). The machine:
 
-    study   ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED;
-            SUCCEEDED -> ACTIVE again when its budget is extended
-    trial   QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING ->
-            QUEUED again when it waits for a worker once more; QUEUED -> CANCELLED; QUEUED -> SUCCEEDED |
-            INFEASIBLE with a known result; SUCCEEDED -> INFEASIBLE when one of its final seeds proves so
+    QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING -> QUEUED
+    again when it waits for a worker once more; QUEUED -> CANCELLED; QUEUED -> SUCCEEDED | INFEASIBLE with
+    a known result; SUCCEEDED -> INFEASIBLE when one of its final seeds proves so
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +17,6 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
-from api_schemas.importance import Importance
 from api_schemas.studies import StudyKind, StudyState
 from api_schemas.trials import TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialReport, TrialState
 from service.errors import StaleAttempt, WrongState
@@ -27,25 +24,12 @@ from service.storage import counters, queries
 from service.storage.event_log import record_event, record_replicate_event
 from service.storage.ids import new_id
 from service.storage.models import Artifact, Replicate, Study, Trial, TrialMeasurement
-from service.trials import early_stops, replication
+from service.trials import early_stops, replication, study_lifecycle
 from service.trials.front_history import store_front
 from service.trials.reported_metrics import checked
 from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
 CANCELLED_WITH_STUDY = "the study was cancelled"
-
-EXHAUSTED = "every configuration of the search space has been tried"
-FAILURES_BEFORE_GIVING_UP = 3
-"""A study whose first trials all fail this many times ends as FAILED instead of burning its budget."""
-
-STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
-    StudyState.ACTIVE: frozenset(StudyState) - {StudyState.ACTIVE, StudyState.CANCELLED},
-    StudyState.PAUSED: frozenset(StudyState) - {StudyState.PAUSED, StudyState.CANCELLED},
-    StudyState.CANCELLING: frozenset({StudyState.CANCELLED}),
-    StudyState.SUCCEEDED: frozenset({StudyState.ACTIVE}),
-    StudyState.FAILED: frozenset(),
-    StudyState.CANCELLED: frozenset(),
-}
 
 TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.QUEUED: frozenset(
@@ -120,26 +104,6 @@ def repeat_trial(session: Session, study: Study, trial: Trial) -> None:
     record_replicate_event(session, study, EventType.REPLICATE_QUEUED, replicate=replicate)
 
 
-def exhaust(session: Session, study: Study, *, reason: str = EXHAUSTED) -> None:
-    """End a study that nothing new is found for, once its last open trial and final seed have ended."""
-    if not queries.has_open_trials(session, study.id):
-        _finish_search(session, study, reason=reason)
-
-
-def park(session: Session, study: Study, *, reason: str) -> None:
-    """Pause a study that the study worker fails on again and again, so that others have their turns."""
-    study.state_reason = reason
-    counters.count(session, counters.CounterName.PARKED_STUDIES)
-    move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
-
-
-def record_importance(session: Session, study: Study, importance: Importance) -> None:
-    """Keep what matters to the objectives, unless more is known already. The study's lock is held."""
-    if study.importance is None or study.importance["observations"] <= importance.observations:
-        study.importance = importance.model_dump(mode="json")
-        record_event(session, study, EventType.IMPORTANCE_STORED, observations=importance.observations)
-
-
 def start_trial(
     session: Session, study: Study, trial: Trial, *, worker: str, lease_seconds: float
 ) -> Replicate:
@@ -161,7 +125,7 @@ def start_trial(
 def extend_lease(
     session: Session, study: Study, trial_id: str, *, attempt: int, lease_seconds: float
 ) -> bool:
-    """Renew the lease of an attempt at its length; say whether the worker should stop.
+    """Renew the lease of an attempt at its length. Return whether the worker should stop.
 
     Takes the study's lock only where the lease was over: a heartbeat must not wait behind a proposal that is
     being stored. `lease_seconds` is for a lease that does not know its length.
@@ -176,19 +140,18 @@ def extend_lease(
         if queries.lock_study(session, study.id) is None:
             raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")
         trial = queries.get_trial(session, study.id, trial_id, lock=True)
-        speaking(session, study, trial, attempt=attempt)
+        active_replicate(session, study, trial, attempt=attempt)
         replicates = trial.replicates
     return not replication.is_wanted(study, replicates)
 
 
-def speaking(
+def active_replicate(
     session: Session, study: Study, trial: Trial, *, attempt: int, has_result: bool = False
 ) -> Replicate:
-    """Return the replicate that an attempt speaks of: what every word of a worker starts with.
+    """Return the replicate of an attempt that sends a message; every message of a worker starts with this.
 
-    Once its lease is over it still has the trial, until another attempt begins: it takes the lease up again.
-    Whoever has let go of it does so with a result alone, or a heartbeat that was under way meanwhile would
-    keep the trial from others for a lease.
+    An attempt whose lease is over still has the trial until another one begins, and takes the lease up again.
+    One that was given back does so only with a result: a late heartbeat would keep the trial from others.
 
     Raises:
         StaleAttempt: If another attempt has begun, or the trial was given back or is over.
@@ -207,11 +170,11 @@ def speaking(
 def record_measurement(
     session: Session, study: Study, trial: Trial, *, attempt: int, measurement: Measurement
 ) -> bool:
-    """Store metrics of a running attempt at one step, and say whether the trial should stop there.
+    """Store metrics of a running attempt at one step. Return whether the trial should stop there.
 
     The same step twice changes nothing and gets the same answer.
     """
-    replicate = speaking(session, study, trial, attempt=attempt)
+    replicate = active_replicate(session, study, trial, attempt=attempt)
     known = session.get(TrialMeasurement, (trial.id, attempt, measurement.step))
     if known is not None:
         return early_stops.says_stop(known.metrics)
@@ -234,8 +197,8 @@ def finish_trial(
     if known is not None and known.state in TERMINAL_TRIAL_STATES:
         return
     if known is not None and known.state is TrialState.QUEUED and report.state is TrialState.FAILED:
-        return  # lost before, or said before: it waits for its next attempt
-    replicate = speaking(session, study, trial, attempt=attempt, has_result=True)
+        return  # lost or reported before: it waits for its next attempt
+    replicate = active_replicate(session, study, trial, attempt=attempt, has_result=True)
     counters.count_trial_seconds(session, replicate)
     if report.state is TrialState.STOPPED_EARLY:
         report = early_stops.explain_stop(session, replicate, report)
@@ -260,7 +223,7 @@ def release_trial(
 ) -> None:
     """Take back a trial that its worker does not finish. It costs none of the trial's attempts.
 
-    The checkpoint is kept if nobody is to try again. Once its lease is over it has been taken back already.
+    The checkpoint is kept if the trial is not tried again. An expired lease has been taken back already.
     """
     known = replication.of_attempt(trial, attempt)
     if known is not None and known.state is TrialState.QUEUED:
@@ -299,7 +262,7 @@ def _give_back(
         follow_replicates(session, study, trial)
     else:
         # A final seed whose trial has left the front meanwhile is not tried again.
-        finish_if_done(session, study)
+        study_lifecycle.finish_if_done(session, study)
 
 
 def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Replicate) -> None:
@@ -307,16 +270,13 @@ def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Re
         _accept_final_replicate(session, study, trial, replicate)
     else:
         follow_replicates(session, study, trial)
-    if study.state is StudyState.CANCELLING or trial.state is TrialState.FAILED or _is_spent(study):
-        finish_if_done(session, study)
-    # Their own wake-ups may have found no room under the study's parallelism.
+    may_be_done = trial.state is TrialState.FAILED or study_lifecycle.is_spent(study)
+    if study.state is StudyState.CANCELLING or may_be_done:
+        study_lifecycle.finish_if_done(session, study)
+    # The parallelism of the study may have allowed no trial at their own wake-ups.
     if study.kind != StudyKind.CUSTOM and queries.open_replicates(session, study.id).queued:
         wake_trial_worker(session, study)
     wake_study_worker(session, study)
-
-
-def _is_spent(study: Study) -> bool:
-    return study.trials_created == study.trial_budget
 
 
 def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
@@ -358,47 +318,6 @@ def end_trial(session: Session, study: Study, trial: Trial, state: TrialState, *
     trial.state_reason = reason
     trial.finished_at = func.clock_timestamp()
     record_event(session, study, ENDED[state], trial=trial, reason=reason)
-
-
-def finish_if_done(session: Session, study: Study) -> None:
-    """End a study that has nothing left to do, or nothing that could work."""
-    if study.state is StudyState.CANCELLING:
-        if not any(queries.open_replicates(session, study.id)):
-            move_study(session, study, StudyState.CANCELLED, EventType.STUDY_CANCELLED)
-    elif study.state in (StudyState.ACTIVE, StudyState.PAUSED) and not queries.has_open_trials(
-        session, study.id
-    ):
-        counts = queries.count_trials(session, [study.id])[study.id]
-        if counts.failed == counts.ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
-            study.state_reason = f"all of the first {counts.ended} trials failed; see their reasons"
-            move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
-        elif _is_spent(study):
-            _finish_search(session, study, reason=None)
-
-
-def _finish_search(session: Session, study: Study, *, reason: str | None) -> None:
-    replication.follow_front(session, study)
-    if not any(queries.open_replicates(session, study.id)):
-        study.state_reason = reason
-        move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
-
-
-def move_study(session: Session, study: Study, to: StudyState, event: EventType) -> None:
-    """Bring a study into another state.
-
-    Raises:
-        WrongState: If there is no way there from the state that it has.
-    """
-    if to not in STUDY_TRANSITIONS[study.state]:
-        further = "" if STUDY_TRANSITIONS[study.state] else " Clone it to search on from where it stands."
-        raise WrongState(f"The study is {study.state}; from there it cannot become {to}.{further}")
-    study.state = to
-    if to in (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED):
-        study.finished_at = func.clock_timestamp()
-    if to in (StudyState.FAILED, StudyState.CANCELLED):
-        study.turn_due_at = None
-    session.flush()
-    record_event(session, study, event, reason=study.state_reason)
 
 
 def _move_trial(trial: Trial, to: TrialState) -> None:

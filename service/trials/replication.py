@@ -4,10 +4,10 @@ Each function runs in the caller's transaction under the study's row lock, as th
 do, which alone turns the states of replicates into the state of their trial. The machine:
 
     QUEUED -> RUNNING -> SUCCEEDED | INFEASIBLE | FAILED | STOPPED_EARLY | CANCELLED; RUNNING -> QUEUED
-    again when its attempt is lost, released or failed and attempts remain; QUEUED -> CANCELLED when nobody
-    wants its result any more; CANCELLED -> QUEUED when its trial is back on the front, or proves undecided;
+    again when its attempt is lost, released or failed and attempts remain; QUEUED -> CANCELLED when its
+    result is no longer wanted; CANCELLED -> QUEUED when its trial is back on the front, or proves undecided;
     QUEUED -> SUCCEEDED | INFEASIBLE with a result that is known from elsewhere; QUEUED -> RUNNING, too, when
-    its last attempt speaks after its lease has ended, and no other one has begun
+    its last attempt reports after its lease has ended, and no other one has begun
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,10 @@ from service.trials import replicate_statistics
 from service.trials.wake_ups import wake_trial_worker
 
 LOST = "lost its worker"
-"""How the reason begins for which a replicate is given up whose workers fell silent."""
+"""How the reason begins when a replicate is given up because its workers fell silent."""
 
 SEEDS = 2**31
-"""Seeds start again at zero here, for a training seed is below it."""
+"""Training seeds are below this; larger ones wrap around to zero."""
 
 REPLICATE_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.QUEUED: frozenset(
@@ -103,7 +103,7 @@ def held(trial: Trial, attempt: int) -> Replicate:
 
 
 def stale(trial_id: str, attempt: int, replicate: Replicate | None) -> StaleAttempt:
-    """Return the refusal of a word about an attempt that is over; `replicate` is that it was the last of."""
+    """Return the error for a message of an attempt that is over; `replicate` is what it was the last of."""
     over = f"Attempt {attempt} of trial '{trial_id}' is over"
     if replicate is None:
         return StaleAttempt(f"{over}: another attempt has the trial. Drop this result.")
@@ -114,7 +114,7 @@ def stale(trial_id: str, attempt: int, replicate: Replicate | None) -> StaleAtte
 
 
 def renewed(session: Session, study: Study, trial_id: str, *, attempt: int, lease_seconds: float) -> bool:
-    """Let the lease of a running attempt begin anew at the length that it has; say whether there is one.
+    """Renew the lease of a running attempt at its own length. Return whether there is one.
 
     `lease_seconds` is for a lease that a version without lengths began.
     """
@@ -132,7 +132,7 @@ def renewed(session: Session, study: Study, trial_id: str, *, attempt: int, leas
 
 
 def take_up(session: Session, study: Study, replicate: Replicate) -> None:
-    """Let the last attempt of a queued replicate go on, with a lease of the length that it had."""
+    """Resume the last attempt of a queued replicate, with a lease of the same length."""
     _move(replicate, TrialState.RUNNING)
     lease(replicate, lease_seconds=replicate.lease_seconds or settings().lease_seconds)
     session.flush()
@@ -184,7 +184,7 @@ def average(trial: Trial, replicates: Sequence[Replicate]) -> None:
 
 
 def requeue(session: Session, study: Study, replicate: Replicate, *, reason: str) -> None:
-    """Let another worker take a replicate from its start."""
+    """Queue a replicate again, to be trained from its start."""
     _move(replicate, TrialState.QUEUED)
     replicate.state_reason = reason
     replicate.lease_expires_at = None
@@ -238,7 +238,7 @@ def reuse(session: Session, study: Study, replicate: Replicate, *, known: Replic
 
 
 def cancel_queued(session: Session, study: Study, replicates: Sequence[Replicate], *, reason: str) -> None:
-    """Drop those that wait."""
+    """Cancel the replicates that wait."""
     for replicate in replicates:
         if replicate.state is TrialState.QUEUED:
             end(session, study, replicate, TrialState.CANCELLED, reason=reason)
@@ -276,7 +276,7 @@ def first_seed(study: Study, configuration: Mapping[str, Any] | None) -> int:
 
 
 def lease(replicate: Replicate, *, lease_seconds: float) -> None:
-    """Let the lease of a replicate begin now, by the database's clock."""
+    """Start the lease of a replicate now, by the database's clock."""
     replicate.lease_seconds = lease_seconds
     replicate.lease_expires_at = _from_now(lease_seconds)
 

@@ -37,7 +37,7 @@ def exact_metrics_of(study: Study, configuration: TrialConfiguration | None) -> 
 def result_errors(
     study: Study, metrics: Mapping[str, float], *, exact: Mapping[str, float], pointer: str
 ) -> Iterator[FieldError]:
-    """Find what a result from outside lacks, and what it says of known metrics that is not so."""
+    """Find the metrics that a result from outside lacks, and exact metrics with other values."""
     yield from reserved_errors(metrics, pointer=pointer)
     yield from metric_errors(study, {**exact, **metrics}, pointer=pointer)
     for name, value in exact.items():
@@ -52,9 +52,9 @@ def reserved_errors(metrics: Mapping[str, float], *, pointer: str) -> Iterator[F
 
 
 def checked(study: Study, report: TrialReport) -> TrialReport:
-    """Return a report as it counts: without a metric that the study names it is a failure of the worker.
+    """Return a report as it counts: one that lacks a metric of the study is FAILED.
 
-    A number that no volume can be measured with says that the configuration cannot work, and so does none.
+    One with a metric that is not finite, or too large to measure a volume with, is INFEASIBLE.
     """
     if report.state not in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY):
         return report
@@ -71,31 +71,31 @@ def checked(study: Study, report: TrialReport) -> TrialReport:
     return report
 
 
-def same_metrics(told: Mapping[str, float], stored: Mapping[str, float]) -> bool:
-    """Return whether the database's metrics are those that were told."""
+def same_metrics(reported: Mapping[str, float], stored: Mapping[str, float]) -> bool:
+    """Return whether the stored metrics are those that were reported."""
     # JSON in the database keeps no exponent: a large number comes back as an integer of all its digits.
-    return {name: float(value) for name, value in stored.items()} == dict(told)
+    return {name: float(value) for name, value in stored.items()} == dict(reported)
 
 
-def adds_nothing(told: Mapping[str, float], stored: Mapping[str, float]) -> bool:
-    """Return whether the database has each of the metrics that were told, perhaps among more."""
-    return same_metrics(told, {name: stored[name] for name in told if name in stored})
+def adds_nothing(reported: Mapping[str, float], stored: Mapping[str, float]) -> bool:
+    """Return whether each of the reported metrics is stored, perhaps among others."""
+    return same_metrics(reported, {name: stored[name] for name in reported if name in stored})
 
 
 def repeats(study: Study, replicate: Replicate, report: TrialReport) -> bool:
-    """Return whether a report changes nothing, for its attempt has ended, and just so.
+    """Return whether an attempt has ended with this very report.
 
     Raises:
         ConflictingResult: If the attempt has ended with another result.
     """
     if replicate.state not in TERMINAL_TRIAL_STATES:
         return False
-    told = checked(study, report)
-    if told.state is replicate.state and (
-        told.state is TrialState.STOPPED_EARLY
+    repeated = checked(study, report)
+    if repeated.state is replicate.state and (
+        repeated.state is TrialState.STOPPED_EARLY
         or (
-            same_metrics(told.metrics, replicate.metrics)
-            and same_metrics(told.test_metrics, replicate.test_metrics)
+            same_metrics(repeated.metrics, replicate.metrics)
+            and same_metrics(repeated.test_metrics, replicate.test_metrics)
         )
     ):
         return True

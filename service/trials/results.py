@@ -33,7 +33,7 @@ class ResultColumns(NamedTuple):
     standard_errors: Mapping[str, NDArray[np.float64]]
 
     def where(self, kept: NDArray[np.bool_]) -> "ResultColumns":
-        """Keep some of the trials."""
+        """Return the columns of some of the trials."""
         rows = [int(row) for row in np.flatnonzero(kept)]
         return ResultColumns(
             trial_ids=[self.trial_ids[row] for row in rows],
@@ -91,8 +91,8 @@ def results_before_reference(session: Session, study_id: str) -> frozenset[str]:
 
 def result_columns(session: Session, study_id: str, metrics: Sequence[str]) -> ResultColumns:
     """Read some metrics of the trials of a study that succeeded, by number."""
-    # Postgres takes the numbers out and gives each column as one text: parsing all that was measured, or
-    # making a row of each trial, would take most of the time.
+    # Postgres extracts the numbers and returns each column as one text: parsing all metrics, or making a
+    # row of each trial, would take most of the time.
     by_number = (
         select(
             Trial.id,
@@ -122,5 +122,5 @@ def result_columns(session: Session, study_id: str, metrics: Sequence[str]) -> R
 
 
 def _number_in(column: InstrumentedAttribute[dict[str, Any]], name: str, label: str) -> Label[str]:
-    """Take a number out of a column of JSON, as JSON writes it; not a number where there is none."""
+    """Return the expression of a number in a JSON column as text; NaN where there is none."""
     return func.coalesce(column[name].as_string(), "NaN").label(label)

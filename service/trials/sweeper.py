@@ -26,7 +26,7 @@ from service.storage.idempotency_keys import forget_old_keys
 from service.trials import due_studies, lifecycle, turns
 from service.trials.clock_steps import WatchedClock, look, renew_leases
 from service.trials.leases import lock_study_and_trial
-from service.trials.queue_room import trials_lacking
+from service.trials.queue_deficit import trial_deficit
 from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
 log = structlog.get_logger(__name__)
@@ -111,7 +111,7 @@ def resend_wake_ups(session: Session) -> None:
         wake_after_commit(session, WakeUp(ADVANCE_STUDY, (study.id,)))
     for study in due_studies.forgotten_studies(session, silent_for=LONGEST_WAIT):
         study.woken_at = func.clock_timestamp()
-        if trials_lacking(session, study, ended=()):
+        if trial_deficit(session, study, ended=()):
             wake_study_worker(session, study)
     left = TRIAL_WAKE_UPS_AT_ONCE
     for study in due_studies.studies_to_hint_at(session, silent_for=silent_for):

@@ -24,7 +24,7 @@ from service.storage import typed_study
 from service.storage.counters import CounterName, count
 from service.storage.database import transaction
 from service.storage.models import Study, Tenant
-from service.trials import due_studies, lifecycle
+from service.trials import due_studies, study_lifecycle
 from service.trials.leases import retry_while_database_is_away
 from service.trials.wake_ups import wake_study_worker
 
@@ -189,7 +189,7 @@ def _failed(session: Session, study: Study, *, reason: str) -> None:
     study.turn_due_at = None
     if study.state is StudyState.ACTIVE:
         times = study.turn_attempts
-        lifecycle.park(
+        study_lifecycle.park(
             session,
             study,
             reason=f"the study worker failed {times} times in a row while it proposed for this study, the "

@@ -8,7 +8,7 @@ from api_schemas.proposals import Explanation, Prediction
 from service.storage import queries
 from service.storage.database import transaction
 from service.storage.models import Study
-from service.trials import lifecycle
+from service.trials import study_lifecycle
 from tests.browser.studies import add_result, create_study, drawn, open_study
 
 pytestmark = pytest.mark.browser
@@ -24,7 +24,7 @@ def test_a_proposal_is_explained_and_a_point_recommended(page: Page, server_url:
     with transaction() as session:
         study = session.get_one(Study, study_id, with_for_update=True)
         by_score = ObjectiveImportance(metric="score", parameters=tuple(parts), groups=(whole,))
-        lifecycle.record_importance(session, study, Importance(observations=30, objectives=(by_score,)))
+        study_lifecycle.record_importance(session, study, Importance(observations=30, objectives=(by_score,)))
         queries.list_trials(session, study_id)[2].explanation = Explanation(
             predictions={"score": Prediction(mean=0.79, standard_deviation=0.01)},
             acquisition_value=-1.0,

@@ -12,7 +12,7 @@ from service.optimization.candidates import density_sample
 from service.storage.models import Study
 from service.study_worker import advance_study
 from service.suggestions.parameter_importance import read_importance_request, store_importance
-from service.trials import lifecycle
+from service.trials import lifecycle, study_lifecycle
 from tests.conftest import make_study_request
 from tests.service.trials.test_lifecycle import create, finish, queue, start, succeeded
 
@@ -52,7 +52,7 @@ def test_a_running_study_is_weighed_again_after_a_tenth_more(session: Session) -
     study = study_with(session, 11)
     queue(session, study)
     for before, again in ((10, True), (11, False)):
-        lifecycle.record_importance(session, study, kept(before))
+        study_lifecycle.record_importance(session, study, kept(before))
         assert (read_importance_request(session, study.id) is not None) == again
     finish(session, study, start(session, study, queue(session, study)), succeeded())
     assert read_importance_request(session, study.id) is None
@@ -63,7 +63,7 @@ def test_a_queue_that_fast_runners_have_emptied_is_filled_before_anything_is_wei
 ) -> None:
     """Nothing is open for a moment, which ends nothing; and while results come, twice as many must."""
     study = study_with(session, 11)
-    lifecycle.record_importance(session, study, kept(11))
+    study_lifecycle.record_importance(session, study, kept(11))
     finish(session, study, start(session, study, queue(session, study)), succeeded())
     study.turn_due_at = None
     assert read_importance_request(session, study.id) is None
@@ -76,7 +76,7 @@ def test_a_queue_that_fast_runners_have_emptied_is_filled_before_anything_is_wei
 def test_the_last_result_of_a_study_is_weighed(session: Session) -> None:
     """Nothing else will come that could outgrow what is known."""
     study = study_with(session, 12, budget=12)
-    lifecycle.record_importance(session, study, kept(11))
+    study_lifecycle.record_importance(session, study, kept(11))
     request = read_importance_request(session, study.id)
     assert request is not None
     assert len(request.observations) == 12

@@ -15,7 +15,7 @@ from service.errors import StaleAttempt, WrongState
 from service.storage import queries
 from service.storage.models import Artifact, Event, Replicate, StoredFront, Study, Trial
 from service.studies import steering
-from service.trials import lifecycle, replication
+from service.trials import lifecycle, replication, study_lifecycle
 from service.trials.claimable_studies import claimable_studies
 from tests.conftest import make_study_request
 from tests.service.trials.test_lifecycle import (
@@ -276,10 +276,10 @@ def test_an_exhausted_space_gives_its_front_final_seeds_too(session: Session, fi
     queue(session, final_study)
     run_next(session, final_study, succeeded(0.9))
     for _ in range(2):
-        lifecycle.exhaust(session, final_study)
+        study_lifecycle.exhaust(session, final_study)
         assert final_study.state is StudyState.ACTIVE
         run_next(session, final_study, succeeded(0.9))
-    lifecycle.exhaust(session, final_study)
+    study_lifecycle.exhaust(session, final_study)
     assert final_study.state is StudyState.SUCCEEDED
     assert final_study.state_reason == "every configuration of the search space has been tried"
 

@@ -14,7 +14,7 @@ from service.api.app import create_app
 from service.settings import settings
 from service.storage.database import transaction
 from service.storage.models import ApiKey, Study
-from service.trials import leases, lifecycle, sweeper
+from service.trials import leases, study_lifecycle, sweeper
 from tests.conftest import API_KEY, OTHER_KEY
 from tests.service.api.test_metrics import HERE
 from tests.service.conftest import new_key
@@ -34,7 +34,7 @@ def claimed_trial() -> tuple[str, int]:
 def store_importance(study_id: str) -> None:
     with transaction() as session:
         study = session.get_one(Study, study_id)
-        lifecycle.record_importance(session, study, Importance(observations=2, reason="too few"))
+        study_lifecycle.record_importance(session, study, Importance(observations=2, reason="too few"))
 
 
 def urls(client: TestClient, study_id: str) -> list[str]:

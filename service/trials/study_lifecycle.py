@@ -1,0 +1,100 @@
+"""Every state change of studies that does not come from their owner (`service.studies.steering`).
+
+Each function runs in the caller's transaction and holds the study's row lock. The machine:
+
+    ACTIVE <-> PAUSED, both -> CANCELLING -> CANCELLED, ACTIVE | PAUSED -> SUCCEEDED | FAILED;
+    SUCCEEDED -> ACTIVE again when its budget is extended
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from api_schemas.events import EventType
+from api_schemas.importance import Importance
+from api_schemas.studies import StudyState
+from service.errors import WrongState
+from service.storage import counters, queries
+from service.storage.event_log import record_event
+from service.storage.models import Study
+from service.trials import replication
+
+EXHAUSTED = "every configuration of the search space has been tried"
+FAILURES_BEFORE_GIVING_UP = 3
+"""A study whose first trials all fail this many times ends as FAILED instead of burning its budget."""
+
+STUDY_TRANSITIONS: Mapping[StudyState, frozenset[StudyState]] = {
+    StudyState.ACTIVE: frozenset(StudyState) - {StudyState.ACTIVE, StudyState.CANCELLED},
+    StudyState.PAUSED: frozenset(StudyState) - {StudyState.PAUSED, StudyState.CANCELLED},
+    StudyState.CANCELLING: frozenset({StudyState.CANCELLED}),
+    StudyState.SUCCEEDED: frozenset({StudyState.ACTIVE}),
+    StudyState.FAILED: frozenset(),
+    StudyState.CANCELLED: frozenset(),
+}
+
+
+def move_study(session: Session, study: Study, to: StudyState, event: EventType) -> None:
+    """Bring a study into another state.
+
+    Raises:
+        WrongState: If its state does not allow that.
+    """
+    if to not in STUDY_TRANSITIONS[study.state]:
+        further = "" if STUDY_TRANSITIONS[study.state] else " Clone it to search on from where it stands."
+        raise WrongState(f"The study is {study.state}; from there it cannot become {to}.{further}")
+    study.state = to
+    if to in (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED):
+        study.finished_at = func.clock_timestamp()
+    if to in (StudyState.FAILED, StudyState.CANCELLED):
+        study.turn_due_at = None
+    session.flush()
+    record_event(session, study, event, reason=study.state_reason)
+
+
+def finish_if_done(session: Session, study: Study) -> None:
+    """End a study that has nothing left to do, or nothing that could work."""
+    if study.state is StudyState.CANCELLING:
+        if not any(queries.open_replicates(session, study.id)):
+            move_study(session, study, StudyState.CANCELLED, EventType.STUDY_CANCELLED)
+    elif study.state in (StudyState.ACTIVE, StudyState.PAUSED) and not queries.has_open_trials(
+        session, study.id
+    ):
+        counts = queries.count_trials(session, [study.id])[study.id]
+        if counts.failed == counts.ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
+            study.state_reason = f"all of the first {counts.ended} trials failed; see their reasons"
+            move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
+        elif is_spent(study):
+            _finish_search(session, study, reason=None)
+
+
+def exhaust(session: Session, study: Study, *, reason: str = EXHAUSTED) -> None:
+    """End a study for which nothing new is found, once its last open trial and final seed have ended."""
+    if not queries.has_open_trials(session, study.id):
+        _finish_search(session, study, reason=reason)
+
+
+def park(session: Session, study: Study, *, reason: str) -> None:
+    """Pause a study on which the study worker failed several times, so that others get their turns."""
+    study.state_reason = reason
+    counters.count(session, counters.CounterName.PARKED_STUDIES)
+    move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
+
+
+def record_importance(session: Session, study: Study, importance: Importance) -> None:
+    """Store the importance of parameters, unless it is known from more results already."""
+    if study.importance is None or study.importance["observations"] <= importance.observations:
+        study.importance = importance.model_dump(mode="json")
+        record_event(session, study, EventType.IMPORTANCE_STORED, observations=importance.observations)
+
+
+def _finish_search(session: Session, study: Study, *, reason: str | None) -> None:
+    replication.follow_front(session, study)
+    if not any(queries.open_replicates(session, study.id)):
+        study.state_reason = reason
+        move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
+
+
+def is_spent(study: Study) -> bool:
+    """Return whether all trials of a study's budget have been created."""
+    return study.trials_created == study.trial_budget
