@@ -151,4 +151,5 @@ def _add_to_biases(model: nn.Module, method: nn.Module, *, backbone: Backbone, l
 
 
 def _name_of(backbone: Backbone, module: nn.Module) -> str:
-    return next(name for name, other in backbone.model.named_modules() if other is module)
+    names: dict[nn.Module, str] = {part: name for name, part in backbone.model.named_modules()}
+    return names[module]
