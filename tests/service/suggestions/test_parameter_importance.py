@@ -80,7 +80,7 @@ def test_the_last_result_of_a_study_is_weighed(session: Session) -> None:
     request = read_importance_request(session, study.id)
     assert request is not None
     assert len(request.observations) == 12
-    assert request.known == (COST,)
+    assert request.earlier == (COST,)
 
 
 def test_a_late_answer_does_not_replace_a_newer_one(session: Session) -> None:
