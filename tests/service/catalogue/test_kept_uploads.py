@@ -57,8 +57,8 @@ def test_a_slow_upload_is_left_alone(folder: Path, tmp_path: Path) -> None:
 def test_a_killed_process_holds_no_lock(folder: Path, tmp_path: Path) -> None:
     """SIGKILL in the middle of an upload."""
     script = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom service.task_files import kept\n"
-        "with kept.unfinished_file(Path(sys.argv[1])) as (file, _):\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom service.catalogue import kept_uploads\n"
+        "with kept_uploads.unfinished_file(Path(sys.argv[1])) as (file, _):\n"
         "    file.write(b'half')\n    file.flush()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(folder)], check=False)

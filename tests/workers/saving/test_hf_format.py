@@ -81,14 +81,14 @@ def trained(peft: dict[str, object], model_cache: ModelCache) -> TrialModules:
 
 
 def saved(
-    peft: dict[str, object], folder: Path, *, model_cache: ModelCache, base: TrialConfiguration
+    peft: dict[str, object], folder: Path, *, cache: ModelCache, base: TrialConfiguration
 ) -> TrialModules:
-    modules = trained(peft, model_cache)
+    modules = trained(peft, cache)
     training = base.training.model_copy(update={"seed": 5})
     save_trial(
         modules,
         base.model_copy(update={"peft": modules.peft, "training": training}),
-        backbone=model_cache.backbone(base.backbone),
+        backbone=cache.backbone(base.backbone),
         answers=AnswerForm(labels=("no", "yes")),
         store=store_at(str(folder.parent)),
         path=folder.name,
