@@ -1,5 +1,6 @@
 """Small real checkpoints of every family, as `save_pretrained` writes them."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ WORDS = {"<pad>": 0, "<unk>": 1, "a": 2, "film": 3, "that": 4, "is": 5, "good": 
 
 
 def save_checkpoint(kind: str, folder: Path, **special: str | None) -> Path:
-    """Write a random network of a key of `KINDS` with a tokenizer of eight words; give the folder."""
+    """Write a random network of a key of `KINDS` with a tokenizer of eight words; return the folder."""
     torch.manual_seed(0)
-    build: Any = model_class(KINDS[kind].model_type)
-    model = getattr(build, "from_config", getattr(build, "_from_config", None))(KINDS[kind])
+    configuration = deepcopy(KINDS[kind])  # saving a network writes its precision into it
+    build: Any = model_class(configuration.model_type)
+    model = getattr(build, "from_config", getattr(build, "_from_config", None))(configuration)
     model.save_pretrained(folder)
     save_tokenizer(folder, **special)
     return folder

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,7 +71,7 @@ SMALL = {
 def tiny(kind: str) -> Backbone:
     """A random network of three layers: a key of `KINDS`, double precision, never the same object twice."""
     torch.manual_seed(0)
-    configuration = KINDS[kind]
+    configuration = deepcopy(KINDS[kind])  # saving a network writes its precision into it
     build = model_class(configuration.model_type)
     model = getattr(build, "from_config", getattr(build, "_from_config", None))(configuration).double()
     with torch.no_grad():
