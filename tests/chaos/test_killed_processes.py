@@ -54,7 +54,17 @@ def stack_to_break() -> Iterator[tuple[Stack, Client]]:
         yield running
 
 
-@pytest.mark.parametrize("victim", ["trial-worker-0", "study-worker", "valkey", "valkey, wiped", "postgres"])
+# Killed by the nemesis and by the tests of the supervisor, too: here at night.
+OFTEN_KILLED = ("study-worker", "valkey")
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "trial-worker-0", "valkey, wiped", "postgres",
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in OFTEN_KILLED),
+    ],
+)  # fmt: skip
 def test_a_killed_process_costs_nothing(stack_to_break: tuple[Stack, Client], victim: str) -> None:
     """Kill -9 while a trial runs, twice; for Valkey also with all of its data gone."""
     name, _, wiped = victim.partition(", ")
