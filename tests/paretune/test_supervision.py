@@ -108,8 +108,9 @@ def test_a_run_survives_the_death_of_its_own_server(
     with running({**DOCUMENT, "budget": {"trials": 2}}, state_dir) as (process, study_id):
         below = psutil.Process(process.pid).children()
         url, key = (state_dir / "url").read_text(), (state_dir / "api_key").read_text()
+        named = [(item, " ".join(item.cmdline())) for item in below]
         for word in ("uvicorn", "postgres"):
-            (killed,) = (item for item in below if word in " ".join(item.cmdline()))
+            (killed,) = (item for item, command in named if word in command)
             os.kill(killed.pid, signal.SIGKILL)
             until(lambda: not killed.is_running() and _answers(f"{url}/readyz"))  # noqa: B023
         with Client(url, api_key=key) as client:
