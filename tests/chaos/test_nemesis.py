@@ -26,6 +26,7 @@ def test_a_round_forgets_no_fault() -> None:
 
 
 @pytest.mark.chaos
+@pytest.mark.nightly
 def test_every_invariant_holds_while_everything_breaks(
     state_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
