@@ -18,7 +18,7 @@ TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
 
-test: $(LARGE) $(TASKS)  ## every test that this machine can run
+test: $(LARGE) $(TASKS)  ## the tests of a change; `make nightly` has the rest
 	$(TWO)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SERVERS)
 

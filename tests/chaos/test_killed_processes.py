@@ -41,7 +41,7 @@ def stack_to_break() -> Iterator[tuple[Stack, Client]]:
         yield running
 
 
-# Killed by the nemesis and by the tests of the supervisor, too: here at night.
+# A wiped Valkey is the harder case, and `test_poison_studies` kills a study worker: these wait for the night.
 OFTEN_KILLED = ("study-worker", "valkey")
 
 
