@@ -55,3 +55,15 @@ def test_every_failure_has_a_test_that_exists_or_a_reason() -> None:
         assert named or shown_by.startswith("No test: "), number
         for path, test in named:
             assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), (number, test)
+
+
+def test_links_between_files_lead_somewhere() -> None:
+    """A file that moves takes its links along."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    dead = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert dead == []
