@@ -1,6 +1,7 @@
 """What the tools answer: the API's answers, as short as a language model wants them."""
 
 from datetime import datetime
+from typing import TypeVar
 
 from pydantic import Field, JsonValue
 
@@ -11,6 +12,8 @@ from api_schemas.recommendation import LostAlternative, Recommendation, Recommen
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyRead, StudyState, TrialCounts
 from api_schemas.trials import TrialRead, TrialState
+
+Answer = TypeVar("Answer", bound=Schema)
 
 
 class StudySummary(Schema):
@@ -128,54 +131,34 @@ class ExportedTrial(Schema):
 
 def study_summary(study: StudyRead) -> StudySummary:
     """Return where a study stands."""
-    return StudySummary(
+    return _shortened(
+        StudySummary,
+        study,
         study_id=study.id,
         backbone=study.configuration.backbone if study.configuration else None,
         task=study.configuration.task.name if study.configuration else None,
         budget_trials=study.budget.trials,
         replicates=study.replicate_counts,
-        kind=study.kind,
-        display_name=study.display_name,
-        state=study.state,
-        state_reason=study.state_reason,
-        objectives=study.objectives,
-        constraints=study.constraints,
-        trials=study.trials,
-        hypervolume=study.hypervolume,
-        created_at=study.created_at,
-        finished_at=study.finished_at,
     )
 
 
 def event_summary(event: EventRead) -> EventSummary:
     """Leave out what every event of the study says."""
-    return EventSummary(
-        number=event.sequence,
-        type=event.type,
-        trial_id=event.trial_id,
-        body=event.body,
-        recorded_at=event.recorded_at,
-    )
+    return _shortened(EventSummary, event, number=event.sequence)
 
 
 def trial_row(trial: TrialRead) -> TrialRow:
     """Leave out the configuration, the replicates and the learning curve."""
-    return TrialRow(
-        trial_id=trial.id,
-        files=tuple(record.name for record in trial.artifacts),
-        number=trial.number,
-        state=trial.state,
-        state_reason=trial.state_reason,
-        generated_by=trial.generated_by,
-        modules=trial.modules,
-        parameters=trial.parameters,
-        metrics=trial.metrics,
-        metric_standard_errors=trial.metric_standard_errors,
-        on_front=trial.on_front,
-    )
+    files = tuple(record.name for record in trial.artifacts)
+    return _shortened(TrialRow, trial, trial_id=trial.id, files=files)
 
 
 def chosen_point(found: Recommendation) -> ChosenPoint:
     """Leave out the configuration and the study file, which are long."""
-    kept = found.model_dump(exclude={"configuration", "study_file", "artifacts"})
-    return ChosenPoint(**kept, files=found.artifacts)
+    return _shortened(ChosenPoint, found, files=found.artifacts)
+
+
+def _shortened(answer: type[Answer], read: Schema, **renamed: object) -> Answer:
+    """Return an answer with the fields of the same name of what the API says, and those given here."""
+    same = {name: getattr(read, name) for name in answer.model_fields.keys() - renamed.keys()}
+    return answer.model_validate({**same, **renamed})
