@@ -1,7 +1,6 @@
 """What the tools answer: the API's answers, as short as a language model wants them."""
 
 from datetime import datetime
-from typing import TypeVar
 
 from pydantic import Field, JsonValue
 
@@ -12,8 +11,6 @@ from api_schemas.recommendation import LostAlternative, Recommendation, Recommen
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyRead, StudyState, TrialCounts
 from api_schemas.trials import TrialRead, TrialState
-
-Answer = TypeVar("Answer", bound=Schema)
 
 
 class StudySummary(Schema):
@@ -131,8 +128,7 @@ class ExportedTrial(Schema):
 
 def study_summary(study: StudyRead) -> StudySummary:
     """Return where a study stands."""
-    return _shortened(
-        StudySummary,
+    return StudySummary.copied_from(
         study,
         study_id=study.id,
         backbone=study.configuration.backbone if study.configuration else None,
@@ -144,21 +140,15 @@ def study_summary(study: StudyRead) -> StudySummary:
 
 def event_summary(event: EventRead) -> EventSummary:
     """Leave out what every event of the study says."""
-    return _shortened(EventSummary, event, number=event.sequence)
+    return EventSummary.copied_from(event, number=event.sequence)
 
 
 def trial_row(trial: TrialRead) -> TrialRow:
     """Leave out the configuration, the replicates and the learning curve."""
     files = tuple(record.name for record in trial.artifacts)
-    return _shortened(TrialRow, trial, trial_id=trial.id, files=files)
+    return TrialRow.copied_from(trial, trial_id=trial.id, files=files)
 
 
 def chosen_point(found: Recommendation) -> ChosenPoint:
     """Leave out the configuration and the study file, which are long."""
-    return _shortened(ChosenPoint, found, files=found.artifacts)
-
-
-def _shortened(answer: type[Answer], read: Schema, **renamed: object) -> Answer:
-    """Return an answer with the fields of the same name of what the API says, and those given here."""
-    same = {name: getattr(read, name) for name in answer.model_fields.keys() - renamed.keys()}
-    return answer.model_validate({**same, **renamed})
+    return ChosenPoint.copied_from(found, files=found.artifacts)
