@@ -44,6 +44,9 @@ class StudyState(StrEnum):
     """Somebody cancelled it."""
 
 
+TERMINAL_STUDY_STATES = frozenset({StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED})
+
+
 class Budget(Schema):
     """How much a study may spend."""
 

@@ -25,8 +25,7 @@ def import_optuna(
     storage: Storage,
     name: Annotated[str, typer.Argument(help="Name of the Optuna study.")],
     into: Annotated[
-        str | None,
-        typer.Option(help="The study that takes the results; a new custom one if left out."),
+        str | None, typer.Option(help="The study that takes the results; a new custom one if left out.")
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Budget of a new study, beside the past results.")] = 20,
     state_dir: StateDir = None,

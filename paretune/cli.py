@@ -162,11 +162,7 @@ def clone(
 
 
 @app.command()
-def delete(
-    reference: StudyReference,
-    yes: Yes = False,
-    state_dir: StateDir = None,
-) -> None:
+def delete(reference: StudyReference, yes: Yes = False, state_dir: StateDir = None) -> None:
     """Delete an ended study, its trials and their files, for good."""
     with server(state_dir, trial_workers=0) as (client, _):
         study_id = find_study(client, reference)

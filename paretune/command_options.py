@@ -12,7 +12,6 @@ StudyReference = Annotated[
     ),
 ]
 StateDir = Annotated[
-    Path | None,
-    typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything."),
+    Path | None, typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -149,7 +149,7 @@ class EmbeddedPostgres:
 
 @contextmanager
 def embedded_postgres(directory: Path, *, fsync: bool = True) -> Iterator[str]:
-    """Run a server on the directory for the length of a block; give its URL."""
+    """Run a server on the directory for the length of a block; yield its URL."""
     server = EmbeddedPostgres(directory, log=directory / "postgres.log", port=free_port(), fsync=fsync)
     try:
         server.start()

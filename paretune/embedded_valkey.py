@@ -88,7 +88,7 @@ class EmbeddedValkey:
 
 @contextmanager
 def embedded_valkey(directory: Path) -> Iterator[str]:
-    """Run a server on the directory for the length of a block; give its URL."""
+    """Run a server on the directory for the length of a block; yield its URL."""
     server = EmbeddedValkey(directory, log=directory / "valkey.log", password="loopback")  # noqa: S106
     try:
         server.start()

@@ -16,7 +16,7 @@ class EventReader:
         self._rest = b""
 
     def reconnect(self) -> dict[str, str]:
-        """Forget what was cut off; give the headers that go on after the last whole event."""
+        """Forget what was cut off; return the headers that go on after the last whole event."""
         self._rest = b""
         return {"Accept": "text/event-stream", "Last-Event-ID": str(self.last_sequence)}
 

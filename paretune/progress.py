@@ -42,7 +42,7 @@ def follow(
     poll_seconds: float = 1.0,
     between_polls: Callable[[], None] = lambda: None,
 ) -> StudyRead:
-    """Show a study until it ends or is paused; give its last state.
+    """Show a study until it ends or is paused; return its last state.
 
     Raises:
         ServerUnreachable: If no server has answered for a minute.

@@ -78,7 +78,7 @@ def lines_named(path: Path, *, below: str = "") -> Iterator[None]:
 
 
 def write_study_file(study: StudyCreate, path: Path) -> Path:
-    """Write a study in full, as `read_study_file` reads it; give the path."""
+    """Write a study in full, as `read_study_file` reads it; return the path."""
     content = study.model_dump(mode="json", by_alias=True)
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path

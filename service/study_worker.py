@@ -6,8 +6,6 @@ Start it with `celery -A service.tasks worker -Q studies -c 1`.
 import os
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,11 +18,9 @@ from celery.signals import (
     worker_process_shutdown,
 )
 from opentelemetry import trace
-from opentelemetry.trace import Span
 from sqlalchemy.exc import OperationalError
 
 from api_schemas.proposals import Proposer
-from service.optimization.problem import Suggestion
 from service.runtime.broker import ADVANCE_STUDY, celery_app
 from service.runtime.logs import configure_logs, write_json
 from service.runtime.process_lifetime import die_with_parent
@@ -137,7 +133,13 @@ def _propose(study_id: str) -> None:
 def _ask(study_id: str, request: SuggestionRequest, propose: "Suggest") -> bool:
     """Ask a proposer and store what it suggests; say whether the study has got anywhere."""
     started = time.perf_counter()
-    with _proposal_span(request) as span:
+    asked = {
+        "proposer": request.proposer.value,
+        "count": request.count,
+        "observations": len(request.observations),
+        "pending": len(request.pending),
+    }
+    with tracer.start_as_current_span("propose", attributes=asked) as span:
         suggestions = propose(
             request.problem,
             request.observations,
@@ -146,7 +148,13 @@ def _ask(study_id: str, request: SuggestionRequest, propose: "Suggest") -> bool:
             seed=request.seed,
             time_limit_seconds=request.time_limit_seconds,
         )
-        _describe(span, suggestions)
+        span.set_attributes(
+            {
+                "generated_by": [suggestion.generated_by for suggestion in suggestions],
+                "fit_seconds": sum(suggestion.fit_seconds for suggestion in suggestions),
+                "search_seconds": sum(suggestion.search_seconds for suggestion in suggestions),
+            }
+        )
     seconds = time.perf_counter() - started
     log.info("proposed", count=len(suggestions), seconds=round(seconds, 3))
     with transaction() as session:
@@ -155,26 +163,6 @@ def _ask(study_id: str, request: SuggestionRequest, propose: "Suggest") -> bool:
         count(session, CounterName.PROPOSALS)
         count(session, CounterName.PROPOSAL_SECONDS, seconds)
     return new
-
-
-def _proposal_span(request: SuggestionRequest) -> AbstractContextManager[Span]:
-    attributes = {
-        "proposer": request.proposer.value,
-        "count": request.count,
-        "observations": len(request.observations),
-        "pending": len(request.pending),
-    }
-    return tracer.start_as_current_span("propose", attributes=attributes)
-
-
-def _describe(span: Span, suggestions: Sequence[Suggestion]) -> None:
-    span.set_attributes(
-        {
-            "generated_by": [suggestion.generated_by for suggestion in suggestions],
-            "fit_seconds": sum(suggestion.fit_seconds for suggestion in suggestions),
-            "search_seconds": sum(suggestion.search_seconds for suggestion in suggestions),
-        }
-    )
 
 
 def _weigh_parameters(turn: Turn) -> None:

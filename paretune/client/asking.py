@@ -7,12 +7,10 @@ import socket
 
 from api_schemas.ask_and_tell import SuggestedTrials
 from api_schemas.events import EventType
-from api_schemas.studies import StudyRead, StudyState
+from api_schemas.studies import TERMINAL_STUDY_STATES, StudyRead, StudyState
 
 PAUSE_SECONDS = 1.0
 """Between two questions that each have waited on the server."""
-
-ENDED = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
 
 ENDING_EVENTS = frozenset({EventType.STUDY_SUCCEEDED, EventType.STUDY_FAILED, EventType.STUDY_CANCELLED})
 """What is recorded as a study enters one of those states."""
@@ -20,12 +18,12 @@ ENDING_EVENTS = frozenset({EventType.STUDY_SUCCEEDED, EventType.STUDY_FAILED, Ev
 
 def has_ended(study: StudyRead) -> bool:
     """Return whether a study will not change any more by itself."""
-    return study.state in ENDED
+    return study.state in TERMINAL_STUDY_STATES
 
 
 def hands_out_no_more(answer: SuggestedTrials) -> bool:
     """Return whether asking again cannot succeed."""
-    return answer.study_state in (*ENDED, StudyState.CANCELLING)
+    return answer.study_state in (*TERMINAL_STUDY_STATES, StudyState.CANCELLING)
 
 
 def lease_of(answer: SuggestedTrials) -> float:

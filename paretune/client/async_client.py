@@ -29,7 +29,7 @@ Item = TypeVar("Item")
 def awaiting(
     describe: Callable[Arguments, Request[Value]],
 ) -> Callable[Concatenate["AsyncClient", Arguments], Awaitable[Value]]:
-    """Make a method that sends what a function describes, and gives the answer."""
+    """Make a method that sends what a function describes, and returns the answer."""
 
     @wraps(describe)
     async def method(self: "AsyncClient", /, *args: Arguments.args, **named: Arguments.kwargs) -> Value:

@@ -1,18 +1,14 @@
 """The twin of `following`, for asynchronous programs."""
 
 import asyncio
-import math
-import time
 from collections.abc import AsyncGenerator
 
 import httpx
 
 from api_schemas.events import EventRead
 from paretune.client import following
-from paretune.client.requests import segment
-from paretune.client.retries import is_stream, refusal, unreachable
+from paretune.client.retries import is_stream, refusal
 from paretune.errors import RequestRefused
-from paretune.event_stream import EventReader
 
 
 async def follow_events(
@@ -24,28 +20,18 @@ async def follow_events(
         RequestRefused: If there is no such study.
         ServerUnreachable: If no server answers at first, or none has for a minute.
     """
-    reader = EventReader(after=after)
-    heard = -math.inf
-    path = f"/v1/studies/{segment(study_id)}/events"
+    followed = following.Following(http, study_id, after=after)
     while True:
         try:
-            async with http.stream(
-                "GET", path, headers=reader.reconnect(), timeout=following.STREAM_TIMEOUT
-            ) as response:
-                if response.status_code == httpx.codes.NOT_FOUND and heard > 0:
+            async with http.stream(**followed.arguments()) as response:
+                if followed.is_over(response):
                     return
                 if not is_stream(response):
                     await response.aread()
                     raise refusal(response)
                 async for received in response.aiter_bytes():
-                    heard = time.monotonic()
-                    for event in reader.take(received):
+                    for event in followed.take(received):
                         yield event
-        except httpx.RequestError as error:
-            if time.monotonic() > heard + following.PATIENCE_SECONDS:
-                raise unreachable(error, base_url=http.base_url) from error
-        except RequestRefused as refused:
-            lasting = refused.problem.status not in following.PASSING
-            if lasting or time.monotonic() > heard + following.PATIENCE_SECONDS:
-                raise
+        except (httpx.RequestError, RequestRefused) as error:
+            followed.raise_lasting(error)
         await asyncio.sleep(following.PAUSE_SECONDS)

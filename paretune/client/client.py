@@ -29,7 +29,7 @@ Item = TypeVar("Item")
 def blocking(
     describe: Callable[Arguments, Request[Value]],
 ) -> Callable[Concatenate["Client", Arguments], Value]:
-    """Make a method that sends what a function describes, and gives the answer."""
+    """Make a method that sends what a function describes, and returns the answer."""
 
     @wraps(describe)
     def method(self: "Client", /, *args: Arguments.args, **named: Arguments.kwargs) -> Value:

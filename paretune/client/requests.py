@@ -187,11 +187,7 @@ def hypervolume_history(study_id: str) -> Request[HypervolumeHistory]:
 
 
 def recommendation(
-    study_id: str,
-    *,
-    at_most: Sequence[str] = (),
-    at_least: Sequence[str] = (),
-    weights: Sequence[str] = (),
+    study_id: str, *, at_most: Sequence[str] = (), at_least: Sequence[str] = (), weights: Sequence[str] = ()
 ) -> Request[Recommendation]:
     """Choose one point of the front by bounds or by weights, each as `METRIC:NUMBER`; else its knee."""
     query = {"at_most": at_most, "at_least": at_least, "weights": weights}

@@ -39,7 +39,7 @@ class Study:
         return self._client.get_study(self.id)
 
     def wait(self, *, poll_seconds: float = 2.0) -> StudyRead:
-        """Wait until the study has ended, and give its last state.
+        """Wait until the study has ended, and return its last state.
 
         Raises:
             ServerUnreachable: If no server has answered for a minute.
@@ -92,7 +92,7 @@ class Study:
         return self._client.send_heartbeat(trial)
 
     def trial(self, *, worker_id: str | None = None, lease_seconds: float | None = None) -> RunningTrial:
-        """Wait for a trial to run, and give it as the context of a block.
+        """Wait for a trial to run, and return it as the context of a block.
 
         Heartbeats come three times in each `lease_seconds`, the server's usual time if left out.
 

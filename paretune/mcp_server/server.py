@@ -30,10 +30,7 @@ def mcp_server(find_server: FindServer) -> MCPServer:
     """Make the server of one caller; every call asks where Paretune is and which key to use."""
     tools = StudyTools(find_server)
     made: MCPServer = MCPServer(
-        "paretune",
-        instructions=INSTRUCTIONS,
-        version=version("paretune"),
-        log_level="WARNING",
+        "paretune", instructions=INSTRUCTIONS, version=version("paretune"), log_level="WARNING"
     )
     for tool, hints in (
         (tools.study_format, READS),

@@ -34,11 +34,7 @@ EXAMPLES: Mapping[StudyKind, dict[str, JsonValue]] = {
                 {"type": "int", "name": "ribs", "low": 1, "high": 8},
                 {"type": "ordinal", "name": "bolts", "choices": [2, 4, 8]},
                 {"type": "categorical", "name": "material", "choices": ["steel", "aluminium"]},
-                {
-                    "type": "bool",
-                    "name": "anodised",
-                    "when": {"parameter": "material", "in": ["aluminium"]},
-                },
+                {"type": "bool", "name": "anodised", "when": {"parameter": "material", "in": ["aluminium"]}},
             ]
         },
         "objectives": [

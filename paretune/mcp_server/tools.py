@@ -167,11 +167,7 @@ class StudyTools:
             return await client.pareto_front(study_id)
 
     async def recommend(
-        self,
-        study_id: StudyId,
-        at_most: Bounds = None,
-        at_least: Bounds = None,
-        weights: Weights = None,
+        self, study_id: StudyId, at_most: Bounds = None, at_least: Bounds = None, weights: Weights = None
     ) -> ChosenPoint:
         """Choose one point of the front, with the reason and what the alternatives would cost.
 

@@ -80,10 +80,7 @@ async def watch(
 
 
 async def _wait(
-    events: AsyncGenerator[EventRead, None],
-    *,
-    seconds: float,
-    until: Callable[[EventRead], Awaitable[bool]],
+    events: AsyncGenerator[EventRead, None], *, seconds: float, until: Callable[[EventRead], Awaitable[bool]]
 ) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds), aclosing(events):

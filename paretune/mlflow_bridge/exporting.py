@@ -95,7 +95,7 @@ def export_study(
 
 
 def _experiment(store: MlflowClient, study: StudyRead, *, name: str) -> str:
-    """Find or make the experiment of a study; give its id."""
+    """Find or make the experiment of a study; return its id."""
     if not 0 < len(name) <= LONGEST_EXPERIMENT:
         raise BridgeError(
             f"The name of an experiment has 1 to {LONGEST_EXPERIMENT} characters, this one {len(name)}."

@@ -152,7 +152,7 @@ def _unique(observations: Sequence[ImportedObservation], target: Target) -> list
 
 
 def _create(client: Client, request: StudyCreate, first: FrozenTrial) -> str:
-    """Make the study, once for the same trials; give its id."""
+    """Make the study, once for the same trials; return its id."""
     # Not by its time: that is in the time zone of the reader.
     content = f"{first.number} {first.params} {first.values}\0{request.model_dump_json()}"
     key = f"optuna-{hashlib.sha256(content.encode(errors='backslashreplace')).hexdigest()}"

@@ -105,17 +105,15 @@ def _read_once(questions: Sequence[Question]) -> Answers:
         keys, studies = zip(*questions, strict=True)
         parameters = {"keys": list(keys), "study_ids": list(studies)}
         with connection.cursor(row_factory=namedtuple_row) as cursor:
-            rows = cursor.execute(_query(), parameters).fetchall()
+            rows: list[Any] = cursor.execute(_query(), parameters).fetchall()
     except OperationalError:
         pooled.invalidate()
         raise
     finally:
         pooled.close()
-    return dict(map(_pair, rows))
-
-
-def _pair(row: Any) -> tuple[Question, Answer]:
-    return Question(row.key_sha256, row.study_id), Answer(caller_of(row), row.event_sequence)
+    return {
+        Question(row.key_sha256, row.study_id): Answer(caller_of(row), row.event_sequence) for row in rows
+    }
 
 
 @cache

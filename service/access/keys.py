@@ -38,12 +38,7 @@ def key_hash(secret: str) -> str:
 
 
 def create_key(
-    session: Session,
-    *,
-    tenant_id: str,
-    name: str,
-    scope: KeyScope,
-    expires_at: datetime | None = None,
+    session: Session, *, tenant_id: str, name: str, scope: KeyScope, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
     """Make a key. Return its row and its secret, which cannot be read again."""
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)

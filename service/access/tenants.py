@@ -46,10 +46,7 @@ def register_key(session: Session, key: str, *, tenant_name: str = DEFAULT_TENAN
     if given.revoked_at is None and (given.tenant_id, given.scope) == (tenant.id, KeyScope.ADMIN):
         given.is_first = True
         others = select(ApiKey.id).where(
-            ApiKey.tenant_id == tenant.id,
-            ApiKey.id != given.id,
-            ApiKey.is_first,
-            ApiKey.revoked_at.is_(None),
+            ApiKey.tenant_id == tenant.id, ApiKey.id != given.id, ApiKey.is_first, ApiKey.revoked_at.is_(None)
         )
         for key_id in session.scalars(others).all():
             revoke_key(session, key_id, tenant_id=tenant.id)

@@ -63,7 +63,7 @@ async def permit(request: Request, caller: CallerDep) -> str:
 
 
 async def permit_admin(request: Request, caller: CallerDep) -> str:
-    """Return the tenant; whoever calls needs the scope `admin`.
+    """Return the tenant; the caller needs the scope `admin`.
 
     Raises:
         MissingScope: If the key does not have it.

@@ -113,7 +113,7 @@ class ArtifactStore:
 
     @contextmanager
     def new_folder(self, path: str, *, patience_seconds: float = UPLOAD_PATIENCE_SECONDS) -> Iterator[Path]:
-        """Give a folder on this machine to write flat files into; after the block they are kept under `path`.
+        """Yield a folder on this machine to write flat files into; afterwards they are kept under `path`.
 
         What lay there before is replaced. If the block raises, nothing is kept.
 
@@ -192,7 +192,7 @@ class ArtifactStore:
         return [path[len(self._root) :].lstrip("/") for path in found]
 
     def delete(self, paths: Iterable[str]) -> dict[str, str]:
-        """Delete files, and folders that this leaves empty; give the reason for each that is still there.
+        """Delete files, and folders that this leaves empty; return the reason for each that is still there.
 
         Raises:
             ArtifactStoreAway: If the store cannot be asked.

@@ -48,7 +48,7 @@ def has(folder: Path, name: str) -> bool:
 
 @contextmanager
 def unfinished_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """Give a new file to write, and its place, which is empty after the block."""
+    """Yield a new file to write, and its place, which is empty after the block."""
     descriptor, name = mkstemp(prefix=UNFINISHED, dir=folder)
     with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor has no Path
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -59,7 +59,7 @@ def unfinished_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 def sweep_unfinished(data_dir: Path) -> int:
-    """Delete what dead uploads of all tenants left; give its number. Several processes may do so at once."""
+    """Delete what dead uploads of all tenants left; return how many. Several processes may do so at once."""
     swept = 0
     for folder in (data_dir / UPLOADS).glob("*"):
         for file in () if folder.is_symlink() else folder.glob(f"{UNFINISHED}*"):

@@ -81,7 +81,10 @@ def judge(
     finished = [curve for curve in others if curve.final is not None and curve.reaches(share)]
     if rule is EarlyStopping.NEVER or share >= 1 or len(finished) < FINISHED_BEFORE_STOPPING:
         return GO_ON
-    if rule is EarlyStopping.HYPERVOLUME and _maximises_score(objectives):
+    maximises_score = any(
+        item.metric == Metric.SCORE and item.direction is Direction.MAXIMIZE for item in objectives
+    )
+    if rule is EarlyStopping.HYPERVOLUME and maximises_score:
         features = [_features(curve, share) for curve in finished]
         finals = [curve.final[Metric.SCORE] for curve in finished if curve.final is not None]
         if calibration(features, finals) <= MISCALIBRATED:
@@ -156,16 +159,7 @@ def _by_rank(own: Curve, peers: Sequence[Curve], objectives: Sequence[Objective]
 def _features(curve: Curve, share: float) -> list[float]:
     """Return the features of a curve at a share: score, both losses, and the gain of the last step."""
     *_, before, now = [curve.measurements[0], *curve.until(share)]
-    return [
-        now[Metric.SCORE],
-        now["loss"],
-        now["train_loss"],
-        now[Metric.SCORE] - before[Metric.SCORE],
-    ]
-
-
-def _maximises_score(objectives: Sequence[Objective]) -> bool:
-    return any(item.metric == Metric.SCORE and item.direction is Direction.MAXIMIZE for item in objectives)
+    return [now[Metric.SCORE], now["loss"], now["train_loss"], now[Metric.SCORE] - before[Metric.SCORE]]
 
 
 def _gain(objective: Objective, metrics: Mapping[str, float]) -> float:

@@ -35,8 +35,12 @@ async def listen(feed: EventFeed) -> None:
 
 
 async def _listen_once(feed: EventFeed) -> None:
+    url = make_url(settings().database_url.get_secret_value()).set(drivername="postgresql")
     connection = await psycopg.AsyncConnection.connect(
-        _libpq_url(), autocommit=True, connect_timeout=5, application_name=APPLICATION_NAME
+        url.render_as_string(hide_password=False),
+        autocommit=True,
+        connect_timeout=5,
+        application_name=APPLICATION_NAME,
     )
     async with connection:
         await connection.execute(f"LISTEN {CHANNEL}")
@@ -50,8 +54,3 @@ async def _listen_once(feed: EventFeed) -> None:
                 await connection.execute("SELECT 1")
             # A pooler may swallow notifications; events then come late, but they come.
             feed.ring_all()
-
-
-def _libpq_url() -> str:
-    url = make_url(settings().database_url.get_secret_value()).set(drivername="postgresql")
-    return url.render_as_string(hide_password=False)

@@ -26,7 +26,8 @@ def modelled_part(
     problem: Problem, outcomes: Sequence[Outcome], observations: Sequence[Observation], *, seed: int
 ) -> Sequence[Observation]:
     """Return what is modelled: the front within the limits, up to half of it, and a random rest."""
-    most = _most_modelled(problem.grid.dimensions)
+    within_memory = MODELLED_NUMBERS // max(problem.grid.dimensions, 1)
+    most = min(MODELLED_OBSERVATIONS, max(FEWEST_MODELLED, within_memory))
     if len(observations) <= most:
         return observations
     measured = [row for row, observation in enumerate(observations) if observation.metrics is not None]
@@ -42,7 +43,3 @@ def modelled_part(
     priority[members.numpy()] = -1.0
     chosen = np.sort(np.argsort(priority, kind="stable")[:most])
     return [observations[index] for index in chosen.tolist()]
-
-
-def _most_modelled(columns: int) -> int:
-    return min(MODELLED_OBSERVATIONS, max(FEWEST_MODELLED, MODELLED_NUMBERS // max(columns, 1)))

@@ -241,9 +241,7 @@ def _climb(search: Search, best: Codes, scores: Scores, *, steps: int) -> tuple[
     climbed = placed(optimum.x)
     climbed = search.grid.canonical(climbed, fill=activated_codes(search.grid, climbed, rng=search.rng))
     return search.new(
-        np.concatenate([best, climbed]),
-        np.concatenate([scores, search.scores(climbed)]),
-        count=LOCAL_STARTS,
+        np.concatenate([best, climbed]), np.concatenate([scores, search.scores(climbed)]), count=LOCAL_STARTS
     )
 
 

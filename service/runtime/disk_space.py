@@ -14,18 +14,13 @@ LEAST_FREE_BYTES = 64 * 2**20
 PROBE_BYTES = 4096
 
 
-def is_full(error: OSError) -> bool:
-    """Return whether a write failed because no disk space was left."""
-    return error.errno in FULL
-
-
 def refuse_if_full(error: OSError) -> None:
     """Raise if a write failed because no disk space was left; return on any other error.
 
     Raises:
         InsufficientStorage: If no space was left.
     """
-    if is_full(error):
+    if error.errno in FULL:
         raise InsufficientStorage(
             "The server's disk is full, and nothing was kept. Ask the operator to make room, then try again."
         ) from error

@@ -59,7 +59,11 @@ def start_telemetry(service_name: str) -> None:
             missing=error.name,
         )
         return
-    _log_as_json(logging.getLogger("opentelemetry"))
+    # Its warnings go into the same stream of JSON lines as ours.
+    logger = logging.getLogger("opentelemetry")
+    logger.addHandler(logging.StreamHandler(sys.stdout))
+    logger.propagate = False
+    write_json(logger)
     resource = Resource.create()
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: service_name}))
@@ -173,9 +177,3 @@ def _is_wanted() -> bool:
 
 def _first_of(names: tuple[str, ...]) -> str | None:
     return next((found for name in names if (found := os.environ.get(name))), None)
-
-
-def _log_as_json(logger: logging.Logger) -> None:
-    logger.addHandler(logging.StreamHandler(sys.stdout))
-    logger.propagate = False
-    write_json(logger)

@@ -34,8 +34,7 @@ def count(session: Session, name: CounterName, amount: float | ColumnElement[Any
     row = insert(Counter).values(name=name, part=func.pg_backend_pid() % PARTS, value=amount)
     session.execute(
         row.on_conflict_do_update(
-            index_elements=[Counter.name, Counter.part],
-            set_={"value": Counter.value + row.excluded.value},
+            index_elements=[Counter.name, Counter.part], set_={"value": Counter.value + row.excluded.value}
         )
     )
 

@@ -14,7 +14,8 @@ def record_event(
     session: Session, study: Study, type_: EventType, *, trial: Trial | None = None, **body: Any
 ) -> None:
     """Append an event under the study's lock, so that numbers have no gaps and keep the order of commits."""
-    _append(session, study, type_, trial.id if trial else None, trial.attempt if trial else None, body)
+    of_trial = {"trial_id": trial.id, "attempt": trial.attempt} if trial else {}
+    _append(session, study, type_, body=body, **of_trial)
 
 
 def record_replicate_event(
@@ -22,7 +23,7 @@ def record_replicate_event(
 ) -> None:
     """Append an event of one replicate, with the attempt that it is at."""
     body = {"replicate": replicate.number, **body}
-    _append(session, study, type_, replicate.trial_id, replicate.attempt, body)
+    _append(session, study, type_, body=body, trial_id=replicate.trial_id, attempt=replicate.attempt)
 
 
 def record_imports(session: Session, study: Study, trials: Sequence[tuple[str, dict[str, Any]]]) -> None:
@@ -59,22 +60,6 @@ def last_sequence(session: Session, study_id: str) -> int | None:
     return session.scalar(select(Study.event_sequence).where(Study.id == study_id))
 
 
-def _append(
-    session: Session,
-    study: Study,
-    type_: EventType,
-    trial_id: str | None,
-    attempt: int | None,
-    body: dict[str, Any],
-) -> None:
+def _append(session: Session, study: Study, type_: EventType, **columns: Any) -> None:
     study.event_sequence += 1
-    session.add(
-        Event(
-            study_id=study.id,
-            sequence=study.event_sequence,
-            type=type_,
-            trial_id=trial_id,
-            attempt=attempt,
-            body=body,
-        )
-    )
+    session.add(Event(study_id=study.id, sequence=study.event_sequence, type=type_, **columns))

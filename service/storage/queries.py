@@ -11,17 +11,10 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, defer
 
-from api_schemas.studies import ReplicateCounts, StudyKind, StudyState, TrialCounts
+from api_schemas.studies import TERMINAL_STUDY_STATES, ReplicateCounts, StudyKind, TrialCounts
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialState
 from service.errors import NotFound
-from service.storage.models import (
-    Artifact,
-    Replicate,
-    StoredFront,
-    Study,
-    Trial,
-    TrialMeasurement,
-)
+from service.storage.models import Artifact, Replicate, StoredFront, Study, Trial, TrialMeasurement
 
 Query = TypeVar("Query", bound=Select[Any])
 
@@ -63,10 +56,10 @@ def list_studies(session: Session, *, tenant_id: str, page_size: int, before: st
 
 def ended_studies(session: Session, *, tenant_id: str, limit: int) -> list[Study]:
     """Read studies that have ended with a result, newest first."""
-    ended = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
+    ended = Study.state.in_(TERMINAL_STUDY_STATES)
     query = (
         select(Study)
-        .where(Study.tenant_id == tenant_id, Study.state.in_(ended), Study.front_sequence > 0)
+        .where(Study.tenant_id == tenant_id, ended, Study.front_sequence > 0)
         .order_by(Study.id.desc())
         .limit(limit)
     )

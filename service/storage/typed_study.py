@@ -36,7 +36,14 @@ def search_space(study: Study) -> SearchSpace:
 
 def objectives(study: Study) -> tuple[Objective, ...]:
     """Return the objectives of a study; those of a custom study are marked as the caller's."""
-    return _typed(study, "objectives", _callers if study.kind == StudyKind.CUSTOM else _ours)
+    return _typed(
+        study,
+        "objectives",
+        lambda items: tuple(
+            objective.of_the_caller() if study.kind == StudyKind.CUSTOM else objective
+            for objective in map(Objective.model_validate, items)
+        ),
+    )
 
 
 def constraints(study: Study) -> tuple[OutcomeConstraint, ...]:
@@ -88,14 +95,6 @@ def _typed(study: Study, column: str, read: Callable[[Any], Typed]) -> Typed:
     columns[column] = (stored, value)
     typed: Typed = value
     return typed
-
-
-def _ours(items: list[Any]) -> tuple[Objective, ...]:
-    return tuple(map(Objective.model_validate, items))
-
-
-def _callers(items: list[Any]) -> tuple[Objective, ...]:
-    return tuple(objective.of_the_caller() for objective in _ours(items))
 
 
 def _unless_none(read: Callable[[Any], Typed]) -> Callable[[Any], Typed | None]:

@@ -7,12 +7,11 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pydantic_core import from_json
 
-from api_schemas.search_space import Parameterization, SearchSpace
+from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.storage import typed_study
 from service.storage.models import Study
@@ -45,14 +44,15 @@ def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTria
 
 
 def trial_keys(study: Study) -> Callable[[Parameterization], str]:
-    """Return a function that gives the key of the trial which a parameterization becomes."""
+    """Return a function that returns the key of the trial which a parameterization becomes."""
+    space = typed_study.search_space(study)
     base = typed_study.configuration(study)
-    return partial(_key, space=typed_study.search_space(study), base=base)
 
+    def key(parameterization: Parameterization) -> str:
+        parameters = space.canonical(parameterization)
+        return parameters_key(parameters) if base is None else configuration_key(patch(base, parameters))
 
-def _key(parameterization: Parameterization, *, space: SearchSpace, base: TrialConfiguration | None) -> str:
-    parameters = space.canonical(parameterization)
-    return parameters_key(parameters) if base is None else configuration_key(patch(base, parameters))
+    return key
 
 
 def configuration_key(configuration: TrialConfiguration) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Table, delete, or_, select
 from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType
-from api_schemas.studies import StudyState
+from api_schemas.studies import TERMINAL_STUDY_STATES, StudyState
 from service.artifacts.artifact_store import ArtifactStoreAway, artifact_store
 from service.errors import WrongState
 from service.storage.audit_log import record_audit_event
@@ -21,7 +21,6 @@ log = structlog.get_logger(__name__)
 
 STUDIES = Base.metadata.tables[Study.__tablename__]
 TRIALS = Base.metadata.tables[Trial.__tablename__]
-ENDED = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -36,19 +35,19 @@ class Files:
 
 
 def delete_rows(session: Session, study: Study) -> Files:
-    """Delete a locked study with everything that hangs on it; give the files to delete after the commit.
+    """Delete a locked study with everything that hangs on it; return the files to delete after the commit.
 
     Raises:
         WrongState: If it has not ended: a worker may still write.
     """
-    if study.state not in ENDED:
+    if study.state not in TERMINAL_STUDY_STATES:
         first = "" if study.state is StudyState.CANCELLING else "cancel it, and "
         raise WrongState(f"The study is {study.state}; {first}delete it once it is CANCELLED.")
     trial_ids = select(Trial.id).where(Trial.study_id == study.id)
     named = frozenset(session.scalars(select(Artifact.path).where(Artifact.trial_id.in_(trial_ids))))
     for table in reversed(Base.metadata.sorted_tables):
         _delete_rows_of(session, table, study_id=study.id)
-    # After the trials are gone: whoever was about to reuse one has committed by now, or finds none.
+    # After the trials are gone: a study that was about to reuse one has committed by now, or finds none.
     elsewhere = or_(Artifact.path.in_(named), Artifact.path.startswith(f"{study.id}/", autoescape=True))
     still_named = frozenset(session.scalars(select(Artifact.path).where(elsewhere)))
     record_audit_event(session, study.tenant_id, AuditEventType.STUDY_DELETED, subject=study.id)
@@ -59,8 +58,8 @@ def delete_files(files: Files) -> None:
     """Delete what no row names any more; what cannot be deleted is logged."""
     try:
         store = artifact_store()
-        found = frozenset(store.files(files.folder))
-        left = store.delete((found | files.named) - files.still_named)
+        stored = frozenset(store.files(files.folder))
+        left = store.delete((stored | files.named) - files.still_named)
         store.remove_empty_folders(files.folder)
     except ArtifactStoreAway as error:
         left = dict.fromkeys([files.folder, *files.named], error.detail)

@@ -6,7 +6,6 @@ learns from them as from any other trial.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
@@ -137,25 +136,21 @@ def _store(session: Session, study: Study, new: Sequence[tuple[CanonicalTrial, T
     study.trials_imported += len(trials)
     session.flush()
     session.execute(insert(Trial), trials)
-    session.execute(insert(Replicate), [_replicate(study, trial) for trial in trials])
-    told = [(trial["id"], {"state": trial["state"]}) for trial in trials]
-    record_imports(session, study, told)
+    same = ("study_id", "state", "state_reason", "metrics", "finished_at")
+    seeds = [
+        {name: trial[name] for name in same}
+        | {
+            "trial_id": trial["id"],
+            "number": 0,
+            "seed": replication.first_seed(study, trial["configuration"]),
+        }
+        for trial in trials
+    ]
+    session.execute(insert(Replicate), seeds)
+    record_imports(session, study, [(trial["id"], {"state": trial["state"]}) for trial in trials])
     succeeded = [trial["id"] for trial in trials if trial["state"] is TrialState.SUCCEEDED]
     if succeeded:
         store_front(session, study, queries.trials_by_id(session, succeeded))
-
-
-def _replicate(study: Study, trial: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "trial_id": trial["id"],
-        "number": 0,
-        "study_id": study.id,
-        "seed": replication.first_seed(study, trial["configuration"]),
-        "state": trial["state"],
-        "state_reason": trial["state_reason"],
-        "metrics": trial["metrics"],
-        "finished_at": trial["finished_at"],
-    }
 
 
 def _parameter_errors(

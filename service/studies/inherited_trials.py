@@ -5,7 +5,7 @@ statement however many they are.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -20,6 +20,7 @@ from service.storage import typed_study
 from service.storage.ids import new_id
 from service.storage.models import Study, Trial
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
+from service.studies.layers import setting_at
 from service.trials.front_history import store_front
 from service.trials.reported_metrics import metric_errors
 
@@ -65,14 +66,6 @@ SELECT id, state FROM trials_made ORDER BY number
 """Trials of a source with their seeds and events, all as of one moment: a statement sees one snapshot."""
 
 
-class Inherited(NamedTuple):
-    """A trial of the source, and what it is in the new study."""
-
-    source_id: str
-    parameters: Parameterization
-    key: str
-
-
 def inherit_trials(session: Session, source: Study, study: Study) -> None:
     """Give a new study the source's results that it could have found itself.
 
@@ -80,15 +73,15 @@ def inherit_trials(session: Session, source: Study, study: Study) -> None:
     gives, down to task, recipe and seed, with every metric that the new study weighs. They keep
     their metrics and replicates; measurements and files stay with the source. They cost no budget.
     """
-    found = list(_inherited(session, source, study))
+    inherited = dict(_inherited(session, source, study))
     session.flush()
     made = session.execute(
         COPY,
         {
-            "source_ids": [trial.source_id for trial in found],
-            "ids": [new_id("trl") for _ in found],
-            "keys": [trial.key for trial in found],
-            "parameters": [to_json(trial.parameters).decode() for trial in found],
+            "source_ids": list(inherited),
+            "ids": [new_id("trl") for _ in inherited],
+            "keys": [trial.key for trial in inherited.values()],
+            "parameters": [to_json(trial.parameters).decode() for trial in inherited.values()],
             "states": [state.value for state in INHERITED],
             "study_id": study.id,
             "first_number": study.trials_created + study.trials_imported,
@@ -104,8 +97,8 @@ def inherit_trials(session: Session, source: Study, study: Study) -> None:
         store_front(session, study, [session.get_one(Trial, accepted[-1])])
 
 
-def _inherited(session: Session, source: Study, study: Study) -> Iterator[Inherited]:
-    """Yield each trial of the source that the new study could have proposed, once; of another kind, none."""
+def _inherited(session: Session, source: Study, study: Study) -> Iterator[tuple[str, CanonicalTrial]]:
+    """Yield by its id what each trial of the source is in the new study, once; of another kind, none."""
     if source.kind != study.kind:
         return
     fit = _carried_over if _trains_the_same(source, study) else _fitting(study)
@@ -124,7 +117,7 @@ def _inherited(session: Session, source: Study, study: Study) -> Iterator[Inheri
         known = fit(parameters, configuration, key)
         if known is not None and known.key not in seen:
             seen.add(known.key)
-            yield Inherited(trial_id, known.parameters, known.key)
+            yield trial_id, known
 
 
 def _trains_the_same(source: Study, study: Study) -> bool:
@@ -138,13 +131,13 @@ def _carried_over(parameters: Parameterization, configuration: Any, key: str) ->
 
 
 def _fitting(study: Study) -> Callable[[Parameterization, Any, str], CanonicalTrial | None]:
-    """Return a function that gives the trial of a study that trains what another study's did, if any does."""
+    """Return a function that returns the trial of a study that trains what another's did, if any does."""
     search_space = typed_study.search_space(study)
     parameters = search_space.by_name
     turn = canonical_trials(study)
 
     def fit(tried: Parameterization, configuration: Any, key: str) -> CanonicalTrial | None:
-        read = {name: tried.get(name, _value_at(configuration, name)) for name in parameters}
+        read = {name: tried.get(name, setting_at(configuration, name)) for name in parameters}
         values = {name: value for name, value in read.items() if isinstance(value, bool | int | float | str)}
         active = search_space.canonical(values)
         if search_space.missing(active) or not all(
@@ -168,12 +161,3 @@ def _fitting(study: Study) -> Callable[[Parameterization, Any, str], CanonicalTr
 def _identities(parameters: Parameterization) -> dict[str, Identity]:
     """Return values as their identities: 1 and 1.0 are one where a parameter's type was edited."""
     return {name: identity(value) for name, value in parameters.items()}
-
-
-def _value_at(node: Any, path: str) -> Any:
-    for part in path.split("."):
-        if isinstance(node, list):
-            node = node[int(part)] if part.isdigit() and int(part) < len(node) else None
-        else:
-            node = node.get(part) if isinstance(node, dict) else None
-    return node

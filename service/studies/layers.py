@@ -28,7 +28,8 @@ def with_layers(
     updates: dict[str, object] = {}
     if peft.active_layers is None:
         updates["active_layers"] = (True,) * shape.layers
-    for name in _searched_by_layer(search_space):
+    matches = map(BY_LAYER.match, search_space.by_name)
+    for name in {match[1] for match in matches if match and match[1] in OWN_MODULES}:
         module = getattr(peft, name)
         if module.by_layer is None:
             entries = entries_by_layer(module, shape.layers)
@@ -36,6 +37,13 @@ def with_layers(
     return configuration.model_copy(update={"peft": peft.model_copy(update=updates)})
 
 
-def _searched_by_layer(search_space: SearchSpace) -> set[str]:
-    matches = map(BY_LAYER.match, search_space.by_name)
-    return {match[1] for match in matches if match and match[1] in OWN_MODULES}
+def setting_at(node: object, path: str) -> object:
+    """Return what stands at a dotted path of a configuration as JSON, None if nothing does."""
+    for part in path.split("."):
+        if isinstance(node, dict):
+            node = node.get(part)
+        elif isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+            node = node[int(part)]
+        else:
+            return None
+    return node

@@ -20,7 +20,7 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.trial_configuration import TrialConfiguration, patch
-from service.studies.layers import BY_LAYER, with_layers
+from service.studies.layers import BY_LAYER, setting_at, with_layers
 
 FIRST_ACTIVE_LAYER = "peft.first_active_layer"
 
@@ -56,10 +56,8 @@ def map_parameterizations(
     for values in parameterizations:
         read = _reader(values, source=source, target=target)
         mapped = {
-            parameter.name: _nearest(
-                parameter, read(parameter.name), otherwise=_at(base, parameter.name.split("."))
-            )
-            for parameter in target.search_space.parameters
+            name: _nearest(parameter, read(name), otherwise=setting_at(base, name))
+            for name, parameter in target.search_space.by_name.items()
         }
         found.append(target.search_space.active(mapped))
     return found
@@ -86,7 +84,7 @@ def _reader(values: Parameterization, *, source: StudySpace, target: StudySpace)
     configuration = patch(source.configuration, values)
     if target.backbone_shape is None:
         trained = configuration.model_dump(mode="json")
-        return lambda name: _at(trained, name.split("."))
+        return partial(setting_at, trained)
     layered = with_layers(configuration, source.backbone_shape, search_space=target.search_space)
     return partial(
         _read,
@@ -100,21 +98,10 @@ def _read(trained: object, name: str, *, layers: int, of: int) -> object:
     found = BY_LAYER.match(name)
     if found is not None:
         name = _with_layer(name, layer_at_same_depth(int(found[2]), layers=layers, of=of))
-    value = _at(trained, name.split("."))
+    value = setting_at(trained, name)
     if name == FIRST_ACTIVE_LAYER and isinstance(value, int):
         return (2 * value * layers + of) // (2 * of)
     return value
-
-
-def _at(node: object, path: list[str]) -> object:
-    for part in path:
-        if isinstance(node, dict):
-            node = node.get(part)
-        elif isinstance(node, list) and part.isdecimal() and int(part) < len(node):
-            node = node[int(part)]
-        else:
-            return None
-    return node
 
 
 def _nearest(parameter: Parameter, value: object, *, otherwise: object) -> ParameterValue:

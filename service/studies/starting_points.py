@@ -73,11 +73,7 @@ def _recipes(shape: BackboneShape) -> tuple[Sequence[Peft], ...]:
             Peft(method=PeftMethod.LORA, library=LibrarySettings(rank=LORA_RANK)),
         ),
         (Peft(serial_adapter=SerialAdapter(bottleneck_size=max(1, shape.hidden_size // REDUCTION_FACTOR))),),
-        (
-            Peft(),
-            Peft(method=PeftMethod.HEAD_ONLY),
-            Peft(active_layers=(False,) * shape.layers),
-        ),
+        (Peft(), Peft(method=PeftMethod.HEAD_ONLY), Peft(active_layers=(False,) * shape.layers)),
     )
 
 

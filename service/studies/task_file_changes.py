@@ -44,7 +44,8 @@ def give_name(unfinished: Path, name: str, *, data_dir: Path, tenant_id: str) ->
         room = _room(session, name, data_dir=data_dir, tenant_id=tenant_id)
         if room is not None and unfinished.stat().st_size > room:
             raise does_not_fit(room)
-        if kept_uploads.has(place.parent, name) and not _same(unfinished, place):
+        same = place.is_file() and filecmp.cmp(unfinished, place, shallow=False)
+        if kept_uploads.has(place.parent, name) and not same:
             _refuse_if_read(session, place, data_dir=data_dir, tenant_id=tenant_id, change="replaced")
         unfinished.chmod(0o644)
         unfinished.replace(place)
@@ -105,7 +106,3 @@ def _readers(session: Session, place: Path, *, data_dir: Path, tenant_id: str) -
         # A name may lead to the file in more than one way.
         if (data_dir / named.removeprefix("file:")).resolve() == place.resolve():
             yield study_id
-
-
-def _same(first: Path, second: Path) -> bool:
-    return second.is_file() and filecmp.cmp(first, second, shallow=False)

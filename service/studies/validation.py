@@ -14,12 +14,7 @@ from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import EarlyStopping, StudyCreate
 from api_schemas.trial_configuration import TrialConfiguration
 from service.errors import InvalidStudy
-from service.studies.base_checks import (
-    layer_errors,
-    overridden_size_errors,
-    quantisation_errors,
-    task_errors,
-)
+from service.studies.base_checks import layer_errors, overridden_size_errors, quantisation_errors, task_errors
 from service.studies.method_checks import (
     compacter_errors,
     frozen_weight_errors,

@@ -15,7 +15,7 @@ from api_schemas.proposals import WarmStartMode
 from api_schemas.trials import TrialState
 from service.optimization.problem import MODELLED_POINTS, Observation, Source
 from service.storage import queries, typed_study
-from service.storage.models import Study, Trial
+from service.storage.models import Study
 from service.studies.parameter_mapping import StudySpace, map_parameterizations
 from service.trials import early_stops
 
@@ -31,11 +31,8 @@ def sources_of(session: Session, study: Study) -> tuple[Source, ...]:
     if warm_start is None:
         return ()
     # A study that has been deleted in the meantime is skipped.
-    former = [
-        found
-        for study_id in warm_start.studies
-        if (found := session.get(Study, study_id)) is not None and found.tenant_id == study.tenant_id
-    ]
+    read = [session.get(Study, study_id) for study_id in warm_start.studies]
+    former = [one for one in read if one is not None and one.tenant_id == study.tenant_id]
     if warm_start.mode is WarmStartMode.MODEL:
         return tuple(_modelled(session, study, each) for each in former)
     most = min(MOST_POINTS, math.ceil(study.trial_budget / 4))
@@ -57,8 +54,8 @@ def spread_over(items: list[Item], *, count: int) -> list[Item]:
 def _modelled(session: Session, study: Study, former: Study) -> Source:
     trials = [
         trial
-        for trial in _ended_before(session, study, former)
-        if trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY)
+        for trial in queries.trials_in(session, former.id, (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY))
+        if trial.finished_at is not None and trial.finished_at <= study.created_at
     ]
     if len(trials) > MODELLED_POINTS:
         trials = random.Random(former.id).sample(trials, MODELLED_POINTS)  # noqa: S311  no secret
@@ -86,14 +83,6 @@ def _pareto(session: Session, study: Study, former: Study, *, count: int) -> Sou
         target=_space(study),
     )
     return Source(former.id, starting_points=tuple(mapped))
-
-
-def _ended_before(session: Session, study: Study, former: Study) -> list[Trial]:
-    return [
-        trial
-        for trial in queries.list_trials(session, former.id)
-        if trial.finished_at is not None and trial.finished_at <= study.created_at
-    ]
 
 
 def _space(study: Study) -> StudySpace:

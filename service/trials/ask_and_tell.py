@@ -122,7 +122,12 @@ def report(session: Session, study: Study, trial: Trial, *, measured: Measuremen
         attempt=measured.attempt,
         measurement=Measurement(step=measured.step, metrics=measured.metrics),
     )
-    _refuse_another_measurement(session, trial.id, measured)
+    stored = session.get_one(TrialMeasurement, (trial.id, measured.attempt, measured.step))
+    if not adds_nothing(measured.metrics, stored.metrics):
+        raise ConflictingResult(
+            f"Attempt {measured.attempt} has reported other metrics at step {measured.step}. Report new ones "
+            "at a further step."
+        )
     if stop:
         return TrialSignal(should_stop=True, reason=StopReason.STOPPED_EARLY)
     unwanted = not replication.is_wanted(study, trial.replicates)
@@ -140,8 +145,10 @@ def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionR
     _refuse(reserved_errors(ended.metrics, pointer="/metrics"))
     if ended.state is TrialState.SUCCEEDED:
         _refuse(metric_errors(study, ended.metrics, pointer="/metrics"))
-    if ended.state is TrialState.STOPPED_EARLY and not _told_to_stop(session, trial.id, ended.attempt):
-        raise WrongState("The trial was not told to stop. Report what came out of it, or release it.")
+    if ended.state is TrialState.STOPPED_EARLY:
+        measured = queries.measurements_of(session, {trial.id: ended.attempt})[trial.id]
+        if not measured or not early_stops.says_stop(measured[-1].metrics):
+            raise WrongState("The trial was not told to stop. Report what came out of it, or release it.")
     report = TrialReport(
         state=ended.state, reason=ended.reason, metrics=ended.metrics, test_metrics=ended.test_metrics
     )
@@ -154,12 +161,7 @@ def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionR
         known_results.correct(session, study, trial, replicate, report=late)
     elif not repeats(study, replicate, report):
         lifecycle.finish_trial(
-            session,
-            study,
-            trial,
-            attempt=ended.attempt,
-            report=report,
-            max_attempts=settings().max_attempts,
+            session, study, trial, attempt=ended.attempt, report=report, max_attempts=settings().max_attempts
         )
 
 
@@ -260,15 +262,6 @@ def _suggested(trial: Trial, replicate: Replicate) -> SuggestedTrial:
     )
 
 
-def _refuse_another_measurement(session: Session, trial_id: str, measured: MeasurementReport) -> None:
-    stored = session.get_one(TrialMeasurement, (trial_id, measured.attempt, measured.step))
-    if not adds_nothing(measured.metrics, stored.metrics):
-        raise ConflictingResult(
-            f"Attempt {measured.attempt} has reported other metrics at step {measured.step}. Report new ones "
-            "at a further step."
-        )
-
-
 def _was_silent(replicate: Replicate) -> bool:
     """Return whether a replicate was given up because its last runner fell silent."""
     return replicate.state is TrialState.FAILED and (replicate.state_reason or "").startswith(
@@ -285,11 +278,6 @@ def _meant(replicates: Sequence[Replicate], number: int | None) -> Replicate:
         detail = f"say which seed is meant: the trial has {numbers}"
         _refuse(iter([FieldError(pointer="/replicate", detail=detail)]))
     return named[0]
-
-
-def _told_to_stop(session: Session, trial_id: str, attempt: int) -> bool:
-    measured = queries.measurements_of(session, {trial_id: attempt})[trial_id]
-    return bool(measured) and early_stops.says_stop(measured[-1].metrics)
 
 
 def _refuse(errors: Iterator[FieldError]) -> None:

@@ -22,9 +22,7 @@ def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None
     objectives = typed_study.objectives(study)
     if study.reference_point is None:
         settled = pareto_front.reference_point(
-            objectives,
-            study.reference_defaults,
-            [result.metrics for result in results_of(session, study.id)],
+            objectives, study.reference_defaults, [result.metrics for result in results_of(session, study.id)]
         )
         study.reference_point = None if settled is None else list(settled)
     members = _members(session, study, objectives, trials)
@@ -69,7 +67,7 @@ def _members(
 
 
 def _candidates(session: Session, study: Study, trials: Sequence[Trial]) -> list[Result]:
-    """Give, by number, the results among which the front is found: rarely all of them.
+    """Return, by number, the results among which the front is found: rarely all of them.
 
     What the last front dominated stays dominated, for domination is transitive, unless a member itself
     has become worse.

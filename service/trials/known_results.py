@@ -106,7 +106,7 @@ def _has_result(replicate: Replicate, report: TrialReport) -> bool:
 
 
 def _decide(session: Session, study: Study, trial: Trial, replicates: Sequence[Replicate]) -> None:
-    """Give an ended trial the state and the means of the seeds that count: neither dropped nor still open."""
+    """Set the state and the means of an ended trial from the seeds that count: neither dropped nor open."""
     counted = [one for one in replicates if one.state in TERMINAL_TRIAL_STATES - {TrialState.CANCELLED}]
     deciding = replication.deciding(counted)
     trial.state, trial.state_reason = deciding.state, deciding.state_reason

@@ -49,32 +49,19 @@ ENDED = {
 }
 
 
-def add_trial(
-    session: Session,
-    study: Study,
-    *,
-    parameters: dict[str, Any],
-    configuration: dict[str, Any] | None,
-    configuration_key: str,
-    generated_by: str,
-    proposal_seconds: float,
-    explanation: dict[str, Any] | None = None,
-    known_results: int = 0,
-) -> Trial:
-    """Queue the replicates of a proposed trial. The study's lock is held, its budget allows it."""
+def add_trial(session: Session, study: Study, **columns: Any) -> Trial:
+    """Queue the replicates of a proposed trial. The study's lock is held, its budget allows it.
+
+    The columns are what was proposed, and how: `parameters`, `configuration`, `configuration_key`,
+    `generated_by`, `proposal_seconds`, and, if there are any, `explanation` and `known_results`.
+    """
     trial = Trial(
         id=new_id("trl"),
         study_id=study.id,
         number=study.trials_created + study.trials_imported,
         state=TrialState.QUEUED,
-        parameters=parameters,
-        configuration=configuration,
-        configuration_key=configuration_key,
-        generated_by=generated_by,
-        proposal_seconds=proposal_seconds,
-        explanation=explanation,
-        known_results=known_results,
         replicates=[],
+        **columns,
     )
     study.trials_created += 1
     session.add(trial)
@@ -280,7 +267,7 @@ def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Re
 
 
 def follow_replicates(session: Session, study: Study, trial: Trial) -> None:
-    """Give a trial the state that its replicates add up to."""
+    """Bring a trial into the state that its replicates add up to."""
     replicates = trial.replicates
     if replication.decided(replicates):
         replication.cancel_queued(session, study, replicates, reason="its trial is decided")

@@ -63,13 +63,7 @@ def add_replicate(session: Session, study: Study, trial: Trial, *, number: int) 
 
 
 def start(
-    session: Session,
-    study: Study,
-    replicate: Replicate,
-    *,
-    attempt: int,
-    worker: str,
-    lease_seconds: float,
+    session: Session, study: Study, replicate: Replicate, *, attempt: int, worker: str, lease_seconds: float
 ) -> None:
     """Hand a queued replicate to a worker, with a lease under a new attempt of its trial."""
     _move(replicate, TrialState.RUNNING)

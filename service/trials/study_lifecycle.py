@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
 from api_schemas.importance import Importance
-from api_schemas.studies import StudyState
+from api_schemas.studies import TERMINAL_STUDY_STATES, StudyState
 from service.errors import WrongState
 from service.storage import counters, queries
 from service.storage.event_log import record_event
@@ -44,7 +44,7 @@ def move_study(session: Session, study: Study, to: StudyState, event: EventType)
         further = "" if STUDY_TRANSITIONS[study.state] else " Clone it to search on from where it stands."
         raise WrongState(f"The study is {study.state}; from there it cannot become {to}.{further}")
     study.state = to
-    if to in (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED):
+    if to in TERMINAL_STUDY_STATES:
         study.finished_at = func.clock_timestamp()
     if to in (StudyState.FAILED, StudyState.CANCELLED):
         study.turn_due_at = None

@@ -55,7 +55,7 @@ class ActivationCache:
     @property
     def bytes_held(self) -> int:
         """Bytes of all activations that are kept now."""
-        return sum(map(_task_bytes, self._kept.values()))
+        return sum(split.hidden.nbytes for kept in self._kept.values() for split in kept.values())
 
     def task(self, task: TokenisedTask, *, key: str, backbone: Backbone, layer: int) -> TokenisedTask:
         """Return the task with the inputs of a layer attached; unchanged where that saves nothing."""
@@ -120,7 +120,9 @@ def _filled(split: TokenisedSplit, *, backbone: Backbone, layer: int) -> FrozenA
         split, batch_size=FILL_BATCH_SIZE, pad_id=pad_id, device=device
     ):
         if layer == len(backbone.layers):
-            outputs = pool(_at_least_float32(_whole_way(batch, backbone)), batch.mask).unsqueeze(1)
+            hidden = _whole_way(batch, backbone)
+            precise = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
+            outputs = pool(precise, batch.mask).unsqueeze(1)
         else:
             outputs = _input_of(layer, batch, backbone=backbone)
         for row, position in enumerate(positions):
@@ -182,11 +184,3 @@ def _expected_bytes(task: TokenisedTask, *, backbone: Backbone, layer: int) -> i
     else:
         vectors, item_bytes = sum(len(ids) for split in splits for ids in split.ids), dtype.itemsize
     return vectors * backbone.shape.hidden_size * item_bytes
-
-
-def _at_least_float32(hidden: Tensor) -> Tensor:
-    return hidden.to(torch.promote_types(hidden.dtype, torch.float32))
-
-
-def _task_bytes(kept: Mapping[str, FrozenActivations]) -> int:
-    return sum(activations.hidden.nbytes for activations in kept.values())

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from api_schemas.tasks import ScoreMetric, TaskKind
 
@@ -40,7 +41,7 @@ def multi_label_metrics(
 def regression_metrics(labels: Float64[np.ndarray, " n"], predicted: Float64[np.ndarray, " n"]) -> Metrics:
     """Spearman's and Pearson's correlation; neither changes when the values are scaled or shifted."""
     return {
-        ScoreMetric.SPEARMAN: _correlation(_ranks(labels), _ranks(predicted)),
+        ScoreMetric.SPEARMAN: _correlation(rankdata(labels), rankdata(predicted)),
         ScoreMetric.PEARSON: _correlation(labels, predicted),
     }
 
@@ -75,11 +76,3 @@ def _correlation(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, "
     x, y = first - first.mean(), second - second.mean()
     x, y = x / np.abs(x).max(), y / np.abs(y).max()  # against overflow and underflow of the squares
     return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))
-
-
-def _ranks(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    # Equal values share the mean of their ranks.
-    _, position, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    means: NDArray[np.float64] = last - (counts - 1) / 2.0
-    return means[position]

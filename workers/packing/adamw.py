@@ -21,11 +21,7 @@ class StackedAdamW:
     """
 
     def __init__(
-        self,
-        stack: Stack,
-        *,
-        learning_rates: Float[Tensor, "steps trials"],
-        weight_decays: Sequence[float],
+        self, stack: Stack, *, learning_rates: Float[Tensor, "steps trials"], weight_decays: Sequence[float]
     ) -> None:
         self.stack = stack
         decays = torch.tensor(weight_decays, dtype=torch.double)

@@ -21,12 +21,7 @@ class PackedBatch:
 
 
 def packed_batches(
-    split: TokenisedSplit,
-    *,
-    recipes: Sequence[Training],
-    pad_id: int,
-    epoch: int,
-    device: torch.device,
+    split: TokenisedSplit, *, recipes: Sequence[Training], pad_id: int, epoch: int, device: torch.device
 ) -> Iterator[PackedBatch]:
     """Yield one epoch. Every trial has the batches, in the order, that its own seed gives it alone.
 

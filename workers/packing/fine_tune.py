@@ -12,13 +12,7 @@ from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Training
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
-from workers.fine_tune import (
-    MAX_GRADIENT_NORM,
-    StepCount,
-    measured_steps,
-    schedule_factor,
-    training_kernel,
-)
+from workers.fine_tune import MAX_GRADIENT_NORM, StepCount, measured_steps, schedule_factor, training_kernel
 from workers.measuring.losses import row_losses
 from workers.packing.adamw import StackedAdamW, clip_each_trial
 from workers.packing.batches import PackedBatch, packed_batches

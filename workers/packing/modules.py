@@ -8,6 +8,7 @@ zero before and after its activation function, so it adds nothing and its gradie
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -152,12 +153,10 @@ def _attach_lora(packed: PackedModules, path: str, place: Place) -> list[Handle]
     return handles
 
 
-def _attach_serial(packed: PackedModules, path: str, place: Place) -> list[Handle]:
-    return [*serial_adapter.attach(PackedBottleneck(packed, path), place)] if path in packed.gates else []
-
-
-def _attach_parallel(packed: PackedModules, path: str, place: Place) -> list[Handle]:
-    return [*parallel_adapter.attach(PackedBottleneck(packed, path), place)] if path in packed.gates else []
+def _attach_bottleneck(
+    attach: Callable[[nn.Module, Place], Sequence[Handle]], packed: PackedModules, path: str, place: Place
+) -> list[Handle]:
+    return [*attach(PackedBottleneck(packed, path), place)] if path in packed.gates else []
 
 
 def _attach_prefix(packed: PackedModules, path: str, place: Place) -> list[Handle]:
@@ -176,8 +175,8 @@ def _attach_prefix(packed: PackedModules, path: str, place: Place) -> list[Handl
 
 ATTACH: Mapping[str, Callable[[PackedModules, str, Place], list[Handle]]] = {
     "lora": _attach_lora,
-    "serial_adapter": _attach_serial,
-    "parallel_adapter": _attach_parallel,
+    "serial_adapter": partial(_attach_bottleneck, serial_adapter.attach),
+    "parallel_adapter": partial(_attach_bottleneck, parallel_adapter.attach),
     "prefix_tuning": _attach_prefix,
 }
 """In the order in which the hooks of a single trial are registered."""

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional
-from torch.utils.hooks import RemovableHandle
 
 from workers.errors import UnsupportedBackbone
 from workers.peft_methods.place import Place
+from workers.peft_methods.serial_adapter import attach as attach
 
 INITIAL_DEVIATION = 0.01
 """Of the shared A_i, as in the paper's code; the columns and rows are Glorot-uniform."""
@@ -87,13 +87,3 @@ def build(place: Place) -> nn.Module | None:
     rule = place.shared["compacter"]
     assert isinstance(rule, SharedRule)  # noqa: S101  made just above
     return CompacterLayer(place.hidden_size, size, rule=rule, generator=place.generator)
-
-
-def attach(module: nn.Module, place: Place) -> list[RemovableHandle]:
-    """Add the module's output to the block's output."""
-
-    def add(_: nn.Module, __: tuple[Tensor, ...], y: Tensor) -> Tensor:
-        change: Tensor = module(y)
-        return y + change
-
-    return [place.part("ffn_output").register_forward_hook(add)]

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from types import SimpleNamespace
 
 from anyio import CancelScope
 from starlette.datastructures import Headers
@@ -29,13 +29,8 @@ SMALL_BYTES = 65_536
 """What the server reads of a body in advance, so that waiting for so much takes no place."""
 
 
-class TurnedAway(NamedTuple):
-    """The route in the metrics of requests that got no place."""
-
-    path_format: str
-
-
-TURNED_AWAY = TurnedAway("turned away")
+TURNED_AWAY = SimpleNamespace(path_format="turned away")
+"""The route in the metrics of requests that got no place."""
 
 
 class AdmissionControl:
@@ -51,7 +46,8 @@ class AdmissionControl:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request once it has a place, or refuse it."""
-        if scope["type"] != "http" or _is_answered_at_once(scope):
+        is_http = scope["type"] == "http"
+        if not is_http or scope["path"] == AT_ONCE or isinstance(scope.get("caller"), ServiceError):
             await self.app(scope, receive, send)
             return
         place: Place | None = None
@@ -79,7 +75,7 @@ class AdmissionControl:
         elif _declared_bytes(scope) > self.max_bytes:
             # Before a client with `Expect: 100-continue` is answered 100.
             raise too_large(self.max_bytes)
-        elif _is_small(scope):
+        elif "transfer-encoding" not in Headers(scope=scope) and _declared_bytes(scope) <= SMALL_BYTES:
             yield await read_body(receive, max_bytes=self.max_bytes)
         else:
             async with self.queues.get().place(Kind.UPLOAD, _tenant(scope)):
@@ -107,20 +103,12 @@ class AdmissionControl:
         return Kind.CREATION if CREATIONS.fullmatch(path) else Kind.COMMAND
 
 
-def _is_answered_at_once(scope: Scope) -> bool:
-    return scope["path"] == AT_ONCE or isinstance(scope.get("caller"), ServiceError)
-
-
 async def _has_gone(receive: Receive) -> bool:
     # The body has been read: only a disconnect can still come.
     with CancelScope() as looking:
         looking.cancel()
         return bool((await receive())["type"] == "http.disconnect")
     return False
-
-
-def _is_small(scope: Scope) -> bool:
-    return "transfer-encoding" not in Headers(scope=scope) and _declared_bytes(scope) <= SMALL_BYTES
 
 
 def _declared_bytes(scope: Scope) -> float:

@@ -205,9 +205,6 @@ SENT: dict[int | str, dict[str, Any]] = {
     },
     **NOT_MODIFIED,
     **documented(410),
-    416: {
-        **documented(416)[416],
-        "headers": _documented_headers(Content_Range="`bytes */SIZE`."),
-    },
+    416: {**documented(416)[416], "headers": _documented_headers(Content_Range="`bytes */SIZE`.")},
 }
 """The answers of a download in the OpenAPI document."""

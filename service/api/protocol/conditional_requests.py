@@ -7,7 +7,7 @@ makes reads cheap. Every valid key may read. The ETag of anything else is compar
 
 import re
 from http import HTTPStatus
-from typing import NamedTuple
+from types import SimpleNamespace
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,13 +24,8 @@ WITHOUT_VERSION = re.compile(r"/events$|/artifacts/")
 CACHE_CONTROL = "no-cache"
 
 
-class Unchanged(NamedTuple):
-    """The route in the metrics of requests that were answered before any route."""
-
-    path_format: str
-
-
-UNCHANGED = Unchanged("/v1/studies/{study_id} unchanged")
+UNCHANGED = SimpleNamespace(path_format="/v1/studies/{study_id} unchanged")
+"""The route in the metrics of requests that were answered before any route."""
 
 
 class ConditionalReads:

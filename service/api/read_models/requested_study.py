@@ -48,11 +48,7 @@ StudyDep = Annotated[Study, Depends(read_study, scope="function")]
 
 
 def lock_named_version(
-    study_id: StudyId,
-    request: Request,
-    session: SessionDep,
-    tenant_id: TenantDep,
-    if_match: IfMatch = None,
+    study_id: StudyId, request: Request, session: SessionDep, tenant_id: TenantDep, if_match: IfMatch = None
 ) -> Study:
     """Lock the study, if it is still at the version that `If-Match` names.
 

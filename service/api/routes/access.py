@@ -6,14 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
-from api_schemas.access import (
-    AuditEventPage,
-    AuditEventRead,
-    KeyCreate,
-    KeyCreated,
-    KeyPage,
-    KeyRead,
-)
+from api_schemas.access import AuditEventPage, AuditEventRead, KeyCreate, KeyCreated, KeyPage, KeyRead
 from api_schemas.base import WITHOUT_NUL
 from service.access import keys
 from service.api.dependencies import AdminTenantDep, SessionDep

@@ -7,7 +7,6 @@ files only; loads no weights, no torch, no transformers.
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,14 +85,12 @@ def _configuration(name: str) -> Mapping[str, Any]:
     if packaged is not None:
         file = packaged_directory(name) / CONFIGURATION
     elif HUB_NAME.match(name):
-        file = Path(_from_hub(name, partial(_hub_configuration, name)))
+        file = Path(
+            _from_hub(name, lambda local: hf_hub_download(name, CONFIGURATION, local_files_only=local))
+        )
     else:
         raise _no_such_backbone(name)
     return json_object(name, file)
-
-
-def _hub_configuration(name: str, local_files_only: bool) -> str:
-    return str(hf_hub_download(name, "config.json", local_files_only=local_files_only))
 
 
 def _hub_directory(name: str) -> Path:

@@ -60,11 +60,9 @@ def stored_tensors(name: str, folder: Path) -> Mapping[str, StoredTensor]:
     if (folder / WEIGHTS).is_file():  # as transformers does: one file if there is one
         return _tensors_of(name, folder / WEIGHTS)
     shards = json_object(name, folder / INDEX).get("weight_map")
-    if (
-        not isinstance(shards, dict)
-        or not shards
-        or not all(_is_plain_name(file) for file in shards.values())
-    ):
+    if not isinstance(shards, dict) or not shards:
+        raise DamagedBackbone(f"The {INDEX} of '{name}' is damaged. Get it again.")
+    if not all(isinstance(file, str) and file == Path(file).name for file in shards.values()):
         raise DamagedBackbone(f"The {INDEX} of '{name}' is damaged. Get it again.")
     found = {file: _tensors_of(name, folder / file) for file in sorted(set(shards.values()))}
     for tensor, file in shards.items():
@@ -126,10 +124,6 @@ def _listed(header: Any) -> tuple[dict[str, StoredTensor], int]:
     except (KeyError, IndexError, TypeError, ValueError):
         return {}, -1
     return found, last
-
-
-def _is_plain_name(file: Any) -> bool:
-    return isinstance(file, str) and file == Path(file).name
 
 
 def _fits(file: str, patterns: Iterable[str]) -> bool:

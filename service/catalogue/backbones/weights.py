@@ -105,7 +105,7 @@ def _problems_of_layer(
             yield f"layer {layer} has no '{tensor}'"
             continue
         expected = _expected(role, paths, shape)
-        if _is_packed(stored, tensor, layer_tensors):
+        if f"{tensor}.absmax" in layer_tensors and 1 in stored.shape:
             if quantised is not Quantisation.FOUR_BIT:
                 yield f"'{tensor}' of layer {layer} is packed in 4 bits, and no quantization_config says so"
             elif 2 * stored.size_bytes != expected[0] * expected[1]:
@@ -160,10 +160,6 @@ def _expected(role: str, paths: LayerPaths, shape: BackboneShape) -> tuple[int, 
     if FAMILIES[shape.model_type].is_conv1d:
         return projection.inputs, outputs
     return outputs, projection.inputs
-
-
-def _is_packed(stored: StoredTensor, tensor: str, layer_tensors: Mapping[str, StoredTensor]) -> bool:
-    return f"{tensor}.absmax" in layer_tensors and 1 in stored.shape
 
 
 def _uneven_layers(layers: Layers, shape: BackboneShape, quantised: Quantisation | None) -> Iterator[str]:

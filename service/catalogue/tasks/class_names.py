@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 NO_CLASS = -1
-"""The number that `datasets` has for a row whose class is not told."""
+"""The number that `datasets` has for a row whose class is not known."""
 
 
 def names_of_features(features: Any) -> dict[str, tuple[str, ...]]:

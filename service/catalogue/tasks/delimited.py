@@ -14,14 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
 from service.catalogue.tasks.limits import LONGEST_CELL
-from service.catalogue.tasks.tables import (
-    Cells,
-    Table,
-    check_row_count,
-    checked_columns,
-    ending,
-    not_utf8,
-)
+from service.catalogue.tasks.tables import Cells, Table, check_row_count, checked_columns, ending, not_utf8
 from service.errors import InvalidTaskFile
 
 csv.field_size_limit(LONGEST_CELL)

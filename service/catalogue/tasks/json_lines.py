@@ -5,14 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from service.catalogue.tasks.limits import LONGEST_LINE
-from service.catalogue.tasks.tables import (
-    ABSENT,
-    Cells,
-    Table,
-    check_row_count,
-    checked_columns,
-    not_utf8,
-)
+from service.catalogue.tasks.tables import ABSENT, Cells, Table, check_row_count, checked_columns, not_utf8
 from service.errors import InvalidTaskFile
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -24,25 +24,8 @@ AS_WRITTEN_BY_PROGRAMS = re.compile(
     r"""(["']).*\1|b(["']).*\2|\(\s*(?:'[^']*'|"[^"]*"|-?\d+)\s*,.*\)""", re.DOTALL
 )
 """A name in quotation marks, bytes, and several names as Python prints them."""
-NOTHING = frozenset(
-    {
-        "-",
-        "?",
-        "#N/A",
-        "#NA",
-        "<NA>",
-        "N/A",
-        "NA",
-        "NULL",
-        "NaN",
-        "None",
-        "n/a",
-        "nan",
-        "null",
-        "-nan",
-        "-NaN",
-    }
-)
+NO_NUMBER = frozenset({"NaN", "nan", "-NaN", "-nan"})
+NOTHING = NO_NUMBER | {"-", "?", "#N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "None", "n/a", "null"}
 """What programs write where there is no value; some of it may as well be the name of a class."""
 TRUTHS = frozenset({"true", "false"})
 
@@ -68,7 +51,7 @@ class FileLabels:
     typed: bool
     """Whether the file tells numbers from texts."""
     class_names: tuple[str, ...] = ()
-    """What its numbers stand for; empty where nobody says."""
+    """What its numbers stand for; empty where that is not known."""
     names: set[str] = field(default_factory=set)
 
 

@@ -41,7 +41,7 @@ class LabelReader:
 
     kind: TaskKind
     class_names: tuple[str, ...] = ()
-    """What the numbers of the column stand for; empty where nobody says."""
+    """What the numbers of the column stand for; empty where that is not known."""
     typed: bool = False
     """Whether a text in the column is known to be none of those numbers."""
     missing: frozenset[str] = frozenset()
@@ -91,11 +91,11 @@ class LabelReader:
 
     def _set(self, cell: Any) -> frozenset[str] | None:
         items = [as_text(item) for item in _items(cell)]
-        told = [name for name in map(self._name, items) if name is not None]
+        named = [name for name in map(self._name, items) if name is not None]
         if _are_flags(items):
             raise Unreadable(f"{shown(cell)}, {AS_FLAGS}")
         # A row that holds nothing but what stands for no label has none; an empty set says that none applies.
-        return None if items and not told else frozenset(told)
+        return None if items and not named else frozenset(named)
 
     def _name(self, item: Any) -> str | None:
         if not isinstance(item, str | int | float | None):

@@ -73,7 +73,7 @@ def open_file(path: Path, *, in_cache: bool) -> BufferedReader:
     """
     links = 0 if in_cache else os.O_NOFOLLOW
     try:
-        # A pipe would wait for whoever writes to it.
+        # A pipe would wait for a process that writes to it.
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | links), "rb")
     except OSError as error:
         raise _no_such_file(path.name) from error

@@ -97,7 +97,11 @@ def read_rows(
         raise InvalidTask({"text_column": f"every text of the column '{_text_column(task)}' is empty"})
     if not cells["train"]:
         raise InvalidTask({"name": f"'{task.name}' has 0 training rows with a label"})
-    cells = {split: rows for split, rows in cells.items() if not _is_hidden(split, rows)}
+    cells = {
+        split: rows
+        for split, rows in cells.items()
+        if split == "train" or any(row.label not in HIDDEN_LABELS for row in rows)
+    }
     by_split = {split: reading.labels[split] for split in cells}
     labels = () if kind is TaskKind.REGRESSION else _label_names(by_split, task, kind=kind)
     _check_labels(cells["train"], by_split, labels, kind=kind)
@@ -268,10 +272,6 @@ def _group(cell: Any) -> str | None:
     return name_of(group)
 
 
-def _is_hidden(split: str, rows: Sequence[_Cells]) -> bool:
-    return split != "train" and all(row.label in HIDDEN_LABELS for row in rows)
-
-
 def _label_names(
     by_split: Mapping[str, Mapping[str, FileLabels]], task: Task, *, kind: TaskKind
 ) -> tuple[str, ...]:
@@ -301,13 +301,8 @@ def _check_labels(
     for split, of_split in by_split.items():
         unseen = in_order(set().union(*(seen.names for seen in of_split.values())) - set(labels))
         if unseen:
-            raise InvalidTask(
-                {"label_column": f"the {split} split has labels that train lacks: {_quoted(unseen)}"}
-            )
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return listed([f"'{name:.100}'" for name in names])
+            quoted = listed([f"'{name:.100}'" for name in unseen])
+            raise InvalidTask({"label_column": f"the {split} split has labels that train lacks: {quoted}"})
 
 
 def _numbered(row: _Cells, numbers: Mapping[str, int]) -> Row:

@@ -88,10 +88,7 @@ def generator(name: str, seed: int, position: int) -> random.Random:
 
 
 def first_new(
-    allowed: CandidateFilter,
-    draw: Callable[[int], Iterable[Parameterization]],
-    *,
-    effort: int = EFFORT,
+    allowed: CandidateFilter, draw: Callable[[int], Iterable[Parameterization]], *, effort: int = EFFORT
 ) -> Parameterization | None:
     """Return the first draw that may be suggested; None after `effort` draws."""
     size = 1
