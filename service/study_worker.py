@@ -159,7 +159,7 @@ def _ask(study_id: str, request: SuggestionRequest, propose: "Suggest") -> bool:
     log.info("proposed", count=len(suggestions), seconds=round(seconds, 3))
     with transaction() as session:
         new = store_suggestions(session, study_id, suggestions, request=request, seconds=seconds)
-        # Last, so that nobody waits for a sum while this waits for the study.
+        # Last, so that no transaction waits for a sum while this one waits for the study.
         count(session, CounterName.PROPOSALS)
         count(session, CounterName.PROPOSAL_SECONDS, seconds)
     return new

@@ -1,7 +1,7 @@
 """What an endpoint asks for: a session that commits before the answer, and the caller's tenant.
 
 To ask for the tenant is to declare the scope that the route needs; what else holds for every request under
-/v1 is checked after it, so that nobody without a key learns anything else.
+/v1 is checked after it, so that without a key nothing else is learned.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ async def authenticate(
     """Return who calls, as `access.authentication` has found out.
 
     Raises:
-        ServiceError: If nobody is let in.
+        ServiceError: If the key is refused.
         NotFound: If the path holds a name that nothing can have.
     """
     caller: Caller | ServiceError = request.scope["caller"]

@@ -1,7 +1,7 @@
 """Where what trials trained is kept: a folder, or a bucket of an S3-compatible store. Knows no study.
 
 Paths are relative to the store, with slashes, and always of our own making. What is written into
-`new_folder` appears under its path as a whole, file by file complete; nobody is told of the path before.
+`new_folder` appears under its path as a whole, file by file complete; the path is not known before.
 Endpoint and credentials of S3 are those of the process (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and so on);
 nothing here reads, shows or logs them.
 """
@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import fsspec
@@ -43,14 +42,12 @@ UNFINISHED, REPLACED = "unfinished", "replaced"
 ATTEMPT = re.compile(rf"(\d+)|\.(\d+)\.(?:{UNFINISHED}|{REPLACED})")
 
 
-class ArtifactStoreAway(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE):
+class ArtifactStoreAway(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_seconds=5):
     """The artifact store cannot be used.
 
     The answer says whether it is out of reach, refuses the server's credentials, or is not there. Nothing
     that was saved is lost; try again once the operator has mended it.
     """
-
-    headers = MappingProxyType({"Retry-After": "5"})
 
 
 def artifact_store() -> "ArtifactStore":
@@ -100,7 +97,7 @@ class ArtifactStore:
             ArtifactStoreAway: If not, with the cure.
         """
         try:
-            with self._told():
+            with self._explaining_failures():
                 if self.folder is not None:
                     self.folder.mkdir(parents=True, exist_ok=True)
                     os.scandir(self.folder).close()
@@ -154,7 +151,7 @@ class ArtifactStore:
         if self._leads_by_a_link(path):
             return None
         try:
-            with self._told():
+            with self._explaining_failures():
                 return int(self._files.info(self._full(path))["size"])
         except FileNotFoundError:
             self.check()
@@ -169,7 +166,7 @@ class ArtifactStore:
         for position in range(start, stop, CHUNK_BYTES):
             end = min(position + CHUNK_BYTES, stop)
             try:
-                with self._told():
+                with self._explaining_failures():
                     chunk: bytes = self._files.cat_file(self._full(path), start=position, end=end)
             except FileNotFoundError as error:
                 raise ArtifactStoreAway("The file was deleted while it was read.") from error
@@ -184,7 +181,7 @@ class ArtifactStore:
             ArtifactStoreAway: If the store cannot be asked.
         """
         try:
-            with self._told():
+            with self._explaining_failures():
                 found = self._files.find(self._full(folder))
         except FileNotFoundError:
             self.check()
@@ -218,7 +215,7 @@ class ArtifactStore:
         ):
             with attempt:
                 try:
-                    with self._told():
+                    with self._explaining_failures():
                         self._files.put_file(str(file), self._full(path))
                 except FileNotFoundError:
                     self.check()
@@ -229,7 +226,7 @@ class ArtifactStore:
         keys = {self._files.split_path(self._full(path))[1]: path for path in paths}
         wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
         try:
-            with self._told():
+            with self._explaining_failures():
                 answer = self._files.call_s3("delete_objects", Bucket=bucket, Delete=wanted)
         except FileNotFoundError:
             return {}  # without its bucket, nothing is left
@@ -245,7 +242,7 @@ class ArtifactStore:
         return f"{self._root}/{path}"
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _explaining_failures(self) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:

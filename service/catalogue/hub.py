@@ -31,9 +31,9 @@ def from_hub(
     instead: str,
     missing: str,
 ) -> Downloaded:
-    """Return what `download` gives; explain in `refusal` why it did not.
+    """Return what `download` returns; explain in `refusal` why it did not.
 
-    `download` is told whether only the local cache is left, because the hub does not answer. `instead`
+    The argument of `download` is whether only the local cache is left, as the hub does not answer. `instead`
     says what can be done without the hub, `missing` what it means that the repository lacks a file.
     """
     try:

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 UNFINISHED = ".unfinished-"
 UNFINISHED_SECONDS = 60.0
-"""What nobody holds and nobody has written to for so long is left behind."""
+"""A file that no process holds, and that was not written to for so long, was left behind."""
 
 
 def names(folder: Path) -> list[str]:

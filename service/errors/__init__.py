@@ -57,16 +57,28 @@ class ServiceError(Exception):
     slug: ClassVar[str]
     headers: Mapping[str, str] = MappingProxyType({})
 
-    def __init_subclass__(cls, *, status: HTTPStatus | None = None, slug: str | None = None) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        status: HTTPStatus | None = None,
+        slug: str | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
         """Name the problem after its class. Callers see the name: a renamed class keeps it as its `slug`."""
         cls.slug = slug or re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
         if status is not None:
             cls.status = status
+        if retry_after_seconds is not None:
+            cls.headers = MappingProxyType({"Retry-After": str(retry_after_seconds)})
 
-    def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(
+        self, detail: str, *, errors: Sequence[FieldError] = (), retry_after_seconds: int | None = None
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
+        if retry_after_seconds is not None:
+            self.headers = {"Retry-After": str(retry_after_seconds)}
 
     def as_problem(self) -> Problem:
         """Return the RFC 9457 body."""
@@ -257,13 +269,11 @@ class LimitReached(ServiceError, status=HTTPStatus.CONFLICT):
     # Not 429: trying again changes nothing until somebody makes room.
 
 
-class RequestInProgress(ServiceError, status=HTTPStatus.CONFLICT):
+class RequestInProgress(ServiceError, status=HTTPStatus.CONFLICT, retry_after_seconds=1):
     """The first request with this Idempotency-Key is still being served.
 
     Repeat the request in a second; it gets the answer of the first.
     """
-
-    headers = MappingProxyType({"Retry-After": "1"})
 
 
 class OutdatedVersion(ServiceError, status=HTTPStatus.PRECONDITION_FAILED):
@@ -310,10 +320,6 @@ class TooManyRequests(ServiceError, status=HTTPStatus.TOO_MANY_REQUESTS):
     Wait for the seconds of `Retry-After`. Polls with `If-None-Match` count, too.
     """
 
-    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
-        super().__init__(detail)
-        self.headers = {"Retry-After": str(retry_after_seconds)}
-
 
 class InternalError(ServiceError):
     """Something broke on our side.
@@ -322,10 +328,8 @@ class InternalError(ServiceError):
     """
 
 
-class DatabaseAway(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE):
+class DatabaseAway(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_seconds=1):
     """The database cannot be reached.
 
     The request was not carried out. Trials that run go on; try again in a few seconds.
     """
-
-    headers = MappingProxyType({"Retry-After": "1"})

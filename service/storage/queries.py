@@ -326,7 +326,7 @@ def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[Ar
 
 def _with_replicates(session: Session, query: Select[Trial]) -> Trial | None:
     whole = query.join(Trial.replicates).options(contains_eager(Trial.replicates)).order_by(Replicate.number)
-    # Under the study's lock none changes its state, and a heartbeat that extends a lease waits for nobody.
+    # Under the study's lock none changes its state, and a heartbeat that extends a lease does not wait.
     query = whole.with_for_update(of=Trial).execution_options(populate_existing=True)
     return session.scalars(query).unique().one_or_none()
 

@@ -1,7 +1,7 @@
 """Leases when the database's clock is set: live workers keep their trials, dead ones lose them.
 
 A clock that went back shows in a lease that ends later than a lease lasts. One that went forward shows only
-to a process that watched it meanwhile, beside a clock of its own that nobody sets. Either way running leases
+to a process that watched it meanwhile, beside a clock of its own that is never set. Either way running leases
 begin anew, which costs a dead worker's trial one more lease. Knows no study.
 """
 

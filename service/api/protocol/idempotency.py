@@ -1,7 +1,7 @@
 """One Idempotency-Key, one effect: a repeated POST gets the answer of the first, byte for byte.
 
 The answer is stored in the transaction of its effect, so neither exists without the other. A lock on
-the key lasts as long as that transaction; another request with the key meanwhile is told to repeat.
+the key lasts as long as that transaction; another request with the key meanwhile must be repeated.
 Nothing is reserved before, so a process that dies leaves nothing behind, and a request that failed can be
 repeated. Two equal requests may both be validated before their transactions; only one takes effect.
 """
@@ -49,23 +49,19 @@ class IdempotentRequest:
 
 async def posted(request: Request, tenant_id: TenantDep, key: KeyHeader = None) -> IdempotentRequest:
     """Return a request with the hash of its method, path and body."""
-    return await _posted(request, tenant_id, key)
+    content = b"\0".join((request.method.encode(), request.scope["path"].encode(), await request.body()))
+    return IdempotentRequest(tenant_id=tenant_id, key=key, request_hash=hashlib.sha256(content).hexdigest())
 
 
 async def posted_by_admin(
     request: Request, tenant_id: AdminTenantDep, key: KeyHeader = None
 ) -> IdempotentRequest:
     """Return the same for a request that only admins may send."""
-    return await _posted(request, tenant_id, key)
+    return await posted(request, tenant_id, key)
 
 
 def accept_key(key: KeyHeader = None) -> None:
     """Accept a key and store nothing: for routes that are idempotent by what their body names."""
-
-
-async def _posted(request: Request, tenant_id: str, key: str | None) -> IdempotentRequest:
-    content = b"\0".join((request.method.encode(), request.scope["path"].encode(), await request.body()))
-    return IdempotentRequest(tenant_id=tenant_id, key=key, request_hash=hashlib.sha256(content).hexdigest())
 
 
 IdempotentDep = Annotated[IdempotentRequest, Depends(posted, scope="function")]

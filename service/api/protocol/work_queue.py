@@ -26,10 +26,6 @@ class Overloaded(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE):
     goes before what is read.
     """
 
-    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
-        super().__init__(detail)
-        self.headers = {"Retry-After": str(retry_after_seconds)}
-
 
 class Kind(StrEnum):
     """What a request asks for. COMMAND: what changes a study, by its owner or a runner."""

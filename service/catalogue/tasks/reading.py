@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import zip_longest
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -48,13 +47,11 @@ class Summary:
     bytes: int
 
 
-class ReadersBusy(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE):
+class ReadersBusy(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_seconds=5):
     """The server reads other files at the moment.
 
     So many files are being read that this one had no turn. Try again in a few seconds.
     """
-
-    headers = MappingProxyType({"Retry-After": "5"})
 
 
 def facts_of(task: Task, files: SourceFiles) -> TaskFacts:

@@ -3,7 +3,7 @@
 Its argument is the memory that it may have, in bytes.
 
 A file may unpack to more than there is memory, or make its reader crash. Here that ends a process of
-whose end nobody but the asker hears: `service.catalogue.tasks.reading`.
+whose end only the asking process notices: `service.catalogue.tasks.reading`.
 """
 
 import contextlib
