@@ -7,8 +7,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-import torch
-
 from api_schemas.search_space import Parameterization
 from service.optimization.candidate_filter import CandidateFilter, filter_after
 from service.optimization.candidates import density_sample
@@ -35,23 +33,21 @@ def suggest_in_turn(
 ) -> list[Suggestion]:
     """Return starting points, then picks; draws where a pick finds nothing; fewer if those find nothing too.
 
-    After `time_limit_seconds` there are only draws, with `generated_by` "time_limit". torch's global random
-    state is seeded with `seed` for the picks and restored.
+    After `time_limit_seconds` there are only draws, with `generated_by` "time_limit". Loads no torch, so that
+    a new process of a study worker is at work in a moment.
     """
     deadline = time.monotonic() + time_limit_seconds
     allowed = filter_after(problem, observations, pending=pending)
     suggestions: list[Suggestion] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        while len(suggestions) < count:
-            waiting = [*pending, *(suggestion.parameterization for suggestion in suggestions)]
-            rng = generator("fallback", seed, len(observations) + len(waiting))
-            late = time.monotonic() >= deadline
-            suggestion = _next(None if late else pick, allowed, waiting, rng=rng, generated_by=generated_by)
-            if suggestion is None:
-                break
-            allowed.take(suggestion.parameterization)
-            suggestions.append(suggestion)
+    while len(suggestions) < count:
+        waiting = [*pending, *(suggestion.parameterization for suggestion in suggestions)]
+        rng = generator("fallback", seed, len(observations) + len(waiting))
+        late = time.monotonic() >= deadline
+        suggestion = _next(None if late else pick, allowed, waiting, rng=rng, generated_by=generated_by)
+        if suggestion is None:
+            break
+        allowed.take(suggestion.parameterization)
+        suggestions.append(suggestion)
     return suggestions
 
 
