@@ -42,7 +42,7 @@ openapi.json: $(INSTALLED) FORCE  ## the OpenAPI document, as it is committed
 	$(BIN)/python -m service.api.openapi > $@
 
 check: lint $(TASKS)  ## lint, then the fast tests
-	$(TWO) -m "not slow"
+	$(TWO) -m "not (slow or postgres or server or browser or chaos)"
 
 lint: $(INSTALLED)  ## format, lint, types, import arrows
 	$(BIN)/ruff format --check .
