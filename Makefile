@@ -9,21 +9,27 @@ INSTALLED := $(VENV)/.installed
 LARGE := $(VENV)/.installed-large
 TASKS := $(VENV)/.installed-tasks
 
-# Two processes run the tests; those that start whole servers come last, file by file, for they wait more than they work.
+# Two processes run the tests. Those that start whole servers wait more than they work: they run beside the others, file
+# by file. What they write comes in one piece.
 SERVERS := tests/browser tests/chaos tests/end_to_end tests/paretune/test_local.py tests/paretune/test_supervision.py
 TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS:%=--ignore=%)
 
 # Set-up compiles nothing: what a first import compiles must be kept, or every process of a test compiles torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test nightly chaos check lint up clean FORCE
+.PHONY: demo test test-others test-servers nightly chaos check lint up clean FORCE
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
 
 test: $(LARGE) $(TASKS)  ## the tests of a change; `make nightly` has the rest
+	$(MAKE) --jobs 2 test-servers test-others
+
+test-others: $(LARGE) $(TASKS)
 	$(TWO)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(SERVERS)
+
+test-servers: $(LARGE) $(TASKS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(SERVERS) >server-tests.log 2>&1; status=$$?; cat server-tests.log; exit $$status
 
 nightly: $(LARGE) $(TASKS)  ## the full products of the tests, and 200 generated requests for each operation
 	$(TWO) -m "nightly or hypothesis" --hypothesis-profile nightly
@@ -36,7 +42,7 @@ openapi.json: $(INSTALLED) FORCE  ## the OpenAPI document, as it is committed
 	$(BIN)/python -m service.api.openapi > $@
 
 check: lint $(TASKS)  ## lint, then the fast tests
-	$(TWO) -m "not slow"
+	$(TWO) -m "not (slow or postgres or server or browser or chaos)"
 
 lint: $(INSTALLED)  ## format, lint, types, import arrows
 	$(BIN)/ruff format --check .

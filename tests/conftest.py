@@ -1,5 +1,6 @@
 """One embedded Postgres and one Valkey per run; a database cloned from a migrated template per test."""
 
+import gc
 import itertools
 import logging
 import os
@@ -49,14 +50,32 @@ OTHER_KEY = "pt_test_key_of_the_second_tenant"
 _numbers = itertools.count()
 
 
+NEEDS = {
+    "postgres": {"postgres_url"},
+    "server": {"state_root", "shared_stack", "stack_to_break", "restarted"},
+    "browser": {"browser"},
+}
+"""A marker for each thing that a test may need, and the fixtures that bring it."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the nightly tests out unless the marker expression (`-m`) names them."""
+    """Mark tests by what their fixtures need; leave the nightly ones out unless `-m` names them."""
+    for item in items:
+        for need, fixtures in NEEDS.items():
+            if not fixtures.isdisjoint(getattr(item, "fixturenames", ())):
+                item.add_marker(need)
     if "nightly" in config.option.markexpr:
         return
     deselected = [item for item in items if item.get_closest_marker("nightly")]
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported by now out of later garbage collections: a million objects that stay."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

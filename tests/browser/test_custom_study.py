@@ -1,13 +1,10 @@
 """A custom study on the page: its parameters in the place of modules, its own metrics and scales."""
 
 import httpx
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.studies import drawn, open_study
 from tests.conftest import API_KEY
-
-pytestmark = pytest.mark.browser
 
 STUDY = {
     "kind": "custom",

@@ -6,8 +6,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.studies import add_result, create_study, open_study, poll, requests_of_a_poll
 from tests.conftest import API_KEY
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.mark.parametrize(
     ("key", "reason"), [("pt_wrong", "This API key is not known here"), ("two%20words", "no spaces")]

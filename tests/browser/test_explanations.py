@@ -1,6 +1,5 @@
 """What the study's page says of a proposal, of the parameters, and of the point that it recommends."""
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from api_schemas.importance import Importance, ObjectiveImportance, ParameterImportance
@@ -10,8 +9,6 @@ from service.storage.database import transaction
 from service.storage.models import Study
 from service.trials import study_lifecycle
 from tests.browser.studies import add_result, create_study, drawn, open_study
-
-pytestmark = pytest.mark.browser
 
 
 def test_a_proposal_is_explained_and_a_point_recommended(page: Page, server_url: str) -> None:

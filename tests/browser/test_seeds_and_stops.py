@@ -1,6 +1,5 @@
 """A study's page in a real browser: seeds and their errors, learning curves, early stops, names of scores."""
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.studies import (
@@ -13,8 +12,6 @@ from tests.browser.studies import (
     numbers_in_table,
     open_study,
 )
-
-pytestmark = pytest.mark.browser
 
 PREDICTED = {**CURVE[1], "predicted_score": 0.72, "predicted_score_deviation": 0.03, "chance": 0.02}
 REASON = "2 % chance of joining the front after measurement 2 of 3"

@@ -27,8 +27,6 @@ from tests.browser.studies import (
 )
 from tests.conftest import API_KEY
 
-pytestmark = pytest.mark.browser
-
 
 def test_results_appear_while_the_page_is_open(page: Page, server_url: str) -> None:
     """Front, staircase, dominated and head-only points, numbers and table follow each result."""

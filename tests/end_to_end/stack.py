@@ -49,7 +49,7 @@ def shared_stack() -> Iterator[tuple[Stack, Client]]:
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
         reachable_directory() as directory,
-        stack_on(directory / "state", monkeypatch, trial_workers=2) as running,
+        stack_on(directory / "state", monkeypatch, trial_workers=2, lease_seconds=30) as running,
     ):
         yield running
 

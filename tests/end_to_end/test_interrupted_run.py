@@ -22,7 +22,7 @@ search_space: {preset: autopeft}
 objectives:
   - {metric: score, direction: maximize}
   - {metric: trainable_parameters, direction: minimize}
-budget: {trials: 5}
+budget: {trials: 3}
 """
 
 
@@ -60,5 +60,5 @@ def test_an_interrupted_run_is_paused_and_resumes(state_root: Path) -> None:
         output = resumed.stdout.read()
     assert resumed.returncode == 0, output
     assert "SUCCEEDED" in output
-    assert len(re.findall(r"^trial +\d+  SUCCEEDED", output, flags=re.MULTILINE)) == 5
+    assert len(re.findall(r"^trial +\d+  SUCCEEDED", output, flags=re.MULTILINE)) == 3
     assert list((state_root / "out").glob("*/pareto_front.png"))

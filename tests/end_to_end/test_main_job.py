@@ -1,4 +1,4 @@
-"""From a posted study to a loaded adapter, on the real server, model and text."""
+"""From a posted study to a loaded adapter, some trials stopped half-way: real server, model and text."""
 
 import json
 import subprocess
@@ -9,21 +9,30 @@ import pytest
 from typer.testing import CliRunner
 
 from api_schemas.studies import StudyState
+from api_schemas.trials import TrialState
 from paretune.cli import app
 from paretune.client import Client
 from paretune.export import export_trial
 from paretune.local import Stack
-from tests.end_to_end.stack import check_history, submit, wait_until_ended
+from tests.end_to_end.stack import TINY, check_history, submit, wait_until_ended
 
 pytestmark = pytest.mark.slow
 
+LEARNING = {
+    **TINY,
+    "task": {"name": "rotten-tomatoes", "train_rows": 128, "validation_rows": 128, "test_rows": 16},
+    "training": {**TINY["training"], "epochs": 2},  # type: ignore[dict-item]
+    "peft": {"first_active_layer": 5, "serial_adapter": {"bottleneck_size": 24}},
+}
+RATE = "training.learning_rate"
+
 
 def test_a_study_ends_in_an_adapter_that_loads(shared_stack: tuple[Stack, Client], state_root: Path) -> None:
-    """Eight trials on two workers, linear probe first; the export predicts in a fresh process."""
+    """Six trials on two workers, linear probe first; the export predicts in a fresh process."""
     stack, client = shared_stack
-    study = submit(client, budget={"trials": 8}, parallelism=2, starting_points=[{}])
+    study = submit(client, budget={"trials": 6}, parallelism=2, starting_points=[{}])
     ended = wait_until_ended(stack, client, study)
-    assert (ended.state, ended.trials.succeeded) == (StudyState.SUCCEEDED, 8)
+    assert (ended.state, ended.trials.succeeded) == (StudyState.SUCCEEDED, 6)
     check_history(stack, ended)
     trials = list(client.trials(study.id))
     assert trials[0].generated_by == "starting_point"
@@ -99,3 +108,30 @@ budget: {trials: 2}
     }  # fmt: skip
     listed = CliRunner().invoke(app, ["resume", "a small study", "--output", str(state_root / "again")])
     assert "a small study: SUCCEEDED" in listed.output
+
+
+def test_trials_that_learn_nothing_are_stopped(shared_stack: tuple[Stack, Client]) -> None:
+    """Eight trials learn; two with a learning rate of nearly zero end after half of their steps."""
+    learning = [{RATE: 0.004 + 0.0005 * number} for number in range(8)]
+    idle = [{RATE: 1e-9}, {RATE: 2e-9}]
+    stack, client = shared_stack
+    study = submit(
+        client,
+        configuration=LEARNING,
+        search_space={"parameters": [{"type": "float", "name": RATE, "low": 1e-9, "high": 0.01}]},
+        budget={"trials": 10},
+        starting_points=[*learning, *idle],
+        early_stopping="rank",
+    )
+    ended = wait_until_ended(stack, client, study)
+    assert ended.state is StudyState.SUCCEEDED
+    check_history(stack, ended)
+    trials = list(client.trials(study.id))
+    front = {point.trial_id for point in client.pareto_front(study.id).points}
+    assert [trial.state for trial in trials[8:]] == [TrialState.STOPPED_EARLY] * 2
+    for trial in trials[8:]:
+        assert [measurement.metrics["share"] for measurement in trial.measurements] == [0.5]
+        assert trial.state_reason is not None
+        assert "stopped after 50% of its training" in trial.state_reason
+        assert (trial.artifacts, trial.test_metrics) == ((), {})
+        assert trial.id not in front

@@ -142,11 +142,11 @@ def test_postgres_keeps_its_rows_and_its_password(state_root: Path) -> None:
             psycopg.connect(re.sub(r"postgres:[^@]+@", "postgres:wrong@", plain(url)))
 
 
-def test_nothing_is_readable_by_others(state_root: Path) -> None:
-    """Data and secrets have no permission for group or others."""
-    with embedded_postgres(state_root):
-        assert (state_root / "data").stat().st_mode & 0o077 == 0
-        assert (state_root / "password").stat().st_mode & 0o077 == 0
+def test_nothing_is_readable_by_others(administrator: psycopg.Connection) -> None:
+    """Data and secrets of the running server have no permission for group or others."""
+    (data,) = administrator.execute("SHOW data_directory").fetchone() or ("",)
+    assert Path(data).stat().st_mode & 0o077 == 0
+    assert (Path(data).parent / "password").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The trial worker with packs switched on: real leases on a real Postgres, real trials on MiniLM."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +21,8 @@ from workers.packing import run as packing_run
 @pytest.fixture(autouse=True)
 def packs_of_three(service_environment: None, signal_handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARETUNE_TRIALS_PER_PACK", "3")
+    # What is resident is kept for each data directory: with none, the tests share one backbone.
+    monkeypatch.delenv("PARETUNE_DATA_DIR")
     settings.cache_clear()
 
 
@@ -28,9 +32,10 @@ def replicates() -> list[Replicate]:
 
 
 @pytest.fixture
-def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory for a pass of one trial of `SMALL`, and not of two."""
+def one_after_the_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Memory for a pass of one trial of `SMALL`, and not of two, as long as nothing was learned of packs."""
     monkeypatch.setenv("PARETUNE_TRIAL_MEMORY_BYTES", "8000000")
+    monkeypatch.setenv("PARETUNE_DATA_DIR", str(tmp_path))
     settings.cache_clear()
 
 
