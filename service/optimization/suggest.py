@@ -215,12 +215,14 @@ def _modelled(call: Call, waiting: Sequence[Parameterization], *, position: int)
 def _pending_posterior(
     encoded: EncodedProblem, fitted: Surrogate, waiting: Sequence[Parameterization]
 ) -> PendingPosterior:
-    X, surrogate = encoded.X, fitted
+    X, surrogate, observed = encoded.X, fitted, len(encoded.X)
     if waiting:
         pending = encoded.rows_of(waiting)
         X, surrogate = torch.cat([X, pending]), fitted.condition_on_mean(pending)
     means = surrogate.means(X)
-    return PendingPosterior(fitted, surrogate, X, len(encoded.X), means, keeps_limits(encoded.limits, means))
+    # A mean is a hair off what was observed: beyond a limit at the edge of what a metric can reach.
+    feasible = keeps_limits(encoded.limits, torch.cat([encoded.Y, means[observed:]]))
+    return PendingPosterior(fitted, surrogate, X, observed, means, feasible)
 
 
 def _front(encoded: EncodedProblem, posterior: PendingPosterior) -> Codes:
