@@ -68,7 +68,12 @@ class Call:
             seed=encoded.seed,
             deadline=self.deadline,
         )
-        return Model(surrogate, _fit_feasibility(encoded, deadline=self.deadline))
+        return Model(surrogate, self.feasibility)
+
+    @cached_property
+    def feasibility(self) -> Process | None:
+        """Where trials prove infeasible, fitted once; None if none has."""
+        return _fit_feasibility(self.encoded, deadline=self.deadline)
 
     def rng(self, position: int) -> np.random.Generator:
         """Return the random numbers of the suggestion at a position."""
@@ -153,7 +158,7 @@ def _likeliest_feasible(
     encoded = call.encoded
     codes = density_codes(encoded.problem.grid, FEASIBILITY_DRAWS, rng=rng)
     try:
-        feasibility = _fit_feasibility(encoded, deadline=call.deadline)
+        feasibility = call.feasibility
     except FIT_FAILURES:
         feasibility = None
     if feasibility is None:

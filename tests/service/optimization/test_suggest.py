@@ -296,12 +296,15 @@ def test_with_five_objectives_successive_suggestions_weigh_them_differently(
     assert sum(seen[0]) == pytest.approx(1.0)
 
 
-def test_trials_that_could_not_run_teach_before_any_has_run() -> None:
+def test_trials_that_could_not_run_teach_before_any_has_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty failures at x above 0.2: proposals leave them behind, where blind draws would not."""
     problem = problem_on(NUMBERS)
     rng = random.Random(0)
     failed = [Observation({"x": rng.uniform(0.2, 1), "y": rng.random()}, None) for _ in range(40)]
+    fits, plain = [], suggest_module.fit_process
+    monkeypatch.setattr(suggest_module, "fit_process", lambda *a, **b: fits.append(1) or plain(*a, **b))
     found = suggest(problem, failed, pending=[], count=4, seed=0)
+    assert len(fits) == 1  # for all four
     assert {suggestion.generated_by for suggestion in found} == {"feasibility"}
     assert all(float(suggestion.parameterization["x"]) < 0.2 for suggestion in found)
 
