@@ -28,7 +28,8 @@ Fits = Callable[[Numbers], NDArray[np.bool_]]
 """Which values an expression may have."""
 
 CORNERS = 4096
-"""Corners of a space that an expression is tried at; of more, as many drawn at random."""
+CORNER_VALUES = 200_000
+"""Corners that an expression is tried at, and their values in all; of more, so many drawn at random."""
 
 
 class Fault(NamedTuple):
@@ -135,11 +136,12 @@ def _corners(node: Node, space: SearchSpace) -> Sequence[Parameterization]:
         return [{}]
     part = SearchSpace(parameters=parameters)
     ends = {parameter.name: _ends(parameter) for parameter in parameters}
-    if prod(map(len, ends.values())) <= CORNERS:
+    most = min(CORNERS, CORNER_VALUES // len(ends))
+    if prod(map(len, ends.values())) <= most:
         drawn = [dict(zip(ends, corner, strict=True)) for corner in product(*ends.values())]
     else:
         rng = random.Random(0)  # noqa: S311  no secret
-        drawn = [{name: rng.choice(values) for name, values in ends.items()} for _ in range(CORNERS)]
+        drawn = [{name: rng.choice(values) for name, values in ends.items()} for _ in range(most)]
     return [part.canonical(values) for values in drawn]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from api_schemas.json_values import Parameterization, ParameterValue, identity
+from api_schemas.json_values import Identity, Parameterization, ParameterValue, identity
 from service.expressions.tree import Active, Call, Chain, Default, Literal, Node, Read, Table
 
 Numbers = NDArray[np.float64]
@@ -56,26 +56,38 @@ class Columns(Protocol):
 
 
 class Rows:
-    """Canonical parameterizations as columns."""
+    """Canonical parameterizations as columns, each of which is made once."""
 
     def __init__(self, parameterizations: Sequence[Parameterization]) -> None:
         self._rows = parameterizations
+        self._columns: dict[str, tuple[NDArray[Any], NDArray[np.int64], dict[Identity, int]]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def active(self, name: str) -> NDArray[np.bool_]:
         """Return where a parameter is active."""
-        return np.array([name in row for row in self._rows], dtype=np.bool_)
+        return self._column(name)[1] >= 0
 
     def values(self, name: str) -> NDArray[Any]:
         """Return the values of a parameter; 0 where it is inactive."""
-        return np.array([row.get(name, 0) for row in self._rows], dtype=object)
+        return self._column(name)[0]
 
     def takes(self, name: str, value: ParameterValue) -> NDArray[np.bool_]:
         """Return where a parameter is active and has a value."""
-        wanted = identity(value)
-        return np.array([name in row and identity(row[name]) == wanted for row in self._rows], dtype=np.bool_)
+        _, places, known = self._column(name)
+        return np.asarray(places == known.get(identity(value), len(known)))
+
+    def _column(self, name: str) -> tuple[NDArray[Any], NDArray[np.int64], dict[Identity, int]]:
+        """Return the values of a parameter, and for each the number of its identity; -1 where inactive."""
+        if name not in self._columns:
+            known: dict[Identity, int] = {}
+            places = [
+                known.setdefault(identity(row[name]), len(known)) if name in row else -1 for row in self._rows
+            ]
+            values = np.array([row.get(name, 0) for row in self._rows], dtype=object)
+            self._columns[name] = values, np.array(places, dtype=np.int64), known
+        return self._columns[name]
 
 
 def evaluate(node: Node, columns: Columns) -> Numbers:

@@ -17,6 +17,7 @@ backquotes.
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -152,15 +153,24 @@ class Parser:
         return tuple(nodes)
 
     def expression(self) -> Node:
-        """Read a comparison, or what could stand in one."""
+        """Read an expression; within another one it is a level deeper."""
+        return self.deeper(self.comparison)
+
+    def deeper(self, read: Callable[[], Node]) -> Node:
+        """Read what stands a level deeper."""
         self.depth += 1
         if self.depth > DEEPEST:
             raise self.refused(self.next, f"the expression is more than {DEEPEST} levels deep")
+        node = read()
+        self.depth -= 1
+        return node
+
+    def comparison(self) -> Node:
+        """Read a comparison, or what could stand in one."""
         left = self.chain("+", "-")
         if self.sees(*COMPARISONS):
             operator = self.take()
-            left = Call(operator.text, (left, self.chain("+", "-")), operator.at)
-        self.depth -= 1
+            return Call(operator.text, (left, self.chain("+", "-")), operator.at)
         return left
 
     def chain(self, *operators: str) -> Node:
@@ -174,18 +184,13 @@ class Parser:
 
     def signed(self) -> Node:
         """Read what a minus may stand before."""
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise self.refused(self.next, f"the expression is more than {DEEPEST} levels deep")
         if self.sees("-"):
             minus = self.take()
-            node = _negative(self.signed(), at=minus.at)
-        else:
-            node = self.atom()
-            if self.sees("**"):
-                operator = self.take()
-                node = Call("**", (node, self.signed()), operator.at)
-        self.depth -= 1
+            return _negative(self.deeper(self.signed), at=minus.at)
+        node = self.atom()
+        if self.sees("**"):
+            operator = self.take()
+            return Call("**", (node, self.deeper(self.signed)), operator.at)
         return node
 
     def atom(self) -> Node:

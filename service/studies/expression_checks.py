@@ -1,9 +1,10 @@
 """Whether the expressions of a posted study can be computed: those of known metrics, and the identity."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
-from api_schemas.errors import FieldError
+from api_schemas.errors import MOST_ERRORS, FieldError
 from api_schemas.json_values import Parameterization, written
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import StudyCreate
@@ -91,7 +92,7 @@ def _errors(
     except ExpressionError as error:
         yield FieldError(pointer=pointer, detail=f"at character {error.at}: {error.sentence}")
         return
-    found = sorted(fault for node in nodes for fault in faults(node, space))
+    found = sorted(islice((fault for node in nodes for fault in faults(node, space)), MOST_ERRORS))
     for fault in found:
         yield FieldError(pointer=pointer, detail=f"at character {fault.at}: {fault.sentence}")
     if not found:

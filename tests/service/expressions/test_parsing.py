@@ -42,6 +42,12 @@ def test_a_deep_expression_is_refused(text: str) -> None:
         parse(text)
 
 
+def test_as_many_levels_as_are_allowed_are_read() -> None:
+    """The expression itself is the first."""
+    inner = DEEPEST - 1
+    assert parse("(" * inner + "x" + ")" * inner) == Read("x", DEEPEST)
+
+
 def test_a_long_sum_is_not_deep() -> None:
     """Its terms stand side by side."""
     parse(" + ".join(["a * b"] * 1000))

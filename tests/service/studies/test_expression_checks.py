@@ -3,6 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
+from api_schemas.errors import MOST_ERRORS
 from tests.conftest import study_body
 from tests.service.trials.test_ask_and_tell import POINT, custom_body, pointers
 
@@ -70,3 +71,9 @@ def test_a_peft_study_has_no_expressions(http: TestClient) -> None:
         search_space={"preset": "lora", "identity": "1"},
     )
     assert pointers(http.post("/v1/studies", json=body)) == ["/objectives/0/known", "/search_space/identity"]
+
+
+def test_an_answer_holds_no_more_faults_than_any_answer(http: TestClient) -> None:
+    """Three thousand unknown names are not all looked up."""
+    body = custom_body(objectives=[ERROR, watts("+".join(["q1"] * 3000))])
+    assert pointers(http.post("/v1/studies", json=body)) == ["/objectives/1/known"] * MOST_ERRORS
