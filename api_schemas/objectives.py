@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
+from api_schemas.expression import Expression
 from api_schemas.json_values import UNSIGNED_ZERO, Number
 
 
@@ -62,6 +63,9 @@ class Objective(Schema):
     `reference` is the worst value that still counts, in the metric's unit. `log` is for a metric of the
     caller's own that spans orders of magnitude and is always greater than 0; those of `LOG_METRICS` need
     no such word.
+
+    `known` computes the metric from the parameters of a custom study: nobody needs to measure it, and the
+    optimiser takes it as it is.
     """
 
     _of_the_caller: bool = PrivateAttr(default=False)
@@ -72,6 +76,7 @@ class Objective(Schema):
         Annotated[float, Field(strict=True, ge=-LARGEST_METRIC, le=LARGEST_METRIC), UNSIGNED_ZERO] | None
     ) = None
     log: bool = False
+    known: Expression | None = None
 
     @model_validator(mode="after")
     def _check_reference_has_a_logarithm(self) -> Self:
@@ -97,7 +102,7 @@ class Objective(Schema):
     @property
     def is_known(self) -> bool:
         """Whether the metric is an exact function of the configuration."""
-        return not self._of_the_caller and self.metric in KNOWN_METRICS
+        return self.known is not None or (not self._of_the_caller and self.metric in KNOWN_METRICS)
 
     @property
     def is_count(self) -> bool:
@@ -124,11 +129,12 @@ class ConstraintOp(StrEnum):
 
 
 class OutcomeConstraint(Schema):
-    """A limit that a trial must keep to stand on the front."""
+    """A limit that a trial must keep to stand on the front. `known` is as for an objective."""
 
     metric: MetricName
     op: ConstraintOp
     bound: Number = Field(ge=-LARGEST_METRIC, le=LARGEST_METRIC)
+    known: Expression | None = None
 
     def holds(self, value: float) -> bool:
         """Return whether a value keeps the limit."""

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
+from api_schemas.expression import Expression
 from api_schemas.json_values import LARGEST_INTEGER as LARGEST_INTEGER
 from api_schemas.json_values import Parameterization as Parameterization
 from api_schemas.json_values import ParameterValue as ParameterValue
@@ -51,9 +52,14 @@ class PresetName(StrEnum):
 
 
 class SearchSpace(Schema):
-    """A list of parameters. A condition may only refer to a parameter that stands before it."""
+    """A list of parameters. A condition may only refer to a parameter that stands before it.
+
+    `identity` is one expression or several with commas between them. In a custom study, two parameterizations
+    for which all of them have the same values (to 12 digits) are the same trial.
+    """
 
     parameters: tuple[Parameter, ...] = Field(min_length=1, max_length=MOST_PARAMETERS)
+    identity: Expression | None = None
 
     @model_validator(mode="after")
     def _check_names_and_conditions(self) -> Self:
@@ -72,7 +78,8 @@ class SearchSpace(Schema):
     def canonical(self, values: Mapping[str, ParameterValue]) -> Parameterization:
         """Keep the values of active parameters only, each in the one spelling of its parameter.
 
-        Two parameterizations are one configuration of this space exactly if this is the same for both.
+        Without an `identity`, two parameterizations are one configuration of this space exactly if this is
+        the same for both.
         """
         return self.active(
             {
@@ -101,10 +108,14 @@ class SearchSpace(Schema):
 
 
 class SearchSpaceRequest(Schema):
-    """What a client posts: a preset, parameters of its own, or both (its own win over the preset's)."""
+    """What a client posts: a preset, parameters of its own, or both (its own win over the preset's).
+
+    `identity` is as in a search space.
+    """
 
     preset: PresetName | None = None
     parameters: tuple[Parameter, ...] = Field(default=(), max_length=MOST_PARAMETERS)
+    identity: Expression | None = None
 
     @model_validator(mode="after")
     def _check_not_empty(self) -> Self:

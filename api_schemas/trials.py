@@ -36,6 +36,12 @@ IMPORTED = "imported"
 
 TERMINAL_TRIAL_STATES = frozenset(TrialState) - {TrialState.QUEUED, TrialState.RUNNING}
 
+TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
+"""What the optimiser learns from; of a stopped trial, with the score that was predicted for its end.
+
+A FAILED trial carries no information about its configuration.
+"""
+
 ReportedState = Annotated[
     TrialState,
     one_of(TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.FAILED, TrialState.STOPPED_EARLY),

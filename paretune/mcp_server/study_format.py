@@ -78,6 +78,9 @@ NOTES: Mapping[StudyKind, tuple[str, ...]] = {
         "Parameters and metrics have names of your own; there is no configuration and no preset, and "
         "starting points are complete.",
         "log: true is for a metric above 0 that spans orders of magnitude.",
+        "known: on an objective or constraint computes its metric from the parameters, such as "
+        '\'height ** 2 * {"steel": 7.8, "aluminium": 2.7}[material]\': results leave it out. '
+        "search_space.identity, likewise, says which parameterizations are the same trial.",
     ),
 }
 

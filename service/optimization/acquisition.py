@@ -54,7 +54,7 @@ class PendingPosterior:
     observed: int
     means: Float64[Tensor, "nq m"]
     feasible: Bool[Tensor, " nq"]
-    """Which rows keep every limit at their mean."""
+    """Which rows keep every limit: as they were observed, and pending ones at their mean."""
 
 
 def acquisition_function(
@@ -71,12 +71,12 @@ def acquisition_function(
     """
     surrogate, count = posterior.surrogate, len(reference)
     works = [] if feasibility is None else [log_feasible(feasibility, surrogate.features)]
-    if count > HYPERVOLUME_OBJECTIVES:
-        return _product(_scalarised(posterior, limits, objectives=count, seed=seed), works), "qlognparego"
     chances = [
         *(_log_within(surrogate, limit) for limit in limits if not surrogate.outcomes[limit.column].exact),
         *works,
     ]
+    if count > HYPERVOLUME_OBJECTIVES:
+        return _product(_scalarised(posterior, objectives=count, seed=seed), chances), "qlognparego"
     if count == 1:
         return _product(_expected_improvement(posterior, bounded=bool(chances)), chances), "logei"
     return _product(_hypervolume_improvement(posterior, reference), chances), "logehvi"
@@ -192,9 +192,11 @@ def _expected_improvement(posterior: PendingPosterior, *, bounded: bool) -> Acqu
     return value
 
 
-def _scalarised(
-    posterior: PendingPosterior, limits: Sequence[Limit], *, objectives: int, seed: int
-) -> Acquisition:
+def _scalarised(posterior: PendingPosterior, *, objectives: int, seed: int) -> Acquisition:
+    feasible, observed = posterior.feasible, posterior.observed
+    # Where nothing is feasible yet, a gain on all that was observed is weighed by the chance to be.
+    kept = feasible if feasible[:observed].any() else torch.ones_like(feasible)
+    baseline, pending = posterior.X[:observed][kept[:observed]], posterior.X[observed:][kept[observed:]]
     samples = torch.Size([SAMPLES])
     sampler = ListSampler(
         *(
@@ -206,12 +208,11 @@ def _scalarised(
     )
     function = qLogNParEGO(
         as_botorch(posterior.fitted),
-        X_baseline=posterior.X[: posterior.observed],
-        X_pending=posterior.X[posterior.observed :] if posterior.observed < len(posterior.X) else None,
+        X_baseline=baseline,
+        X_pending=pending if len(pending) else None,
         sampler=sampler,
         scalarization_weights=torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(objectives))),
         objective=IdentityMCMultiOutputObjective(outcomes=list(range(objectives))),
-        constraints=[limit.excess for limit in limits] or None,
         prune_baseline=True,
         cache_root=False,
     )

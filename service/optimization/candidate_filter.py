@@ -1,6 +1,6 @@
 """Which candidates may be suggested: those that are new and keep every limit on an exact metric."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,26 +35,39 @@ class CandidateFilter:
         return [parameterization for parameterization, on in zip(listed, kept, strict=True) if on]
 
     def within_limits(self, codes: Codes) -> Bool[np.ndarray, " n"]:
-        """Return which candidates keep every limit on an exact metric."""
+        """Return which candidates have every exact metric and keep every limit on it."""
         kept = np.ones(len(codes), dtype=bool)
-        for constraint, values in self._limited(codes):
-            kept &= np.array([constraint.holds(value) for value in values.tolist()])
+        exact = self._exact(codes)
+        for values in exact.values():
+            kept &= np.isfinite(values)
+        for constraint in self._limits():
+            kept &= np.array(
+                [constraint.holds(value) for value in exact[constraint.metric].tolist()], dtype=bool
+            )
         return kept
 
     def violation(self, codes: Codes) -> Float64[np.ndarray, " n"]:
         """Return by how much candidates break the limits on exact metrics, as shares of the bounds."""
         total = np.zeros(len(codes))
-        for constraint, values in self._limited(codes):
-            excess = values - constraint.bound
+        exact = self._exact(codes)
+        for constraint in self._limits():
+            excess = exact[constraint.metric] - constraint.bound
             excess = excess if constraint.op is ConstraintOp.AT_MOST else -excess
             total += np.maximum(0.0, excess) / max(abs(constraint.bound), 1.0)
         return total
 
-    def _limited(self, codes: Codes) -> Iterator[tuple[OutcomeConstraint, Float64[np.ndarray, " n"]]]:
+    def _limits(self) -> Iterator[OutcomeConstraint]:
+        return (limit for limit in self.problem.constraints if limit.metric in self.problem.exact_metrics)
+
+    def _exact(self, codes: Codes) -> Mapping[str, Float64[np.ndarray, " n"]]:
         candidates = Candidates(self.problem.grid, codes)
-        for constraint in self.problem.constraints:
-            if constraint.metric in self.problem.exact_metrics and len(codes):
-                yield constraint, self.problem.exact_metrics[constraint.metric](candidates)
+        named = {objective.metric for objective in self.problem.objectives}
+        named |= {limit.metric for limit in self._limits()}
+        return {
+            metric: values(candidates) if len(codes) else np.empty(0)
+            for metric, values in self.problem.exact_metrics.items()
+            if metric in named
+        }
 
 
 def filter_after(

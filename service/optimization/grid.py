@@ -258,6 +258,14 @@ class Candidates:
             return np.asarray(np.array(axis.levels, dtype=object if mixed else None)[column.astype(int)])
         return np.asarray(self.grid.numbers(place, column))
 
+    def takes(self, name: str, value: ParameterValue) -> Bool[np.ndarray, " n"]:
+        """Return where a parameter is active and has a value, which is one of its values."""
+        place = self.grid.names[name]
+        axis = self.grid.axes[place]
+        if axis.levels is not None:
+            return np.asarray(self.codes[:, place] == _code(axis, value))
+        return np.asarray(self.active(name) & (self.values(name) == value))
+
     def parameterizations(self) -> list[Parameterization]:
         """Return the candidates one by one."""
         return self.grid.parameterizations(self.codes)

@@ -11,12 +11,9 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from api_schemas.objectives import ConstraintOp, Direction, log_scaled
-from service.clipping import COUNTED_SPREADS, lower_tail
+from service.clipping import reference_below
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem
-
-INFERRED_MARGIN = 0.1
-"""An inferred reference lies this share of the observed range below the worst observation."""
 
 
 @dataclass(frozen=True)
@@ -167,18 +164,11 @@ def keeps_limits(limits: Sequence[Limit], Y: Float64[Tensor, "n m"]) -> Bool[Ten
 def reference_values(
     problem: Problem, outcomes: Sequence[Outcome], Y: Float64[Tensor, "n m"]
 ) -> Float64[Tensor, " objectives"]:
-    """Return the reference point on the optimiser's scale, inferring it if the problem has none.
-
-    An outcome in the lower tail counts as if it were where the tail begins.
-    """
+    """Return the reference point on the optimiser's scale, inferring it if the problem has none."""
     count = len(problem.objectives)
     if problem.reference_point is not None:
         values = [
             outcome.value(raw) for outcome, raw in zip(outcomes[:count], problem.reference_point, strict=True)
         ]
         return torch.tensor(values, dtype=torch.double)
-    tails = torch.tensor(
-        [lower_tail(y.numpy(), spreads=COUNTED_SPREADS).start for y in Y.T[:count]], dtype=torch.double
-    )
-    worst, best = torch.maximum(Y[:, :count].min(dim=0).values, tails), Y[:, :count].max(dim=0).values
-    return worst - INFERRED_MARGIN * (best - worst)
+    return torch.tensor([reference_below(y.numpy()) for y in Y.T[:count]], dtype=torch.double)

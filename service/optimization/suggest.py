@@ -68,7 +68,12 @@ class Call:
             seed=encoded.seed,
             deadline=self.deadline,
         )
-        return Model(surrogate, _fit_feasibility(encoded, deadline=self.deadline))
+        return Model(surrogate, self.feasibility)
+
+    @cached_property
+    def feasibility(self) -> Process | None:
+        """Where trials prove infeasible, fitted once; None if none has."""
+        return _fit_feasibility(self.encoded, deadline=self.deadline)
 
     def rng(self, position: int) -> np.random.Generator:
         """Return the random numbers of the suggestion at a position."""
@@ -153,7 +158,7 @@ def _likeliest_feasible(
     encoded = call.encoded
     codes = density_codes(encoded.problem.grid, FEASIBILITY_DRAWS, rng=rng)
     try:
-        feasibility = _fit_feasibility(encoded, deadline=call.deadline)
+        feasibility = call.feasibility
     except FIT_FAILURES:
         feasibility = None
     if feasibility is None:
@@ -215,12 +220,14 @@ def _modelled(call: Call, waiting: Sequence[Parameterization], *, position: int)
 def _pending_posterior(
     encoded: EncodedProblem, fitted: Surrogate, waiting: Sequence[Parameterization]
 ) -> PendingPosterior:
-    X, surrogate = encoded.X, fitted
+    X, surrogate, observed = encoded.X, fitted, len(encoded.X)
     if waiting:
         pending = encoded.rows_of(waiting)
         X, surrogate = torch.cat([X, pending]), fitted.condition_on_mean(pending)
     means = surrogate.means(X)
-    return PendingPosterior(fitted, surrogate, X, len(encoded.X), means, keeps_limits(encoded.limits, means))
+    # A mean is a hair off what was observed: beyond a limit at the edge of what a metric can reach.
+    feasible = keeps_limits(encoded.limits, torch.cat([encoded.Y, means[observed:]]))
+    return PendingPosterior(fitted, surrogate, X, observed, means, feasible)
 
 
 def _front(encoded: EncodedProblem, posterior: PendingPosterior) -> Codes:

@@ -16,6 +16,8 @@ from api_schemas.proposals import ProposalSettings
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import StudyKind
 from api_schemas.trial_configuration import TrialConfiguration
+from service.expressions.parsing import parse
+from service.expressions.tree import Node
 from service.storage.models import Study
 
 Typed = TypeVar("Typed")
@@ -49,6 +51,12 @@ def objectives(study: Study) -> tuple[Objective, ...]:
 def constraints(study: Study) -> tuple[OutcomeConstraint, ...]:
     """Return the outcome constraints of a study."""
     return _typed(study, "constraints", lambda items: tuple(map(OutcomeConstraint.model_validate, items)))
+
+
+def expressions(study: Study) -> dict[str, Node]:
+    """Return what computes the known metrics of a custom study, by metric; nothing in one of kind `peft`."""
+    named: tuple[OutcomeConstraint | Objective, ...] = (*constraints(study), *objectives(study))
+    return {item.metric: parse(item.known) for item in named if item.known is not None}
 
 
 def named_metrics(study: Study) -> tuple[str, ...]:

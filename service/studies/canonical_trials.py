@@ -11,8 +11,10 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from api_schemas.search_space import Parameterization
+from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from service.expressions.evaluation import Rows, evaluate
+from service.expressions.parsing import parse_several
 from service.storage import typed_study
 from service.storage.models import Study
 
@@ -35,7 +37,7 @@ def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTria
     def turn(parameterization: Parameterization) -> CanonicalTrial:
         parameters = space.canonical(parameterization)
         if base is None:
-            return CanonicalTrial(parameters, None, parameters_key(parameters))
+            return CanonicalTrial(parameters, None, custom_key(parameters, space=space))
         configuration = canonical(patch(base, parameters))
         text = configuration.model_dump_json()
         return CanonicalTrial(parameters, from_json(text), _digest(text), configuration)
@@ -50,7 +52,9 @@ def trial_keys(study: Study) -> Callable[[Parameterization], str]:
 
     def key(parameterization: Parameterization) -> str:
         parameters = space.canonical(parameterization)
-        return parameters_key(parameters) if base is None else configuration_key(patch(base, parameters))
+        if base is None:
+            return custom_key(parameters, space=space)
+        return configuration_key(patch(base, parameters))
 
     return key
 
@@ -58,6 +62,15 @@ def trial_keys(study: Study) -> Callable[[Parameterization], str]:
 def configuration_key(configuration: TrialConfiguration) -> str:
     """Return equal keys to configurations that train the same network in the same way."""
     return _digest(canonical(configuration).model_dump_json())
+
+
+def custom_key(parameters: Parameterization, *, space: SearchSpace) -> str:
+    """Return equal keys to canonical parameterizations that are one trial of a custom study."""
+    if space.identity is None:
+        return parameters_key(parameters)
+    row = Rows([parameters])
+    values = [f"{float(evaluate(node, row)[0]) + 0.0:.12g}" for node in parse_several(space.identity)]
+    return _digest(json.dumps({"identity": values}))
 
 
 def parameters_key(parameters: Parameterization) -> str:

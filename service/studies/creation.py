@@ -55,6 +55,8 @@ def new_study(tenant_id: str, valid: ValidStudy) -> Study:
     """Return the row of a valid study, not stored yet."""
     request, configuration, shape = valid.request, valid.configuration, valid.backbone_shape
     posted = request.model_dump(mode="json", by_alias=True)
+    # Without `known: null`, which versions before would refuse to read.
+    stated = request.model_dump(mode="json", include={"objectives", "constraints"}, exclude_none=True)
     return Study(
         id=new_id("std"),
         tenant_id=tenant_id,
@@ -62,8 +64,8 @@ def new_study(tenant_id: str, valid: ValidStudy) -> Study:
         display_name=request.display_name,
         configuration=None if configuration is None else configuration.model_dump(mode="json"),
         search_space=valid.search_space.model_dump(mode="json", by_alias=True, exclude_none=True),
-        objectives=posted["objectives"],
-        constraints=posted["constraints"],
+        objectives=stated["objectives"],
+        constraints=stated["constraints"],
         starting_points=list(valid.starting_points),
         trial_budget=request.budget.trials,
         parallelism=request.parallelism,

@@ -25,7 +25,7 @@ from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.studies.starting_point_checks import parameterization_errors
 from service.trials import known_results, replication
 from service.trials.front_history import store_front
-from service.trials.reported_metrics import adds_nothing, exact_metrics_of, result_errors
+from service.trials.reported_metrics import adds_nothing, exact_metrics_of, finite, result_errors
 
 
 def import_observations(
@@ -49,7 +49,7 @@ def import_observations(
     _refuse(_parameter_errors(search_space, observations))
     turn = canonical_trials(study)
     trials = [turn(observation.parameters) for observation in observations]
-    exact = [exact_metrics_of(study, trial.typed) for trial in trials]
+    exact = [exact_metrics_of(study, trial.typed, trial.parameters) for trial in trials]
     _refuse(chain(_repetitions(trials), _result_errors(study, exact, observations)))
     reports = [_report(known, observation) for known, observation in zip(exact, observations, strict=True)]
     known = queries.trials_with_keys(session, study.id, [trial.key for trial in trials])
@@ -70,7 +70,7 @@ def import_observations(
 
 def _report(exact: dict[str, float], observation: ImportedObservation) -> TrialReport:
     if observation.metrics is None:
-        return TrialReport(state=TrialState.INFEASIBLE, reason=observation.infeasible, metrics=exact)
+        return TrialReport(state=TrialState.INFEASIBLE, reason=observation.infeasible, metrics=finite(exact))
     return TrialReport(state=TrialState.SUCCEEDED, metrics=observation.metrics | exact)
 
 

@@ -5,7 +5,7 @@ statement however many they are.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -22,17 +22,19 @@ from service.storage.models import Study, Trial
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
 from service.studies.layers import setting_at
 from service.trials.front_history import store_front
-from service.trials.reported_metrics import metric_errors
+from service.trials.reported_metrics import exact_metrics_of, finite, metric_errors
 
 INHERITED = (TrialState.SUCCEEDED, TrialState.INFEASIBLE)
 
 COPY = text("""
 WITH wanted AS (
     SELECT * FROM unnest(
-        CAST(:source_ids AS text[]), CAST(:ids AS text[]), CAST(:keys AS text[]), CAST(:parameters AS text[])
-    ) WITH ORDINALITY AS row (source_id, id, key, parameters, place)
+        CAST(:source_ids AS text[]), CAST(:ids AS text[]), CAST(:keys AS text[]), CAST(:parameters AS text[]),
+        CAST(:exact AS text[])
+    ) WITH ORDINALITY AS row (source_id, id, key, parameters, exact, place)
 ), found AS (
-    SELECT wanted.id AS new_id, wanted.key, CAST(wanted.parameters AS jsonb) AS new_parameters, source.*,
+    SELECT wanted.id AS new_id, wanted.key, CAST(wanted.parameters AS jsonb) AS new_parameters,
+        CAST(wanted.exact AS jsonb) AS exact, source.*,
         CAST(row_number() OVER (ORDER BY wanted.place) AS integer) AS nth
     FROM wanted JOIN trials AS source ON source.id = wanted.source_id AND source.state = ANY(:states)
 ), trials_made AS (
@@ -42,7 +44,7 @@ WITH wanted AS (
         test_metric_standard_errors, started_at, finished_at
     )
     SELECT new_id, :study_id, :first_number - 1 + nth, state, state_reason, :generated_by, 0, 0,
-        new_parameters, configuration, key, attempt, metrics, test_metrics, metric_standard_errors,
+        new_parameters, configuration, key, attempt, metrics || exact, test_metrics, metric_standard_errors,
         test_metric_standard_errors, started_at, finished_at
     FROM found
     RETURNING id, number, state
@@ -52,8 +54,9 @@ WITH wanted AS (
         test_metrics, provenance, started_at, finished_at
     )
     SELECT found.new_id, one.number, :study_id, one.seed, one.state, one.state_reason, one.attempt,
-        one.lost_attempts, one.worker, one.metrics, one.test_metrics, one.provenance, one.started_at,
-        one.finished_at
+        one.lost_attempts, one.worker,
+        CASE WHEN one.state = 'SUCCEEDED' THEN one.metrics || found.exact ELSE one.metrics END,
+        one.test_metrics, one.provenance, one.started_at, one.finished_at
     FROM found JOIN replicates AS one ON one.trial_id = found.id AND one.state NOT IN ('QUEUED', 'RUNNING')
 ), events_made AS (
     INSERT INTO events (study_id, sequence, type, trial_id, attempt, body)
@@ -66,6 +69,16 @@ SELECT id, state FROM trials_made ORDER BY number
 """Trials of a source with their seeds and events, all as of one moment: a statement sees one snapshot."""
 
 
+class Inherited(NamedTuple):
+    """A trial of the source, and what it is in the new study."""
+
+    source_id: str
+    parameters: Parameterization
+    key: str
+    exact: dict[str, float]
+    """What the new study computes of its metrics, in the place of what the source has."""
+
+
 def inherit_trials(session: Session, source: Study, study: Study) -> None:
     """Give a new study the source's results that it could have found itself.
 
@@ -73,15 +86,16 @@ def inherit_trials(session: Session, source: Study, study: Study) -> None:
     gives, down to task, recipe and seed, with every metric that the new study weighs. They keep
     their metrics and replicates; measurements and files stay with the source. They cost no budget.
     """
-    inherited = dict(_inherited(session, source, study))
+    found = list(_inherited(session, source, study))
     session.flush()
     made = session.execute(
         COPY,
         {
-            "source_ids": list(inherited),
-            "ids": [new_id("trl") for _ in inherited],
-            "keys": [trial.key for trial in inherited.values()],
-            "parameters": [to_json(trial.parameters).decode() for trial in inherited.values()],
+            "source_ids": [trial.source_id for trial in found],
+            "ids": [new_id("trl") for _ in found],
+            "keys": [trial.key for trial in found],
+            "parameters": [to_json(trial.parameters).decode() for trial in found],
+            "exact": [to_json(trial.exact).decode() for trial in found],
             "states": [state.value for state in INHERITED],
             "study_id": study.id,
             "first_number": study.trials_created + study.trials_imported,
@@ -97,8 +111,8 @@ def inherit_trials(session: Session, source: Study, study: Study) -> None:
         store_front(session, study, [session.get_one(Trial, accepted[-1])])
 
 
-def _inherited(session: Session, source: Study, study: Study) -> Iterator[tuple[str, CanonicalTrial]]:
-    """Yield by its id what each trial of the source is in the new study, once; of another kind, none."""
+def _inherited(session: Session, source: Study, study: Study) -> Iterator[Inherited]:
+    """Yield each trial of the source that the new study could have proposed, once; of another kind, none."""
     if source.kind != study.kind:
         return
     fit = _carried_over if _trains_the_same(source, study) else _fitting(study)
@@ -112,12 +126,15 @@ def _inherited(session: Session, source: Study, study: Study) -> Iterator[tuple[
     )
     seen: set[str] = set()
     for trial_id, state, metrics, parameters, key, configuration in rows:
-        if state is TrialState.SUCCEEDED and any(metric_errors(study, metrics, pointer="")):
-            continue
         known = fit(parameters, configuration, key)
-        if known is not None and known.key not in seen:
-            seen.add(known.key)
-            yield trial_id, known
+        if known is None or known.key in seen:
+            continue
+        succeeded = state is TrialState.SUCCEEDED
+        exact = exact_metrics_of(study, None, known.parameters) if succeeded else {}
+        if succeeded and any(metric_errors(study, finite(metrics | exact), pointer="")):
+            continue
+        seen.add(known.key)
+        yield Inherited(trial_id, known.parameters, known.key, exact)
 
 
 def _trains_the_same(source: Study, study: Study) -> bool:

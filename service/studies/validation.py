@@ -15,6 +15,11 @@ from api_schemas.studies import EarlyStopping, StudyCreate
 from api_schemas.trial_configuration import TrialConfiguration
 from service.errors import InvalidStudy
 from service.studies.base_checks import layer_errors, overridden_size_errors, quantisation_errors, task_errors
+from service.studies.expression_checks import (
+    expression_errors,
+    foreign_expression_errors,
+    undefined_starting_point_errors,
+)
 from service.studies.method_checks import (
     compacter_errors,
     frozen_weight_errors,
@@ -40,6 +45,7 @@ CHECKS: tuple[Callable[[StudyDraft], Iterable[FieldError]], ...] = (
     unknown_metric_errors,
     flops_errors,
     log_errors,
+    foreign_expression_errors,
     layer_errors,
     overridden_size_errors,
     quantisation_errors,
@@ -63,6 +69,7 @@ CUSTOM_CHECKS: tuple[Callable[[StudyCreate], Iterable[FieldError]], ...] = (
     reserved_metric_errors,
     log_bound_errors,
     custom_starting_point_errors,
+    expression_errors,
 )
 """What a study is checked for whose trials its owner runs: nothing but the request is known of it."""
 
@@ -105,10 +112,13 @@ def validate_study(request: StudyCreate, *, tenant_id: str) -> ValidStudy:
 
 def _validate_custom_study(request: StudyCreate) -> ValidStudy:
     _refuse_if_any(check(request) for check in CUSTOM_CHECKS)
+    _refuse_if_any([undefined_starting_point_errors(request)])
     return ValidStudy(
         request=request.model_copy(update={"early_stopping": EarlyStopping.NEVER}),
         configuration=None,
-        search_space=SearchSpace(parameters=request.search_space.parameters),
+        search_space=SearchSpace(
+            parameters=request.search_space.parameters, identity=request.search_space.identity
+        ),
         backbone_shape=None,
         classes=None,
         starting_points=request.starting_points,

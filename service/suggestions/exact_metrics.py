@@ -1,6 +1,6 @@
 """Exact metrics of many candidates at once, for the optimiser: the formulas of the contract over columns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,13 @@ from jaxtyping import Float64
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.exact_metrics import BYTES_PER_SCALAR
-from api_schemas.objectives import Metric
+from api_schemas.objectives import Metric, Objective
 from api_schemas.peft.counts import Configurations, added_flops, trained_scalars, value_at
 from api_schemas.peft.registry import Peft, PeftMethod
 from api_schemas.trial_configuration import TrialConfiguration
+from service.expressions.checks import Fits, is_logarithmic, is_metric
+from service.expressions.evaluation import evaluate
+from service.expressions.tree import Node
 from service.optimization.grid import Candidates
 
 METHOD = "peft.method"
@@ -35,6 +38,25 @@ def exact_metrics(
         Metric.TRAINABLE_PARAMETERS: parameters,
         Metric.ADAPTER_BYTES: lambda candidates: BYTES_PER_SCALAR * parameters(candidates),
         Metric.ADAPTER_FLOPS: flops,
+    }
+
+
+def expression_metrics(
+    expressions: Mapping[str, Node], *, objectives: Sequence[Objective]
+) -> Mapping[str, Callable[[Candidates], Counts]]:
+    """Return the metrics of a custom study that its expressions compute; NaN where they cannot be used."""
+    logarithmic = {objective.metric for objective in objectives if objective.log}
+
+    def known(node: Node, *, fits: Fits) -> Callable[[Candidates], Counts]:
+        def values(candidates: Candidates) -> Counts:
+            computed = evaluate(node, candidates)
+            return np.where(fits(computed), computed, np.nan)
+
+        return values
+
+    return {
+        metric: known(node, fits=is_logarithmic if metric in logarithmic else is_metric)
+        for metric, node in expressions.items()
     }
 
 

@@ -15,24 +15,18 @@ from api_schemas.objectives import LOG_METRICS
 from api_schemas.proposals import DuplicatePolicy, Proposer
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
-from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialState
+from api_schemas.trials import TEACHING_STATES, TERMINAL_TRIAL_STATES, TrialState
 from service.optimization.problem import Observation, Problem, Source, Suggestion
 from service.storage import queries, typed_study
 from service.storage.models import Study, Trial
 from service.studies.canonical_trials import canonical_trials, trial_keys
 from service.studies.starting_points import starting_parameterization
 from service.suggestions import duplicates, revision
-from service.suggestions.exact_metrics import exact_metrics
+from service.suggestions.exact_metrics import exact_metrics, expression_metrics
 from service.suggestions.former_studies import sources_of
 from service.trials import early_stops, lifecycle, study_lifecycle
 from service.trials.demand import results_in_a_turn
 from service.trials.queue_deficit import replicate_deficit, trial_deficit
-
-TEACHING_STATES = (TrialState.SUCCEEDED, TrialState.INFEASIBLE, TrialState.STOPPED_EARLY)
-"""What the optimiser learns from; of a stopped trial, with the score that was predicted for its end.
-
-A FAILED trial carries no information about its configuration.
-"""
 
 
 @dataclass(frozen=True)
@@ -204,7 +198,9 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
         search_space=search_space,
         objectives=typed_study.objectives(study),
         constraints=typed_study.constraints(study),
-        exact_metrics={},
+        exact_metrics=expression_metrics(
+            typed_study.expressions(study), objectives=typed_study.objectives(study)
+        ),
         key=trial_keys(study),
         counts=frozenset(),
         reference_point=typed_study.reference_point(study),

@@ -40,7 +40,7 @@ from service.trials import early_stops, known_results, leases, lifecycle, replic
 from service.trials.reported_metrics import (
     adds_nothing,
     exact_metrics_of,
-    metric_errors,
+    finite,
     repeats,
     reserved_errors,
     result_errors,
@@ -143,14 +143,20 @@ def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionR
         ConflictingResult: If the attempt has ended with another result.
     """
     _refuse(reserved_errors(ended.metrics, pointer="/metrics"))
+    exact: dict[str, float] = {}
     if ended.state is TrialState.SUCCEEDED:
-        _refuse(metric_errors(study, ended.metrics, pointer="/metrics"))
+        # Of a `peft` study the runner counts for itself what it has trained.
+        exact = exact_metrics_of(study, None, trial.parameters)
+        _refuse(result_errors(study, ended.metrics, exact=exact, pointer="/metrics"))
     if ended.state is TrialState.STOPPED_EARLY:
         measured = queries.measurements_of(session, {trial.id: ended.attempt})[trial.id]
         if not measured or not early_stops.says_stop(measured[-1].metrics):
             raise WrongState("The trial was not told to stop. Report what came out of it, or release it.")
     report = TrialReport(
-        state=ended.state, reason=ended.reason, metrics=ended.metrics, test_metrics=ended.test_metrics
+        state=ended.state,
+        reason=ended.reason,
+        metrics=ended.metrics | exact,
+        test_metrics=ended.test_metrics,
     )
     replicate = replication.of_attempt(trial, ended.attempt)
     if replicate is None or replicate.state is TrialState.CANCELLED:
@@ -174,13 +180,13 @@ def correct(session: Session, study: Study, trial: Trial, *, corrected: Correcti
     """
     stored = trial.configuration
     typed = None if stored is None else TrialConfiguration.model_validate(stored)
-    exact = exact_metrics_of(study, typed)
+    exact = exact_metrics_of(study, typed, trial.parameters)
     if corrected.state is TrialState.SUCCEEDED:
         _refuse(result_errors(study, corrected.metrics, exact=exact, pointer="/metrics"))
     report = TrialReport(
         state=corrected.state,
         reason=corrected.reason,
-        metrics=corrected.metrics | exact,
+        metrics=corrected.metrics | finite(exact),
         test_metrics=corrected.test_metrics,
     )
     meant = _meant(trial.replicates, corrected.replicate)

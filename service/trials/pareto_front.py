@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_schemas.objectives import Direction, Objective, OutcomeConstraint, log_scaled
-from service.clipping import COUNTED_SPREADS, lower_tail
-
-REFERENCE_MARGIN = 0.1
-"""How far beyond the worst value a reference without a natural bound lies, as a share of that value."""
+from service.clipping import reference_below
 
 TRIALS_BEFORE_PINNING = 5
 """A reference without a natural bound is pinned once this many trials have been accepted."""
@@ -56,8 +53,8 @@ def reference_point(
     """Settle the reference point, or give None while too little is known.
 
     The user's reference wins, then the natural bound in `defaults` (the score of guessing, the
-    largest configuration of the space), then a tenth beyond the worst of the first trials,
-    of which one that collapsed altogether counts less.
+    largest configuration of the space), then what the first trials imply by `reference_below`, as in the
+    optimiser.
     """
     settled = _given(objectives, defaults)
     if None in settled and len(metrics) < TRIALS_BEFORE_PINNING:
@@ -81,13 +78,10 @@ def _given(objectives: Sequence[Objective], defaults: Sequence[float | None]) ->
 
 
 def _beyond_worst(objective: Objective, metrics: Sequence[Mapping[str, float]]) -> float:
-    sign = -1.0 if objective.direction is Direction.MINIMIZE else 1.0
-    good = sign * np.array([point[objective.metric] for point in metrics], dtype=np.float64)
-    worst = float(good.min())
-    if not objective.is_log:
-        # One collapsed run would outweigh every other objective for good; a logarithm tames it already.
-        worst = max(worst, lower_tail(good, spreads=COUNTED_SPREADS).start)
-    return sign * (worst - REFERENCE_MARGIN * abs(worst))
+    values = np.array([point[objective.metric] for point in metrics], dtype=np.float64)
+    reference = reference_below(-_costs(objective, values))
+    scaled = reference if objective.direction is Direction.MAXIMIZE else -reference
+    return float(10.0**scaled) if objective.is_log else scaled
 
 
 def costs(objectives: Sequence[Objective], metrics: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:

@@ -6,11 +6,16 @@ from collections.abc import Iterator, Mapping
 from api_schemas.errors import FieldError
 from api_schemas.exact_metrics import exact_metrics
 from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS
+from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
 from service.errors.conflicts import ConflictingResult
+from service.expressions.evaluation import Rows, evaluate
 from service.storage import typed_study
 from service.storage.models import Replicate, Study
+
+EXPRESSION_TOLERANCE = 1e-9
+"""How far a caller's own arithmetic may be from that of an expression, as a share of the value."""
 
 
 def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -> Iterator[FieldError]:
@@ -26,12 +31,20 @@ def metric_errors(study: Study, metrics: Mapping[str, float], *, pointer: str) -
             )
 
 
-def exact_metrics_of(study: Study, configuration: TrialConfiguration | None) -> dict[str, float]:
-    """Compute what needs no trial: nothing in a custom study."""
+def exact_metrics_of(
+    study: Study, configuration: TrialConfiguration | None, parameters: Parameterization
+) -> dict[str, float]:
+    """Compute what needs no trial; in a custom study, by its expressions. NaN where one has no value."""
     shape = typed_study.backbone_shape(study)
-    if configuration is None or shape is None or study.classes is None:
-        return {}
-    return exact_metrics(configuration, shape=shape, classes=study.classes)
+    if configuration is not None and shape is not None and study.classes is not None:
+        return exact_metrics(configuration, shape=shape, classes=study.classes)
+    row = Rows([parameters])
+    return {metric: float(evaluate(node, row)[0]) for metric, node in typed_study.expressions(study).items()}
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics that have a value."""
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def result_errors(
@@ -40,9 +53,14 @@ def result_errors(
     """Find the metrics that a result from outside lacks, and exact metrics with other values."""
     yield from reserved_errors(metrics, pointer=pointer)
     yield from metric_errors(study, {**exact, **metrics}, pointer=pointer)
+    tolerance = EXPRESSION_TOLERANCE if study.configuration is None else 0.0
     for name, value in exact.items():
-        if metrics.get(name, value) != value:
-            yield FieldError(pointer=f"{pointer}/{name}", detail=f"for these parameters it is {value:,.0f}")
+        if not math.isfinite(value):
+            detail = "the study's expression for it has no finite value for these parameters"
+            yield FieldError(pointer=f"{pointer}/{name}", detail=detail)
+        elif not math.isclose(metrics.get(name, value), value, rel_tol=tolerance):
+            shown = f"{value:,.0f}" if tolerance == 0 else f"{value:.12g}"
+            yield FieldError(pointer=f"{pointer}/{name}", detail=f"for these parameters it is {shown}")
 
 
 def reserved_errors(metrics: Mapping[str, float], *, pointer: str) -> Iterator[FieldError]:

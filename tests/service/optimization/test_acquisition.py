@@ -1,6 +1,7 @@
 """Acquisition values against integrals and averages computed in another way."""
 
 import math
+from dataclasses import replace
 
 import mpmath
 import pytest
@@ -155,3 +156,23 @@ def test_a_limit_multiplies_by_the_chance_to_keep_it() -> None:
     mean, variance = labels.posterior(at)
     runs = normal.cdf(mean / variance.sqrt())
     assert float(both(at) - plain(at)) == pytest.approx(float(torch.log(keeps) + torch.log(runs)))
+
+
+def test_with_five_objectives_observed_rows_that_break_a_limit_do_not_count() -> None:
+    """And a candidate's value is multiplied by its chance to keep the limit, as with fewer objectives."""
+    limit = OutcomeConstraint.model_validate({"metric": "latency_ms", "op": "<=", "bound": 0.3})
+    objectives = tuple(Objective.model_validate({"metric": m, "direction": "maximize"}) for m in "abcde")
+    free = problem_on(NUMBERS, objectives=objectives)
+    limited = problem_on(NUMBERS, objectives=objectives, constraints=(limit,))
+    X, at, reference = column(0.05, 0.35, 0.65, 0.95), column(0.2), torch.zeros(5).double()
+    kept = torch.tensor([True, False, True, True])
+    state = pending_posterior(limited, X, kept)
+    limits = limits_of(limited, state.surrogate.outcomes)
+    both, name = acquisition_function(state, reference, limits=limits, feasibility=None, seed=0)
+    plain = pending_posterior(free, X)
+    plain = replace(plain, X=X[kept], observed=3, means=plain.means[kept], feasible=torch.ones(3) > 0)
+    alone, _ = acquisition_function(plain, reference, limits=(), feasibility=None, seed=0)
+    mean, variance = state.surrogate.process(5).posterior(at)
+    keeps = torch.special.log_ndtr((mean + 0.3) / variance.sqrt())
+    assert name == "qlognparego"
+    assert float((both(at) - alone(at)).detach()) == pytest.approx(float(keeps))

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from api_schemas.objectives import Metric, Objective, OutcomeConstraint
 from api_schemas.search_space import Parameterization
 from service.optimization import acquisition
 from service.optimization import suggest as suggest_module
+from service.optimization.acquisition import PendingPosterior
 from service.optimization.candidates import density_sample
 from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.grid import Codes
@@ -224,6 +226,34 @@ def test_rare_results_that_keep_a_limit_are_believed() -> None:
     assert found.explanation.predictions["latency_ms"].mean < 10.0
 
 
+@pytest.mark.parametrize(("op", "bound"), [(">=", 1.0), ("<=", 0.0)])
+def test_what_was_observed_to_keep_a_limit_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, op: str, bound: float
+) -> None:
+    """At the edge of what the metric can reach, where half of the posterior means lie beyond it."""
+    limit = OutcomeConstraint.model_validate({"metric": "ok", "op": op, "bound": bound})
+    problem = problem_on(NUMBERS, constraints=(limit,))
+    rng = random.Random(1)
+    observations = []
+    for _ in range(16):
+        x, y = rng.random(), rng.random()
+        ok = min(1.0, 1.5 - x) if op == ">=" else max(0.0, x - 0.5)
+        observations.append(Observation({"x": x, "y": y}, {"score": x, "training_seconds": 1 + y, "ok": ok}))
+    seen: list[PendingPosterior] = []
+    plain = suggest_module.acquisition_function
+
+    def noting(posterior: PendingPosterior, *args: Any, **more: Any) -> Any:
+        seen.append(posterior)
+        return plain(posterior, *args, **more)
+
+    monkeypatch.setattr(suggest_module, "acquisition_function", noting)
+    only(suggest(problem, observations, pending=[{"x": 0.99, "y": 0.5}], count=1, seed=0))
+    (posterior,) = seen
+    kept = [limit.holds(item.metrics["ok"]) for item in observations if item.metrics]
+    assert 4 < sum(kept) < 12
+    assert posterior.feasible.tolist() == [*kept, False]
+
+
 def test_where_every_result_breaks_a_known_limit_the_search_goes_on_within_it() -> None:
     """Not only is there an answer: it is near the best that was seen beyond the limit."""
     limit = OutcomeConstraint.model_validate({"metric": "cost", "op": "<=", "bound": 0.3})
@@ -266,12 +296,15 @@ def test_with_five_objectives_successive_suggestions_weigh_them_differently(
     assert sum(seen[0]) == pytest.approx(1.0)
 
 
-def test_trials_that_could_not_run_teach_before_any_has_run() -> None:
+def test_trials_that_could_not_run_teach_before_any_has_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty failures at x above 0.2: proposals leave them behind, where blind draws would not."""
     problem = problem_on(NUMBERS)
     rng = random.Random(0)
     failed = [Observation({"x": rng.uniform(0.2, 1), "y": rng.random()}, None) for _ in range(40)]
+    fits, plain = [], suggest_module.fit_process
+    monkeypatch.setattr(suggest_module, "fit_process", lambda *a, **b: fits.append(1) or plain(*a, **b))
     found = suggest(problem, failed, pending=[], count=4, seed=0)
+    assert len(fits) == 1  # for all four
     assert {suggestion.generated_by for suggestion in found} == {"feasibility"}
     assert all(float(suggestion.parameterization["x"]) < 0.2 for suggestion in found)
 

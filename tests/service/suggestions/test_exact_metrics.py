@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sqlalchemy.orm import Session
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.exact_metrics import exact_metrics
@@ -9,10 +10,14 @@ from api_schemas.objectives import KNOWN_METRICS
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import PresetName, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
+from service.optimization.candidate_filter import CandidateFilter
 from service.optimization.candidates import density_codes
 from service.optimization.grid import Candidates, Grid
 from service.studies.layers import with_layers
 from service.suggestions import exact_metrics as by_columns
+from service.suggestions.study_suggestions import read_request
+from tests.paretune.client.studies import custom_study
+from tests.service.trials.test_lifecycle import create
 
 SHAPE = BackboneShape(
     model_type="bert", layers=5, hidden_size=48, ffn_size=96, query_size=48, key_value_size=24,
@@ -45,3 +50,23 @@ def test_columns_count_as_the_contract_does(preset: PresetName, peft: dict[str, 
         counted = by_column[metric](Candidates(grid, codes)).tolist()
         assert counted == [known[metric] for known in one_by_one]
         assert len(set(counted)) > 5
+
+
+def test_an_expression_is_an_exact_metric_of_its_study(session: Session) -> None:
+    """For many candidates at once; where it has no value, the optimiser reads not a number."""
+    objectives = [
+        {"metric": "gain", "direction": "maximize"},
+        {"metric": "cost", "direction": "minimize", "log": True, "known": "x - 0.5 + 1 / (1 - x) * 0 + 0.5"},
+    ]
+    space = {"parameters": [{"type": "float", "name": "x", "low": 0.25, "high": 0.75}]}
+    limits = [{"metric": "margin", "op": "<=", "bound": 3, "known": "1 / (x - 0.5)"}]
+    study = create(session, custom_study(objectives=objectives, constraints=limits, search_space=space))
+    asked = read_request(session, study.id)
+    assert asked is not None
+    problem = asked.problem
+    candidates = Candidates(problem.grid, np.array([[0.0], [0.5], [1.0]]))
+    assert {name: known(candidates).tolist() for name, known in problem.exact_metrics.items()} == {
+        "cost": pytest.approx([0.25, 0.5, 0.75]),
+        "margin": pytest.approx([-4.0, np.nan, 4.0], nan_ok=True),
+    }
+    assert CandidateFilter(problem).within_limits(candidates.codes).tolist() == [True, False, False]

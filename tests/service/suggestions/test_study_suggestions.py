@@ -1,16 +1,22 @@
 """What a study wants proposed, and what the optimiser learns of its trials."""
 
+import math
+
 import pytest
 from sqlalchemy.orm import Session
 
+from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyCreate
 from api_schemas.trials import TrialReport, TrialState
+from service.optimization.problem import Observation
 from service.optimization.suggest import suggest
 from service.storage import queries
 from service.suggestions.study_suggestions import read_request, store_suggestions
 from tests.conftest import make_study_request
 from tests.paretune.client.studies import custom_study
 from tests.service.trials.test_lifecycle import create, finish, queue, start, succeeded
+
+METRICS = {"cost": 1.0, "gain": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -64,3 +70,77 @@ def test_the_key_of_a_stored_trial_is_the_one_that_its_problem_gives(
     assert asked is not None
     (observation,) = asked.observations
     assert observation.key == asked.problem.key(observation.parameterization)
+
+
+def suggested_in_turns(session: Session, *, seconds: float) -> list[Parameterization]:
+    """The parameters of the trials that two runners get, three ahead, if each turn takes so long."""
+    request = custom_study(
+        budget={"trials": 14}, parallelism=2, seed=7, proposals={"ahead": 3, "time_limit_seconds": 3600}
+    )
+    study = create(session, request)
+    ended = 0
+    while ended < 14:
+        asked = read_request(session, study.id)
+        if asked is not None:
+            suggestions = suggest(
+                asked.problem, asked.observations, pending=asked.pending, count=asked.count, seed=asked.seed
+            )
+            store_suggestions(session, study.id, suggestions, request=asked, seconds=seconds)
+        begun = [start(session, study, trial) for trial in queries.list_trials(session, study.id)[ended:][:2]]
+        for trial in reversed(begun):
+            x = float(str(trial.parameters["x"]))
+            report = TrialReport(state=TrialState.SUCCEEDED, metrics={"cost": x, "gain": math.sin(5 * x)})
+            finish(session, study, trial, report)
+        ended += len(begun)
+    return [trial.parameters for trial in queries.list_trials(session, study.id)]
+
+
+def test_the_same_results_in_the_same_order_give_the_same_suggestions(session: Session) -> None:
+    """Trials queued ahead are revised alike, however long proposing took."""
+    first, second = (suggested_in_turns(session, seconds=seconds) for seconds in (0.0, 30.0))
+    assert first == second
+    assert len(first) == 14
+
+
+PAIR = {
+    "search_space": {
+        "parameters": [
+            {"type": "int", "name": name, "low": 1, "high": 4} for name in ("left", "right")
+        ],
+        "identity": "min(left, right), max(left, right)",
+    },
+    "budget": {"trials": 10},
+    "parallelism": 10,
+}  # fmt: skip
+
+
+def test_a_study_that_names_its_identity_is_asked_for_no_second_spelling(session: Session) -> None:
+    """Of the sixteen pairs ten are different; whichever has run is not asked for the other way round."""
+    study = create(session, custom_study(**PAIR, starting_points=[{"left": 3, "right": 1}]))
+    asked = read_request(session, study.id)
+    assert asked is not None
+    assert asked.count == 10
+    suggestions = suggest(asked.problem, [], pending=[], count=20, seed=0)
+    store_suggestions(session, study.id, suggestions, request=asked, seconds=0.1)
+    trials = queries.list_trials(session, study.id)
+    pairs = [tuple(sorted((trial.parameters["left"], trial.parameters["right"]))) for trial in trials]
+    assert len(pairs) == 10
+    assert len(set(pairs)) == 10
+    done = [Observation(trial.parameters, METRICS, key=trial.configuration_key) for trial in trials]
+    assert suggest(asked.problem, done, pending=[], count=1, seed=0) == []
+
+
+def test_a_model_is_asked_for_no_second_spelling_either(session: Session) -> None:
+    """Six are known one way round; the next four are none of them."""
+    study = create(session, custom_study(**PAIR))
+    asked = read_request(session, study.id)
+    assert asked is not None
+    known = [(1, 1), (2, 1), (1, 3), (4, 1), (2, 2), (3, 2)]
+    results = [
+        Observation({"left": left, "right": right}, {"cost": left + right, "gain": left * right})
+        for left, right in known
+    ]
+    suggestions = suggest(asked.problem, results, pending=[], count=4, seed=0)
+    assert {suggestion.generated_by for suggestion in suggestions} == {"logehvi"}
+    found = {tuple(sorted(suggestion.parameterization.values())) for suggestion in suggestions}
+    assert found == {(2, 4), (3, 3), (3, 4), (4, 4)}

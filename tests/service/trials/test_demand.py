@@ -1,57 +1,82 @@
-"""How long a queue has to last: by the rate of results and the time that proposing takes."""
+"""How long a queue has to last: by the results that came while trials were suggested."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api_schemas.trials import IMPORTED
+from api_schemas.trials import IMPORTED, TrialState
 from service.storage.models import Study, Trial
-from service.trials.demand import results_in_a_turn
+from service.trials.demand import RECENT, results_in_a_turn
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def after(
-    every_seconds: float, *, proposal_seconds: float, runners: int, kind: str = "custom", results: int = 20
-) -> int:
-    study = Study(kind=kind, parallelism=runners)
-    trials = [
-        Trial(
-            generated_by="random",
-            finished_at=NOW + timedelta(seconds=every_seconds * number),
-            proposal_seconds=proposal_seconds,
+def minute(number: float) -> datetime:
+    return NOW + timedelta(minutes=number)
+
+
+def result(ended: float, **columns: object) -> Trial:
+    return Trial(
+        generated_by=IMPORTED,
+        state=TrialState.SUCCEEDED,
+        finished_at=minute(ended),
+        known_results=0,
+        **columns,
+    )
+
+
+def after(came: list[int], *, runners: int = 1, kind: str = "custom", pace: float = 1.0) -> int:
+    """What is expected after turns from ten results more each, while so many others came."""
+    trials, known = [], 0
+    for turn, during in enumerate(came):
+        start = 100.0 * pace * turn
+        trials += [result(start + 0.1 * pace * number) for number in range(10 + during)]
+        trials.append(
+            Trial(
+                generated_by="logehvi",
+                state=TrialState.QUEUED,
+                created_at=minute(start + 99 * pace),
+                known_results=known + 10,
+            )
         )
-        for number in range(results)
-    ]
-    past = Trial(generated_by=IMPORTED, finished_at=NOW, proposal_seconds=0.0)
-    return results_in_a_turn(study, [past, *trials])
+        known += 10 + during
+    return results_in_a_turn(Study(kind=kind, parallelism=runners), trials)
 
 
 @pytest.mark.parametrize(
-    ("every_seconds", "proposal_seconds", "runners", "expected"),
+    ("came", "runners", "expected"),
     [
-        (60.0, 1.0, 1, 0),  # slow trials: the one ahead that was asked for
-        (1.0, 0.5, 1, 1),
-        (0.25, 0.2, 4, 4),  # four results while four are proposed
-        (0.05, 0.0, 4, 4),  # no model: what comes during a round trip
-        (0.001, 0.02, 4, 16),  # faster than any model: four for each runner
-        (0.001, 0.1, 4, 10),  # as many as are proposed in a second, or all runners would wait longer
-        (0.001, 1.0, 4, 4),  # and where proposing is slow, one for each runner
+        ([0] * 10, 1, 0),  # slow trials: the one ahead that was asked for
+        ([0] * 9 + [1], 1, 0),  # one result that came in between is no rate
+        ([1] * 10, 1, 1),
+        ([9] * RECENT + [3] * RECENT, 2, 3),  # the last ones count
+        ([50] * 10, 1, 4),  # faster than any model: four for each runner
+        ([500] * 10, 8, 16),  # or sixteen
+        ([500] * 10, 64, 64),  # or one for each runner
     ],
 )
-def test_the_queue_grows_with_the_rate_of_results(
-    every_seconds: float, proposal_seconds: float, runners: int, expected: int
+def test_the_queue_grows_with_the_results_that_come_during_a_turn(
+    came: list[int], runners: int, expected: int
 ) -> None:
-    """And with the time that a proposal takes."""
-    assert after(every_seconds, proposal_seconds=proposal_seconds, runners=runners) == expected
+    """On the average of the last suggestions."""
+    assert after(came, runners=runners) == expected
+
+
+def test_how_long_anything_took_does_not_matter() -> None:
+    """Or the same results in the same order would not give the same queue."""
+    assert after([2] * 10, pace=1e-6) == after([2] * 10, pace=1e3) == 2
 
 
 def test_a_study_of_ours_is_proposed_for_with_all_results() -> None:
     """However fast they come."""
-    assert after(0.001, proposal_seconds=1.0, runners=4, kind="peft") == 0
+    assert after([9] * 10, kind="peft") == 0
 
 
-@pytest.mark.parametrize("results", [0, 1])
-def test_without_results_nothing_is_known_of_their_rate(results: int) -> None:
-    """Imported ones came at once, and tell nothing of it."""
-    assert after(0.001, proposal_seconds=1.0, runners=4, results=results) == 0
+def test_what_was_suggested_from_no_result_tells_nothing() -> None:
+    """Nor does what taught nothing: failed trials are no results."""
+    designed = Trial(
+        generated_by="initial_design", state=TrialState.QUEUED, created_at=minute(50), known_results=0
+    )
+    study = Study(kind="custom", parallelism=1)
+    assert results_in_a_turn(study, [*map(result, range(9)), designed]) == 0
+    assert results_in_a_turn(study, []) == 0

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_schemas.objectives import Direction, Metric, Objective, OutcomeConstraint
+from service.optimization.outcomes import observed_values, outcomes_of, reference_values
 from service.trials.pareto_front import front_members, hypervolume, reference_point, satisfies
+from tests.service.optimization.problems import NUMBERS, problem_on
 
 SCORE = Objective(metric=Metric.SCORE, direction=Direction.MAXIMIZE)
 SECONDS = Objective(metric=Metric.TRAINING_SECONDS, direction=Direction.MINIMIZE)
@@ -85,17 +87,49 @@ def test_a_users_reference_wins_over_the_natural_one() -> None:
 
 
 def test_a_reference_without_natural_bound_waits_for_five_trials() -> None:
-    """Then it lies a tenth beyond the worst of them."""
+    """Then it lies a tenth of their range beyond the worst of them."""
     observed = [{"score": 0.5, "latency_ms": float(value)} for value in (3, 1, 10, 4, 5)]
     assert reference_point([SCORE, LATENCY], [0.5, None], observed[:4]) is None
-    assert reference_point([SCORE, LATENCY], [0.5, None], observed) == (0.5, 11.0)
+    assert reference_point([SCORE, LATENCY], [0.5, None], observed) == (0.5, 10.9)
 
 
 def test_one_collapsed_run_does_not_set_the_reference() -> None:
-    """Median 1.2, best 1.0, a spread of 0.2: what counts ends at 3.2, a tenth beyond it the reference."""
+    """Median 1.2, best 1.0, a spread of 0.2: what counts ends at 3.2, 0.22 beyond it the reference."""
     observed = [{"score": 0.5, "loss": value} for value in (1.1, 1.0, 1e12, 1.2, 1.3)]
     loss = Objective.model_validate({"metric": "loss", "direction": "minimize"})
-    assert reference_point([SCORE, loss], [0.5, None], observed) == pytest.approx((0.5, 3.52))
+    assert reference_point([SCORE, loss], [0.5, None], observed) == pytest.approx((0.5, 3.42))
+
+
+def test_a_reference_on_a_logarithmic_scale_lies_a_tenth_of_the_decades_beyond_the_worst() -> None:
+    """From 1e-4 to 1: four decades; for a metric to maximise, downwards."""
+    observed = [{"error": value, "score": 0.5} for value in (1e-4, 1.0, 1e-2, 1e-1, 1e-3)]
+    for direction, expected in (("minimize", 10**0.4), ("maximize", 10**-4.4)):
+        error = Objective.model_validate({"metric": "error", "direction": direction, "log": True})
+        assert reference_point([error], [None], observed) == pytest.approx((expected,))
+
+
+def test_equal_results_leave_room_beyond_them() -> None:
+    """Or none of them, and nothing worse later, would ever count."""
+    equal = [{"score": 0.0, "latency_ms": 20.0}] * 5
+    assert reference_point([SCORE, LATENCY], [None, None], equal) == pytest.approx((-0.1, 22.0))
+
+
+def test_the_service_and_the_optimiser_infer_the_same_reference() -> None:
+    """From the same results, whatever direction and scale."""
+    objectives = (
+        Objective.model_validate({"metric": "a", "direction": "maximize"}).of_the_caller(),
+        Objective.model_validate({"metric": "b", "direction": "minimize"}).of_the_caller(),
+        Objective.model_validate({"metric": "c", "direction": "minimize", "log": True}).of_the_caller(),
+    )
+    observed = [{"a": 3.0 * n, "b": 1e3 - n**2, "c": 2.0**-n} for n in range(6)]
+    problem = problem_on(NUMBERS, objectives=objectives, counts=frozenset())
+    outcomes = outcomes_of(problem)
+    inferred = reference_values(problem, outcomes, observed_values(outcomes, observed)).tolist()
+    settled = reference_point(objectives, [None] * 3, observed)
+    assert settled is not None
+    assert [outcome.value(raw) for outcome, raw in zip(outcomes, settled, strict=True)] == pytest.approx(
+        inferred
+    )
 
 
 def test_constraints_hold_at_their_bound() -> None:
