@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.json_values import is_number
 from api_schemas.search_space import (
     BoolParameter,
     CategoricalParameter,
@@ -115,13 +116,8 @@ def _nearest(parameter: Parameter, value: object, *, otherwise: object) -> Param
         ]
         return legal[0] if legal else parameter.choices[0]
     lowest = parameter.choices[0] if isinstance(parameter, OrdinalParameter) else parameter.low
-    number = next((found for found in (value, otherwise) if _is_number(found)), lowest)
-    assert isinstance(number, int | float)  # noqa: S101  _is_number has said so
+    number = next((found for found in (value, otherwise) if is_number(found)), lowest)
     if isinstance(parameter, OrdinalParameter):
         return min(parameter.choices, key=lambda choice: abs(choice - number))
     clipped = min(max(number, parameter.low), parameter.high)
     return float(clipped) if isinstance(parameter, FloatParameter) else round(clipped)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -27,8 +27,6 @@ PROBES = frozenset({"/readyz", "/metrics"})
 CREATIONS = re.compile(r"/v1/(studies|webhooks)|/v1/studies/[^/]+:clone|/v1/studies/[^/]+/trials:import")
 SMALL_BYTES = 65_536
 """What the server reads of a body in advance, so that waiting for so much takes no place."""
-
-
 TURNED_AWAY = SimpleNamespace(path_format="turned away")
 """The route in the metrics of requests that got no place."""
 

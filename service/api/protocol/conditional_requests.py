@@ -22,8 +22,6 @@ PREFIX = "/v1/"
 WITHOUT_VERSION = re.compile(r"/events$|/artifacts/")
 # Clients keep the answer but revalidate each time: a 304 costs little.
 CACHE_CONTROL = "no-cache"
-
-
 UNCHANGED = SimpleNamespace(path_format="/v1/studies/{study_id} unchanged")
 """The route in the metrics of requests that were answered before any route."""
 
