@@ -112,7 +112,8 @@ def test_a_condition_survives_json() -> None:
         "parameters": [
             {"type": "bool", "name": "a", "when": None},
             {"type": "bool", "name": "b", "when": {"parameter": "a", "in": [True]}},
-        ]
+        ],
+        "identity": None,
     }
     assert SearchSpace.model_validate(given_space).model_dump(mode="json", by_alias=True) == given_space
 

@@ -308,7 +308,7 @@ def test_the_reference_point_is_pinned_and_told_to_the_optimiser() -> None:
         fresh = [Suggestion(distinct(20 + 3 * number + each), "logehvi") for each in range(3)]
         with transaction() as session:
             store_suggestions(session, study_id, fresh, request=request, seconds=0.1)
-    assert seen == [None] * 4 + [(0.5, pytest.approx(55.0))] * 2
+    assert seen == [None] * 4 + [(0.5, pytest.approx(54.0))] * 2
     with transaction() as session:
-        assert session.get_one(Study, study_id).reference_point == pytest.approx([0.5, 55.0])
+        assert session.get_one(Study, study_id).reference_point == pytest.approx([0.5, 54.0])
         assert session.scalar(select(func.count()).select_from(Trial)) == 9
