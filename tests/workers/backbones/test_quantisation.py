@@ -1,7 +1,5 @@
 """A quantised backbone is smaller, nearly the same, and carries every module of ours."""
 
-import subprocess
-import sys
 from importlib import machinery, util
 from pathlib import Path
 
@@ -100,12 +98,3 @@ def test_a_trial_on_four_bits_is_trained_saved_and_loaded(
     classifier = load_classifier(tmp_path / "trial")
     assert classifier.saved.configuration.quantisation is Quantisation.FOUR_BIT
     assert len(classifier.predict(["a fine film", "a bad one"])) == 2
-
-
-@pytest.mark.slow
-def test_whoever_quantises_nothing_hears_nothing_of_it() -> None:
-    """A fresh process loads what every worker and every loaded export does."""
-    found = subprocess.run(
-        [sys.executable, "-c", "import workers.saving.artifacts"], check=True, capture_output=True, text=True
-    )
-    assert found.stdout + found.stderr == ""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-import httpx
 import pytest
+from fastapi.testclient import TestClient
 from scipy.special import ndtr
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
@@ -29,7 +29,6 @@ from tests.conftest import API_KEY, make_study_request
 from tests.service.trials.test_lifecycle import COSTS, create, finish, queue, start
 
 ROWS = 1000
-HEADERS = {"Authorization": f"Bearer {API_KEY}"}
 REFUSED = {
     "?knee=true&weights=score:1": "weights and knee are different rules",
     "?at_most=score:1&weights=score:1": "are different rules",
@@ -82,71 +81,70 @@ def add_front(session: Session, study: Study) -> None:
     session.commit()
 
 
-def get(server_url: str, study: Study, query: str = "") -> httpx.Response:
-    url = f"{server_url}/v1/studies/{study.id}/recommendation{query}"
-    return httpx.get(url, headers=HEADERS, timeout=30)
+def address(study: Study, query: str = "") -> str:
+    return f"/v1/studies/{study.id}/recommendation{query}"
 
 
-def read(server_url: str, study: Study, query: str = "") -> Recommendation:
-    response = get(server_url, study, query)
+def read(http: TestClient, study: Study, query: str = "") -> Recommendation:
+    response = http.get(address(study, query))
     assert response.status_code == 200, response.text
     return Recommendation.model_validate_json(response.content)
 
 
-def test_an_empty_front_is_a_conflict(session: Session, server_url: str) -> None:
+def test_an_empty_front_is_a_conflict(session: Session, http: TestClient) -> None:
     """409, and when to ask again."""
     study = study_of(session)
     session.commit()
-    response = get(server_url, study)
+    response = http.get(address(study))
     assert response.status_code == 409
     assert "ask again once a trial has succeeded" in response.json()["detail"]
 
 
-def test_what_cannot_be_answered_is_said_clearly(session: Session, server_url: str) -> None:
+def test_what_cannot_be_answered_is_said_clearly(session: Session, http: TestClient) -> None:
     """422 for two rules, for what cannot be read, for unknown metrics, and for bounds that nothing keeps."""
     study = study_of(session)
     add_front(session, study)
     for query, told in REFUSED.items():
-        response = get(server_url, study, query)
+        response = http.get(address(study, query))
         assert response.status_code == 422
         assert told in response.text
 
 
-def test_the_knee_comes_with_reason_price_and_chance(session: Session, server_url: str) -> None:
+def test_the_knee_comes_with_reason_price_and_chance(session: Session, http: TestClient) -> None:
     """The chance is that of the binomial error against the one cheaper trial."""
     study = study_of(session)
     add_front(session, study)
-    found = read(server_url, study)
+    found = read(http, study)
     assert (found.number, found.rule) == (2, "knee")
     assert "lies farthest beyond the line" in found.reason
     assert [item.number for item in found.lost] == [1, 0]
     gap, variance = 0.767 - 0.725, (0.767 * 0.233 + 0.725 * 0.275) / ROWS
     assert found.front_probability == pytest.approx(float(ndtr(gap / variance**0.5)), abs=1e-3)
     assert found.front_probability_reason == "From the binomial error of 1000 validation texts."
-    assert read(server_url, study, "?knee=true") == found
+    assert read(http, study, "?knee=true") == found
 
 
-def test_bounds_and_weights_choose_their_own(session: Session, server_url: str) -> None:
+def test_bounds_and_weights_choose_their_own(session: Session, http: TestClient) -> None:
     """Each rule through the query that asks for it."""
     study = study_of(session)
     add_front(session, study)
-    assert read(server_url, study, "?at_most=trainable_parameters:1000").number == 0
-    assert read(server_url, study, "?at_least=score:0.78&at_most=latency_ms:2").number == 1
-    assert read(server_url, study, "?weights=score:9&weights=trainable_parameters:1").number == 1
+    assert read(http, study, "?at_most=trainable_parameters:1000").number == 0
+    assert read(http, study, "?at_least=score:0.78&at_most=latency_ms:2").number == 1
+    assert read(http, study, "?weights=score:9&weights=trainable_parameters:1").number == 1
 
 
-def test_seeds_tell_more_than_the_split(session: Session, server_url: str) -> None:
+def test_seeds_tell_more_than_the_split(session: Session, http: TestClient) -> None:
     """Two trials of two seeds each: their standard errors decide."""
     study = study_of(session, replicates=2)
     add(session, study, [0.78, 0.80], 1000)
     add(session, study, [0.76, 0.78], 900)
     session.commit()
-    found = read(server_url, study, "?weights=score:1")
+    found = read(http, study, "?weights=score:1")
     assert found.front_probability == pytest.approx(float(ndtr(0.02 / (2 * 0.01**2) ** 0.5)), abs=1e-3)
     assert found.front_probability_reason == "From the standard errors over seeds."
 
 
-def test_an_unknown_noise_is_admitted(session: Session, server_url: str) -> None:
+def test_an_unknown_noise_is_admitted(session: Session, http: TestClient) -> None:
     """One seed of a time, of a score that is no share, or of a split whose size nobody wrote down."""
     task = {"name": "rotten-tomatoes", "score": "macro_f1"}
     no_share = {"configuration": {"backbone": "all-MiniLM-L6-v2", "task": task}}
@@ -155,7 +153,7 @@ def test_an_unknown_noise_is_admitted(session: Session, server_url: str) -> None
         study = study_of(session, **changes)
         add(session, study, [0.7], 1000, rows=rows)
         session.commit()
-        found = read(server_url, study)
+        found = read(http, study)
         assert found.front_probability is None
         assert f"How far {metric} may be off is not known" in found.front_probability_reason
 
