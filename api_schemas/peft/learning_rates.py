@@ -1,7 +1,13 @@
 """The learning rate that is usual for what a configuration trains, from the files of its methods."""
 
 from api_schemas.peft.canonical import canonical_peft
-from api_schemas.peft.registry import Peft, PeftMethod
+from api_schemas.peft.registry import OWN_MODULES, Peft, PeftMethod
+
+LEARNING_RATES = frozenset(
+    [method.definition.learning_rate for method in PeftMethod]
+    + [module.learning_rate for module in OWN_MODULES.values()]
+)
+"""Every rate that is usual for something."""
 
 
 def default_learning_rate(peft: Peft) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 from api_schemas.backbones import ROLES
+from api_schemas.derived_settings import DERIVED
 from api_schemas.errors import FieldError
 from api_schemas.peft.fitness import method_problem, setting_problem
 from api_schemas.peft.method import LibrarySettings
@@ -130,7 +131,7 @@ def _pointer_to_method(draft: StudyDraft) -> str:
 
 
 def _reads(method: PeftMethod, name: str) -> bool:
-    _, section, *rest = name.split(".")
+    _, section, *rest = (DERIVED[name].sets if name in DERIVED else name).split(".")
     if section == "method":
         return True
     if section == "library":

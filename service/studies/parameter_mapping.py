@@ -19,7 +19,7 @@ from api_schemas.search_space import (
     ParameterValue,
     SearchSpace,
 )
-from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trial_configuration import TrialConfiguration, patch, readable
 from service.studies.layers import BY_LAYER, with_layers
 
 FIRST_ACTIVE_LAYER = "peft.first_active_layer"
@@ -51,7 +51,7 @@ def map_parameterizations(
     or of the target's where the source has no such setting; in custom studies, where neither has one,
     its lowest value or first choice.
     """
-    base = None if target.configuration is None else target.configuration.model_dump(mode="json")
+    base = None if target.configuration is None else readable(target.configuration)
     found = []
     for values in parameterizations:
         read = _reader(values, source=source, target=target)
@@ -85,12 +85,12 @@ def _reader(values: Parameterization, *, source: StudySpace, target: StudySpace)
         return values.get
     configuration = patch(source.configuration, values)
     if target.backbone_shape is None:
-        trained = configuration.model_dump(mode="json")
+        trained = readable(configuration)
         return lambda name: _at(trained, name.split("."))
     layered = with_layers(configuration, source.backbone_shape, search_space=target.search_space)
     return partial(
         _read,
-        layered.model_dump(mode="json"),
+        readable(layered),
         layers=target.backbone_shape.layers,
         of=source.backbone_shape.layers,
     )

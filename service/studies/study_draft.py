@@ -23,6 +23,7 @@ from service.catalogue.tasks.sources import settled, task_facts
 from service.errors import InvalidStudy
 from service.settings import settings
 from service.studies.layers import with_layers
+from service.studies.overriding import overridden
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def draft_study(request: StudyCreate, configuration: TrialConfiguration, *, tena
     task = settled(configuration.task, data_dir=data_dir, tenant_id=tenant_id)
     facts = task_facts(task, data_dir=data_dir)
     counted = backbone.shape.model_copy(update={"weights": backbone.weights})
-    search_space = _expanded(request.search_space, counted)
+    quantised = configuration.quantisation is not None or backbone.quantised is not None
+    search_space = _expanded(request.search_space, counted, quantised=quantised)
     if any(method.definition.trains_weights for method in _methods(search_space, configuration)):
         # Versions of before refuse a shape with counts, and other studies need none.
         backbone = replace(backbone, shape=counted)
@@ -82,12 +84,12 @@ def _methods(search_space: SearchSpace, configuration: TrialConfiguration) -> tu
     return tuple(method for value in values for method in PeftMethod if method == value)
 
 
-def _expanded(posted: SearchSpaceRequest, shape: BackboneShape) -> SearchSpace:
-    names = {parameter.name for parameter in posted.parameters}
-    inherited = () if posted.preset is None else expand_preset(posted.preset, shape=shape)
-    kept = tuple(parameter for parameter in inherited if parameter.name not in names)
+def _expanded(posted: SearchSpaceRequest, shape: BackboneShape, *, quantised: bool) -> SearchSpace:
+    inherited = (
+        () if posted.preset is None else expand_preset(posted.preset, shape=shape, quantised=quantised)
+    )
     try:
-        return SearchSpace(parameters=(*kept, *posted.parameters))
+        return SearchSpace(parameters=overridden(inherited, posted.parameters))
     except ValidationError as error:
         raise InvalidStudy(
             "The search space cannot work; `errors` says where and why.",
