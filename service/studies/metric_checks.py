@@ -27,8 +27,8 @@ def flops_errors(draft: StudyDraft) -> Iterator[FieldError]:
         if metric == Metric.ADAPTER_FLOPS:
             yield FieldError(
                 pointer=pointer,
-                detail="It is known for our own modules only: set peft.method to 'modules' and do not search "
-                "it, or name trainable_parameters.",
+                detail="It is known for our own modules and fine-tuning only: set peft.method to 'modules' "
+                "or 'full', or name trainable_parameters.",
             )
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from api_schemas.backbones import BackboneShape, WeightCounts
 from api_schemas.exact_metrics import exact_metrics
-from api_schemas.objectives import KNOWN_METRICS
+from api_schemas.objectives import KNOWN_METRICS, Metric
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import PresetName, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
@@ -48,4 +48,4 @@ def test_columns_count_as_the_contract_does(preset: PresetName, peft: dict[str, 
             (column, one[metric]) for column, one in zip(counted, one_by_one, strict=True) if metric in one
         ]
         assert [column for column, _ in known] == [one for _, one in known]
-        assert len(set(known)) > 5
+        assert metric == Metric.ADAPTER_FLOPS or len(set(known)) > 5
