@@ -8,6 +8,14 @@ from pydantic import Field
 from api_schemas.base import Schema
 
 
+class WeightCounts(Schema):
+    """Scalars of a transformer's own weights by place. A pooler is left out, for nothing here reads it."""
+
+    below: int = Field(ge=0, description="embeddings, and what layers share, such as a table of positions")
+    each_layer: int = Field(ge=1)
+    above: int = Field(ge=0, description="the norm behind the last layer")
+
+
 class BackboneShape(Schema):
     """Sizes of a transformer, read from its configuration file. All widths count scalars."""
 
@@ -24,6 +32,11 @@ class BackboneShape(Schema):
         description="width of the token embeddings; absent where it is the hidden size",
         # Versions of before refuse what they do not know, and most backbones have nothing to say here.
         exclude_if=lambda size: size is None,
+    )
+    weights: WeightCounts | None = Field(
+        default=None,
+        description="absent where no trial trains the weights themselves, or where they are not counted",
+        exclude_if=lambda weights: weights is None,
     )
 
     @property

@@ -125,6 +125,8 @@ class Family:
     """Whether positions count from behind the padding token's id, so that the first rows serve no token."""
     embeds_padding: bool = True
     """Whether the embedding has a padding token, which must then be one of its rows."""
+    final_norm: str | None = None
+    """The norm behind the last layer, as an attribute path from the transformer."""
     factorised_embedding: bool = False
     """Whether tokens may be narrower than the layers."""
     model_class: str = "AutoModel"
@@ -132,7 +134,7 @@ class Family:
 
 
 _BERT_LIKE = Family((_BERT,), norm_vectors=4, norm_biases=2, biased=ROLES)
-_LLAMA_LIKE = Family((_LLAMA,), norm_vectors=2)
+_LLAMA_LIKE = Family((_LLAMA,), norm_vectors=2, final_norm="norm")
 
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT_LIKE,
@@ -142,12 +144,18 @@ FAMILIES: Mapping[str, Family] = {
     "distilbert": replace(_BERT_LIKE, layer=(_DISTILBERT,)),
     "mpnet": replace(_BERT_LIKE, layer=(_MPNET,), positions_after_padding=True),
     "deberta-v2": replace(_BERT_LIKE, layer=(_DEBERTA,), factorised_embedding=True),
-    "gpt2": replace(_BERT_LIKE, layer=(_GPT2,), is_conv1d=True, embeds_padding=False),
+    "gpt2": replace(_BERT_LIKE, layer=(_GPT2,), is_conv1d=True, embeds_padding=False, final_norm="ln_f"),
     "llama": _LLAMA_LIKE,
     "mistral": _LLAMA_LIKE,
     "qwen2": replace(_LLAMA_LIKE, biased=("query", "key", "value")),
     "qwen3": replace(_LLAMA_LIKE, norm_vectors=None),
-    "t5": Family((_T5, _T5_GATED), norm_vectors=2, embeds_padding=False, model_class="T5EncoderModel"),
+    "t5": Family(
+        (_T5, _T5_GATED),
+        norm_vectors=2,
+        embeds_padding=False,
+        final_norm="encoder.final_layer_norm",
+        model_class="T5EncoderModel",
+    ),
 }
 
 LAYER_LISTS = ("encoder.layer", "transformer.layer", "encoder.block", "layers", "h")

@@ -1,7 +1,13 @@
 """Search spaces that come with Paretune, expanded to plain parameters for a backbone of any shape."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 from api_schemas.backbones import ROLES, BackboneShape
+from api_schemas.peft.auto_preset import auto_preset
 from api_schemas.peft.methods_preset import methods_preset
+from api_schemas.peft.sizes import LORA_RANKS
+from api_schemas.peft.sizes import bottleneck_sizes as bottleneck_sizes
 from api_schemas.search_space import (
     BoolParameter,
     FloatParameter,
@@ -11,13 +17,15 @@ from api_schemas.search_space import (
     PresetName,
 )
 
-LORA_RANKS = (1, 2, 4, 8, 16, 32, 64)
 LEARNING_RATE = FloatParameter(name="training.learning_rate", low=1e-4, high=5e-3, log=True)
 
 
-def expand_preset(name: PresetName, *, shape: BackboneShape) -> tuple[Parameter, ...]:
-    """Return the parameters of a preset on a backbone of this shape."""
-    expansions = {
+def expand_preset(
+    name: PresetName, *, shape: BackboneShape, quantised: bool = False
+) -> tuple[Parameter, ...]:
+    """Return the parameters of a preset on a backbone of this shape, whose weights may be quantised."""
+    expansions: Mapping[PresetName, Callable[[BackboneShape], tuple[Parameter, ...]]] = {
+        PresetName.AUTO: partial(auto_preset, quantised=quantised),
         PresetName.AUTOPEFT: _autopeft,
         PresetName.AUTOPEFT_BY_LAYER: _autopeft_by_layer,
         PresetName.LORA: _lora,
@@ -25,15 +33,6 @@ def expand_preset(name: PresetName, *, shape: BackboneShape) -> tuple[Parameter,
         PresetName.METHODS: methods_preset,
     }
     return expansions[name](shape)
-
-
-def bottleneck_sizes(hidden_size: int) -> tuple[int, ...]:
-    """Halve the width down to 1, and 0 for "absent": the paper's eleven sizes at width 768.
-
-    Width / 2^k for k = 0..8, then 1, then 0 (arXiv 2301.12132; the published code maps k = 9 to 1
-    and k = 10 to absent). Narrow backbones reach 1 sooner and so have fewer sizes.
-    """
-    return tuple(sorted({0, 1} | {hidden_size // 2**k for k in range(9)}))
 
 
 def _autopeft(shape: BackboneShape) -> tuple[Parameter, ...]:

@@ -39,6 +39,8 @@ MOST_VALUES = 100_000
 class PresetName(StrEnum):
     """Search spaces that come with Paretune; `expand_preset` turns one into plain parameters."""
 
+    AUTO = "auto"
+    """Every method that people use, full fine-tuning among them; the learning rate by each method's own."""
     AUTOPEFT = "autopeft"
     """The paper's space: one size each for serial adapter, parallel adapter and prefix; a switch a layer."""
     AUTOPEFT_BY_LAYER = "autopeft_by_layer"

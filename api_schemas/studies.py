@@ -12,7 +12,13 @@ from api_schemas.base import WITHOUT_NUL, Schema, one_of
 from api_schemas.json_values import Integer
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import ProposalSettings
-from api_schemas.search_space import MOST_PARAMETERS, Parameterization, SearchSpace, SearchSpaceRequest
+from api_schemas.search_space import (
+    MOST_PARAMETERS,
+    Parameterization,
+    PresetName,
+    SearchSpace,
+    SearchSpaceRequest,
+)
 from api_schemas.trial_configuration import TrialConfiguration
 
 MOST_TRIALS = 100_000
@@ -71,8 +77,9 @@ class StudyCreate(Schema):
     `replicates` is how many training seeds each configuration gets during the search. Every member
     of the front gets `final_replicates` further seeds before the study says SUCCEEDED.
 
-    A study of kind `custom` has no configuration and no preset, each starting point is complete, and
-    `early_stopping` is always `never`.
+    Without a `search_space` it is the preset `auto`: every method that people use, full fine-tuning among
+    them. A study of kind `custom` has parameters of its own, no configuration and no preset, each starting
+    point is complete, and `early_stopping` is always `never`.
 
     With `state: PAUSED` nothing is proposed before `:resume`: past results can be imported first.
     """
@@ -81,7 +88,7 @@ class StudyCreate(Schema):
     display_name: str = Field(min_length=1, max_length=200, pattern=WITHOUT_NUL)
     state: Annotated[StudyState, one_of(StudyState.ACTIVE, StudyState.PAUSED)] = StudyState.ACTIVE
     configuration: TrialConfiguration | None = None
-    search_space: SearchSpaceRequest
+    search_space: SearchSpaceRequest = SearchSpaceRequest(preset=PresetName.AUTO)
     objectives: tuple[Objective, ...] = Field(min_length=1, max_length=6)
     constraints: tuple[OutcomeConstraint, ...] = Field(default=(), max_length=20)
     budget: Budget
@@ -103,6 +110,12 @@ class StudyCreate(Schema):
                 "custom_configuration",
                 "a custom study has no configuration, for its trials are the caller's; leave it out",
                 {"pointer": "configuration"},
+            )
+        if custom and "search_space" not in self.model_fields_set:
+            raise PydanticCustomError(
+                "custom_space_missing",
+                "a custom study needs a search space with parameters of its own",
+                {"pointer": "search_space"},
             )
         if custom and self.search_space.preset is not None:
             raise PydanticCustomError(

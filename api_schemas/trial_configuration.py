@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from api_schemas.base import Schema
+from api_schemas.derived_settings import DERIVED, settled, with_multiples
 from api_schemas.json_values import Integer, Number
 from api_schemas.peft.canonical import canonical_peft
 from api_schemas.peft.registry import Peft
@@ -57,27 +58,39 @@ class TrialConfiguration(Schema):
 
 
 def patch(configuration: TrialConfiguration, parameterization: Parameterization) -> TrialConfiguration:
-    """Set the values at their dotted paths.
+    """Set the values at their dotted paths, multiples last: they multiply what the others lead to.
 
     Raises:
         KeyError: If a path does not exist in the configuration; its argument is the path.
         pydantic.ValidationError: If a value is not legal at its path.
     """
     patched = configuration.model_dump(mode="json")
+    multiples: dict[str, JsonValue] = {}
     for path, value in parameterization.items():
-        _set_at(patched, path, value)
+        if path in DERIVED:
+            multiples[path] = value
+        else:
+            _set_at(patched, path, value)
+    if multiples:
+        for path, product in settled(multiples, Peft.model_validate(patched["peft"])):
+            _set_at(patched, path, product)
     return TrialConfiguration.model_validate(patched)
 
 
 def read(configuration: TrialConfiguration, paths: Iterable[str]) -> Parameterization:
     """Read the values at dotted paths that exist: what `patch` would have to set."""
-    values = configuration.model_dump(mode="json")
+    values = readable(configuration)
     return {path: _value_at(values, path) for path in paths}
 
 
+def readable(configuration: TrialConfiguration) -> dict[str, Any]:
+    """Return a configuration as JSON, with the multiples that parameters may have in its place."""
+    return with_multiples(configuration.model_dump(mode="json"), configuration.peft)
+
+
 def settings_of(configuration: TrialConfiguration) -> Iterator[str]:
-    """Return the dotted path of every setting."""
-    return _leaves(configuration.model_dump(mode="json"), "")
+    """Return the dotted path of every setting, multiples among them."""
+    return _leaves(readable(configuration), "")
 
 
 def canonical(configuration: TrialConfiguration) -> TrialConfiguration:

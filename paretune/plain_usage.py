@@ -24,6 +24,16 @@ ANSWERS = {
     TaskKind.MULTI_LABEL: 'print(dict(zip(answers["labels"], scores[0].sigmoid().tolist())))',
     TaskKind.REGRESSION: 'print(answers["mean"] + answers["standard_deviation"] * scores[0, 0].item())',
 }
+OF_PEFT = (
+    'model = PeftModel.from_pretrained(model, ".").eval()',
+    'head = load_file("weights.safetensors")',
+)
+OWN_WEIGHTS = (
+    'head = load_file("weights.safetensors")',
+    'trained = {name.removeprefix("library."): weight for name, weight in head.items()}',
+    "model.load_state_dict(trained, strict=False)",
+    "model.eval()",
+)
 WHERE_THE_HEAD_IS = (
     "The head is a linear map of the mean of the hidden states over the text's tokens. It stands in "
     "`weights.safetensors` as `head.weight` and `head.bias`"
@@ -31,12 +41,13 @@ WHERE_THE_HEAD_IS = (
 
 
 def adapter_usage(folder: Path) -> str:
-    """Return how an exported folder is used with peft alone, and where its head is."""
+    """Return how an exported folder is used with transformers, with peft where peft has it, and its head."""
     saved = _saved(folder)
     if saved is None:
         return ""
     configuration = TrialConfiguration.model_validate(saved["configuration"])
-    if not (folder / ADAPTER).is_file():
+    weights = configuration.peft.method.definition.trains_weights
+    if not weights and not (folder / ADAPTER).is_file():
         return _section(
             "Without Paretune",
             f"HF peft has no format for what this trial trained; use `load.py`. {WHERE_THE_HEAD_IS}.",
@@ -45,18 +56,23 @@ def adapter_usage(folder: Path) -> str:
     repository = hub_repository(configuration.backbone)
     base = repository or configuration.backbone.removeprefix("local:")
     lines = [
-        *_imports(family, "from peft import PeftModel", quantised=configuration.quantisation),
+        *_imports(
+            family,
+            *([] if weights else ["from peft import PeftModel"]),
+            quantised=configuration.quantisation,
+        ),
         f'base = "{base}"' + ("" if repository else "  # the folder that the trial was trained on"),
         "tokenizer = AutoTokenizer.from_pretrained(base)",
         *_model(family, configuration.quantisation),
-        'model = PeftModel.from_pretrained(model, ".").eval()',
-        'head = load_file("weights.safetensors")',
+        *(OWN_WEIGHTS if weights else OF_PEFT),
         'answers = json.loads(Path("configuration.json").read_text())["answers"]',
         *_scores(saved, configuration, head="head."),
     ]
     return _section(
         "Without Paretune",
-        f"With `peft` and `transformers`, in this folder. {WHERE_THE_HEAD_IS}, not in peft's file.",
+        f"With `transformers` alone, in this folder. {WHERE_THE_HEAD_IS}, beside the trained weights."
+        if weights
+        else f"With `peft` and `transformers`, in this folder. {WHERE_THE_HEAD_IS}, not in peft's file.",
         code=lines,
     )
 

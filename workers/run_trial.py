@@ -26,7 +26,7 @@ from workers.measuring.costs import Spending, count_trainable, exact_metrics, la
 from workers.measuring.evaluate import Evaluation, evaluate
 from workers.measuring.memory import MemoryModel, TrainingShape, release_memory, training_shape
 from workers.model_cache import ModelCache
-from workers.peft_methods import TrialModules, attached
+from workers.peft_methods import TrialModules, active_layers, attached, full
 from workers.saving.artifacts import save_trial, tensor_bytes
 from workers.saving.disk_space import require_disk_space
 
@@ -123,7 +123,11 @@ def _run_alone(
     task = cache.task_from(trial.configuration, layer=layer)
     backbone = cache.backbone(trial.configuration.backbone, trial.configuration.quantisation)
     needs = training_shape(
-        trained=count_trainable(modules), first_layer=layer, split=task.train, backbone=backbone
+        trained=count_trainable(modules),
+        first_layer=layer,
+        split=task.train,
+        backbone=backbone,
+        trains_weights=modules.trains_weights,
     )
     tokens = cache.memory.micro_batch_tokens(
         needs, backbone=backbone, batch_size=trial.configuration.training.batch_size
@@ -205,8 +209,15 @@ def _lone_network(one: PreparedTrial) -> Network:
 
 
 def build_modules(configuration: TrialConfiguration, cache: ModelCache) -> TrialModules:
-    """Return what a configuration trains, with its initial values, on the device."""
+    """Return what a configuration trains, with its initial values, on the device.
+
+    Raises:
+        TrialError: If it has no place in the backbone, or copies of its weights do not fit in memory.
+    """
     backbone = cache.backbone(configuration.backbone, configuration.quantisation)
+    layers = active_layers(configuration.peft, backbone=backbone)
+    if configuration.peft.method.definition.trains_weights and layers:
+        cache.memory.check_weights(full.count(backbone, first_layer=layers[0]), backbone=backbone)
     return TrialModules(
         configuration.peft,
         backbone=backbone,

@@ -17,4 +17,9 @@ def _unfit(shape: BackboneShape) -> str | None:
     return f"BitFit trains biases, and none are known in the layers of '{shape.model_type}'"
 
 
-METHOD = Method("BitFit", layer_parameters=_parameters, unfit=_unfit)
+METHOD = Method(
+    "BitFit",
+    layer_parameters=_parameters,
+    unfit=_unfit,
+    learning_rate=1e-3,  # the authors search 1e-4 to 1e-3
+)

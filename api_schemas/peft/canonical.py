@@ -51,6 +51,9 @@ def _canonical_library(peft: Peft) -> Peft:
     nowhere = active is not None and not any(active)
     if peft.method is PeftMethod.HEAD_ONLY or aimless or nowhere:
         return Peft(active_layers=() if active is None else (False,) * len(active))
+    if method.trains_weights and active is not None:
+        lowest = active.index(True)
+        active = tuple(layer >= lowest for layer in range(len(active)))
     first = peft.first_active_layer if active is None else 0
     return Peft(method=peft.method, active_layers=active, first_active_layer=first, library=settings)
 

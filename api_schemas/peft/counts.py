@@ -53,8 +53,8 @@ def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneSh
 
 
 def adapter_flops(configuration: TrialConfiguration, *, shape: BackboneShape) -> int | None:
-    """Return the operations that a configuration adds for each token; None for a library's method."""
-    if configuration.peft.method is not PeftMethod.MODULES:
+    """Return the operations that a configuration adds for each token; None where they are not counted."""
+    if not counts_operations(configuration.peft.method):
         return None
     return int(added_flops(Configurations.of_one(configuration.peft), shape=shape))
 
@@ -67,17 +67,23 @@ def trained_scalars(counted: Configurations, *, shape: BackboneShape, classes: i
         if method is PeftMethod.MODULES:
             total = total + chosen * _of_own_modules(counted, active, shape=shape)
         else:
-            total = total + chosen * _of_method(method, counted.read, sum(active), shape=shape)
+            total = total + chosen * _of_method(method, counted.read, active, shape=shape)
     return total
 
 
+def counts_operations(method: PeftMethod) -> bool:
+    """Return whether it is known what a method adds for each token."""
+    return method is PeftMethod.MODULES or method.definition.adds_no_operations
+
+
 def added_flops(counted: Configurations, *, shape: BackboneShape) -> Count:
-    """Return the operations that each configuration adds for each token. The method is `modules`."""
+    """Return the operations that each configuration adds for each token. Its method counts them."""
     active = _active_layers(counted, shape)
-    return sum(
+    of_modules = sum(
         _over_layers(module, module.flops, read, active, shape=shape)
         for module, read in _own_modules(counted)
     )
+    return counted.methods.get(PeftMethod.MODULES, 0) * of_modules
 
 
 def _active_layers(counted: Configurations, shape: BackboneShape) -> list[Count]:
@@ -119,9 +125,11 @@ def _over_layers(
     return sum(on * count(module.read_size(layer, read), shape=shape) for layer, on in enumerate(active))
 
 
-def _of_method(method: PeftMethod, read: Read, layers: Count, *, shape: BackboneShape) -> Count:
-    """Return the scalars of a method that is alone in its trial, on so many active layers."""
-    defined = method.definition
+def _of_method(method: PeftMethod, read: Read, active: Sequence[Count], *, shape: BackboneShape) -> Count:
+    """Return the scalars of a method that is alone in its trial, on the active layers."""
+    defined, layers = method.definition, sum(active)
+    if defined.weight_parameters is not None:
+        return defined.weight_parameters(active, shape)
     settings = SimpleNamespace(**{name: read(f"library.{name}") for name in defined.reads})
     in_a_layer: Count = 0 if defined.layer_parameters is None else defined.layer_parameters(shape)
     carried: Count = 1

@@ -8,4 +8,6 @@ METHOD = Method(
     reads=("rank", "alpha"),
     projection_parameters=lambda settings, projection: low_rank(settings, projection) + projection.outputs,
     reads_frozen_weights=True,
+    # The authors train LLaMA-7B at 2e-4 where LoRA has 3e-4.
+    learning_rate=3e-4,
 )

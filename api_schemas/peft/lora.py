@@ -12,6 +12,10 @@ from api_schemas.peft.method import Method
 from api_schemas.peft.own_module import LARGEST_SCALE, ONE_PER_LAYER, SIZE_LIMIT, Count, OwnModule, Read
 from api_schemas.peft.wording import layers_in_words, roles_in_brackets
 
+LORA_LEARNING_RATE = 4e-4
+"""Hu and others train RoBERTa at 4e-4 and 5e-4: some ten times the rate of full fine-tuning, as "LoRA Without
+Regret" (Schulman and others 2025) finds it best."""
+
 
 class LoraRanks(Schema):
     """The rank of each projection's update in one layer. Rank 0 leaves it out."""
@@ -33,6 +37,8 @@ class Lora(OwnModule):
 
     label: ClassVar[str] = "LoRA"
     size_fields: ClassVar[tuple[str, ...]] = ("rank", *ROLES)
+    learning_rate: ClassVar[float] = LORA_LEARNING_RATE
+    """As of the method of HF `peft`: one rate for one network."""
 
     rank: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
     alpha: Number = Field(default=16.0, gt=0, le=LARGEST_SCALE)
@@ -106,4 +112,9 @@ def low_rank(settings: Any, projection: Projection) -> Count:
     return settings.rank * (projection.inputs + projection.outputs)
 
 
-METHOD = Method("HF LoRA", reads=("rank", "alpha"), projection_parameters=low_rank)
+METHOD = Method(
+    "HF LoRA",
+    reads=("rank", "alpha"),
+    projection_parameters=low_rank,
+    learning_rate=LORA_LEARNING_RATE,
+)

@@ -4,7 +4,7 @@ Its counts serve one configuration and a table of candidates alike, as those of 
 settings may be whole numbers, or columns with an entry for each candidate.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from api_schemas.backbones import ROLES, BackboneShape, Projection
 from api_schemas.base import Schema
 from api_schemas.json_values import Integer, Number
-from api_schemas.peft.own_module import LARGEST_SCALE, Count
+from api_schemas.peft.own_module import DEFAULT_LEARNING_RATE, LARGEST_SCALE, Count
 
 
 class LibrarySettings(Schema):
@@ -72,14 +72,21 @@ class Method:
     """Counts the scalars for one active layer."""
     shared_parameters: Callable[[Any, BackboneShape], Count] | None = None
     """Counts the scalars that a trial has once, from the settings."""
+    weight_parameters: Callable[[Sequence[Count], BackboneShape], Count] | None = None
+    """Counts the backbone's own weights that are trained, from the layers that are on. A method that has it
+    trains everything from the lowest of these layers on."""
     limits: Mapping[str, Limit] = field(default_factory=dict)
     """Settings whose values do not fit every backbone."""
     unfit: Callable[[BackboneShape], str | None] = no_reason_against
     """Returns why the method cannot work on a backbone at all, or None if it can."""
     reads_frozen_weights: bool = False
     """Whether it computes with the frozen weights themselves, which a quantised backbone does not have."""
+    adds_no_operations: bool = False
+    """Whether it is known to cost no operations beside the backbone's own."""
     is_prompt: bool = False
     """Whether it puts trained tokens in front of the text. Such a method knows no layers."""
+    learning_rate: float = DEFAULT_LEARNING_RATE
+    """The rate that is usual for it with AdamW, which a factor of the learning rate multiplies."""
     in_preset: bool = True
     """Whether the preset `methods` offers it."""
     size_words: Callable[[LibrarySettings], str] | None = None
@@ -89,6 +96,16 @@ class Method:
     def is_targeted(self) -> bool:
         """Whether it changes projections, and so needs at least one role."""
         return self.projection_parameters is not None
+
+    @property
+    def trains_weights(self) -> bool:
+        """Whether it trains the backbone's own weights, which a quantised backbone does not have."""
+        return self.weight_parameters is not None
+
+    @property
+    def needs_whole_weights(self) -> bool:
+        """Whether the backbone must not be quantised."""
+        return self.reads_frozen_weights or self.trains_weights
 
     @property
     def settings(self) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from api_schemas.base import Schema
 from api_schemas.json_values import NO_BOOL_NOR_TEXT
 from api_schemas.peft.wording import layers_in_words
 
+DEFAULT_LEARNING_RATE = 1e-3
+"""Of a recipe, and of every method whose file gives no other."""
 LAYERS_LIMIT = 1000
 SIZE_LIMIT = 65536
 LARGEST_SCALE = 1e9
@@ -34,6 +36,8 @@ class OwnModule(Schema):
     """What it is called in words."""
     size_fields: ClassVar[tuple[str, ...]]
     """The settings that hold for every layer where `by_layer` is null; the first is the size."""
+    learning_rate: ClassVar[float] = DEFAULT_LEARNING_RATE
+    """The rate that is usual for it with AdamW, which a factor of the learning rate multiplies."""
 
     if TYPE_CHECKING:
         # Each section declares it: a field of the base class would come first in its schema.

@@ -15,6 +15,8 @@ class ParallelAdapter(OwnModule):
 
     label: ClassVar[str] = "parallel"
     size_fields: ClassVar[tuple[str, ...]] = ("bottleneck_size",)
+    learning_rate: ClassVar[float] = 1e-4
+    """He and others train at 5e-5 and 1e-4; a wide one is unstable at ten times as much."""
 
     bottleneck_size: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER

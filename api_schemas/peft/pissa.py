@@ -10,4 +10,6 @@ METHOD = Method(
     projection_parameters=low_rank,
     limits={"rank": within_both_widths},
     reads_frozen_weights=True,
+    # The largest directions want smaller steps than LoRA's new ones (arXiv 2602.04998).
+    learning_rate=1e-4,
 )

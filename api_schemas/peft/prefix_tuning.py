@@ -14,6 +14,8 @@ class PrefixTuning(OwnModule):
 
     label: ClassVar[str] = "prefix"
     size_fields: ClassVar[tuple[str, ...]] = ("length",)
+    learning_rate: ClassVar[float] = 3e-3
+    """Without a network that makes the prefix it needs large steps (arXiv 2110.07602)."""
 
     length: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER

@@ -18,6 +18,7 @@ from api_schemas.peft import (
     boft,
     dora,
     fourierft,
+    full,
     hra,
     ia3,
     ln_tuning,
@@ -44,7 +45,8 @@ from api_schemas.peft.prefix_tuning import PrefixTuning
 from api_schemas.peft.scale_shift import ScaleShift
 from api_schemas.peft.serial_adapter import SerialAdapter
 
-HEAD_ALONE = Method("head only (linear probe)")
+# Not from a paper: the middle of the rates that were best for it by hand in docs/autopeft.md.
+HEAD_ALONE = Method("head only (linear probe)", learning_rate=1e-2)
 
 
 class PeftMethod(StrEnum):
@@ -83,6 +85,7 @@ class PeftMethod(StrEnum):
     HRA = "hra", hra.METHOD
     PROMPT_TUNING = "prompt_tuning", prompt_tuning.METHOD
     P_TUNING = "p_tuning", p_tuning.METHOD
+    FULL = "full", full.METHOD
 
 
 SETTINGS: Mapping[PeftMethod, tuple[str, ...]] = {method: method.definition.settings for method in PeftMethod}

@@ -15,6 +15,8 @@ class SerialAdapter(OwnModule):
 
     label: ClassVar[str] = "serial"
     size_fields: ClassVar[tuple[str, ...]] = ("bottleneck_size",)
+    learning_rate: ClassVar[float] = 1e-3
+    """Houlsby and others search 3e-5 to 3e-3; small networks take the upper end of it."""
 
     bottleneck_size: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
     by_layer: tuple[Size, ...] | None = ONE_PER_LAYER

@@ -1,7 +1,7 @@
 """One training with the worker's own loop, and full fine-tuning with the same loop.
 
-Full fine-tuning is no PEFT method and the service does not offer it; here it trains a copy of the
-backbone beside the head.
+Full fine-tuning is here what it was when these trials were recorded, before the method `full`: a copy of the
+backbone is trained beside the head.
 """
 
 import copy

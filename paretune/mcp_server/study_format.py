@@ -9,13 +9,13 @@ from paretune.mcp_server.answers import StudyFormat
 
 EXAMPLES: Mapping[StudyKind, dict[str, JsonValue]] = {
     StudyKind.PEFT: {
-        "display_name": "AutoPEFT space, MiniLM, Rotten Tomatoes",
+        "display_name": "MiniLM, Rotten Tomatoes",
         "configuration": {
             "backbone": "all-MiniLM-L6-v2",
             "task": {"name": "rotten-tomatoes", "train_rows": 640, "validation_rows": 600},
             "training": {"learning_rate": 0.001, "epochs": 3, "batch_size": 32, "max_length": 64},
         },
-        "search_space": {"preset": "autopeft"},
+        "search_space": {"preset": "auto"},
         "objectives": [
             {"metric": "score", "direction": "maximize"},
             {"metric": "trainable_parameters", "direction": "minimize"},
@@ -58,9 +58,12 @@ NOTES: Mapping[StudyKind, tuple[str, ...]] = {
         *OF_ALL,
         "The service trains every trial itself. Metrics: score, trainable_parameters, latency_ms, "
         "peak_memory_bytes, training_seconds.",
-        "search_space.preset is autopeft, autopeft_by_layer, lora, lora_by_layer or methods; parameters may "
-        "stand beside it or instead of it, named by dotted paths into the configuration, such as "
-        "training.learning_rate or peft.lora.rank.",
+        "search_space.preset is auto, autopeft, autopeft_by_layer, lora, lora_by_layer or methods; without a "
+        "search_space it is auto: every method that people use, with full fine-tuning to compare with. "
+        "Parameters may stand beside it or instead of it, named by dotted paths into the configuration, such "
+        "as training.epochs or peft.lora.rank.",
+        "training.learning_rate_factor multiplies the rate that is usual for each method; where it is "
+        "searched, as in auto, the configuration's own learning_rate is not used.",
         "configuration.backbone is a packaged one (all-MiniLM-L6-v2, all-mpnet-base-v2, "
         "SmolLM2-135M-Instruct), local:NAME, or ORGANISATION/NAME of the Hugging Face hub.",
         "configuration.task.name is a packaged one (rotten-tomatoes, imdb, tweets, 20newsgroups, boolq, "

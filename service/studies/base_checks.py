@@ -28,7 +28,7 @@ def layer_errors(draft: StudyDraft) -> Iterator[FieldError]:
 def overridden_size_errors(draft: StudyDraft) -> Iterator[FieldError]:
     """Find sizes that are searched although a list by layer overrides them."""
     for name, module in draft.configuration.peft.own_modules().items():
-        paths = {f"peft.{name}.{field}" for field in module.size_fields}
+        paths = {f"peft.{name}.{field}" for field in (*module.size_fields, "alpha_per_rank")}
         searched = [path for path in draft.search_space.by_name if path in paths]
         if searched and module.by_layer is not None:
             yield FieldError(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 from api_schemas.backbones import ROLES
+from api_schemas.derived_settings import DERIVED
 from api_schemas.errors import FieldError
 from api_schemas.peft.fitness import method_problem, setting_problem
 from api_schemas.peft.method import LibrarySettings
@@ -42,7 +43,7 @@ def compacter_errors(draft: StudyDraft) -> Iterator[FieldError]:
 
 def unread_errors(draft: StudyDraft) -> Iterator[FieldError]:
     """Find what is searched or set although no method of the study reads it."""
-    methods = _methods(draft)
+    methods = draft.methods
     listed = ", ".join(f"'{method}'" for method in methods)
     for name, parameter in draft.search_space.by_name.items():
         under = [method for method in methods if _active_under(parameter, method)]
@@ -60,29 +61,31 @@ def unread_errors(draft: StudyDraft) -> Iterator[FieldError]:
 
 def unfit_method_errors(draft: StudyDraft) -> Iterator[FieldError]:
     """Find methods that cannot work on the backbone at all."""
-    for method in _methods(draft):
+    for method in draft.methods:
         problem = method_problem(method.definition, shape=draft.backbone.shape)
         if problem is not None:
             yield FieldError(pointer=_pointer_to_method(draft), detail=problem)
 
 
 def frozen_weight_errors(draft: StudyDraft) -> Iterator[FieldError]:
-    """Find methods that compute with the frozen weights where these are quantised."""
+    """Find methods that compute with the weights or train them where these are quantised."""
     configuration, stored = draft.configuration, draft.backbone.quantised
     for method in _fit_methods(draft):
-        if not method.definition.reads_frozen_weights:
+        if not method.definition.needs_whole_weights:
             continue
+        does = (
+            "trains the weights" if method.definition.trains_weights else "computes with the frozen weights"
+        )
         if configuration.quantisation is not None:
             yield FieldError(
                 pointer=_pointer_to_method(draft),
-                detail=f"'{method}' computes with the frozen weights, so they cannot be quantised; leave "
-                "'quantisation' out",
+                detail=f"'{method}' {does}, so they cannot be quantised; leave 'quantisation' out",
             )
         if stored is not None:
             yield FieldError(
                 pointer=_pointer_to_method(draft),
-                detail=f"'{method}' computes with the frozen weights, and the files of "
-                f"'{configuration.backbone}' hold them in {stored}; take whole weights or another method",
+                detail=f"'{method}' {does}, and the files of '{configuration.backbone}' hold them in "
+                f"{stored}; take whole weights or another method",
             )
 
 
@@ -118,15 +121,9 @@ def _problems(method: PeftMethod, setting: str, draft: StudyDraft, *, max_length
             yield problem
 
 
-def _methods(draft: StudyDraft) -> list[PeftMethod]:
-    parameter = draft.search_space.by_name.get(METHOD)
-    values = (draft.configuration.peft.method,) if parameter is None else values_of(parameter)
-    return [PeftMethod(str(value)) for value in values]
-
-
 def _fit_methods(draft: StudyDraft) -> list[PeftMethod]:
     shape = draft.backbone.shape
-    return [method for method in _methods(draft) if method_problem(method.definition, shape=shape) is None]
+    return [method for method in draft.methods if method_problem(method.definition, shape=shape) is None]
 
 
 def _pointer_to_method(draft: StudyDraft) -> str:
@@ -134,7 +131,7 @@ def _pointer_to_method(draft: StudyDraft) -> str:
 
 
 def _reads(method: PeftMethod, name: str) -> bool:
-    _, section, *rest = name.split(".")
+    _, section, *rest = (DERIVED[name].sets if name in DERIVED else name).split(".")
     if section == "method":
         return True
     if section == "library":

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from api_schemas.errors import FieldError
 from api_schemas.near_names import meant
 from api_schemas.objectives import RESERVED_METRICS, Metric
-from api_schemas.peft.methods_preset import METHOD
-from api_schemas.peft.registry import PeftMethod
+from api_schemas.peft.counts import counts_operations
 from api_schemas.studies import StudyCreate
 from service.studies.study_draft import StudyDraft
 
@@ -22,14 +21,14 @@ def unknown_metric_errors(draft: StudyDraft) -> Iterator[FieldError]:
 
 def flops_errors(draft: StudyDraft) -> Iterator[FieldError]:
     """Find FLOPs where a trial may use a method of which they are not counted."""
-    if draft.configuration.peft.method is PeftMethod.MODULES and METHOD not in draft.search_space.by_name:
+    if all(map(counts_operations, draft.methods)):
         return
     for pointer, metric in _named_metrics(draft.request):
         if metric == Metric.ADAPTER_FLOPS:
             yield FieldError(
                 pointer=pointer,
-                detail="It is known for our own modules only: set peft.method to 'modules' and do not search "
-                "it, or name trainable_parameters.",
+                detail="It is known for our own modules and fine-tuning only: set peft.method to 'modules' "
+                "or 'full', or name trainable_parameters.",
             )
 
 

@@ -20,7 +20,7 @@ from api_schemas.search_space import (
     ParameterValue,
     SearchSpace,
 )
-from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trial_configuration import TrialConfiguration, patch, readable
 from service.studies.layers import BY_LAYER, setting_at, with_layers
 
 FIRST_ACTIVE_LAYER = "peft.first_active_layer"
@@ -52,7 +52,7 @@ def map_parameterizations(
     or of the target's where the source has no such setting; in custom studies, where neither has one,
     its lowest value or first choice.
     """
-    base = None if target.configuration is None else target.configuration.model_dump(mode="json")
+    base = None if target.configuration is None else readable(target.configuration)
     found = []
     for values in parameterizations:
         read = _reader(values, source=source, target=target)
@@ -84,12 +84,11 @@ def _reader(values: Parameterization, *, source: StudySpace, target: StudySpace)
         return values.get
     configuration = patch(source.configuration, values)
     if target.backbone_shape is None:
-        trained = configuration.model_dump(mode="json")
-        return partial(setting_at, trained)
+        return partial(setting_at, readable(configuration))
     layered = with_layers(configuration, source.backbone_shape, search_space=target.search_space)
     return partial(
         _read,
-        layered.model_dump(mode="json"),
+        readable(layered),
         layers=target.backbone_shape.layers,
         of=source.backbone_shape.layers,
     )

@@ -34,7 +34,11 @@ def _largest(metric: str, draft: StudyDraft) -> float:
     extremes = {name: extremes_of(parameter) for name, parameter in draft.search_space.by_name.items()}
     largest = {name: values[-1] for name, values in extremes.items()}
     # Methods have no order, and a longer block means more scalars in one and fewer in another.
-    unordered = {name: extremes[name] for name in (METHOD, "peft.library.block_size") if name in extremes}
+    names = [METHOD, "peft.library.block_size"]
+    if METHOD in extremes:
+        # Fine-tuning trains the more, the lower the layer at which it begins.
+        names.append("peft.first_active_layer")
+    unordered = {name: extremes[name] for name in names if name in extremes}
     corners = (dict(zip(unordered, corner, strict=True)) for corner in product(*unordered.values()))
     configurations = (canonical(patch(draft.configuration, largest | corner)) for corner in corners)
     shape, classes = draft.backbone.shape, draft.task.classes

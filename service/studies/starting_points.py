@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from api_schemas.backbones import BackboneShape
+from api_schemas.derived_settings import LEARNING_RATE_FACTOR
 from api_schemas.peft.lora import Lora
 from api_schemas.peft.method import LibrarySettings
 from api_schemas.peft.registry import Peft, PeftMethod
@@ -45,7 +46,13 @@ def starting_parameterization(
     search_space: SearchSpace, configuration: TrialConfiguration, point: Parameterization
 ) -> Parameterization:
     """Return a starting point with a value for each parameter: what it leaves out, the base sets."""
-    return search_space.active(read(configuration, search_space.by_name) | point)
+    return search_space.active(_as_it_stands(search_space, configuration) | point)
+
+
+def _as_it_stands(search_space: SearchSpace, configuration: TrialConfiguration) -> Parameterization:
+    """Return what a configuration sets; where a multiple of it is searched, the rate is each method's own."""
+    own_rate = {LEARNING_RATE_FACTOR: 1.0} if LEARNING_RATE_FACTOR in search_space.by_name else {}
+    return read(configuration, search_space.by_name) | own_rate
 
 
 def default_starting_points(
@@ -86,7 +93,7 @@ def _is_recipe(
 
 def _nearest_point(search_space: SearchSpace, wanted: TrialConfiguration) -> Parameterization | None:
     parameters = search_space.by_name
-    values = read(wanted, parameters)
+    values = _as_it_stands(search_space, wanted)
     point = search_space.active(
         {name: _nearest_value(parameters[name], value) for name, value in values.items()}
     )

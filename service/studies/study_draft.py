@@ -3,15 +3,17 @@
 Expands presets, and resolves backbone and task, whose files it may read or download. Knows no database.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pydantic import ValidationError
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
+from api_schemas.peft.methods_preset import METHOD
+from api_schemas.peft.registry import PeftMethod
 from api_schemas.presets import expand_preset
-from api_schemas.search_space import SearchSpace, SearchSpaceRequest
+from api_schemas.search_space import SearchSpace, SearchSpaceRequest, values_of
 from api_schemas.studies import StudyCreate
 from api_schemas.trial_configuration import TrialConfiguration
 from service.catalogue.backbones import by_name
@@ -21,6 +23,7 @@ from service.catalogue.tasks.sources import settled, task_facts
 from service.errors import InvalidStudy
 from service.settings import settings
 from service.studies.layers import with_layers
+from service.studies.overriding import overridden
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class StudyDraft:
         }
         return {name: posted.get(name, "/search_space") for name in self.search_space.by_name}
 
+    @cached_property
+    def methods(self) -> tuple[PeftMethod, ...]:
+        """Every method that a trial may have."""
+        return _methods(self.search_space, self.configuration)
+
 
 def draft_study(request: StudyCreate, configuration: TrialConfiguration, *, tenant_id: str) -> StudyDraft:
     """Return the draft of a study with this base configuration.
@@ -58,18 +66,30 @@ def draft_study(request: StudyCreate, configuration: TrialConfiguration, *, tena
     backbone = by_name.checkpoint(configuration.backbone, models_dir=settings().models_dir)
     task = settled(configuration.task, data_dir=data_dir, tenant_id=tenant_id)
     facts = task_facts(task, data_dir=data_dir)
-    search_space = _expanded(request.search_space, backbone.shape)
+    counted = backbone.shape.model_copy(update={"weights": backbone.weights})
+    quantised = configuration.quantisation is not None or backbone.quantised is not None
+    search_space = _expanded(request.search_space, counted, quantised=quantised)
+    if any(method.definition.trains_weights for method in _methods(search_space, configuration)):
+        # Versions of before refuse a shape with counts, and other studies need none.
+        backbone = replace(backbone, shape=counted)
     base = configuration.model_copy(update={"task": task})
     layered = with_layers(base, backbone.shape, search_space=search_space)
     return StudyDraft(request, search_space, layered, backbone, facts)
 
 
-def _expanded(posted: SearchSpaceRequest, shape: BackboneShape) -> SearchSpace:
-    names = {parameter.name for parameter in posted.parameters}
-    inherited = () if posted.preset is None else expand_preset(posted.preset, shape=shape)
-    kept = tuple(parameter for parameter in inherited if parameter.name not in names)
+def _methods(search_space: SearchSpace, configuration: TrialConfiguration) -> tuple[PeftMethod, ...]:
+    parameter = search_space.by_name.get(METHOD)
+    values = (configuration.peft.method,) if parameter is None else values_of(parameter)
+    # What is no method is found by the checks of the draft.
+    return tuple(method for value in values for method in PeftMethod if method == value)
+
+
+def _expanded(posted: SearchSpaceRequest, shape: BackboneShape, *, quantised: bool) -> SearchSpace:
+    inherited = (
+        () if posted.preset is None else expand_preset(posted.preset, shape=shape, quantised=quantised)
+    )
     try:
-        return SearchSpace(parameters=(*kept, *posted.parameters))
+        return SearchSpace(parameters=overridden(inherited, posted.parameters))
     except ValidationError as error:
         raise InvalidStudy(
             "The search space cannot work; `errors` says where and why.",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from api_schemas.backbones import BackboneShape
+from api_schemas.backbones import BackboneShape, WeightCounts
 from api_schemas.presets import bottleneck_sizes, expand_preset
-from api_schemas.search_space import OrdinalParameter, PresetName, SearchSpace
+from api_schemas.search_space import CategoricalParameter, OrdinalParameter, PresetName, SearchSpace
 
 
 def shape(*, layers: int, hidden_size: int) -> BackboneShape:
@@ -49,3 +49,43 @@ def test_every_preset_is_a_legal_space(preset: PresetName, layers: int) -> None:
     names = [parameter.name.split(".") for parameter in space.parameters]
     reached = {int(part) for name in names for part in name if part.isdigit()}
     assert reached == set(range(layers))
+
+
+WHOLE = WeightCounts(below=10, each_layer=20, above=0)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "quantised", "left_out"),
+    [
+        ("bert", {}, False, set()),
+        ("bert", {}, True, {"dora", "pissa", "full"}),
+        ("bert", {"weights": None}, False, {"full"}),
+        ("llama", {}, False, {"bitfit"}),
+        ("gpt2", {}, False, {"rslora", "dora", "pissa"}),
+        ("gpt2", {}, True, {"rslora", "dora", "pissa", "full"}),
+    ],
+)
+def test_auto_leaves_out_what_cannot_work(
+    family: str, changes: dict[str, object], quantised: bool, left_out: set[str]
+) -> None:
+    """By family, by what is known of the weights, and by whether they are whole; settings go along."""
+    whole = shape(layers=2, hidden_size=64).model_copy(
+        update={"model_type": family, "weights": WHOLE, **changes}
+    )
+    parameters = expand_preset(PresetName.AUTO, shape=whole, quantised=quantised)
+    space = SearchSpace(parameters=parameters).by_name
+    method = space["peft.method"]
+    assert isinstance(method, CategoricalParameter)
+    everything = {"modules", "rslora", "dora", "pissa", "bitfit", "head_only", "full"}
+    assert set(method.choices) == everything - left_out
+    assert ("peft.first_active_layer" in space) == ("full" not in left_out)
+    assert ("peft.library.rank" in space) == ("rslora" not in left_out)
+    assert "training.learning_rate" not in space
+
+
+def test_ranks_of_auto_fit_the_narrowest_projection() -> None:
+    """PiSSA takes no rank above either width, and shares its ranks with the others."""
+    narrow = shape(layers=2, hidden_size=8).model_copy(update={"key_value_size": 4})
+    rank = SearchSpace(parameters=expand_preset(PresetName.AUTO, shape=narrow)).by_name["peft.library.rank"]
+    assert isinstance(rank, OrdinalParameter)
+    assert rank.choices == (1, 2, 4)

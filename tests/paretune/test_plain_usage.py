@@ -34,6 +34,7 @@ pytestmark = [
 
 CLASSES = AnswerForm(labels=("no", "yes", "maybe"))
 LORA = {"lora": {"rank": 2, "alpha": 4.0, "value": True, "ffn_in": True}}
+WEIGHTS = {"method": "full", "first_active_layer": 1}
 PROMPT = {"method": "prompt_tuning", "library": {"virtual_tokens": 3}}
 TEXTS = ("a good film", ("a good film", "that is dull"))
 
@@ -95,6 +96,18 @@ def check(found: Any, folder: Path) -> None:
         assert max(found, key=found.get) == wanted.label
         wanted, found = wanted.probability, found[wanted.label]
     assert found == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["bert", "t5"])
+def test_the_snippet_for_fine_tuned_weights_needs_transformers_alone(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are written into the backbone under their own names."""
+    folder = exported(kind, WEIGHTS, tmp_path)
+    card = adapter_usage(folder)
+    assert "peft" not in card
+    (folder / "mine").symlink_to(tmp_path / "models" / "mine")
+    check(answered(card, folder, monkeypatch, capsys), folder)
 
 
 @pytest.mark.parametrize("peft", [LORA, PROMPT], ids=["lora", "prompt"])

@@ -27,7 +27,9 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from api_schemas.backbones import BackboneShape
 from api_schemas.trial_configuration import TrialConfiguration
+from service.catalogue.backbones.weight_counts import weight_counts
 from workers.backbones.loading import Backbone, freeze, model_class
 from workers.model_cache import ModelCache
 
@@ -80,6 +82,13 @@ def tiny(kind: str) -> Backbone:
             if parameter.ndim > 1:
                 parameter.normal_(0.0, 0.3)
     return freeze(model, SimpleNamespace(pad_token_id=0), name=kind, device=CPU)
+
+
+def counted_shape(backbone: Backbone) -> BackboneShape:
+    """The shape as a study has it that may train the weights themselves."""
+    configuration = backbone.model.config.to_dict()  # type: ignore[union-attr,operator]
+    weights = weight_counts(configuration, shape=backbone.shape)
+    return backbone.shape.model_copy(update={"weights": weights})
 
 
 @pytest.fixture(scope="session", autouse=True)

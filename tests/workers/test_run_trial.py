@@ -15,6 +15,7 @@ from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import store_at
 from service.catalogue.tasks.sources import settled
+from tests.workers.conftest import counted_shape
 from tests.workers.divergence import diverging
 from workers.interruption import TrialStopped
 from workers.model_cache import ModelCache
@@ -246,6 +247,36 @@ def test_a_method_of_the_library_is_a_whole_trial(
     assert report.metrics["trainable_parameters"] == known
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.model.state_dict().items())
     assert len(load_classifier(artifacts_dir / "study/trial/1").predict(["a film full of wit"])) == 1
+
+
+def test_fine_tuned_weights_are_saved_and_loaded_and_the_backbone_keeps_its_own(
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
+) -> None:
+    """From the last layer on: the count known before, a file with the weights, the same answers from it."""
+    backbone = model_cache.backbone(small_trial.backbone)
+    before = {name: weight.clone() for name, weight in backbone.layers[5].state_dict().items()}
+    configuration = TrialConfiguration.model_validate(
+        small_trial.model_dump(mode="json") | {"peft": {"method": "full", "first_active_layer": 5}}
+    )
+    report, measurements = run(configuration, model_cache, artifacts_dir)
+    shape = counted_shape(backbone)
+    known = trainable_parameters(configuration, shape=shape, classes=2)
+    assert shape.weights is not None
+    assert known == shape.weights.each_layer + 384 * 2 + 2
+    assert report.metrics["trainable_parameters"] == known
+    assert report.metrics["adapter_flops"] == 0
+    assert measurements[-1].metrics["train_loss"] < measurements[0].metrics["train_loss"]
+    after = backbone.layers[5].state_dict()
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+    folder = artifacts_dir / "study" / "trial" / "1"
+    saved = load_file(folder / "weights.safetensors")
+    assert sum(tensor.numel() for tensor in saved.values()) == known
+    texts = ["a moving film", "dull"]
+    first, second = (load_classifier(folder).predict(texts) for _ in range(2))
+    assert first == second
+    assert not torch.equal(
+        saved["library.encoder.layer.5.output.dense.weight"], before["output.dense.weight"]
+    )
 
 
 def test_the_training_loop_lets_adalora_give_up_rank(

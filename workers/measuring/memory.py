@@ -18,6 +18,9 @@ from workers.errors import OutOfMemory
 BYTES_PER_TRAINED = 16
 """A float32 weight, its gradient and AdamW's two moments."""
 
+BYTES_PER_COPY = 4
+"""Of these, the float32 weight itself. Copies of a backbone's weights are too large to be overlooked."""
+
 KEPT_HIDDEN = 10
 """Vectors of the hidden width that a layer keeps for a token: norms, queries, keys, values, adapters."""
 
@@ -39,6 +42,13 @@ class TrainingShape:
     layers_with_gradient: int
     longest: int
     heads: int
+    trains_weights: bool = False
+    """Whether what is trained are copies of the backbone's weights, which add no units to any layer."""
+
+    @property
+    def copied_bytes(self) -> int:
+        """What copies of weights take from the time at which the trial is built, before it is trained."""
+        return self.trained * BYTES_PER_COPY * self.trains_weights
 
 
 class MemoryModel:
@@ -54,8 +64,8 @@ class MemoryModel:
         Raises:
             OutOfMemory: If not even one row of the longest length fits.
         """
-        free = self.free_bytes(backbone.device)
-        fixed = training.trained * BYTES_PER_TRAINED
+        free = self.free_bytes(backbone.device, already=training.copied_bytes)
+        fixed = fixed_bytes(training, backbone=backbone)
         one_row = self._factor(backbone.name) * step_bytes(training, backbone=backbone, rows=1)
         rows = int((free - fixed) / one_row)
         if rows < 1:
@@ -66,31 +76,59 @@ class MemoryModel:
             )
         return min(rows, batch_size) * training.longest
 
+    def check_weights(self, trained: int, *, backbone: Backbone) -> None:
+        """Refuse to train more of a backbone's weights than fit: each with its gradient and two moments.
+
+        Raises:
+            OutOfMemory: If they do not fit, whatever the length of the texts.
+        """
+        free = self.free_bytes(backbone.device)
+        needed = trained * (BYTES_PER_TRAINED + _cast_bytes(backbone))
+        if needed > free:
+            raise OutOfMemory(
+                f"out-of-memory (predicted): {trained:,} trained weights need {needed:,} bytes with their "
+                f"gradients and AdamW's moments, and {free:,} are free. Raise peft.first_active_layer, or "
+                "train a method that leaves the weights as they are."
+            )
+
     def trials_at_once(self, training: TrainingShape, *, backbone: Backbone, batch_size: int) -> int:
         """Return how many trials of a shape, each with a whole batch, fit in one pass."""
         one_step = self._factor(backbone.name) * step_bytes(training, backbone=backbone, rows=batch_size)
-        one_trial = training.trained * BYTES_PER_TRAINED + one_step
+        one_trial = fixed_bytes(training, backbone=backbone) + one_step
         return int(self.free_bytes(backbone.device) / one_trial)
 
     def learn(self, training: TrainingShape, *, backbone: Backbone, rows: int, observed_bytes: int) -> None:
         """Compare a peak, counted from before the trial, with the estimate for its largest pass."""
-        estimate = training.trained * BYTES_PER_TRAINED + step_bytes(training, backbone=backbone, rows=rows)
+        fixed = fixed_bytes(training, backbone=backbone) - training.copied_bytes
+        estimate = fixed + step_bytes(training, backbone=backbone, rows=rows)
         seen = self._ratios.setdefault(backbone.name, deque(maxlen=REMEMBERED_PEAKS))
         seen.append(observed_bytes / estimate)
 
-    def free_bytes(self, device: torch.device) -> int:
-        """Return what a trial may still take on a device."""
+    def free_bytes(self, device: torch.device, *, already: int = 0) -> int:
+        """Return what a trial may take on a device that has taken so much `already`."""
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
             free += reusable
         else:
             free = psutil.virtual_memory().available
-        allowed = int(SHARE_OF_FREE * free)
+        allowed = int(SHARE_OF_FREE * free) + already
         return allowed if self.limit_bytes is None else min(allowed, self.limit_bytes)
 
     def _factor(self, backbone: str) -> float:
         return max(self._ratios.get(backbone) or (FIRST_FACTOR,))
+
+
+def fixed_bytes(training: TrainingShape, *, backbone: Backbone) -> int:
+    """Return what the trained scalars need however many rows a step has."""
+    cast = _cast_bytes(backbone) if training.trains_weights else 0
+    return training.trained * (BYTES_PER_TRAINED + cast)
+
+
+def _cast_bytes(backbone: Backbone) -> int:
+    """Return what a trained weight takes in the precision of the backbone, where that is another one."""
+    item_bytes = next(backbone.model.parameters()).element_size()
+    return item_bytes if item_bytes < BYTES_PER_COPY else 0
 
 
 def step_bytes(training: TrainingShape, *, backbone: Backbone, rows: int) -> float:
@@ -105,19 +143,25 @@ def step_bytes(training: TrainingShape, *, backbone: Backbone, rows: int) -> flo
     kept = KEPT_HIDDEN * width.hidden_size + KEPT_FFN * width.ffn_size + training.heads * training.longest
     # A bottleneck or a low-rank factor has about 2 * hidden size scalars for each inner unit, and keeps
     # that unit before and after its activation function.
-    inner = training.trained / width.hidden_size
+    inner = 0 if training.trains_weights else training.trained / width.hidden_size
     passing = width.hidden_size * KEPT_HIDDEN + width.ffn_size * KEPT_FFN
     return float(tokens * item_bytes * (training.layers_with_gradient * kept + inner + passing))
 
 
 def training_shape(
-    *, trained: int, first_layer: int, split: TokenisedSplit, backbone: Backbone
+    *,
+    trained: int,
+    first_layer: int,
+    split: TokenisedSplit,
+    backbone: Backbone,
+    trains_weights: bool = False,
 ) -> TrainingShape:
     """Gather what the estimate needs; a trial without modules trains on pooled vectors, one token a row."""
     heads = backbone.model.config.num_attention_heads  # type: ignore[union-attr]  # transformers ships no types
     kept = split.activations
     lengths = [len(ids) for ids in split.ids] if kept is None else kept.lengths
-    return TrainingShape(trained, backbone.shape.layers - first_layer, max(lengths), int(heads))  # type: ignore[arg-type]
+    layers = backbone.shape.layers - first_layer
+    return TrainingShape(trained, layers, max(lengths), int(heads), trains_weights)  # type: ignore[arg-type]
 
 
 def release_memory() -> None:

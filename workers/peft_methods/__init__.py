@@ -2,7 +2,8 @@
 
 One file per method, and a row in `registry`. Methods of our own have `build` and `attach` and work through
 forward hooks: the backbone's modules and the names of its weights are never touched, and detaching is
-removing hooks. Methods of HF `peft` have a `METHOD`, which `hf_layers` or `prompts` attaches and detaches.
+removing hooks. Methods of HF `peft` have a `METHOD`, which `hf_layers` or `prompts` attaches and detaches;
+`full` puts trained copies of the backbone's weights in their places.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from api_schemas.peft.registry import Peft
 from workers.backbones.activation_cache import final_hidden, pool
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch
-from workers.peft_methods import hf_layers, prompts
+from workers.peft_methods import full, hf_layers, prompts
 from workers.peft_methods.place import Place
 from workers.peft_methods.prefix_injection import Handle
 from workers.peft_methods.registry import METHODS, hooked_methods
@@ -56,6 +57,11 @@ class TrialModules(nn.Module):
         active = (layer for layer in range(self.layer_count) if self.peft.is_active(layer))
         return next(active, 0) if self.library else min(map(int, self.layers), default=self.layer_count)
 
+    @property
+    def trains_weights(self) -> bool:
+        """Whether the backbone's own weights are trained."""
+        return isinstance(self.library, full.OwnWeights)
+
     def after_step(self, step: int, total_steps: int) -> None:
         """Let a method act between two steps, counted from 1, while the gradients are still there."""
         if isinstance(self.library, hf_layers.HfLayers):
@@ -69,12 +75,14 @@ def active_layers(peft: Peft, *, backbone: Backbone) -> list[int]:
 
 def _build_library(
     peft: Peft, *, backbone: Backbone, seed: int
-) -> hf_layers.HfLayers | prompts.Prompt | None:
+) -> hf_layers.HfLayers | prompts.Prompt | full.OwnWeights | None:
     method, layers = METHODS.get(peft.method), active_layers(peft, backbone=backbone)
     if isinstance(method, prompts.PromptMethod):
         return prompts.build(peft, method=method, backbone=backbone, seed=seed)
     if isinstance(method, hf_layers.HfMethod) and layers:
         return hf_layers.build(peft, method=method, backbone=backbone, layers=layers, seed=seed)
+    if isinstance(method, full.WeightsMethod) and layers:
+        return full.build(backbone, first_layer=layers[0])
     return None
 
 

@@ -16,6 +16,7 @@ from workers.peft_methods import (
     compacter,
     dora,
     fourierft,
+    full,
     hra,
     ia3,
     ln_tuning,
@@ -37,6 +38,7 @@ from workers.peft_methods import (
     vblora,
     vera,
 )
+from workers.peft_methods.full import WeightsMethod
 from workers.peft_methods.hf_layers import HfMethod
 from workers.peft_methods.place import Place
 from workers.peft_methods.prefix_injection import Handle
@@ -64,7 +66,7 @@ MODULES: Mapping[str, Hooked] = {
     "prefix_tuning": prefix_tuning,
 }
 
-METHODS: Mapping[PeftMethod, HfMethod | PromptMethod | Hooked] = {
+METHODS: Mapping[PeftMethod, HfMethod | PromptMethod | WeightsMethod | Hooked] = {
     PeftMethod.BITFIT: bitfit,
     PeftMethod.LORA: lora.METHOD,
     PeftMethod.RSLORA: rslora.METHOD,
@@ -86,6 +88,7 @@ METHODS: Mapping[PeftMethod, HfMethod | PromptMethod | Hooked] = {
     PeftMethod.HRA: hra.METHOD,
     PeftMethod.PROMPT_TUNING: prompt_tuning.METHOD,
     PeftMethod.P_TUNING: p_tuning.METHOD,
+    PeftMethod.FULL: full.METHOD,
 }
 
 
@@ -94,6 +97,6 @@ def hooked_methods(peft: Peft) -> Mapping[str, Hooked]:
     if peft.method is PeftMethod.MODULES:
         return MODULES
     method = METHODS.get(peft.method)
-    return (
-        {} if method is None or isinstance(method, HfMethod | PromptMethod) else {peft.method.value: method}
-    )
+    if method is None or isinstance(method, HfMethod | PromptMethod | WeightsMethod):
+        return {}
+    return {peft.method.value: method}

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 from workers.backbones.loading import Backbone, backbone_folder, own_bits, whole_network
 from workers.errors import ArtifactError
 from workers.peft_methods.bitfit import named_changes
+from workers.peft_methods.full import OwnWeights
 from workers.peft_methods.lora import LowRank
 from workers.peft_methods.scale_shift import ScaleShift
 from workers.saving.artifacts import Classifier, load_classifier
@@ -81,6 +82,11 @@ def _merged(model: nn.Module, classifier: Classifier, *, folder: Path) -> nn.Mod
     modules = classifier.modules
     if modules.peft.method.definition.is_prompt:
         raise ArtifactError("Prompts stand in the text, not in the weights: they cannot be merged.")
+    if isinstance(modules.library, OwnWeights):
+        with torch.no_grad():
+            for name, trained in modules.library.named_parameters():
+                model.get_parameter(name).copy_(trained)
+        return model
     kinds = {kind for methods in modules.layers.values() for kind, _ in methods.named_children()}
     if not kinds and (folder / ADAPTER_CONFIGURATION).is_file():
         with warnings.catch_warnings():

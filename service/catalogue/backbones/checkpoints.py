@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from api_schemas.backbones import BackboneShape
+from api_schemas.backbones import BackboneShape, WeightCounts
 from api_schemas.trial_configuration import Quantisation
 from service.catalogue.backbones.files import CONFIGURATION, check_names, json_object, stored_tensors
 from service.catalogue.backbones.shapes import own_quantisation, shape_from_configuration
 from service.catalogue.backbones.tokenizers import check_tokenizer
+from service.catalogue.backbones.weight_counts import weight_counts
 from service.catalogue.backbones.weights import check_weights
 from service.errors import DamagedBackbone
 
@@ -21,10 +22,11 @@ ADAPTER = "adapter_config.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The shape of a backbone, and in how many bits its own files keep the linear maps."""
+    """The shape of a backbone, its scalars by place, and in how many bits its files keep the linear maps."""
 
     shape: BackboneShape
     quantised: Quantisation | None = None
+    weights: WeightCounts | None = None
 
 
 def read_configuration(name: str, configuration: Mapping[str, Any]) -> Checkpoint:
@@ -34,7 +36,11 @@ def read_configuration(name: str, configuration: Mapping[str, Any]) -> Checkpoin
         service.errors.UnknownBackbone: If nothing can be trained on it here; the sentence says why.
     """
     shape = shape_from_configuration(configuration, name=name)
-    return Checkpoint(shape, own_quantisation(configuration, name=name))
+    return Checkpoint(
+        shape,
+        own_quantisation(configuration, name=name),
+        weight_counts(configuration, shape=shape, name=name),
+    )
 
 
 def read_checkpoint(name: str, folder: Path) -> Checkpoint:

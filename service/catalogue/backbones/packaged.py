@@ -48,7 +48,7 @@ PACKAGED_BACKBONES: Mapping[str, PackagedBackbone] = {
         archive_parts=tuple(f"input/all-mpnet-base-v2.zip.{part:03}" for part in _MPNET_PARTS),
         configuration={
             "model_type": "mpnet", "num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12,
-            "intermediate_size": 3072, "max_position_embeddings": 514, "pad_token_id": 1,
+            "intermediate_size": 3072, "max_position_embeddings": 514, "pad_token_id": 1, "vocab_size": 30527,
         },
     ),
     "SmolLM2-135M-Instruct": PackagedBackbone(
@@ -60,6 +60,7 @@ PACKAGED_BACKBONES: Mapping[str, PackagedBackbone] = {
         configuration={
             "model_type": "llama", "num_hidden_layers": 30, "hidden_size": 576, "num_attention_heads": 9,
             "num_key_value_heads": 3, "intermediate_size": 1536, "max_position_embeddings": 8192,
+            "vocab_size": 49152,
         },
     ),
 }  # fmt: skip

@@ -105,7 +105,7 @@ def test_a_clone_can_ask_for_all_that_its_source_asked_for() -> None:
         ({"parallelism": 0}, "/edits/parallelism"),
         ({"colour": 1}, "/edits/colour"),
         ({"configuration": {"backbone": "gpt-17"}}, "/edits/configuration/backbone"),
-        ({"search_space": None}, "/edits/search_space"),
+        ({"objectives": None}, "/edits/objectives"),
         (
             {"search_space": {"parameters": [{**RATE, "name": "training.seed"}]}},
             "/edits/search_space/parameters/0",

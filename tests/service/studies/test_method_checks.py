@@ -2,9 +2,10 @@
 
 import pytest
 
-from api_schemas.backbones import BackboneShape
+from api_schemas.backbones import BackboneShape, WeightCounts
 from api_schemas.presets import expand_preset
 from api_schemas.search_space import PresetName
+from api_schemas.trial_configuration import Quantisation
 from service.studies.validation import CHECKS_OF_LEGAL_VALUES
 from tests.service.studies.drafts import LEARNING_RATE, make_draft
 
@@ -20,12 +21,14 @@ def errors(
     peft: dict[str, object],
     *parameters: dict[str, object],
     shape: BackboneShape = BERT,
+    stored: Quantisation | None = None,
     **configuration: object,
 ) -> list[tuple[str, str]]:
     draft = make_draft(
         configuration={"peft": peft, "training": {"max_length": 128}, **configuration},
         parameters=[LEARNING_RATE, *parameters],
         shape=shape,
+        quantised=stored,
     )
     return [(error.pointer, error.detail) for check in CHECKS_OF_LEGAL_VALUES for error in check(draft)]
 
@@ -38,6 +41,7 @@ def ordinal(setting: str, *choices: int, when: list[str] | None = None) -> dict[
 NEW_FAMILY = BERT.model_copy(update={"model_type": "new"})
 GPT2 = BERT.model_copy(update={"model_type": "gpt2"})
 METHOD, LIBRARY = "/configuration/peft/method", "/configuration/peft/library"
+WEIGHED = BERT.model_copy(update={"weights": WeightCounts(below=10, each_layer=20, above=0)})
 NOWHERE = {"query": False, "value": False}
 
 
@@ -48,6 +52,11 @@ NOWHERE = {"query": False, "value": False}
         ({"method": "ln_tuning"}, NEW_FAMILY, METHOD, "norms"),
         ({"method": "lora"}, GPT2, METHOD, "linear"),
         ({"method": "lora", "library": NOWHERE}, BERT, LIBRARY, "needs a projection"),
+        ({"method": "full"}, BERT, METHOD, "does not say how many weights"),
+        (
+            {"method": "full", "lora": {"rank": 2}}, WEIGHED,
+            "/configuration/peft/lora", "no method of this study reads this section ('full')",
+        ),
         ({"method": "oft"}, BERT, f"{LIBRARY}/block_size", "32 does not divide the width 48"),
         ({"method": "boft"}, BERT, f"{LIBRARY}/block_size", "32 does not divide"),
         (
@@ -142,6 +151,17 @@ def test_the_preset_of_methods_always_works(shape: BackboneShape) -> None:
     preset = expand_preset(PresetName.METHODS, shape=shape)
     parameters = [item.model_dump(mode="json", by_alias=True) for item in preset]
     assert errors({}, *(item for item in parameters if item["name"] != LEARNING_RATE["name"])) == []
+
+
+@pytest.mark.parametrize(("stored", "asked"), [(None, "4bit"), (Quantisation.EIGHT_BIT, None)])
+def test_weights_are_trained_whole_or_not_at_all(stored: Quantisation | None, asked: str | None) -> None:
+    """Quantised by the study or in the files: refused at the method, with the cure."""
+    [(pointer, detail)] = errors(
+        {"method": "full"}, shape=WEIGHED, stored=stored, **({} if asked is None else {"quantisation": asked})
+    )
+    assert pointer == METHOD
+    assert detail.startswith("'full' trains the weights, ")
+    assert ("leave 'quantisation' out" if asked else "take whole weights") in detail
 
 
 @pytest.mark.parametrize(

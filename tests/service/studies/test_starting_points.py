@@ -40,6 +40,7 @@ def found(parameters: list[dict[str, Any]] | PresetName, **peft: Any) -> list[Tr
         (PresetName.LORA, ["lora 8", "head"]),
         (PresetName.LORA_BY_LAYER, ["lora 8", "head"]),
         (PresetName.METHODS, ["library lora 8", "head"]),
+        (PresetName.AUTO, ["lora 8", "adapter 48", "head"]),
     ],
 )
 def test_each_preset_yields_those_that_it_contains(preset: PresetName, expected: list[str]) -> None:

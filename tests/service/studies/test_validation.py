@@ -5,13 +5,20 @@ from typing import Any
 
 import pytest
 
+from api_schemas.search_space import values_of
+from api_schemas.studies import StudyCreate
+from api_schemas.trial_configuration import patch
 from service.errors import InvalidStudy
+from service.studies.starting_points import starting_parameterization
 from service.studies.validation import ValidStudy, validate_study
-from tests.conftest import make_study_request
+from tests.conftest import make_study_request, study_body
 
 pytestmark = pytest.mark.usefixtures("service_environment")
 
 SCORE = {"metric": "score", "direction": "maximize"}
+FACTOR: dict[str, Any] = {
+    "type": "float", "name": "training.learning_rate_factor", "low": 0.5, "high": 2,
+}  # fmt: skip
 
 
 def validated(content: bytes, tmp_path: Path, **task: Any) -> ValidStudy:
@@ -112,3 +119,99 @@ def test_odd_json_is_refused(line: str, kind: str, field: str, detail: str, tmp_
         validate_study(request, tenant_id="tnt_1")
     found = {error.pointer: error.detail for error in refused.value.errors}
     assert detail in found[f"/configuration/task/{field}"]
+
+
+def without_space(**changes: Any) -> ValidStudy:
+    body = study_body(**changes)
+    del body["search_space"]
+    return validate_study(StudyCreate.model_validate(body), tenant_id="tnt_1")
+
+
+def test_a_study_without_a_space_searches_every_method() -> None:
+    """The preset `auto`, full fine-tuning with its exact cost in it; the reference is beyond the largest."""
+    valid = without_space()
+    method = valid.search_space.by_name["peft.method"]
+    assert values_of(method) == ("modules", "rslora", "dora", "pissa", "bitfit", "head_only", "full")
+    assert valid.backbone_shape is not None
+    assert valid.backbone_shape.weights is not None
+    whole = 22_566_146  # MiniLM without its pooler, and a head of two classes
+    assert valid.reference_defaults[1] == pytest.approx(1.1 * whole)
+    assert [valid.search_space.missing(point) for point in valid.starting_points] == [[], [], []]
+
+
+def test_shapes_of_studies_that_train_no_weights_say_nothing_of_them() -> None:
+    """Versions of before can read them."""
+    valid = validate_study(make_study_request(), tenant_id="tnt_1")
+    assert valid.backbone_shape is not None
+    assert "weights" not in valid.backbone_shape.model_dump(mode="json")
+
+
+def test_the_space_of_a_quantised_backbone_trains_no_weights() -> None:
+    """Without a preset that adapts, the same method is refused where it stands."""
+    configuration: dict[str, Any] = {
+        "backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}, "quantisation": "8bit",
+    }  # fmt: skip
+    method = without_space(configuration=configuration).search_space.by_name["peft.method"]
+    assert values_of(method) == ("modules", "rslora", "bitfit", "head_only")
+    posted = {"type": "categorical", "name": "peft.method", "choices": ["modules", "full"]}
+    with pytest.raises(InvalidStudy) as refused:
+        validate_study(
+            make_study_request(
+                configuration=configuration, search_space={"preset": "auto", "parameters": [posted]}
+            ),
+            tenant_id="tnt_1",
+        )
+    [error] = refused.value.errors
+    assert error.pointer == "/search_space/parameters/0"
+    assert error.detail.startswith("'full' trains the weights, so they cannot be quantised")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "pointer", "detail"),
+    [
+        ([FACTOR | {"high": 200}], "/search_space/parameters/0", "the value 200.0 is not legal there"),
+        ([FACTOR | {"low": -1}], "/search_space/parameters/0", "the value -1.0 is not legal there"),
+        (
+            [FACTOR, FACTOR | {"name": "training.learning_rate", "high": 0.9}],
+            "/search_space/parameters/1", "'training.learning_rate_factor' sets it",
+        ),
+        (
+            [{"type": "ordinal", "name": "peft.lora.alpha_per_rank", "choices": [1, 2**52]},
+             {"type": "ordinal", "name": "peft.lora.rank", "choices": [0, 8]}],
+            "/search_space/parameters/0", "not legal there",
+        ),
+        (
+            [{"type": "ordinal", "name": "peft.library.alpha_per_rank", "choices": [1, 2]}],
+            "/search_space/parameters/0", "no method of this study reads it ('modules')",
+        ),
+        (
+            [{"type": "float", "name": "training.learning_rate_factr", "low": 0.5, "high": 2}],
+            "/search_space/parameters/0", "training.learning_rate_factor",
+        ),
+    ],
+)  # fmt: skip
+def test_multiples_that_cannot_work_are_refused(
+    parameters: list[dict[str, Any]], pointer: str, detail: str
+) -> None:
+    """Under any method and at any rank that they may meet."""
+    with pytest.raises(InvalidStudy) as refused:
+        validate_study(make_study_request(search_space={"parameters": parameters}), tenant_id="tnt_1")
+    [error] = refused.value.errors
+    assert error.pointer == pointer
+    assert detail in error.detail
+
+
+def test_a_starting_point_has_its_methods_own_rate_unless_it_says_otherwise() -> None:
+    """What it leaves out the base sets, but the base's rate is no method's own."""
+    request = make_study_request(
+        search_space={"preset": "auto"}, starting_points=[{"peft.method": "full"}, {FACTOR["name"]: 2.0}]
+    )
+    valid = validate_study(request, tenant_id="tnt_1")
+    assert valid.configuration is not None
+    rates = [
+        patch(
+            valid.configuration, starting_parameterization(valid.search_space, valid.configuration, point)
+        ).training.learning_rate
+        for point in valid.starting_points[:2]
+    ]
+    assert rates == [3e-5, 2e-2]

@@ -1,6 +1,7 @@
 """The estimate grows with what costs memory, refuses what cannot fit, and follows what was seen."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,6 +38,34 @@ def test_what_cannot_fit_is_refused_before_it_runs(bert: Backbone) -> None:
     """The reason begins as that of a real failure and says what to lower."""
     with pytest.raises(OutOfMemory, match=r"^out-of-memory \(predicted\).*Lower training\.max_length"):
         MemoryModel(20_000).micro_batch_tokens(SHAPE, backbone=bert, batch_size=8)
+
+
+def test_weights_that_cannot_fit_are_refused_before_they_are_copied(
+    bert: Backbone, small_trial: TrialConfiguration, tmp_path: Path
+) -> None:
+    """Sixteen bytes for each: itself, its gradient, two moments. The trial says what would fit."""
+    MemoryModel(16 * 1000).check_weights(1000, backbone=bert)
+    with pytest.raises(OutOfMemory, match="1,001 trained weights need 16,016 bytes"):
+        MemoryModel(16 * 1000).check_weights(1001, backbone=bert)
+    little = ModelCache(None, device=torch.device("cpu"), trial_memory_bytes=100 * 2**20)
+    peft = {"method": "full"}
+    configuration = TrialConfiguration.model_validate(small_trial.model_dump(mode="json") | {"peft": peft})
+    report = run_trial(
+        Trial(configuration, None, lambda _: False), cache=little, store=store_at(str(tmp_path))
+    )
+    assert report.state == "INFEASIBLE"
+    assert report.reason is not None
+    assert report.reason.startswith("out-of-memory (predicted): 22,565,376 trained weights")
+    assert "peft.first_active_layer" in report.reason
+
+
+def test_copied_weights_are_counted_once_and_add_no_units_to_layers(bert: Backbone) -> None:
+    """They are on the device when the batch is cut; a limit for the whole trial counts them all the same."""
+    weights = replace(SHAPE, trains_weights=True)
+    assert step_bytes(weights, backbone=bert, rows=1) < step_bytes(SHAPE, backbone=bert, rows=1)
+    row = 1.25 * step_bytes(weights, backbone=bert, rows=1)
+    fits_three = MemoryModel(int(16 * 1000 + 3.5 * row))
+    assert fits_three.micro_batch_tokens(weights, backbone=bert, batch_size=8) == 3 * 10
 
 
 def test_a_batch_that_does_not_fit_is_cut(bert: Backbone) -> None:

@@ -43,7 +43,7 @@ UNIONS: dict[str, dict[str, object]] = {
     "head_only": {"method": "head_only", "active_layers": LAYERS},
 }
 # What peft has no format for.
-OURS = (PeftMethod.MODULES, PeftMethod.HEAD_ONLY, PeftMethod.BITFIT)
+OURS = (PeftMethod.MODULES, PeftMethod.HEAD_ONLY, PeftMethod.BITFIT, PeftMethod.FULL)
 PEFTS = {
     **{
         method.value: {"method": method, "active_layers": LAYERS, "library": SETTINGS}

@@ -17,7 +17,7 @@ from api_schemas.peft.registry import Peft
 from api_schemas.trial_configuration import TrialConfiguration
 from service.artifacts.artifact_store import store_at
 from tests.workers.conftest import CPU, tiny
-from workers.backbones.loading import load_backbone
+from workers.backbones.loading import load_backbone, model_class
 from workers.data.task_data import Batch
 from workers.errors import ArtifactError
 from workers.peft_methods import TrialModules, attached, logits
@@ -70,6 +70,28 @@ def test_a_merged_network_scores_as_the_trial_does(kind: str, peft: dict[str, An
         hidden = AutoModel.from_pretrained(merged).eval()(input_ids=IDS, attention_mask=MASK)
     pooled = hidden.last_hidden_state.mean(dim=1)
     assert torch.allclose(pooled @ head["weight"].T + head["bias"], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("first", [0, 2])
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama", "t5"])
+def test_fine_tuned_weights_stand_in_the_places_of_the_backbones(
+    kind: str, first: int, tmp_path: Path
+) -> None:
+    """The whole network, loaded by transformers alone, has the trial's hidden states."""
+    _, hidden = saved(kind, {"method": "full", "first_active_layer": first}, tmp_path)
+    merged = export_merged(tmp_path / "trial", tmp_path / "merged", models_dir=tmp_path / "models")
+    found = model_class(kind).from_pretrained(merged).eval()
+    with torch.inference_mode():
+        output = found(input_ids=IDS, attention_mask=MASK).last_hidden_state
+    assert torch.allclose(output, hidden, atol=1e-5)
+    written = load_file(merged / "model.safetensors")
+    assert written.keys() == load_file(tmp_path / "models" / "tiny" / "model.safetensors").keys()
+    trained = {
+        name.removeprefix("library."): tensor
+        for name, tensor in load_file(tmp_path / "trial" / "weights.safetensors").items()
+        if name.startswith("library.")
+    }
+    assert all(torch.equal(written[name], tensor) for name, tensor in trained.items())
 
 
 def test_lora_of_a_network_without_biases_is_merged(tmp_path: Path) -> None:

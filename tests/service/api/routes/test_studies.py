@@ -53,7 +53,7 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
                 "search_space": {"preset": "methods"},
                 "objectives": [{"metric": "adapter_flops", "direction": "minimize"}],
             },
-            "/objectives/0/metric", "for our own modules only",
+            "/objectives/0/metric", "for our own modules and fine-tuning only",
         ),
         ({"search_space": {}}, "/search_space", "the search space is empty"),
         ({"search_space": {"parameters": []}}, "/search_space", "the search space is empty"),
@@ -243,6 +243,23 @@ def test_a_preset_is_shown_expanded(client: TestClient) -> None:
     assert study["configuration"]["peft"]["active_layers"] == [True] * 6
     assert study["state"] == "ACTIVE"
     assert client.get(f"/v1/studies/{study['id']}").json() == study
+
+
+def test_a_study_that_names_no_space_has_that_of_every_method(client: TestClient) -> None:
+    """It is shown expanded; a clone, which names its parameters, has the same. Custom ones need a space."""
+    body = study_body()
+    del body["search_space"]
+    study = client.post("/v1/studies", json=body).json()
+    [method] = [item for item in study["search_space"]["parameters"] if item["name"] == "peft.method"]
+    assert "full" in method["choices"]
+    assert study["backbone_shape"]["weights"]["each_layer"] == 1_774_464
+    clone = client.post(f"/v1/studies/{study['id']}:clone", json={"edits": {}}).json()
+    assert clone["search_space"] == study["search_space"]
+    assert clone["starting_points"] == study["starting_points"]
+    custom = {name: body[name] for name in ("display_name", "objectives", "budget")} | {"kind": "custom"}
+    refused = client.post("/v1/studies", json=custom)
+    assert refused.status_code == 422
+    assert "needs a search space" in pointers(refused)["/search_space"]
 
 
 def test_a_search_over_methods_is_valid(client: TestClient) -> None:
