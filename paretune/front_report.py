@@ -50,16 +50,19 @@ def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
 
 
 def compare_with_probe(front: ParetoFront, trials: Sequence[TrialRead]) -> str | None:
-    """Return whether a point of the front beats the linear probe of the same study; None without a probe."""
+    """Return whether a point of the front beats the best linear probe of its study; None without a probe."""
     probes = [
         trial
         for trial in trials
-        if trial.state is TrialState.SUCCEEDED and trial.configuration and trial.configuration.is_head_only
+        if trial.state is TrialState.SUCCEEDED
+        and trial.configuration
+        and trial.configuration.is_head_only
+        and "score" in trial.metrics
     ]
     tuned = [point for point in front.points if not point.is_head_only]
-    if not probes or "score" not in probes[0].metrics:
+    if not probes:
         return None
-    probe = probes[0]
+    probe = max(probes, key=lambda trial: trial.metrics["score"])
     better = [point for point in tuned if point.metrics["score"] > probe.metrics["score"]]
     if not better:
         return (

@@ -7,7 +7,12 @@ from paretune.numbers import format_with_error
 
 
 def recommendation_lines(found: Recommendation) -> list[str]:
-    """Return which trial was chosen and why, what it is, what is lost with it, and how sure that is."""
+    """Return which trial was chosen and why, what it is, what is lost with it, and how sure that is.
+
+    Where none was chosen: why, and how to choose.
+    """
+    if found.number is None:
+        return [found.reason, *_ways_to_choose(found)]
     custom = found.configuration is None
     write = partial(format_with_error, custom=custom)
     metrics = [
@@ -28,3 +33,10 @@ def recommendation_lines(found: Recommendation) -> list[str]:
         f"{certainty} {found.front_probability_reason}",
         f"Take it home: paretune export {found.study_id} --trial {found.number}",
     ]
+
+
+def _ways_to_choose(found: Recommendation) -> list[str]:
+    options = [
+        f"--{item.bound.replace('_', '-', 1).replace('=', ' ')}" for item in found.ranges if item.bound
+    ]
+    return [f"Choose: paretune recommend {found.study_id} {option}" for option in options]

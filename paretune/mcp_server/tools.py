@@ -177,7 +177,8 @@ class StudyTools:
 
         With at_most or at_least: the best first objective within the bounds. With weights: the largest
         weighted sum. With neither: the knee, where giving up some of one objective stops buying much of
-        another. Bounds and weights exclude each other.
+        another; a front may have no clear one, and then the answer names bounds to choose by. Bounds and
+        weights exclude each other.
         """
         async with self._client() as client:
             found = await client.recommendation(

@@ -29,6 +29,14 @@ def test_a_front_that_beats_the_probe_names_the_best_point_on_both_splits() -> N
     assert "Best: trial 1, validation 0.7500, test 0.7400, 200 trained parameters" in verdict
 
 
+def test_of_several_probes_the_best_is_the_one_to_beat() -> None:
+    """The head alone at another learning rate is a probe, too."""
+    better = trial(5, score=0.76, parameters=18, serial=0)
+    verdict = compare_with_probe(front([better, TUNED]), [PROBE, better, TUNED])
+    assert verdict is not None
+    assert verdict.startswith("No point of the front beats the linear probe (trial 5, score 0.7600)")
+
+
 def test_without_a_probe_nothing_is_claimed() -> None:
     """No comparison is made with what was not measured."""
     assert compare_with_probe(front([TUNED]), [TUNED]) is None

@@ -80,7 +80,7 @@
  * @typedef {{name: string, total_effect: number}} ParameterImportance
  * @typedef {{observations: number, reason: string | null, objectives: {metric: string,
  *   parameters: ParameterImportance[], groups: ParameterImportance[]}[]}} Importance
- * @typedef {{trial_id: string, reason: string}} Recommendation
+ * @typedef {{trial_id: string | null, reason: string}} Recommendation
  *
  * @typedef {{studies: Study[], next_page_token: string | null}} StudyPage
  * @typedef {{trials: Trial[], next_page_token: string | null}} TrialPage
