@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
 from api_schemas.objectives import ConstraintOp, OutcomeConstraint
+from api_schemas.pareto import FrontBasis
+from api_schemas.proposals import Prediction
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyCreate
 from api_schemas.trial_configuration import TrialConfiguration
@@ -147,18 +149,23 @@ class Recommendation(Schema):
 
     Where the front has no clear knee, nothing is recommended: `trial_id`, `number` and `study_file` are null,
     `reason` says why, and `ranges` what the front spans and bounds to choose by.
+    `by` says which front the rule read: numbers in `reason`, `ranges` and `lost` are of that kind. `metrics`
+    are as measured, `believed` as the models have it after `believed_sequence` results.
     `front_probability` is the chance that its true objectives are on the front, given how far each
-    measured value may be off; null where that is not known, and `front_probability_reason` says either.
+    value may be off; null where that is not known, and `front_probability_reason` says either.
     `study_file` is a study that trains this configuration once more, as `paretune run` takes it.
     """
 
     study_id: str
     rule: RecommendationRule
+    by: FrontBasis = FrontBasis.OBSERVED
+    believed_sequence: int | None = None
     reason: str
     trial_id: str | None
     number: int | None
     metrics: dict[str, float]
     metric_standard_errors: dict[str, float]
+    believed: dict[str, Prediction] = Field(default_factory=dict)
     test_metrics: dict[str, float]
     parameters: Parameterization
     modules: str

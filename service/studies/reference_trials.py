@@ -32,11 +32,15 @@ def reference_trials(session: Session, study: Study) -> ReferenceTrials:
     if study.configuration is None:
         return ReferenceTrials(None, frozenset())
     head_only = session.scalars(select(Trial.id).where(*_succeeded(study), _trains_the_head_alone()))
-    default = next(
-        (trial_id for trial_id, configuration in _of_the_rank(session, study) if is_default(configuration)),
-        None,
-    )
-    return ReferenceTrials(default, frozenset(head_only))
+    return ReferenceTrials(default_trial(session, study), frozenset(head_only))
+
+
+def default_trial(session: Session, study: Study) -> str | None:
+    """Return the id of the first trial that trained the default and succeeded; None if there is none."""
+    if study.configuration is None:
+        return None
+    may_be = _of_the_rank(session, study)
+    return next((trial_id for trial_id, configuration in may_be if is_default(configuration)), None)
 
 
 def is_default(configuration: TrialConfiguration) -> bool:

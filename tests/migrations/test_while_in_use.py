@@ -20,8 +20,9 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, Measurement
 from service.storage import database, schema_version
+from service.storage.base_table import Base
 from service.storage.database import transaction
-from service.storage.models import Base, IdempotencyKey, Study, Tenant, Trial, Webhook
+from service.storage.models import IdempotencyKey, Study, Tenant, Trial, Webhook
 from service.storage.schema_version import SchemaInUse, alembic_config, expected_revision, upgrade
 from service.trials import leases, sweeper
 from service.trials.worker_health import report_degraded

@@ -15,14 +15,19 @@ from service.storage import queries, typed_study
 from service.storage.models import StoredFront, Study, Trial
 from service.studies.reference_trials import ReferenceTrials, reference_trials
 from service.trials import front_certainty
+from service.trials.beliefs import Belief
 from service.trials.default_protection import Default, Lead
+from service.trials.pareto_front import satisfies
 from service.trials.recommendation import Floor, Point
 from service.trials.results import ResultColumns, result_columns
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The first `members` points are the front; behind them stands the default, if it is not one of them."""
+    """The first `members` points are the front; behind them stands the default, if it is not one of them.
+
+    `belief` is what their numbers are taken from; None if they are as measured.
+    """
 
     points: Sequence[Point]
     members: int
@@ -30,6 +35,7 @@ class Evidence:
     default: Default | None
     certainty: Callable[[str], tuple[float | None, str]]
     """For a trial's id, the chance that it truly is on the front, and what that rests on."""
+    belief: Belief | None = None
 
 
 def observed_evidence(session: Session, study: Study, front: StoredFront) -> Evidence:
@@ -55,6 +61,72 @@ def observed_evidence(session: Session, study: Study, front: StoredFront) -> Evi
     position = ids.index(default_id)
     lead_of = partial(_lead, session, objective, feasible, rows, ids, position)
     return Evidence(points, len(members), floor, Default(position, objective.metric, lead_of), certainty)
+
+
+def believed_evidence(session: Session, study: Study, belief: Belief) -> Evidence:
+    """Return the evidence of what the models believe."""
+    points = _believed_points(session, belief, belief.members)
+    certainty = partial(_drawn_certainty, belief, study.front_sequence)
+    objective = score_objective(study)
+    if objective is None:
+        return Evidence(points, len(points), None, None, certainty, belief)
+    believed = belief.trials
+    head_only = reference_trials(session, study).head_only
+    scores = [
+        mean
+        for trial_id, mean in zip(believed.ids, believed.means[objective.metric], strict=True)
+        if trial_id in head_only
+    ]
+    best = max if objective.sign > 0 else min
+    floor = Floor(objective.metric, best(scores)) if scores else None
+    default = _believed_default(session, study, belief, objective, points)
+    return Evidence(points, len(belief.members), floor, default, certainty, belief)
+
+
+def _believed_points(session: Session, belief: Belief, ids: Sequence[str]) -> list[Point]:
+    return [
+        Point(
+            trial.id,
+            trial.number,
+            {
+                **trial.metrics,
+                **{name: one.mean for name, one in belief.trials.predictions(trial.id).items()},
+            },
+        )
+        for trial in queries.trials_by_id(session, ids)
+    ]
+
+
+def _believed_default(
+    session: Session, study: Study, belief: Belief, objective: Objective, points: list[Point]
+) -> Default | None:
+    """Return the default, appended to the points if it is none of them; None if it breaks a limit."""
+    believed = belief.trials
+    default_id, deviations = believed.default_trial_id, believed.lead_deviations
+    if default_id is None or deviations is None:
+        return None
+    (trial,) = queries.trials_by_id(session, [default_id])
+    if not satisfies(typed_study.constraints(study), trial.metrics):
+        return None
+    if default_id not in belief.members:
+        points.extend(_believed_points(session, belief, [default_id]))
+    position = [point.trial_id for point in points].index(default_id)
+    # An observation is the mean over the seeds that every trial of the study gets.
+    noise = None if believed.noise is None else believed.noise * study.replicates**0.5
+
+    def lead_of(row: int) -> Lead:
+        scores = [points[one].metrics[objective.metric] for one in (row, position)]
+        deviation = deviations[believed.ids.index(points[row].trial_id)]
+        return Lead(objective.sign * (scores[0] - scores[1]), deviation, noise)
+
+    return Default(position, objective.metric, lead_of)
+
+
+def _drawn_certainty(belief: Belief, results: int, trial_id: str) -> tuple[float | None, str]:
+    so_far = f" of {results}" if results > belief.sequence else ""
+    return belief.trials.front_probability(trial_id), (
+        f"From joint draws of the models after {belief.sequence}{so_far} results."
+    )
 
 
 def score_objective(study: Study) -> Objective | None:

@@ -1,10 +1,12 @@
 """The recommendation of a study as a client reads it: the trial, how sure it is, how to train it again."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api_schemas.objectives import Objective
+from api_schemas.pareto import FrontBasis
 from api_schemas.peft.description import describe_canonical
 from api_schemas.recommendation import (
     AgainstDefault,
@@ -15,20 +17,23 @@ from api_schemas.recommendation import (
 from api_schemas.search_space import SearchSpaceRequest
 from api_schemas.studies import Budget, EarlyStopping, StudyCreate, StudyKind
 from api_schemas.trial_configuration import TrialConfiguration
-from service.api.read_models.evidence import Evidence, observed_evidence
+from service.api.read_models.evidence import Evidence, believed_evidence, observed_evidence
 from service.api.read_models.trials import trial_configuration
 from service.errors import WrongState
 from service.storage import queries, typed_study
 from service.storage.models import Study, Trial
-from service.trials import recommendation
+from service.trials import beliefs, recommendation
 from service.trials.default_protection import protect
 from service.trials.recommendation import Choice
 
 NOTHING_CHOSEN = "No trial is recommended."
+BELIEVED_NUMBERS = "Noisy metrics are as the models believe them."
 
 
 def recommend(session: Session, study: Study, query: RecommendationQuery) -> Recommendation:
-    """Choose a point of the latest front by the rule that the query asks for; none if it has no clear knee.
+    """Choose a point of the front by the rule that the query asks for; none if it has no clear knee.
+
+    The front is the believed one where metrics are noisy and there is a model.
 
     Raises:
         WrongState: If the front is empty.
@@ -40,7 +45,11 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
             "The study has no front yet: ask again once a trial has succeeded within its limits."
         )
     objectives = typed_study.objectives(study)
-    evidence = observed_evidence(session, study, front)
+    belief = beliefs.belief_of(session, study)
+    if belief is None:
+        evidence = observed_evidence(session, study, front)
+    else:
+        evidence = believed_evidence(session, study, belief)
     choice, against = _choose(objectives, evidence, query)
     if choice.position is None:
         return _nothing(study, evidence, query, reason=choice.reason)
@@ -67,7 +76,8 @@ def _nothing(study: Study, evidence: Evidence, query: RecommendationQuery, *, re
     return Recommendation(
         study_id=study.id,
         rule=query.rule,
-        reason=reason,
+        **_basis(evidence),
+        reason=_worded(reason, evidence),
         trial_id=None,
         number=None,
         metrics={},
@@ -103,11 +113,13 @@ def _chosen(
     return Recommendation(
         study_id=study.id,
         rule=query.rule,
-        reason=choice.reason,
+        **_basis(evidence),
+        reason=_worded(choice.reason, evidence),
         trial_id=chosen.id,
         number=chosen.number,
         metrics=chosen.metrics,
         metric_standard_errors=chosen.metric_standard_errors,
+        believed={} if evidence.belief is None else evidence.belief.trials.predictions(chosen.id),
         test_metrics=chosen.test_metrics,
         parameters=chosen.parameters,
         modules="" if configuration is None else describe_canonical(configuration),
@@ -120,6 +132,16 @@ def _chosen(
         artifacts=tuple(row.name for row in queries.artifacts_of(session, [chosen])[chosen.id]),
         study_file=_study_of(study, chosen, configuration),
     )
+
+
+def _basis(evidence: Evidence) -> dict[str, Any]:
+    if evidence.belief is None:
+        return {"by": FrontBasis.OBSERVED}
+    return {"by": FrontBasis.BELIEVED, "believed_sequence": evidence.belief.sequence}
+
+
+def _worded(reason: str, evidence: Evidence) -> str:
+    return reason if evidence.belief is None else f"{reason} {BELIEVED_NUMBERS}"
 
 
 def _study_of(study: Study, trial: Trial, configuration: TrialConfiguration | None) -> StudyCreate:

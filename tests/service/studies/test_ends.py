@@ -11,8 +11,9 @@ from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialSt
 from service.errors import StaleAttempt
 from service.settings import settings
 from service.storage import queries
+from service.storage.base_table import Base
 from service.storage.database import transaction
-from service.storage.models import Base, Study, Trial
+from service.storage.models import Study, Trial
 from service.trials import leases, lifecycle
 from tests.conftest import OTHER_KEY, study_body
 from tests.service.access.test_limits import limit
