@@ -20,6 +20,10 @@ def recommendation_lines(found: Recommendation) -> list[str]:
         for name in found.metrics
         if custom or name != "collapsed"
     ]
+    believed = [
+        f"{name.replace('_', ' ')} " + write(name, {name: one.mean}, {name: one.standard_deviation})
+        for name, one in found.believed.items()
+    ]
     certainty = (
         "Chance that it truly is on the front: unknown."
         if found.front_probability is None
@@ -27,7 +31,8 @@ def recommendation_lines(found: Recommendation) -> list[str]:
     )
     return [
         f"Trial {found.number} ({found.rule}): {found.modules}",
-        f"  {', '.join(metrics)}",
+        f"  measured: {', '.join(metrics)}",
+        *([f"  believed: {', '.join(believed)}"] if believed else []),
         found.reason,
         *(f"Not chosen: {item.reason}" for item in found.lost),
         f"{certainty} {found.front_probability_reason}",

@@ -7,6 +7,8 @@ from pydantic import Field, JsonValue
 from api_schemas.base import Schema
 from api_schemas.events import EventRead, EventType
 from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.pareto import FrontBasis
+from api_schemas.proposals import Prediction
 from api_schemas.recommendation import (
     AgainstDefault,
     FrontRange,
@@ -104,16 +106,20 @@ class ChosenPoint(Schema):
 
     `number` is null where the front has no clear knee: `reason` says why, and `ranges` has bounds to
     choose by. `front_probability` is the chance that it truly is on the front, given the noise;
-    `against_default` compares it with LoRA of rank 8.
+    `against_default` compares it with LoRA of rank 8. `metrics` are as measured; `believed` has what the
+    models make of noisy ones, which is what a rule goes by where `by` is believed.
     """
 
     study_id: str
     rule: RecommendationRule
+    by: FrontBasis
+    believed_sequence: int | None
     reason: str
     number: int | None
     trial_id: str | None
     metrics: dict[str, float]
     metric_standard_errors: dict[str, float]
+    believed: dict[str, Prediction]
     test_metrics: dict[str, float]
     parameters: Parameterization
     modules: str

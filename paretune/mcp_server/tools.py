@@ -162,6 +162,8 @@ class StudyTools:
         """Read the Pareto front: the trials for which no other is better in every objective.
 
         Ordered by the first objective, best first. Empty until a trial has succeeded within the constraints.
+        Where a seed moves a metric and there is a model, it is the front that the model believes (`by`), each
+        point with both numbers.
         """
         async with self._client() as client:
             return await client.pareto_front(study_id)

@@ -5,6 +5,7 @@ The study worker writes it after results; until then, and for studies whose metr
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -33,19 +34,27 @@ class BelievedTrials:
     lead_deviations: Sequence[float] | None
     noise: float | None
 
+    @cached_property
+    def rows(self) -> Mapping[str, int]:
+        """The place of each trial in the columns."""
+        return {trial_id: row for row, trial_id in enumerate(self.ids)}
+
     def predictions(self, trial_id: str) -> dict[str, Prediction]:
         """Return what is believed of a trial's noisy metrics; nothing of one that is not among them."""
-        if trial_id not in self.ids:
-            return {}
-        row = self.ids.index(trial_id)
-        return {
-            name: Prediction(mean=means[row], standard_deviation=self.deviations[name][row])
-            for name, means in self.means.items()
-        }
+        row = self.rows.get(trial_id)
+        return (
+            {}
+            if row is None
+            else {
+                name: Prediction(mean=means[row], standard_deviation=self.deviations[name][row])
+                for name, means in self.means.items()
+            }
+        )
 
     def front_probability(self, trial_id: str) -> float | None:
         """Return a trial's chance of being on the front; None of one that is not among them."""
-        return self.front_probabilities[self.ids.index(trial_id)] if trial_id in self.ids else None
+        row = self.rows.get(trial_id)
+        return None if row is None else self.front_probabilities[row]
 
 
 @dataclass(frozen=True)

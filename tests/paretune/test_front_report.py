@@ -4,6 +4,8 @@ import io
 import json
 from pathlib import Path
 
+from api_schemas.pareto import FrontBasis, ParetoFront
+from api_schemas.proposals import Prediction
 from api_schemas.tasks import Task
 from paretune.console import PlainConsole
 from paretune.front_report import compare_with_probe, front_table, write_front
@@ -65,6 +67,34 @@ def test_means_over_seeds_show_their_standard_errors() -> None:
     assert "0.75 ± 0.0125" in text
     assert "200 ±" not in text
     assert "seeds" in text
+
+
+def believed(shown: ParetoFront) -> ParetoFront:
+    belief = {
+        "believed": {"score": Prediction(mean=0.741, standard_deviation=0.012)},
+        "front_probability": 0.66,
+    }
+    points = tuple(point.model_copy(update=belief) for point in shown.points)
+    return shown.model_copy(update={"by": FrontBasis.BELIEVED, "points": points})
+
+
+def test_what_is_believed_stands_beside_what_was_measured() -> None:
+    """With its deviation, and the chance of being on the front."""
+    console = PlainConsole(width=200, record=True, file=io.StringIO())
+    console.print(front_table(believed(front([TUNED])), [TUNED]))
+    text = console.export_text()
+    assert "Believed Pareto front after" in text
+    for told in ("score, believed", "0.75", "0.741 ± 0.012", "66%"):
+        assert told in text
+
+
+def test_a_believed_front_is_drawn_where_it_is_believed(tmp_path: Path) -> None:
+    """Another picture than that of the measured one."""
+    drawn = [
+        write_front(shown, [PROBE, TUNED], folder=tmp_path / name)[1].read_bytes()
+        for name, shown in (("a", front([TUNED])), ("b", believed(front([TUNED]))))
+    ]
+    assert drawn[0] != drawn[1]
 
 
 def test_a_collapsed_point_is_flagged() -> None:

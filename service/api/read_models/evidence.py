@@ -116,7 +116,7 @@ def _believed_default(
 
     def lead_of(row: int) -> Lead:
         scores = [points[one].metrics[objective.metric] for one in (row, position)]
-        deviation = deviations[believed.ids.index(points[row].trial_id)]
+        deviation = deviations[believed.rows[points[row].trial_id]]
         return Lead(objective.sign * (scores[0] - scores[1]), deviation, noise)
 
     return Default(position, objective.metric, lead_of)

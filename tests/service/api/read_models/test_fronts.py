@@ -2,12 +2,18 @@
 
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
+from typer.testing import CliRunner
 
+from api_schemas.pareto import FrontBasis
+from paretune.cli import app
+from paretune.client import Client
 from service.api.read_models.fronts import EXACT, NOT_YET
 from service.storage.models import Study, Trial
 from service.trials.beliefs import Belief, BelievedTrials, record_belief
+from tests.conftest import API_KEY
 from tests.service.api.read_models.test_recommendations import HEAD_ONLY, LORA_8, add, study_of
 from tests.service.trials.test_ask_and_tell import created
 
@@ -119,6 +125,23 @@ def test_what_is_believed_is_recommended(session: Session, http: TestClient) -> 
     assert found["front_probability_reason"] == "From joint draws of the models after 2 of 3 results."
     assert found["reason"].startswith("Trial 1 (score 0.79")
     assert found["reason"].endswith("Noisy metrics are as the models believe them.")
+
+
+def test_the_command_shows_both_numbers(
+    session: Session, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the trial that it recommends."""
+    study = study_of(session)
+    trial = add(session, study, [0.80], 8_000)
+    believe(session, study, {trial.id: 0.79}, members=[trial.id])
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+    said = CliRunner().invoke(app, ["recommend", study.id]).output
+    assert "measured: score 0.8," in said
+    assert "believed: score 0.79 ± 0.01" in said
+    with Client(server_url, api_key=API_KEY) as client:
+        assert client.pareto_front(study.id).by is FrontBasis.BELIEVED
+        assert client.pareto_front(study.id, by=FrontBasis.OBSERVED).by is FrontBasis.OBSERVED
 
 
 def test_the_default_and_the_head_alone_are_judged_by_belief(session: Session, http: TestClient) -> None:
