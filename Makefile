@@ -13,6 +13,9 @@ TASKS := $(VENV)/.installed-tasks
 SERVERS := tests/browser tests/chaos tests/end_to_end tests/paretune/test_local.py tests/paretune/test_supervision.py
 TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS:%=--ignore=%)
 
+# Set-up compiles nothing: what a first import compiles must be kept, or every process of a test compiles torch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test nightly chaos check lint up clean FORCE
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end

@@ -9,9 +9,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TIMESTAMP
 
-from api_schemas.studies import StudyState
-from api_schemas.trials import TrialState
-
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -36,9 +33,15 @@ class Base(DeclarativeBase):
 READ_BACK = {"eager_defaults": True}
 
 
-def state_type(states: type[StudyState] | type[TrialState]) -> Enum:
-    """Return the type of a column that has one of the states, kept as text."""
-    return Enum(states, native_enum=False, create_constraint=False, length=20)
+def text_of(members: type[StrEnum]) -> Enum:
+    """Return the type of a column that has one of the values, kept as text."""
+    return Enum(
+        members,
+        native_enum=False,
+        create_constraint=False,
+        length=20,
+        values_callable=lambda enumeration: [member.value for member in enumeration],
+    )
 
 
 def one_of(column: str, states: type[StrEnum]) -> str:

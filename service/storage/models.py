@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Enum,
     FetchedValue,
     ForeignKey,
     Identity,
@@ -21,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from api_schemas.access import KeyScope
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactKind, TrialState
-from service.storage.base_table import READ_BACK, Base, one_of, state_type
+from service.storage.base_table import READ_BACK, Base, one_of, text_of
 from service.storage.parameters_column import Parameters
 
 
@@ -50,15 +49,7 @@ class ApiKey(Base):
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     sha256: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
-    scope: Mapped[KeyScope] = mapped_column(
-        type_=Enum(
-            KeyScope,
-            native_enum=False,
-            create_constraint=False,
-            length=20,
-            values_callable=lambda scopes: [scope.value for scope in scopes],
-        )
-    )
+    scope: Mapped[KeyScope] = mapped_column(type_=text_of(KeyScope))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
@@ -132,7 +123,7 @@ class Study(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     display_name: Mapped[str]
-    state: Mapped[StudyState] = mapped_column(default=StudyState.ACTIVE, type_=state_type(StudyState))
+    state: Mapped[StudyState] = mapped_column(default=StudyState.ACTIVE, type_=text_of(StudyState))
     state_reason: Mapped[str | None]
     kind: Mapped[str] = mapped_column(server_default="peft", default="peft")
     configuration: Mapped[dict[str, Any] | None]
@@ -189,7 +180,7 @@ class Trial(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"))
     number: Mapped[int]
-    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=state_type(TrialState))
+    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=text_of(TrialState))
     state_reason: Mapped[str | None]
     generated_by: Mapped[str]
     proposal_seconds: Mapped[float]
@@ -239,7 +230,7 @@ class Replicate(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), index=True)
     seed: Mapped[int]
-    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=state_type(TrialState))
+    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=text_of(TrialState))
     state_reason: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0", default=0)
     lost_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
@@ -355,15 +346,7 @@ class Artifact(Base):
     sha256: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     kind: Mapped[ArtifactKind] = mapped_column(
-        server_default="trained",
-        default=ArtifactKind.TRAINED,
-        type_=Enum(
-            ArtifactKind,
-            native_enum=False,
-            create_constraint=False,
-            length=20,
-            values_callable=lambda kinds: [kind.value for kind in kinds],
-        ),
+        server_default="trained", default=ArtifactKind.TRAINED, type_=text_of(ArtifactKind)
     )
     attempt: Mapped[int | None]
     step: Mapped[int | None]

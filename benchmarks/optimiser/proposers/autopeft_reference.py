@@ -100,16 +100,18 @@ def suggest(
         except FIT_FAILURES:
             return None
 
-    return suggest_in_turn(
-        pick,
-        problem,
-        observations,
-        pending=pending,
-        count=count,
-        seed=seed,
-        time_limit_seconds=math.inf,
-        generated_by="autopeft_reference",
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return suggest_in_turn(
+            pick,
+            problem,
+            observations,
+            pending=pending,
+            count=count,
+            seed=seed,
+            time_limit_seconds=math.inf,
+            generated_by="autopeft_reference",
+        )
 
 
 def gaussian_copula(Y: Float64[Tensor, "n m"], at: Float64[Tensor, "k m"]) -> Float64[Tensor, "k m"]:

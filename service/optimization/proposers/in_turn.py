@@ -3,16 +3,17 @@
 Does not know how a configuration is picked.
 """
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-import torch
-
+from api_schemas.proposals import Proposer
 from api_schemas.search_space import Parameterization
 from service.optimization.candidate_filter import CandidateFilter, filter_after
 from service.optimization.candidates import density_sample
 from service.optimization.problem import Observation, Problem, Suggestion
+from service.optimization.proposers import Suggest
 from service.optimization.proposers.even_draws import even_draws
 
 Pick = Callable[[CandidateFilter, Sequence[Parameterization]], Parameterization | None]
@@ -35,24 +36,50 @@ def suggest_in_turn(
 ) -> list[Suggestion]:
     """Return starting points, then picks; draws where a pick finds nothing; fewer if those find nothing too.
 
-    After `time_limit_seconds` there are only draws, with `generated_by` "time_limit". torch's global random
-    state is seeded with `seed` for the picks and restored.
+    After `time_limit_seconds` there are only draws, with `generated_by` "time_limit". Loads no torch, so that
+    a new process of a study worker is at work in a moment.
     """
     deadline = time.monotonic() + time_limit_seconds
     allowed = filter_after(problem, observations, pending=pending)
     suggestions: list[Suggestion] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        while len(suggestions) < count:
-            waiting = [*pending, *(suggestion.parameterization for suggestion in suggestions)]
-            rng = generator("fallback", seed, len(observations) + len(waiting))
-            late = time.monotonic() >= deadline
-            suggestion = _next(None if late else pick, allowed, waiting, rng=rng, generated_by=generated_by)
-            if suggestion is None:
-                break
-            allowed.take(suggestion.parameterization)
-            suggestions.append(suggestion)
+    while len(suggestions) < count:
+        waiting = [*pending, *(suggestion.parameterization for suggestion in suggestions)]
+        rng = generator("fallback", seed, len(observations) + len(waiting))
+        late = time.monotonic() >= deadline
+        suggestion = _next(None if late else pick, allowed, waiting, rng=rng, generated_by=generated_by)
+        if suggestion is None:
+            break
+        allowed.take(suggestion.parameterization)
+        suggestions.append(suggestion)
     return suggestions
+
+
+def proposing(
+    pick: Callable[[CandidateFilter, int, int], Parameterization | None], proposer: Proposer
+) -> Suggest:
+    """Return the proposer that picks for each position in a study's sequence, with the study's seed."""
+
+    def suggest(
+        problem: Problem,
+        observations: Sequence[Observation],
+        *,
+        pending: Sequence[Parameterization],
+        count: int,
+        seed: int,
+        time_limit_seconds: float = math.inf,
+    ) -> list[Suggestion]:
+        return suggest_in_turn(
+            lambda allowed, waiting: pick(allowed, len(observations) + len(waiting), seed),
+            problem,
+            observations,
+            pending=pending,
+            count=count,
+            seed=seed,
+            time_limit_seconds=time_limit_seconds,
+            generated_by=proposer.value,
+        )
+
+    return suggest
 
 
 def generator(name: str, seed: int, position: int) -> random.Random:

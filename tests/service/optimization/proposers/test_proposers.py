@@ -1,6 +1,8 @@
 """What every proposer promises, whatever it does inside; and what those that learn have in common."""
 
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -153,3 +155,17 @@ def test_after_the_time_limit_it_draws_and_says_so() -> None:
 def test_the_default_is_the_engine_itself() -> None:
     """One door for all."""
     assert proposer_of(Proposer.PARETUNE) is suggest
+
+
+@pytest.mark.parametrize("name", [Proposer.RANDOM, Proposer.SOBOL])
+def test_a_proposer_without_a_model_loads_no_torch(name: Proposer) -> None:
+    """A study worker's process that replaces a killed one is at work in a moment."""
+    program = f"""
+import sys
+from api_schemas.proposals import Proposer
+from service.optimization.proposers import proposer_of
+
+proposer_of(Proposer("{name.value}"))
+sys.exit("torch" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
