@@ -38,6 +38,7 @@ class EventType(StrEnum):
     REPLICATE_ENDED = "replicate.ended"
     IMPORTANCE_STORED = "importance.stored"
     FRONT_STORED = "front.stored"
+    FRONT_BELIEVED = "front.believed"
 
 
 class EventRead(Schema):

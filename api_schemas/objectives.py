@@ -100,6 +100,11 @@ class Objective(Schema):
         return not self._of_the_caller
 
     @property
+    def sign(self) -> float:
+        """1 where more is better, else -1."""
+        return 1.0 if self.direction is Direction.MAXIMIZE else -1.0
+
+    @property
     def is_known(self) -> bool:
         """Whether the metric is an exact function of the configuration."""
         return self.known is not None or (not self._of_the_caller and self.metric in KNOWN_METRICS)

@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
 from api_schemas.objectives import ConstraintOp, OutcomeConstraint
+from api_schemas.pareto import FrontBasis
+from api_schemas.proposals import Prediction
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyCreate
 from api_schemas.trial_configuration import TrialConfiguration
@@ -93,6 +95,41 @@ class RecommendationQuery(Schema):
         return self
 
 
+class FrontRange(Schema):
+    """What the front spans in an objective, from its worst value to its best.
+
+    `bound` is one to choose by, as the query takes it: half of the front or more keeps it. Null for the
+    first objective, of which the best is taken within bounds on the others.
+    """
+
+    metric: str
+    worst: float
+    best: float
+    bound: str | None
+
+
+class AgainstDefault(Schema):
+    """How the trial that the rule chose compares in `metric` with the default of the study, LoRA of rank 8.
+
+    `difference` is how much better it is, in the metric's unit; `probability_better` the chance that it
+    truly is, null where nobody knows how far a value may be off. `trainings_to_be_sure` is about how many
+    trainings with fresh seeds, half of them for each of the two, would make that chance 0.9, should the
+    difference stay as it is; null where none are needed or none would. With `set_aside` it is not
+    recommended, but the default, or what is as good as that and cheaper.
+    """
+
+    metric: str
+    default_trial_id: str
+    default_number: int
+    chosen_trial_id: str
+    chosen_number: int
+    difference: float
+    standard_error: float | None = Field(ge=0)
+    probability_better: float | None = Field(ge=0, le=1)
+    trainings_to_be_sure: int | None = Field(ge=0)
+    set_aside: bool
+
+
 class LostAlternative(Schema):
     """The nearest point of the front that is better in one objective, and what it would cost.
 
@@ -110,27 +147,36 @@ class LostAlternative(Schema):
 class Recommendation(Schema):
     """A point of the front, why it was chosen, and everything to train it again or take it home.
 
+    Where the front has no clear knee, nothing is recommended: `trial_id`, `number` and `study_file` are null,
+    `reason` says why, and `ranges` what the front spans and bounds to choose by.
+    `by` says which front the rule read: numbers in `reason`, `ranges` and `lost` are of that kind. `metrics`
+    are as measured, `believed` as the models have it after `believed_sequence` results.
     `front_probability` is the chance that its true objectives are on the front, given how far each
-    measured value may be off; null where that is not known, and `front_probability_reason` says either.
+    value may be off; null where that is not known, and `front_probability_reason` says either.
     `study_file` is a study that trains this configuration once more, as `paretune run` takes it.
     """
 
     study_id: str
     rule: RecommendationRule
+    by: FrontBasis = FrontBasis.OBSERVED
+    believed_sequence: int | None = None
     reason: str
-    trial_id: str
-    number: int
+    trial_id: str | None
+    number: int | None
     metrics: dict[str, float]
     metric_standard_errors: dict[str, float]
+    believed: dict[str, Prediction] = Field(default_factory=dict)
     test_metrics: dict[str, float]
     parameters: Parameterization
     modules: str
     configuration: TrialConfiguration | None
+    ranges: tuple[FrontRange, ...]
+    against_default: AgainstDefault | None
     lost: tuple[LostAlternative, ...]
     front_probability: float | None = Field(ge=0, le=1)
     front_probability_reason: str
     artifacts: tuple[str, ...]
-    study_file: StudyCreate
+    study_file: StudyCreate | None
 
 
 def _parsed(text: str) -> tuple[str, float]:

@@ -249,6 +249,8 @@ def recommend(
         for line in recommendation_lines(found):
             say(line)
         if export_to is not None:
+            if found.number is None or found.study_file is None:
+                raise ParetuneError("Nothing was written: no trial is recommended. Choose one by bounds.")
             study = client.get_study(study_id)
             folder = export_trial(
                 client, study, _choose(client, study, number=found.number), folder=export_to

@@ -1,13 +1,14 @@
 """The front as a picture: measured trials, the staircase of the front, standard errors, what collapsed."""
 
 from collections.abc import Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 
 from api_schemas.objectives import LOG_METRICS, Direction, Metric
-from api_schemas.pareto import ParetoFront, ParetoPoint
+from api_schemas.pareto import FrontBasis, ParetoFront, ParetoPoint
 from api_schemas.trials import TrialRead, TrialState
 from paretune.numbers import metric_title
 
@@ -62,19 +63,40 @@ def plot_front(front: ParetoFront, trials: Sequence[TrialRead], *, path: Path) -
 
 
 def _draw_front(axes: Any, front: ParetoFront, *, x: str, y: str, counts: Set[str]) -> None:
-    points = sorted(front.points, key=lambda point: _value(point, x, counts))
+    points = sorted(map(partial(_as_taken, front), front.points), key=lambda point: _value(point, x, counts))
     falling = len(front.objectives) > 1 and front.objectives[1].direction is Direction.MAXIMIZE
     axes.step(
         [_value(point, x, counts) for point in points], [_value(point, y, counts) for point in points],
         where="pre" if falling else "post", color=FRONT_COLOUR, linewidth=1.2,
     )  # fmt: skip
-    label = "Pareto front" + (", bars: standard error" if any(point.seeds > 1 for point in points) else "")
+    label = _label(front)
     _scatter(axes, points, x=x, y=y, counts=counts, color=FRONT_COLOUR, s=44, zorder=3, label=label)
     for point in points:
         axes.annotate(
             str(point.number), (_value(point, x, counts), _value(point, y, counts)),
             xytext=(5, 7), textcoords="offset points", fontsize=8,
         )  # fmt: skip
+
+
+def _as_taken(front: ParetoFront, point: ParetoPoint) -> ParetoPoint:
+    """Return a point with the numbers that make the front: of a believed one, means and deviations."""
+    if front.by is FrontBasis.OBSERVED:
+        return point
+    means = {name: one.mean for name, one in point.believed.items()}
+    deviations = {name: one.standard_deviation for name, one in point.believed.items()}
+    return point.model_copy(
+        update={
+            "metrics": point.metrics | means,
+            "metric_standard_errors": point.metric_standard_errors | deviations,
+        }
+    )
+
+
+def _label(front: ParetoFront) -> str:
+    if front.by is FrontBasis.BELIEVED:
+        return "believed Pareto front, bars: deviation"
+    several = any(point.seeds > 1 for point in front.points)
+    return "Pareto front" + (", bars: standard error" if several else "")
 
 
 def _scatter(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from api_schemas.pareto import ParetoFront, ParetoPoint
+from api_schemas.pareto import FrontBasis, ParetoFront, ParetoPoint
 from api_schemas.peft.description import describe_modules
 from api_schemas.trials import TrialRead, TrialState
 from paretune.front_plot import plot_front
@@ -17,15 +17,22 @@ COLLAPSED = " (collapsed: predicts one thing for every input)"
 def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
     """Show the front, best first objective first, with what each point consists of.
 
-    Means over several seeds carry their standard errors. A collapsed point is flagged.
+    Means over several seeds carry their standard errors, and what is believed its deviation, beside the
+    chance of being on the front. A collapsed point is flagged.
     """
     by_id = {trial.id: trial for trial in trials}
     task = None if trials[0].configuration is None else trials[0].configuration.task
-    table = Table(title=f"Pareto front after {front.sequence} results")
+    kind = "Believed Pareto front" if front.by is FrontBasis.BELIEVED else "Pareto front"
+    believed = list(dict.fromkeys(name for point in front.points for name in point.believed))
+    table = Table(title=f"{kind} after {front.sequence} results")
     table.add_column("trial", justify="right")
     for objective in front.objectives:
         heading = metric_title(objective.metric, task, objective.direction.value)
         table.add_column(heading, justify="right")
+    for name in believed:
+        table.add_column(f"{metric_title(name, None)}, believed", justify="right")
+    if believed:
+        table.add_column("chance", justify="right")
     if task is not None:
         table.add_column("test score", justify="right")
     several_seeds = any(point.seeds > 1 for point in front.points)
@@ -41,6 +48,8 @@ def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
                 )
                 for objective in front.objectives
             ),
+            *(_believed_text(point, name, custom=task is None) for name in believed),
+            *([_chance_text(point)] if believed else []),
             *([] if task is None else [_test_score_text(point)]),
             *([str(point.seeds)] if several_seeds else []),
             _words(by_id[point.trial_id]) + (COLLAPSED if point.collapsed else ""),
@@ -49,16 +58,19 @@ def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
 
 
 def compare_with_probe(front: ParetoFront, trials: Sequence[TrialRead]) -> str | None:
-    """Return whether a point of the front beats the linear probe of the same study; None without a probe."""
+    """Return whether a point of the front beats the best linear probe of its study; None without a probe."""
     probes = [
         trial
         for trial in trials
-        if trial.state is TrialState.SUCCEEDED and trial.configuration and trial.configuration.is_head_only
+        if trial.state is TrialState.SUCCEEDED
+        and trial.configuration
+        and trial.configuration.is_head_only
+        and "score" in trial.metrics
     ]
     tuned = [point for point in front.points if not point.is_head_only]
-    if not probes or "score" not in probes[0].metrics:
+    if not probes:
         return None
-    probe = probes[0]
+    probe = max(probes, key=lambda trial: trial.metrics["score"])
     better = [point for point in tuned if point.metrics["score"] > probe.metrics["score"]]
     if not better:
         return (
@@ -83,6 +95,17 @@ def write_front(front: ParetoFront, trials: Sequence[TrialRead], *, folder: Path
     as_json.write_text(front.model_dump_json(indent=2) + "\n", encoding="utf-8")
     plot_front(front, trials, path=as_plot)
     return as_json, as_plot
+
+
+def _believed_text(point: ParetoPoint, name: str, *, custom: bool) -> str:
+    if name not in point.believed:
+        return ""
+    mean, deviation = point.believed[name].mean, point.believed[name].standard_deviation
+    return format_with_error(name, {name: mean}, {name: deviation}, custom=custom)
+
+
+def _chance_text(point: ParetoPoint) -> str:
+    return "" if point.front_probability is None else f"{point.front_probability:.0%}"
 
 
 def _words(trial: TrialRead) -> str:

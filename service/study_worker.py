@@ -28,6 +28,7 @@ from service.runtime.telemetry import received, start_telemetry, stop_telemetry,
 from service.runtime.work_limits import TimeLimitReached, at_most, limit_memory
 from service.storage.counters import CounterName, count
 from service.storage.database import transaction
+from service.suggestions.front_beliefs import read_belief_request, store_beliefs
 from service.suggestions.parameter_importance import read_importance_request, store_importance
 from service.suggestions.study_suggestions import (
     SuggestionRequest,
@@ -48,8 +49,9 @@ TURN_SECONDS = 60.0
 TIME_LIMITS = 10
 """A turn may take the first, and so many times what its study allows a proposal: no whole one does."""
 WEIGHING_SECONDS = 120.0
+BELIEVING_SECONDS = 120.0
 FITTING_SECONDS = 60.0
-"""Of the time for weighing: models that are not done by then are taken as they are."""
+"""Of the time for weighing, or for the front: models that are not done by then are taken as they are."""
 DRAWS = 3
 """How often a study draws elsewhere before it is clear that nothing new is left."""
 RANDOM = Proposer.RANDOM
@@ -89,7 +91,7 @@ def advance_study(self: Task, study_id: str) -> None:
 
 
 def _take(turn: Turn) -> None:
-    """Propose what the study wants, new trials and queued ones anew; then weigh its parameters."""
+    """Propose what the study wants, new trials and queued ones anew; then model its front and weigh."""
     try:
         with at_most(TURN_SECONDS + TIME_LIMITS * turn.time_limit_seconds):
             _propose(turn.study_id)
@@ -101,12 +103,13 @@ def _take(turn: Turn) -> None:
         log.exception("turn failed")
         turns.fail(turn, error)
         return
-    try:
-        with at_most(WEIGHING_SECONDS):
-            _weigh_parameters(turn)
-    except (Exception, TimeLimitReached):
-        log.exception("parameters not weighed")
-        turns.count_failed_weighing()
+    for further, seconds in ((_believe, BELIEVING_SECONDS), (_weigh_parameters, WEIGHING_SECONDS)):
+        try:
+            with at_most(seconds):
+                further(turn)
+        except (Exception, TimeLimitReached):
+            log.exception("proposed, but not all that follows is done", failed=further.__name__)
+            turns.count_failed_extra()
     turns.finish(turn)
 
 
@@ -163,6 +166,29 @@ def _ask(study_id: str, request: SuggestionRequest, propose: "Suggest") -> bool:
         count(session, CounterName.PROPOSALS)
         count(session, CounterName.PROPOSAL_SECONDS, seconds)
     return new
+
+
+def _believe(turn: Turn) -> None:
+    with transaction() as session:
+        request = read_belief_request(session, turn.study_id)
+    if request is None:
+        return
+    turns.count_believing(turn)
+    from service.optimization.believed_front import believe
+
+    started = time.perf_counter()
+    with tracer.start_as_current_span("believe"):
+        beliefs = believe(
+            request.problem,
+            request.observations,
+            succeeded=request.trial_ids.keys(),
+            compared_with=request.compared_with,
+            seed=request.seed,
+            time_limit_seconds=FITTING_SECONDS,
+        )
+    log.info("modelled the front", seconds=round(time.perf_counter() - started, 3))
+    with transaction() as session:
+        store_beliefs(session, turn.study_id, beliefs, request=request)
 
 
 def _weigh_parameters(turn: Turn) -> None:

@@ -59,10 +59,11 @@ def spread(members: Sequence[Trial]) -> list[Trial]:
     return [members[int(rank)] for rank in np.round(ranks)]
 
 
-def knee(members: Sequence[Trial]) -> Trial:
-    """Take the member that the service recommends where nothing is asked for."""
+def knee(members: Sequence[Trial]) -> Trial | None:
+    """Take the knee as the service does; None if the front has no clear one."""
     points = [Point(trial.name, row, metrics_of(trial)) for row, trial in enumerate(members)]
-    return members[choose(OBJECTIVES, points, RecommendationQuery()).position]
+    position = choose(OBJECTIVES, points, RecommendationQuery()).position
+    return None if position is None else members[position]
 
 
 def metrics_of(trial: Trial) -> Mapping[str, float]:

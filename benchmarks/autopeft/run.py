@@ -192,7 +192,8 @@ def transfer(bench: Bench) -> None:
         return
     members = front(searched)
     for role, trial in (("best", members[-1]), ("knee", knee(members))):
-        retrain(bench, "transferred", f"{role} of {SOURCE}", trial)
+        if trial is not None:
+            retrain(bench, "transferred", f"{role} of {SOURCE}", trial)
 
 
 def problem_of(bench: Bench) -> Problem:

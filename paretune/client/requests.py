@@ -24,7 +24,7 @@ from api_schemas.ask_and_tell import (
 )
 from api_schemas.events import EventPage, EventRead
 from api_schemas.importance import Importance
-from api_schemas.pareto import HypervolumeHistory, ParetoFront
+from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
@@ -176,9 +176,10 @@ def get_trial(study_id: str, trial_id: str) -> Request[TrialRead]:
     return _get(f"{_study(study_id)}/trials/{segment(trial_id)}", TrialRead)
 
 
-def pareto_front(study_id: str) -> Request[ParetoFront]:
-    """Read the front after the last accepted result."""
-    return _get(f"{_study(study_id)}/pareto_front", ParetoFront)
+def pareto_front(study_id: str, *, by: FrontBasis | None = None) -> Request[ParetoFront]:
+    """Read the front: as observed, or as the models believe it; if left out, as believed where noisy."""
+    request = _get(f"{_study(study_id)}/pareto_front", ParetoFront)
+    return request if by is None else replace(request, query={"by": by})
 
 
 def hypervolume_history(study_id: str) -> Request[HypervolumeHistory]:

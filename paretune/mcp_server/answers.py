@@ -7,7 +7,15 @@ from pydantic import Field, JsonValue
 from api_schemas.base import Schema
 from api_schemas.events import EventRead, EventType
 from api_schemas.objectives import Objective, OutcomeConstraint
-from api_schemas.recommendation import LostAlternative, Recommendation, RecommendationRule
+from api_schemas.pareto import FrontBasis
+from api_schemas.proposals import Prediction
+from api_schemas.recommendation import (
+    AgainstDefault,
+    FrontRange,
+    LostAlternative,
+    Recommendation,
+    RecommendationRule,
+)
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import ReplicateCounts, StudyKind, StudyRead, StudyState, TrialCounts
 from api_schemas.trials import TrialRead, TrialState
@@ -96,19 +104,27 @@ class TrialList(Schema):
 class ChosenPoint(Schema):
     """A point of the front, why it was chosen, and the alternatives that were lost.
 
-    `front_probability` is the chance that it truly is on the front, given the noise.
+    `number` is null where the front has no clear knee: `reason` says why, and `ranges` has bounds to
+    choose by. `front_probability` is the chance that it truly is on the front, given the noise;
+    `against_default` compares it with LoRA of rank 8. `metrics` are as measured; `believed` has what the
+    models make of noisy ones, which is what a rule goes by where `by` is believed.
     """
 
     study_id: str
     rule: RecommendationRule
+    by: FrontBasis
+    believed_sequence: int | None
     reason: str
-    number: int
-    trial_id: str
+    number: int | None
+    trial_id: str | None
     metrics: dict[str, float]
     metric_standard_errors: dict[str, float]
+    believed: dict[str, Prediction]
     test_metrics: dict[str, float]
     parameters: Parameterization
     modules: str
+    ranges: tuple[FrontRange, ...]
+    against_default: AgainstDefault | None
     lost: tuple[LostAlternative, ...]
     front_probability: float | None
     front_probability_reason: str

@@ -162,6 +162,8 @@ class StudyTools:
         """Read the Pareto front: the trials for which no other is better in every objective.
 
         Ordered by the first objective, best first. Empty until a trial has succeeded within the constraints.
+        Where a seed moves a metric and there is a model, it is the front that the model believes (`by`), each
+        point with both numbers.
         """
         async with self._client() as client:
             return await client.pareto_front(study_id)
@@ -173,7 +175,8 @@ class StudyTools:
 
         With at_most or at_least: the best first objective within the bounds. With weights: the largest
         weighted sum. With neither: the knee, where giving up some of one objective stops buying much of
-        another. Bounds and weights exclude each other.
+        another; a front may have no clear one, and then the answer names bounds to choose by. Bounds and
+        weights exclude each other.
         """
         async with self._client() as client:
             found = await client.recommendation(

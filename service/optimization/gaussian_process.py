@@ -63,6 +63,16 @@ class Process:
         variance = (1.0 - (reduction**2).sum(dim=0)).clamp_min(1e-10)
         return self.shift + self.scale * mean, self.scale**2 * variance
 
+    def joint_posterior(
+        self, X: Float64[Tensor, "m d"]
+    ) -> tuple[Float64[Tensor, " m"], Float64[Tensor, "m m"]]:
+        """Return the mean and the covariance of the latent function over the rows."""
+        cross = _kernel(X, self.X, self.lengthscales)
+        mean = self.mean + cross @ self.weights
+        reduction = torch.linalg.solve_triangular(self.cholesky, cross.T, upper=False)
+        covariance = _kernel(X, X, self.lengthscales) - reduction.T @ reduction
+        return self.shift + self.scale * mean, self.scale**2 * covariance
+
     def condition_on_mean(self, X: Float64[Tensor, "q d"]) -> "Process":
         """Return the process after observing each row at its mean: means stay, variances shrink."""
         y = (self.posterior(X)[0] - self.shift) / self.scale

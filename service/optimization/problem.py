@@ -1,4 +1,4 @@
-"""The optimiser's input and output: problems, observations, suggestions."""
+"""The optimiser's input and output: problems, observations, suggestions, beliefs."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -82,3 +82,29 @@ class Suggestion:
     explanation: Explanation | None = None
     fit_seconds: float = field(default=0.0, compare=False)
     search_seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The trial, by its key, and the metric that differences are wanted of."""
+
+    key: Hashable
+    metric: str
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """What is believed of trials, in their order; values are in the metrics' units and have no exact metric.
+
+    `members` are those whose means no others dominate. `difference_deviations` are of each trial's metric
+    less that of the trial it is compared with, and `noise` is the deviation of one observation of that
+    metric; both are None without such a trial.
+    """
+
+    keys: tuple[Hashable, ...]
+    means: Mapping[str, list[float]]
+    deviations: Mapping[str, list[float]]
+    members: tuple[int, ...]
+    front_probabilities: list[float]
+    difference_deviations: list[float] | None
+    noise: float | None

@@ -90,6 +90,13 @@ class TransferProcess:
         mean, variance = self.difference.posterior(X)
         return mean + self.slope * self.prior(X), variance
 
+    def joint_posterior(
+        self, X: Float64[Tensor, "m d"]
+    ) -> tuple[Float64[Tensor, " m"], Float64[Tensor, "m m"]]:
+        """Return the mean and the covariance of the latent function over the rows."""
+        mean, covariance = self.difference.joint_posterior(X)
+        return mean + self.slope * self.prior(X), covariance
+
     def condition_on_mean(self, X: Float64[Tensor, "q d"]) -> "TransferProcess":
         """Return the process after observing each row at its posterior mean."""
         return replace(

@@ -1,68 +1,27 @@
 """The tables. Nothing here changes state: that is `service.trials.lifecycle`."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Enum,
     FetchedValue,
     ForeignKey,
     Identity,
     Index,
-    MetaData,
     UniqueConstraint,
     false,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from api_schemas.access import KeyScope
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactKind, TrialState
+from service.storage.base_table import READ_BACK, Base, one_of, text_of
 from service.storage.parameters_column import Parameters
-
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class Base(DeclarativeBase):
-    """Constraint names by rule, JSON as JSONB, times with a zone."""
-
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {  # noqa: RUF012  SQLAlchemy's own hook
-        dict[str, Any]: JSONB(none_as_null=True),
-        list[Any]: JSONB(none_as_null=True),
-        datetime: TIMESTAMP(timezone=True),
-    }
-
-
-# Times that the database sets come back with the write, for rows that are shown after it.
-READ_BACK = {"eager_defaults": True}
-
-
-def _text_of(members: type[StrEnum]) -> Enum:
-    return Enum(
-        members,
-        native_enum=False,
-        create_constraint=False,
-        length=20,
-        values_callable=lambda enumeration: [member.value for member in enumeration],
-    )
-
-
-def _one_of(column: str, states: type[StrEnum]) -> str:
-    return f"{column} IN ({', '.join(repr(state.value) for state in states)})"
 
 
 class Tenant(Base):
@@ -84,13 +43,13 @@ class ApiKey(Base):
     """A key by its hash. The key itself is random and long, so a plain SHA-256 is enough."""
 
     __tablename__ = "api_keys"
-    __table_args__ = (CheckConstraint(_one_of("scope", KeyScope), name="scope"),)
+    __table_args__ = (CheckConstraint(one_of("scope", KeyScope), name="scope"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     sha256: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
-    scope: Mapped[KeyScope] = mapped_column(type_=_text_of(KeyScope))
+    scope: Mapped[KeyScope] = mapped_column(type_=text_of(KeyScope))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
@@ -149,7 +108,7 @@ class Study(Base):
 
     __tablename__ = "studies"
     __table_args__ = (
-        CheckConstraint(_one_of("state", StudyState), name="state"),
+        CheckConstraint(one_of("state", StudyState), name="state"),
         CheckConstraint("trials_created <= trial_budget", name="budget"),
         Index("ix_studies_open", "state", postgresql_where=text("state IN ('ACTIVE', 'CANCELLING')")),
         Index("ix_studies_tenant_id_id", "tenant_id", "id"),
@@ -164,7 +123,7 @@ class Study(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     display_name: Mapped[str]
-    state: Mapped[StudyState] = mapped_column(default=StudyState.ACTIVE, type_=_text_of(StudyState))
+    state: Mapped[StudyState] = mapped_column(default=StudyState.ACTIVE, type_=text_of(StudyState))
     state_reason: Mapped[str | None]
     kind: Mapped[str] = mapped_column(server_default="peft", default="peft")
     configuration: Mapped[dict[str, Any] | None]
@@ -196,6 +155,7 @@ class Study(Base):
     turn_expires_at: Mapped[datetime | None]
     turn_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     turn_error: Mapped[str | None]
+    believing_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     weighing_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
@@ -212,7 +172,7 @@ class Trial(Base):
     __table_args__ = (
         UniqueConstraint("study_id", "number"),
         UniqueConstraint("study_id", "configuration_key"),
-        CheckConstraint(_one_of("state", TrialState), name="state"),
+        CheckConstraint(one_of("state", TrialState), name="state"),
         Index("ix_trials_configuration_key", "configuration_key"),
         Index("ix_trials_study_id_state", "study_id", "state", "generated_by"),
     )
@@ -220,7 +180,7 @@ class Trial(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"))
     number: Mapped[int]
-    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=_text_of(TrialState))
+    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=text_of(TrialState))
     state_reason: Mapped[str | None]
     generated_by: Mapped[str]
     proposal_seconds: Mapped[float]
@@ -247,7 +207,7 @@ class Replicate(Base):
     __tablename__ = "replicates"
     __mapper_args__ = READ_BACK
     __table_args__ = (
-        CheckConstraint(_one_of("state", TrialState), name="state"),
+        CheckConstraint(one_of("state", TrialState), name="state"),
         CheckConstraint("(state = 'RUNNING') = (lease_expires_at IS NOT NULL)", name="lease"),
         Index(
             "uq_replicates_trial_id_attempt",
@@ -270,7 +230,7 @@ class Replicate(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), index=True)
     seed: Mapped[int]
-    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=_text_of(TrialState))
+    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=text_of(TrialState))
     state_reason: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0", default=0)
     lost_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
@@ -309,6 +269,22 @@ class StoredFront(Base):
     reference_point: Mapped[list[Any] | None]
     hypervolume: Mapped[float | None]
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class StoredBelief(Base):
+    """What the models believe of a study's trials after `sequence` accepted results; the newest is kept.
+
+    `trials` has columns: ids, means and deviations by metric, chances of being on the front.
+    """
+
+    __tablename__ = "believed_fronts"
+
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    sequence: Mapped[int]
+    member_trial_ids: Mapped[list[Any]]
+    hypervolume: Mapped[float | None]
+    trials: Mapped[dict[str, Any]]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
 
 class Event(Base):
@@ -362,7 +338,7 @@ class Artifact(Base):
     """A file of a trial, in the artifact store. A checkpoint names the attempt and the step it is of."""
 
     __tablename__ = "artifacts"
-    __table_args__ = (CheckConstraint(_one_of("kind", ArtifactKind), name="kind"),)
+    __table_args__ = (CheckConstraint(one_of("kind", ArtifactKind), name="kind"),)
 
     trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -370,7 +346,7 @@ class Artifact(Base):
     sha256: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     kind: Mapped[ArtifactKind] = mapped_column(
-        server_default="trained", default=ArtifactKind.TRAINED, type_=_text_of(ArtifactKind)
+        server_default="trained", default=ArtifactKind.TRAINED, type_=text_of(ArtifactKind)
     )
     attempt: Mapped[int | None]
     step: Mapped[int | None]

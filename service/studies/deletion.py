@@ -15,7 +15,8 @@ from api_schemas.studies import TERMINAL_STUDY_STATES, StudyState
 from service.artifacts.artifact_store import ArtifactStoreAway, artifact_store
 from service.errors import WrongState
 from service.storage.audit_log import record_audit_event
-from service.storage.models import Artifact, Base, Study, Trial
+from service.storage.base_table import Base
+from service.storage.models import Artifact, Study, Trial
 
 log = structlog.get_logger(__name__)
 

@@ -35,7 +35,7 @@ def resume(session: Session, study: Study) -> Study:
     if study.state is not StudyState.ACTIVE:
         study.state_reason = None
         # Fresh tries for one that the study worker had failed on.
-        study.turn_attempts = study.weighing_attempts = 0
+        study.turn_attempts = study.weighing_attempts = study.believing_attempts = 0
         study_lifecycle.move_study(session, study, StudyState.ACTIVE, EventType.STUDY_RESUMED)
         wake_study_worker(session, study)
         wake_trial_worker(session, study, count=queries.open_replicates(session, study.id).queued)

@@ -83,10 +83,12 @@ def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
     )
 
 
-def read_observations(session: Session, study: Study) -> tuple[Problem, tuple[Observation, ...]]:
+def read_observations(
+    session: Session, study: Study, *, sources: tuple[Source, ...] = ()
+) -> tuple[Problem, tuple[Observation, ...]]:
     """Return a study's problem and the observations from its trials."""
     trials = queries.trials_in(session, study.id, TEACHING_STATES)
-    return _problem(study), tuple(_observation(trial) for trial in trials)
+    return _problem(study, sources=sources), tuple(_observation(trial) for trial in trials)
 
 
 def store_suggestions(

@@ -16,7 +16,7 @@ from service.errors import WrongState
 from service.storage.audit_log import record_audit_event
 from service.storage.event_log import record_replicate_event
 from service.storage.models import Replicate, Study, Trial
-from service.trials import lifecycle, replication, study_lifecycle
+from service.trials import beliefs, lifecycle, replication, study_lifecycle
 from service.trials.front_history import settle_anew, store_front
 from service.trials.reported_metrics import same_metrics
 from service.trials.wake_ups import wake_study_worker
@@ -128,5 +128,6 @@ def _learn_anew(session: Session, study: Study) -> None:
     # Trials that were proposed from the wrong value are revised, and parameters are weighed again.
     waiting = (Trial.study_id == study.id) & (Trial.state == TrialState.QUEUED) & (Trial.attempt == 0)
     session.execute(update(Trial).where(waiting).values(known_results=0))
+    beliefs.forget(session, study)
     if study.importance is not None:
         study.importance = {**study.importance, "observations": 0}

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_schemas.errors import FieldError
-from api_schemas.objectives import LOG_METRICS, ConstraintOp, Objective, OutcomeConstraint
-from api_schemas.recommendation import LostAlternative, RecommendationQuery, RecommendationRule
+from api_schemas.objectives import LOG_METRICS, ConstraintOp, Direction, Objective, OutcomeConstraint
+from api_schemas.recommendation import FrontRange, LostAlternative, RecommendationQuery, RecommendationRule
 from service.errors import InvalidChoice, NoPointWithinBounds
 from service.trials.pareto_front import costs
 
@@ -30,14 +30,28 @@ class Point:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen point's position, and why it was chosen."""
+    """The chosen point's position, and why it was chosen; None, and why none was."""
 
-    position: int
+    position: int | None
     reason: str
 
 
-def choose(objectives: Sequence[Objective], points: Sequence[Point], query: RecommendationQuery) -> Choice:
-    """Choose one of the points of a front, of which there is at least one.
+@dataclass(frozen=True)
+class Floor:
+    """What a knee must beat in a metric: the best trial that trains the head alone."""
+
+    metric: str
+    value: float
+
+
+def choose(
+    objectives: Sequence[Objective],
+    points: Sequence[Point],
+    query: RecommendationQuery,
+    *,
+    floor: Floor | None = None,
+) -> Choice:
+    """Choose one of the points of a front, of which there is at least one; none if it has no clear knee.
 
     Raises:
         InvalidChoice: If a metric is named that the points or the objectives do not have.
@@ -47,7 +61,7 @@ def choose(objectives: Sequence[Objective], points: Sequence[Point], query: Reco
         return _best_within(objectives, points, query)
     if query.rule is RecommendationRule.WEIGHTS:
         return _weighted(objectives, points, query)
-    return _knee(objectives, points)
+    return _knee(objectives, points, floor=floor)
 
 
 def shares(objectives: Sequence[Objective], points: Sequence[Point]) -> NDArray[np.float64]:
@@ -79,19 +93,35 @@ def lost_alternatives(
     return tuple(alternatives)
 
 
-def _knee(objectives: Sequence[Objective], points: Sequence[Point]) -> Choice:
+def front_ranges(objectives: Sequence[Objective], points: Sequence[Point]) -> tuple[FrontRange, ...]:
+    """Return what the points span in each objective, with a bound that half of them or more keep."""
+    Z = costs(objectives, [point.metrics for point in points])
+    ranges = []
+    for column, objective in enumerate(objectives):
+        values = [
+            float(points[row].metrics[objective.metric]) for row in np.argsort(Z[:, column], kind="stable")
+        ]
+        side = "at_most" if objective.direction is Direction.MINIMIZE else "at_least"
+        bound = f"{side}={objective.metric}:{_exactly(values[len(values) // 2])}" if column else None
+        ranges.append(FrontRange(metric=objective.metric, worst=values[-1], best=values[0], bound=bound))
+    return tuple(ranges)
+
+
+def _knee(objectives: Sequence[Objective], points: Sequence[Point], *, floor: Floor | None) -> Choice:
     # Das (1999): the point farthest beyond the plane through the individual optima. On shares these are
     # the unit vectors, so the distance is the sum of the shares less 1, over sqrt(m).
     Z = shares(objectives, points)
     bulge = Z.sum(axis=1) - 1.0
-    position = _first_best(objectives, points, bulge)
-    chosen = points[position]
-    title = _titled(objectives, chosen)
     if len(points) == 1:
-        return Choice(position, f"{title} is the only point of the front.")
-    if len(objectives) == 1 or bulge[position] < LEAST_BULGE:
-        first = _words(objectives[0].metric)
-        return Choice(position, f"{title} is the best in {first}; the front has no knee.")
+        return Choice(0, f"{_titled(objectives, points[0])} is the only point of the front.")
+    if (Z == 1).all():
+        position = _first_best(objectives, points, bulge)
+        title = _titled(objectives, points[position])
+        return Choice(position, f"{title} is the oldest of the front's points, which are all equal.")
+    bent = (Z > LEAST_BULGE).all(axis=1) & (bulge > LEAST_BULGE) & _above(floor, objectives, points)
+    if not bent.any():
+        return Choice(None, _no_clear_knee(objectives, points, floor=floor))
+    position = _first_best(objectives, points, np.where(bent, bulge, -np.inf))
     reached = _listed(
         f"{share:.0%} of the range in {_words(objective.metric)}{_scale(objective)}"
         for objective, share in zip(objectives, Z[position], strict=True)
@@ -99,8 +129,39 @@ def _knee(objectives: Sequence[Objective], points: Sequence[Point]) -> Choice:
     shape = "line" if len(objectives) == 2 else "plane"
     return Choice(
         position,
-        f"{title} lies farthest beyond the {shape} through the front's best in each objective: of what "
-        f"the front spans it reaches {reached}.",
+        f"{_titled(objectives, points[position])} lies farthest beyond the {shape} through the front's best "
+        f"in each objective: of what the front spans it reaches {reached}.",
+    )
+
+
+def _above(
+    floor: Floor | None, objectives: Sequence[Objective], points: Sequence[Point]
+) -> NDArray[np.bool_]:
+    if floor is None:
+        return np.ones(len(points), dtype=np.bool_)
+    guarded = [objective for objective in objectives if objective.metric == floor.metric]
+    Z = costs(guarded, [*(point.metrics for point in points), {floor.metric: floor.value}])
+    above: NDArray[np.bool_] = (Z[:-1] < Z[-1]).all(axis=1)
+    return above
+
+
+def _no_clear_knee(objectives: Sequence[Objective], points: Sequence[Point], *, floor: Floor | None) -> str:
+    counts = _counts(objectives)
+    ranges = front_ranges(objectives, points)
+    spans = _listed(
+        f"{_words(item.metric)} {_number(counts, item.metric, item.worst)} to "
+        f"{_number(counts, item.metric, item.best)}"
+        for item in ranges
+    )
+    head = ""
+    if floor is not None:
+        head = f" and better in {_words(floor.metric)} than the head alone "
+        head += f"({_number(counts, floor.metric, floor.value)})"
+    bounds = _listed(item.bound for item in ranges if item.bound is not None)
+    return (
+        "No trial is recommended, for the front has no clear knee: none lies beyond what joins its ends, off "
+        f"the worst of each objective{head}. From worst to best it spans {spans}. Choose by bounds, such as "
+        f"{bounds}."
     )
 
 
@@ -259,6 +320,10 @@ def _words(metric: str) -> str:
 
 def _number(counts: Set[str], metric: str, value: float) -> str:
     return f"{value:,.0f}" if metric in counts else f"{value:.4g}"
+
+
+def _exactly(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -72,6 +72,16 @@ def kept(turn: Turn) -> Iterator[None]:
 
 
 @retry_while_database_is_away
+def count_believing(turn: Turn) -> None:
+    """Record that everything is proposed, and that models are about to be asked for the front."""
+    with transaction() as session:
+        study = due_studies.lock_turn(session, turn.study_id, holder=turn.holder)
+        if study is not None:
+            study.turn_attempts, study.turn_error = 0, None
+            study.believing_attempts += 1
+
+
+@retry_while_database_is_away
 def count_weighing(turn: Turn) -> None:
     """Record that everything is proposed, and that the study's parameters are about to be weighed."""
     with transaction() as session:
@@ -112,8 +122,8 @@ def fail(turn: Turn, error: BaseException) -> None:
 
 
 @retry_while_database_is_away
-def count_failed_weighing() -> None:
-    """Count a failure to weigh a study's parameters, on which its proposals do not depend."""
+def count_failed_extra() -> None:
+    """Count a failure to model the front or to weigh parameters, on which proposals do not depend."""
     with transaction() as session:
         count(session, CounterName.TURN_FAILURES)
 

@@ -20,13 +20,16 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, Measurement
 from service.storage import database, schema_version
+from service.storage.base_table import Base
 from service.storage.database import transaction
-from service.storage.models import Base, IdempotencyKey, Study, Tenant, Trial, Webhook
+from service.storage.models import IdempotencyKey, Study, Tenant, Trial, Webhook
 from service.storage.schema_version import SchemaInUse, alembic_config, expected_revision, upgrade
 from service.trials import leases, sweeper
+from service.trials.beliefs import record_belief
 from service.trials.worker_health import report_degraded
 from tests.conftest import renamed, run_on
 from tests.service.studies.invariants import check_study
+from tests.service.trials.test_beliefs import belief
 from tests.service.trials.test_leases import REPORT, stored_study
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +77,8 @@ def fill_every_table() -> str:
     leases.record_measurement(claimed.trial_id, 1, Measurement(step=1, metrics={"score": 0.5}))
     record = ArtifactRecord(name="a", path="a", sha256="0" * 64, size_bytes=1)
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
+    with transaction() as session:
+        record_belief(session, session.get_one(Study, study_id, with_for_update=True), belief(1, "b"))
     sweeper.sweep_once()
     report_degraded("host", reason="its disk is full")
     return study_id

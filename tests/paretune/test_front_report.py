@@ -4,6 +4,8 @@ import io
 import json
 from pathlib import Path
 
+from api_schemas.pareto import FrontBasis, ParetoFront
+from api_schemas.proposals import Prediction
 from api_schemas.tasks import Task
 from paretune.console import PlainConsole
 from paretune.front_report import compare_with_probe, front_table, write_front
@@ -27,6 +29,14 @@ def test_a_front_that_beats_the_probe_names_the_best_point_on_both_splits() -> N
     assert verdict is not None
     assert "1 of 2 points" in verdict
     assert "Best: trial 1, validation 0.7500, test 0.7400, 200 trained parameters" in verdict
+
+
+def test_of_several_probes_the_best_is_the_one_to_beat() -> None:
+    """The head alone at another learning rate is a probe, too."""
+    better = trial(5, score=0.76, parameters=18, serial=0)
+    verdict = compare_with_probe(front([better, TUNED]), [PROBE, better, TUNED])
+    assert verdict is not None
+    assert verdict.startswith("No point of the front beats the linear probe (trial 5, score 0.7600)")
 
 
 def test_without_a_probe_nothing_is_claimed() -> None:
@@ -57,6 +67,34 @@ def test_means_over_seeds_show_their_standard_errors() -> None:
     assert "0.75 ± 0.0125" in text
     assert "200 ±" not in text
     assert "seeds" in text
+
+
+def believed(shown: ParetoFront) -> ParetoFront:
+    belief = {
+        "believed": {"score": Prediction(mean=0.741, standard_deviation=0.012)},
+        "front_probability": 0.66,
+    }
+    points = tuple(point.model_copy(update=belief) for point in shown.points)
+    return shown.model_copy(update={"by": FrontBasis.BELIEVED, "points": points})
+
+
+def test_what_is_believed_stands_beside_what_was_measured() -> None:
+    """With its deviation, and the chance of being on the front."""
+    console = PlainConsole(width=200, record=True, file=io.StringIO())
+    console.print(front_table(believed(front([TUNED])), [TUNED]))
+    text = console.export_text()
+    assert "Believed Pareto front after" in text
+    for told in ("score, believed", "0.75", "0.741 ± 0.012", "66%"):
+        assert told in text
+
+
+def test_a_believed_front_is_drawn_where_it_is_believed(tmp_path: Path) -> None:
+    """Another picture than that of the measured one."""
+    drawn = [
+        write_front(shown, [PROBE, TUNED], folder=tmp_path / name)[1].read_bytes()
+        for name, shown in (("a", front([TUNED])), ("b", believed(front([TUNED]))))
+    ]
+    assert drawn[0] != drawn[1]
 
 
 def test_a_collapsed_point_is_flagged() -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance
-from api_schemas.pareto import HypervolumeHistory, ParetoFront
+from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
@@ -34,6 +34,9 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=documented(
 
 PageSize = Annotated[int, Query(ge=1, le=500)]
 StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$", examples=[f"std_{'0' * 32}"])]
+Basis = Annotated[
+    FrontBasis | None, Query(description="`believed` if left out, where metrics are noisy; else `observed`.")
+]
 NumberToken = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 
 POSTED = documented(400, 409, 415)
@@ -91,9 +94,9 @@ def get_trial(trial_id: TrialId, study: StudyDep, session: SessionDep) -> TrialR
 
 
 @router.get("/{study_id}/pareto_front", responses=NOT_MODIFIED)
-def get_pareto_front(study: StudyDep, session: SessionDep) -> ParetoFront:
-    """Read the front after the last accepted result."""
-    return pareto_front(session, study)
+def get_pareto_front(study: StudyDep, session: SessionDep, by: Basis = None) -> ParetoFront:
+    """Read the front after the last accepted result: as observed, or as the models believe it."""
+    return pareto_front(session, study, by)
 
 
 @router.get("/{study_id}/hypervolume_history", responses=NOT_MODIFIED)

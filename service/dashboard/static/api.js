@@ -37,7 +37,9 @@ export function createApi(key) {
     /** @type {(id: string, token: string | null, signal: AbortSignal) => Promise<TrialPage>} */
     listTrials: (id, token, signal) => call(`${study(id)}/trials${query(200, token)}`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<ParetoFront>} */
-    getFront: (id, signal) => call(`${study(id)}/pareto_front`, signal),
+    getFront: (id, signal) => call(`${study(id)}/pareto_front?by=observed`, signal),
+    /** @type {(id: string, signal: AbortSignal) => Promise<ParetoFront>} */
+    getBelievedFront: (id, signal) => call(`${study(id)}/pareto_front?by=believed`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<HypervolumeHistory>} */
     getHistory: (id, signal) => call(`${study(id)}/hypervolume_history`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Importance>} */

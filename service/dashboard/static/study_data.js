@@ -1,7 +1,7 @@
 /** Everything a study's page shows, read so that one poll costs little and its parts fit together. */
 
 /** @import {Api} from "./api.js" */
-/** @import {HypervolumeHistory, Importance, ParetoFront, Recommendation} from "./types.js" */
+/** @import {Belief, HypervolumeHistory, Importance, ParetoFront, Recommendation} from "./types.js" */
 /** @import {Study, Trial, TrialPage} from "./types.js" */
 
 /**
@@ -61,38 +61,62 @@ export function studyReader(api, id) {
     // The study first: if it has ended, whatever is read after it is final, too.
     const study = await api.getStudy(id, signal);
     if (mayMoveFront(study)) settled.length = 0;
-    const [trials, front, history, importance] = await Promise.all([
+    const [trials, front, believed, history, importance] = await Promise.all([
       readTrials(api, id, settled, signal),
       api.getFront(id, signal),
+      api.getBelievedFront(id, signal),
       api.getHistory(id, signal),
       api.getImportance(id, signal),
     ]);
     const members = new Set(front.points.map((point) => point.trial_id));
+    const beliefs = beliefsOf(front, believed);
     return {
       study,
-      trials: trials.map((trial) => ({ ...trial, on_front: members.has(trial.id) })),
+      trials: trials.map((trial) => ({
+        ...trial,
+        on_front: members.has(trial.id),
+        belief: beliefs.get(trial.id) ?? null,
+      })),
       front,
       history,
       importance,
-      knee: await readKnee(front, signal),
+      knee: await readKnee(believed, signal),
     };
   };
 }
 
 /**
- * Give a function that reads the knee of a front, once for each front. One or two points have none.
+ * What the models believe of the members of either front; nothing before there is a model.
+ * @param {ParetoFront} front
+ * @param {ParetoFront} believed
+ * @returns {Map<string, Belief>}
+ */
+function beliefsOf(front, believed) {
+  const members = new Set(believed.by === "believed" ? believed.points.map((point) => point.trial_id) : []);
+  return new Map(
+    [...front.points, ...believed.points].flatMap(({ trial_id, believed: metrics, front_probability }) =>
+      front_probability === null
+        ? []
+        : [[trial_id, { metrics, chance: front_probability, onFront: members.has(trial_id) }]],
+    ),
+  );
+}
+
+/**
+ * Give a function that reads the knee, once for each front that it is chosen from. One or two points have none.
  * @param {Api} api
  * @param {string} id
  */
 function kneeReader(api, id) {
-  let sequence = 0;
+  let known = "";
   /** @type {Recommendation | null} */
   let knee = null;
   return async (/** @type {ParetoFront} */ front, /** @type {AbortSignal} */ signal) => {
     if (front.points.length < FEWEST_WITH_KNEE) return null;
-    if (front.sequence !== sequence) {
+    const read = `${front.by} ${front.sequence}`;
+    if (read !== known) {
       knee = await api.getKnee(id, signal);
-      sequence = front.sequence;
+      known = read;
     }
     return knee;
   };

@@ -41,12 +41,15 @@ function progressTile(study) {
 
 /** @param {StudyData} data */
 function bestTile({ study, trials, front }) {
-  const { metric } = study.objectives[0];
+  const { metric, direction } = study.objectives[0];
   const title = `Best ${shortName(study, metric)}`;
   const best = front.points[0];
   if (best === undefined) return tile(title, "–", "no result yet", "best");
   const value = best.metrics[metric];
-  const head = trials.find((trial) => trial.state === "SUCCEEDED" && isHeadOnly(trial));
+  const sign = direction === "maximize" ? 1 : -1;
+  const [head] = trials
+    .filter((trial) => trial.state === "SUCCEEDED" && isHeadOnly(trial))
+    .sort((a, b) => sign * (b.metrics[metric] - a.metrics[metric]));
   let note = `trial ${best.number}`;
   if (head !== undefined && head.id !== best.trial_id) {
     const difference = value - head.metrics[metric];

@@ -93,7 +93,8 @@ function openView(root, tell) {
     offerAxes(axes, data, draw);
     hypervolume.update(data);
     showImportance(named(view, "importance"), data.study, data.importance);
-    showText(named(view, "knee"), data.knee && `Recommended: ${data.knee.reason}`);
+    const recommended = data.knee?.trial_id ? `Recommended: ${data.knee.reason}` : data.knee?.reason;
+    showText(named(view, "knee"), recommended ?? null);
     draw();
   }
 

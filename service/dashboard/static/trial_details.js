@@ -16,6 +16,7 @@ import {
   createLearningCurve,
   curveInWords,
   hasCurve,
+  percent,
   predictionInWords,
   predictionOf,
 } from "./learning_curve.js";
@@ -86,6 +87,7 @@ function partsOf(study, trial, name) {
     head,
     isHeadOnly(trial) || isCustom(trial) ? null : make("p", { class: "modules" }, trial.modules),
     hint(standingOf(trial)),
+    beliefOf(trial),
     learnedOf(trial),
     reasonOf(trial),
     parametersOf(trial),
@@ -113,6 +115,21 @@ function standingOf(trial) {
     trial.attempt > trial.replicates.length ? `${trial.attempt} attempts` : "",
   ];
   return words.filter(Boolean).join(" · ");
+}
+
+/**
+ * What the models believe of its noisy metrics, and its chance of being on the front.
+ * @param {Trial} trial
+ */
+function beliefOf({ belief }) {
+  if (!belief) return null;
+  const metrics = Object.entries(belief.metrics).map(
+    ([name, { mean, standard_deviation }]) =>
+      `${asWords(name)} ${formatWithError(name, mean, standard_deviation)}`,
+  );
+  return hint(
+    `Believed: ${metrics.join(", ")}; ${percent(belief.chance)} to be on the front.`,
+  );
 }
 
 /**

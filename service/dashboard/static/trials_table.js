@@ -2,6 +2,7 @@
 
 import { arrange, find, make, showState, showText } from "./elements.js";
 import { describeTrial, formatSeconds, formatWithError, headingOf, isCustom } from "./format.js";
+import { percent } from "./learning_curve.js";
 import { createStateFilter } from "./state_filter.js";
 
 /** @import {StudyData} from "./study_data.js" */
@@ -106,8 +107,15 @@ const TEST_SCORE = {
 };
 
 /** @param {Trial} trial */
-const standingOf = ({ on_front, collapsed }) =>
-  [on_front ? "on front" : "", collapsed ? "collapsed" : ""].filter(Boolean).join(", ");
+const standingOf = ({ on_front, belief, collapsed }) =>
+  [
+    on_front ? "on front" : "",
+    belief?.onFront ? "believed" : "",
+    belief ? percent(belief.chance) : "",
+    collapsed ? "collapsed" : "",
+  ]
+    .filter(Boolean)
+    .join(", ");
 
 /**
  * @param {Study} study

@@ -66,21 +66,25 @@
  * @property {Replicate[]} replicates
  * @property {Measurement[]} measurements
  * @property {boolean} on_front
+ * @property {Belief | null} [belief] what the models believe of a member of a front
  * @property {string | null} worker
  * @property {string} created_at
  * @property {string | null} started_at
  * @property {string | null} finished_at
  *
- * @typedef {{trial_id: string, number: number, metrics: Object<string, number>}} ParetoPoint
+ * @typedef {{mean: number, standard_deviation: number}} Prediction
+ * @typedef {{metrics: Object<string, Prediction>, chance: number, onFront: boolean}} Belief
+ * @typedef {{trial_id: string, number: number, metrics: Object<string, number>,
+ *   believed: Object<string, Prediction>, front_probability: number | null}} ParetoPoint
  * @typedef {{sequence: number, points: ParetoPoint[], reference_point: number[] | null,
- *   hypervolume: number | null}} ParetoFront
+ *   hypervolume: number | null, by: "observed" | "believed", believed_sequence: number | null}} ParetoFront
  * @typedef {{sequence: number, trial_id: string, hypervolume: number | null}} HypervolumeRecord
  * @typedef {{records: HypervolumeRecord[]}} HypervolumeHistory
  *
  * @typedef {{name: string, total_effect: number}} ParameterImportance
  * @typedef {{observations: number, reason: string | null, objectives: {metric: string,
  *   parameters: ParameterImportance[], groups: ParameterImportance[]}[]}} Importance
- * @typedef {{trial_id: string, reason: string}} Recommendation
+ * @typedef {{trial_id: string | null, reason: string}} Recommendation
  *
  * @typedef {{studies: Study[], next_page_token: string | null}} StudyPage
  * @typedef {{trials: Trial[], next_page_token: string | null}} TrialPage

@@ -11,14 +11,18 @@ from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialSt
 from service.errors import StaleAttempt
 from service.settings import settings
 from service.storage import queries
+from service.storage.base_table import Base
 from service.storage.database import transaction
-from service.storage.models import Base, Study, Trial
+from service.storage.models import Study, Trial
 from service.trials import leases, lifecycle
+from service.trials.beliefs import record_belief
 from tests.conftest import OTHER_KEY, study_body
 from tests.service.access.test_limits import limit
+from tests.service.trials.test_beliefs import belief
 from tests.service.trials.test_leases import REPORT, stored_study
 
-OF_A_STUDY = ("studies", "trials", "replicates", "measurements", "pareto_fronts", "events", "artifacts")
+FRONTS = ("pareto_fronts", "believed_fronts")
+OF_A_STUDY = ("studies", "trials", "replicates", "measurements", *FRONTS, "events", "artifacts")
 
 
 def test_the_tables_of_a_study_are_all_looked_at() -> None:
@@ -44,6 +48,8 @@ def finished_study() -> tuple[str, str, Path]:
     record = ArtifactRecord(name=file.name, path=path, sha256="0" * 64, size_bytes=7)
     leases.record_measurement(claimed.trial_id, 1, Measurement(step=1, metrics={"score": 0.5}))
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
+    with transaction() as session:
+        record_belief(session, session.get_one(Study, study_id, with_for_update=True), belief(1, "b"))
     return study_id, claimed.trial_id, file
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from api_schemas.objectives import Objective
 from api_schemas.recommendation import RecommendationQuery
 from service.errors import InvalidChoice, NoPointWithinBounds
-from service.trials.recommendation import Point, choose, lost_alternatives, shares
+from service.trials.recommendation import Floor, Point, choose, front_ranges, lost_alternatives, shares
 from tests.conftest import make_study_request
 
 OBJECTIVES = make_study_request().objectives
@@ -78,11 +78,53 @@ def test_of_a_single_point_nothing_is_weighed() -> None:
     assert "only point" in choose(OBJECTIVES, FRONT[:1], query()).reason
 
 
-def test_two_points_have_no_knee() -> None:
-    """Both are ends; the better score is taken and the answer says so."""
+def test_two_points_have_no_clear_knee() -> None:
+    """Both are ends: nothing is chosen, and the answer has the ranges and a bound that half of them keep."""
     choice = choose(OBJECTIVES, FRONT[::2], query())
-    assert choice.position == 0
-    assert choice.reason.endswith("is the best in score; the front has no knee.")
+    assert choice.position is None
+    assert choice.reason == (
+        "No trial is recommended, for the front has no clear knee: none lies beyond what joins its ends, off "
+        "the worst of each objective. From worst to best it spans score 0.725 to 0.785 and trainable "
+        "parameters 163,784 to 770. Choose by bounds, such as at_most=trainable_parameters:163784."
+    )
+
+
+def test_the_worst_of_an_objective_is_no_knee() -> None:
+    """Of three objectives, a point may bulge and still be the worst of one: it had the largest sum."""
+    objectives = (*OBJECTIVES, LATENCY)
+    front = [
+        point(0, score=0.912, trainable_parameters=1e6, latency_ms=9.0),
+        point(1, score=0.604, trainable_parameters=1e2, latency_ms=1.0),
+        point(2, score=0.85, trainable_parameters=1e5, latency_ms=6.0),
+    ]
+    assert shares(objectives, front).sum(axis=1).argmax() == 1
+    assert choose(objectives, front, query()).position == 2
+
+
+def test_a_knee_lies_above_the_head_alone() -> None:
+    """A point that the head alone reaches is passed over, and where no other bends, nothing is chosen."""
+    front = [scored(0, 0.9, 1e6), scored(1, 0.8, 3e3), scored(2, 0.78, 1e3), scored(3, 0.5, 1e2)]
+    assert choose(OBJECTIVES, front, query()).position == 2
+    assert choose(OBJECTIVES, front, query(), floor=Floor("score", 0.78)).position == 1
+    choice = choose(OBJECTIVES, front, query(), floor=Floor("score", 0.8))
+    assert choice.position is None
+    assert "better in score than the head alone (0.8)" in choice.reason
+
+
+def test_equal_points_are_as_good_as_one() -> None:
+    """The oldest is chosen."""
+    assert choose(OBJECTIVES, [scored(3, 0.8, 1e3), scored(1, 0.8, 1e3)], query()).position == 1
+
+
+def test_a_proposed_bound_keeps_half_of_the_front() -> None:
+    """It is written so that the query reads it back exactly; the first objective has none."""
+    values = [0.1 + 0.2, 7e22, 5.0]
+    front = [point(n, score=n, latency_ms=value) for n, value in enumerate(values)]
+    first, second = front_ranges((SCORE, LATENCY), front)
+    assert (first.worst, first.best, first.bound) == (0, 2, None)
+    assert second.bound == "at_most=latency_ms:5"
+    (one,) = front_ranges((SCORE, LATENCY), front[:1])[1:]
+    assert query(at_most=[str(one.bound).removeprefix("at_most=")]).bounds[0].bound == values[0]
 
 
 @pytest.mark.parametrize("bent", [1.0, 3.0, 20.0])

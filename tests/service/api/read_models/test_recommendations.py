@@ -10,6 +10,8 @@ from scipy.special import ndtr
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
+from api_schemas.peft.lora import Lora
+from api_schemas.peft.registry import Peft
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
@@ -42,6 +44,9 @@ REFUSED = {
     "?weights=latency_ms:1": "no objective 'latency_ms'",
     "?at_most=trainable_parameters:700": "The nearest is trial 0: trainable parameters 770",
 }
+LAYERS = (True,) * 6
+LORA_8 = Peft(active_layers=LAYERS, lora=Lora(rank=8))
+HEAD_ONLY = Peft(active_layers=LAYERS)
 SERIAL: Parameterization = {
     **{f"peft.active_layers.{layer}": layer > 2 for layer in range(6)},
     "peft.serial_adapter.bottleneck_size": 24,
@@ -63,8 +68,12 @@ def add(
     *,
     rows: int | None = ROWS,
     artifacts: tuple[ArtifactRecord, ...] = (),
+    peft: Peft | None = None,
 ) -> Trial:
     trial = queue(session, study)
+    if peft is not None:
+        base = TrialConfiguration.model_validate(study.configuration)
+        trial.configuration = canonical(base.model_copy(update={"peft": peft})).model_dump(mode="json")
     for score in scores:
         provenance: dict[str, str | int | float] = {} if rows is None else {"validation_rows": rows}
         metrics = {"score": score, "trainable_parameters": parameters, **COSTS}
@@ -122,6 +131,69 @@ def test_the_knee_comes_with_reason_price_and_chance(session: Session, http: Tes
     assert found.front_probability == pytest.approx(float(ndtr(gap / variance**0.5)), abs=1e-3)
     assert found.front_probability_reason == "From the binomial error of 1000 validation texts."
     assert read(http, study, "?knee=true") == found
+
+
+def test_the_default_stands_against_a_rival_that_is_not_surely_better(
+    session: Session, http: TestClient
+) -> None:
+    """LoRA of rank 8 is recommended in place of a dearer knee; by weights, it has no say."""
+    study = study_of(session)
+    add(session, study, [0.80], 74_498, peft=LORA_8)
+    for score, parameters in ((0.70, 770), (0.81, 80_000), (0.82, 1_000_000)):
+        add(session, study, [score], parameters)
+    session.commit()
+    found = read(http, study, "?at_most=trainable_parameters:90000")
+    assert found.number == 0
+    assert found.reason.startswith(
+        "The default, trial 0, LoRA of rank 8, stands: trial 2, which the rule chooses"
+    )
+    compared = found.against_default
+    assert compared is not None
+    assert (compared.chosen_number, compared.set_aside) == (2, True)
+    error = ((0.80 * 0.20 + 0.81 * 0.19) / ROWS) ** 0.5
+    assert compared.probability_better == pytest.approx(float(ndtr(0.01 / error)))
+    assert compared.trainings_to_be_sure is not None
+    assert [item.number for item in found.lost] == [2, 1]
+    weighed = read(http, study, "?weights=score:1")
+    assert (weighed.number, weighed.against_default) == (3, None)
+    beyond = read(http, study, "?at_least=score:0.805")
+    assert (beyond.number, beyond.against_default) == (3, None)
+
+
+def test_a_knee_beats_the_best_head_alone_not_the_first(session: Session, http: TestClient) -> None:
+    """At another learning rate the head alone is as good as what would be the knee."""
+    study = study_of(session)
+    add(session, study, [0.60], 770, peft=HEAD_ONLY)
+    add(session, study, [0.75], 772, peft=HEAD_ONLY)
+    for score, parameters in ((0.73, 771), (0.80, 1_000_000)):
+        add(session, study, [score], parameters)
+    session.commit()
+    found = read(http, study)
+    assert found.number is None
+    assert "better in score than the head alone (0.75)" in found.reason
+    assert read(http, study, "?at_most=trainable_parameters:771").number == 2
+
+
+def test_without_a_clear_knee_nothing_is_recommended(
+    session: Session, http: TestClient, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer and the command say how to choose; nothing is written."""
+    study = study_of(session)
+    for score, parameters in ((0.7, 1_000), (0.8, 100_000)):
+        add(session, study, [score], parameters)
+    session.commit()
+    found = read(http, study)
+    assert (found.trial_id, found.number, found.study_file) == (None, None, None)
+    assert [item.bound for item in found.ranges] == [None, "at_most=trainable_parameters:100000"]
+    assert [(item.worst, item.best) for item in found.ranges] == [(0.7, 0.8), (100_000, 1_000)]
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+    said = CliRunner().invoke(app, ["recommend", study.id])
+    assert said.exit_code == 0
+    assert f"Choose: paretune recommend {study.id} --at-most trainable_parameters:100000" in said.output
+    refused = CliRunner().invoke(app, ["recommend", study.id, "--export", str(tmp_path / "taken")])
+    assert "Nothing was written: no trial is recommended" in str(refused.exception)
+    assert not (tmp_path / "taken").exists()
 
 
 def test_bounds_and_weights_choose_their_own(session: Session, http: TestClient) -> None:

@@ -1,0 +1,150 @@
+"""Does the believed front report better trials than the observed one? `python -m benchmarks.believed_front`.
+
+Searches by `suggest` measure a known function with normal noise. Of each search, both fronts are taken; what
+counts is the hypervolume of their members' values without noise, as a share of the best that is possible.
+The models infer the noise, or are told it. `run` appends a line of JSON for each search that is not there
+yet; `report` prints means over the seeds, paired differences with their standard errors, and how often trials
+that are said to be on the front with some chance truly are: no other trial of the search dominates their
+value without noise.
+"""
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise, product
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from benchmarks import json_lines
+from benchmarks.optimiser.hypervolume import hypervolume
+from benchmarks.optimiser.problems.catalogue import problem_named
+from benchmarks.optimiser.problems.problem import BenchmarkProblem, engine_problem
+from service.optimization.believed_front import believe
+from service.optimization.problem import Observation, Problem
+from service.optimization.suggest import suggest
+from service.trials.pareto_front import front_members
+
+PROBLEMS = ("simulated-peft-12-7", "simulated-peft-24-8", "table-rotten-tomatoes")
+NOISES = (0.015, 0.03)
+"""Standard deviations of a score or an error, which are shares: what seeds and 400 rows move it by."""
+SEEDS = 24
+TRIALS = 32
+BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+RESULTS = Path(__file__).parent / "results" / "believed_front.jsonl"
+
+Metrics = Mapping[str, float]
+
+
+def main() -> None:
+    """Run what is missing, or report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("run", "report"))
+    parser.add_argument("--problems", nargs="+", default=PROBLEMS)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    asked = parser.parse_args()
+    if asked.what == "report":
+        report(json_lines.read(RESULTS))
+        return
+    known = {(line["problem"], line["noise"], line["seed"]) for line in json_lines.read(RESULTS)}
+    for name, noise, seed in product(asked.problems, NOISES, range(asked.seeds)):
+        if (name, noise, seed) not in known:
+            line = {"problem": name, "noise": noise, "seed": seed}
+            json_lines.append(RESULTS, line | searched(problem_named(name), noise=noise, seed=seed))
+
+
+def searched(problem: BenchmarkProblem, *, noise: float, seed: int) -> dict[str, Any]:
+    """Search once; return both fronts' true hypervolumes, and each trial's chance beside the truth."""
+    engine, rng = engine_problem(problem), np.random.default_rng([seed, 1])
+    observations: list[Observation] = []
+    truths: list[Metrics] = []
+    while len(truths) < TRIALS:
+        (one,) = suggest(engine, observations, pending=(), count=1, seed=seed)
+        truth = problem.evaluate(one.parameterization)
+        measured = None if truth is None else _with_noise(problem, truth, noise=noise, rng=rng)
+        key = engine.key(one.parameterization)
+        observations.append(Observation(one.parameterization, measured, key=key))
+        truths.append(truth or {})
+    errors = {objective.metric: noise for objective in problem.objectives}
+    told = [replace(one, standard_errors=errors) for one in observations]
+    measured = [row for row, one in enumerate(observations) if one.metrics is not None]
+    members = front_members(problem.objectives, [observations[row].metrics or {} for row in measured])
+    return {
+        "observed": _share(problem, [truths[measured[place]] for place in members]),
+        "every": _share(problem, [truths[row] for row in measured]),
+        "inferred": judged(problem, engine, observations, truths, seed=seed),
+        "known": judged(problem, engine, told, truths, seed=seed),
+    }
+
+
+def judged(
+    problem: BenchmarkProblem,
+    engine: Problem,
+    observations: Sequence[Observation],
+    truths: Sequence[Metrics],
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the true hypervolume of the believed front, and each trial's chance beside the truth."""
+    truth_of = {
+        one.key: truth for one, truth in zip(observations, truths, strict=True) if one.metrics is not None
+    }
+    beliefs = believe(engine, observations, succeeded=truth_of.keys(), compared_with=None, seed=seed)
+    assert beliefs is not None
+    believed = [truth_of[key] for key in beliefs.keys]
+    truly = set(front_members(problem.objectives, believed))
+    return {
+        "believed": _share(problem, [believed[place] for place in beliefs.members]),
+        "chances": [round(chance, 4) for chance in beliefs.front_probabilities],
+        "truly": [place in truly for place in range(len(believed))],
+    }
+
+
+def report(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Print the tables."""
+    print("| problem | noise | searches | observed | believed, noise inferred | noise known | all trials |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name, noise in sorted({(line["problem"], line["noise"]) for line in lines}):
+        found = [line for line in lines if (line["problem"], line["noise"]) == (name, noise)]
+        observed, every = (fmean(line[kind] for line in found) for kind in ("observed", "every"))
+        gains = [_gain(found, kind) for kind in ("inferred", "known")]
+        print(f"| {name} | {noise} | {len(found)} | {observed:.3f} | {gains[0]} | {gains[1]} | {every:.3f} |")
+    for kind in ("inferred", "known"):
+        print(f"\n| chance said, noise {kind} | trials | mean chance | truly on the front |")
+        print("| --- | ---: | ---: | ---: |")
+        pairs = [
+            pair for line in lines for pair in zip(line[kind]["chances"], line[kind]["truly"], strict=True)
+        ]
+        for low, high in pairwise(BINS):
+            inside = [pair for pair in pairs if low <= pair[0] < high or pair[0] == high == 1.0]
+            if inside:
+                said, true = fmean(chance for chance, _ in inside), fmean(truly for _, truly in inside)
+                print(f"| {low} to {high} | {len(inside)} | {said:.2f} | {true:.2f} |")
+
+
+def _gain(lines: Sequence[Mapping[str, Any]], kind: str) -> str:
+    gains = [line[kind]["believed"] - line["observed"] for line in lines]
+    error = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.nan
+    return f"{fmean(line[kind]['believed'] for line in lines):.3f} ({fmean(gains):+.3f} ± {error:.3f})"
+
+
+def _with_noise(
+    problem: BenchmarkProblem, truth: Metrics, *, noise: float, rng: np.random.Generator
+) -> dict[str, float]:
+    return {
+        name: value if name in problem.exact_metrics else value + noise * float(rng.standard_normal())
+        for name, value in truth.items()
+    }
+
+
+def _share(problem: BenchmarkProblem, points: Sequence[Metrics]) -> float:
+    names = [objective.metric for objective in problem.objectives]
+    values = np.array([[point[name] for name in names] for point in points])
+    return round(hypervolume(problem.objectives, values) / problem.best_hypervolume, 5)
+
+
+if __name__ == "__main__":
+    main()
