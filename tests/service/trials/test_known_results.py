@@ -176,7 +176,7 @@ def test_a_result_after_the_last_attempt_was_given_up_is_taken(http: TestClient)
 
 
 def test_a_wrong_value_leaves_the_reference_point(http: TestClient) -> None:
-    """The point was settled a tenth of the range beyond the worst of five, and the worst was a typo."""
+    """Settled by the range of the first five, of which the worst was a typo."""
     study_id = created(http)
     past = [
         {"parameters": {**POINT, "learningRate": 0.1 * place}, "metrics": {"error": 0.1, "watts": watts}}
