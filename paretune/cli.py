@@ -18,7 +18,7 @@ from paretune.connection import running_server, server, server_that_runs
 from paretune.console import complain, console, insist, say
 from paretune.errors import McpMissing, ParetuneError
 from paretune.export import check_new, export_trial, merge_exported, why_nothing
-from paretune.front_report import best_point, compare_with_probe, front_table, write_front
+from paretune.front_report import compare_with_probe, front_table, write_front
 from paretune.progress import follow, proposer_text, resumable, stopped_text, trials_table
 from paretune.recommendation_report import recommendation_lines
 from paretune.study_file import lines_named, read_edits, read_study_file, write_study_file
@@ -359,7 +359,7 @@ def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRea
             raise ParetuneError(
                 f"Study {study.id} has no front yet. Wait for a trial, or name one with --trial."
             )
-        number = best_point(front).number
+        number = front.points[0].number  # best first
     for trial in trials:
         if trial.number == number:
             return trial

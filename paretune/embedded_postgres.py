@@ -130,7 +130,7 @@ class EmbeddedPostgres:
         fresh = self.directory / "data.unfinished"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        _write_secret(self.password_file, secrets.token_urlsafe(24))
+        write_secret(self.password_file, secrets.token_urlsafe(24))
         if self.user is not None:
             shutil.chown(fresh, self.user)
             shutil.chown(self.password_file, self.user)
@@ -142,7 +142,8 @@ class EmbeddedPostgres:
             capture_output=True, text=True, check=False, cwd="/", user=self.user,
         )  # fmt: skip
         if made.returncode:
-            raise ChildDied(f"initdb failed:\n{made.stderr[-2000:]}{_by_signal(made.returncode)}")
+            by_signal = f"\n{signal.strsignal(-made.returncode)}" if made.returncode < 0 else ""
+            raise ChildDied(f"initdb failed:\n{made.stderr[-2000:]}{by_signal}")
         fresh.replace(self.data)
 
 
@@ -179,20 +180,16 @@ def _copied_for_other_user(binaries: Path, target: Path) -> Path:
     stamp = target / "complete"
     if not stamp.exists():
         shutil.rmtree(target, ignore_errors=True)
+        libraries = package.with_name(f"{package.name}.libs")
         try:
-            _copy(package, copied.parent, target)
+            shutil.copytree(package / "pginstall", copied.parent, symlinks=True)
+            if libraries.exists():
+                shutil.copytree(libraries, target / libraries.name, symlinks=True)
         except OSError:
             shutil.rmtree(target, ignore_errors=True)
             raise
         stamp.touch()
     return copied
-
-
-def _copy(package: Path, copied: Path, target: Path) -> None:
-    shutil.copytree(package / "pginstall", copied, symlinks=True)
-    libraries = package.with_name(f"{package.name}.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, target / libraries.name, symlinks=True)
 
 
 def _check_reachable(directory: Path, user: str) -> None:
@@ -234,12 +231,11 @@ def _check_major(data: Path, binaries: Path) -> None:
         )
 
 
-def _by_signal(status: int) -> str:
-    return f"\n{signal.strsignal(-status)}" if status < 0 else ""
-
-
-def _write_secret(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def write_secret(path: Path, secret: str) -> None:
+    """Write a file for its owner alone: whole or not at all, and with that mode from its first byte."""
+    fresh = path.with_name(f".{path.name}.unfinished")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
+        file.write(secret)
+    fresh.replace(path)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from api_schemas.peft.description import describe_modules
 from api_schemas.studies import StudyRead
-from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import IMPORTED, ArtifactKind, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
@@ -125,7 +124,12 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
     Raises:
         NothingToExport: If it is a trial of a custom study, which trains no model of ours.
     """
-    configuration = _trained(trial)
+    configuration = trial.configuration
+    if configuration is None:
+        raise NothingToExport(
+            f"Trial {trial.number} ran on a machine of yours, and what it made is there. "
+            f"Its parameters: {trial.parameters}"
+        )
     scores = [
         f"| {split} | {name} | {format_with_error(name, metrics, errors, custom=False)} |"
         for split, metrics, errors in (
@@ -183,15 +187,6 @@ def _size_or_progress(trial: TrialRead) -> dict[str, str]:
         return {"trained parameters": format_metric("trainable_parameters", known, custom=False)}
     step = checkpoints[0].step
     return {"unfinished": f"a checkpoint of step {step}; the trial was cancelled and never evaluated"}
-
-
-def _trained(trial: TrialRead) -> TrialConfiguration:
-    if trial.configuration is None:
-        raise NothingToExport(
-            f"Trial {trial.number} ran on a machine of yours, and what it made is there. "
-            f"Its parameters: {trial.parameters}"
-        )
-    return trial.configuration
 
 
 def _training_runs(trial: TrialRead, *, own: int) -> str:

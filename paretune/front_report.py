@@ -7,7 +7,6 @@ from rich.table import Table
 
 from api_schemas.pareto import ParetoFront, ParetoPoint
 from api_schemas.peft.description import describe_modules
-from api_schemas.search_space import ParameterValue
 from api_schemas.trials import TrialRead, TrialState
 from paretune.front_plot import plot_front
 from paretune.numbers import format_with_error, metric_title
@@ -77,11 +76,6 @@ def compare_with_probe(front: ParetoFront, trials: Sequence[TrialRead]) -> str |
     )
 
 
-def best_point(front: ParetoFront) -> ParetoPoint:
-    """Return the point that is best in the first objective."""
-    return front.points[0]
-
-
 def write_front(front: ParetoFront, trials: Sequence[TrialRead], *, folder: Path) -> tuple[Path, Path]:
     """Write `pareto_front.json` and `pareto_front.png`; give both paths."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,11 +88,10 @@ def write_front(front: ParetoFront, trials: Sequence[TrialRead], *, folder: Path
 def _words(trial: TrialRead) -> str:
     if trial.configuration is not None:
         return describe_modules(trial.configuration)
-    return ", ".join(f"{name} {_value_text(value)}" for name, value in trial.parameters.items())
-
-
-def _value_text(value: ParameterValue) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in trial.parameters.items()
+    )
 
 
 def _test_score_text(point: ParetoPoint) -> str:

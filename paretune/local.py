@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from paretune import commands
 from paretune.child_process import Child, python_child
-from paretune.embedded_postgres import EmbeddedPostgres, free_port
+from paretune.embedded_postgres import EmbeddedPostgres, free_port, write_secret
 from paretune.embedded_valkey import EmbeddedValkey
 from paretune.errors import ParetuneError
 from paretune.room import room_for_a_start
@@ -124,12 +124,7 @@ def serve(
         ParetuneError: If it cannot start; the message says what to do.
     """
     with running_stack(
-        state_dir,
-        trial_workers=trial_workers,
-        study_workers=study_workers,
-        say=say,
-        host=host,
-        port=port,
+        state_dir, trial_workers=trial_workers, study_workers=study_workers, say=say, host=host, port=port
     ) as stack:
         say(f"Dashboard: {stack.url}/#key={stack.api_key}")
         say(f"API key:   {stack.api_key}  (kept in {stack.state_dir / 'api_key'})")
@@ -177,7 +172,7 @@ def running_stack(
                     stack, trial_workers=trial_workers, study_workers=study_workers, host=host, port=chosen
                 )
                 (state_dir / "url").write_text(stack.url, encoding="ascii")
-                _write_secret(state_dir / DATABASE_URL_FILE, stack.environment["DATABASE_URL"])
+                write_secret(state_dir / DATABASE_URL_FILE, stack.environment["DATABASE_URL"])
             say(f"Paretune is ready at {stack.url} after {time.monotonic() - started:.1f} s.")
             yield stack
         finally:
@@ -357,19 +352,8 @@ def _interruptible() -> Iterator[None]:
 def _kept_secret(path: Path, *, prefix: str = "") -> str:
     # Empty is what a full disk may have left of one.
     if not path.exists() or not path.stat().st_size:
-        _write_secret(path, prefix + secrets.token_urlsafe(32))
+        write_secret(path, prefix + secrets.token_urlsafe(32))
     return path.read_text(encoding="ascii")
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    # Whole or not at all, and with the right mode from its first byte.
-    fresh = path.with_name(f".{path.name}.unfinished")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
-    ) as file:
-        file.write(secret)
-    fresh.replace(path)
 
 
 def _private(folder: Path) -> Path:

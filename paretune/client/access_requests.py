@@ -21,7 +21,7 @@ from api_schemas.webhooks import (
     WebhookReplay,
     WebhookReplayed,
 )
-from paretune.client.requests import Page, Request, segment
+from paretune.client.requests import Page, Request, listing, segment
 
 
 def create_key(
@@ -34,12 +34,7 @@ def create_key(
 
 def api_keys() -> Request[Page[KeyRead]]:
     """Read the keys of your tenant, newest first, revoked ones among them."""
-
-    def parse(content: bytes) -> Page[KeyRead]:
-        page = KeyPage.model_validate_json(content)
-        return Page(page.keys, page.next_page_token)
-
-    return Request("GET", "/v1/keys", parse)
+    return listing("/v1/keys", KeyPage, lambda page: page.keys)
 
 
 def revoke_key(key_id: str) -> Request[KeyRead]:
@@ -49,12 +44,7 @@ def revoke_key(key_id: str) -> Request[KeyRead]:
 
 def audit_events() -> Request[Page[AuditEventRead]]:
     """Read what was done to your tenant's keys, limits and studies, newest first."""
-
-    def parse(content: bytes) -> Page[AuditEventRead]:
-        page = AuditEventPage.model_validate_json(content)
-        return Page(page.audit_events, page.next_page_token)
-
-    return Request("GET", "/v1/audit_events", parse)
+    return listing("/v1/audit_events", AuditEventPage, lambda page: page.audit_events)
 
 
 def create_webhook(url: str, *, event_types: Sequence[EventType] = ()) -> Request[WebhookCreated]:
@@ -65,12 +55,7 @@ def create_webhook(url: str, *, event_types: Sequence[EventType] = ()) -> Reques
 
 def webhooks() -> Request[Page[WebhookRead]]:
     """Read the webhooks of your tenant, newest first."""
-
-    def parse(content: bytes) -> Page[WebhookRead]:
-        page = WebhookPage.model_validate_json(content)
-        return Page(page.webhooks, page.next_page_token)
-
-    return Request("GET", "/v1/webhooks", parse)
+    return listing("/v1/webhooks", WebhookPage, lambda page: page.webhooks)
 
 
 def delete_webhook(webhook_id: str) -> Request[None]:

@@ -48,21 +48,15 @@ class AsyncRunningTrial:
                 TrialInfeasible. All three end the block quietly.
         """
         request = self._block.measurement(step, metrics)
-        try:
+        with self._block.unless_lost():
             self._block.take_signal(await self._client.send(request))
-        except RequestRefused as refused:
-            if not self._block.lose(refused):
-                raise
         self._block.check()
 
     async def complete(self, **metrics: float) -> None:
         """Tell the result."""
         await self._stop_heartbeats()
-        try:
+        with self._block.unless_lost():
             await self._client.send(completion(self.suggested, metrics))
-        except RequestRefused as refused:
-            if not self._block.lose(refused):
-                raise
         self._block.is_done = True
 
     async def __aenter__(self) -> Self:

@@ -10,7 +10,6 @@ from api_schemas.ask_and_tell import (
     ImportedObservation,
     ImportResult,
     SuggestedTrial,
-    SuggestedTrials,
     TrialSignal,
 )
 from api_schemas.studies import StudyRead
@@ -66,11 +65,11 @@ class AsyncStudy:
         A worker that asks again under the same id first gets those that it still holds. Without an id,
         every call is a worker of its own. `lease_seconds` is how long nothing need be heard of each trial.
         """
-        return (
-            await self._ask(
-                count, worker_id=worker_id, wait_seconds=wait_seconds, lease_seconds=lease_seconds
-            )
-        ).trials
+        worker = worker_id or new_worker_id()
+        answer = await self._client.suggest_trials(
+            self.id, worker_id=worker, count=count, wait_seconds=wait_seconds, lease_seconds=lease_seconds
+        )
+        return answer.trials
 
     async def tell(self, trial: SuggestedTrial, /, **metrics: float) -> TrialRead:
         """Tell a result; a metric that is not a number makes the trial infeasible."""
@@ -104,8 +103,8 @@ class AsyncStudy:
         """
         worker = worker_id or new_worker_id()
         while True:
-            answer = await self._ask(
-                1, worker_id=worker, wait_seconds=LONGEST_WAIT_SECONDS, lease_seconds=lease_seconds
+            answer = await self._client.suggest_trials(
+                self.id, worker_id=worker, wait_seconds=LONGEST_WAIT_SECONDS, lease_seconds=lease_seconds
             )
             if answer.trials:
                 return AsyncRunningTrial(self._client, answer.trials[0], lease_seconds=lease_of(answer))
@@ -125,7 +124,7 @@ class AsyncStudy:
             yield trial
 
     async def import_observations(self, observations: Sequence[ImportedObservation]) -> ImportResult:
-        """Return the study past results to learn from, at most 1000 at a time."""
+        """Send the study past results to learn from, at most 1000 at a time."""
         return await self._client.import_observations(self.id, observations)
 
     async def to_dataframe(self) -> "pd.DataFrame":
@@ -135,11 +134,3 @@ class AsyncStudy:
             PandasMissing: If pandas is not installed.
         """
         return data_frame([trial async for trial in self.trials()])
-
-    async def _ask(
-        self, count: int, *, worker_id: str | None, wait_seconds: float, lease_seconds: float | None
-    ) -> SuggestedTrials:
-        worker = worker_id or new_worker_id()
-        return await self._client.suggest_trials(
-            self.id, worker_id=worker, count=count, wait_seconds=wait_seconds, lease_seconds=lease_seconds
-        )

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -34,6 +34,7 @@ from paretune.errors import CannotBeSent
 
 Value = TypeVar("Value")
 Item = TypeVar("Item")
+Answer = TypeVar("Answer", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,31 @@ class Page(Generic[Item]):
     next_token: str | None
 
 
+class _Listed(Protocol):
+    """A page as the server sends it."""
+
+    @property
+    def next_page_token(self) -> str | None: ...
+
+    @classmethod
+    def model_validate_json(cls, json_data: bytes, /) -> Self: ...
+
+
+Listed = TypeVar("Listed", bound=_Listed)
+
+
+def listing(
+    path: str, schema: type[Listed], items: Callable[[Listed], Sequence[Item]], **query: str
+) -> Request[Page[Item]]:
+    """Return the request of the first page of a list; `items` takes its part out of a page."""
+
+    def parse(content: bytes) -> Page[Item]:
+        page = schema.model_validate_json(content)
+        return Page(items(page), page.next_page_token)
+
+    return Request("GET", path, parse, query=query)
+
+
 def page_after(request: Request[Page[Item]], token: str) -> Request[Page[Item]]:
     """Return the request of the page that a token stands for."""
     return replace(request, query={**request.query, "page_token": token})
@@ -127,7 +153,7 @@ def create_study_from(document: Mapping[str, JsonValue]) -> Request[StudyRead]:
 
 def get_study(study_id: str) -> Request[StudyRead]:
     """Read a study."""
-    return _get(_study(study_id), StudyRead.model_validate_json)
+    return _get(_study(study_id), StudyRead)
 
 
 def awaited_study(study_id: str) -> Request[StudyRead]:
@@ -137,37 +163,27 @@ def awaited_study(study_id: str) -> Request[StudyRead]:
 
 def studies() -> Request[Page[StudyRead]]:
     """Read every study, newest first."""
-
-    def parse(content: bytes) -> Page[StudyRead]:
-        page = StudyPage.model_validate_json(content)
-        return Page(page.studies, page.next_page_token)
-
-    return _get("/v1/studies", parse)
+    return listing("/v1/studies", StudyPage, lambda page: page.studies)
 
 
 def trials(study_id: str) -> Request[Page[TrialRead]]:
     """Read every trial of a study, by number."""
-
-    def parse(content: bytes) -> Page[TrialRead]:
-        page = TrialPage.model_validate_json(content)
-        return Page(page.trials, page.next_page_token)
-
-    return replace(_get(f"{_study(study_id)}/trials", parse), query={"page_size": "200"})
+    return listing(f"{_study(study_id)}/trials", TrialPage, lambda page: page.trials, page_size="200")
 
 
 def get_trial(study_id: str, trial_id: str) -> Request[TrialRead]:
     """Read a trial."""
-    return _get(f"{_study(study_id)}/trials/{segment(trial_id)}", TrialRead.model_validate_json)
+    return _get(f"{_study(study_id)}/trials/{segment(trial_id)}", TrialRead)
 
 
 def pareto_front(study_id: str) -> Request[ParetoFront]:
     """Read the front after the last accepted result."""
-    return _get(f"{_study(study_id)}/pareto_front", ParetoFront.model_validate_json)
+    return _get(f"{_study(study_id)}/pareto_front", ParetoFront)
 
 
 def hypervolume_history(study_id: str) -> Request[HypervolumeHistory]:
     """Read the hypervolume after each accepted result."""
-    return _get(f"{_study(study_id)}/hypervolume_history", HypervolumeHistory.model_validate_json)
+    return _get(f"{_study(study_id)}/hypervolume_history", HypervolumeHistory)
 
 
 def recommendation(
@@ -178,45 +194,40 @@ def recommendation(
     weights: Sequence[str] = (),
 ) -> Request[Recommendation]:
     """Choose one point of the front by bounds or by weights, each as `METRIC:NUMBER`; else its knee."""
-    request = _get(f"{_study(study_id)}/recommendation", Recommendation.model_validate_json)
-    return replace(request, query={"at_most": at_most, "at_least": at_least, "weights": weights})
+    query = {"at_most": at_most, "at_least": at_least, "weights": weights}
+    return replace(_get(f"{_study(study_id)}/recommendation", Recommendation), query=query)
 
 
 def importance(study_id: str) -> Request[Importance]:
     """Read how much each parameter matters to each objective."""
-    return _get(f"{_study(study_id)}/importance", Importance.model_validate_json)
+    return _get(f"{_study(study_id)}/importance", Importance)
 
 
 def pause(study_id: str) -> Request[StudyRead]:
     """Start no more trials; running ones end."""
-    return _post(f"{_study(study_id)}:pause", StudyRead.model_validate_json)
+    return _post(f"{_study(study_id)}:pause", StudyRead)
 
 
 def resume(study_id: str) -> Request[StudyRead]:
     """Go on with a paused study."""
-    return _post(f"{_study(study_id)}:resume", StudyRead.model_validate_json)
+    return _post(f"{_study(study_id)}:resume", StudyRead)
 
 
 def cancel(study_id: str) -> Request[StudyRead]:
     """End a study."""
-    return _post(f"{_study(study_id)}:cancel", StudyRead.model_validate_json)
+    return _post(f"{_study(study_id)}:cancel", StudyRead)
 
 
 def update(study_id: str, changes: StudyUpdate) -> Request[StudyRead]:
     """Change settings of a study, whatever others have changed of it."""
-    return Request(
-        "PATCH",
-        _study(study_id),
-        StudyRead.model_validate_json,
-        body=changes,
-        headers={"If-Match": "*"},
-    )
+    parse = StudyRead.model_validate_json
+    return Request("PATCH", _study(study_id), parse, body=changes, headers={"If-Match": "*"})
 
 
 def extend(study_id: str, *, trials: int) -> Request[StudyRead]:
     """Add trials to a study's budget; one that has succeeded goes on."""
     body = StudyExtension(trials=trials)
-    return _post(f"{_study(study_id)}:extend", StudyRead.model_validate_json, body=body)
+    return _post(f"{_study(study_id)}:extend", StudyRead, body=body)
 
 
 def clone(
@@ -234,13 +245,8 @@ def delete(study_id: str) -> Request[None]:
 
 def past_events(study_id: str, *, after: int = 0) -> Request[Page[EventRead]]:
     """Read what has happened to a study so far, oldest first, from the one after a number."""
-
-    def parse(content: bytes) -> Page[EventRead]:
-        page = EventPage.model_validate_json(content)
-        return Page(page.events, page.next_page_token)
-
-    request = _get(f"{_study(study_id)}/events", parse)
-    return replace(request, query={"after": str(after), "page_size": "500"})
+    path = f"{_study(study_id)}/events"
+    return listing(path, EventPage, lambda page: page.events, after=str(after), page_size="500")
 
 
 def suggest_trials(
@@ -255,60 +261,46 @@ def suggest_trials(
     body = SuggestRequest(
         worker_id=worker_id, count=count, wait_seconds=wait_seconds, lease_seconds=lease_seconds
     )
-    return _post(
-        f"{_study(study_id)}/trials:suggest",
-        SuggestedTrials.model_validate_json,
-        body=body,
-        patience=WAITING if wait_seconds else USUAL,
-    )
+    patience = WAITING if wait_seconds else USUAL
+    return _post(f"{_study(study_id)}/trials:suggest", SuggestedTrials, body=body, patience=patience)
 
 
 def send_heartbeat(trial: SuggestedTrial) -> Request[TrialSignal]:
     """Keep a trial for another lease."""
-    request = _post(
-        f"{_trial(trial)}:heartbeat",
-        TrialSignal.model_validate_json,
-        body=AttemptRequest(attempt=trial.attempt),
-    )
+    body = AttemptRequest(attempt=trial.attempt)
     # Not repeated: the next heartbeat says the same.
-    return replace(request, patience=ONCE)
+    return _post(f"{_trial(trial)}:heartbeat", TrialSignal, body=body, patience=ONCE)
 
 
 def report_measurement(
     trial: SuggestedTrial, *, step: int, metrics: Mapping[str, float]
 ) -> Request[TrialSignal]:
     """Store metrics of a running trial at one step."""
-    return _post(
-        f"{_trial(trial)}:report",
-        TrialSignal.model_validate_json,
-        body=MeasurementReport(attempt=trial.attempt, step=step, metrics=dict(metrics)),
-        patience=RESULT,
-    )
+    body = MeasurementReport(attempt=trial.attempt, step=step, metrics=dict(metrics))
+    return _post(f"{_trial(trial)}:report", TrialSignal, body=body, patience=RESULT)
 
 
 def complete_trial(trial: SuggestedTrial, ended: CompletionRequest) -> Request[TrialRead]:
-    """Return how a trial ended."""
-    return _post(f"{_trial(trial)}:complete", TrialRead.model_validate_json, body=ended, patience=RESULT)
+    """Report how a trial ended."""
+    return _post(f"{_trial(trial)}:complete", TrialRead, body=ended, patience=RESULT)
 
 
 def release_trial(trial: SuggestedTrial) -> Request[TrialRead]:
-    """Return a trial back unfinished."""
-    return _post(
-        f"{_trial(trial)}:release",
-        TrialRead.model_validate_json,
-        body=AttemptRequest(attempt=trial.attempt),
-    )
+    """Hand a trial back unfinished."""
+    return _post(f"{_trial(trial)}:release", TrialRead, body=AttemptRequest(attempt=trial.attempt))
 
 
 def import_observations(study_id: str, observations: Sequence[ImportedObservation]) -> Request[ImportResult]:
-    """Return a study past results to learn from, at most 1000 at a time."""
+    """Send a study past results to learn from, at most 1000 at a time."""
     body = ImportRequest(observations=tuple(observations))
-    return _post(f"{_study(study_id)}/trials:import", ImportResult.model_validate_json, body=body)
+    return _post(f"{_study(study_id)}/trials:import", ImportResult, body=body)
 
 
 def task_files() -> Request[tuple[TaskFile, ...]]:
     """Read what you have uploaded, by name."""
-    return _get("/v1/task_files", lambda content: TaskFileList.model_validate_json(content).task_files)
+    return Request(
+        "GET", "/v1/task_files", lambda content: TaskFileList.model_validate_json(content).task_files
+    )
 
 
 def delete_task_file(name: str) -> Request[None]:
@@ -317,19 +309,18 @@ def delete_task_file(name: str) -> Request[None]:
     return Request("DELETE", path, lambda _: None, gone_when_repeated=True)
 
 
-def _get(path: str, parse: Callable[[bytes], Value]) -> Request[Value]:
-    return Request("GET", path, parse)
+def _get(path: str, schema: type[Answer]) -> Request[Answer]:
+    return Request("GET", path, schema.model_validate_json)
 
 
 def _post(
-    path: str, parse: Callable[[bytes], Value], *, body: BaseModel | None = None, patience: Patience = USUAL
-) -> Request[Value]:
-    return Request("POST", path, parse, body=body, patience=patience)
+    path: str, schema: type[Answer], *, body: BaseModel | None = None, patience: Patience = USUAL
+) -> Request[Answer]:
+    return Request("POST", path, schema.model_validate_json, body=body, patience=patience)
 
 
 def _prepared(path: str, *, body: BaseModel) -> Request[StudyRead]:
-    request = _post(path, StudyRead.model_validate_json, body=body, patience=PREPARING)
-    return replace(request, timeout=PREPARING_TIMEOUT)
+    return replace(_post(path, StudyRead, body=body, patience=PREPARING), timeout=PREPARING_TIMEOUT)
 
 
 def segment(identifier: str) -> str:

@@ -51,21 +51,15 @@ class RunningTrial:
                 TrialInfeasible. All three end the block quietly.
         """
         request = self._block.measurement(step, metrics)
-        try:
+        with self._block.unless_lost():
             self._block.take_signal(self._client.send(request))
-        except RequestRefused as refused:
-            if not self._block.lose(refused):
-                raise
         self._block.check()
 
     def complete(self, **metrics: float) -> None:
         """Tell the result."""
         self._stop_heartbeats()
-        try:
+        with self._block.unless_lost():
             self._client.send(completion(self.suggested, metrics))
-        except RequestRefused as refused:
-            if not self._block.lose(refused):
-                raise
         self._block.is_done = True
 
     def __enter__(self) -> Self:

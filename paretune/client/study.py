@@ -10,7 +10,6 @@ from api_schemas.ask_and_tell import (
     ImportedObservation,
     ImportResult,
     SuggestedTrial,
-    SuggestedTrials,
     TrialSignal,
 )
 from api_schemas.studies import StudyRead
@@ -66,9 +65,11 @@ class Study:
         A worker that asks again under the same id first gets those that it still holds. Without an id,
         every call is a worker of its own. `lease_seconds` is how long nothing need be heard of each trial.
         """
-        return self._ask(
-            count, worker_id=worker_id, wait_seconds=wait_seconds, lease_seconds=lease_seconds
-        ).trials
+        worker = worker_id or new_worker_id()
+        answer = self._client.suggest_trials(
+            self.id, worker_id=worker, count=count, wait_seconds=wait_seconds, lease_seconds=lease_seconds
+        )
+        return answer.trials
 
     def tell(self, trial: SuggestedTrial, /, **metrics: float) -> TrialRead:
         """Tell a result; a metric that is not a number makes the trial infeasible."""
@@ -100,8 +101,8 @@ class Study:
         """
         worker = worker_id or new_worker_id()
         while True:
-            answer = self._ask(
-                1, worker_id=worker, wait_seconds=LONGEST_WAIT_SECONDS, lease_seconds=lease_seconds
+            answer = self._client.suggest_trials(
+                self.id, worker_id=worker, wait_seconds=LONGEST_WAIT_SECONDS, lease_seconds=lease_seconds
             )
             if answer.trials:
                 return RunningTrial(self._client, answer.trials[0], lease_seconds=lease_of(answer))
@@ -121,7 +122,7 @@ class Study:
             yield trial
 
     def import_observations(self, observations: Sequence[ImportedObservation]) -> ImportResult:
-        """Return the study past results to learn from, at most 1000 at a time."""
+        """Send the study past results to learn from, at most 1000 at a time."""
         return self._client.import_observations(self.id, observations)
 
     def to_dataframe(self) -> "pd.DataFrame":
@@ -131,11 +132,3 @@ class Study:
             PandasMissing: If pandas is not installed.
         """
         return data_frame(list(self.trials()))
-
-    def _ask(
-        self, count: int, *, worker_id: str | None, wait_seconds: float, lease_seconds: float | None
-    ) -> SuggestedTrials:
-        worker = worker_id or new_worker_id()
-        return self._client.suggest_trials(
-            self.id, worker_id=worker, count=count, wait_seconds=wait_seconds, lease_seconds=lease_seconds
-        )

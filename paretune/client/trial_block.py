@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from api_schemas.ask_and_tell import CompletionRequest, StopReason, SuggestedTrial, TrialSignal
 from api_schemas.objectives import LARGEST_METRIC
@@ -56,6 +57,15 @@ class TrialBlock:
             log.warning("trial %s is no longer this runner's: %s", self.suggested.trial_id, refused)
             self.is_lost = True
         return refused.problem.status in GONE
+
+    @contextmanager
+    def unless_lost(self) -> Iterator[None]:
+        """Let a block that sends something end quietly if another runner has the trial."""
+        try:
+            yield
+        except RequestRefused as refused:
+            if not self.lose(refused):
+                raise
 
     def check(self) -> None:
         """Leave the block if there is no reason to go on."""

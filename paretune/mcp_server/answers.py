@@ -128,54 +128,27 @@ class ExportedTrial(Schema):
 
 def study_summary(study: StudyRead) -> StudySummary:
     """Return where a study stands."""
-    return StudySummary(
+    return StudySummary.copied_from(
+        study,
         study_id=study.id,
         backbone=study.configuration.backbone if study.configuration else None,
         task=study.configuration.task.name if study.configuration else None,
         budget_trials=study.budget.trials,
         replicates=study.replicate_counts,
-        kind=study.kind,
-        display_name=study.display_name,
-        state=study.state,
-        state_reason=study.state_reason,
-        objectives=study.objectives,
-        constraints=study.constraints,
-        trials=study.trials,
-        hypervolume=study.hypervolume,
-        created_at=study.created_at,
-        finished_at=study.finished_at,
     )
 
 
 def event_summary(event: EventRead) -> EventSummary:
     """Leave out what every event of the study says."""
-    return EventSummary(
-        number=event.sequence,
-        type=event.type,
-        trial_id=event.trial_id,
-        body=event.body,
-        recorded_at=event.recorded_at,
-    )
+    return EventSummary.copied_from(event, number=event.sequence)
 
 
 def trial_row(trial: TrialRead) -> TrialRow:
     """Leave out the configuration, the replicates and the learning curve."""
-    return TrialRow(
-        trial_id=trial.id,
-        files=tuple(record.name for record in trial.artifacts),
-        number=trial.number,
-        state=trial.state,
-        state_reason=trial.state_reason,
-        generated_by=trial.generated_by,
-        modules=trial.modules,
-        parameters=trial.parameters,
-        metrics=trial.metrics,
-        metric_standard_errors=trial.metric_standard_errors,
-        on_front=trial.on_front,
-    )
+    files = tuple(record.name for record in trial.artifacts)
+    return TrialRow.copied_from(trial, trial_id=trial.id, files=files)
 
 
 def chosen_point(found: Recommendation) -> ChosenPoint:
     """Leave out the configuration and the study file, which are long."""
-    kept = found.model_dump(exclude={"configuration", "study_file", "artifacts"})
-    return ChosenPoint(**kept, files=found.artifacts)
+    return ChosenPoint.copied_from(found, files=found.artifacts)

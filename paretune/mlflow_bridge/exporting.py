@@ -63,7 +63,8 @@ def export_study(
     study = client.get_study(study_id)
     trials = list(client.trials(study_id))
     begun = [trial for trial in trials if trial.state is not TrialState.QUEUED]
-    name = runs.experiment_name(study) if experiment is None else experiment
+    # No two studies share that name.
+    name = f"{study.display_name} ({study.id})" if experiment is None else experiment
     try:
         store = MlflowClient(tracking_uri=tracking_uri)
         experiment_id = _experiment(store, study, name=name)
@@ -71,9 +72,11 @@ def export_study(
         done: Counter[str] = Counter()
         for count, trial in enumerate(begun, start=1):
             run = known.get(trial.id)
-            what = "unchanged" if run is not None and _says_all(run, trial) else "updated"
             if run is None:
                 run, what = _create_run(store, trial, experiment_id=experiment_id), "created"
+            else:
+                same = run.data.tags.get(runs.CONTENT) == runs.content_of(trial)
+                what = "unchanged" if same else "updated"
             if what != "unchanged":
                 _write(store, run, trial)
             if with_artifacts and trial.artifacts:
@@ -117,10 +120,6 @@ def _runs(store: MlflowClient, experiment_id: str) -> Iterator[Run]:
     while page.token:
         page = store.search_runs([experiment_id], page_token=page.token)
         yield from page
-
-
-def _says_all(run: Run, trial: TrialRead) -> bool:
-    return bool(run.data.tags.get(runs.CONTENT) == runs.content_of(trial))
 
 
 def _create_run(store: MlflowClient, trial: TrialRead, *, experiment_id: str) -> Run:

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from api_schemas.studies import StudyRead
 from api_schemas.trials import TrialRead, TrialState
 
 STUDY_ID = "paretune.study_id"
@@ -25,11 +24,6 @@ STATUS = {
 
 LONGEST_TAG = 5000
 """The least that MLflow's databases hold."""
-
-
-def experiment_name(study: StudyRead) -> str:
-    """Name the experiment of a study; no two studies share a name."""
-    return f"{study.display_name} ({study.id})"
 
 
 def content_of(trial: TrialRead) -> str:

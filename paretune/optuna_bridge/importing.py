@@ -1,7 +1,7 @@
 """Give a study the results of an Optuna study."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -208,7 +208,5 @@ def _not_carried(trials: Sequence[FrozenTrial]) -> list[str]:
 
 
 def _state_counts(trials: Sequence[FrozenTrial]) -> str:
-    counts: Mapping[str, int] = {
-        state.name: sum(trial.state is state for trial in trials) for state in TrialState
-    }
+    counts = {state.name: sum(trial.state is state for trial in trials) for state in TrialState}
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "it is empty"

@@ -147,7 +147,8 @@ def value_of(parameter: Parameter, value: Any) -> ParameterValue:
         return value
     if isinstance(parameter, OrdinalParameter):
         nearest = min(parameter.choices, key=lambda choice: abs(choice - value))
-        return nearest if abs(nearest - value) <= CLOSE * _least_step(parameter) else _number(value)
+        least_step = min((right - left for left, right in pairwise(parameter.choices)), default=1)
+        return nearest if abs(nearest - value) <= CLOSE * least_step else _number(value)
     if isinstance(parameter, IntParameter) and float(value).is_integer():
         return int(value)
     return _number(value)
@@ -260,10 +261,6 @@ def _has_steps(seen: Sequence[BaseDistribution]) -> bool:
     return any(
         isinstance(item, FloatDistribution | IntDistribution) and item.step not in (None, 1) for item in seen
     )
-
-
-def _least_step(parameter: OrdinalParameter) -> float:
-    return min((right - left for left, right in pairwise(parameter.choices)), default=1)
 
 
 def _number(value: float) -> int | float:

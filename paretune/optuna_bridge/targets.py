@@ -51,20 +51,24 @@ def new_study(source: optuna.Study, trials: Sequence[FrozenTrial], *, budget: in
         metrics = _constraint_metrics(complete, known=())
         exported = ExportedStudy(
             search_space=read.search_space,
-            objectives=_objectives(source),
+            objectives=tuple(
+                Objective(metric=metric, direction=direction)
+                for metric, direction in zip(_metrics_of(source), _directions(source), strict=True)
+            ),
             constraints=tuple(
                 OutcomeConstraint(metric=metric, op=ConstraintOp.AT_MOST, bound=0.0)
                 for metric in metrics.values()
             ),
         )
         notes = read.notes
+    display_name = encodable(source.study_name.replace("\0", ""))[:LONGEST_DISPLAY_NAME]
     try:
         request = StudyCreate.model_validate(
             {
                 "kind": StudyKind.CUSTOM,
                 # Nothing is proposed before the results are there.
                 "state": StudyState.PAUSED,
-                "display_name": _display_name(source),
+                "display_name": display_name or "a study of Optuna",
                 "search_space": {"parameters": exported.search_space.parameters},
                 "objectives": exported.objectives,
                 "constraints": exported.constraints,
@@ -129,11 +133,6 @@ def _switches(search_space: SearchSpace, of_optuna: Collection[str]) -> dict[str
     }
 
 
-def _display_name(source: optuna.Study) -> str:
-    name = encodable(source.study_name.replace("\0", ""))[:LONGEST_DISPLAY_NAME]
-    return name or "a study of Optuna"
-
-
 def _exported(source: optuna.Study) -> ExportedStudy | None:
     mark = source.user_attrs.get(STUDY)
     if mark is None:
@@ -145,13 +144,6 @@ def _exported(source: optuna.Study) -> ExportedStudy | None:
             f"The attribute '{STUDY}' of {source.study_name!r} is not what an export of this version writes. "
             "Export the study again, or import into a study that fits."
         ) from error
-
-
-def _objectives(source: optuna.Study) -> tuple[Objective, ...]:
-    return tuple(
-        Objective(metric=metric, direction=direction)
-        for metric, direction in zip(_metrics_of(source), _directions(source), strict=True)
-    )
 
 
 def _metrics_of(source: optuna.Study) -> list[str]:

@@ -6,6 +6,7 @@ So no read waits for a write. A process that is killed forgets the uses since it
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.storage.clock import from_now
 from service.storage.models import ApiKey
 
 WRITE_SECONDS = 60
@@ -24,10 +25,10 @@ def write_uses(session: Session) -> None:
         return
     used = list(_used)
     _used.difference_update(used)
-    minute_ago = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, WRITE_SECONDS)
+    is_due = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < from_now(-WRITE_SECONDS))
     due = (
         select(ApiKey.id)
-        .where(ApiKey.id.in_(used), or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < minute_ago))
+        .where(ApiKey.id.in_(used), is_due)
         # Another process may be writing the same keys, in another order.
         .with_for_update(skip_locked=True)
     )

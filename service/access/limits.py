@@ -5,7 +5,7 @@ one place, under the tenant's row lock, so that requests and claims side by side
 Lock order: a study's row before its tenant's.
 """
 
-from sqlalchemy import ColumnElement, Select, Subquery, func, select
+from sqlalchemy import ColumnElement, Subquery, func, select
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyState
@@ -45,7 +45,9 @@ def check_new_study(session: Session, tenant_id: str) -> None:
 
 def lock_tenant(session: Session, tenant_id: str) -> Tenant:
     """Lock a tenant until the commit: nothing else creates a study of it or changes its files meanwhile."""
-    return session.scalars(_locked(tenant_id)).one()
+    # key_share: rows that only refer to the tenant are not held up.
+    query = select(Tenant).where(Tenant.id == tenant_id).with_for_update(key_share=True)
+    return session.scalars(query.execution_options(populate_existing=True)).one()
 
 
 def bytes_left(session: Session, tenant_id: str) -> int | None:
@@ -66,8 +68,7 @@ def trials_that_may_start(session: Session, tenant_id: str) -> int | None:
         own = session.scalar(select(Tenant.running_trials).where(Tenant.id == tenant_id))
         if own is None:
             return None
-    tenant = session.scalars(_locked(tenant_id)).one()
-    limit = _or_default(tenant.running_trials, default)
+    limit = _or_default(lock_tenant(session, tenant_id).running_trials, default)
     return None if limit is None else limit - _running_trials(session, tenant_id)
 
 
@@ -119,12 +120,6 @@ def _running_trials(session: Session, tenant_id: str) -> int:
         .where(Study.tenant_id == tenant_id, Replicate.state == TrialState.RUNNING)
     )
     return session.scalars(query).one()
-
-
-def _locked(tenant_id: str) -> Select[Tenant]:
-    # key_share: rows that only refer to the tenant are not held up.
-    query = select(Tenant).where(Tenant.id == tenant_id).with_for_update(key_share=True)
-    return query.execution_options(populate_existing=True)
 
 
 def _or_default(own: int | None, default: int | None) -> int | None:

@@ -25,14 +25,11 @@ SWEEPS_MISSED = 20
 """A sweeper that is later than this many of its intervals is not late but gone."""
 
 
-class NotReady(ServiceError):
+class NotReady(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE):
     """The service cannot take work yet.
 
     The answer says whether the database, its schema, the sweeper or the artifact store is missing.
     """
-
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    slug = "not-ready"
 
 
 @router.get("/healthz")

@@ -37,15 +37,21 @@ router = APIRouter(tags=["health"])
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 """Seconds: from a cached read to a data set that is downloaded first."""
 
+COUNTED = {
+    CounterName.TRIAL_SECONDS: "Seconds that workers, one GPU or core each, gave to attempts that reported.",
+    CounterName.LEASE_EXPIRIES: "Attempts whose worker went silent.",
+    CounterName.TURN_FAILURES: "Turns of studies in which the study worker failed, was killed or ran "
+    "out of time.",
+    CounterName.PARKED_STUDIES: "Studies that were paused because the study worker failed on them again "
+    "and again.",
+}
 
-class MetricsNotForYou(ServiceError):
+
+class MetricsNotForYou(ServiceError, status=HTTPStatus.FORBIDDEN):
     """Metrics are for this host only.
 
     Scrape from the host itself, or set `PARETUNE_METRICS_TOKEN` and send it as `Authorization: Bearer TOKEN`.
     """
-
-    status = HTTPStatus.FORBIDDEN
-    slug = "metrics-not-for-you"
 
 
 class HttpMetrics:
@@ -82,12 +88,12 @@ class Deployment(Collector):
         """Read it; a database that is away is a metric, too."""
         try:
             with Session(engine()) as session:
-                found = [*_trials(session), _studies(session), *_sums(session), *_liveness(session)]
+                read = [*_trials(session), _studies(session), *_sums(session), *_liveness(session)]
         except OperationalError as error:
             log.warning("the database is away; only this process is measured", reason=type(error).__name__)
-            found = []
-        yield GaugeMetricFamily("paretune_database_up", "Whether Postgres answers.", value=bool(found))
-        yield from found
+            read = []
+        yield GaugeMetricFamily("paretune_database_up", "Whether Postgres answers.", value=bool(read))
+        yield from read
 
 
 @router.get("/metrics", response_class=Response, responses=documented(401, 403))
@@ -154,26 +160,8 @@ def _sums(session: Session) -> Iterator[Metric]:
         count_value=int(sums[CounterName.PROPOSALS]),
         sum_value=sums[CounterName.PROPOSAL_SECONDS],
     )
-    yield CounterMetricFamily(
-        "paretune_trial_seconds",
-        "Seconds that workers, one GPU or core each, gave to attempts that reported.",
-        value=sums[CounterName.TRIAL_SECONDS],
-    )
-    yield CounterMetricFamily(
-        "paretune_lease_expiries",
-        "Attempts whose worker went silent.",
-        value=sums[CounterName.LEASE_EXPIRIES],
-    )
-    yield CounterMetricFamily(
-        "paretune_turn_failures",
-        "Turns of studies in which the study worker failed, was killed or ran out of time.",
-        value=sums[CounterName.TURN_FAILURES],
-    )
-    yield CounterMetricFamily(
-        "paretune_parked_studies",
-        "Studies that were paused because the study worker failed on them again and again.",
-        value=sums[CounterName.PARKED_STUDIES],
-    )
+    for name, described in COUNTED.items():
+        yield CounterMetricFamily(f"paretune_{name}", described, value=sums[name])
 
 
 def _liveness(session: Session) -> Iterator[Metric]:

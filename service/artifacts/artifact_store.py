@@ -43,15 +43,13 @@ UNFINISHED, REPLACED = "unfinished", "replaced"
 ATTEMPT = re.compile(rf"(\d+)|\.(\d+)\.(?:{UNFINISHED}|{REPLACED})")
 
 
-class ArtifactStoreAway(ServiceError):
+class ArtifactStoreAway(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE):
     """The artifact store cannot be used.
 
     The answer says whether it is out of reach, refuses the server's credentials, or is not there. Nothing
     that was saved is lost; try again once the operator has mended it.
     """
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    slug = "artifact-store-away"
     headers = MappingProxyType({"Retry-After": "5"})
 
 

@@ -41,6 +41,7 @@ A docstring's first line is the title, the rest is what to do: `GET /problems/{s
 `errors` points at the guilty fields.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
@@ -53,8 +54,14 @@ class ServiceError(Exception):
     """The request cannot be served."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
-    slug: ClassVar[str] = "service-error"
+    slug: ClassVar[str]
     headers: Mapping[str, str] = MappingProxyType({})
+
+    def __init_subclass__(cls, *, status: HTTPStatus | None = None, slug: str | None = None) -> None:
+        """Name the problem after its class. Callers see the name: a renamed class keeps it as its `slug`."""
+        cls.slug = slug or re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+        if status is not None:
+            cls.status = status
 
     def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
@@ -75,7 +82,7 @@ class ServiceError(Exception):
 UNFIT = "`errors` says where and why; /openapi.json has the schema."
 
 
-class InvalidRequest(ServiceError):
+class InvalidRequest(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The request does not fit its schema.
 
     `errors` says where and why: a JSON pointer into the body, or `query:`, `path:` or `header:` before
@@ -83,19 +90,13 @@ class InvalidRequest(ServiceError):
     they are spelling mistakes more often than not. `/openapi.json` has the schema.
     """
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    slug = "invalid-request"
 
-
-class InvalidStudy(ServiceError):
+class InvalidStudy(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The study cannot work as posted.
 
     The request fits its schema, but not the backbone, the task or the search space that it names.
     `errors` has a JSON pointer to every guilty field; correct them all and post again.
     """
-
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    slug = "invalid-study"
 
 
 class UnknownBackbone(InvalidStudy):
@@ -104,8 +105,6 @@ class UnknownBackbone(InvalidStudy):
     The answer lists the backbones that can. `local:NAME` needs a folder in the server's models
     directory, `ORGANISATION/NAME` a connection from the server to the hub.
     """
-
-    slug = "unknown-backbone"
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, errors=[FieldError(pointer="/configuration/backbone", detail=detail)])
@@ -117,8 +116,6 @@ class DamagedBackbone(UnknownBackbone):
     They are there, but damaged, incomplete or pickled. Fetch them again as safetensors.
     """
 
-    slug = "damaged-backbone"
-
 
 class UnknownTask(InvalidStudy):
     """The task cannot be loaded.
@@ -126,8 +123,6 @@ class UnknownTask(InvalidStudy):
     The answer lists the packaged tasks. Upload rows of your own with `PUT /v1/task_files/{name}` and name
     them `file:NAME`.
     """
-
-    slug = "unknown-task"
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, errors=[FieldError(pointer="/configuration/task/name", detail=detail)])
@@ -138,8 +133,6 @@ class InvalidTask(InvalidStudy):
 
     The answer names columns or rows. Correct the file, or what the study says about it, and post again.
     """
-
-    slug = "invalid-task"
 
     def __init__(self, details: Mapping[str, str]) -> None:
         """Take a sentence for each guilty field of the task."""
@@ -152,15 +145,12 @@ class InvalidTask(InvalidStudy):
         )
 
 
-class InvalidChoice(ServiceError):
+class InvalidChoice(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The study cannot be asked for this choice.
 
     A choice is made by bounds, by weights, or by neither; each names an objective of the study or a metric
     that its trials report. `errors` says what does not fit.
     """
-
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    slug = "invalid-choice"
 
 
 class NoPointWithinBounds(InvalidChoice):
@@ -169,170 +159,127 @@ class NoPointWithinBounds(InvalidChoice):
     The answer says how near the front comes. Loosen a bound, or extend the study.
     """
 
-    slug = "no-point-within-bounds"
 
-
-class InvalidReport(ServiceError):
+class InvalidReport(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """What was reported does not fit its study.
 
     A result needs every metric that the study names; parameters must be those of its search space.
     `errors` has a JSON pointer to every guilty value; correct them and send it again.
     """
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    slug = "invalid-report"
 
-
-class InvalidTaskFile(ServiceError):
+class InvalidTaskFile(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The file is no readable table.
 
     It must be UTF-8 CSV, TSV or JSONL, or Parquet, with a name that says which. The answer names the place.
     """
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    slug = "invalid-task-file"
 
-
-class ReusedIdempotencyKey(ServiceError):
+class ReusedIdempotencyKey(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """This Idempotency-Key stands for another request.
 
     A key names one request: one method, one path, one body. Send a new request with a new key; repeat
     the old one exactly as it was to get its answer again.
     """
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    slug = "reused-idempotency-key"
 
-
-class MalformedJson(ServiceError):
+class MalformedJson(ServiceError, status=HTTPStatus.BAD_REQUEST):
     """The body is not JSON.
 
     It must be one JSON value in UTF-8. NaN and Infinity are no JSON.
     """
 
-    status = HTTPStatus.BAD_REQUEST
-    slug = "malformed-json"
 
-
-class InvalidWebhook(ServiceError):
+class InvalidWebhook(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The webhook cannot work so.
 
     Give an address that is `https` and public, and events that there are; `errors` says which field is wrong.
     """
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    slug = "invalid-webhook"
-
     def __init__(self, detail: str, *, pointer: str = "/url") -> None:
         super().__init__(detail, errors=[FieldError(pointer=pointer, detail=detail)])
 
 
-class Unauthorized(ServiceError):
+class Unauthorized(ServiceError, status=HTTPStatus.UNAUTHORIZED):
     """The request carries no valid API key.
 
     Send it as `Authorization: Bearer KEY`. Keys can be revoked and can expire; `paretune up` makes the first
     one and prints it, an admin makes more.
     """
 
-    status = HTTPStatus.UNAUTHORIZED
-    slug = "unauthorized"
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
-class MissingScope(ServiceError):
+class MissingScope(ServiceError, status=HTTPStatus.FORBIDDEN):
     """The API key may not do this.
 
     Keys have the scope `read`, `write` or `admin`, each with all that the ones before it may. An admin of
     your tenant makes keys with `POST /v1/keys`, the operator with `paretune keys create`.
     """
 
-    status = HTTPStatus.FORBIDDEN
-    slug = "missing-scope"
 
-
-class NotFound(ServiceError):
+class NotFound(ServiceError, status=HTTPStatus.NOT_FOUND):
     """There is no such thing, or it is not yours.
 
     Both get the same answer. `GET /v1/studies` lists your studies, `/openapi.json` the routes.
     """
 
-    status = HTTPStatus.NOT_FOUND
-    slug = "not-found"
 
-
-class MethodNotAllowed(ServiceError):
+class MethodNotAllowed(ServiceError, status=HTTPStatus.METHOD_NOT_ALLOWED):
     """The resource does not take this method.
 
     The header `Allow` lists those that it takes.
     """
 
-    status = HTTPStatus.METHOD_NOT_ALLOWED
-    slug = "method-not-allowed"
 
-
-class WrongState(ServiceError):
+class WrongState(ServiceError, status=HTTPStatus.CONFLICT):
     """The study's state does not allow this.
 
     The answer names the state. A study that was cancelled or has failed can be cloned; one that
     succeeded can be extended.
     """
 
-    status = HTTPStatus.CONFLICT
-    slug = "wrong-state"
 
-
-class StaleAttempt(ServiceError):
+class StaleAttempt(ServiceError, status=HTTPStatus.CONFLICT):
     """Another attempt owns the trial now.
 
     The lease ran out and another worker took the trial, or it was cancelled or deleted. Drop the result. A
     word that is merely late is heard: until another attempt begins, the trial is its last attempt's.
     """
 
-    status = HTTPStatus.CONFLICT
-    slug = "stale-attempt"
 
-
-class LimitReached(ServiceError):
+class LimitReached(ServiceError, status=HTTPStatus.CONFLICT):
     """The tenant has as much as it may have.
 
     The answer names the limit. Wait until studies end, cancel or delete some, or ask the operator for more.
     """
 
     # Not 429: trying again changes nothing until somebody makes room.
-    status = HTTPStatus.CONFLICT
-    slug = "limit-reached"
 
 
-class RequestInProgress(ServiceError):
+class RequestInProgress(ServiceError, status=HTTPStatus.CONFLICT):
     """The first request with this Idempotency-Key is still being served.
 
     Repeat the request in a second; it gets the answer of the first.
     """
 
-    status = HTTPStatus.CONFLICT
-    slug = "request-in-progress"
     headers = MappingProxyType({"Retry-After": "1"})
 
 
-class OutdatedVersion(ServiceError):
+class OutdatedVersion(ServiceError, status=HTTPStatus.PRECONDITION_FAILED):
     """The study has changed since it was read.
 
     `If-Match` names an older version. Read the study, see whether the change still makes sense, and send it
     with the new ETag.
     """
 
-    status = HTTPStatus.PRECONDITION_FAILED
-    slug = "outdated-version"
 
-
-class BodyTooLarge(ServiceError):
+class BodyTooLarge(ServiceError, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, slug="content-too-large"):
     """The body is too large.
 
     A study needs no more than the limit that the answer names. Rows go to `PUT /v1/task_files/{name}`.
     """
 
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    slug = "content-too-large"
     headers = MappingProxyType({"Connection": "close"})
 
 
@@ -342,37 +289,26 @@ class TaskFileTooLarge(BodyTooLarge):
     Parquet is smaller than CSV; an operator can raise `PARETUNE_MAX_TASK_FILE_BYTES`.
     """
 
-    slug = "task-file-too-large"
 
-
-class UnsupportedMediaType(ServiceError):
+class UnsupportedMediaType(ServiceError, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE):
     """The body has a type that is not read here.
 
     Send JSON with `Content-Type: application/json`.
     """
 
-    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    slug = "unsupported-media-type"
 
-
-class VersionRequired(ServiceError):
+class VersionRequired(ServiceError, status=HTTPStatus.PRECONDITION_REQUIRED):
     """A change must say which version it changes.
 
     Read the study and send its ETag back in `If-Match`, so that nobody's change is lost.
     """
 
-    status = HTTPStatus.PRECONDITION_REQUIRED
-    slug = "version-required"
 
-
-class TooManyRequests(ServiceError):
+class TooManyRequests(ServiceError, status=HTTPStatus.TOO_MANY_REQUESTS):
     """The API key makes too many requests.
 
     Wait for the seconds of `Retry-After`. Polls with `If-None-Match` count, too.
     """
-
-    status = HTTPStatus.TOO_MANY_REQUESTS
-    slug = "too-many-requests"
 
     def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
         super().__init__(detail)
@@ -385,15 +321,11 @@ class InternalError(ServiceError):
     The request was not carried out. Try again; the server's log has the cause.
     """
 
-    slug = "internal-error"
 
-
-class DatabaseAway(ServiceError):
+class DatabaseAway(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE):
     """The database cannot be reached.
 
     The request was not carried out. Trials that run go on; try again in a few seconds.
     """
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    slug = "database-away"
     headers = MappingProxyType({"Retry-After": "1"})

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from service.errors import ServiceError
 
 
-class ConflictingResult(ServiceError):
+class ConflictingResult(ServiceError, status=HTTPStatus.CONFLICT):
     """The trial has another result, or is being run.
 
     Nothing was stored, and nothing is lost. The same result again is accepted and changes nothing. To replace
@@ -13,36 +13,24 @@ class ConflictingResult(ServiceError):
     trial, let it complete, or wait until it has ended.
     """
 
-    status = HTTPStatus.CONFLICT
-    slug = "conflicting-result"
 
-
-class LastAdminKey(ServiceError):
+class LastAdminKey(ServiceError, status=HTTPStatus.CONFLICT):
     """Without this key nobody of the tenant could make another.
 
     Make another key with the scope `admin` that does not expire first, then revoke this one.
     """
 
-    status = HTTPStatus.CONFLICT
-    slug = "last-admin-key"
 
-
-class TaskFileInUse(ServiceError):
+class TaskFileInUse(ServiceError, status=HTTPStatus.CONFLICT):
     """A study that has not ended trains on this file.
 
     The answer names the study. Cancel it or wait until it ends; or upload under another name.
     """
 
-    status = HTTPStatus.CONFLICT
-    slug = "task-file-in-use"
 
-
-class InsufficientStorage(ServiceError):
+class InsufficientStorage(ServiceError, status=HTTPStatus.INSUFFICIENT_STORAGE):
     """The server's disk is full.
 
     Nothing was kept of the request. The operator makes room, on the disk of `PARETUNE_DATA_DIR` or of the
     hub's cache; `/readyz` tells of it. Then try again.
     """
-
-    status = HTTPStatus.INSUFFICIENT_STORAGE
-    slug = "insufficient-storage"

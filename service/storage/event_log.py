@@ -45,14 +45,13 @@ def record_imports(session: Session, study: Study, trials: Sequence[tuple[str, d
 
 def list_events(session: Session, study_id: str, *, after: int, page_size: int) -> list[Event]:
     """Read the events of a study, oldest first, from the one after a number."""
-    return list(
-        session.scalars(
-            select(Event)
-            .where(Event.study_id == study_id, Event.sequence > after)
-            .order_by(Event.sequence)
-            .limit(page_size)
-        )
+    query = (
+        select(Event)
+        .where(Event.study_id == study_id, Event.sequence > after)
+        .order_by(Event.sequence)
+        .limit(page_size)
     )
+    return list(session.scalars(query))
 
 
 def last_sequence(session: Session, study_id: str) -> int | None:

@@ -51,8 +51,14 @@ class Base(DeclarativeBase):
 READ_BACK = {"eager_defaults": True}
 
 
-def _state_type(states: type[StudyState] | type[TrialState]) -> Enum:
-    return Enum(states, native_enum=False, create_constraint=False, length=20)
+def _text_of(members: type[StrEnum]) -> Enum:
+    return Enum(
+        members,
+        native_enum=False,
+        create_constraint=False,
+        length=20,
+        values_callable=lambda enumeration: [member.value for member in enumeration],
+    )
 
 
 def _one_of(column: str, states: type[StrEnum]) -> str:
@@ -84,15 +90,7 @@ class ApiKey(Base):
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     sha256: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
-    scope: Mapped[KeyScope] = mapped_column(
-        type_=Enum(
-            KeyScope,
-            native_enum=False,
-            create_constraint=False,
-            length=20,
-            values_callable=lambda scopes: [scope.value for scope in scopes],
-        )
-    )
+    scope: Mapped[KeyScope] = mapped_column(type_=_text_of(KeyScope))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
@@ -166,7 +164,7 @@ class Study(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     display_name: Mapped[str]
-    state: Mapped[StudyState] = mapped_column(default=StudyState.ACTIVE, type_=_state_type(StudyState))
+    state: Mapped[StudyState] = mapped_column(default=StudyState.ACTIVE, type_=_text_of(StudyState))
     state_reason: Mapped[str | None]
     kind: Mapped[str] = mapped_column(server_default="peft", default="peft")
     configuration: Mapped[dict[str, Any] | None]
@@ -222,7 +220,7 @@ class Trial(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"))
     number: Mapped[int]
-    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=_state_type(TrialState))
+    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=_text_of(TrialState))
     state_reason: Mapped[str | None]
     generated_by: Mapped[str]
     proposal_seconds: Mapped[float]
@@ -272,7 +270,7 @@ class Replicate(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), index=True)
     seed: Mapped[int]
-    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=_state_type(TrialState))
+    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED, type_=_text_of(TrialState))
     state_reason: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0", default=0)
     lost_attempts: Mapped[int] = mapped_column(server_default="0", default=0)
@@ -372,15 +370,7 @@ class Artifact(Base):
     sha256: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     kind: Mapped[ArtifactKind] = mapped_column(
-        server_default="trained",
-        default=ArtifactKind.TRAINED,
-        type_=Enum(
-            ArtifactKind,
-            native_enum=False,
-            create_constraint=False,
-            length=20,
-            values_callable=lambda kinds: [kind.value for kind in kinds],
-        ),
+        server_default="trained", default=ArtifactKind.TRAINED, type_=_text_of(ArtifactKind)
     )
     attempt: Mapped[int | None]
     step: Mapped[int | None]

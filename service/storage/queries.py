@@ -64,14 +64,13 @@ def list_studies(session: Session, *, tenant_id: str, page_size: int, before: st
 def ended_studies(session: Session, *, tenant_id: str, limit: int) -> list[Study]:
     """Read studies that have ended with a result, newest first."""
     ended = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
-    return list(
-        session.scalars(
-            select(Study)
-            .where(Study.tenant_id == tenant_id, Study.state.in_(ended), Study.front_sequence > 0)
-            .order_by(Study.id.desc())
-            .limit(limit)
-        )
+    query = (
+        select(Study)
+        .where(Study.tenant_id == tenant_id, Study.state.in_(ended), Study.front_sequence > 0)
+        .order_by(Study.id.desc())
+        .limit(limit)
     )
+    return list(session.scalars(query))
 
 
 def count_trials(session: Session, study_ids: Sequence[str]) -> dict[str, TrialCounts]:
@@ -121,42 +120,28 @@ def has_open_trials(session: Session, study_id: str) -> bool:
     return session.scalars(query).one()
 
 
-def replicates_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Replicate]:
-    """Read the replicates of a study in one of the states, by trial and number."""
-    return list(
-        session.scalars(
-            select(Replicate)
-            .where(Replicate.study_id == study_id, Replicate.state.in_(states))
-            .order_by(Replicate.trial_id, Replicate.number)
-        )
+def replicates_in(
+    session: Session, study_id: str, states: Sequence[TrialState], *, worker: str | None = None
+) -> list[Replicate]:
+    """Read the replicates of a study in one of the states, all or a worker's, by trial and number."""
+    query = (
+        select(Replicate)
+        .where(Replicate.study_id == study_id, Replicate.state.in_(states))
+        .order_by(Replicate.trial_id, Replicate.number)
     )
-
-
-def replicates_held(session: Session, study_id: str, *, worker: str) -> list[Replicate]:
-    """Read the replicates of a study that a worker holds the leases of, by trial and number."""
-    return list(
-        session.scalars(
-            select(Replicate)
-            .where(
-                Replicate.study_id == study_id,
-                Replicate.state == TrialState.RUNNING,
-                Replicate.worker == worker,
-            )
-            .order_by(Replicate.trial_id, Replicate.number)
-        )
-    )
+    return list(session.scalars(query if worker is None else query.where(Replicate.worker == worker)))
 
 
 def replicates_of(session: Session, trial_ids: Sequence[str]) -> dict[str, list[Replicate]]:
     """Read the replicates of each trial, by number."""
-    found: dict[str, list[Replicate]] = {trial_id: [] for trial_id in trial_ids}
+    by_trial: dict[str, list[Replicate]] = {trial_id: [] for trial_id in trial_ids}
     for row in session.scalars(
         select(Replicate)
-        .where(_one_of(Replicate.trial_id, found))
+        .where(_one_of(Replicate.trial_id, by_trial))
         .order_by(Replicate.trial_id, Replicate.number)
     ):
-        found[row.trial_id].append(row)
-    return found
+        by_trial[row.trial_id].append(row)
+    return by_trial
 
 
 def get_trial(session: Session, study_id: str, trial_id: str, *, lock: bool = False) -> Trial:
@@ -195,11 +180,8 @@ def count_in(session: Session, study_id: str, states: Sequence[TrialState]) -> i
 
 def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> list[Trial]:
     """Read the trials of a study in one of the states, by number."""
-    return list(
-        session.scalars(
-            select(Trial).where(Trial.study_id == study_id, Trial.state.in_(states)).order_by(Trial.number)
-        )
-    )
+    query = select(Trial).where(Trial.study_id == study_id, Trial.state.in_(states)).order_by(Trial.number)
+    return list(session.scalars(query))
 
 
 def trials_by_id(session: Session, trial_ids: Sequence[str]) -> list[Trial]:
@@ -218,21 +200,20 @@ def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) 
 
     None of them can be deleted before the caller commits.
     """
-    return list(
-        session.scalars(
-            select(Trial)
-            .join(Study, Study.id == Trial.study_id)
-            .where(
-                Trial.configuration_key == configuration_key,
-                Trial.state == TrialState.SUCCEEDED,
-                Study.tenant_id == study.tenant_id,
-                Study.id != study.id,
-                Study.kind != StudyKind.CUSTOM,
-            )
-            .order_by(Trial.id)
-            .with_for_update(key_share=True, read=True, of=Trial)
+    query = (
+        select(Trial)
+        .join(Study, Study.id == Trial.study_id)
+        .where(
+            Trial.configuration_key == configuration_key,
+            Trial.state == TrialState.SUCCEEDED,
+            Study.tenant_id == study.tenant_id,
+            Study.id != study.id,
+            Study.kind != StudyKind.CUSTOM,
         )
+        .order_by(Trial.id)
+        .with_for_update(key_share=True, read=True, of=Trial)
     )
+    return list(session.scalars(query))
 
 
 def study_of_trial(session: Session, trial_id: str, *, lock: bool = False) -> Study | None:
@@ -309,11 +290,11 @@ def measurements_of(session: Session, attempts: Mapping[str, int]) -> dict[str, 
         .where(_one_of(TrialMeasurement.trial_id, attempts))
         .order_by(TrialMeasurement.trial_id, TrialMeasurement.step)
     )
-    found: dict[str, list[Measurement]] = {trial_id: [] for trial_id in attempts}
+    by_trial: dict[str, list[Measurement]] = {trial_id: [] for trial_id in attempts}
     for trial_id, attempt, step, metrics in rows:
         if attempt == attempts[trial_id]:
-            found[trial_id].append(Measurement(step=step, metrics=metrics))
-    return found
+            by_trial[trial_id].append(Measurement(step=step, metrics=metrics))
+    return by_trial
 
 
 def curves_of(session: Session, study_id: str, needed: Set[str]) -> dict[str, list[dict[str, float]]]:
@@ -328,26 +309,26 @@ def curves_of(session: Session, study_id: str, needed: Set[str]) -> dict[str, li
         .where(Replicate.study_id == study_id, Replicate.number == 0)
         .order_by(TrialMeasurement.trial_id, TrialMeasurement.step)
     )
-    found: dict[str, list[dict[str, float]]] = {}
+    curves: dict[str, list[dict[str, float]]] = {}
     for trial_id, metrics in rows:
         if needed <= metrics.keys():
-            found.setdefault(trial_id, []).append(metrics)
-    return found
+            curves.setdefault(trial_id, []).append(metrics)
+    return curves
 
 
 def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[ArtifactRecord]]:
     """Read the artifacts of each trial, by name."""
-    found: dict[str, list[ArtifactRecord]] = {trial.id: [] for trial in trials}
+    by_trial: dict[str, list[ArtifactRecord]] = {trial.id: [] for trial in trials}
     columns = [getattr(Artifact, name) for name in ArtifactRecord.model_fields]
     rows = session.execute(
         select(Artifact.trial_id, *columns)
-        .where(_one_of(Artifact.trial_id, found))
+        .where(_one_of(Artifact.trial_id, by_trial))
         .order_by(Artifact.trial_id, Artifact.name)
     )
     for trial_id, *values in rows:
         record = dict(zip(ArtifactRecord.model_fields, values, strict=True))
-        found[trial_id].append(ArtifactRecord.model_validate(record))
-    return found
+        by_trial[trial_id].append(ArtifactRecord.model_validate(record))
+    return by_trial
 
 
 def _with_replicates(session: Session, query: Select[Trial]) -> Trial | None:

@@ -217,7 +217,11 @@ def _take(
     session: Session, study: Study, *, worker: str, count: int, lease_seconds: float | None
 ) -> list[Replicate]:
     waiting = queries.open_replicates(session, study.id, worker=worker)
-    taken = queries.replicates_held(session, study.id, worker=worker)[:count] if waiting.held else []
+    taken = (
+        queries.replicates_in(session, study.id, [TrialState.RUNNING], worker=worker)[:count]
+        if waiting.held
+        else []
+    )
     for held in taken:
         # A request without a length keeps the length of a lease that is long on purpose.
         length = lease_seconds or held.lease_seconds or settings().lease_seconds
@@ -247,16 +251,12 @@ def _suggested(trial: Trial, replicate: Replicate) -> SuggestedTrial:
     if trial.configuration is not None:
         configuration = TrialConfiguration.model_validate(trial.configuration)
         configuration = patch(configuration, {"training.seed": replicate.seed})
-    return SuggestedTrial(
-        trial_id=trial.id,
-        study_id=trial.study_id,
+    return SuggestedTrial.copied_from(
+        replicate,
         number=trial.number,
         replicate=replicate.number,
-        seed=replicate.seed,
-        attempt=replicate.attempt,
         parameters=trial.parameters,
         configuration=configuration,
-        lease_seconds=replicate.lease_seconds,
     )
 
 

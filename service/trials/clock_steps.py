@@ -9,11 +9,12 @@ import time
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import ColumnElement, func, select, true, tuple_, update
+from sqlalchemy import func, select, true, tuple_, update
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import TrialState
 from service.settings import settings
+from service.storage.clock import from_now
 from service.storage.models import Replicate
 
 log = structlog.get_logger(__name__)
@@ -58,27 +59,19 @@ def leaps_between(first: Look, second: Look) -> bool:
 def renew_leases(session: Session, *, leapt: bool) -> int:
     """Restart leases whose ends are wrong: all of them after a leap, else those that end too late.
 
-    Give their number. In a transaction of its own, for it locks replicates before any study.
+    Return their number. In a transaction of its own, for it locks replicates before any study.
     """
-    wrong = true() if leapt else _ends_too_late()
+    lasts = func.coalesce(Replicate.lease_seconds, settings().lease_seconds)
+    wrong = true() if leapt else Replicate.lease_expires_at > from_now(lasts + TOLERATED_SECONDS)
     held = select(Replicate.trial_id, Replicate.number).where(Replicate.state == TrialState.RUNNING, wrong)
     # Locked replicates are being renewed or ended by another transaction.
     free = held.with_for_update(skip_locked=True)
     changed = session.execute(
         update(Replicate)
         .where(tuple_(Replicate.trial_id, Replicate.number).in_(free))
-        .values(lease_expires_at=_from_now())
+        .values(lease_expires_at=from_now(lasts))
         .returning(Replicate.trial_id)
     ).all()
     if changed:
         log.warning("the database's clock was set; running leases begin anew", leases=len(changed))
     return len(changed)
-
-
-def _ends_too_late() -> ColumnElement[bool]:
-    return Replicate.lease_expires_at > _from_now() + func.make_interval(0, 0, 0, 0, 0, 0, TOLERATED_SECONDS)
-
-
-def _from_now() -> ColumnElement[object]:
-    length = func.coalesce(Replicate.lease_seconds, settings().lease_seconds)
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, length)

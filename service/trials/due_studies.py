@@ -30,9 +30,8 @@ def next_due(session: Session, *, wait: bool) -> Study | None:
 
 def lock_turn(session: Session, study_id: str, *, holder: str) -> Study | None:
     """Take the row lock of a study whose turn the holder has; None if it has lost it."""
-    return session.scalar(
-        queries.locked(select(Study).where(Study.id == study_id, Study.turn_holder == holder))
-    )
+    query = select(Study).where(Study.id == study_id, Study.turn_holder == holder)
+    return session.scalar(queries.locked(query))
 
 
 def silent_turns(session: Session) -> list[str]:
@@ -65,43 +64,40 @@ def studies_to_wake(session: Session, *, silent_for: timedelta, at_most: timedel
     waited = func.least(at_most, Study.woken_at - Study.turn_due_at)
     # A time far in the future is from before the clock was set back.
     old = or_(Study.woken_at < now - func.greatest(silent_for, waited), Study.woken_at > now + silent_for)
-    return list(
-        session.scalars(
-            select(Study)
-            .where(Study.turn_due_at <= now, Study.turn_holder.is_(None), old)
-            .with_for_update(skip_locked=True)
-        )
+    query = (
+        select(Study)
+        .where(Study.turn_due_at <= now, Study.turn_holder.is_(None), old)
+        .with_for_update(skip_locked=True)
     )
+    return list(session.scalars(query))
 
 
 def forgotten_studies(session: Session, *, silent_for: timedelta) -> list[Study]:
     """Find active studies that have not been due for long, locked, skipping those in use."""
-    return list(
-        session.scalars(
-            select(Study)
-            .where(
-                Study.state == StudyState.ACTIVE,
-                Study.turn_due_at.is_(None),
-                Study.turn_holder.is_(None),
-                Study.woken_at < func.clock_timestamp() - silent_for,
-            )
-            .with_for_update(skip_locked=True)
+    query = (
+        select(Study)
+        .where(
+            Study.state == StudyState.ACTIVE,
+            Study.turn_due_at.is_(None),
+            Study.turn_holder.is_(None),
+            Study.woken_at < func.clock_timestamp() - silent_for,
         )
+        .with_for_update(skip_locked=True)
     )
+    return list(session.scalars(query))
 
 
 def studies_to_hint_at(session: Session, *, silent_for: timedelta) -> list[Study]:
     """Find active studies of ours with waiting replicates and no late hint, locked, skipping those in use."""
     waiting = exists().where(Replicate.study_id == Study.id, Replicate.state == TrialState.QUEUED)
-    return list(
-        session.scalars(
-            select(Study)
-            .where(
-                Study.state == StudyState.ACTIVE,
-                Study.kind != StudyKind.CUSTOM,
-                Study.hinted_at < func.clock_timestamp() - silent_for,
-                waiting,
-            )
-            .with_for_update(skip_locked=True)
+    query = (
+        select(Study)
+        .where(
+            Study.state == StudyState.ACTIVE,
+            Study.kind != StudyKind.CUSTOM,
+            Study.hinted_at < func.clock_timestamp() - silent_for,
+            waiting,
         )
+        .with_for_update(skip_locked=True)
     )
+    return list(session.scalars(query))

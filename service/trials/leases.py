@@ -1,8 +1,8 @@
 """What our trial workers call: claim, heartbeat, report, complete, release.
 
-Every write names its attempt, the fencing token; a stale attempt writes nothing. Each function is
-one short transaction, repeated while the database is away, and safe to repeat. Runners over
-HTTP have the same functions in `ask_and_tell`.
+Every write names its attempt, the fencing token; one that another attempt has followed writes nothing and
+raises `StaleAttempt`. Each function is one short transaction, repeated while the database is away, and safe
+to repeat. Runners over HTTP have the same functions in `ask_and_tell`.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from service.errors import StaleAttempt
 from service.settings import settings
 from service.storage import queries
 from service.storage.database import engine, transaction
-from service.storage.models import Replicate, Study, Trial
+from service.storage.models import Study, Trial
 from service.storage.queries import OpenReplicates
 from service.trials import lifecycle, replication
 from service.trials.claimable_studies import claimable_studies
@@ -76,21 +76,13 @@ def claim_more(
                 and not ready.lost_attempts
                 and fits(TrialConfiguration.model_validate(trial.configuration))
             ):
-                replicate = lifecycle.start_trial(
-                    session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
-                )
-                session.flush()
-                taken.append(_handed_over(trial, replicate))
+                taken.append(_start(session, study, trial, worker))
         return taken
 
 
 @retry_while_database_is_away
 def heartbeat(trial_id: str, attempt: int) -> bool:
-    """Renew the lease. Return whether the worker should stop.
-
-    Raises:
-        StaleAttempt: If another attempt owns the trial now.
-    """
+    """Renew the lease. Return whether the worker should stop."""
     with transaction() as session:
         study = queries.study_of_trial(session, trial_id)
         if study is None:
@@ -102,11 +94,7 @@ def heartbeat(trial_id: str, attempt: int) -> bool:
 
 @retry_while_database_is_away
 def record_measurement(trial_id: str, attempt: int, measurement: Measurement) -> bool:
-    """Store metrics of a running attempt at one step. Return whether the trial should stop early.
-
-    Raises:
-        StaleAttempt: If another attempt owns the trial now.
-    """
+    """Store metrics of a running attempt at one step. Return whether the trial should stop early."""
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
         return lifecycle.record_measurement(session, study, trial, attempt=attempt, measurement=measurement)
@@ -114,11 +102,7 @@ def record_measurement(trial_id: str, attempt: int, measurement: Measurement) ->
 
 @retry_while_database_is_away
 def complete(trial_id: str, attempt: int, report: TrialReport) -> None:
-    """Store how an attempt ended, and the front that follows from it.
-
-    Raises:
-        StaleAttempt: If another attempt owns the trial now.
-    """
+    """Store how an attempt ended, and the front that follows from it."""
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
         lifecycle.finish_trial(
@@ -128,11 +112,7 @@ def complete(trial_id: str, attempt: int, report: TrialReport) -> None:
 
 @stamina.retry(on=OperationalError, attempts=None, timeout=RELEASE_SECONDS, wait_max=0.5)
 def release(trial_id: str, attempt: int, *, reason: str = "its worker was stopped") -> None:
-    """Give a trial back unfinished: its worker stops or cannot train it, or its study is cancelled.
-
-    Raises:
-        StaleAttempt: If another attempt owns the trial now.
-    """
+    """Give a trial back unfinished: its worker stops or cannot train it, or its study is cancelled."""
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
         lifecycle.release_trial(session, study, trial, attempt=attempt, reason=reason)
@@ -140,11 +120,7 @@ def release(trial_id: str, attempt: int, *, reason: str = "its worker was stoppe
 
 @retry_while_database_is_away
 def give_up(trial_id: str, attempt: int, *, checkpoint: Sequence[ArtifactRecord]) -> None:
-    """Give back a trial that is no longer wanted, with its checkpoint.
-
-    Raises:
-        StaleAttempt: If the lease was over before.
-    """
+    """Give back a trial that is no longer wanted, with its checkpoint."""
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
         lifecycle.release_trial(session, study, trial, attempt=attempt, checkpoint=checkpoint)
@@ -184,22 +160,19 @@ def _claim_from(session: Session, study_id: str, worker: str, *, wait: bool) -> 
     trial = queries.next_queued(session, study_id)
     if trial is None:
         return None
-    replicate = lifecycle.start_trial(
-        session, study, trial, worker=worker, lease_seconds=settings().lease_seconds
-    )
+    return _start(session, study, trial, worker)
+
+
+def _start(session: Session, study: Study, trial: Trial, worker: str) -> ClaimedTrial:
+    lease_seconds = settings().lease_seconds
+    replicate = lifecycle.start_trial(session, study, trial, worker=worker, lease_seconds=lease_seconds)
     session.flush()
-    return _handed_over(trial, replicate)
-
-
-def _handed_over(trial: Trial, replicate: Replicate) -> ClaimedTrial:
     configuration = TrialConfiguration.model_validate(trial.configuration)
     path = f"{trial.study_id}/{trial.id}/{replicate.attempt}"
-    return ClaimedTrial(
-        trial_id=trial.id,
-        study_id=trial.study_id,
+    return ClaimedTrial.copied_from(
+        replicate,
         number=trial.number,
         replicate=replicate.number,
-        attempt=replicate.attempt,
         configuration=patch(configuration, {"training.seed": replicate.seed}),
         artifacts_path=path if replicate.number == 0 else None,
     )

@@ -11,10 +11,9 @@ do, which alone turns the states of replicates into the state of their trial. Th
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
@@ -23,6 +22,7 @@ from api_schemas.trials import ArtifactRecord, TrialReport, TrialState
 from service.errors import StaleAttempt, WrongState
 from service.settings import settings
 from service.storage import queries
+from service.storage.clock import from_now
 from service.storage.event_log import record_replicate_event
 from service.storage.models import Artifact, Replicate, Study, Trial
 from service.trials import replicate_statistics
@@ -121,14 +121,14 @@ def renewed(session: Session, study: Study, trial_id: str, *, attempt: int, leas
     length = func.coalesce(Replicate.lease_seconds, lease_seconds)
     running = (Replicate.trial_id == trial_id) & (Replicate.attempt == attempt)
     running &= Replicate.study_id == study.id
-    found = session.execute(
+    renewals = session.execute(
         update(Replicate)
         .where(running, Replicate.state == TrialState.RUNNING)
-        .values(lease_expires_at=_from_now(length))
+        .values(lease_expires_at=from_now(length))
         .returning(Replicate.trial_id)
         .execution_options(synchronize_session=False)
     )
-    return found.first() is not None
+    return renewals.first() is not None
 
 
 def take_up(session: Session, study: Study, replicate: Replicate) -> None:
@@ -160,7 +160,7 @@ def decided(replicates: Sequence[Replicate]) -> bool:
 
 
 def deciding(replicates: Sequence[Replicate]) -> Replicate:
-    """Give, once all have ended, the replicate whose state and reason are those of its trial."""
+    """Return, once all have ended, the replicate whose state and reason are those of its trial."""
     by_state = {replicate.state: replicate for replicate in reversed(replicates)}
     if TrialState.INFEASIBLE in by_state:
         return by_state[TrialState.INFEASIBLE]
@@ -171,7 +171,7 @@ def deciding(replicates: Sequence[Replicate]) -> Replicate:
 
 
 def average(trial: Trial, replicates: Sequence[Replicate]) -> None:
-    """Give a trial the means over those of its replicates that succeeded."""
+    """Set a trial's metrics to the means over those of its replicates that succeeded."""
     accepted = [replicate for replicate in replicates if replicate.state is TrialState.SUCCEEDED]
     validation = [replicate.metrics for replicate in accepted]
     test = [replicate.test_metrics for replicate in accepted]
@@ -278,11 +278,7 @@ def first_seed(study: Study, configuration: Mapping[str, Any] | None) -> int:
 def lease(replicate: Replicate, *, lease_seconds: float) -> None:
     """Start the lease of a replicate now, by the database's clock."""
     replicate.lease_seconds = lease_seconds
-    replicate.lease_expires_at = _from_now(lease_seconds)
-
-
-def _from_now(seconds: ColumnElement[float] | float) -> ColumnElement[datetime]:
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    replicate.lease_expires_at = from_now(lease_seconds)
 
 
 def _complete_seeds(session: Session, study: Study, trial: Trial, replicates: Sequence[Replicate]) -> None:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -21,6 +20,7 @@ from sqlalchemy.orm import Session
 from api_schemas.studies import StudyState
 from service.settings import settings
 from service.storage import typed_study
+from service.storage.clock import from_now
 from service.storage.counters import CounterName, count
 from service.storage.database import transaction
 from service.storage.models import Study, Tenant
@@ -142,7 +142,7 @@ def _begun(session: Session, study: Study, worker: str) -> Turn:
     turn = Turn(study.id, f"{worker}:{uuid4().hex}", typed_study.proposals(study).time_limit_seconds)
     study.turn_due_at = None
     study.turn_holder = turn.holder
-    study.turn_expires_at = _from_now(settings().lease_seconds)
+    study.turn_expires_at = from_now(settings().lease_seconds)
     study.turn_attempts += 1
     session.flush()
     session.execute(
@@ -155,7 +155,7 @@ def _keep(turn: Turn, ended: threading.Event) -> None:
     renewed = (
         update(Study)
         .where(Study.id == turn.study_id, Study.turn_holder == turn.holder)
-        .values(turn_expires_at=_from_now(settings().lease_seconds))
+        .values(turn_expires_at=from_now(settings().lease_seconds))
         .execution_options(synchronize_session=False)
     )
     while not ended.wait(settings().lease_seconds / 3):
@@ -164,10 +164,6 @@ def _keep(turn: Turn, ended: threading.Event) -> None:
                 session.execute(renewed)
         except OperationalError as error:
             log.warning("the database is away; renewing the turn soon", error=str(error.orig))
-
-
-def _from_now(seconds: float) -> Any:
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
 def _leave(session: Session, study: Study) -> None:
@@ -184,7 +180,7 @@ def _failed(session: Session, study: Study, *, reason: str) -> None:
     count(session, CounterName.TURN_FAILURES)
     if study.turn_attempts < settings().max_attempts:
         pause = settings().wake_up_seconds * 2 ** max(0, study.turn_attempts - 1)
-        study.turn_due_at = _from_now(pause)
+        study.turn_due_at = from_now(pause)
         return
     study.turn_due_at = None
     if study.state is StudyState.ACTIVE:

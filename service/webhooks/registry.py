@@ -116,21 +116,11 @@ def webhook_reads(session: Session, webhooks: Sequence[Webhook]) -> tuple[Webhoo
         .where(Delivery.webhook_id.in_([webhook.id for webhook in webhooks]))
         .group_by(Delivery.webhook_id)
     )
-    counts = {webhook_id: (waiting, given_up) for webhook_id, waiting, given_up in rows}
-    return tuple(_read(webhook, *counts.get(webhook.id, (0, 0))) for webhook in webhooks)
-
-
-def _read(webhook: Webhook, waiting: int, given_up: int) -> WebhookRead:
-    return WebhookRead(
-        id=webhook.id,
-        url=webhook.url,
-        event_types=webhook.event_types,
-        waiting=waiting,
-        given_up=given_up,
-        last_error=webhook.last_error,
-        created_at=webhook.created_at,
-        disabled_at=webhook.disabled_at,
-    )
+    counts = {
+        webhook_id: {"waiting": waiting, "given_up": given_up} for webhook_id, waiting, given_up in rows
+    }
+    nothing = {"waiting": 0, "given_up": 0}
+    return tuple(WebhookRead.copied_from(webhook, **counts.get(webhook.id, nothing)) for webhook in webhooks)
 
 
 def _of(tenant_id: str) -> Select[Webhook]:

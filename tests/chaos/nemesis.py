@@ -33,8 +33,8 @@ LEASE_SECONDS = 3.0
 STOP_SECONDS = 2 * LEASE_SECONDS
 SKEWS_SECONDS = (-600, 600, 0)
 HINTS = 20
-POISON_SECONDS = 90.0
-"""As long as a study takes that kills its worker until it is paused for it."""
+POISON_SECONDS = 180.0
+"""Longer than a study takes that kills its worker until it is paused for it, on a busy machine."""
 CUTS = 3
 SPARE_BYTES = 20_000
 """What a process may still write on a full disk: a few lines of its log, and no adapter."""

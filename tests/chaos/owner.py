@@ -130,7 +130,11 @@ class Owner:
             actions += [self._extend, self._clone]
         if self.rng.random() < CANCELLED:
             actions.append(self._cancel)
-        self.rng.choice(actions)(self.rng.choice(studies))
+        study = self.rng.choice(studies)
+        if study["display_name"] == POISON and study["state"] == StudyState.ACTIVE:
+            # A pause and a resumption would give it fresh tries.
+            actions = [self._read]
+        self.rng.choice(actions)(study)
 
     def studies(self) -> list[dict[str, Any]] | None:
         """Give the newest studies as the server shows them; None while it does not."""

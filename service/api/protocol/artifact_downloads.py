@@ -25,26 +25,20 @@ MEDIA_TYPE = "application/octet-stream"
 ONE_RANGE = re.compile(r"bytes=(?:([0-9]{1,1000})-([0-9]{0,1000})|-([0-9]{1,1000}))", re.IGNORECASE)
 
 
-class ArtifactLost(ServiceError):
+class ArtifactLost(ServiceError, status=HTTPStatus.GONE):
     """The file is no longer in the artifact store as it was saved.
 
     Its record is there, but the file was deleted or cut behind the service's back. Restore the store from a
     backup, or train the configuration again in a clone of the study.
     """
 
-    status = HTTPStatus.GONE
-    slug = "artifact-lost"
 
-
-class RangeNotSatisfiable(ServiceError):
+class RangeNotSatisfiable(ServiceError, status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
     """The range begins beyond the end of the file.
 
     `Content-Range` of the answer says how long the file is. Whoever resumes a download with this has all of
     it already, or something else.
     """
-
-    status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-    slug = "range-not-satisfiable"
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__(f"The file has {size_bytes} bytes, counted from 0.")

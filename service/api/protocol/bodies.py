@@ -16,14 +16,12 @@ GRACE_SECONDS = 20.0
 BYTES_PER_SECOND = 10_000
 
 
-class BodyTooSlow(ServiceError):
+class BodyTooSlow(ServiceError, status=HTTPStatus.REQUEST_TIMEOUT):
     """The body did not come in time.
 
     The request was not carried out. Send it again over a faster connection; a table is smaller as Parquet.
     """
 
-    status = HTTPStatus.REQUEST_TIMEOUT
-    slug = "body-too-slow"
     headers = MappingProxyType({"Connection": "close"})
 
 

@@ -78,9 +78,9 @@ def run_once(
     *,
     status: HTTPStatus = HTTPStatus.OK,
     location: Callable[[Answer], str] | None = None,
-    without_secret: Callable[[Answer], Answer] | None = None,
+    hide: str | None = None,
 ) -> Response:
-    """Carry out a request and store its answer, without its secret; or return the stored answer.
+    """Carry out a request and store its answer, with null in the field to hide; or return the stored answer.
 
     Raises:
         RequestInProgress: If another request with this key is being carried out.
@@ -95,7 +95,7 @@ def run_once(
         if row is not None:
             return _response(row, replayed=True)
         answer = effect(session)
-        stored = answer if without_secret is None else without_secret(answer)
+        stored = answer if hide is None else answer.model_copy(update={hide: None})
         row = IdempotencyKey(
             tenant_id=request.tenant_id,
             key=request.key,

@@ -19,15 +19,12 @@ from http import HTTPStatus
 from service.errors import ServiceError
 
 
-class Overloaded(ServiceError):
+class Overloaded(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE):
     """The server has more to do than it can.
 
     The request was not carried out. Send it again after the seconds of `Retry-After`. What changes a study
     goes before what is read.
     """
-
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    slug = "overloaded"
 
     def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
         super().__init__(detail)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance
-from api_schemas.studies import Budget, EarlyStopping, ReplicateCounts, StudyKind, StudyRead, TrialCounts
+from api_schemas.studies import Budget, ReplicateCounts, StudyRead, TrialCounts
 from service.storage import queries, typed_study
 from service.storage.models import Study
 
@@ -29,30 +29,16 @@ def importance(study: Study) -> Importance:
 
 
 def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> StudyRead:
-    return StudyRead(
-        id=study.id,
-        kind=StudyKind(study.kind),
-        display_name=study.display_name,
-        state=study.state,
-        state_reason=study.state_reason,
+    return StudyRead.copied_from(
+        study,
         configuration=typed_study.configuration(study),
         search_space=typed_study.search_space(study),
         objectives=typed_study.objectives(study),
         constraints=typed_study.constraints(study),
         budget=Budget(trials=study.trial_budget),
-        parallelism=study.parallelism,
-        starting_points=tuple(study.starting_points),
-        seed=study.seed,
-        replicates=study.replicates,
-        final_replicates=study.final_replicates,
         proposals=typed_study.proposals(study),
-        early_stopping=EarlyStopping(study.early_stopping),
         backbone_shape=typed_study.backbone_shape(study),
-        classes=study.classes,
         reference_point=typed_study.reference_point(study),
-        hypervolume=study.hypervolume,
         trials=trials,
         replicate_counts=replicates,
-        created_at=study.created_at,
-        finished_at=study.finished_at,
     )

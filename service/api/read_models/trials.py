@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from api_schemas.peft.description import describe_canonical
-from api_schemas.proposals import Explanation
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, Measurement, ReplicateRead, TrialRead
 from service.storage import queries
@@ -49,37 +48,17 @@ def _trial(
     on_front: bool,
 ) -> TrialRead:
     configuration = trial_configuration(trial)
-    return TrialRead(
-        id=trial.id,
-        study_id=trial.study_id,
-        number=trial.number,
-        state=trial.state,
-        state_reason=trial.state_reason,
-        generated_by=trial.generated_by,
-        proposal_seconds=trial.proposal_seconds,
-        explanation=None if trial.explanation is None else Explanation.model_validate(trial.explanation),
-        parameters=trial.parameters,
+    return TrialRead.copied_from(
+        trial,
         configuration=configuration,
         modules="" if configuration is None else describe_canonical(configuration),
-        attempt=trial.attempt,
-        metrics=trial.metrics,
-        test_metrics=trial.test_metrics,
-        metric_standard_errors=trial.metric_standard_errors,
-        test_metric_standard_errors=trial.test_metric_standard_errors,
         collapsed=is_collapsed(trial),
-        # By name: validating rows by their attributes takes several times as long.
-        replicates=tuple(
-            ReplicateRead(**{name: getattr(row, name) for name in ReplicateRead.model_fields})
-            for row in replicates
-        ),
+        replicates=tuple(map(ReplicateRead.copied_from, replicates)),
         measurements=tuple(measurements),
         artifacts=tuple(artifacts),
         provenance=replicates[0].provenance,
         on_front=on_front,
         worker=replicates[0].worker,
-        created_at=trial.created_at,
-        started_at=trial.started_at,
-        finished_at=trial.finished_at,
     )
 
 

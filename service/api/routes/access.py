@@ -38,12 +38,7 @@ def create_key(request: KeyCreate, posted: AdminIdempotentDep) -> Response:
         key, secret = keys.create_key(session, tenant_id=posted.tenant_id, **dict(request))
         return KeyCreated(**KeyRead.model_validate(key).model_dump(), secret=secret)
 
-    return run_once(
-        posted,
-        effect,
-        status=HTTPStatus.CREATED,
-        without_secret=lambda created: created.model_copy(update={"secret": None}),
-    )
+    return run_once(posted, effect, status=HTTPStatus.CREATED, hide="secret")
 
 
 @router.get("/keys", responses=NOT_MODIFIED)

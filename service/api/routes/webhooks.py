@@ -40,12 +40,7 @@ def create_webhook(request: WebhookCreate, posted: AdminIdempotentDep) -> Respon
         shown = registry.webhook_reads(session, [webhook])[0]
         return WebhookCreated(**shown.model_dump(), secret=webhook.secret)
 
-    return run_once(
-        posted,
-        effect,
-        status=HTTPStatus.CREATED,
-        without_secret=lambda created: created.model_copy(update={"secret": None}),
-    )
+    return run_once(posted, effect, status=HTTPStatus.CREATED, hide="secret")
 
 
 @router.get("", responses=NOT_MODIFIED)

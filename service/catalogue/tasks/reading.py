@@ -48,14 +48,12 @@ class Summary:
     bytes: int
 
 
-class ReadersBusy(ServiceError):
+class ReadersBusy(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE):
     """The server reads other files at the moment.
 
     So many files are being read that this one had no turn. Try again in a few seconds.
     """
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    slug = "readers-busy"
     headers = MappingProxyType({"Retry-After": "5"})
 
 

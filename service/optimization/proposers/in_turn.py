@@ -3,14 +3,17 @@
 Does not know how a configuration is picked.
 """
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from api_schemas.proposals import Proposer
 from api_schemas.search_space import Parameterization
 from service.optimization.candidate_filter import CandidateFilter, filter_after
 from service.optimization.candidates import density_sample
 from service.optimization.problem import Observation, Problem, Suggestion
+from service.optimization.proposers import Suggest
 from service.optimization.proposers.even_draws import even_draws
 
 Pick = Callable[[CandidateFilter, Sequence[Parameterization]], Parameterization | None]
@@ -49,6 +52,34 @@ def suggest_in_turn(
         allowed.take(suggestion.parameterization)
         suggestions.append(suggestion)
     return suggestions
+
+
+def proposing(
+    pick: Callable[[CandidateFilter, int, int], Parameterization | None], proposer: Proposer
+) -> Suggest:
+    """Return the proposer that picks for each position in a study's sequence, with the study's seed."""
+
+    def suggest(
+        problem: Problem,
+        observations: Sequence[Observation],
+        *,
+        pending: Sequence[Parameterization],
+        count: int,
+        seed: int,
+        time_limit_seconds: float = math.inf,
+    ) -> list[Suggestion]:
+        return suggest_in_turn(
+            lambda allowed, waiting: pick(allowed, len(observations) + len(waiting), seed),
+            problem,
+            observations,
+            pending=pending,
+            count=count,
+            seed=seed,
+            time_limit_seconds=time_limit_seconds,
+            generated_by=proposer.value,
+        )
+
+    return suggest
 
 
 def generator(name: str, seed: int, position: int) -> random.Random:
