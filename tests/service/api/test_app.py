@@ -100,6 +100,7 @@ def test_every_error_in_the_document_is_a_problem(client: TestClient) -> None:
                     assert list(answer["content"]) == ["application/problem+json"], (path, status)
 
 
+@pytest.mark.slow
 def test_the_application_does_not_load_torch() -> None:
     """A fresh process leaves torch, BoTorch and what sends traces out, and memory under 200 MB."""
     script = (

@@ -5,6 +5,7 @@ import random
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -124,6 +125,7 @@ def test_keys_survive_json(space: SearchSpace, seed: int) -> None:
         assert parameters_key(stored.canonical(read)) == parameters_key(values)
 
 
+@pytest.mark.slow
 @given(search_spaces(), st.integers(0, 10**6), st.sampled_from(CHEAP), st.sampled_from([0, 25]))
 def test_every_suggestion_is_canonical(
     space: SearchSpace, seed: int, propose: Suggest, observed: int

@@ -120,6 +120,7 @@ def test_micro_batches_take_the_same_steps(backbone: Backbone, tokens: int) -> N
     assert (found[0] - found[1]).abs().max() < 1e-12
 
 
+@pytest.mark.slow
 def test_a_small_limit_shrinks_a_real_trial_and_a_tiny_one_refuses_it(
     small_trial: TrialConfiguration, tmp_path: object
 ) -> None:

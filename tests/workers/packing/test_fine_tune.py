@@ -138,6 +138,7 @@ def trials(draw: st.DrawFn) -> list[Trial]:
     return [one() for _ in range(draw(st.integers(2, 4)))]
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(trials=trials(), kind=st.sampled_from(["bert", "llama"]))
 def test_a_packed_trial_takes_the_steps_it_takes_alone(trials: list[Trial], kind: str) -> None:

@@ -21,6 +21,8 @@ from workers.packing import run as packing_run
 from workers.packing.run import run_packed
 from workers.run_trial import Trial, build_modules, run_trial
 
+pytestmark = pytest.mark.slow
+
 CHANGES: list[Parameterization] = [
     {"training.learning_rate": 5e-3},
     {

@@ -131,6 +131,7 @@ def hidden_states(modules: TrialModules, backbone: Backbone) -> Tensor:
     return found.float()
 
 
+@pytest.mark.slow
 def test_peft_loads_every_method_with_the_same_hidden_states(
     model_cache: ModelCache, models_dir: Path, small_trial: TrialConfiguration, tmp_path: Path
 ) -> None:
