@@ -278,7 +278,12 @@ def _wait_until_ready(stack: Stack, workers: list[Child], api: Child) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not (
         _answers(f"{stack.url}/readyz")
-        and all(" ready." in child.log.read_text(encoding="utf-8", errors="replace") for child in workers)
+        # A study worker that is still loading torch has its wake-ups wait for it.
+        and all(
+            " ready." in child.log.read_text(encoding="utf-8", errors="replace")
+            for child in workers
+            if child.name.startswith("trial-worker")
+        )
     ):
         for child in (*workers, api):
             child.check()

@@ -14,6 +14,7 @@ from celery import Task
 from celery.signals import (
     after_setup_logger,
     after_setup_task_logger,
+    worker_init,
     worker_process_init,
     worker_process_shutdown,
 )
@@ -60,6 +61,17 @@ app = celery_app
 configure_logs()
 after_setup_logger.connect(write_json)
 after_setup_task_logger.connect(write_json)
+
+
+@worker_init.connect
+def load_optimiser(**_: object) -> None:
+    """Load torch and BoTorch before the pool forks: a child that replaces a killed one works at once.
+
+    See docs/decisions/0071-the-study-worker-loads-torch-before-it-forks.md.
+    """
+    import service.optimization.believed_front
+    import service.optimization.importance
+    import service.optimization.suggest  # noqa: F401
 
 
 @worker_process_init.connect
@@ -118,7 +130,6 @@ def _propose(study_id: str) -> None:
         request = read_request(session, study_id)
     if request is None:
         return
-    # torch and BoTorch load in the pool's child, never in its parent.
     from service.optimization.proposers import proposer_of
 
     if _ask(study_id, request, proposer_of(request.proposer)):

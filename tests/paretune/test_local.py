@@ -173,8 +173,10 @@ def test_addresses_in_the_environment_replace_the_embedded_servers(
         monkeypatch.delenv("DATABASE_URL")
         assert (state / "database_url").stat().st_mode & 0o077 == 0
         assert "first key" in CliRunner().invoke(app, ["keys", "list", "--state-dir", str(state)]).output
+        logs = state / "logs"
+        until(lambda: " ready." in (logs / "study-worker.log").read_text())
         for name, event in (("study-worker", " ready."), ("api", "Application startup complete.")):
-            lines = (state / "logs" / f"{name}.log").read_text().splitlines()
+            lines = (logs / f"{name}.log").read_text().splitlines()
             (line,) = (line for line in lines if event in line)
             assert json.loads(line)["level"] == "info"
         assert all(item.child.is_running() for item in stack.supervised)
