@@ -129,7 +129,6 @@ def python_child(
     log: Path,
     environment: Mapping[str, str],
     stop_signal: int = signal.SIGTERM,
-    stop_seconds: float = 10.0,
 ) -> Child:
     """Make a child that runs this interpreter."""
     return Child(
@@ -138,5 +137,4 @@ def python_child(
         log=log,
         environment={"PYTHONUNBUFFERED": "1", **environment},
         stop_signal=stop_signal,
-        stop_seconds=stop_seconds,
     )

@@ -1,7 +1,6 @@
 """The twin of `running_trial`: `async with await study.trial() as trial`. A task sends its heartbeats."""
 
 import asyncio
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from api_schemas.ask_and_tell import SuggestedTrial
@@ -63,9 +62,7 @@ class AsyncRunningTrial:
         self._beating = asyncio.create_task(self._beat())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         await self._stop_heartbeats()
         ending = self._block.ending(error)
         if ending is not None:

@@ -1,7 +1,6 @@
 """A trial while it runs: `with study.trial() as trial`. A thread sends its heartbeats."""
 
 import threading
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from api_schemas.ask_and_tell import SuggestedTrial
@@ -66,9 +65,7 @@ class RunningTrial:
         self._beating.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         self._stop_heartbeats()
         ending = self._block.ending(error)
         if ending is not None:

@@ -137,12 +137,8 @@ class Parser:
         fits = self.next.kind == "end" if wanted == "end" else self.sees(wanted)
         if not fits:
             said = "an operator or the end" if wanted == "end" else f"'{wanted}'"
-            raise self.refused(self.next, f"{said} is expected before {self.next.shown}")
+            raise ExpressionError(f"{said} is expected before {self.next.shown}", at=self.next.at)
         return self.take() if wanted != "end" else self.next
-
-    def refused(self, token: Token, sentence: str) -> ExpressionError:
-        """Return the error that a token is."""
-        return ExpressionError(sentence, at=token.at)
 
     def separated(self) -> tuple[Node, ...]:
         """Read expressions with commas between them."""
@@ -160,7 +156,7 @@ class Parser:
         """Read what stands a level deeper."""
         self.depth += 1
         if self.depth > DEEPEST:
-            raise self.refused(self.next, f"the expression is more than {DEEPEST} levels deep")
+            raise ExpressionError(f"the expression is more than {DEEPEST} levels deep", at=self.next.at)
         node = read()
         self.depth -= 1
         return node
@@ -221,7 +217,7 @@ class Parser:
             self._check_arguments(word, len(node.arguments))
         else:
             known = ", ".join([*FUNCTIONS, "active", "default"])
-            raise self.refused(word, f"there is no function '{word.text}'; there are {known}")
+            raise ExpressionError(f"there is no function '{word.text}'; there are {known}", at=word.at)
         self.expect(")")
         return node
 
@@ -244,7 +240,9 @@ class Parser:
     def parameter(self) -> Read:
         """Read the name of a parameter."""
         if self.next.kind != "quoted" and not self._is_name():
-            raise self.refused(self.next, f"the name of a parameter is expected before {self.next.shown}")
+            raise ExpressionError(
+                f"the name of a parameter is expected before {self.next.shown}", at=self.next.at
+            )
         word = self.take()
         return Read(word.text, word.at)
 
@@ -260,7 +258,7 @@ class Parser:
             return Literal(self.take().text, word.at)
         if not negative and self.next.kind == "name" and self.next.text in ("true", "false"):
             return Literal(self.take().text == "true", word.at)
-        raise self.refused(self.next, f"a value is expected before {self.next.shown}")
+        raise ExpressionError(f"a value is expected before {self.next.shown}", at=self.next.at)
 
     def _is_name(self) -> bool:
         return self.next.kind == "name" and self.next.text not in ("true", "false")
@@ -269,7 +267,7 @@ class Parser:
         least, most = FUNCTIONS[word.text]
         if count < least or (most is not None and count > most):
             wanted = "one argument" if most == 1 else f"{least} arguments or more"
-            raise self.refused(word, f"'{word.text}' takes {wanted}, not {count}")
+            raise ExpressionError(f"'{word.text}' takes {wanted}, not {count}", at=word.at)
 
 
 def _negative(node: Node, *, at: int) -> Node:

@@ -98,10 +98,7 @@ def _hypervolume(session: Session, study: Study, trials: BelievedTrials, members
     """Return the volume up to the reference point that the members' believed metrics dominate."""
     if study.reference_point is None:
         return None
-    believed = [
-        {**trial.metrics, **{name: one.mean for name, one in trials.predictions(trial.id).items()}}
-        for trial in queries.trials_by_id(session, members)
-    ]
+    believed = [trials.metrics_of(trial) for trial in queries.trials_by_id(session, members)]
     return pareto_front.hypervolume(
         typed_study.objectives(study), believed, reference_point=study.reference_point
     )

@@ -15,7 +15,7 @@ from api_schemas.proposals import Prediction
 from api_schemas.studies import StudyKind
 from service.storage import typed_study
 from service.storage.event_log import record_event
-from service.storage.models import StoredBelief, Study
+from service.storage.models import StoredBelief, Study, Trial
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,17 @@ class BelievedTrials:
     def predictions(self, trial_id: str) -> dict[str, Prediction]:
         """Return what is believed of a trial's noisy metrics; nothing of one that is not among them."""
         row = self.rows.get(trial_id)
-        return (
-            {}
-            if row is None
-            else {
-                name: Prediction(mean=means[row], standard_deviation=self.deviations[name][row])
-                for name, means in self.means.items()
-            }
-        )
+        if row is None:
+            return {}
+        return {
+            name: Prediction(mean=means[row], standard_deviation=self.deviations[name][row])
+            for name, means in self.means.items()
+        }
+
+    def metrics_of(self, trial: Trial) -> dict[str, float]:
+        """Return a trial's metrics, the noisy ones as the models believe them."""
+        believed = self.predictions(trial.id)
+        return {**trial.metrics, **{name: prediction.mean for name, prediction in believed.items()}}
 
     def front_probability(self, trial_id: str) -> float | None:
         """Return a trial's chance of being on the front; None of one that is not among them."""

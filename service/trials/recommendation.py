@@ -146,17 +146,15 @@ def _above(
 
 
 def _no_clear_knee(objectives: Sequence[Objective], points: Sequence[Point], *, floor: Floor | None) -> str:
-    counts = _counts(objectives)
     ranges = front_ranges(objectives, points)
     spans = _listed(
-        f"{_words(item.metric)} {_number(counts, item.metric, item.worst)} to "
-        f"{_number(counts, item.metric, item.best)}"
+        f"{_value(objectives, item.metric, item.worst)} to {_number(objectives, item.metric, item.best)}"
         for item in ranges
     )
     head = ""
     if floor is not None:
         head = f" and better in {_words(floor.metric)} than the head alone "
-        head += f"({_number(counts, floor.metric, floor.value)})"
+        head += f"({_number(objectives, floor.metric, floor.value)})"
     bounds = _listed(item.bound for item in ranges if item.bound is not None)
     return (
         "No trial is recommended, for the front has no clear knee: none lies beyond what joins its ends, off "
@@ -212,11 +210,11 @@ def _best_within(
     position = within[_first_best(objectives, kept, gain)]
     chosen = points[position]
     facts = _listed(
-        f"{_words(bound.metric)} {_side(bound)} {_number(_counts(objectives), bound.metric, bound.bound)} "
-        f"(it has {_number(_counts(objectives), bound.metric, chosen.metrics[bound.metric])})"
+        f"{_words(bound.metric)} {_side(bound)} {_number(objectives, bound.metric, bound.bound)} "
+        f"(it has {_number(objectives, bound.metric, chosen.metrics[bound.metric])})"
         for bound in bounds
     )
-    best = _number(_counts(objectives), first, chosen.metrics[first])
+    best = _number(objectives, first, chosen.metrics[first])
     return Choice(
         position,
         f"Trial {chosen.number} has the best {_words(first)}, {best}, of the {len(within)} of {len(points)} "
@@ -252,11 +250,11 @@ def _nearest_miss(
 
     nearest = min(points, key=violation)
     bounds_text = _listed(
-        f"{_words(item.metric)} {_side(item)} {_number(_counts(objectives), item.metric, item.bound)}"
+        f"{_words(item.metric)} {_side(item)} {_number(objectives, item.metric, item.bound)}"
         for item in bounds
     )
     missed = _listed(
-        f"{_words(bound.metric)} {_number(_counts(objectives), bound.metric, nearest.metrics[bound.metric])}"
+        _value(objectives, bound.metric, nearest.metrics[bound.metric])
         for bound in bounds
         if not bound.holds(nearest.metrics[bound.metric])
     )
@@ -267,11 +265,8 @@ def _lost(
     objectives: Sequence[Objective], chosen: Point, other: Point, *, better_in: str, worse: Sequence[str]
 ) -> LostAlternative:
     def change(metric: str) -> str:
-        values = (
-            _number(_counts(objectives), metric, other.metrics[metric]),
-            _number(_counts(objectives), metric, chosen.metrics[metric]),
-        )
-        return f"{_words(metric)} {values[0]} instead of {values[1]}"
+        new = _value(objectives, metric, other.metrics[metric])
+        return f"{new} instead of {_number(objectives, metric, chosen.metrics[metric])}"
 
     return LostAlternative(
         better_in=better_in,
@@ -294,10 +289,7 @@ def _first_best(objectives: Sequence[Objective], points: Sequence[Point], values
 
 
 def _titled(objectives: Sequence[Objective], point: Point) -> str:
-    values = (
-        f"{_words(item.metric)} {_number(_counts(objectives), item.metric, point.metrics[item.metric])}"
-        for item in objectives
-    )
+    values = (_value(objectives, item.metric, point.metrics[item.metric]) for item in objectives)
     return f"Trial {point.number} ({', '.join(values)})"
 
 
@@ -318,8 +310,12 @@ def _words(metric: str) -> str:
     return metric.replace("_", " ")
 
 
-def _number(counts: Set[str], metric: str, value: float) -> str:
-    return f"{value:,.0f}" if metric in counts else f"{value:.4g}"
+def _number(objectives: Sequence[Objective], metric: str, value: float) -> str:
+    return f"{value:,.0f}" if metric in _counts(objectives) else f"{value:.4g}"
+
+
+def _value(objectives: Sequence[Objective], metric: str, value: float) -> str:
+    return f"{_words(metric)} {_number(objectives, metric, value)}"
 
 
 def _exactly(value: float) -> str:

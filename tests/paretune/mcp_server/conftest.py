@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 import mcp
 import pytest
+from mcp.server.mcpserver import MCPServer
 
 from paretune.mcp_server.server import mcp_server
 from tests.conftest import API_KEY
@@ -23,11 +25,21 @@ async def called(session: mcp.Client, tool: str, **arguments: Any) -> tuple[bool
     return True, result.structured_content
 
 
+_caller: list[tuple[str, str]] = []
+
+
+@cache
+def server() -> MCPServer:
+    """Return the MCP server of all tests: to make one, a schema is built for every tool."""
+    return mcp_server(lambda: _caller[-1])
+
+
 def with_tools(url: str, key: str, use: Callable[[mcp.Client], Awaitable[None]]) -> None:
     async def talk() -> None:
-        async with mcp.Client(mcp_server(lambda: (url, key))) as session:
+        async with mcp.Client(server()) as session:
             await use(session)
 
+    _caller.append((url, key))
     asyncio.run(talk())
 
 
