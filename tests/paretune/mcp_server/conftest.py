@@ -1,13 +1,11 @@
 """Calls to the tools through the SDK's own client."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from functools import cache
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import mcp
 import pytest
-from mcp.server.mcpserver import MCPServer
+from anyio.from_thread import start_blocking_portal
 
 from paretune.mcp_server.server import mcp_server
 from tests.conftest import API_KEY
@@ -15,6 +13,7 @@ from tests.conftest import API_KEY
 NO_STUDY = f"std_{'0' * 32}"
 
 Call = Callable[..., tuple[bool, Any]]
+WithTools = Callable[[str, str, Callable[[mcp.Client], Awaitable[None]]], None]
 
 
 async def called(session: mcp.Client, tool: str, **arguments: Any) -> tuple[bool, Any]:
@@ -25,27 +24,26 @@ async def called(session: mcp.Client, tool: str, **arguments: Any) -> tuple[bool
     return True, result.structured_content
 
 
-_caller: list[tuple[str, str]] = []
+@pytest.fixture(scope="session")
+def with_tools() -> Iterator[WithTools]:
+    """Runs a coroutine function with the tools, for a URL and a key.
 
+    All tests share one conversation: each new one would build and check the schema of every tool anew.
+    """
+    callers: list[tuple[str, str]] = []
+    client = mcp.Client(mcp_server(lambda: callers[-1]))
+    with start_blocking_portal() as loop, loop.wrap_async_context_manager(client) as session:
 
-@cache
-def server() -> MCPServer:
-    """Return the MCP server of all tests: to make one, a schema is built for every tool."""
-    return mcp_server(lambda: _caller[-1])
+        def talk(url: str, key: str, use: Callable[[mcp.Client], Awaitable[None]]) -> None:
+            callers.append((url, key))
+            loop.call(use, session)
 
-
-def with_tools(url: str, key: str, use: Callable[[mcp.Client], Awaitable[None]]) -> None:
-    async def talk() -> None:
-        async with mcp.Client(server()) as session:
-            await use(session)
-
-    _caller.append((url, key))
-    asyncio.run(talk())
+        yield talk
 
 
 @pytest.fixture
-def call(server_url: str) -> Call:
-    """Calls one tool with the key of the first tenant, in a conversation of its own."""
+def call(server_url: str, with_tools: WithTools) -> Call:
+    """Calls one tool with the key of the first tenant."""
 
     def once(tool: str, *, key: str = API_KEY, url: str = server_url, **arguments: Any) -> tuple[bool, Any]:
         answers: list[tuple[bool, Any]] = []

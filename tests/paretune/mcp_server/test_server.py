@@ -21,7 +21,7 @@ from service.storage.database import transaction
 from service.storage.models import Study
 from tests.conftest import API_KEY
 from tests.paretune.client.studies import DOCUMENT, queue_trials
-from tests.paretune.mcp_server.conftest import called, with_tools
+from tests.paretune.mcp_server.conftest import WithTools, called
 
 
 def test_without_the_sdk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_an_agent_goes_the_whole_way_once_a_server_is_there(server_url: str, tmp
     assert no_messages == []
 
 
-def test_every_tool_explains_itself() -> None:
+def test_every_tool_explains_itself(with_tools: WithTools) -> None:
     """A description, described arguments, hints about what it changes, and a schema of its answer."""
 
     async def look(session: mcp.Client) -> None:

@@ -11,7 +11,7 @@ from paretune.client import Client
 from paretune.mcp_server.study_format import EXAMPLES
 from tests.conftest import API_KEY, OTHER_KEY, study_body
 from tests.paretune.client.studies import DOCUMENT, queued_study
-from tests.paretune.mcp_server.conftest import NO_STUDY, Call, called, with_tools
+from tests.paretune.mcp_server.conftest import NO_STUDY, Call, WithTools, called
 
 
 def test_a_wrong_key_is_the_users_matter(call: Call) -> None:
@@ -22,7 +22,7 @@ def test_a_wrong_key_is_the_users_matter(call: Call) -> None:
     assert "pt_secret" not in text
 
 
-def test_an_unknown_study_leads_to_the_list(server_url: str) -> None:
+def test_an_unknown_study_leads_to_the_list(server_url: str, with_tools: WithTools) -> None:
     """Whatever is asked of it; another tenant's is as unknown as none."""
     study_id = queued_study()
     tools: dict[str, dict[str, Any]] = {
@@ -122,7 +122,7 @@ def test_a_study_is_paused_resumed_extended_and_cancelled(call: Call) -> None:
     assert "`watch_study` shows the state" in text
 
 
-def test_watching_waits_for_news_and_reports_progress(server_url: str) -> None:
+def test_watching_waits_for_news_and_reports_progress(server_url: str, with_tools: WithTools) -> None:
     """What was there before is no news; what happens while it waits ends it and is told."""
     study_id = queued_study(trials=1)
 
