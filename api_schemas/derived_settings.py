@@ -45,7 +45,7 @@ SET_BY: Mapping[str, str] = {derived.sets: path for path, derived in DERIVED.ite
 
 
 def settled(multiples: Mapping[str, JsonValue], peft: Peft) -> Iterator[tuple[str, JsonValue]]:
-    """Yield the settings that multiples come to, by path; what is no number is for the schema to refuse."""
+    """Yield path and value of each setting that a multiple determines; the schema checks the values."""
     for path, value in multiples.items():
         derived = DERIVED[path]
         unit = derived.unit(peft)

@@ -1,4 +1,4 @@
-"""What is wrong with a document, in words for its author, and where in it. Knows JSON Schema only."""
+"""Messages for the author of a document: what is wrong, and where. Knows JSON Schema only."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date

@@ -134,7 +134,7 @@ class ConstraintOp(StrEnum):
 
 
 class OutcomeConstraint(Schema):
-    """A limit that a trial must keep to stand on the front. `known` is as for an objective."""
+    """A limit that a trial must satisfy to be on the front. `known` is as for an objective."""
 
     metric: MetricName
     op: ConstraintOp
@@ -142,5 +142,5 @@ class OutcomeConstraint(Schema):
     known: Expression | None = None
 
     def holds(self, value: float) -> bool:
-        """Return whether a value keeps the limit."""
+        """Return whether a value satisfies the constraint."""
         return value <= self.bound if self.op is ConstraintOp.AT_MOST else value >= self.bound

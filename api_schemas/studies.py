@@ -25,7 +25,7 @@ MOST_TRIALS = 100_000
 
 
 class StudyKind(StrEnum):
-    """Who knows what a trial is."""
+    """Whether Paretune trains the trials itself, or a program of the user evaluates them."""
 
     PEFT = "peft"
     """The service: a trial fine-tunes a backbone. Its workers run it, and runners outside may."""

@@ -73,7 +73,7 @@ class Child:
         return None if self.process is None else self.process.pid
 
     def is_running(self) -> bool:
-        """Return whether the process lives."""
+        """Return whether the process is running."""
         return self.process is not None and self.process.poll() is None
 
     def check(self) -> None:

@@ -21,7 +21,7 @@ class EventReader:
         return {"Accept": "text/event-stream", "Last-Event-ID": str(self.last_sequence)}
 
     def take(self, received: bytes) -> Iterator[EventRead]:
-        """Yield the events that are complete now; comments and unknown fields are passed over."""
+        """Yield the events that are complete now; comments and unknown fields are ignored."""
         *messages, self._rest = (self._rest + received).split(b"\n\n")
         for message in messages:
             lines = [line.partition(b":") for line in message.split(b"\n")]

@@ -5,14 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
 from api_schemas.objectives import LOG_METRICS, Direction, Metric
 from api_schemas.pareto import FrontBasis, ParetoFront, ParetoPoint
 from api_schemas.trials import TrialRead, TrialState
 from paretune.numbers import metric_title
-
-matplotlib.use("Agg")
 
 FRONT_COLOUR = "#0072B2"  # Okabe and Ito's blue, vermillion and purple: safe for the colour-blind
 PROBE_COLOUR = "#D55E00"

@@ -55,7 +55,7 @@ class NotReadyInTime(ParetuneError):
 
 @dataclass
 class Supervised:
-    """A child with the memory that restarting it takes."""
+    """A child process, with the state that its restarts need."""
 
     child: Child
     restarts_in_a_row: int = 0

@@ -16,7 +16,7 @@ KEPT = 2
 
 
 class ModelCache:
-    """Loads on first use and keeps what was used most recently."""
+    """Loads backbones on first use and keeps the most recently used ones."""
 
     def __init__(
         self,

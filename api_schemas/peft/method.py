@@ -43,7 +43,7 @@ class LibrarySettings(Schema):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a setting has to fit: the backbone, the projections that are changed, the longest text."""
+    """What limits a setting: the backbone, the changed projections, the longest text."""
 
     shape: BackboneShape
     projections: tuple[Projection, ...]

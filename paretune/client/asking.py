@@ -1,4 +1,4 @@
-"""When a study has no more to give, and under which name a worker asks it."""
+"""When a study hands out no more trials, and the id under which a worker asks for them."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Make requests of arguments, and say in a sentence where that cannot be done."""
+"""Build requests from arguments, and report in one sentence what is wrong with an argument."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar

@@ -211,7 +211,7 @@ def resume(study_id: str) -> Request[StudyRead]:
 
 
 def cancel(study_id: str) -> Request[StudyRead]:
-    """End a study."""
+    """Cancel a study."""
     return _post(f"{_study(study_id)}:cancel", StudyRead)
 
 

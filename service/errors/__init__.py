@@ -1,30 +1,30 @@
-"""Everything that can go wrong on our side of the door, each with its HTTP status and its cure.
+"""The errors that the service answers with: each has an HTTP status and says what to do.
 
     ServiceError
     ├── InvalidRequest          422  the request does not fit its schema
     ├── InvalidStudy            422  one or more fields of a posted study cannot work
     │   ├── UnknownBackbone     422
-    │   │   └── DamagedBackbone 422  it is there, but its files cannot be loaded
+    │   │   └── DamagedBackbone 422  its files exist but cannot be loaded
     │   ├── UnknownTask         422
-    │   └── InvalidTask         422  there is such a task, but its data cannot be used
-    ├── InvalidChoice           422  what is asked of a front does not fit it
+    │   └── InvalidTask         422  the task exists, but its data cannot be used
+    ├── InvalidChoice           422  a recommendation was asked for that the front cannot give
     │   └── NoPointWithinBounds 422
     ├── InvalidReport           422  a result or past result does not fit its study
-    ├── InvalidTaskFile         422  an uploaded or named file is no readable table
-    ├── InvalidWebhook          422  what is asked of a webhook cannot be done
-    ├── ReusedIdempotencyKey    422  the key stands for another request
+    ├── InvalidTaskFile         422  a file is not a table that can be read
+    ├── InvalidWebhook          422  the webhook's URL or events cannot be used
+    ├── ReusedIdempotencyKey    422  the key was used for another request
     ├── MalformedJson           400
     ├── Unauthorized            401
     ├── MissingScope            403
     ├── NotFound                404
     ├── MethodNotAllowed        405
-    ├── WrongState              409  the study's state does not allow it
-    ├── StaleAttempt            409  another attempt owns the trial now
+    ├── WrongState              409  not allowed in the study's state
+    ├── StaleAttempt            409  the trial belongs to another attempt
     ├── ConflictingResult       409  the trial has another result, or is being run
-    ├── LastAdminKey            409  without this key nobody could make another
-    ├── LimitReached            409  the tenant has as much as it may have
+    ├── LastAdminKey            409  the tenant's last key that can make others
+    ├── LimitReached            409  a limit of the tenant is reached
     ├── TaskFileInUse           409  an open study reads the file
-    ├── RequestInProgress       409  the first request with this Idempotency-Key is not done
+    ├── RequestInProgress       409  the first request with this Idempotency-Key is running
     ├── OutdatedVersion         412  the study has changed since it was read
     ├── BodyTooLarge            413
     │   └── TaskFileTooLarge    413
@@ -35,10 +35,10 @@
     ├── DatabaseAway            503
     └── InsufficientStorage     507  the server's disk is full
 
-What only one module raises stands there; what stands in the way of a change is in `conflicts`.
+An error that one module raises is defined there; conflicts with existing data are in `conflicts`.
 
-A docstring's first line is the title, the rest is what to do: `GET /problems/{slug}` shows both.
-`errors` points at the guilty fields.
+The first line of a docstring is the problem's title, the rest says what to do; `GET /problems/{slug}` shows
+both. `errors` has a JSON pointer to each wrong field.
 """
 
 import re
@@ -64,7 +64,7 @@ class ServiceError(Exception):
         slug: str | None = None,
         retry_after_seconds: int | None = None,
     ) -> None:
-        """Name the problem after its class. Callers see the name: a renamed class keeps it as its `slug`."""
+        """Derive the slug from the class name. It is part of the API: a renamed class sets its old `slug`."""
         cls.slug = slug or re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
         if status is not None:
             cls.status = status
@@ -81,7 +81,7 @@ class ServiceError(Exception):
             self.headers = {"Retry-After": str(retry_after_seconds)}
 
     def as_problem(self) -> Problem:
-        """Return the RFC 9457 body."""
+        """Return the body of the response (RFC 9457, problem details)."""
         return Problem(
             type=f"/problems/{self.slug}",
             title=(type(self).__doc__ or "").splitlines()[0],
@@ -98,8 +98,8 @@ class InvalidRequest(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The request does not fit its schema.
 
     `errors` says where and why: a JSON pointer into the body, or `query:`, `path:` or `header:` before
-    the name of a parameter. Unknown fields and unknown query parameters are refused, too, because
-    they are spelling mistakes more often than not. `/openapi.json` has the schema.
+    the name of a parameter. Unknown fields and unknown query parameters are refused too, because
+    most of them are spelling mistakes. `/openapi.json` has the schema.
     """
 
 
@@ -107,15 +107,15 @@ class InvalidStudy(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The study cannot work as posted.
 
     The request fits its schema, but not the backbone, the task or the search space that it names.
-    `errors` has a JSON pointer to every guilty field; correct them all and post again.
+    `errors` has a JSON pointer to every wrong field; correct them all and post again.
     """
 
 
 class UnknownBackbone(InvalidStudy):
     """The backbone cannot be loaded.
 
-    The answer lists the backbones that can. `local:NAME` needs a folder in the server's models
-    directory, `ORGANISATION/NAME` a connection from the server to the hub.
+    The answer lists the backbones that can be loaded. `local:NAME` needs a folder in the server's models
+    directory; for `ORGANISATION/NAME` the server must reach the Hugging Face hub.
     """
 
     def __init__(self, detail: str) -> None:
@@ -125,7 +125,7 @@ class UnknownBackbone(InvalidStudy):
 class DamagedBackbone(UnknownBackbone):
     """The backbone's files cannot be loaded.
 
-    They are there, but damaged, incomplete or pickled. Fetch them again as safetensors.
+    They exist, but are damaged, incomplete or pickled. Download them again as safetensors.
     """
 
 
@@ -143,11 +143,11 @@ class UnknownTask(InvalidStudy):
 class InvalidTask(InvalidStudy):
     """The task's data cannot be used.
 
-    The answer names columns or rows. Correct the file, or what the study says about it, and post again.
+    The answer names the columns or rows. Correct the file or the study's `task`, and post again.
     """
 
     def __init__(self, details: Mapping[str, str]) -> None:
-        """Take a sentence for each guilty field of the task."""
+        """Take a sentence for each wrong field of the task."""
         super().__init__(
             " ".join(details.values()),
             errors=[
@@ -160,15 +160,15 @@ class InvalidTask(InvalidStudy):
 class InvalidChoice(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The study cannot be asked for this choice.
 
-    A choice is made by bounds, by weights, or by neither; each names an objective of the study or a metric
-    that its trials report. `errors` says what does not fit.
+    Give bounds, weights, or neither. Weights name objectives of the study; bounds may also name any metric
+    that its trials report. `errors` lists what is wrong.
     """
 
 
 class NoPointWithinBounds(InvalidChoice):
     """No point of the front keeps the bounds.
 
-    The answer says how near the front comes. Loosen a bound, or extend the study.
+    The answer names the nearest point. Loosen a bound, or extend the study.
     """
 
 
@@ -176,36 +176,37 @@ class InvalidReport(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """What was reported does not fit its study.
 
     A result needs every metric that the study names; parameters must be those of its search space.
-    `errors` has a JSON pointer to every guilty value; correct them and send it again.
+    `errors` has a JSON pointer to every wrong value; correct them and send the report again.
     """
 
 
 class InvalidTaskFile(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The file is no readable table.
 
-    It must be UTF-8 CSV, TSV or JSONL, or Parquet, with a name that says which. The answer names the place.
+    It must be CSV, TSV or JSONL in UTF-8, or Parquet, with the matching extension. The answer names the line
+    or column that cannot be read.
     """
 
 
 class ReusedIdempotencyKey(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """This Idempotency-Key stands for another request.
 
-    A key names one request: one method, one path, one body. Send a new request with a new key; repeat
-    the old one exactly as it was to get its answer again.
+    A key identifies one request: method, path and body. Use a new key for a new request; to get the first
+    answer again, repeat the first request unchanged.
     """
 
 
 class MalformedJson(ServiceError, status=HTTPStatus.BAD_REQUEST):
     """The body is not JSON.
 
-    It must be one JSON value in UTF-8. NaN and Infinity are no JSON.
+    Send one JSON value in UTF-8. NaN and Infinity are not JSON.
     """
 
 
 class InvalidWebhook(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The webhook cannot work so.
 
-    Give an address that is `https` and public, and events that there are; `errors` says which field is wrong.
+    The URL must be public and `https`, the events must exist. `errors` says which field is wrong.
     """
 
     def __init__(self, detail: str, *, pointer: str = "/url") -> None:
@@ -215,8 +216,8 @@ class InvalidWebhook(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
 class Unauthorized(ServiceError, status=HTTPStatus.UNAUTHORIZED):
     """The request carries no valid API key.
 
-    Send it as `Authorization: Bearer KEY`. Keys can be revoked and can expire; `paretune up` makes the first
-    one and prints it, an admin makes more.
+    Send a key as `Authorization: Bearer KEY`. Keys can be revoked and can expire. `paretune up` creates the
+    first one and prints it; an admin creates more.
     """
 
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
@@ -225,69 +226,70 @@ class Unauthorized(ServiceError, status=HTTPStatus.UNAUTHORIZED):
 class MissingScope(ServiceError, status=HTTPStatus.FORBIDDEN):
     """The API key may not do this.
 
-    Keys have the scope `read`, `write` or `admin`, each with all that the ones before it may. An admin of
-    your tenant makes keys with `POST /v1/keys`, the operator with `paretune keys create`.
+    A key has the scope `read`, `write` or `admin`; each includes the ones before it. Ask an admin of your
+    tenant for a key (`POST /v1/keys`), or the operator (`paretune keys create`).
     """
 
 
 class NotFound(ServiceError, status=HTTPStatus.NOT_FOUND):
     """There is no such thing, or it is not yours.
 
-    Both get the same answer. `GET /v1/studies` lists your studies, `/openapi.json` the routes.
+    Both cases get the same answer. `GET /v1/studies` lists your studies, `/openapi.json` the routes.
     """
 
 
 class MethodNotAllowed(ServiceError, status=HTTPStatus.METHOD_NOT_ALLOWED):
     """The resource does not take this method.
 
-    The header `Allow` lists those that it takes.
+    The header `Allow` lists the methods that it takes.
     """
 
 
 class WrongState(ServiceError, status=HTTPStatus.CONFLICT):
     """The study's state does not allow this.
 
-    The answer names the state. A study that was cancelled or has failed can be cloned; one that
-    succeeded can be extended.
+    The answer names the state. A cancelled or failed study can be cloned; one that succeeded can be
+    extended.
     """
 
 
 class StaleAttempt(ServiceError, status=HTTPStatus.CONFLICT):
     """Another attempt owns the trial now.
 
-    The lease ran out and another worker took the trial, or it was cancelled or deleted. Drop the result. A
-    word that is merely late is heard: until another attempt begins, the trial is its last attempt's.
+    The lease expired and another worker took the trial, or the trial was cancelled or deleted. Drop the
+    result. A late report is accepted until another attempt begins.
     """
 
 
 class LimitReached(ServiceError, status=HTTPStatus.CONFLICT):
     """The tenant has as much as it may have.
 
-    The answer names the limit. Wait until studies end, cancel or delete some, or ask the operator for more.
+    The answer names the limit. Wait until studies end, cancel or delete some, or ask the operator for a
+    higher limit.
     """
 
-    # Not 429: trying again changes nothing until somebody makes room.
+    # Not 429: a retry cannot succeed until something is deleted or has ended.
 
 
 class RequestInProgress(ServiceError, status=HTTPStatus.CONFLICT, retry_after_seconds=1):
     """The first request with this Idempotency-Key is still being served.
 
-    Repeat the request in a second; it gets the answer of the first.
+    Repeat the request in a second to get the answer of the first.
     """
 
 
 class OutdatedVersion(ServiceError, status=HTTPStatus.PRECONDITION_FAILED):
     """The study has changed since it was read.
 
-    `If-Match` names an older version. Read the study, see whether the change still makes sense, and send it
-    with the new ETag.
+    `If-Match` names an older version. Read the study again, check that the change still makes sense, and send
+    it with the new ETag.
     """
 
 
 class BodyTooLarge(ServiceError, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, slug="content-too-large"):
     """The body is too large.
 
-    A study needs no more than the limit that the answer names. Rows go to `PUT /v1/task_files/{name}`.
+    The answer names the limit. Upload rows with `PUT /v1/task_files/{name}` instead of sending them here.
     """
 
     headers = MappingProxyType({"Connection": "close"})
@@ -296,12 +298,12 @@ class BodyTooLarge(ServiceError, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, slu
 class TaskFileTooLarge(BodyTooLarge):
     """The file is too large.
 
-    Parquet is smaller than CSV; an operator can raise `PARETUNE_MAX_TASK_FILE_BYTES`.
+    Parquet is smaller than CSV; the operator can raise `PARETUNE_MAX_TASK_FILE_BYTES`.
     """
 
 
 class UnsupportedMediaType(ServiceError, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE):
-    """The body has a type that is not read here.
+    """The body has an unsupported type.
 
     Send JSON with `Content-Type: application/json`.
     """
@@ -310,26 +312,26 @@ class UnsupportedMediaType(ServiceError, status=HTTPStatus.UNSUPPORTED_MEDIA_TYP
 class VersionRequired(ServiceError, status=HTTPStatus.PRECONDITION_REQUIRED):
     """A change must say which version it changes.
 
-    Read the study and send its ETag back in `If-Match`, so that nobody's change is lost.
+    Read the study and send its ETag in `If-Match`, so that no other change is overwritten.
     """
 
 
 class TooManyRequests(ServiceError, status=HTTPStatus.TOO_MANY_REQUESTS):
     """The API key makes too many requests.
 
-    Wait for the seconds of `Retry-After`. Polls with `If-None-Match` count, too.
+    Wait for as many seconds as `Retry-After` says. Polls with `If-None-Match` count too.
     """
 
 
 class InternalError(ServiceError):
     """Something broke on our side.
 
-    The request was not carried out. Try again; the server's log has the cause.
+    The request was not carried out. Try again; the cause is in the server's log.
     """
 
 
 class DatabaseAway(ServiceError, status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_seconds=1):
     """The database cannot be reached.
 
-    The request was not carried out. Trials that run go on; try again in a few seconds.
+    The request was not carried out. Running trials continue; try again in a few seconds.
     """

@@ -1,4 +1,4 @@
-"""The one connection of this process that listens to Postgres, and rings the bells of the feed.
+"""The connection of this process that listens to Postgres notifications and wakes the waiters of the feed.
 
 It reconnects until it succeeds. Knows no client and reads no event.
 """

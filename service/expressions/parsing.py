@@ -64,7 +64,7 @@ class Token(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """Return the word for a sentence."""
+        """Return the token as error messages quote it."""
         return f"'{self.text}'" if self.kind != "end" else "the end"
 
 
@@ -73,7 +73,7 @@ def parse(text: str) -> Node:
     """Return the tree of one expression.
 
     Raises:
-        ExpressionError: If it is none.
+        ExpressionError: If the text is not an expression.
     """
     parser = Parser(_tokens(text))
     node = parser.expression()
@@ -86,7 +86,7 @@ def parse_several(text: str) -> tuple[Node, ...]:
     """Return the trees of expressions with commas between them.
 
     Raises:
-        ExpressionError: If they are none.
+        ExpressionError: If the text is not a list of expressions.
     """
     parser = Parser(_tokens(text))
     nodes = parser.separated()

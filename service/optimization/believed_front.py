@@ -1,6 +1,6 @@
 """Which trials the models believe to be on the front: posterior means, deviations, and joint draws.
 
-A front of noisy measurements is made of the luckiest ones. The posterior of a trial's objectives draws on
+A front of noisy measurements favours the luckiest ones. The posterior of a trial's objectives draws on
 every other trial, and its own measurement is one of many. Trials that broke a limit stay out, as measured;
 exact objectives stay as they are. Of very many trials only those that are modelled take part.
 """

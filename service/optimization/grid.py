@@ -93,7 +93,7 @@ class Grid:
 
     @cached_property
     def conditional(self) -> bool:
-        """Return whether any parameter may be inactive."""
+        """Return whether any parameter can be inactive."""
         return any(axis.parent is not None for axis in self.axes)
 
     @cached_property

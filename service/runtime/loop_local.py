@@ -16,7 +16,7 @@ class LoopLocal(Generic[Thing]):
         self._things: WeakKeyDictionary[asyncio.AbstractEventLoop, Thing] = WeakKeyDictionary()
 
     def get(self) -> Thing:
-        """Return the thing of the running loop."""
+        """Return the object that belongs to the running event loop."""
         loop = asyncio.get_running_loop()
         thing = self._things.get(loop)
         if thing is None:

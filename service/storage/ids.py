@@ -5,6 +5,6 @@ import time
 
 
 def new_id(prefix: str) -> str:
-    """Make an identifier such as `std_019aa3c5d7e1...`."""
+    """Return a new identifier such as `std_019aa3c5d7e1...`."""
     milliseconds = time.time_ns() // 1_000_000
     return f"{prefix}_{milliseconds:012x}{secrets.token_hex(10)}"

@@ -1,4 +1,4 @@
-"""What a parameterization becomes in its study: one spelling, a configuration, a key that equals share.
+"""The canonical form of a parameterization, its configuration, and the key that equal ones share.
 
 Pure; knows no database session and no optimiser.
 """

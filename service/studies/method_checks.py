@@ -20,7 +20,7 @@ from service.studies.study_draft import StudyDraft
 
 
 def compacter_errors(draft: StudyDraft) -> Iterator[FieldError]:
-    """Find a division of Compacter that is searched, or does not divide what it must."""
+    """Yield an error where Compacter's `division` is searched or does not divide the widths."""
     searched = [item for item in draft.search_space.parameters if item.name.startswith("peft.compacter.")]
     if any(item.name == "peft.compacter.division" for item in searched):
         yield FieldError(

@@ -1,4 +1,4 @@
-"""What becomes of a preset's parameters where a client has some of its own: its own win. Pure."""
+"""Merge a preset's parameters with the client's own, which take precedence. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Choose one point of a front by a rule, say why, and what is lost with it. Pure; knows no database.
+"""Recommend one point of a front by a rule, with the reason and the alternatives. Pure; knows no database.
 
 Objectives are compared as shares of the front's range, from 0 (its worst) to 1 (its best); metrics of
 `LOG_METRICS` by their log10.

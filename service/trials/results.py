@@ -24,7 +24,7 @@ class Result(NamedTuple):
 
 
 class ResultColumns(NamedTuple):
-    """The same of many trials, as an array for each metric; not a number where a trial has none."""
+    """The results of many trials, one array for each metric; NaN where a trial lacks the metric."""
 
     trial_ids: Sequence[str]
     numbers: Sequence[int]

@@ -36,7 +36,7 @@ def report_well(host: str) -> None:
 
 
 def degraded_hosts(session: Session) -> int:
-    """Count the hosts whose workers take no trials now."""
+    """Count the hosts whose workers cannot take trials at the moment."""
     valid_for = timedelta(seconds=REPORTS_MISSED * settings().wake_up_seconds)
     now = func.clock_timestamp()
     # A time far in the future is from before the clock was set back.

@@ -1,4 +1,4 @@
-"""Deliveries that are due, and how they ended. Each function is one short transaction; none sends.
+"""Deliveries that are due, and their outcomes. Each function is one short transaction; none sends anything.
 
 A claim postpones the next attempt, so that another sender tries again if this one dies: every event arrives
 at least once. A claim that another attempt or a replay has overtaken settles nothing.

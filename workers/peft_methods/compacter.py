@@ -47,7 +47,7 @@ class Kronecker(nn.Module):
 
 
 class CompacterLayer(nn.Module):
-    """Down, ReLU, up, with the trial's shared rule."""
+    """Down-projection, ReLU, up-projection. All layers of a trial share the small matrices of `rule`."""
 
     def __init__(self, hidden_size: int, size: int, *, rule: SharedRule, generator: Generator) -> None:
         super().__init__()

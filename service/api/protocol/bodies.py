@@ -29,8 +29,8 @@ async def read_body(receive: Receive, *, max_bytes: int) -> Receive:
     """Read a body of at most `max_bytes`. Return a `receive` that begins with it.
 
     Raises:
-        BodyTooLarge: If there are more, whether or not they were declared.
-        BodyTooSlow: If it does not come in time.
+        BodyTooLarge: If the body is longer, whether or not Content-Length says so.
+        BodyTooSlow: If the body does not arrive in time.
     """
     messages: deque[Message] = deque()
     size = 0

@@ -120,7 +120,7 @@ class _Answer:
 
 
 class _Copy:
-    """Copies an answer into `kept_answers` as it passes, if it shows a version of a study."""
+    """Copies a passing response into `kept_answers` if it is tagged with a version of a study."""
 
     def __init__(self, answer: _Answer, making: Making, scope: Scope) -> None:
         self.answer = answer

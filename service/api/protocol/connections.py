@@ -118,7 +118,7 @@ class GuardedConnection(HttpToolsProtocol):
         self.stalled_at = None
 
     def end_if_late(self, now: float) -> None:
-        """End the connection if it keeps the server waiting."""
+        """Close the connection if a message is overdue."""
         if self.overdue_at is not None and now > self.overdue_at:
             self.transport.abort()
         elif self.stalled_at is not None and now > self.stalled_at:

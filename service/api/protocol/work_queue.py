@@ -91,7 +91,7 @@ class Place:
 
 
 class WorkQueue:
-    """The work of one process."""
+    """The requests that one process works on, and those that wait for their turn."""
 
     def __init__(self) -> None:
         self.at_work: Counter[Kind] = Counter()
@@ -106,7 +106,7 @@ class WorkQueue:
         """Have a place for the length of a block.
 
         Raises:
-            Overloaded: If there is none in time, or too many wait already.
+            Overloaded: If no place is free in time, or too many requests wait already.
         """
         place = Place(self, kind, tenant)
         await self.enter(place)
@@ -116,10 +116,10 @@ class WorkQueue:
             self.leave(place)
 
     async def enter(self, place: Place) -> None:
-        """Take a place, at once or in turn.
+        """Wait for a free place.
 
         Raises:
-            Overloaded: If there is none in time, or too many wait already.
+            Overloaded: If no place is free in time, or too many requests wait already.
         """
         if place.tenant not in self._queues[place.kind] and self._has_free_place(place.kind, place.tenant):
             self._take(place)

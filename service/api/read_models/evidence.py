@@ -1,6 +1,6 @@
 """What a recommendation is chosen by: the points of a front, how sure they are, and what they must beat."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -50,7 +50,7 @@ def observed_evidence(session: Session, study: Study, front: StoredFront) -> Evi
     if objective is None:
         return Evidence(points, len(members), None, None, certainty)
     references = reference_trials(session, study)
-    floor = _floor(objective, measured.trial_ids, measured.values[objective.metric], references)
+    floor = _floor(objective, measured, references)
     default_id = references.default
     if default_id is None or default_id not in feasible.trial_ids:
         return Evidence(points, len(members), floor, None, certainty)
@@ -70,8 +70,15 @@ def believed_evidence(session: Session, study: Study, belief: Belief) -> Evidenc
     objective = score_objective(study)
     if objective is None:
         return Evidence(points, len(points), None, None, certainty, belief)
-    means = belief.trials.means[objective.metric]
-    floor = _floor(objective, belief.trials.ids, means, reference_trials(session, study))
+    believed = belief.trials
+    head_only = reference_trials(session, study).head_only
+    scores = [
+        mean
+        for trial_id, mean in zip(believed.ids, believed.means[objective.metric], strict=True)
+        if trial_id in head_only
+    ]
+    best = max if objective.sign > 0 else min
+    floor = Floor(objective.metric, best(scores)) if scores else None
     default = _believed_default(session, study, belief, objective, points)
     return Evidence(points, len(belief.members), floor, default, certainty, belief)
 
@@ -132,13 +139,12 @@ def _feasible(study: Study, results: ResultColumns) -> ResultColumns:
     return results.where(kept) if constraints else results
 
 
-def _floor(
-    objective: Objective, trial_ids: Sequence[str], scores: Iterable[float], references: ReferenceTrials
-) -> Floor | None:
-    by_trial = zip(trial_ids, scores, strict=True)
-    heads = [float(score) for trial_id, score in by_trial if trial_id in references.head_only]
-    best = max if objective.sign > 0 else min
-    return Floor(objective.metric, best(heads)) if heads else None
+def _floor(objective: Objective, results: ResultColumns, references: ReferenceTrials) -> Floor | None:
+    heads = [trial_id in references.head_only for trial_id in results.trial_ids]
+    if not any(heads):
+        return None
+    values = results.values[objective.metric][heads]
+    return Floor(objective.metric, float(objective.sign * (objective.sign * values).max()))
 
 
 def _lead(

@@ -1,1 +1,1 @@
-"""The routes, one file a resource. Each parses, calls one function, and shows the result."""
+"""The routes, one file a resource. Each parses the request, calls one function and returns its result."""

@@ -25,7 +25,7 @@ SequenceToken = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 @router.post("/keys", status_code=201, response_model=KeyCreated, responses=documented(400, 409, 415))
 def create_key(request: KeyCreate, posted: AdminIdempotentDep) -> Response:
-    """Make a key of your tenant. The first answer is the only place where its secret is shown."""
+    """Create a key for your tenant. Its secret is shown in this answer only."""
 
     def effect(session: Session) -> KeyCreated:
         key, secret = keys.create_key(session, tenant_id=posted.tenant_id, **dict(request))
@@ -38,7 +38,7 @@ def create_key(request: KeyCreate, posted: AdminIdempotentDep) -> Response:
 def list_keys(
     session: SessionDep, tenant_id: AdminTenantDep, page_size: PageSize = 100, page_token: KeyToken = None
 ) -> KeyPage:
-    """List the keys of your tenant, newest first, revoked ones among them."""
+    """List the keys of your tenant, newest first, including revoked ones."""
     page = keys.list_keys(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
     token = page[-1].id if len(page) == page_size else None
     return KeyPage(keys=tuple(map(KeyRead.model_validate, page)), next_page_token=token)
@@ -46,7 +46,7 @@ def list_keys(
 
 @router.delete("/keys/{key_id}", responses=documented(404, 409))
 def revoke_key(key_id: KeyId, session: SessionDep, tenant_id: AdminTenantDep) -> KeyRead:
-    """End a key at once, but for the last that can make others. Revoking it again changes nothing."""
+    """Revoke a key at once, unless it is the last admin key. Revoking it again changes nothing."""
     return KeyRead.model_validate(keys.revoke_key(session, key_id, tenant_id=tenant_id))
 
 
@@ -57,7 +57,7 @@ def list_audit_events(
     page_size: PageSize = 100,
     page_token: SequenceToken = None,
 ) -> AuditEventPage:
-    """List what was done to your tenant's keys, limits and studies, newest first."""
+    """List changes of your tenant's keys, limits and studies, newest first."""
     page = audit_log.list_audit_events(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
     token = str(page[-1].sequence) if len(page) == page_size else None
     return AuditEventPage(audit_events=tuple(map(AuditEventRead.model_validate, page)), next_page_token=token)

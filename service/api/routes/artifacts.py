@@ -1,4 +1,4 @@
-"""The routes of the files that trials left."""
+"""The routes of the artifacts of trials."""
 
 from typing import Annotated
 
@@ -39,11 +39,11 @@ ArtifactDep = Annotated[ArtifactRecord, Depends(artifact_alone, scope="function"
 
 @router.get(PATH, response_class=StreamingResponse, responses=SENT)
 def download_artifact(artifact: ArtifactDep, request: Request, asked: WantedDep) -> Response:
-    """Download a file that the trial left, or a part of it."""
+    """Download an artifact of a trial, or a part of it."""
     return artifact_downloads.send(artifact, request, asked)
 
 
 @router.head(PATH, response_class=Response, responses=DESCRIBED)
 def describe_artifact(artifact: ArtifactDep, request: Request) -> Response:
-    """Read size and hash of a file that the trial left."""
+    """Read the size and the hash of an artifact of a trial."""
     return artifact_downloads.describe(artifact, request)

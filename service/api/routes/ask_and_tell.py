@@ -1,4 +1,4 @@
-"""The routes of runners outside: suggest, heartbeat, report, complete, release; and past results."""
+"""The routes of external runners: suggest, heartbeat, report, complete, release, correct and import."""
 
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
@@ -38,7 +38,7 @@ REPEATABLE = [Depends(accept_key)]
 async def suggest_trials(
     study_id: StudyId, body: SuggestRequest, tenant_id: TenantDep, request: Request, response: Response
 ) -> SuggestedTrials:
-    """Get trials to run; an empty answer says in Retry-After when to ask again, or that the study is over."""
+    """Get trials to run. An empty answer has the state of the study, and Retry-After if more may come."""
     answer = await ask_and_tell.suggest(
         study_id,
         body,
@@ -56,7 +56,7 @@ async def suggest_trials(
 def send_heartbeat(
     study_id: StudyId, trial_id: TrialId, body: AttemptRequest, session: SessionDep, tenant_id: TenantDep
 ) -> TrialSignal:
-    """Keep a trial; the answer says whether its result is still wanted."""
+    """Renew the lease of a trial. The answer says whether its result is still wanted."""
     study = queries.get_study(session, study_id, tenant_id=tenant_id)
     return ask_and_tell.heartbeat(session, study, trial_id, attempt=body.attempt)
 
@@ -65,7 +65,7 @@ def send_heartbeat(
 def report_measurement(
     study_id: StudyId, trial_id: TrialId, body: MeasurementReport, session: SessionDep, tenant_id: TenantDep
 ) -> TrialSignal:
-    """Store metrics at one step; the answer says whether the trial should stop. Repeating changes nothing."""
+    """Report metrics at one step. The answer says whether to stop the trial. Repeating changes nothing."""
     study, trial = ask_and_tell.locked(session, study_id, trial_id, tenant_id=tenant_id)
     return ask_and_tell.report(session, study, trial, measured=body)
 
@@ -74,7 +74,7 @@ def report_measurement(
 def complete_trial(
     study_id: StudyId, trial_id: TrialId, body: CompletionRequest, session: SessionDep, tenant_id: TenantDep
 ) -> TrialRead:
-    """Say how a trial ended. The same attempt saying so twice changes nothing."""
+    """Report how a trial ended. Repeating the report of an attempt changes nothing."""
     study, trial = ask_and_tell.locked(session, study_id, trial_id, tenant_id=tenant_id)
     ask_and_tell.complete(session, study, trial, ended=body)
     return trial_read(session, study, trial)
@@ -84,7 +84,7 @@ def complete_trial(
 def release_trial(
     study_id: StudyId, trial_id: TrialId, body: AttemptRequest, posted: IdempotentDep
 ) -> Response:
-    """Give a trial back unfinished; another runner gets it, and it costs none of its attempts."""
+    """Return an unfinished trial. Another runner gets it, and the attempt does not count."""
 
     def effect(session: Session) -> TrialRead:
         study, trial = ask_and_tell.locked(session, study_id, trial_id, tenant_id=posted.tenant_id)
@@ -98,7 +98,7 @@ def release_trial(
 def correct_trial(
     study_id: StudyId, trial_id: TrialId, body: CorrectionRequest, posted: IdempotentDep
 ) -> Response:
-    """Replace a result that was told wrongly. The front is stored anew; the event keeps both results."""
+    """Replace a wrong result. The front is computed again; the event records both results."""
 
     def effect(session: Session) -> TrialRead:
         study, trial = ask_and_tell.locked(session, study_id, trial_id, tenant_id=posted.tenant_id)
@@ -110,7 +110,7 @@ def correct_trial(
 
 @router.post("/trials:import", response_model=ImportResult)
 def import_trials(study_id: StudyId, body: ImportRequest, posted: IdempotentDep) -> Response:
-    """Give a study past results to learn from; they cost nothing of its budget. Repeating adds nothing."""
+    """Import past results into a study. They do not count against its budget. Repeating adds nothing."""
 
     def effect(session: Session) -> ImportResult:
         study = queries.get_study(session, study_id, tenant_id=posted.tenant_id, lock=True)

@@ -37,7 +37,7 @@ def list_events(
     page_token: SequenceToken = None,
     last_event_id: LastEventId = None,
 ) -> EventPage | EventStream:
-    """Read the events of a study, oldest first, from the one after a number.
+    """Read the events of a study, oldest first, after the number `after`.
 
     A stream begins after the last that `Last-Event-ID` or `after` names, and goes on until the study is
     deleted. After at most an hour the server ends it, and the client connects again.

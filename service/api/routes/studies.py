@@ -1,4 +1,4 @@
-"""The routes under /v1/studies. Each parses, calls one function, and shows the result."""
+"""The routes under /v1/studies. Each parses the request, calls one function and returns its result."""
 
 from collections.abc import Callable
 from functools import partial
@@ -45,7 +45,7 @@ CREATED = POSTED | documented(507)
 
 @router.post("", status_code=201, response_model=StudyRead, responses=CREATED)
 def create_study(request: StudyCreate, posted: IdempotentDep) -> Response:
-    """Register a study; its first trials are proposed at once, or once a PAUSED one is resumed."""
+    """Create a study. Its first trials are proposed at once, or once it is resumed if created PAUSED."""
     # Without a database connection: it may read large files, or download them.
     return replay(posted) or _create(validate_study(request, tenant_id=posted.tenant_id), posted)
 
@@ -70,7 +70,7 @@ def get_study(study: StudyDep, session: SessionDep) -> StudyRead:
 def update_study(
     update: StudyUpdate, study: VersionDep, session: SessionDep, request: Request, response: Response
 ) -> StudyRead:
-    """Change settings of a study that you have read: `If-Match` takes its ETag."""
+    """Change settings of a study. `If-Match` must hold the ETag of the version that you have read."""
     shown = study_read(session, settings_changes.apply(session, study, update))
     set_etag(response, request, study)
     return shown
@@ -95,7 +95,7 @@ def get_trial(trial_id: TrialId, study: StudyDep, session: SessionDep) -> TrialR
 
 @router.get("/{study_id}/pareto_front", responses=NOT_MODIFIED)
 def get_pareto_front(study: StudyDep, session: SessionDep, by: Basis = None) -> ParetoFront:
-    """Read the front after the last accepted result: as observed, or as the models believe it."""
+    """Read the Pareto front after the last accepted result, as observed or as the models estimate it."""
     return pareto_front(session, study, by)
 
 
@@ -109,43 +109,43 @@ def get_hypervolume_history(study: StudyDep, session: SessionDep) -> Hypervolume
 def get_recommendation(
     study: StudyDep, session: SessionDep, query: Annotated[RecommendationQuery, Query()]
 ) -> Recommendation:
-    """Choose one point of the front: by bounds, by weights, or its knee."""
+    """Recommend one point of the front: by bounds, by weights, or its knee."""
     return recommend(session, study, query)
 
 
 @router.get("/{study_id}/importance", responses=NOT_MODIFIED)
 def get_importance(study: StudyDep) -> Importance:
-    """Read how much each parameter matters to each objective."""
+    """Read the importance of each parameter for each objective."""
     return importance(study)
 
 
 @router.post("/{study_id}:pause", response_model=StudyRead, responses=POSTED)
 def pause_study(study_id: StudyId, posted: IdempotentDep) -> Response:
-    """Start no more trials; running ones end. Pausing twice changes nothing."""
+    """Pause a study: no further trials start, running ones finish. Pausing twice changes nothing."""
     return _change(study_id, posted, steering.pause)
 
 
 @router.post("/{study_id}:resume", response_model=StudyRead, responses=POSTED)
 def resume_study(study_id: StudyId, posted: IdempotentDep) -> Response:
-    """Go on with a paused study. Resuming twice changes nothing."""
+    """Resume a paused study. Resuming twice changes nothing."""
     return _change(study_id, posted, steering.resume)
 
 
 @router.post("/{study_id}:cancel", response_model=StudyRead, responses=POSTED)
 def cancel_study(study_id: StudyId, posted: IdempotentDep) -> Response:
-    """End a study: queued trials are dropped, running ones stop at their next heartbeat."""
+    """Cancel a study: queued trials are dropped, running ones stop at their next heartbeat."""
     return _change(study_id, posted, steering.cancel)
 
 
 @router.post("/{study_id}:extend", response_model=StudyRead, responses=POSTED)
 def extend_study(study_id: StudyId, request: StudyExtension, posted: IdempotentDep) -> Response:
-    """Add trials to the budget; a study that has succeeded goes on."""
+    """Add trials to the budget. A study that has succeeded becomes active again."""
     return _change(study_id, posted, partial(steering.extend, trials=request.trials))
 
 
 @router.post("/{study_id}:clone", status_code=201, response_model=StudyRead, responses=CREATED)
 def clone_study(study_id: StudyId, request: StudyClone, posted: IdempotentDep) -> Response:
-    """Register a study like this one, with edits; with its results, if you want."""
+    """Create a copy of this study, with changes and, if asked for, with its results."""
     known = replay(posted)
     if known is not None:
         return known
@@ -157,7 +157,7 @@ def clone_study(study_id: StudyId, request: StudyClone, posted: IdempotentDep) -
 
 @router.delete("/{study_id:id}", status_code=204, responses=documented(409))
 def delete_study(study_id: StudyId, tenant_id: TenantDep) -> None:
-    """Delete an ended study, its trials and their files. Deleting it again is a 404, and changes nothing."""
+    """Delete a study that has ended, its trials and their files. Deleting it again returns 404."""
     with transaction() as session:
         study = queries.get_study(session, study_id, tenant_id=tenant_id, lock=True)
         files = deletion.delete_rows(session, study)

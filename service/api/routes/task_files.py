@@ -1,4 +1,4 @@
-"""The routes under /v1/task_files: bring data to train on, and see what is there."""
+"""The routes under /v1/task_files: upload, list and delete data to train on."""
 
 from collections.abc import AsyncIterator
 
@@ -22,7 +22,7 @@ RAW_BODY = {"requestBody": {"content": {"application/octet-stream": {}}, "requir
 
 @router.put("/{name}", responses=documented(404, 409, 507), openapi_extra=RAW_BODY)
 async def put_task_file(name: str, request: Request, tenant_id: TenantDep) -> TaskFile:
-    """Upload a CSV, TSV, JSONL or Parquet file as the raw body; a study names it `file:NAME`."""
+    """Upload a CSV, TSV, JSONL or Parquet file as the raw body. Studies refer to it as `file:NAME`."""
     kept = settings()
     return await uploads.store(
         name,
@@ -35,7 +35,7 @@ async def put_task_file(name: str, request: Request, tenant_id: TenantDep) -> Ta
 
 @router.delete("/{name}", status_code=204, responses=documented(404, 409))
 def delete_task_file(name: str, session: SessionDep, tenant_id: TenantDep) -> None:
-    """Delete a file of yours; while an open study trains on it, 409. Deleting it again is a 404."""
+    """Delete one of your files; 409 while an open study trains on it. Deleting it again returns 404."""
     uploads.delete(session, name, data_dir=settings().data_dir, tenant_id=tenant_id)
 
 

@@ -31,7 +31,7 @@ WebhookToken = Annotated[str | None, Query(pattern=r"^whk_[0-9a-f]{32}$", exampl
 
 @router.post("", status_code=201, response_model=WebhookCreated, responses=documented(400, 409, 415))
 def create_webhook(request: WebhookCreate, posted: AdminIdempotentDep) -> Response:
-    """Send your events to an address. The first answer is the only place where the secret is shown."""
+    """Create a webhook: events are sent to its URL. Its secret is shown in this answer only."""
     # Without a database connection: a name may take long to look up.
     resolve(check_url(request.url))
 
@@ -55,14 +55,14 @@ def list_webhooks(
 
 @router.get("/{webhook_id:id}", responses=NOT_MODIFIED | documented(404))
 def get_webhook(webhook_id: WebhookId, session: SessionDep, tenant_id: AdminTenantDep) -> WebhookRead:
-    """Read a webhook, with how many deliveries wait and what went wrong last."""
+    """Read a webhook, with the number of waiting deliveries and the last error."""
     webhook = registry.get_webhook(session, webhook_id, tenant_id=tenant_id)
     return registry.webhook_reads(session, [webhook])[0]
 
 
 @router.delete("/{webhook_id:id}", status_code=204, responses=documented(404))
 def delete_webhook(webhook_id: WebhookId, session: SessionDep, tenant_id: AdminTenantDep) -> None:
-    """Send nothing more there; what waits is dropped."""
+    """Delete a webhook. Waiting deliveries are dropped."""
     registry.delete_webhook(session, webhook_id, tenant_id=tenant_id)
 
 
@@ -70,5 +70,5 @@ def delete_webhook(webhook_id: WebhookId, session: SessionDep, tenant_id: AdminT
 def replay_webhook(
     webhook_id: WebhookId, request: WebhookReplay, session: SessionDep, tenant_id: AdminTenantDep
 ) -> WebhookReplayed:
-    """Send the events of a study again, from the one after a number."""
+    """Send the events of a study after a given number again."""
     return WebhookReplayed(scheduled=registry.replay(session, webhook_id, request, tenant_id=tenant_id))

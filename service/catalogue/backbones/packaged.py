@@ -88,7 +88,7 @@ def package_folders(name: str) -> list[Path]:
 
 
 def packaged_directory(name: str) -> Path:
-    """Find the folder of a packaged backbone's files; put an archive together first.
+    """Return the folder of a packaged backbone's files, after assembling its archive if it has one.
 
     Raises:
         UnknownBackbone: If it is not installed, or cannot be unpacked.

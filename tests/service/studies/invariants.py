@@ -15,7 +15,7 @@ from service.storage import queries
 from service.storage.models import Event, Replicate, StoredFront, Study, Trial
 from service.trials import pareto_front
 from service.trials.lifecycle import ENDED
-from tests.service.trials.test_pareto_front import brute_force_front
+from tests.service.trials.brute_force import brute_force_front
 
 Fact = tuple[object, ...]
 

@@ -6,7 +6,7 @@ from statistics import fmean
 from api_schemas.events import EventType
 from api_schemas.objectives import Objective
 from service.storage.models import Event, Replicate
-from tests.service.trials.test_pareto_front import brute_force_front
+from tests.service.trials.brute_force import brute_force_front
 
 Metrics = dict[str, float]
 

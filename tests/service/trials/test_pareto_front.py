@@ -11,28 +11,12 @@ from api_schemas.objectives import Direction, Metric, Objective, OutcomeConstrai
 from service.optimization.outcomes import observed_values, outcomes_of, reference_values
 from service.trials.pareto_front import front_members, hypervolume, reference_point, satisfies
 from tests.service.optimization.problems import NUMBERS, problem_on
+from tests.service.trials.brute_force import brute_force_front
 
 SCORE = Objective(metric=Metric.SCORE, direction=Direction.MAXIMIZE)
 SECONDS = Objective(metric=Metric.TRAINING_SECONDS, direction=Direction.MINIMIZE)
 PARAMETERS = Objective(metric=Metric.TRAINABLE_PARAMETERS, direction=Direction.MINIMIZE)
 LATENCY = Objective(metric=Metric.LATENCY_MS, direction=Direction.MINIMIZE)
-
-
-def brute_force_front(objectives: list[Objective], metrics: list[dict[str, float]]) -> list[int]:
-    def signed(point: dict[str, float]) -> list[float]:
-        return [
-            point[item.metric] if item.direction is Direction.MAXIMIZE else -point[item.metric]
-            for item in objectives
-        ]
-
-    def dominated(point: dict[str, float]) -> bool:
-        mine = signed(point)
-        return any(
-            all(a >= b for a, b in zip(signed(other), mine, strict=True)) and signed(other) != mine
-            for other in metrics
-        )
-
-    return [position for position, point in enumerate(metrics) if not dominated(point)]
 
 
 points = st.lists(
