@@ -17,13 +17,11 @@ import moocore
 import numpy as np
 from jaxtyping import Float64
 
-from api_schemas.peft.learning_rates import default_learning_rate
-from api_schemas.peft.registry import PeftMethod
-from api_schemas.trial_configuration import TrialConfiguration
 from benchmarks.autopeft.protocol import BACKBONE, TASKS
 from benchmarks.peft_table.configurations import CUSTOMARY, searched_shape
 from benchmarks.peft_table.record import SEEDS
 from benchmarks.peft_table.table import Table, read_tables
+from service.studies.portfolio import member_of
 
 MEMBERS = 8
 FILE = Path(__file__).parents[1] / "service" / "studies" / "portfolio.json"
@@ -87,22 +85,8 @@ def shipped(tables: Sequence[Table], chosen: Sequence[int]) -> dict[str, Any]:
         },
         "backbone": {"layers": shape.layers, "hidden_size": shape.hidden_size},
         "members": [
-            {"name": tables[0].names[row], **member(tables[0].configurations[row])} for row in chosen
+            {"name": tables[0].names[row], **member_of(tables[0].configurations[row])} for row in chosen
         ],
-    }
-
-
-def member(configuration: TrialConfiguration) -> dict[str, Any]:
-    """Return what a configuration trains, and its rate as a multiple of the method's own."""
-    peft = configuration.peft
-    factor = configuration.training.learning_rate / default_learning_rate(peft)
-    if peft.method is PeftMethod.FULL:
-        active = peft.active_layers or ()
-        first = {"first_active_layer": active.index(True), "active_layers": [True] * len(active)}
-        peft = peft.model_copy(update=first)
-    return {
-        "peft": peft.model_dump(mode="json", exclude_defaults=True),
-        "learning_rate_factor": float(f"{factor:.3g}"),
     }
 
 

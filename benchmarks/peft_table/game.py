@@ -1,7 +1,7 @@
 """What a searcher may do with a table: train a configuration once more, with a seed that it has not had.
 
-Which seed comes next is drawn for each configuration and each game, so luck differs from game to game. Knows what
-was spent, and nothing about how rows are chosen.
+Which seed comes next is drawn for each configuration and each game, so luck differs from game to game.
+Knows what was spent, and nothing about how rows are chosen.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """Rows of the table as points of the space `auto`, and the row nearest to what a searcher asks for.
 
-A table holds a sample of the space. Every searcher asks as it would ask for a training, and gets the nearest row
-that it has not tried; it is told which. Layers together weigh as much as one size, and so do the projections.
+A table holds a sample of the space. Every searcher asks as it would ask for a training, gets the nearest row
+that it has not tried, and is told which. All layers together weigh as much as one size; so do projections.
 """
 
 import math

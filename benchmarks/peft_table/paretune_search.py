@@ -24,7 +24,7 @@ PROBED = 2
 PROBE_SEEDS = 3
 RACE_SHARE = 0.25
 SEED_PRIOR = (0.017, 4)
-"""Deviation of a score between seeds before any is measured (docs/autopeft.md), and its degrees of freedom."""
+"""Deviation of a score between seeds before any is measured (docs/autopeft.md), and degrees of freedom."""
 
 ZETA = 0.05
 

@@ -69,9 +69,8 @@ def games(
             for budget in budgets:
                 for draw in range(draws):
                     for name in names:
-                        key = {
-                            "task": table.task, "searcher": name, "budget": budget, "full": allowed, "draw": draw,
-                        }  # fmt: skip
+                        key = {"task": table.task, "searcher": name, "budget": budget, "full": allowed}
+                        key["draw"] = draw
                         yield key, partial(_played, table, rows, of_task[name], budget=budget, seed=draw)
 
 

@@ -1,7 +1,7 @@
 """One training on one partition, with the worker's own loop, and all that is measured of it.
 
-A seed sets initial weights, the order of batches and the partition: which rows of a task's pool train the network
-and which validate it. Test rows are always the same.
+A seed sets initial weights, the order of batches and the partition: which rows of a task's pool train the
+network and which validate it. Test rows are always the same.
 """
 
 import base64

@@ -60,7 +60,7 @@ def starting_parameterization(
 def _as_it_stands(
     search_space: SearchSpace, configuration: TrialConfiguration, *, learning_rate_factor: float = 1.0
 ) -> Parameterization:
-    """Return what a configuration sets; where a multiple is searched, the rate is that of the method's own."""
+    """Return what a configuration sets; where a multiple is searched, the rate is so much of the method's."""
     searched = LEARNING_RATE_FACTOR in search_space.by_name
     rate = {LEARNING_RATE_FACTOR: learning_rate_factor} if searched else {}
     return read(configuration, search_space.by_name) | rate
@@ -79,11 +79,15 @@ def default_starting_points(
     )
     between = [adapter]
     if LEARNING_RATE_FACTOR in search_space.by_name and not learns:
-        between = [
-            _recipe_point(member, search_space, configuration, shape=shape) for member in portfolio(shape)
-        ]
-    found = [point for point in (lora, *between, head) if point is not None]
-    yield from (point for place, point in enumerate(found) if point not in found[:place])
+        members = portfolio(shape)
+        between = [recipe_point(member, search_space, configuration, shape=shape) for member in members]
+        # The portfolio's own head alone has the better rate.
+        head = None if any(point and patch(configuration, point).is_head_only for point in between) else head
+    trained: list[TrialConfiguration] = []
+    for point in (lora, *between, head):
+        if point is not None and (one := canonical(patch(configuration, point))) not in trained:
+            trained.append(one)
+            yield point
 
 
 def _first_point(
@@ -95,12 +99,12 @@ def _first_point(
 ) -> Parameterization | None:
     """Return the point of the first spelling that lies in the space."""
     points = (
-        _recipe_point(Member(recipe, 1.0), search_space, configuration, shape=shape) for recipe in spellings
+        recipe_point(Member(recipe, 1.0), search_space, configuration, shape=shape) for recipe in spellings
     )
     return next((point for point in points if point is not None), None)
 
 
-def _recipe_point(
+def recipe_point(
     member: Member, search_space: SearchSpace, configuration: TrialConfiguration, *, shape: BackboneShape
 ) -> Parameterization | None:
     """Return the point nearest to a recipe, or None if the space does not hold the recipe."""
