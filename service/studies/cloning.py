@@ -59,7 +59,8 @@ def _own_starting_points(source: StudyRead) -> list[Parameterization]:
     configuration, shape = source.configuration, source.backbone_shape
     if configuration is None or shape is None or not source.proposals.default_starting_points:
         return list(source.starting_points)
-    added = list(default_starting_points(source.search_space, configuration, shape=shape))
+    learns = source.proposals.warm_start is not None
+    added = list(default_starting_points(source.search_space, configuration, shape=shape, learns=learns))
     return [point for point in source.starting_points if point not in added]
 
 

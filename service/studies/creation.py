@@ -14,6 +14,7 @@ from service.storage.ids import new_id
 from service.storage.models import Study
 from service.studies import steering
 from service.studies.inherited_trials import inherit_trials
+from service.studies.own_winners import with_own_winners
 from service.studies.validation import ValidStudy
 from service.studies.warm_start import with_former_studies
 from service.trials.wake_ups import wake_study_worker
@@ -31,6 +32,7 @@ def create_study(
         InvalidTask: If that file was replaced.
     """
     valid = with_former_studies(session, valid, tenant_id=tenant_id)
+    valid = with_own_winners(session, valid, tenant_id=tenant_id)
     study = new_study(tenant_id, valid)
     limits.check_new_study(session, tenant_id)
     session.add(study)

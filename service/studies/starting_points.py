@@ -2,6 +2,8 @@
 
 Those are LoRA of rank 8 on queries and values (arXiv 2106.09685), the serial adapter of Pfeiffer et al.
 with a sixteenth of the hidden size (arXiv 2005.00247), and the linear head alone; modules in every layer.
+A space that searches multiples of a method's own learning rate, as `auto` does, starts with the portfolio in
+place of the adapter, unless the study learns from former ones.
 """
 
 import math
@@ -24,6 +26,7 @@ from api_schemas.search_space import (
 )
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
 from service.studies.layers import with_layers
+from service.studies.portfolio import Member, portfolio
 from service.studies.study_draft import StudyDraft
 
 LORA_RANK = 8
@@ -38,7 +41,12 @@ def starting_points(draft: StudyDraft) -> tuple[Parameterization, ...]:
     trained = [
         canonical(patch(base, starting_parameterization(search_space, base, point))) for point in posted
     ]
-    defaults = default_starting_points(search_space, base, shape=draft.backbone.shape)
+    defaults = default_starting_points(
+        search_space,
+        base,
+        shape=draft.backbone.shape,
+        learns=draft.request.proposals.warm_start is not None,
+    )
     return (*posted, *(point for point in defaults if canonical(patch(base, point)) not in trained))
 
 
@@ -49,28 +57,63 @@ def starting_parameterization(
     return search_space.active(_as_it_stands(search_space, configuration) | point)
 
 
-def _as_it_stands(search_space: SearchSpace, configuration: TrialConfiguration) -> Parameterization:
-    """Return what a configuration sets; where a multiple of it is searched, the rate is each method's own."""
-    own_rate = {LEARNING_RATE_FACTOR: 1.0} if LEARNING_RATE_FACTOR in search_space.by_name else {}
-    return read(configuration, search_space.by_name) | own_rate
+def _as_it_stands(
+    search_space: SearchSpace, configuration: TrialConfiguration, *, learning_rate_factor: float = 1.0
+) -> Parameterization:
+    """Return what a configuration sets; where a multiple is searched, the rate is so much of the method's."""
+    searched = LEARNING_RATE_FACTOR in search_space.by_name
+    rate = {LEARNING_RATE_FACTOR: learning_rate_factor} if searched else {}
+    return read(configuration, search_space.by_name) | rate
 
 
 def default_starting_points(
-    search_space: SearchSpace, configuration: TrialConfiguration, *, shape: BackboneShape
+    search_space: SearchSpace, configuration: TrialConfiguration, *, shape: BackboneShape, learns: bool
 ) -> Iterator[Parameterization]:
-    """Yield those of the three that lie in the space, each in the first of its spellings that does.
+    """Yield the default configurations that lie in the space; `learns` says that there is a warm start.
 
     A size that the space does not have is replaced by the nearest that it has; what is not searched must be
     as the base configuration sets it. The training recipe is the base's.
     """
-    for spellings in _recipes(shape):
-        for recipe in spellings:
-            wanted = configuration.model_copy(update={"peft": recipe})
-            wanted = with_layers(wanted, shape, search_space=search_space)
-            point = _nearest_point(search_space, wanted)
-            if point is not None and _is_recipe(point, wanted=wanted, configuration=configuration):
-                yield point
-                break
+    lora, adapter, head = (
+        _first_point(spellings, search_space, configuration, shape=shape) for spellings in _recipes(shape)
+    )
+    between = [adapter]
+    if LEARNING_RATE_FACTOR in search_space.by_name and not learns:
+        members = portfolio(shape)
+        between = [recipe_point(member, search_space, configuration, shape=shape) for member in members]
+        # The portfolio's own head alone has the better rate.
+        head = None if any(point and patch(configuration, point).is_head_only for point in between) else head
+    trained: list[TrialConfiguration] = []
+    for point in (lora, *between, head):
+        if point is not None and (one := canonical(patch(configuration, point))) not in trained:
+            trained.append(one)
+            yield point
+
+
+def _first_point(
+    spellings: Sequence[Peft],
+    search_space: SearchSpace,
+    configuration: TrialConfiguration,
+    *,
+    shape: BackboneShape,
+) -> Parameterization | None:
+    """Return the point of the first spelling that lies in the space."""
+    points = (
+        recipe_point(Member(recipe, 1.0), search_space, configuration, shape=shape) for recipe in spellings
+    )
+    return next((point for point in points if point is not None), None)
+
+
+def recipe_point(
+    member: Member, search_space: SearchSpace, configuration: TrialConfiguration, *, shape: BackboneShape
+) -> Parameterization | None:
+    """Return the point nearest to a recipe, or None if the space does not hold the recipe."""
+    wanted = configuration.model_copy(update={"peft": member.peft})
+    wanted = with_layers(wanted, shape, search_space=search_space)
+    point = _nearest_point(search_space, wanted, learning_rate_factor=member.learning_rate_factor)
+    if point is None or not _is_recipe(point, wanted=wanted, configuration=configuration):
+        return None
+    return point
 
 
 def _recipes(shape: BackboneShape) -> tuple[Sequence[Peft], ...]:
@@ -91,9 +134,11 @@ def _is_recipe(
     return nearest.keys() == _sizes(wanted).keys() and nearest == _sizes(patch(configuration, point))
 
 
-def _nearest_point(search_space: SearchSpace, wanted: TrialConfiguration) -> Parameterization | None:
+def _nearest_point(
+    search_space: SearchSpace, wanted: TrialConfiguration, *, learning_rate_factor: float
+) -> Parameterization | None:
     parameters = search_space.by_name
-    values = _as_it_stands(search_space, wanted)
+    values = _as_it_stands(search_space, wanted, learning_rate_factor=learning_rate_factor)
     point = search_space.active(
         {name: _nearest_value(parameters[name], value) for name, value in values.items()}
     )

@@ -24,7 +24,7 @@ def found(parameters: list[dict[str, Any]] | PresetName, **peft: Any) -> list[Tr
     )
     base = TrialConfiguration.model_validate({"backbone": "b", "task": {"name": "t"}, "peft": peft})
     base = with_layers(base, SHAPE, search_space=space)
-    points = list(default_starting_points(space, base, shape=SHAPE))
+    points = list(default_starting_points(space, base, shape=SHAPE, learns=True))
     for point in points:
         legal = {parameter.name: parameter for parameter in space.parameters}
         assert all(legal[name].contains(value) for name, value in point.items())

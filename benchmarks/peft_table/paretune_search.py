@@ -1,0 +1,165 @@
+"""Paretune as it plays: the engine's own door, a portfolio first, probes of the noise, a race at the end.
+
+Each of these can be left out, so that what it is worth can be measured. The portfolio never saw the task that
+is played: it is chosen on the others.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from api_schemas.objectives import Metric
+from api_schemas.trial_configuration import canonical, patch
+from benchmarks.autopeft.protocol import OBJECTIVES, base_configuration
+from benchmarks.peft_table.configurations import searched_shape
+from benchmarks.peft_table.game import Game, Report, observed_best, observed_front
+from benchmarks.peft_table.nearest import space
+from benchmarks.peft_table.searchers import reachable
+from service.optimization.believed_front import believe
+from service.optimization.problem import Beliefs, Compared, Observation, Problem
+from service.optimization.suggest import suggest
+from service.suggestions.exact_metrics import exact_metrics
+
+PROBED = 2
+PROBE_SEEDS = 3
+RACE_SHARE = 0.25
+SEED_PRIOR = (0.017, 4)
+"""Deviation of a score between seeds before any is measured (docs/autopeft.md), and degrees of freedom."""
+
+ZETA = 0.05
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What of Paretune plays. `portfolio` are rows of the table, the default first."""
+
+    portfolio: tuple[int, ...] = ()
+    probes: bool = True
+    known_noise: bool = True
+    race: bool = True
+    believed: bool = True
+
+
+def search(game: Game, parts: Parts) -> Report:
+    """Play a game and report."""
+    player = _Player(game, parts)
+    race_budget = round(game.budget * RACE_SHARE) if parts.race else 0
+    for row in parts.portfolio:
+        if row in player.rows and row not in game.seen and game.left > race_budget:
+            game.train(row)
+    if parts.probes:
+        for row in parts.portfolio[:PROBED]:
+            for _ in range(PROBE_SEEDS - 1):
+                if row in game.seen and game.left > race_budget and game.may_repeat(row):
+                    game.train(row)
+    while game.left > race_budget:
+        game.train(player.next_row())
+    player.race()
+    return player.report()
+
+
+class _Player:
+    def __init__(self, game: Game, parts: Parts) -> None:
+        self.game, self.parts = game, parts
+        self.rows, self.nearest = reachable(game)
+        self.place = {row: place for place, row in enumerate(self.rows)}
+        shape = searched_shape()
+        base = base_configuration(game.table.task, shape=shape)
+        classes = 20 if game.table.task == "20newsgroups" else 3 if game.table.task == "tweets" else 2
+        self.problem = Problem(
+            search_space=space(),
+            objectives=OBJECTIVES,
+            constraints=(),
+            exact_metrics=exact_metrics(base, shape=shape, classes=classes),
+            key=lambda point: canonical(patch(base, point)).model_dump_json(),
+            reference_point=None,
+            starting_points=(),
+        )
+        self.keys = {row: self.problem.key(self.nearest.points[place]) for row, place in self.place.items()}
+
+    def next_row(self) -> int:
+        (one,) = suggest(self.problem, self.observations(), pending=(), count=1, seed=self.game.seed)
+        free = [place for place, row in enumerate(self.rows) if row not in self.game.seen]
+        return self.rows[self.nearest.row(one.parameterization, among=free)]
+
+    def observations(self) -> list[Observation]:
+        deviation = self.seed_deviation()
+        return [
+            Observation(
+                self.nearest.points[self.place[row]],
+                {
+                    Metric.SCORE: self.game.mean(row),
+                    Metric.TRAINABLE_PARAMETERS: float(self.game.table.parameters[row]),
+                },
+                {Metric.SCORE: deviation / np.sqrt(len(scores))} if self.parts.known_noise else None,
+                self.keys[row],
+            )
+            for row, scores in self.game.seen.items()
+        ]
+
+    def seed_deviation(self) -> float:
+        """Return the deviation between seeds: pooled over repeated rows, with a prior."""
+        deviation, freedom = SEED_PRIOR
+        squares, count = freedom * deviation**2, float(freedom)
+        for scores in self.game.seen.values():
+            squares += float(np.var(scores)) * len(scores)
+            count += len(scores) - 1
+        return float(np.sqrt(squares / count))
+
+    def beliefs(self) -> Beliefs | None:
+        default = self.parts.portfolio[0] if self.parts.portfolio else None
+        compared = Compared(self.keys[default], Metric.SCORE) if default in self.game.seen else None  # type: ignore[index]
+        return believe(
+            self.problem,
+            self.observations(),
+            succeeded={self.keys[row] for row in self.game.seen},
+            compared_with=compared,
+            seed=self.game.seed,
+        )
+
+    def believed(self) -> dict[int, tuple[float, float]]:
+        """Return mean and deviation of each trained row: the model's, or what was observed."""
+        found = self.beliefs() if self.parts.believed else None
+        if found is None:
+            deviation = self.seed_deviation()
+            return {
+                row: (self.game.mean(row), deviation / float(np.sqrt(len(scores))))
+                for row, scores in self.game.seen.items()
+            }
+        row_of = {key: row for row, key in self.keys.items() if row in self.game.seen}
+        pairs = zip(found.means[Metric.SCORE], found.deviations[Metric.SCORE], strict=True)
+        return {row_of[key]: pair for key, pair in zip(found.keys, pairs, strict=True)}  # type: ignore[index]
+
+    def race(self) -> None:
+        """Give a further seed to whoever may be the best, as long as there is money: the likeliest first."""
+        while self.game.left:
+            believed = self.believed()
+            open_rows = [row for row in believed if self.game.may_repeat(row)]
+            if not open_rows:
+                return
+            chances = _chances_to_be_best(believed, seed=self.game.seed + self.game.left)
+            contenders = sorted(open_rows, key=lambda row: (-chances[row], -believed[row][0]))
+            for row in contenders[
+                : max(1, min(self.game.left, sum(chances[one] > ZETA for one in open_rows)))
+            ]:
+                self.game.train(row)
+
+    def report(self) -> Report:
+        if not self.parts.believed:
+            return Report(observed_best(self.game), observed_front(self.game))
+        believed = self.believed()
+        best = max(believed, key=lambda row: believed[row][0])
+        ordered = sorted(believed, key=lambda row: (self.game.table.parameters[row], -believed[row][0]))
+        front: list[int] = []
+        for row in ordered:
+            if not front or believed[row][0] > believed[front[-1]][0]:
+                front.append(row)
+        return Report(best, tuple(front))
+
+
+def _chances_to_be_best(believed: dict[int, tuple[float, float]], *, seed: int) -> dict[int, float]:
+    rng, rows = np.random.default_rng(seed), list(believed)
+    means, deviations = np.array([believed[row] for row in rows]).T
+    draws = means + deviations * rng.standard_normal((2000, len(rows)))
+    counts = np.bincount(draws.argmax(axis=1), minlength=len(rows))
+    return {row: float(count) / 2000 for row, count in zip(rows, counts, strict=True)}

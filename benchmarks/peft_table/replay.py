@@ -1,0 +1,110 @@
+"""Replay searches on the table, many games a task, each with its own luck. Written down game by game."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import moocore
+import numpy as np
+
+from api_schemas.peft.registry import PeftMethod
+from benchmarks import json_lines
+from benchmarks.peft_table.configurations import CUSTOMARY
+from benchmarks.peft_table.game import Game, Report, Searcher, true_scores
+from benchmarks.peft_table.paretune_search import Parts, search
+from benchmarks.peft_table.searchers import by_hand, gp_sampler, random_search, tpe
+from benchmarks.peft_table.table import Table
+from benchmarks.portfolio import portfolio
+
+RESULTS = Path(__file__).parents[1] / "results" / "peft_table" / "replays.jsonl"
+BUDGETS = (16, 32, 64)
+
+ABLATIONS: Mapping[str, dict[str, bool]] = {
+    "paretune": {},
+    "without portfolio": {"portfolio": False},
+    "without probes": {"probes": False},
+    "without known noise": {"probes": False, "known_noise": False},
+    "without race": {"race": False},
+    "without belief": {"believed": False},
+    "engine alone": {
+        "portfolio": False,
+        "probes": False,
+        "known_noise": False,
+        "race": False,
+        "believed": False,
+    },
+}
+
+
+def searchers(tables: Sequence[Table], played: Table, rows: Sequence[int]) -> dict[str, Searcher]:
+    """Return everybody who plays a task, by name."""
+    others = [table for table in tables if table.task != played.task]
+    members = tuple(row for row in portfolio(others) if row in set(rows))
+    found: dict[str, Searcher] = {
+        "by hand": by_hand, "random": random_search, "tpe": tpe, "gp sampler": gp_sampler,
+    }  # fmt: skip
+    for name, switches in ABLATIONS.items():
+        chosen = members if switches.get("portfolio", True) else ()
+        parts = Parts(chosen, **{key: value for key, value in switches.items() if key != "portfolio"})
+        found[name] = partial(search, parts=parts)
+    return found
+
+
+def rows_with(table: Table, *, full: bool) -> list[int]:
+    """Return the rows that may be trained: all, or those that leave the backbone's weights alone."""
+    return [
+        row for row, one in enumerate(table.configurations) if full or one.peft.method is not PeftMethod.FULL
+    ]
+
+
+def games(
+    tables: Sequence[Table], *, names: Sequence[str], budgets: Sequence[int], draws: int, full: Sequence[bool]
+) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
+    """Yield what tells a game from the others, and how it is played."""
+    for allowed in full:
+        for table in tables:
+            rows = rows_with(table, full=allowed)
+            of_task = searchers(tables, table, rows)
+            for budget in budgets:
+                for draw in range(draws):
+                    for name in names:
+                        key = {"task": table.task, "searcher": name, "budget": budget, "full": allowed}
+                        key["draw"] = draw
+                        yield key, partial(_played, table, rows, of_task[name], budget=budget, seed=draw)
+
+
+def _played(
+    table: Table, rows: Sequence[int], searcher: Searcher, *, budget: int, seed: int
+) -> dict[str, Any]:
+    report = searcher(Game(table, rows, budget=budget, seed=seed))
+    return judged(table, report)
+
+
+def judged(table: Table, report: Report) -> dict[str, Any]:
+    """Return what a report is worth on test rows, in points of accuracy, and its share of the hypervolume."""
+    truth = true_scores(table)
+    return {
+        "best": table.names[report.best],
+        "test": round(100 * float(truth[report.best]), 3),
+        "against_default": round(100 * float(truth[report.best] - truth[table.names.index(CUSTOMARY)]), 3),
+        "hypervolume": round(volume(table, report.front), 5),
+        "members": len(report.front),
+    }
+
+
+def volume(table: Table, rows: Sequence[int]) -> float:
+    """Return the hypervolume that rows dominate on test, as a share of what the whole table dominates."""
+    reference = np.array([-table.guessing, np.log10(table.parameters.max()) + 0.1])
+    points = np.stack([-true_scores(table), np.log10(table.parameters)], axis=1)
+    whole = moocore.hypervolume(points, ref=reference)
+    return float(moocore.hypervolume(points[list(rows)], ref=reference) / whole)
+
+
+def replay(tables: Sequence[Table], *, results: Path = RESULTS, **asked: Any) -> None:
+    """Play every game that is not written down yet."""
+    keys = ("task", "searcher", "budget", "full", "draw")
+    known = {tuple(line[key] for key in keys) for line in json_lines.read(results)}
+    for key, play in games(tables, **asked):
+        if tuple(key[name] for name in keys) not in known:
+            json_lines.append(results, key | play())

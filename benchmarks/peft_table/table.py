@@ -1,0 +1,84 @@
+"""The recorded table as arrays: configurations by seeds. Knows nothing about who chooses among them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from api_schemas.trial_configuration import TrialConfiguration
+from benchmarks import json_lines
+from benchmarks.peft_table.record import FOLDER, SEEDS, configuration_of
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was measured on one task, for the n configurations that have all of their s seeds.
+
+    Training that diverged scores as guessing does. `parameters` counts what is trained.
+    """
+
+    task: str
+    names: tuple[str, ...]
+    origins: tuple[str, ...]
+    configurations: tuple[TrialConfiguration, ...]
+    parameters: Float64[np.ndarray, " n"]
+    validation: Float64[np.ndarray, "n s"]
+    test: Float64[np.ndarray, "n s"]
+    validation_loss: Float64[np.ndarray, "n s"]
+    cpu_seconds: Float64[np.ndarray, "n s"]
+    guessing: float
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def rows(self, origin: str) -> list[int]:
+        """Return the rows of a method set by hand, or of `auto`."""
+        return [row for row, one in enumerate(self.origins) if one == origin]
+
+
+def read_tables(tasks: Sequence[str], *, folder: Path = FOLDER) -> list[Table]:
+    """Return a table for each task, all with the same configurations in the same order."""
+    lines = {task: _complete(json_lines.read(folder / f"{task}.jsonl")) for task in tasks}
+    shared = [name for name in lines[tasks[0]] if all(name in lines[task] for task in tasks)]
+    return [_table(task, [lines[task][name] for name in shared]) for task in tasks]
+
+
+def _complete(lines: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the lines of each configuration that has all seeds, in the order of the seeds."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for line in lines:
+        found.setdefault(line["name"], {})[line["seed"]] = line
+    return {
+        name: [by_seed[seed] for seed in SEEDS]
+        for name, by_seed in found.items()
+        if set(SEEDS) <= by_seed.keys()
+    }
+
+
+def _table(task: str, cells: Sequence[Sequence[dict[str, Any]]]) -> Table:
+    # A network that answers nothing scores as the least that any training reached.
+    scored = [line["test"]["score"] for of_one in cells for line in of_one if line["test"]]
+    guessing = min(scored)
+
+    def values(split: str, name: str, *, diverged: float) -> Float64[np.ndarray, "n s"]:
+        return np.array(
+            [[line[split][name] if line[split] else diverged for line in of_one] for of_one in cells]
+        )
+
+    losses = [line["validation"]["loss"] for of_one in cells for line in of_one if line["validation"]]
+    first = [of_one[0] for of_one in cells]
+    return Table(
+        task=task,
+        names=tuple(line["name"] for line in first),
+        origins=tuple(line["origin"] for line in first),
+        configurations=tuple(configuration_of(line) for line in first),
+        parameters=np.array([float(line["trainable_parameters"]) for line in first]),
+        validation=values("validation", "score", diverged=guessing),
+        test=values("test", "score", diverged=guessing),
+        validation_loss=values("validation", "loss", diverged=max(losses)),
+        cpu_seconds=np.array([[line["cpu_seconds"] for line in of_one] for of_one in cells]),
+        guessing=guessing,
+    )
