@@ -91,7 +91,7 @@ def tokenizer() -> Any:
 def from_file(rows: list[dict[str, object]], tokenizer: Any, folder: Path, **fields: object) -> TokenisedTask:
     (folder / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     task = settled(Task.model_validate({"name": "file:a.jsonl", **fields}), data_dir=folder, tenant_id="me")
-    return tokenise_task(task, tokenizer, max_length=12, data_dir=folder)
+    return tokenise_task(task, tokenizer, max_length=12, data_dir=folder)(0)
 
 
 def test_more_rows_than_there_are_is_an_error(tokenizer: Any) -> None:
@@ -112,7 +112,7 @@ def test_texts_are_cut_and_their_hash_is_recorded(tokenizer: Any) -> None:
     few = Task(name="rotten-tomatoes", train_rows=8, validation_rows=8, test_rows=8)
     more = few.model_copy(update={"train_rows": 9})
     first, again, other = (
-        tokenise_task(task, tokenizer, max_length=12, data_dir=None) for task in (few, few, more)
+        tokenise_task(task, tokenizer, max_length=12, data_dir=None)(0) for task in (few, few, more)
     )
     assert max(len(ids) for ids in first.train.ids) <= 12
     assert first.sha256 == again.sha256 != other.sha256
