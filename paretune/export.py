@@ -1,6 +1,7 @@
 """Turn a trial into a folder that others can use: weights, configuration, model card, load.py."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from api_schemas.peft.description import describe_modules
@@ -165,6 +166,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             "## Scores",
             "",
             _training_runs(trial, own=configuration.training.seed),
+            *_folds(configuration.task.folds),
             "The search looked at the validation split only; the test split was measured for this report.",
             f"`score` is {configuration.task.resolved_score}.",
             "",
@@ -187,6 +189,11 @@ def _size_or_progress(trial: TrialRead) -> dict[str, str]:
         return {"trained parameters": format_metric("trainable_parameters", known, custom=False)}
     step = checkpoints[0].step
     return {"unfinished": f"a checkpoint of step {step}; the trial was cancelled and never evaluated"}
+
+
+def _folds(folds: int | None) -> Iterator[str]:
+    if folds is not None:
+        yield f"Each seed validates on one of {folds} folds of the train and validation rows."
 
 
 def _training_runs(trial: TrialRead, *, own: int) -> str:

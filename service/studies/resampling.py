@@ -5,9 +5,7 @@ Knows no rows, only facts about them.
 
 from api_schemas.tasks import HOLD_OUT, Folds, Task
 from service.catalogue.tasks.facts import TaskFacts
-
-FEW_ROWS = 2000
-"""From so many train and validation rows on, a table is held out from; below, it is dealt into folds."""
+from service.catalogue.tasks.folds import FEW_ROWS
 
 DEFAULT_FOLDS = Folds(folds=5)
 
@@ -33,7 +31,7 @@ def folds_problem(facts: TaskFacts, *, folds: int) -> str | None:
             f"out, or say '{HOLD_OUT}'"
         )
     pool = facts.pool
-    assert pool is not None  # noqa: S101  known of every task with folds and of every table
+    assert pool is not None  # noqa: S101  known where folds are asked for or may be the default
     unit = "group" if pool.grouped else "row"
     if pool.units < folds:
         return (

@@ -14,6 +14,9 @@ from service.catalogue.tasks.splits import hex_digest, stratum_key, take, unit_o
 
 Stratum = tuple[int, ...]
 
+FEW_ROWS = 2000
+"""From so many train and validation rows on, a task that does not say is held out from."""
+
 
 @dataclass(frozen=True)
 class PoolFacts:
@@ -56,22 +59,25 @@ def partition(
     A group of several labels may hold all rows of one of them.
     """
     deal, fold = divmod(seed, folds)
-    fold_of = _dealt(rows, kind=kind, folds=folds, deal=deal)
-    held = [fold_of[unit_of(row)] == fold for row in rows]
+    names = list(map(unit_of, rows))
+    fold_of = _dealt(rows, names, kind=kind, folds=folds, deal=deal)
+    held = [fold_of[name] == fold for name in names]
     train = tuple(position for position, out in enumerate(held) if not out)
     return train, tuple(position for position, out in enumerate(held) if out)
 
 
-def _dealt(rows: Sequence[Row], *, kind: TaskKind, folds: int, deal: int) -> dict[str, int]:
-    """Return the fold of each unit.
+def _dealt(
+    rows: Sequence[Row], names: Sequence[str], *, kind: TaskKind, folds: int, deal: int
+) -> dict[str, int]:
+    """Return the fold of each unit; `names` are the units of the rows.
 
     Large units come first, then stratum by stratum, each to the fold that has least of its strata, then least
     of all. While a fold is empty it is that one, so that as many units as folds leave none empty.
     """
     key = stratum_key(rows, kind=kind)
     units: dict[str, Counter[Stratum]] = defaultdict(Counter)
-    for row in rows:
-        units[unit_of(row)][key(row)] += 1
+    for row, name in zip(rows, names, strict=True):
+        units[name][key(row)] += 1
     whole = Counter(map(key, rows))
     # Which fold is filled first changes with the deal, too.
     order = sorted(range(folds), key=lambda fold: hex_digest(f"{deal}/{fold}"))

@@ -76,9 +76,8 @@ def facts_of(task: Task, files: SourceFiles) -> TaskFacts:
         refused = found["refused"]
         raise InvalidTask(refused if isinstance(refused, dict) else {"name": refused})
     tuples = {"labels": tuple(found["labels"]), "split_rows": tuple(found["split_rows"])}
-    return TaskFacts(
-        **{**found, **tuples, "kind": TaskKind(found["kind"]), "pool": PoolFacts(**found["pool"])}
-    )
+    pool = None if found["pool"] is None else PoolFacts(**found["pool"])
+    return TaskFacts(**{**found, **tuples, "kind": TaskKind(found["kind"]), "pool": pool})
 
 
 def summaries_of(files: Sequence[Path], *, name: str | None = None) -> list[Summary | None]:

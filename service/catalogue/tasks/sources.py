@@ -77,8 +77,8 @@ def load_task(task: Task, *, data_dir: Path | None) -> TaskData:
 
 def _deciding(task: Task) -> Task:
     """Return a task without what changes none of its facts; counts of rows change those of folds alone."""
-    counts = ("train_rows", "validation_rows") if task.folds is None else ()
-    return task.model_copy(update=dict.fromkeys((*counts, "test_rows", "score", "resampling")))
+    counts = ("train_rows", "validation_rows", "resampling") if task.folds is None else ()
+    return task.model_copy(update=dict.fromkeys((*counts, "test_rows", "score")))
 
 
 @lru_cache(maxsize=FACTS_KEPT)

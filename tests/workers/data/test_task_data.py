@@ -248,7 +248,7 @@ def test_several_labels_become_a_row_of_zeros_and_ones(tokenizer: Any, tmp_path:
 
 
 def test_each_seed_has_its_fold_of_tokens_that_are_read_once(tokenizer: Any, tmp_path: Path) -> None:
-    """The two seeds of a deal change places, test rows stay where they are, and the hash tells seeds apart."""
+    """The two seeds of a deal change places, test rows stay, and the hash of the data tells seeds apart."""
     (tmp_path / "a.jsonl").write_text(
         "\n".join(json.dumps({"text": f"text number {n}", "label": n % 2}) for n in range(80))
     )
