@@ -6,13 +6,13 @@ Knows no file format and no loss.
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import WITHOUT_NUL, Schema
-from api_schemas.json_values import NO_BOOL_NOR_TEXT
+from api_schemas.json_values import NO_BOOL_NOR_TEXT, Integer
 
 FILE_PREFIX = "file:"
 HUB_PREFIX = "hub:"
@@ -87,6 +87,24 @@ def source_meant(name: str) -> str | None:
     return HUB_PREFIX + bare if re.fullmatch(r"[\w.-]+/[\w.-]+", bare) else None
 
 
+class Folds(Schema):
+    """Train and validation rows together, dealt anew into so many folds for every so many training seeds.
+
+    With k folds, seed s validates on fold s mod k of deal s div k and trains on the others.
+    """
+
+    folds: Integer = Field(ge=2, le=20)
+
+
+HOLD_OUT: Literal["hold_out"] = "hold_out"
+"""The same rows are validated on with every seed."""
+
+Resampling = Annotated[
+    Annotated[Literal["hold_out"], Tag("hold-out")] | Annotated[Folds, Tag("k-fold")],
+    Discriminator(lambda value: "hold-out" if isinstance(value, str) else "k-fold"),
+]
+
+
 class Task(Schema):
     """A data set, how to read it, and how many rows of each split to use. Null rows mean all of them.
 
@@ -99,6 +117,10 @@ class Task(Schema):
     train_rows: Annotated[int, Field(ge=1, le=MOST_ROWS), NO_BOOL_NOR_TEXT] | None = None
     validation_rows: Annotated[int, Field(ge=1, le=MOST_ROWS), NO_BOOL_NOR_TEXT] | None = None
     test_rows: Annotated[int, Field(ge=1, le=MOST_ROWS), NO_BOOL_NOR_TEXT] | None = None
+    resampling: Resampling | None = Field(default=None, exclude_if=lambda chosen: chosen is None)
+    """Which of the train and validation rows a trial validates on. Null in a request: five folds for fewer
+    than 2,000 rows of your own without a validation split and without counts, else hold-out. Null in a
+    stored configuration: hold-out."""
     kind: TaskKind | None = None
     """Null: the packaged task's own, and classification for a file."""
     score: ScoreMetric | None = None
@@ -132,6 +154,21 @@ class Task(Schema):
     def is_hub(self) -> bool:
         """Whether the rows come from a Hugging Face data set."""
         return self.name.startswith(HUB_PREFIX)
+
+    @property
+    def folds(self) -> int | None:
+        """How many folds the train and validation rows are dealt into; None for hold-out."""
+        return self.resampling.folds if isinstance(self.resampling, Folds) else None
+
+    @property
+    def folds_by_default(self) -> bool:
+        """Whether few rows of it are dealt into folds where nobody says: a table of its owner, no counts."""
+        return (self.is_file or self.is_hub) and self.train_rows is None and self.validation_rows is None
+
+    def as_posted(self) -> Self:
+        """Return a stored task as it must be posted to mean the same: hold-out, null there, is said."""
+        unsaid = self.resampling is None and self.folds_by_default
+        return self.model_copy(update={"resampling": HOLD_OUT}) if unsaid else self
 
     @property
     def resolved_kind(self) -> TaskKind:

@@ -16,11 +16,14 @@ from api_schemas.json_values import Integer, Number
 from api_schemas.peft.canonical import canonical_peft
 from api_schemas.peft.registry import Peft
 from api_schemas.search_space import Parameterization, ParameterValue
-from api_schemas.tasks import Task
+from api_schemas.tasks import HOLD_OUT, Task
 
 
 class Training(Schema):
-    """The recipe: AdamW, linear warm-up, linear decay. The seed sets initial weights and batch order."""
+    """The recipe: AdamW, linear warm-up, linear decay.
+
+    The seed sets initial weights, batch order and, with folds, the rows that are trained on.
+    """
 
     learning_rate: Number = Field(default=1e-3, gt=0, le=1)
     epochs: Integer = Field(default=3, ge=1, le=1000)
@@ -95,7 +98,11 @@ def settings_of(configuration: TrialConfiguration) -> Iterator[str]:
 
 def canonical(configuration: TrialConfiguration) -> TrialConfiguration:
     """Return every set of configurations that train the same network one representative."""
-    return configuration.model_copy(update={"peft": canonical_peft(configuration.peft)})
+    update: dict[str, object] = {"peft": canonical_peft(configuration.peft)}
+    if configuration.task.resampling == HOLD_OUT:
+        # As configurations have it that were stored before there were folds.
+        update["task"] = configuration.task.model_copy(update={"resampling": None})
+    return configuration.model_copy(update=update)
 
 
 def _leaves(node: Any, path: str) -> Iterator[str]:

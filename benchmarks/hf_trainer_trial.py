@@ -56,9 +56,10 @@ def main() -> None:
     configuration = TrialConfiguration.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = by_name.backbone_directory(configuration.backbone, models_dir=None)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    task = tokenise_task(
+    partitions = tokenise_task(
         configuration.task, tokenizer, max_length=configuration.training.max_length, data_dir=None
     )
+    task = partitions(configuration.training.seed)
     lora_only = configuration.peft.lora.size_at(0) and configuration.peft.lora.by_layer is None
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as output:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from api_schemas.peft.description import describe_modules
 from api_schemas.studies import StudyRead
+from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import IMPORTED, ArtifactKind, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
@@ -164,7 +165,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             "",
             "## Scores",
             "",
-            _training_runs(trial, own=configuration.training.seed),
+            _training_runs(trial, configuration),
             "The search looked at the validation split only; the test split was measured for this report.",
             f"`score` is {configuration.task.resolved_score}.",
             "",
@@ -189,11 +190,13 @@ def _size_or_progress(trial: TrialRead) -> dict[str, str]:
     return {"unfinished": f"a checkpoint of step {step}; the trial was cancelled and never evaluated"}
 
 
-def _training_runs(trial: TrialRead, *, own: int) -> str:
+def _training_runs(trial: TrialRead, configuration: TrialConfiguration) -> str:
+    own, folds = configuration.training.seed, configuration.task.folds
+    dealt = "" if folds is None else f" Each seed validates on one of {folds} folds of train and validation."
     seeds = [str(item.seed) for item in trial.replicates if item.state is TrialState.SUCCEEDED]
     if len(seeds) < 2:
-        return f"One training run (seed {own})."
+        return f"One training run (seed {own}).{dealt}"
     return (
         f"Means of {len(seeds)} training runs (seeds {', '.join(seeds)}) ± standard error. "
-        f"The weights here are those of seed {own}."
+        f"The weights here are those of seed {own}.{dealt}"
     )

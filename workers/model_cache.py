@@ -8,7 +8,7 @@ import torch
 from api_schemas.trial_configuration import Quantisation, TrialConfiguration
 from workers.backbones.activation_cache import ActivationCache
 from workers.backbones.loading import Backbone, load_backbone
-from workers.data.task_data import TokenisedTask, tokenise_task
+from workers.data.task_data import Partitions, TokenisedTask, tokenise_task
 from workers.measuring.memory import MemoryModel
 
 KEPT = 2
@@ -33,7 +33,7 @@ class ModelCache:
         self.activations = ActivationCache(activation_cache_bytes)
         self.memory = MemoryModel(trial_memory_bytes)
         self._backbones: dict[str, Backbone] = {}
-        self._tasks: dict[str, TokenisedTask] = {}
+        self._tasks: dict[str, Partitions] = {}
 
     def backbone(self, name: str, quantisation: Quantisation | None = None) -> Backbone:
         """Return a backbone, loaded if necessary."""
@@ -46,16 +46,16 @@ class ModelCache:
         return backbone
 
     def task(self, configuration: TrialConfiguration) -> TokenisedTask:
-        """Return a tokenised task, read if necessary."""
+        """Return a tokenised task as the configuration's seed partitions it, read if necessary."""
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
         max_length = min(configuration.training.max_length, backbone.shape.max_positions)
         key = _task_key(configuration, max_length)
-        task = self._tasks.pop(key, None) or tokenise_task(
+        partitions = self._tasks.pop(key, None) or tokenise_task(
             configuration.task, backbone.tokenizer, max_length=max_length, data_dir=self.data_dir
         )
-        self._tasks[key] = task
+        self._tasks[key] = partitions
         _drop_oldest(self._tasks)
-        return task
+        return partitions(configuration.training.seed)
 
     def task_from(self, configuration: TrialConfiguration, *, layer: int) -> TokenisedTask:
         """Return a tokenised task with the stored inputs of a layer, so that no layer below it runs again."""
@@ -86,6 +86,7 @@ def process_cache(
 
 
 def _task_key(configuration: TrialConfiguration, max_length: int) -> str:
+    """Return what trials share that read the same tokens, whatever their seeds."""
     parts = (
         configuration.backbone,
         configuration.quantisation,
@@ -95,6 +96,6 @@ def _task_key(configuration: TrialConfiguration, max_length: int) -> str:
     return "\n".join(map(str, parts))
 
 
-def _drop_oldest(kept: dict[str, Backbone] | dict[str, TokenisedTask]) -> None:
+def _drop_oldest(kept: dict[str, Backbone] | dict[str, Partitions]) -> None:
     while len(kept) > KEPT:
         del kept[next(iter(kept))]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from api_schemas.errors import FieldError
+from service.studies.resampling import folds_problem
 from service.studies.study_draft import StudyDraft
 
 
@@ -63,3 +64,11 @@ def task_errors(draft: StudyDraft) -> Iterator[FieldError]:
             pointer="/configuration/training/max_length",
             detail=f"the backbone reads at most {draft.backbone.shape.max_positions} tokens",
         )
+
+
+def resampling_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find folds that the task's rows cannot be dealt into."""
+    folds = draft.configuration.task.folds
+    problem = None if folds is None else folds_problem(draft.task, folds=folds)
+    if problem is not None:
+        yield FieldError(pointer="/configuration/task/resampling", detail=problem)

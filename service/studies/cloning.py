@@ -37,6 +37,8 @@ def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
     """
     shown = source.model_dump(mode="json", by_alias=True)
     posted = {name: value for name, value in shown.items() if name in StudyCreate.model_fields}
+    if source.configuration is not None:
+        posted["configuration"]["task"] = source.configuration.task.as_posted().model_dump(mode="json")
     posted["starting_points"] = _own_starting_points(source)
     # The state of the source is not what its owner posted.
     del posted["state"]

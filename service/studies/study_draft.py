@@ -24,6 +24,7 @@ from service.errors import InvalidStudy
 from service.settings import settings
 from service.studies.layers import with_layers
 from service.studies.overriding import overridden
+from service.studies.resampling import with_resampling
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def draft_study(request: StudyCreate, configuration: TrialConfiguration, *, tena
     if any(method.definition.trains_weights for method in _methods(search_space, configuration)):
         # Versions of before refuse a shape with counts, and other studies need none.
         backbone = replace(backbone, shape=counted)
-    base = configuration.model_copy(update={"task": task})
+    base = configuration.model_copy(update={"task": with_resampling(task, facts)})
     layered = with_layers(base, backbone.shape, search_space=search_space)
     return StudyDraft(request, search_space, layered, backbone, facts)
 

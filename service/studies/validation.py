@@ -14,7 +14,13 @@ from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import EarlyStopping, StudyCreate
 from api_schemas.trial_configuration import TrialConfiguration
 from service.errors import InvalidStudy
-from service.studies.base_checks import layer_errors, overridden_size_errors, quantisation_errors, task_errors
+from service.studies.base_checks import (
+    layer_errors,
+    overridden_size_errors,
+    quantisation_errors,
+    resampling_errors,
+    task_errors,
+)
 from service.studies.expression_checks import (
     expression_errors,
     foreign_expression_errors,
@@ -50,6 +56,7 @@ CHECKS: tuple[Callable[[StudyDraft], Iterable[FieldError]], ...] = (
     overridden_size_errors,
     quantisation_errors,
     task_errors,
+    resampling_errors,
     parameter_errors,
 )
 """What a PEFT study is checked for."""

@@ -19,7 +19,7 @@ from service.errors import StaleAttempt
 from service.settings import settings
 from service.storage import queries
 from service.storage.database import engine, transaction
-from service.storage.models import Study, Trial
+from service.storage.models import Replicate, Study, Trial
 from service.storage.queries import OpenReplicates
 from service.trials import lifecycle, replication
 from service.trials.claimable_studies import claimable_studies
@@ -71,11 +71,7 @@ def claim_more(
                 break
             trial = queries.get_trial(session, study.id, waiting.trial_id, lock=True)
             ready = replication.next_queued(trial)
-            if (
-                ready is not None
-                and not ready.lost_attempts
-                and fits(TrialConfiguration.model_validate(trial.configuration))
-            ):
+            if ready is not None and not ready.lost_attempts and fits(_configuration(trial, ready)):
                 taken.append(_start(session, study, trial, worker))
         return taken
 
@@ -167,12 +163,16 @@ def _start(session: Session, study: Study, trial: Trial, worker: str) -> Claimed
     lease_seconds = settings().lease_seconds
     replicate = lifecycle.start_trial(session, study, trial, worker=worker, lease_seconds=lease_seconds)
     session.flush()
-    configuration = TrialConfiguration.model_validate(trial.configuration)
     path = f"{trial.study_id}/{trial.id}/{replicate.attempt}"
     return ClaimedTrial.copied_from(
         replicate,
         number=trial.number,
         replicate=replicate.number,
-        configuration=patch(configuration, {"training.seed": replicate.seed}),
+        configuration=_configuration(trial, replicate),
         artifacts_path=path if replicate.number == 0 else None,
     )
+
+
+def _configuration(trial: Trial, replicate: Replicate) -> TrialConfiguration:
+    configuration = TrialConfiguration.model_validate(trial.configuration)
+    return patch(configuration, {"training.seed": replicate.seed})

@@ -70,6 +70,32 @@ def test_a_name_without_its_source_says_how_to_write_it(
         Task(name=written, **columns)
 
 
+@pytest.mark.parametrize(
+    ("resampling", "message"),
+    [
+        ({"folds": 1}, "greater than or equal to 2"),
+        ({"folds": 21}, "less than or equal to 20"),
+        ({"folds": "5"}, "valid integer"),
+        ({}, "Field required"),
+        (5, "valid dictionary"),
+        ("leave_one_out", "'hold_out'"),
+    ],
+)
+def test_what_is_no_resampling_is_refused(resampling: object, message: str) -> None:
+    """Once, and not once for each form that it might have had."""
+    with pytest.raises(ValidationError, match=message) as refused:
+        Task.model_validate({"name": "imdb", "resampling": resampling})
+    assert refused.value.error_count() == 1
+
+
+def test_hold_out_by_default_leaves_no_trace() -> None:
+    """Configurations are spelt as they were before there were folds."""
+    assert "resampling" not in Task(name="imdb").model_dump(mode="json")
+    folds = Task.model_validate({"name": "imdb", "resampling": {"folds": 5}})
+    assert (folds.folds, Task(name="imdb").folds) == (5, None)
+    assert Task.model_validate(folds.model_dump(mode="json")) == folds
+
+
 def test_what_stands_for_no_label_is_left_out_where_nobody_says() -> None:
     """A worker of the version before knows no such field."""
     assert "missing_labels" not in Task(name="file:a.csv").model_dump(mode="json")

@@ -59,6 +59,17 @@ def test_every_layer_is_more_than_the_linear_probe() -> None:
     assert patch(everywhere, {"peft.lora.rank": 0}).is_head_only
 
 
+def test_hold_out_that_is_said_is_hold_out() -> None:
+    """Whoever says it trains what those trained who had no choice; folds are something else."""
+    said, dealt = (
+        TrialConfiguration.model_validate({"backbone": "b", "task": {"name": "t", "resampling": resampling}})
+        for resampling in ("hold_out", {"folds": 5})
+    )
+    plain = TrialConfiguration.model_validate({"backbone": "b", "task": {"name": "t"}})
+    assert canonical(said).model_dump_json() == canonical(plain).model_dump_json()
+    assert canonical(dealt).task.folds == 5
+
+
 def test_settings_of_an_absent_module_do_not_matter() -> None:
     """Alpha of a rank-0 LoRA, and LoRA without targets, change nothing."""
     adapter = patch(BASE, {"peft.serial_adapter.bottleneck_size": 8})

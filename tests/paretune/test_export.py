@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from api_schemas.tasks import Folds
 from api_schemas.trial_configuration import Peft, TrialConfiguration
 from paretune import load_classifier
 from paretune.export import (
@@ -101,6 +102,17 @@ def test_means_name_their_seeds_and_whose_weights_these_are() -> None:
     assert "Means of 2 training runs (seeds 0, 1)" in card
     assert "The weights here are those of seed 0." in card
     assert "| validation | score | 0.75 ± 0.01 |" in card
+
+
+def test_the_card_tells_of_folds() -> None:
+    """The weights were trained on most of the rows, and not on those that their seed validates on."""
+    one = trial(1, score=0.75, parameters=200)
+    assert "folds" not in model_card(study(), one)
+    assert one.configuration is not None
+    task = one.configuration.task.model_copy(update={"resampling": Folds(folds=4)})
+    dealt = one.configuration.model_copy(update={"task": task})
+    card = model_card(study(), one.model_copy(update={"configuration": dealt}))
+    assert "Each seed validates on one of 4 folds" in card
 
 
 def test_a_custom_trial_has_nothing_to_export() -> None:

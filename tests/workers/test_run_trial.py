@@ -15,7 +15,7 @@ from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import store_at
 from service.catalogue.tasks.sources import settled
-from tests.workers.conftest import counted_shape
+from tests.workers.conftest import CPU, counted_shape
 from tests.workers.divergence import diverging
 from workers.interruption import TrialStopped
 from workers.model_cache import ModelCache
@@ -106,6 +106,32 @@ def test_same_seed_same_score_to_the_last_bit(
     assert [first.metrics[name] for name in learned] == [second.metrics[name] for name in learned]
     assert first.test_metrics == second.test_metrics
     assert (artifacts_dir / "study/trial/1/weights.safetensors").read_bytes() == weights
+
+
+def test_with_folds_two_seeds_use_two_partitions(
+    small_trial: TrialConfiguration, model_cache: ModelCache, artifacts_dir: Path
+) -> None:
+    """Other rows with another seed, the same with the same; and what the cache kept changes no number."""
+    folds = {**small_trial.task.model_dump(mode="json"), "resampling": {"folds": 3}}
+    dealt = [
+        TrialConfiguration.model_validate(
+            {**patch(small_trial, {"training.seed": seed}).model_dump(mode="json"), "task": folds}
+        )
+        for seed in (0, 1, 0)
+    ]
+    reports = [run(one, model_cache, artifacts_dir)[0] for one in dealt]
+    data = [report.provenance["data_sha256"] for report in reports]
+    assert data[0] == data[2] != data[1]
+    assert reports[0].metrics["loss"] == reports[2].metrics["loss"]
+    assert {report.provenance["validation_rows"] for report in reports} == {16}
+    rows = [set(model_cache.task(one).validation.ids) for one in dealt[:2]]
+    assert not rows[0] & rows[1]
+    uncached = ModelCache(None, device=CPU, activation_cache_bytes=0)
+    plain, _ = run(dealt[1], uncached, artifacts_dir)
+    assert plain.provenance["starts_at_layer"] != reports[1].provenance["starts_at_layer"]
+    assert plain.provenance["data_sha256"] == data[1]
+    assert plain.metrics["loss"] == pytest.approx(reports[1].metrics["loss"], abs=1e-5)
+    assert plain.test_metrics["score"] == reports[1].test_metrics["score"]
 
 
 def test_a_trial_reports_every_cost_and_where_it_comes_from(

@@ -2,7 +2,8 @@
 
 Those layers have no trained modules and no dropout, so their output for a text never changes.
 What is kept is the input of the first layer with modules, for every text of a task; a trial without
-modules keeps the pooled output. Knows nothing about what is trained above.
+modules keeps the pooled output. Rows that are dealt into folds are kept once: each partition gets views of
+them. Knows nothing about what is trained above.
 
 Whether a task is cached depends on its own size alone, and what is kept is always computed from the
 token ids in the same batches: a trial gets the same numbers whatever ran before it.
@@ -58,21 +59,29 @@ class ActivationCache:
         return sum(split.hidden.nbytes for kept in self._kept.values() for split in kept.values())
 
     def task(self, task: TokenisedTask, *, key: str, backbone: Backbone, layer: int) -> TokenisedTask:
-        """Return the task with the inputs of a layer attached; unchanged where that saves nothing."""
+        """Return the task with the inputs of a layer attached; unchanged where that saves nothing.
+
+        Partitions of one pool share a key.
+        """
         if layer == 0 or _expected_bytes(task, backbone=backbone, layer=layer) > self.max_bytes:
             return task
         if (key, layer) not in self._sound:
-            self._sound[key, layer] = starts_soundly(task.train, backbone=backbone, layer=layer)
+            first = next(iter(_parts(task).values()))
+            self._sound[key, layer] = starts_soundly(first, backbone=backbone, layer=layer)
         if not self._sound[key, layer]:
             return task
         kept = self._kept.pop((key, layer), None) or {
-            name: _filled(getattr(task, name), backbone=backbone, layer=layer) for name in SPLITS
+            name: _filled(part, backbone=backbone, layer=layer) for name, part in _parts(task).items()
         }
         self._kept[key, layer] = kept
         while self.bytes_held > self.max_bytes:
             del self._kept[next(iter(self._kept))]
         return replace(
-            task, **{name: replace(getattr(task, name), activations=kept[name]) for name in SPLITS}
+            task,
+            **{
+                name: replace(getattr(task, name), activations=_of_split(name, task, kept=kept))
+                for name in SPLITS
+            },
         )
 
 
@@ -176,11 +185,24 @@ def _starting_at(layer: int, hidden: Tensor, *, backbone: Backbone) -> Iterator[
         handle.remove()
 
 
+def _parts(task: TokenisedTask) -> dict[str, TokenisedSplit]:
+    """Return the rows that are kept together by name, those that are trained on first."""
+    if task.pool is None:
+        return {name: getattr(task, name) for name in SPLITS}
+    return {"pool": task.pool.rows, "test": task.test}
+
+
+def _of_split(name: str, task: TokenisedTask, *, kept: Mapping[str, FrozenActivations]) -> FrozenActivations:
+    if task.pool is None or name == "test":
+        return kept[name]
+    return kept["pool"].at(getattr(task.pool, name))
+
+
 def _expected_bytes(task: TokenisedTask, *, backbone: Backbone, layer: int) -> int:
     dtype = next(backbone.model.parameters()).dtype
-    splits = [getattr(task, name) for name in SPLITS]
+    parts = _parts(task).values()
     if layer == len(backbone.layers):
-        vectors, item_bytes = sum(map(len, splits)), torch.promote_types(dtype, torch.float32).itemsize
+        vectors, item_bytes = sum(map(len, parts)), torch.promote_types(dtype, torch.float32).itemsize
     else:
-        vectors, item_bytes = sum(len(ids) for split in splits for ids in split.ids), dtype.itemsize
+        vectors, item_bytes = sum(len(ids) for part in parts for ids in part.ids), dtype.itemsize
     return vectors * backbone.shape.hidden_size * item_bytes

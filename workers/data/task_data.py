@@ -1,10 +1,14 @@
-"""A task as tokens, and its batches. Knows nothing about where rows come from and how they are split."""
+"""A task as tokens, and its batches. Knows nothing about where rows come from and how they are split.
+
+With folds, the rows to train and to validate on are tokenised once, and each training seed sees its part.
+"""
 
 import hashlib
 import random
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from torch import Tensor
 
 from api_schemas.tasks import ScoreMetric, Task, TaskKind
 from service.catalogue.tasks.facts import TaskData
+from service.catalogue.tasks.folds import partition
 from service.catalogue.tasks.rows import Label, Row
 from service.catalogue.tasks.sources import load_task
 from service.catalogue.tasks.splits import SPLITS, take
@@ -25,6 +30,9 @@ from workers.spans import tracer
 
 BUCKETED_BATCHES = 8
 """Batches whose texts are sorted by length together, so that little is padded and order stays random."""
+
+PARTITIONS_KEPT = 2
+"""Of how many training seeds the rows of folds are kept apart; the tokens are kept once."""
 
 EVALUATION_TOKENS = 16384
 """The most tokens in a batch without gradients, padding included."""
@@ -51,6 +59,14 @@ class FrozenActivations:
             index[row, :length] = torch.arange(self.starts[position], self.starts[position] + length)
         return self.hidden[index.to(self.hidden.device)]
 
+    def at(self, positions: Sequence[int]) -> "FrozenActivations":
+        """Return the same tensor for some of the rows."""
+        return replace(
+            self,
+            starts=tuple(self.starts[position] for position in positions),
+            lengths=tuple(self.lengths[position] for position in positions),
+        )
+
 
 @dataclass(frozen=True)
 class TokenisedSplit:
@@ -71,8 +87,20 @@ class TokenisedSplit:
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Rows that are dealt into folds, and at which positions those are that one partition uses."""
+
+    rows: TokenisedSplit
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class TokenisedTask:
-    """The three splits of a task as one configuration uses them; `dropped` counts rows left out."""
+    """The three splits of a task as one configuration uses them; `dropped` counts rows left out.
+
+    With folds, train and validation are parts of the `pool`, which is the same for every seed.
+    """
 
     answers: AnswerForm
     train: TokenisedSplit
@@ -80,6 +108,11 @@ class TokenisedTask:
     test: TokenisedSplit
     dropped: Mapping[str, int]
     sha256: str
+    pool: Pool | None = None
+
+
+Partitions = Callable[[int], TokenisedTask]
+"""Gets a training seed, by which folds are dealt; returns the task as a trial with this seed uses it."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +130,8 @@ class Batch:
 
 
 @tracer.start_as_current_span("tokenise")
-def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path | None) -> TokenisedTask:
-    """Read, split, cut and tokenise a task.
+def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path | None) -> Partitions:
+    """Read, split, cut and tokenise a task; without folds, every seed gets the same rows.
 
     Raises:
         TaskDataError: If its data cannot be used, or a split has fewer rows than asked for.
@@ -108,8 +141,54 @@ def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path
         data = load_task(task, data_dir=data_dir)
     except InvalidTask as error:
         raise TaskDataError(error.detail) from error
-    facts = data.facts
     rows = {split: _first(data, split, getattr(task, f"{split}_rows")) for split in SPLITS}
+    as_tokens = partial(
+        tokenise, tokenizer=tokenizer, max_length=max_length, kind=data.facts.kind, score=task.resolved_score
+    )
+    if task.folds is None:
+        tokens = {split: as_tokens(of_split) for split, of_split in rows.items()}
+        whole = _assembled(data, rows, tokens, pool=None)
+        return lambda _seed: whole
+    pool = [*rows["train"], *rows["validation"]]
+    dealt = partial(
+        _dealt, data, pool, rows["test"], as_tokens(pool), as_tokens(rows["test"]), folds=task.folds
+    )
+    return lru_cache(maxsize=PARTITIONS_KEPT)(dealt)
+
+
+def _dealt(
+    data: TaskData,
+    pool: Sequence[Row],
+    test: Sequence[Row],
+    pool_tokens: TokenisedSplit,
+    test_tokens: TokenisedSplit,
+    seed: int,
+    *,
+    folds: int,
+) -> TokenisedTask:
+    """Return the partition of a seed: one fold to validate on, the others to train on."""
+    train, validation = partition(pool, kind=data.facts.kind, folds=folds, seed=seed)
+    parts = {"train": train, "validation": validation}
+    return _assembled(
+        data,
+        {**{split: [pool[at] for at in positions] for split, positions in parts.items()}, "test": test},
+        {
+            **{split: _part(pool_tokens, positions) for split, positions in parts.items()},
+            "test": test_tokens,
+        },
+        pool=Pool(pool_tokens, train, validation),
+    )
+
+
+def _assembled(
+    data: TaskData,
+    rows: Mapping[str, Sequence[Row]],
+    tokens: Mapping[str, TokenisedSplit],
+    *,
+    pool: Pool | None,
+) -> TokenisedTask:
+    """Return a task from the rows of its splits and their tokens; training rows set the scale of values."""
+    facts = data.facts
     mean, standard_deviation = label_scale(rows["train"]) if facts.kind is TaskKind.REGRESSION else (0.0, 1.0)
     answers = AnswerForm(
         kind=facts.kind,
@@ -119,16 +198,18 @@ def tokenise_task(task: Task, tokenizer: Any, *, max_length: int, data_dir: Path
         takes_pairs=facts.takes_pairs,
     )
     splits = {
-        split: tokenise(
-            [replace(row, label=_target(row.label, answers)) for row in of_split],
-            tokenizer,
-            max_length=max_length,
-            kind=facts.kind,
-            score=task.resolved_score,
-        )
-        for split, of_split in rows.items()
+        split: replace(of_split, labels=tuple(_target(label, answers) for label in of_split.labels))
+        for split, of_split in tokens.items()
     }
-    return TokenisedTask(answers=answers, dropped=data.dropped, sha256=_sha256(rows), **splits)
+    return TokenisedTask(answers=answers, dropped=data.dropped, sha256=_sha256(rows), pool=pool, **splits)
+
+
+def _part(split: TokenisedSplit, positions: Sequence[int]) -> TokenisedSplit:
+    return replace(
+        split,
+        ids=tuple(split.ids[position] for position in positions),
+        labels=tuple(split.labels[position] for position in positions),
+    )
 
 
 def label_scale(rows: Sequence[Row]) -> tuple[float, float]:

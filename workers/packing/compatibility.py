@@ -17,7 +17,8 @@ def can_pack(configurations: Sequence[TrialConfiguration]) -> bool:
     """Return whether configurations may be trained in one batch.
 
     They share backbone, task, number of steps and all of the recipe except the fields in
-    `OF_EACH_TRIAL`; their modules are serial and parallel adapters, prefixes and low-rank updates.
+    `OF_EACH_TRIAL`; with folds the seed, too, for another one has other rows. Their modules are serial and
+    parallel adapters, prefixes and low-rank updates.
     In 8 bits nothing is packed: LLM.int8 looks for outliers in all rows of a batch, so trials would
     change each other's rounding.
     """
@@ -38,7 +39,8 @@ def takes_packs(backbone: Backbone) -> bool:
 
 def _common(configuration: TrialConfiguration) -> TrialConfiguration:
     """Return a configuration with every field at its default that may differ inside a pack."""
-    of_each = {name: Training.model_fields[name].default for name in OF_EACH_TRIAL}
+    differing = OF_EACH_TRIAL if configuration.task.folds is None else set(OF_EACH_TRIAL) - {"seed"}
+    of_each = {name: Training.model_fields[name].default for name in differing}
     training = configuration.training.model_copy(update=of_each)
     return configuration.model_copy(update={"training": training, "peft": Peft()})
 

@@ -220,7 +220,9 @@ def _rows_behind_accuracy(session: Session, study: Study, trial: Trial) -> int |
     task = configuration.task
     if task.resolved_score is not ScoreMetric.ACCURACY:
         return None
-    # Every trial of a study is scored on the same split.
+    # The first seed is that of every trial, so are its rows; folds differ by one row, or by a group.
     first = queries.replicates_of(session, [trial.id])[trial.id][0]
     rows = first.provenance.get("validation_rows")
-    return rows if isinstance(rows, int) else task.validation_rows
+    if isinstance(rows, int):
+        return rows
+    return task.validation_rows if task.folds is None else None

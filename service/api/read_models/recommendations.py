@@ -145,6 +145,8 @@ def _worded(reason: str, evidence: Evidence) -> str:
 
 
 def _study_of(study: Study, trial: Trial, configuration: TrialConfiguration | None) -> StudyCreate:
+    if configuration is not None:
+        configuration = configuration.model_copy(update={"task": configuration.task.as_posted()})
     return StudyCreate(
         display_name=f"{study.display_name[:150]}, trial {trial.number} again",
         kind=StudyKind(study.kind),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api_schemas.tasks import ScoreMetric, Task, TaskKind
+from service.catalogue.tasks.folds import FEW_ROWS, PoolFacts, pool_facts, pool_of
 from service.catalogue.tasks.places import open_file
 from service.catalogue.tasks.rows import Row, read_rows
 from service.catalogue.tasks.splits import SPLITS, three_splits
@@ -23,6 +24,10 @@ class TaskFacts:
     takes_pairs: bool
     split_rows: tuple[int, int, int]
     """How many rows train, validation and test have."""
+    names_validation: bool = False
+    """Whether the source has a validation split of its own."""
+    pool: PoolFacts | None = None
+    """Of the rows that are dealt into folds; None where folds are neither asked for nor the default."""
 
     @property
     def classes(self) -> int:
@@ -76,6 +81,7 @@ def read_task(task: Task, files: SourceFiles) -> TaskData:
     except InvalidTaskFile as error:
         raise InvalidTask({"name": error.detail}) from error
     splits = three_splits(rows.by_split, kind=kind)
+    may_be_dealt = task.folds is not None or len(splits["train"]) + len(splits["validation"]) < FEW_ROWS
     train, validation, test = (len(splits[split]) for split in SPLITS)
     facts = TaskFacts(
         name=task.name,
@@ -83,6 +89,8 @@ def read_task(task: Task, files: SourceFiles) -> TaskData:
         labels=rows.labels,
         takes_pairs=task.text_pair_column is not None,
         split_rows=(train, validation, test),
+        names_validation="validation" in rows.by_split,
+        pool=pool_facts(pool_of(splits, task, kind=kind), labels=rows.labels) if may_be_dealt else None,
     )
     return TaskData(facts, splits, {**rows.dropped, "files_of_other_splits": files.left_out})
 

@@ -20,6 +20,7 @@ import structlog
 
 from api_schemas.tasks import Task, TaskKind
 from service.catalogue.tasks.facts import SourceFiles, TaskFacts
+from service.catalogue.tasks.folds import PoolFacts
 from service.catalogue.tasks.limits import READERS_AT_ONCE, READING_MEMORY, READING_SECONDS
 from service.errors import InvalidTask, InvalidTaskFile, ServiceError
 
@@ -75,7 +76,8 @@ def facts_of(task: Task, files: SourceFiles) -> TaskFacts:
         refused = found["refused"]
         raise InvalidTask(refused if isinstance(refused, dict) else {"name": refused})
     tuples = {"labels": tuple(found["labels"]), "split_rows": tuple(found["split_rows"])}
-    return TaskFacts(**{**found, **tuples, "kind": TaskKind(found["kind"])})
+    pool = None if found["pool"] is None else PoolFacts(**found["pool"])
+    return TaskFacts(**{**found, **tuples, "kind": TaskKind(found["kind"]), "pool": pool})
 
 
 def summaries_of(files: Sequence[Path], *, name: str | None = None) -> list[Summary | None]:

@@ -4,12 +4,14 @@ The API asks for facts, which a child reads, and keeps them until a file changes
 """
 
 import hashlib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from api_schemas.tasks import Task, TaskKind
 from service.catalogue.tasks import hub_datasets, reading
 from service.catalogue.tasks.facts import SourceFiles, TaskData, TaskFacts, read_task
+from service.catalogue.tasks.folds import PoolFacts, pool_facts, pool_of
 from service.catalogue.tasks.limits import MAX_HUB_BYTES
 from service.catalogue.tasks.packaged import PACKAGED_TASKS, package_folder, packaged_task, read_packaged
 from service.catalogue.tasks.places import file_path, open_file, settled_name
@@ -52,10 +54,11 @@ def task_facts(task: Task, *, data_dir: Path | None) -> TaskFacts:
     """
     if not (task.is_file or task.is_hub):
         package_folder(packaged_task(task.name))
-        return _packaged_facts(task.name)
+        if task.folds is None:
+            return _packaged_facts(task.name)
+        return replace(_packaged_facts(task.name), pool=_packaged_pool(_deciding(task)))
     files = _files(task, data_dir=data_dir)
-    same_rows = {"train_rows": None, "validation_rows": None, "test_rows": None, "score": None}
-    return _facts_of_files(task.model_copy(update=same_rows), files, tuple(map(_stamp, files.paths)))
+    return _facts_of_files(_deciding(task), files, tuple(map(_stamp, files.paths)))
 
 
 def load_task(task: Task, *, data_dir: Path | None) -> TaskData:
@@ -70,6 +73,18 @@ def load_task(task: Task, *, data_dir: Path | None) -> TaskData:
     rows = read_packaged(task.name)
     splits = three_splits(rows.by_split, kind=TaskKind.CLASSIFICATION)
     return TaskData(_packaged_facts(task.name), splits, rows.dropped)
+
+
+def _deciding(task: Task) -> Task:
+    """Return a task without what changes none of its facts; counts of rows change those of folds alone."""
+    counts = ("train_rows", "validation_rows", "resampling") if task.folds is None else ()
+    return task.model_copy(update=dict.fromkeys((*counts, "test_rows", "score")))
+
+
+@lru_cache(maxsize=FACTS_KEPT)
+def _packaged_pool(task: Task) -> PoolFacts:
+    kind, rows = TaskKind.CLASSIFICATION, read_packaged(task.name)
+    return pool_facts(pool_of(three_splits(rows.by_split, kind=kind), task, kind=kind), labels=rows.labels)
 
 
 def _packaged_facts(name: str) -> TaskFacts:

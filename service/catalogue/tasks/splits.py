@@ -46,7 +46,7 @@ def three_splits(by_split: Mapping[str, Sequence[Row]], *, kind: TaskKind) -> di
             )
     if kind is TaskKind.CLASSIFICATION:
         _check_classes(found)
-    return {split: sorted(rows, key=_hash) for split, rows in found.items()}
+    return {split: sorted(rows, key=row_hash) for split, rows in found.items()}
 
 
 def hold_out(rows: Sequence[Row], names: Sequence[str], *, kind: TaskKind) -> dict[str, list[Row]]:
@@ -55,7 +55,7 @@ def hold_out(rows: Sequence[Row], names: Sequence[str], *, kind: TaskKind) -> di
         return _hold_groups_out(rows, names, kind=kind)
     found: dict[str, list[Row]] = {name: [] for name in (*names, "train")}
     for stratum in strata(rows, kind=kind):
-        ordered = sorted(stratum, key=_hash)
+        ordered = sorted(stratum, key=row_hash)
         size = len(ordered) // HELD_OUT_SHARE
         for position, name in enumerate(names):
             found[name].extend(ordered[position * size : (position + 1) * size])
@@ -83,14 +83,15 @@ def take(rows: Sequence[Row], count: int | None, *, kind: TaskKind) -> list[Row]
 
 def strata(rows: Sequence[Row], *, kind: TaskKind) -> list[list[Row]]:
     """Group rows that are alike, each stratum in the order of the rows."""
-    key = _stratum_key(rows, kind=kind)
+    key = stratum_key(rows, kind=kind)
     found: dict[tuple[int, ...], list[Row]] = defaultdict(list)
     for row in rows:
         found[key(row)].append(row)
     return [found[stratum] for stratum in sorted(found)]
 
 
-def _stratum_key(rows: Sequence[Row], *, kind: TaskKind) -> Callable[[Row], tuple[int, ...]]:
+def stratum_key(rows: Sequence[Row], *, kind: TaskKind) -> Callable[[Row], tuple[int, ...]]:
+    """Return what rows that are alike share, among these rows."""
     if kind is TaskKind.CLASSIFICATION:
         return lambda row: (row.label,)  # type: ignore[return-value]  # the number of a class
     counts = Counter(row.label for row in rows)
@@ -110,11 +111,10 @@ def _stratum_key(rows: Sequence[Row], *, kind: TaskKind) -> Callable[[Row], tupl
 
 
 def _hold_groups_out(rows: Sequence[Row], names: Sequence[str], *, kind: TaskKind) -> dict[str, list[Row]]:
-    key = _stratum_key(rows, kind=kind)
+    key = stratum_key(rows, kind=kind)
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        # A row without a group is a group of its own.
-        groups[f"\0{_hash(row)}" if row.group is None else row.group].append(row)
+        groups[unit_of(row)].append(row)
     by_stratum: dict[str, list[str]] = defaultdict(list)
     for group, members in groups.items():
         counts = Counter(repr(key(row)) for row in members)
@@ -133,7 +133,7 @@ def _assign(
     for members in by_stratum:
         total = sum(len(groups[group]) for group in members)
         held = Counter[str]()
-        for group in sorted(members, key=_sha256):
+        for group in sorted(members, key=hex_digest):
             small = len(groups[group]) * LARGEST_HELD_OUT_GROUP <= total
             open_names = [name for name in names if held[name] < math.floor(total / HELD_OUT_SHARE)]
             name = open_names[0] if small and open_names else "train"
@@ -154,9 +154,16 @@ def _check_classes(found: Mapping[str, Sequence[Row]]) -> None:
             )
 
 
-def _hash(row: Row) -> str:
-    return _sha256(row.text if row.pair is None else f"{row.text}\0{row.pair}")
+def unit_of(row: Row) -> str:
+    """Return the name of what is never cut apart: the group of a row, or a row without one by itself."""
+    return f"\0{row_hash(row)}" if row.group is None else row.group
 
 
-def _sha256(text: str) -> str:
+def row_hash(row: Row) -> str:
+    """Return the hash of a row's text or texts, whatever its label."""
+    return hex_digest(row.text if row.pair is None else f"{row.text}\0{row.pair}")
+
+
+def hex_digest(text: str) -> str:
+    """Return the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,5 +1,6 @@
 """A clone asks for what its source asked for, and knows what it could have found itself."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from service.studies.creation import create_study
 from service.studies.validation import validate_study
 from service.suggestions import study_suggestions
 from service.trials import leases, lifecycle
-from tests.conftest import OTHER_KEY, make_study_request
+from tests.conftest import OTHER_KEY, make_study_request, study_body
 from tests.service.studies.invariants import check_study
 from tests.service.studies.test_imported_trials import imported
 from tests.service.trials.test_ask_and_tell import METRICS, POINT, SPACE, created
@@ -163,6 +164,28 @@ def test_a_clone_knows_what_it_could_have_found(client: TestClient, source: str)
         request = study_suggestions.read_request(session, study["id"])
     assert request is not None
     assert (len(request.observations), request.count) == (2, study["budget"]["trials"])
+
+
+@pytest.mark.parametrize("resampling", ["hold_out", {"folds": 3}])
+def test_a_clone_has_the_rows_of_its_source(client: TestClient, tmp_path: Path, resampling: object) -> None:
+    """Where folds are the default, hold-out stays what it is; an edit changes it."""
+    (tmp_path / "data").mkdir()
+    rows = [f"text {n},{n % 2}" for n in range(80)]
+    (tmp_path / "data" / "a.csv").write_text("\n".join(["text,label", *rows]))
+    task = {"name": "file:a.csv", "resampling": resampling}
+    body = study_body(configuration={"backbone": "all-MiniLM-L6-v2", "task": task})
+    first = client.post("/v1/studies", json=body).json()
+    with transaction() as session:
+        # As one is stored that was posted before there were folds.
+        study = session.get_one(Study, first["id"])
+        assert study.configuration is not None
+        kept = {name: value for name, value in study.configuration["task"].items() if value != "hold_out"}
+        study.configuration = {**study.configuration, "task": kept}
+    again = cloned(client, first["id"]).json()
+    assert again["configuration"] == first["configuration"]
+    edits = {"configuration": {"task": {"resampling": {"folds": 4}}}}
+    edited = cloned(client, first["id"], edits=edits).json()
+    assert edited["configuration"]["task"]["resampling"] == {"folds": 4}
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def csv(*labels: object, texts: bool = True) -> bytes:
         (csv(*[0, 1] * 40), {"train_rows": 61}, "train_rows", "the train split of 'file:a.csv' has 60 rows"),
         (csv(*[0, 1] * 40), {"test_rows": 11}, "test_rows", "has 10 rows"),
         (csv(0, 1), {"sha256": "0" * 64}, "sha256", "has other content now"),
+        (csv(*[0, 1] * 40), {"resampling": {"folds": 16}, "train_rows": 20}, "resampling", "'0' has 15"),
     ],
 )
 def test_data_that_cannot_work_is_refused(
@@ -70,6 +71,37 @@ def test_a_task_gives_a_study_its_classes_and_its_reference(tmp_path: Path) -> N
     valid = validated(csv(*["a", "b", "c"] * 30), tmp_path)
     assert valid.classes == 3
     assert valid.reference_defaults == (pytest.approx(1 / 3),)
+
+
+def test_few_rows_of_a_file_are_dealt_into_folds(tmp_path: Path) -> None:
+    """The stored configuration says so; a count of rows, or the word, keeps them held out."""
+    few = csv(*["a", "b"] * 40)
+    assert validated(few, tmp_path).configuration.task.folds == 5
+    for task in ({"train_rows": 60}, {"resampling": "hold_out"}):
+        assert validated(few, tmp_path, **task).configuration.task.folds is None
+
+
+@pytest.mark.parametrize(
+    ("task", "detail"),
+    [
+        ({"resampling": {"folds": 3}}, None),
+        ({"resampling": {"folds": 3}, "train_rows": 2, "validation_rows": 2}, "'negative' has 2 in train"),
+    ],
+)
+def test_a_packaged_task_may_be_dealt_into_folds(task: dict[str, Any], detail: str | None) -> None:
+    """If the rows that it uses can fill them."""
+    configuration = {"backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes", **task}}
+    request = make_study_request(configuration=configuration, objectives=[SCORE])
+    if detail is None:
+        valid = validate_study(request, tenant_id="tnt_1")
+        assert valid.configuration is not None
+        assert valid.configuration.task.folds == 3
+        return
+    with pytest.raises(InvalidStudy) as refused:
+        validate_study(request, tenant_id="tnt_1")
+    [error] = refused.value.errors
+    assert error.pointer == "/configuration/task/resampling"
+    assert detail in error.detail
 
 
 def test_all_that_is_wrong_is_reported_at_once() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ClaimedTrial, TrialReport, TrialState
 from service.studies import steering
 from service.trials import leases, sweeper
@@ -75,6 +76,20 @@ def test_seeds_of_one_trial_are_claimed_one_by_one() -> None:
     pack = [first := claim_first(), *claim_more(first)]
     assert [trial.replicate for trial in pack] == [0, 1, 2]
     assert len({trial.configuration.training.seed for trial in pack}) == 3
+
+
+def test_a_pack_is_judged_by_the_seeds_that_will_run() -> None:
+    """With folds a seed decides which rows a trial has: the seed of the replicate, not that of its trial."""
+    stored_study(trials=1, parallelism=3, replicates=3)
+    first = claim_first()
+    seeds: list[int] = []
+
+    def fits(configuration: TrialConfiguration) -> bool:
+        seeds.append(configuration.training.seed)
+        return False
+
+    assert leases.claim_more("w", like=first, count=9, fits=fits) == []
+    assert set(seeds) == {first.configuration.training.seed + 1}
 
 
 def test_what_has_lost_a_worker_runs_alone() -> None:

@@ -1,6 +1,6 @@
 """What is kept is what would be computed: forward, backward and over a whole trial."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from service.artifacts.artifact_store import store_at
 from workers.backbones import activation_cache
 from workers.backbones.activation_cache import ActivationCache, final_hidden, starts_soundly
 from workers.backbones.loading import Backbone, freeze
-from workers.data.task_data import FrozenActivations, TokenisedSplit, TokenisedTask, pad
+from workers.data.task_data import FrozenActivations, Pool, TokenisedSplit, TokenisedTask, pad
 from workers.fine_tune import fine_tune
 from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached, logits
@@ -101,6 +101,47 @@ def test_activations_of_the_wrong_layer_are_far_off(backbone: Backbone, layer: i
     _, losses = weights_after(backbone, SPLIT, peft)
     _, wrong_losses = weights_after(backbone, shifted, peft)
     assert max(abs(a - b) for a, b in zip(losses, wrong_losses, strict=True)) > 1e-8
+
+
+def part(positions: Sequence[int]) -> TokenisedSplit:
+    ids, labels = (tuple(values[at] for at in positions) for values in (SPLIT.ids, SPLIT.labels))
+    return replace(SPLIT, ids=ids, labels=labels)
+
+
+def dealt(train: range, validation: range) -> TokenisedTask:
+    pool = Pool(SPLIT, tuple(train), tuple(validation))
+    return replace(TASK, train=part(train), validation=part(validation), pool=pool)
+
+
+@pytest.mark.parametrize("layer", [1, 3])
+def test_folds_are_trained_on_from_what_was_kept_once(backbone: Backbone, layer: int) -> None:
+    """The steps of every partition are those without a cache, and a second one computes nothing anew."""
+    peft = FROM_LAYER_1.model_copy(update={"first_active_layer": layer})
+    cache = ActivationCache(10**9)
+    held = []
+    for task in (dealt(range(15), range(15, 23)), dealt(range(8, 23), range(8))):
+        kept = cache.task(task, key="task", backbone=backbone, layer=layer)
+        held.append(cache.bytes_held)
+        for split in ("train", "validation"):
+            plain, plain_losses = weights_after(backbone, getattr(task, split), peft)
+            found, losses = weights_after(backbone, getattr(kept, split), peft)
+            assert losses == pytest.approx(plain_losses, abs=1e-10)
+            assert max(float((plain[name] - found[name]).abs().max()) for name in plain) < 1e-9
+        if kept.train.activations is not None:
+            assert kept.train.activations.hidden is kept.validation.activations.hidden  # type: ignore[union-attr]
+    assert held[0] == held[1]
+
+
+def test_rows_of_folds_count_once(bert: Backbone) -> None:
+    """The limit holds for the pool and the test split together, however many partitions there are."""
+    whole = activation_cache._expected_bytes(TASK, backbone=bert, layer=1)
+    task = dealt(range(15), range(15, 23))
+    cache = ActivationCache(whole * 2 // 3)
+    first = cache.task(task, key="task", backbone=bert, layer=1).train.activations
+    again = cache.task(dealt(range(8, 23), range(8)), key="task", backbone=bert, layer=1).test.activations
+    assert cache.bytes_held == whole * 2 // 3
+    assert isinstance(first, FrozenActivations)
+    assert again is cache.task(task, key="task", backbone=bert, layer=1).test.activations
 
 
 def test_the_model_is_whole_again_after_an_error(bert: Backbone) -> None:

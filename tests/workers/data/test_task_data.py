@@ -91,7 +91,7 @@ def tokenizer() -> Any:
 def from_file(rows: list[dict[str, object]], tokenizer: Any, folder: Path, **fields: object) -> TokenisedTask:
     (folder / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     task = settled(Task.model_validate({"name": "file:a.jsonl", **fields}), data_dir=folder, tenant_id="me")
-    return tokenise_task(task, tokenizer, max_length=12, data_dir=folder)
+    return tokenise_task(task, tokenizer, max_length=12, data_dir=folder)(0)
 
 
 def test_more_rows_than_there_are_is_an_error(tokenizer: Any) -> None:
@@ -112,7 +112,7 @@ def test_texts_are_cut_and_their_hash_is_recorded(tokenizer: Any) -> None:
     few = Task(name="rotten-tomatoes", train_rows=8, validation_rows=8, test_rows=8)
     more = few.model_copy(update={"train_rows": 9})
     first, again, other = (
-        tokenise_task(task, tokenizer, max_length=12, data_dir=None) for task in (few, few, more)
+        tokenise_task(task, tokenizer, max_length=12, data_dir=None)(0) for task in (few, few, more)
     )
     assert max(len(ids) for ids in first.train.ids) <= 12
     assert first.sha256 == again.sha256 != other.sha256
@@ -245,6 +245,50 @@ def test_several_labels_become_a_row_of_zeros_and_ones(tokenizer: Any, tmp_path:
     assert task.answers.labels == ("a", "b", "c")
     assert set(task.train.labels) == {(1, 0, 0), (0, 1, 1)}
     assert pad(task.train, [0, 1], pad_id=0, device=CPU).labels.shape == (2, 3)
+
+
+def test_each_seed_has_its_fold_of_tokens_that_are_read_once(tokenizer: Any, tmp_path: Path) -> None:
+    """The two seeds of a deal change places, test rows stay, and the hash of the data tells seeds apart."""
+    (tmp_path / "a.jsonl").write_text(
+        "\n".join(json.dumps({"text": f"text number {n}", "label": n % 2}) for n in range(80))
+    )
+    posted = Task.model_validate({"name": "file:a.jsonl", "resampling": {"folds": 2}})
+    shown: list[str] = []
+
+    def watched(texts: list[str], *arguments: Any, **options: Any) -> Any:
+        shown.extend(texts)
+        return tokenizer(texts, *arguments, **options)
+
+    task = settled(posted, data_dir=tmp_path, tenant_id="me")
+    partitions = tokenise_task(task, watched, max_length=12, data_dir=tmp_path)
+    first, second, later = (partitions(seed) for seed in (0, 1, 2))
+    assert len(shown) == 80
+    assert partitions(1) == second
+    assert first.train == second.validation
+    assert first.validation == second.train
+    assert first.test == second.test
+    assert sorted((*first.train.ids, *first.validation.ids, *first.test.ids)) == sorted(
+        tokenise([Row(f"text number {n}", 0) for n in range(80)], tokenizer, max_length=12).ids
+    )
+    assert (len(first.validation), sum(map(int, first.validation.labels))) == (35, 17)  # type: ignore[arg-type]
+    assert len({first.sha256, second.sha256, later.sha256}) == 3
+
+
+def test_values_are_standardised_by_the_rows_of_the_fold(tokenizer: Any, tmp_path: Path) -> None:
+    """What a seed validates on does not tell it the scale."""
+    rows = [{"text": f"text {n}", "label": 1.5**n} for n in range(40)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    posted = Task.model_validate(
+        {"name": "file:a.jsonl", "kind": "regression", "resampling": {"folds": 2}, "train_rows": 20}
+    )
+    task = settled(posted, data_dir=tmp_path, tenant_id="me")
+    partitions = tokenise_task(task, tokenizer, max_length=12, data_dir=tmp_path)
+    first, second = (partitions(seed) for seed in (0, 1))
+    for one in (first, second):
+        values = torch.tensor(one.train.labels, dtype=torch.float64)
+        assert (values.mean().item(), values.std(correction=0).item()) == pytest.approx((0.0, 1.0))
+    assert first.answers.mean != second.answers.mean
+    assert len(first.train) + len(first.validation) == 20 + 4
 
 
 def test_values_are_standardised_by_the_training_rows(tokenizer: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from api_schemas.search_space import Parameterization
+from api_schemas.tasks import Folds
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from workers.backbones.loading import Backbone
 from workers.packing.compatibility import can_pack, takes_packs
@@ -46,6 +47,14 @@ def test_rates_seeds_and_modules_may_differ(small_trial: TrialConfiguration) -> 
         {"peft.method": "head_only"},
     ]
     assert can_pack([small_trial, *(patch(small_trial, change) for change in changes)])
+
+
+def test_with_folds_a_seed_keeps_trials_apart(small_trial: TrialConfiguration) -> None:
+    """Another seed has other rows; the same seed has the same."""
+    task = small_trial.task.model_copy(update={"resampling": Folds(folds=2)})
+    dealt = small_trial.model_copy(update={"task": task})
+    assert not can_pack([dealt, patch(dealt, {"training.seed": 7})])
+    assert can_pack([dealt, patch(dealt, {"training.learning_rate": 0.5})])
 
 
 def test_settings_that_nothing_reads_keep_no_trials_apart(small_trial: TrialConfiguration) -> None:
