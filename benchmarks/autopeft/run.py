@@ -211,7 +211,7 @@ def problem_of(bench: Bench) -> Problem:
         exact_metrics=exact_metrics(base, shape=shape, classes=classes),
         key=partial(_key, base=base),
         reference_point=(1 / classes, 1.1 * count),
-        starting_points=tuple(default_starting_points(space, base, shape=shape)),
+        starting_points=tuple(default_starting_points(space, base, shape=shape, learns=False)),
     )
 
 
