@@ -214,6 +214,22 @@ class StudyRead(Schema):
     created_at: datetime
     finished_at: datetime | None
 
+    @property
+    def is_racing(self) -> bool:
+        """Return whether its race has begun and is not over."""
+        progress = self.race_progress
+        return progress is not None and bool(progress.racers) and not progress.is_over
+
+    @property
+    def trainings_done(self) -> int:
+        """Return how much of the budget is done: ended trials, and further seeds that cost as much."""
+        if self.race.share == 0:
+            return self.trials.ended
+        if self.race_progress is not None and self.race_progress.is_over:
+            return self.budget_spent
+        still_open = self.replicate_counts.queued + self.replicate_counts.running
+        return max(self.trials.ended, self.budget_spent - still_open)
+
 
 class StudyPage(Schema):
     """Studies, newest first. `next_page_token` asks for the rest; null means there is none."""
