@@ -109,7 +109,10 @@ def _contenders(session: Session, study: Study) -> list[Contender]:
     )
     front = queries.latest_front(session, study)
     members = frozenset(front.member_trial_ids) if front else frozenset()
-    modelled = members if standing.belief is None else standing.belief.trials.rows.keys()
+    belief = standing.belief
+    modelled = frozenset() if belief is None else belief.trials.rows.keys()
+    if belief is None or belief.sequence < study.front_sequence:
+        modelled |= members
     seeds = _seeds(session, study)
     racing = race_budget.progress(study).racers
     return [
