@@ -39,6 +39,8 @@ class EventType(StrEnum):
     IMPORTANCE_STORED = "importance.stored"
     FRONT_STORED = "front.stored"
     FRONT_BELIEVED = "front.believed"
+    RACE_ROUND = "race.round"
+    RACE_ENDED = "race.ended"
 
 
 class EventRead(Schema):

@@ -12,6 +12,7 @@ from api_schemas.base import WITHOUT_NUL, Schema, one_of
 from api_schemas.json_values import Integer
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import ProposalSettings
+from api_schemas.races import Race, RaceProgress
 from api_schemas.search_space import (
     MOST_PARAMETERS,
     Parameterization,
@@ -77,6 +78,9 @@ class StudyCreate(Schema):
     `replicates` is how many training seeds each configuration gets during the search. Every member
     of the front gets `final_replicates` further seeds before the study says SUCCEEDED.
 
+    `race` keeps a share of the budget for further seeds of the trials that may be the best; without it, a
+    study of kind `peft` that measures something and has a budget of 16 trials or more races with a quarter.
+
     Without a `search_space` it is the preset `auto`: every method that people use, full fine-tuning among
     them. A study of kind `custom` has parameters of its own, no configuration and no preset, each starting
     point is complete, and `early_stopping` is always `never`.
@@ -101,6 +105,7 @@ class StudyCreate(Schema):
     early_stopping: EarlyStopping = EarlyStopping.HYPERVOLUME
     replicates: Integer = Field(default=1, ge=1, le=32)
     final_replicates: Integer = Field(default=0, ge=0, le=32)
+    race: Race | None = None
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -176,7 +181,8 @@ class ReplicateCounts(Schema):
 class StudyRead(Schema):
     """A study as the service keeps it: search space expanded, reference point as far as it is known.
 
-    A custom study has no configuration, no backbone and no classes.
+    A custom study has no configuration, no backbone and no classes. `budget_spent` counts its trials and the
+    further seeds that cost as much; `race_progress` is null until its race begins.
     """
 
     id: str
@@ -196,6 +202,9 @@ class StudyRead(Schema):
     early_stopping: EarlyStopping
     replicates: int = 1
     final_replicates: int = 0
+    race: Race = Race(share=0)
+    race_progress: RaceProgress | None = None
+    budget_spent: int = 0
     backbone_shape: BackboneShape | None
     classes: int | None
     reference_point: tuple[float, ...] | None
@@ -204,6 +213,22 @@ class StudyRead(Schema):
     replicate_counts: ReplicateCounts = ReplicateCounts()
     created_at: datetime
     finished_at: datetime | None
+
+    @property
+    def is_racing(self) -> bool:
+        """Return whether its race has begun and is not over."""
+        progress = self.race_progress
+        return progress is not None and bool(progress.racers) and not progress.is_over
+
+    @property
+    def trainings_done(self) -> int:
+        """Return how much of the budget is done: ended trials, and further seeds that cost as much."""
+        if self.race.share == 0:
+            return self.trials.ended
+        if self.race_progress is not None and self.race_progress.is_over:
+            return self.budget_spent
+        still_open = self.replicate_counts.queued + self.replicate_counts.running
+        return max(self.trials.ended, self.budget_spent - still_open)
 
 
 class StudyPage(Schema):

@@ -17,6 +17,7 @@ from paretune.client.asking import ENDING_EVENTS, has_ended
 from paretune.command_options import StateDir, StudyReference, Yes
 from paretune.connection import known_server, server, server_that_runs
 from paretune.console import console, insist, say
+from paretune.progress import budget_text
 from paretune.study_file import lines_named, read_study_file
 from paretune.study_reference import find_study
 
@@ -163,5 +164,4 @@ def _body(event: EventRead) -> str:
 
 
 def _where(study: StudyRead) -> str:
-    trials = f"{study.trials.ended} / {study.budget.trials} trials"
-    return f"{study.id}  {study.state}  {trials}  {study.display_name}"
+    return f"{study.id}  {study.state}  {budget_text(study)}  {study.display_name}"

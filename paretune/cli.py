@@ -19,7 +19,7 @@ from paretune.console import complain, console, insist, say
 from paretune.errors import McpMissing, ParetuneError
 from paretune.export import check_new, export_trial, merge_exported, why_nothing
 from paretune.front_report import compare_with_probe, front_table, write_front
-from paretune.progress import follow, proposer_text, resumable, stopped_text, trials_table
+from paretune.progress import budget_text, follow, proposer_text, resumable, stopped_text, trials_table
 from paretune.recommendation_report import recommendation_lines
 from paretune.study_file import lines_named, read_edits, read_study_file, write_study_file
 from paretune.study_reference import find_study
@@ -367,7 +367,7 @@ def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRea
 def _study_line(study: StudyRead) -> str:
     hypervolume = "-" if study.hypervolume is None else f"{study.hypervolume:.4f}"
     return (
-        f"{study.id}  {study.state:<10}  {study.trials.ended} / {study.budget.trials} trials"
+        f"{study.id}  {study.state:<10}  {budget_text(study)}"
         f"{stopped_text(study)}  hypervolume {hypervolume}{proposer_text(study)}  {study.display_name}"
     )
 

@@ -109,12 +109,18 @@ def trials_table(study: StudyRead, trials: Sequence[TrialRead]) -> Table:
 
 def seconds_left(study: StudyRead, trials: Sequence[TrialRead], *, now: datetime) -> float | None:
     """Estimate the rest of a study from the pace so far; None before the first trial has ended."""
-    ended = _ended(trials)
+    ended = _done(study, trials)
     starts = [trial.started_at for trial in trials if trial.started_at is not None]
     if not ended or not starts:
         return None
     elapsed = (now - min(starts)).total_seconds()
     return elapsed / ended * (study.budget.trials - ended)
+
+
+def budget_text(study: StudyRead, *, done: int | None = None) -> str:
+    """Return how much of the budget is done; a study that races counts trainings."""
+    unit = "trainings" if study.race.share else "trials"
+    return f"{study.trainings_done if done is None else done} / {study.budget.trials} {unit}"
 
 
 def stopped_text(study: StudyRead) -> str:
@@ -131,12 +137,13 @@ def proposer_text(study: StudyRead) -> str:
 
 def picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
     """Draw a study: heading with the time left, bar, the newest trials."""
-    ended = _ended(trials)
+    ended = _done(study, trials)
     left = seconds_left(study, trials, now=datetime.now(UTC))
     heading = styled(
         (study.display_name, "bold"),
-        f"  {study.state}  {ended} / {study.budget.trials} trials{stopped_text(study)}",
+        f"  {study.state}  {budget_text(study, done=ended)}{stopped_text(study)}",
         f"  hypervolume {_hypervolume_text(study)}",
+        _race_text(study),
         _final_seeds_text(study),
         proposer_text(study),
         f"  about {format_duration(left)} left" if left else "",
@@ -167,6 +174,10 @@ def _ended(trials: Sequence[TrialRead]) -> int:
     return sum(trial.state in TERMINAL_TRIAL_STATES and trial.generated_by != IMPORTED for trial in trials)
 
 
+def _done(study: StudyRead, trials: Sequence[TrialRead]) -> int:
+    return study.trainings_done if study.race.share else _ended(trials)
+
+
 def _print_ended(
     console: PlainConsole, study: StudyRead, trials: Sequence[TrialRead], printed: set[str]
 ) -> None:
@@ -183,10 +194,10 @@ def _print_ended(
                 + (f"  about {format_duration(left)} left" if left else ""),
                 soft_wrap=True,
             )
-    final_seeds = _final_seeds_text(study).strip()
-    if final_seeds and final_seeds not in printed:
-        printed.add(final_seeds)
-        console.print(final_seeds)
+    for news in (_race_text(study).strip(), _final_seeds_text(study).strip()):
+        if news and news not in printed:
+            printed.add(news)
+            console.print(news)
 
 
 def _objective_text(objective: Objective, trial: TrialRead) -> str:
@@ -216,8 +227,15 @@ def _seconds_text(trial: TrialRead) -> str:
     return f"{(end - trial.started_at).total_seconds():.0f}"
 
 
+def _race_text(study: StudyRead) -> str:
+    progress = study.race_progress
+    if progress is None or not study.is_racing or has_ended(study):
+        return ""
+    return f"  race, round {progress.rounds}: {len(progress.racers)} trials with further seeds"
+
+
 def _final_seeds_text(study: StudyRead) -> str:
-    if study.trials.queued or study.trials.running or has_ended(study):
+    if study.trials.queued or study.trials.running or study.is_racing or has_ended(study):
         return ""
     left = study.replicate_counts.queued + study.replicate_counts.running
     return f"  {left} final seed{'s' if left > 1 else ''} of the front left" if left else ""

@@ -6,6 +6,7 @@ Start it with `celery -A service.tasks worker -Q studies -c 1`.
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from service.storage.counters import CounterName, count
 from service.storage.database import transaction
 from service.suggestions.front_beliefs import read_belief_request, store_beliefs
 from service.suggestions.parameter_importance import read_importance_request, store_importance
+from service.suggestions.race_rounds import advance_race
 from service.suggestions.study_suggestions import (
     SuggestionRequest,
     end_search,
@@ -115,14 +117,29 @@ def _take(turn: Turn) -> None:
         log.exception("turn failed")
         turns.fail(turn, error)
         return
-    for further, seconds in ((_believe, BELIEVING_SECONDS), (_weigh_parameters, WEIGHING_SECONDS)):
-        try:
-            with at_most(seconds):
-                further(turn)
-        except (Exception, TimeLimitReached):
-            log.exception("proposed, but not all that follows is done", failed=further.__name__)
-            turns.count_failed_extra()
+    _try(_believe, turn, seconds=BELIEVING_SECONDS)
+    try:
+        _race(turn.study_id)
+    except OperationalError as error:
+        log.warning("the database is away; the study has its turn later", error=str(error.orig))
+        turns.give_back(turn)
+        return
+    except Exception as error:
+        log.exception("turn failed")
+        turns.fail(turn, error)
+        return
+    _try(_weigh_parameters, turn, seconds=WEIGHING_SECONDS)
     turns.finish(turn)
+
+
+def _try(further: Callable[[Turn], None], turn: Turn, *, seconds: float) -> None:
+    """Do what may follow a proposal; trials do not depend on it."""
+    try:
+        with at_most(seconds):
+            further(turn)
+    except (Exception, TimeLimitReached):
+        log.exception("proposed, but not all that follows is done", failed=further.__name__)
+        turns.count_failed_extra()
 
 
 def _propose(study_id: str) -> None:
@@ -200,6 +217,11 @@ def _believe(turn: Turn) -> None:
     log.info("modelled the front", seconds=round(time.perf_counter() - started, 3))
     with transaction() as session:
         store_beliefs(session, turn.study_id, beliefs, request=request)
+
+
+def _race(study_id: str) -> None:
+    with transaction() as session:
+        advance_race(session, study_id)
 
 
 def _weigh_parameters(turn: Turn) -> None:

@@ -70,6 +70,8 @@ NOTES: Mapping[StudyKind, tuple[str, ...]] = {
         "sms-spam), file:NAME for a file that the user brought with `paretune upload`, or "
         "hub:ORGANISATION/NAME. text_column, label_column, kind and score say how to read it.",
         "A starting point of {} is the configuration as it stands: without peft, the head alone.",
+        "From a budget of 16 on, the last quarter is a race: further seeds for the trials that may be the "
+        "best. race: {share: 0} gives all of it to the search.",
         "final_replicates: 2 trains the members of the front with two more seeds, so that scores carry "
         "standard errors.",
     ),

@@ -136,6 +136,8 @@ class Study(Base):
     seed: Mapped[int]
     replicates: Mapped[int] = mapped_column(server_default="1", default=1)
     final_replicates: Mapped[int] = mapped_column(server_default="0", default=0)
+    race_share: Mapped[float] = mapped_column(server_default="0", default=0.0)
+    race_progress: Mapped[dict[str, Any] | None]
     early_stopping: Mapped[str] = mapped_column(server_default="never", default="never")
     proposals: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     importance: Mapped[dict[str, Any] | None]

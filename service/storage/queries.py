@@ -165,6 +165,12 @@ def trials_to_learn_from(session: Session, study_id: str) -> list[Trial]:
     return list(session.scalars(query.options(*map(defer, wide))))
 
 
+def next_number(session: Session, study_id: str) -> int:
+    """Return the number of a study's next trial. Its lock is held, and its trials are flushed."""
+    last = session.scalar(select(func.max(Trial.number)).where(Trial.study_id == study_id))
+    return 0 if last is None else last + 1
+
+
 def count_in(session: Session, study_id: str, states: Sequence[TrialState]) -> int:
     """Count the trials of a study in one of the states."""
     query = select(func.count()).where(Trial.study_id == study_id, Trial.state.in_(states))

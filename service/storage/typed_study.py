@@ -13,6 +13,7 @@ from api_schemas.backbones import BackboneShape
 from api_schemas.importance import Importance
 from api_schemas.objectives import Objective, OutcomeConstraint
 from api_schemas.proposals import ProposalSettings
+from api_schemas.races import RaceProgress
 from api_schemas.search_space import SearchSpace
 from api_schemas.studies import StudyKind
 from api_schemas.trial_configuration import TrialConfiguration
@@ -82,6 +83,11 @@ def backbone_shape(study: Study) -> BackboneShape | None:
 def reference_point(study: Study) -> tuple[float, ...] | None:
     """Return the reference point of a study, in the order of its objectives; None until it is settled."""
     return None if study.reference_point is None else tuple(study.reference_point)
+
+
+def race_progress(study: Study) -> RaceProgress | None:
+    """Return where the race of a study stands; None before it begins."""
+    return _typed(study, "race_progress", _unless_none(RaceProgress.model_validate))
 
 
 def importance(study: Study) -> Importance | None:

@@ -9,6 +9,7 @@ from api_schemas.explanations import causes, explained, place_in, pointer_of
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyCreate, StudyRead
 from service.errors import UNFIT, InvalidRequest, InvalidStudy
+from service.studies.race_checks import settled_race
 from service.studies.starting_points import default_starting_points
 from service.studies.validation import ValidStudy, validate_study
 
@@ -42,6 +43,9 @@ def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
     posted["starting_points"] = _own_starting_points(source)
     # The state of the source is not what its owner posted.
     del posted["state"]
+    if source.race == settled_race(StudyCreate.model_validate({**posted, "race": None})):
+        # The new study races if its own budget is worth it.
+        del posted["race"]
     patched = merge_patch(posted, edits)
     try:
         return StudyCreate.model_validate(patched)

@@ -15,6 +15,7 @@ from service.storage.models import Study
 from service.studies import steering
 from service.studies.inherited_trials import inherit_trials
 from service.studies.own_winners import with_own_winners
+from service.studies.race_checks import settled_race
 from service.studies.validation import ValidStudy
 from service.studies.warm_start import with_former_studies
 from service.trials.wake_ups import wake_study_worker
@@ -75,6 +76,7 @@ def new_study(tenant_id: str, valid: ValidStudy) -> Study:
         proposals=posted["proposals"],
         replicates=request.replicates,
         final_replicates=request.final_replicates,
+        race_share=settled_race(request).share,
         early_stopping=request.early_stopping,
         backbone_shape=None if shape is None else shape.model_dump(mode="json"),
         classes=valid.classes,

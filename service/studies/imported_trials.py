@@ -115,7 +115,7 @@ def _store(session: Session, study: Study, new: Sequence[tuple[CanonicalTrial, T
     if not new:
         return
     now = session.scalars(select(func.clock_timestamp())).one()
-    first = study.trials_created + study.trials_imported
+    first = queries.next_number(session, study.id)
     trials = [
         {
             "id": new_id("trl"),

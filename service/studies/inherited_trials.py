@@ -16,7 +16,7 @@ from api_schemas.events import EventType
 from api_schemas.json_values import Identity, identity
 from api_schemas.search_space import Parameterization
 from api_schemas.trials import IMPORTED, TrialState
-from service.storage import typed_study
+from service.storage import queries, typed_study
 from service.storage.ids import new_id
 from service.storage.models import Study, Trial
 from service.studies.canonical_trials import CanonicalTrial, canonical_trials
@@ -98,7 +98,7 @@ def inherit_trials(session: Session, source: Study, study: Study) -> None:
             "exact": [to_json(trial.exact).decode() for trial in found],
             "states": [state.value for state in INHERITED],
             "study_id": study.id,
-            "first_number": study.trials_created + study.trials_imported,
+            "first_number": queries.next_number(session, study.id),
             "generated_by": IMPORTED,
             "last_event": study.event_sequence,
             "event_type": EventType.TRIAL_IMPORTED.value,

@@ -17,7 +17,7 @@ from service.storage import queries
 from service.storage.audit_log import record_audit_event
 from service.storage.event_log import record_event
 from service.storage.models import Study
-from service.trials import lifecycle, replication, study_lifecycle
+from service.trials import lifecycle, race_budget, replication, study_lifecycle
 from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
 
@@ -45,6 +45,8 @@ def resume(session: Session, study: Study) -> Study:
 def extend(session: Session, study: Study, *, trials: int) -> Study:
     """Add trials to the budget; a study that has succeeded becomes active again.
 
+    One that races searches on, and races anew once the search has had its part of the new budget.
+
     Raises:
         InvalidStudy: If the budget would grow beyond reason.
         LimitReached: If it would become active again, and its tenant may have no further active study.
@@ -58,6 +60,7 @@ def extend(session: Session, study: Study, *, trials: int) -> Study:
     if study.state is StudyState.SUCCEEDED:
         limits.check_new_study(session, study.tenant_id)
     study.trial_budget += trials
+    race_budget.search_on(study)
     record_event(session, study, EventType.STUDY_EXTENDED, trials=trials, budget=study.trial_budget)
     if study.state is StudyState.SUCCEEDED:
         study.state_reason = study.finished_at = None

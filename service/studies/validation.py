@@ -42,6 +42,7 @@ from service.studies.metric_checks import (
     unknown_metric_errors,
 )
 from service.studies.parameter_checks import parameter_errors
+from service.studies.race_checks import race_errors
 from service.studies.reference_defaults import custom_reference_defaults, reference_defaults
 from service.studies.starting_point_checks import custom_starting_point_errors, starting_point_errors
 from service.studies.starting_points import starting_points
@@ -77,6 +78,7 @@ CUSTOM_CHECKS: tuple[Callable[[StudyCreate], Iterable[FieldError]], ...] = (
     log_bound_errors,
     custom_starting_point_errors,
     expression_errors,
+    race_errors,
 )
 """What a study is checked for whose trials its owner runs: nothing but the request is known of it."""
 
@@ -104,7 +106,7 @@ def validate_study(request: StudyCreate, *, tenant_id: str) -> ValidStudy:
     if request.configuration is None:
         return _validate_custom_study(request)
     draft = draft_study(request, request.configuration, tenant_id=tenant_id)
-    _refuse_if_any(check(draft) for check in CHECKS)
+    _refuse_if_any([*(check(draft) for check in CHECKS), race_errors(request)])
     _refuse_if_any(check(draft) for check in CHECKS_OF_LEGAL_VALUES)
     return ValidStudy(
         request=request,

@@ -14,14 +14,14 @@ from service.trials import lifecycle
 def reuse_known_result(session: Session, study: Study, trial: Trial) -> bool:
     """End a queued trial with the result of the same configuration and seeds elsewhere, if there is one.
 
-    A result counts if each seed that the study wants succeeded and has every metric that it names.
+    A result counts if each seed that the trial wants succeeded and has every metric that it names.
     """
     named = set(typed_study.named_metrics(study))
     sources = queries.succeeded_elsewhere(session, study, trial.configuration_key)
     replicates = queries.replicates_of(session, [source.id for source in sources])
     for source in sources:
-        results = [known for known in replicates[source.id] if known.number < study.replicates]
-        if len(results) == study.replicates and all(_answers(known, named) for known in results):
+        results = [known for known in replicates[source.id] if known.number < len(trial.replicates)]
+        if len(results) == len(trial.replicates) and all(_answers(known, named) for known in results):
             lifecycle.reuse_result(session, study, trial, source=source, results=results)
             return True
     return False

@@ -24,9 +24,12 @@ from service.studies.starting_points import starting_parameterization
 from service.suggestions import duplicates, revision
 from service.suggestions.exact_metrics import exact_metrics, expression_metrics
 from service.suggestions.former_studies import sources_of
-from service.trials import early_stops, lifecycle, study_lifecycle
+from service.trials import early_stops, lifecycle, race_budget, study_lifecycle
 from service.trials.demand import results_in_a_turn
 from service.trials.queue_deficit import replicate_deficit, trial_deficit
+
+STARTING_POINT = "starting_point"
+"""How `generated_by` names a trial of a starting point."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def store_suggestions(
     wanted = _wanted(session, study, trials)
     stuck = wanted > 0 and not new and len(suggestions) >= request.count
     changed = _revise(session, study, outdated, kept=suggested.keys(), new=new, request=request)
-    changed += [lifecycle.add_trial(session, study, **columns) for columns in new[:wanted]]
+    changed += _add_trials(session, study, new[:wanted], former=trials)
     if typed_study.proposals(study).duplicates is DuplicatePolicy.REUSE:
         for trial in changed:
             duplicates.reuse_known_result(session, study, trial)
@@ -157,6 +160,27 @@ def _trial_columns(
     return columns
 
 
+def _add_trials(
+    session: Session, study: Study, new: Sequence[dict[str, Any]], *, former: Sequence[Trial]
+) -> list[Trial]:
+    """Queue new trials within the search's part of the budget.
+
+    Where there is to be a race, the first starting points tell the models the noise: several seeds each.
+    """
+    added: list[Trial] = []
+    probed = [trial for trial in former if trial.generated_by == STARTING_POINT]
+    probes_left = race_budget.noise_probes(study) - len(probed)
+    for columns in new:
+        is_probe = probes_left > 0 and columns["generated_by"] == STARTING_POINT
+        probes_left -= int(is_probe)
+        seeds = race_budget.SEEDS_OF_A_PROBE if is_probe else 1
+        left = race_budget.left_for_search(study)
+        if left:
+            further = min(seeds, left) - 1
+            added.append(lifecycle.add_trial(session, study, further_seeds=further, **columns))
+    return added
+
+
 def _revise(
     session: Session,
     study: Study,
@@ -183,7 +207,7 @@ def _revise(
 
 
 def _end_or_repeat(session: Session, study: Study, *, reason: str = study_lifecycle.EXHAUSTED) -> None:
-    repeats_left = min(replicate_deficit(session, study), study.trial_budget - study.trials_created)
+    repeats_left = min(replicate_deficit(session, study), race_budget.left_for_search(study))
     repeats = typed_study.proposals(study).duplicates is DuplicatePolicy.REPLICATE
     if not (repeats and duplicates.repeat_front(session, study, count=repeats_left)):
         study_lifecycle.exhaust(session, study, reason=reason)

@@ -24,7 +24,7 @@ from service.storage import counters, queries
 from service.storage.event_log import record_event, record_replicate_event
 from service.storage.ids import new_id
 from service.storage.models import Artifact, Replicate, Study, Trial, TrialMeasurement
-from service.trials import early_stops, replication, study_lifecycle
+from service.trials import early_stops, race_budget, replication, study_lifecycle
 from service.trials.front_history import store_front
 from service.trials.reported_metrics import checked
 from service.trials.wake_ups import wake_study_worker, wake_trial_worker
@@ -49,8 +49,10 @@ ENDED = {
 }
 
 
-def add_trial(session: Session, study: Study, **columns: Any) -> Trial:
+def add_trial(session: Session, study: Study, *, further_seeds: int = 0, **columns: Any) -> Trial:
     """Queue the replicates of a proposed trial. The study's lock is held, its budget allows it.
+
+    Each of the further seeds costs one trial of the budget, too.
 
     The columns are what was proposed, and how: `parameters`, `configuration`, `configuration_key`,
     `generated_by`, `proposal_seconds`, and, if there are any, `explanation` and `known_results`.
@@ -58,16 +60,17 @@ def add_trial(session: Session, study: Study, **columns: Any) -> Trial:
     trial = Trial(
         id=new_id("trl"),
         study_id=study.id,
-        number=study.trials_created + study.trials_imported,
+        number=queries.next_number(session, study.id),
         state=TrialState.QUEUED,
         replicates=[],
         **columns,
     )
-    study.trials_created += 1
+    study.trials_created += 1 + further_seeds
     session.add(trial)
     session.flush()
-    record_event(session, study, EventType.TRIAL_QUEUED, trial=trial)
-    for number in range(study.replicates):
+    further = {"further_seeds": further_seeds} if further_seeds else {}
+    record_event(session, study, EventType.TRIAL_QUEUED, trial=trial, **further)
+    for number in range(study.replicates + further_seeds):
         replication.add_replicate(session, study, trial, number=number)
     return trial
 
@@ -257,7 +260,7 @@ def _after_replicate(session: Session, study: Study, trial: Trial, replicate: Re
         _accept_final_replicate(session, study, trial, replicate)
     else:
         follow_replicates(session, study, trial)
-    may_be_done = trial.state is TrialState.FAILED or study_lifecycle.is_spent(study)
+    may_be_done = trial.state is TrialState.FAILED or race_budget.is_spent(study)
     if study.state is StudyState.CANCELLING or may_be_done:
         study_lifecycle.finish_if_done(session, study)
     # The parallelism of the study may have allowed no trial at their own wake-ups.

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from api_schemas.trials import TrialState
 from service.storage import queries, typed_study
 from service.storage.models import Study
+from service.trials import race_budget
 from service.trials.study_lifecycle import FAILURES_BEFORE_GIVING_UP
 
 
@@ -26,4 +27,4 @@ def trial_deficit(session: Session, study: Study, *, ended: Sequence[TrialState]
     if len(ended) >= FAILURES_BEFORE_GIVING_UP and set(ended) == {TrialState.FAILED}:
         return 0
     deficit = math.ceil(replicate_deficit(session, study, taken_soon=taken_soon) / study.replicates)
-    return max(0, min(deficit, study.trial_budget - study.trials_created))
+    return max(0, min(deficit, race_budget.left_for_search(study)))

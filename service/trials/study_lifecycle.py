@@ -18,7 +18,8 @@ from service.errors import WrongState
 from service.storage import counters, queries
 from service.storage.event_log import record_event
 from service.storage.models import Study
-from service.trials import replication
+from service.trials import race_budget, replication
+from service.trials.wake_ups import wake_study_worker
 
 EXHAUSTED = "every configuration of the search space has been tried"
 FAILURES_BEFORE_GIVING_UP = 3
@@ -64,14 +65,29 @@ def finish_if_done(session: Session, study: Study) -> None:
         if counts.failed == counts.ended >= min(FAILURES_BEFORE_GIVING_UP, study.trial_budget):
             study.state_reason = f"all of the first {counts.ended} trials failed; see their reasons"
             move_study(session, study, StudyState.FAILED, EventType.STUDY_FAILED)
-        elif is_spent(study):
+        elif race_budget.is_spent(study):
             _finish_search(session, study, reason=None)
 
 
 def exhaust(session: Session, study: Study, *, reason: str = EXHAUSTED) -> None:
-    """End a study for which nothing new is found, once its last open trial and final seed have ended."""
-    if not queries.has_open_trials(session, study.id):
+    """End a study for which nothing new is found, once its last open trial and final seed have ended.
+
+    One that keeps trainings for a race races first.
+    """
+    if queries.has_open_trials(session, study.id):
+        return
+    if race_budget.is_pending(study):
+        race_budget.end_search(study, reason=reason)
+        wake_study_worker(session, study)
+    else:
         _finish_search(session, study, reason=reason)
+
+
+def end_race(session: Session, study: Study, *, reason: str | None) -> None:
+    """End a study whose race is over, once its last final seed has ended."""
+    race_budget.record(study, race_budget.progress(study).model_copy(update={"is_over": True}))
+    record_event(session, study, EventType.RACE_ENDED, reason=reason)
+    _finish_search(session, study, reason=reason)
 
 
 def park(session: Session, study: Study, *, reason: str) -> None:
@@ -93,8 +109,3 @@ def _finish_search(session: Session, study: Study, *, reason: str | None) -> Non
     if not any(queries.open_replicates(session, study.id)):
         study.state_reason = reason
         move_study(session, study, StudyState.SUCCEEDED, EventType.STUDY_SUCCEEDED)
-
-
-def is_spent(study: Study) -> bool:
-    """Return whether all trials of a study's budget have been created."""
-    return study.trials_created == study.trial_budget

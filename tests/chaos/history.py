@@ -130,13 +130,20 @@ def trials_never_exceed_the_budget(history: History) -> Iterator[str]:
             budget += event.body["trials"]
             if event.body["budget"] != budget:
                 yield f"event {event.sequence} extends to {event.body['budget']}, not to {budget}"
-        elif event.type == "trial.queued":
-            queued += 1
+        elif event.type in ("trial.queued", "race.round"):
+            queued += _trainings_queued(event)
             if queued > budget:
                 yield f"event {event.sequence} queues trial {queued} of {budget}"
-    # Further seeds cost a trial of the budget each where the study wants repetitions.
+    # A study that wants repetitions pays for further seeds without saying so.
     if study.trials_created != queued and (study.proposals or {}).get("duplicates") != "replicate":
         yield f"the study counts {study.trials_created} trials, and {queued} were queued"
+
+
+def _trainings_queued(event: Event) -> int:
+    """Further seeds of a race, and of the first trials of a study that races, cost a trial each."""
+    if event.type == "race.round":
+        return len(event.body["trial_ids"])
+    return 1 + int(event.body.get("further_seeds", 0))
 
 
 def a_trial_ends_once(history: History) -> Iterator[str]:

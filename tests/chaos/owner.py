@@ -38,7 +38,9 @@ ENDED = (StudyState.SUCCEEDED, StudyState.FAILED, StudyState.CANCELLED)
 
 
 def custom_study(rng: random.Random) -> StudyCreate:
-    """Give a study for runners outside, with seeds in some."""
+    """Give a study for runners outside, with seeds in some, and a race in some of these."""
+    replicates, final = rng.choice([1, 1, 2]), rng.choice([0, 0, 1])
+    races = replicates == 1 and final == 1
     return StudyCreate.model_validate(
         {
             "kind": "custom",
@@ -51,8 +53,9 @@ def custom_study(rng: random.Random) -> StudyCreate:
             "constraints": rng.choice([[], [{"metric": "watts", "op": "<=", "bound": 1.8}]]),
             "budget": {"trials": rng.randint(4, 10)},
             "parallelism": rng.randint(1, 4),
-            "replicates": rng.choice([1, 1, 2]),
-            "final_replicates": rng.choice([0, 0, 1]),
+            "replicates": replicates,
+            "final_replicates": final,
+            "race": {"share": 0.5} if races else None,
             "proposals": {"proposer": rng.choice(["sobol", "sobol", "paretune"])},
         }
     )

@@ -213,6 +213,19 @@ def test_a_trial_too_many_is_found_at_its_event() -> None:
     assert broken(made(events)) == ["trials_never_exceed_the_budget"]
 
 
+def test_seeds_of_a_race_count_for_the_budget() -> None:
+    """Those of its rounds and those of the first trials; more than were allowed are found."""
+    events = good_events()
+    events[find(events, "trial.queued", "a", 0)].body = {"further_seeds": 2}
+    events[find(events, "study.extended")].body = {"trials": 2, "budget": 7}
+    events.insert(find(events, "study.cancelling"), event("race.round", trial_ids=["a", "b"]))
+    assert broken(made(events, trial_budget=7, trials_created=7)) == []
+    events[find(events, "study.extended")].body = {"trials": 2, "budget": 6}
+    assert "trials_never_exceed_the_budget" in broken(made(events, trial_budget=6, trials_created=7))
+    events[find(events, "study.extended")].body = {"trials": 2, "budget": 7}
+    assert "trials_never_exceed_the_budget" in broken(made(events, trial_budget=7, trials_created=5))
+
+
 @pytest.mark.parametrize(
     ("place", "changes"),
     [

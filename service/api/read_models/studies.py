@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance
+from api_schemas.races import Race
 from api_schemas.studies import Budget, ReplicateCounts, StudyRead, TrialCounts
 from service.storage import queries, typed_study
 from service.storage.models import Study
@@ -37,6 +38,9 @@ def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> St
         constraints=typed_study.constraints(study),
         budget=Budget(trials=study.trial_budget),
         proposals=typed_study.proposals(study),
+        race=Race(share=study.race_share),
+        race_progress=typed_study.race_progress(study),
+        budget_spent=study.trials_created,
         backbone_shape=typed_study.backbone_shape(study),
         reference_point=typed_study.reference_point(study),
         trials=trials,

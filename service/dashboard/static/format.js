@@ -225,3 +225,23 @@ function inBytes(value) {
 export function endedTrials({ trials }) {
   return trials.succeeded + trials.infeasible + trials.failed + trials.stopped_early + trials.cancelled;
 }
+
+/**
+ * How much of a study's budget is done: trials that ended, and further seeds that cost as much.
+ * @param {Study} study
+ */
+export function trainingsDone(study) {
+  if (study.race.share === 0) return endedTrials(study);
+  if (study.race_progress?.is_over) return study.budget_spent;
+  const open = study.replicate_counts.queued + study.replicate_counts.running;
+  return Math.max(endedTrials(study), study.budget_spent - open);
+}
+
+/**
+ * How much of how much is done; a study that races counts trainings.
+ * @param {Study} study
+ */
+export function budgetText(study) {
+  const unit = study.race.share > 0 ? "trainings" : "trials";
+  return `${formatCount(trainingsDone(study))} / ${formatCount(study.budget.trials)} ${unit}`;
+}

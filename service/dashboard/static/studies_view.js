@@ -1,7 +1,7 @@
 /** The list of studies: state, progress, the best so far, age. */
 
 import { arrange, find, fromTemplate, make, named, showState } from "./elements.js";
-import { endedTrials, formatAge, formatCount, formatMetric, metricFormat, scoreName } from "./format.js";
+import { budgetText, formatAge, formatMetric, metricFormat, scoreName, trainingsDone } from "./format.js";
 import { startPolling } from "./polling.js";
 
 /** @import {Api} from "./api.js" */
@@ -97,12 +97,10 @@ function rowOf(rows, study, front) {
   const row = rows.get(study.id) ?? newRow(study);
   rows.set(study.id, row);
   showState(find(row, ".chip"), study.state);
-  const ended = endedTrials(study);
   const bar = find(row, "progress");
   bar.max = study.budget.trials;
-  bar.value = ended;
-  find(row, ".progress-text").textContent =
-    `${formatCount(ended)} / ${formatCount(study.budget.trials)} trials`;
+  bar.value = trainingsDone(study);
+  find(row, ".progress-text").textContent = budgetText(study);
   find(row, ".best").textContent = bestOf(study, front);
   find(row, ".front-size").textContent = front ? String(front.points.length) : "";
   find(row, ".age").textContent = formatAge(study.created_at, Date.now());

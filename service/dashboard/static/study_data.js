@@ -20,11 +20,11 @@ export const hasEnded = (study) => TERMINAL_STUDY_STATES.includes(study.state);
 export const isOpen = (trial) => OPEN_TRIAL_STATES.includes(trial.state);
 
 /**
- * Whether ended trials may still change, because members of the front are trained with further seeds.
+ * Whether ended trials may still change, because members of the front, or of a race, are trained with further seeds.
  * @param {Study} study
  */
-const mayMoveFront = ({ final_replicates, trials }) =>
-  final_replicates > 0 && trials.queued + trials.running === 0;
+const mayMoveFront = ({ final_replicates, race, trials }) =>
+  (final_replicates > 0 || race.share > 0) && trials.queued + trials.running === 0;
 
 /**
  * Whether nothing but the head is trained. The service writes every such configuration as one without

@@ -37,9 +37,10 @@ export function showHeader(view, study) {
  * How many seeds a configuration gets, where it is more than one.
  * @param {Study} study
  */
-function seedsOf({ replicates, final_replicates }) {
+function seedsOf({ replicates, final_replicates, race }) {
   const words = [
     replicates > 1 ? `${replicates} seeds each` : "",
+    race.share > 0 ? `a race with ${Math.round(100 * race.share)} % of the budget` : "",
     final_replicates ? `${final_replicates} more for the front` : "",
   ];
   return words.filter(Boolean).join(", ");

@@ -3,7 +3,7 @@
 import { make } from "./elements.js";
 import {
   asWords,
-  endedTrials,
+  budgetText,
   formatAge,
   formatCount,
   formatDuration,
@@ -11,6 +11,7 @@ import {
   formatMetric,
   metricFormat,
   shortName,
+  trainingsDone,
 } from "./format.js";
 import { hasEnded, isHeadOnly } from "./study_data.js";
 
@@ -28,15 +29,16 @@ export function showTiles(list, data) {
 /** @param {Study} study */
 function progressTile(study) {
   const { trials, budget } = study;
-  const ended = endedTrials(study);
   const parts = Object.entries(trials)
     .filter(([state, count]) => count > 0 && state !== "succeeded")
     .map(([state, count]) => `${formatCount(count)} ${asWords(state)}`);
   const seeds = study.replicate_counts.queued + study.replicate_counts.running;
-  if (seeds && !trials.queued && !trials.running) parts.push(`${formatCount(seeds)} final seeds left`);
-  const bar = make("progress", { max: budget.trials, value: ended, "aria-label": "Trials ended" });
-  const text = `${formatCount(ended)} / ${formatCount(budget.trials)} trials`;
-  return tile("Progress", text, parts.join(" · "), "progress", bar);
+  const race = study.race_progress;
+  const isRacing = race !== null && race.racers.length > 0 && !race.is_over;
+  if (isRacing) parts.push(`race, round ${formatCount(race.rounds)}: ${formatCount(race.racers.length)} trials`);
+  else if (seeds && !trials.queued && !trials.running) parts.push(`${formatCount(seeds)} final seeds left`);
+  const bar = make("progress", { max: budget.trials, value: trainingsDone(study), "aria-label": "Trials ended" });
+  return tile("Progress", budgetText(study), parts.join(" · "), "progress", bar);
 }
 
 /** @param {StudyData} data */

@@ -34,6 +34,9 @@
  * @property {TrialCounts} trials
  * @property {number} replicates
  * @property {number} final_replicates
+ * @property {{share: number}} race
+ * @property {{rounds: number, racers: string[], is_over: boolean} | null} race_progress
+ * @property {number} budget_spent
  * @property {{queued: number, running: number, done: number}} replicate_counts
  * @property {string} created_at
  * @property {string | null} finished_at

@@ -256,3 +256,17 @@ def test_a_clone_of_a_clone_has_the_same_trials(client: TestClient, source: str)
     assert len(of_first) == 3
     for one, other in zip(of_first, of_second, strict=True):
         assert {key: one[key] for key in one.keys() - own} == {key: other[key] for key in other.keys() - own}
+
+
+def test_a_clone_races_if_its_own_budget_is_worth_it(client: TestClient) -> None:
+    """A default race is decided anew; one that was asked for, or refused, is kept."""
+    for posted, edits, share in (
+        ({}, {"budget": {"trials": 4}}, 0.0),
+        ({}, {"budget": {"trials": 40}}, 0.25),
+        ({"race": {"share": 0.5}}, {"budget": {"trials": 4}}, 0.5),
+        ({"race": {"share": 0}}, {}, 0.0),
+    ):
+        body = study_body(budget={"trials": 20}, **posted)
+        source = client.post("/v1/studies", json=body).json()
+        clone = client.post(f"/v1/studies/{source['id']}:clone", json={"edits": edits}).json()
+        assert clone["race"] == {"share": share}

@@ -24,6 +24,7 @@ RANDOM = {"proposer": "random"}
 FEATURES: dict[str, dict[str, Any]] = {
     "replicates": {"replicates": 2},
     "final replicates": {"final_replicates": 2},
+    "race": {"final_replicates": 1, "race": {"share": 0.5}},
     "duplicates repeated": {"proposals": {"duplicates": "replicate"}},
     "duplicates reused": {"proposals": {"duplicates": "reuse"}},
     "early stopping": {"early_stopping": "hypervolume"},

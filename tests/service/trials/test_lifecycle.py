@@ -19,7 +19,8 @@ from service.storage.models import Event, Replicate, StoredFront, Study, Tenant,
 from service.studies import steering
 from service.studies.creation import create_study
 from service.studies.validation import validate_study
-from service.trials import lifecycle
+from service.suggestions.race_rounds import advance_race
+from service.trials import lifecycle, race_budget, study_lifecycle
 from tests.conftest import examples, make_study_request
 from tests.service.studies.replay import replayed_fronts
 
@@ -203,16 +204,20 @@ class StudyMachine(RuleBasedStateMachine):
 
     session: Session
 
-    @initialize(budget=st.integers(1, 4), seeds=st.integers(1, 3), final=st.integers(0, 2))
-    def create(self, budget: int, seeds: int, final: int) -> None:
+    @initialize(
+        budget=st.integers(1, 4), seeds=st.integers(1, 3), final=st.integers(0, 2), races=st.booleans()
+    )
+    def create(self, budget: int, seeds: int, final: int, races: bool) -> None:
+        race = {"race": {"share": 0.5}, "replicates": 1} if races else {"replicates": seeds}
+        self.budget = budget + 3 if races else budget
         request = make_study_request(
-            budget={"trials": budget}, replicates=seeds, final_replicates=final, parallelism=4
+            budget={"trials": self.budget}, final_replicates=final, parallelism=4, **race
         )
         self.study = create(self.session, request)
-        self.budget = budget
 
     def trials(self, *states: TrialState) -> list[Trial]:
-        found = self.session.scalars(select(Trial).where(Trial.study_id == self.study.id))
+        mine = select(Trial).where(Trial.study_id == self.study.id)
+        found = self.session.scalars(mine.order_by(Trial.number))
         return [trial for trial in found if not states or trial.state in states]
 
     def replicates(self, *states: TrialState) -> list[Replicate]:
@@ -231,8 +236,35 @@ class StudyMachine(RuleBasedStateMachine):
 
     @rule()
     def propose(self) -> None:
-        if self.study.state is StudyState.ACTIVE and self.study.trials_created < self.budget:
+        if self.study.state is StudyState.ACTIVE and race_budget.left_for_search(self.study):
             queue(self.session, self.study)
+
+    @rule(scores=st.lists(st.floats(0, 1), min_size=5, max_size=9))
+    def search_to_the_end(self, scores: list[float]) -> None:
+        for place, score in enumerate(scores):
+            self.propose()
+            self.claim()
+            self.succeed(0, score, 1000 + place, twice=False)
+        self.race()
+
+    @rule()
+    def race(self) -> None:
+        self.study.turn_due_at = None
+        advance_race(self.session, self.study.id)
+
+    @rule()
+    def run_out_of_configurations(self) -> None:
+        if self.study.state is StudyState.ACTIVE and race_budget.is_pending(self.study):
+            study_lifecycle.exhaust(self.session, self.study)
+
+    @rule()
+    def extend(self) -> None:
+        before = self.study.state
+        try:
+            steering.extend(self.session, self.study, trials=1)
+            self.budget += 1
+        except WrongState:
+            assert self.study.state is before
 
     @rule()
     def claim(self) -> None:
@@ -296,9 +328,18 @@ class StudyMachine(RuleBasedStateMachine):
 
     @invariant()
     def budget_is_kept(self) -> None:
-        assert len(self.trials()) == self.study.trials_created <= self.budget
+        raced = race_budget.progress(self.study).trainings
+        assert len(self.trials()) + raced == self.study.trials_created <= self.budget
+        assert [trial.number for trial in self.trials()] == list(range(len(self.trials())))
         seeds = self.study.replicates + self.study.final_replicates
-        assert {replicate.number for replicate in self.replicates()} <= set(range(seeds))
+        beyond = [one for one in self.replicates() if one.number >= seeds]
+        assert len(beyond) <= raced
+
+    @invariant()
+    def a_race_that_is_over_ends_the_study_with_its_last_seed(self) -> None:
+        if race_budget.progress(self.study).is_over:
+            still_open = self.replicates(TrialState.QUEUED, TrialState.RUNNING)
+            assert (self.study.finished_at is None) == bool(still_open)
 
     @invariant()
     def terminal_studies_have_nothing_open(self) -> None:
@@ -308,7 +349,7 @@ class StudyMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_spent_budget_ends_the_study(self) -> None:
-        if len(self.trials(*TERMINAL_TRIAL_STATES)) == self.budget:
+        if len(self.trials(*TERMINAL_TRIAL_STATES)) == self.budget and not self.study.race_share:
             still_open = self.replicates(TrialState.QUEUED, TrialState.RUNNING)
             assert (self.study.finished_at is None) == bool(still_open)
 
@@ -347,7 +388,10 @@ class StudyMachine(RuleBasedStateMachine):
         if self.study.state is StudyState.SUCCEEDED and front and self.study.final_replicates:
             for trial_id in front.member_trial_ids:
                 replicates = queries.replicates_of(self.session, [trial_id])[trial_id]
-                assert len(replicates) == self.study.replicates + self.study.final_replicates
+                # A seed of a race takes the number of the next, so a racer may have more.
+                wanted = self.study.replicates + self.study.final_replicates
+                assert len(replicates) >= wanted
+                assert len(replicates) == wanted or self.study.race_share
                 assert TrialState.CANCELLED not in {replicate.state for replicate in replicates}
 
     def teardown(self) -> None:
