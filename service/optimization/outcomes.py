@@ -12,7 +12,7 @@ from torch import Tensor
 
 from api_schemas.objectives import ConstraintOp, Direction, log_scaled
 from service.clipping import reference_below
-from service.noise import noise_variances
+from service.noise import noise_of
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem
 
@@ -107,7 +107,7 @@ def _variances(outcome: Outcome, observations: Sequence[Observation]) -> Float64
         pairs = zip(observations, of, strict=True)
         return np.array([_error(outcome, observation, own) for observation, own in pairs])
 
-    found = noise_variances(
+    found = noise_of(
         seeds=np.array([observation.seeds for observation in observations], dtype=float),
         errors=errors([observation.standard_errors for observation in observations]),
         row_errors=errors([observation.row_errors for observation in observations]),
@@ -115,7 +115,7 @@ def _variances(outcome: Outcome, observations: Sequence[Observation]) -> Float64
     if found is None:
         return None
     predicted = np.nan_to_num(errors([observation.prediction_errors for observation in observations]))
-    return torch.from_numpy(found + predicted**2).unsqueeze(1)
+    return torch.from_numpy(found.of_mean + predicted**2).unsqueeze(1)
 
 
 def _error(outcome: Outcome, observation: Observation, errors: Mapping[str, float] | None) -> float:
