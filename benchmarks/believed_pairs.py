@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise
-from pathlib import Path
 from statistics import fmean, variance
 from typing import NamedTuple
 
