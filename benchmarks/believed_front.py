@@ -2,10 +2,11 @@
 
 Searches by `suggest` measure a known function with normal noise. Of each search, both fronts are taken; what
 counts is the hypervolume of their members' values without noise, as a share of the best that is possible.
-The models infer the noise, or are told it. `run` appends a line of JSON for each search that is not there
-yet; `report` prints means over the seeds, paired differences with their standard errors, and how often trials
-that are said to be on the front with some chance truly are: no other trial of the search dominates their
-value without noise.
+The first two trials have three seeds, the others one. The models infer the noise, or are told what is expected
+of a share of 400 rows, what the seeds of the two say, both, or the truth; a second search is told both from
+its start. `run` appends a line of JSON for each search that is not there yet; `report` prints means over the
+seeds, paired differences with their standard errors, and how often trials that are said to be on the front
+with some chance truly are: no other trial of the search dominates their value without noise.
 """
 
 import argparse
@@ -34,6 +35,7 @@ NOISES = (0.015, 0.03)
 """Standard deviations of a score or an error, which are shares: what seeds and 400 rows move it by."""
 SEEDS = 24
 TRIALS = 32
+ARMS = ("inferred", "expected", "pooled", "told", "known")
 BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 RESULTS = Path(__file__).parent / "results" / "believed_front.jsonl"
 
@@ -178,14 +180,15 @@ def judged(
 
 def report(lines: Sequence[Mapping[str, Any]]) -> None:
     """Print the tables."""
-    print("| problem | noise | searches | observed | believed, noise inferred | noise known | all trials |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(f"| problem | noise | searches | observed | {' | '.join(ARMS)} | all trials | search told |")
+    print("| --- " + "| ---: " * (len(ARMS) + 5) + "|")
     for name, noise in sorted({(line["problem"], line["noise"]) for line in lines}):
         found = [line for line in lines if (line["problem"], line["noise"]) == (name, noise)]
         observed, every = (fmean(line[kind] for line in found) for kind in ("observed", "every"))
-        gains = [_gain(found, kind) for kind in ("inferred", "known")]
-        print(f"| {name} | {noise} | {len(found)} | {observed:.3f} | {gains[0]} | {gains[1]} | {every:.3f} |")
-    for kind in ("inferred", "known"):
+        gains = " | ".join(_gain(found, kind) for kind in ARMS)
+        told = _gain(found, "search_told")
+        print(f"| {name} | {noise} | {len(found)} | {observed:.3f} | {gains} | {every:.3f} | {told} |")
+    for kind in (*ARMS, "search_told"):
         print(f"\n| chance said, noise {kind} | trials | mean chance | truly on the front |")
         print("| --- | ---: | ---: | ---: |")
         pairs = [
