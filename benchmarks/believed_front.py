@@ -2,7 +2,7 @@
 
 Searches by `suggest` measure a known function with normal noise. Of each search, both fronts are taken; what
 counts is the hypervolume of their members' values without noise, as a share of the best that is possible.
-The first two trials have three seeds, the others one. The models infer the noise, or are told what is expected
+The first two trials have three seeds. The models infer the noise, or are told what is expected
 of a share of 400 rows, what the seeds of the two say, both, or the truth; a second search is told both from
 its start. `run` appends a line of JSON for each search that is not there yet; `report` prints means over the
 seeds, paired differences with their standard errors, and how often trials that are said to be on the front

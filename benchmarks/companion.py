@@ -1,7 +1,8 @@
-"""Does the validation loss tell more of the test score than the score alone? `python -m benchmarks.companion`.
+"""Does the validation loss tell more of test than the score? `python -m benchmarks.companion`.
 
 Recorded trials of two tasks, one seed each. Linear regression of the test score on the standardised
-validation score, the loss, and both; each trial is predicted from the others. Prints root mean squared errors.
+validation score, the loss, and both; each trial is predicted from the others. Prints the root mean
+squared errors.
 """
 
 import gzip
