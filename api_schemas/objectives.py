@@ -47,6 +47,9 @@ Like all names of `Metric` these mean something in studies of kind `peft` only.
 """
 
 
+SCORE_STANDARD_ERROR = "score_standard_error"
+"""Beside the score of our own workers: how far it may be off for the rows that it is measured on."""
+
 LARGEST_METRIC = 1e50
 """No metric nor reference may be larger, so that the volume over six of them is still a number."""
 

@@ -2,16 +2,17 @@
 
 Searches by `suggest` measure a known function with normal noise. Of each search, both fronts are taken; what
 counts is the hypervolume of their members' values without noise, as a share of the best that is possible.
-The models infer the noise, or are told it. `run` appends a line of JSON for each search that is not there
-yet; `report` prints means over the seeds, paired differences with their standard errors, and how often trials
-that are said to be on the front with some chance truly are: no other trial of the search dominates their
-value without noise.
+The first two trials have three seeds. The models infer the noise, or are told what is expected
+of a share of 400 rows, what the seeds of the two say, both, or the truth; a second search is told both from
+its start. `run` appends a line of JSON for each search that is not there yet; `report` prints means over the
+seeds, paired differences with their standard errors, and how often trials that are said to be on the front
+with some chance truly are: no other trial of the search dominates their value without noise.
 """
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
 from statistics import fmean, stdev
@@ -26,6 +27,7 @@ from benchmarks.optimiser.problems.problem import BenchmarkProblem, engine_probl
 from service.optimization.believed_front import believe
 from service.optimization.problem import Observation, Problem
 from service.optimization.suggest import suggest
+from service.trials import replicate_statistics
 from service.trials.pareto_front import front_members
 
 PROBLEMS = ("simulated-peft-12-7", "simulated-peft-24-8", "table-rotten-tomatoes")
@@ -33,10 +35,15 @@ NOISES = (0.015, 0.03)
 """Standard deviations of a score or an error, which are shares: what seeds and 400 rows move it by."""
 SEEDS = 24
 TRIALS = 32
+ARMS = ("inferred", "expected", "pooled", "told", "known")
 BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 RESULTS = Path(__file__).parent / "results" / "believed_front.jsonl"
 
+ROWS, PROBES, PROBE_SEEDS = 400, 2, 3
+"""Metrics are taken for shares of so many rows; the first trials have several seeds."""
+
 Metrics = Mapping[str, float]
+Tell = Callable[[Observation], Observation]
 
 
 def main() -> None:
@@ -57,42 +64,110 @@ def main() -> None:
 
 
 def searched(problem: BenchmarkProblem, *, noise: float, seed: int) -> dict[str, Any]:
-    """Search once; return both fronts' true hypervolumes, and each trial's chance beside the truth."""
+    """Search twice, with noise inferred and with noise told; return what each front is worth."""
+    blind = _search(problem, noise=noise, seed=seed, tell=_nothing)
+    informed = _search(problem, noise=noise, seed=seed, tell=_expected)
+    known = {objective.metric: noise for objective in problem.objectives}
+    arms = {
+        "inferred": [_nothing(one) for one in blind.observations],
+        "expected": [replace(_expected(one), standard_errors=None, seeds=1) for one in blind.observations],
+        "pooled": [_seeds_only(one) for one in blind.observations],
+        "told": [_expected(one) for one in blind.observations],
+        "known": [_exactly(one, known) for one in blind.observations],
+    }
+    return {
+        **_fronts(problem, blind),
+        **{name: judged(problem, blind, told, seed=seed) for name, told in arms.items()},
+        "search_told": _fronts(problem, informed)
+        | judged(problem, informed, [_expected(one) for one in informed.observations], seed=seed),
+    }
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search tried: observations with all that is known of their noise, and values without noise."""
+
+    engine: Problem
+    observations: Sequence[Observation]
+    truths: Sequence[Metrics]
+
+
+def _search(problem: BenchmarkProblem, *, noise: float, seed: int, tell: Tell) -> Search:
     engine, rng = engine_problem(problem), np.random.default_rng([seed, 1])
     observations: list[Observation] = []
     truths: list[Metrics] = []
     while len(truths) < TRIALS:
-        (one,) = suggest(engine, observations, pending=(), count=1, seed=seed)
+        (one,) = suggest(engine, [tell(seen) for seen in observations], pending=(), count=1, seed=seed)
         truth = problem.evaluate(one.parameterization)
-        measured = None if truth is None else _with_noise(problem, truth, noise=noise, rng=rng)
-        key = engine.key(one.parameterization)
-        observations.append(Observation(one.parameterization, measured, key=key))
+        seeds = PROBE_SEEDS if len(truths) < PROBES else 1
+        observation = Observation(one.parameterization, None, key=engine.key(one.parameterization))
+        if truth is not None:
+            observation = _measured(problem, observation, truth, noise=noise, seeds=seeds, rng=rng)
+        observations.append(observation)
         truths.append(truth or {})
-    errors = {objective.metric: noise for objective in problem.objectives}
-    told = [replace(one, standard_errors=errors) for one in observations]
-    measured = [row for row, one in enumerate(observations) if one.metrics is not None]
-    members = front_members(problem.objectives, [observations[row].metrics or {} for row in measured])
+    return Search(engine, observations, truths)
+
+
+def _measured(
+    problem: BenchmarkProblem,
+    observation: Observation,
+    truth: Metrics,
+    *,
+    noise: float,
+    seeds: int,
+    rng: np.random.Generator,
+) -> Observation:
+    """Return the means over seeds with their errors, and the binomial error of a share of so many rows."""
+    draws = [_with_noise(problem, truth, noise=noise, rng=rng) for _ in range(seeds)]
+    means = replicate_statistics.means(draws)
+    noisy = [name for name in truth if name not in problem.exact_metrics]
+    shares = {name: min(max(means[name], 0.5 / ROWS), 1 - 0.5 / ROWS) for name in noisy}
+    return replace(
+        observation,
+        metrics=means,
+        standard_errors=replicate_statistics.standard_errors(draws) or None,
+        seeds=seeds,
+        row_errors={name: math.sqrt(share * (1 - share) / ROWS) for name, share in shares.items()},
+    )
+
+
+def _nothing(one: Observation) -> Observation:
+    return replace(one, standard_errors=None, row_errors=None, seeds=1)
+
+
+def _seeds_only(one: Observation) -> Observation:
+    return replace(one, row_errors=None)
+
+
+def _expected(one: Observation) -> Observation:
+    return one
+
+
+def _exactly(one: Observation, noise: Metrics) -> Observation:
+    errors = {name: value / math.sqrt(one.seeds) for name, value in noise.items()}
+    return replace(one, standard_errors=errors, row_errors=None)
+
+
+def _fronts(problem: BenchmarkProblem, search: Search) -> dict[str, float]:
+    measured = [row for row, one in enumerate(search.observations) if one.metrics is not None]
+    observed = [search.observations[row].metrics or {} for row in measured]
+    members = front_members(problem.objectives, observed)
     return {
-        "observed": _share(problem, [truths[measured[place]] for place in members]),
-        "every": _share(problem, [truths[row] for row in measured]),
-        "inferred": judged(problem, engine, observations, truths, seed=seed),
-        "known": judged(problem, engine, told, truths, seed=seed),
+        "observed": _share(problem, [search.truths[measured[place]] for place in members]),
+        "every": _share(problem, [search.truths[row] for row in measured]),
     }
 
 
 def judged(
-    problem: BenchmarkProblem,
-    engine: Problem,
-    observations: Sequence[Observation],
-    truths: Sequence[Metrics],
-    *,
-    seed: int,
+    problem: BenchmarkProblem, search: Search, observations: Sequence[Observation], *, seed: int
 ) -> dict[str, Any]:
     """Return the true hypervolume of the believed front, and each trial's chance beside the truth."""
     truth_of = {
-        one.key: truth for one, truth in zip(observations, truths, strict=True) if one.metrics is not None
+        one.key: truth
+        for one, truth in zip(observations, search.truths, strict=True)
+        if one.metrics is not None
     }
-    beliefs = believe(engine, observations, succeeded=truth_of.keys(), compared_with=None, seed=seed)
+    beliefs = believe(search.engine, observations, succeeded=truth_of.keys(), compared_with=None, seed=seed)
     assert beliefs is not None
     believed = [truth_of[key] for key in beliefs.keys]
     truly = set(front_members(problem.objectives, believed))
@@ -105,14 +180,15 @@ def judged(
 
 def report(lines: Sequence[Mapping[str, Any]]) -> None:
     """Print the tables."""
-    print("| problem | noise | searches | observed | believed, noise inferred | noise known | all trials |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(f"| problem | noise | searches | observed | {' | '.join(ARMS)} | all trials | search told |")
+    print("| --- " + "| ---: " * (len(ARMS) + 5) + "|")
     for name, noise in sorted({(line["problem"], line["noise"]) for line in lines}):
         found = [line for line in lines if (line["problem"], line["noise"]) == (name, noise)]
         observed, every = (fmean(line[kind] for line in found) for kind in ("observed", "every"))
-        gains = [_gain(found, kind) for kind in ("inferred", "known")]
-        print(f"| {name} | {noise} | {len(found)} | {observed:.3f} | {gains[0]} | {gains[1]} | {every:.3f} |")
-    for kind in ("inferred", "known"):
+        gains = " | ".join(_gain(found, kind) for kind in ARMS)
+        told = _gain(found, "search_told")
+        print(f"| {name} | {noise} | {len(found)} | {observed:.3f} | {gains} | {every:.3f} | {told} |")
+    for kind in (*ARMS, "search_told"):
         print(f"\n| chance said, noise {kind} | trials | mean chance | truly on the front |")
         print("| --- | ---: | ---: | ---: |")
         pairs = [

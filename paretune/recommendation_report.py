@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from api_schemas.objectives import SCORE_STANDARD_ERROR
 from api_schemas.recommendation import Recommendation
 from paretune.numbers import format_with_error
 
@@ -18,7 +19,7 @@ def recommendation_lines(found: Recommendation) -> list[str]:
     metrics = [
         f"{name.replace('_', ' ')} {write(name, found.metrics, found.metric_standard_errors)}"
         for name in found.metrics
-        if custom or name != "collapsed"
+        if custom or name not in ("collapsed", SCORE_STANDARD_ERROR)
     ]
     believed = [
         f"{name.replace('_', ' ')} " + write(name, {name: one.mean}, {name: one.standard_deviation})

@@ -14,6 +14,7 @@ from importlib.metadata import version
 import structlog
 import torch
 
+from api_schemas.objectives import SCORE_STANDARD_ERROR
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactKind, ArtifactRecord, Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import UPLOAD_PATIENCE_SECONDS, ArtifactStore
@@ -320,6 +321,7 @@ def _keep_checkpoint(stop: TrialStopped, one: PreparedTrial, *, step: int, store
 def _scores(evaluation: Evaluation) -> dict[str, float]:
     return {
         "score": evaluation.score,
+        SCORE_STANDARD_ERROR: evaluation.score_standard_error,
         **evaluation.metrics,
         "loss": evaluation.loss,
         "collapsed": float(evaluation.collapsed),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from api_schemas.objectives import ConstraintOp, Direction, log_scaled
 from service.clipping import reference_below
+from service.noise import noise_of
 from service.optimization.grid import Candidates
 from service.optimization.problem import Observation, Problem
 
@@ -97,25 +98,32 @@ def observed_values(
 def observed_variances(
     outcomes: Sequence[Outcome], observations: Sequence[Observation]
 ) -> list[Float64[Tensor, "n 1"] | None]:
-    """Return the noise variance of each outcome's observations; None where one is unknown.
+    """Return the noise variance of each outcome's observations; None where nothing is known of it."""
+    return [_variances(outcome, observations) for outcome in outcomes]
 
-    Each is the mean of the observation's own variance and the average one: with few seeds a spread may be
-    near zero by chance, and the model would treat that observation as exact.
-    """
-    variances: list[Float64[Tensor, "n 1"] | None] = []
-    for outcome in outcomes:
-        name = outcome.metric
-        own = [
-            outcome.variance(observation.metrics[name], observation.standard_errors[name])
-            for observation in observations
-            if observation.metrics and observation.standard_errors and name in observation.standard_errors
-        ]
-        if len(own) < len(observations):
-            variances.append(None)
-            continue
-        column = torch.tensor(own, dtype=torch.double).unsqueeze(1)
-        variances.append((column + column.mean()) / 2)
-    return variances
+
+def _variances(outcome: Outcome, observations: Sequence[Observation]) -> Float64[Tensor, "n 1"] | None:
+    def errors(of: Sequence[Mapping[str, float] | None]) -> Float64[np.ndarray, " n"]:
+        pairs = zip(observations, of, strict=True)
+        return np.array([_error(outcome, observation, own) for observation, own in pairs])
+
+    found = noise_of(
+        seeds=np.array([observation.seeds for observation in observations], dtype=float),
+        errors=errors([observation.standard_errors for observation in observations]),
+        row_errors=errors([observation.row_errors for observation in observations]),
+    )
+    if found is None:
+        return None
+    predicted = np.nan_to_num(errors([observation.prediction_errors for observation in observations]))
+    return torch.from_numpy(found.of_mean + predicted**2).unsqueeze(1)
+
+
+def _error(outcome: Outcome, observation: Observation, errors: Mapping[str, float] | None) -> float:
+    """Return a standard error on the optimiser's scale; not a number where it is unknown."""
+    name = outcome.metric
+    if not observation.metrics or not errors or name not in errors:
+        return math.nan
+    return math.sqrt(outcome.variance(observation.metrics[name], errors[name]))
 
 
 def exact_values(

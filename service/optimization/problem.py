@@ -23,7 +23,9 @@ ExactMetric = Callable[[Candidates], Float64[np.ndarray, " n"]]
 class Observation:
     """A trial that has ended. `metrics` is None if the configuration proved infeasible.
 
-    `standard_errors` are in the metrics' units; None if unknown. `key` is the problem's key of the
+    Metrics are means over `seeds`. All errors are in the metrics' units, and None where unknown:
+    `standard_errors` are over the seeds, `row_errors` over the rows that a metric is measured on, and
+    `prediction_errors` of what was not measured but predicted. `key` is the problem's key of the
     parameterization, if it is stored: computing it for thousands of trials takes seconds.
     """
 
@@ -31,6 +33,9 @@ class Observation:
     metrics: Mapping[str, float] | None
     standard_errors: Mapping[str, float] | None = None
     key: Hashable | None = None
+    seeds: int = 1
+    row_errors: Mapping[str, float] | None = None
+    prediction_errors: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)

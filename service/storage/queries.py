@@ -137,6 +137,17 @@ def replicates_of(session: Session, trial_ids: Sequence[str]) -> dict[str, list[
     return by_trial
 
 
+def seeds_of(session: Session, study_id: str) -> dict[str, int]:
+    """Count the replicates that succeeded of each trial of a study that has several."""
+    rows = session.execute(
+        select(Replicate.trial_id, func.count())
+        .where(Replicate.study_id == study_id, Replicate.state == TrialState.SUCCEEDED)
+        .group_by(Replicate.trial_id)
+        .having(func.count() > 1)
+    )
+    return dict(rows.all())
+
+
 def get_trial(session: Session, study_id: str, trial_id: str, *, lock: bool = False) -> Trial:
     """Read a trial of a study; with `lock`, as `lock_trial` does.
 

@@ -15,7 +15,7 @@ from api_schemas.objectives import LOG_METRICS
 from api_schemas.proposals import DuplicatePolicy, Proposer
 from api_schemas.search_space import Parameterization
 from api_schemas.studies import StudyState
-from api_schemas.trials import TEACHING_STATES, TERMINAL_TRIAL_STATES, TrialState
+from api_schemas.trials import TEACHING_STATES, TERMINAL_TRIAL_STATES
 from service.optimization.problem import Observation, Problem, Source, Suggestion
 from service.storage import queries, typed_study
 from service.storage.models import Study, Trial
@@ -24,7 +24,8 @@ from service.studies.starting_points import starting_parameterization
 from service.suggestions import duplicates, revision
 from service.suggestions.exact_metrics import exact_metrics, expression_metrics
 from service.suggestions.former_studies import sources_of
-from service.trials import early_stops, lifecycle, race_budget, study_lifecycle
+from service.suggestions.observations import observations_of
+from service.trials import lifecycle, race_budget, study_lifecycle
 from service.trials.demand import results_in_a_turn
 from service.trials.queue_deficit import replicate_deficit, trial_deficit
 
@@ -71,7 +72,7 @@ def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
     return SuggestionRequest(
         proposer=typed_study.proposals(study).proposer,
         problem=_problem(study, sources=sources_of(session, study)),
-        observations=tuple(map(_observation, results)),
+        observations=observations_of(session, study, results),
         # FAILED and cancelled trials carry no information, but must not be suggested again.
         pending=tuple(
             trial.parameters
@@ -91,7 +92,7 @@ def read_observations(
 ) -> tuple[Problem, tuple[Observation, ...]]:
     """Return a study's problem and the observations from its trials."""
     trials = queries.trials_in(session, study.id, TEACHING_STATES)
-    return _problem(study, sources=sources), tuple(_observation(trial) for trial in trials)
+    return _problem(study, sources=sources), observations_of(session, study, trials)
 
 
 def store_suggestions(
@@ -244,12 +245,3 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),
     )
-
-
-def _observation(trial: Trial) -> Observation:
-    if trial.state is TrialState.STOPPED_EARLY:
-        return Observation(trial.parameters, early_stops.metrics_to_learn(trial), key=trial.configuration_key)
-    if trial.state is not TrialState.SUCCEEDED:
-        return Observation(trial.parameters, None, key=trial.configuration_key)
-    errors = trial.metric_standard_errors or None
-    return Observation(trial.parameters, trial.metrics, errors, trial.configuration_key)

@@ -1,7 +1,7 @@
 """How sure it is that a trial stands on the front, given that measured metrics are noisy. Pure NumPy.
 
 What was measured is taken as the mean of the truth, with a normal error of the given size, independent
-from trial to trial. Trials share their validation texts, which makes true differences surer than this.
+from trial to trial: most of the error of their validation texts is common to all, and is no part of it.
 """
 
 import math
@@ -24,8 +24,12 @@ FAR = 6.0
 
 
 def binomial_errors(shares: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """Return the standard error of each share of `rows` texts labelled right."""
-    errors: NDArray[np.float64] = np.sqrt(np.maximum(shares * (1.0 - shares), 0.0) / rows)
+    """Return the standard error of each share of `rows` texts labelled right.
+
+    One right and one wrong text are added: at the ends it is not 0.
+    """
+    drawn = (shares * rows + 1.0) / (rows + 2.0)
+    errors: NDArray[np.float64] = np.sqrt(drawn * (1.0 - drawn) / rows)
     return errors
 
 

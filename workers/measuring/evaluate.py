@@ -1,8 +1,9 @@
 """Measure a trained network on a split."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,13 +14,9 @@ from api_schemas.tasks import ScoreMetric, TaskKind
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, evaluation_batches
 from workers.errors import NotANumber
-from workers.measuring.losses import mean_loss
-from workers.measuring.metrics import (
-    classification_metrics,
-    is_collapsed,
-    multi_label_metrics,
-    regression_metrics,
-)
+from workers.measuring.losses import mean_loss, row_losses
+from workers.measuring.metrics import Metrics, is_collapsed, metrics_of
+from workers.measuring.row_errors import resampled_error, share_error
 from workers.peft_methods import TrialModules, logits
 from workers.spans import tracer
 
@@ -28,9 +25,13 @@ EVALUATION_BATCH_SIZE = 128
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`score` is the task's score; `metrics` has all metrics of its kind by name, except the loss."""
+    """`score` is the task's score; `metrics` has all metrics of its kind by name, except the loss.
+
+    `score_standard_error` is that of the score over rows like these.
+    """
 
     score: float
+    score_standard_error: float
     loss: float
     metrics: Mapping[str, float]
     collapsed: bool
@@ -64,16 +65,34 @@ def from_outputs(outputs: Float[Tensor, "n c"], split: TokenisedSplit, *, loss: 
     predicted: np.ndarray
     if split.kind is TaskKind.CLASSIFICATION:
         predicted = outputs.argmax(dim=1).numpy()
-        metrics = classification_metrics(labels, predicted, classes=outputs.shape[1])
     elif split.kind is TaskKind.MULTI_LABEL:
+        labels = labels > 0
         predicted = (outputs > 0).numpy()  # a probability above one half
-        metrics = multi_label_metrics(labels > 0, predicted)
     else:
         predicted = outputs.squeeze(dim=1).double().numpy()
-        metrics = regression_metrics(labels, predicted)
+    measure = partial(metrics_of, kind=split.kind, classes=outputs.shape[1])
+    metrics = measure(labels, predicted)
     return Evaluation(
         score=({ScoreMetric.NEGATIVE_LOSS: -loss} | metrics)[split.score],
+        score_standard_error=_row_error(outputs, split, measure, labels=labels, predicted=predicted),
         loss=loss,
         metrics={str(name): value for name, value in metrics.items()},
         collapsed=is_collapsed(labels, predicted, kind=split.kind),
     )
+
+
+def _row_error(
+    outputs: Float[Tensor, "n c"],
+    split: TokenisedSplit,
+    measure: Callable[[np.ndarray, np.ndarray], Metrics],
+    *,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+) -> float:
+    rows = len(labels)
+    if split.score is ScoreMetric.NEGATIVE_LOSS:
+        losses = row_losses(outputs, torch.tensor(split.labels), kind=split.kind)
+        return float(losses.double().std(correction=0)) / math.sqrt(rows)
+    if split.score is ScoreMetric.ACCURACY:
+        return share_error(round(measure(labels, predicted)[split.score] * rows), rows)
+    return resampled_error(lambda drawn: measure(labels[drawn], predicted[drawn])[split.score], rows)

@@ -13,6 +13,15 @@ COLLAPSED_SPREAD = 0.01
 Metrics = dict[ScoreMetric, float]
 
 
+def metrics_of(labels: np.ndarray, predicted: np.ndarray, *, kind: TaskKind, classes: int) -> Metrics:
+    """Compute the metrics of a kind of task."""
+    if kind is TaskKind.CLASSIFICATION:
+        return classification_metrics(labels, predicted, classes=classes)
+    if kind is TaskKind.MULTI_LABEL:
+        return multi_label_metrics(labels, predicted)
+    return regression_metrics(labels, predicted)
+
+
 def classification_metrics(
     labels: Int64[np.ndarray, " n"], predicted: Int64[np.ndarray, " n"], *, classes: int
 ) -> Metrics:

@@ -1,6 +1,7 @@
 """What a recommendation is chosen by: the points of a front, how sure they are, and what they must beat."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from api_schemas.objectives import ConstraintOp, Metric, Objective
+from api_schemas.objectives import SCORE_STANDARD_ERROR, ConstraintOp, Metric, Objective
 from api_schemas.tasks import ScoreMetric
-from api_schemas.trials import TrialState
+from service.noise import Noise, noise_of
 from service.storage import queries, typed_study
-from service.storage.models import StoredFront, Study, Trial
+from service.storage.models import StoredFront, Study
 from service.studies.reference_trials import ReferenceTrials, reference_trials
 from service.trials import front_certainty
 from service.trials.beliefs import Belief
@@ -41,11 +42,12 @@ class Evidence:
 def observed_evidence(session: Session, study: Study, front: StoredFront) -> Evidence:
     """Return the evidence of what was measured; `front` is the latest, and not empty."""
     members = queries.trials_by_id(session, front.member_trial_ids)
-    measured = result_columns(session, study.id, typed_study.named_metrics(study))
+    named = [*typed_study.named_metrics(study), SCORE_STANDARD_ERROR]
+    measured = result_columns(session, study.id, named)
     feasible = _feasible(study, measured)
-    rows = _rows_behind_accuracy(session, study, members[0])
+    noise = _noise(session, study, feasible)
     points = [Point(trial.id, trial.number, trial.metrics) for trial in members]
-    certainty = partial(_certainty, typed_study.objectives(study), feasible, rows)
+    certainty = partial(_certainty, typed_study.objectives(study), feasible, noise)
     objective = score_objective(study)
     if objective is None:
         return Evidence(points, len(members), None, None, certainty)
@@ -59,7 +61,7 @@ def observed_evidence(session: Session, study: Study, front: StoredFront) -> Evi
         points.append(Point(default.id, default.number, default.metrics))
     ids = [point.trial_id for point in points]
     position = ids.index(default_id)
-    lead_of = partial(_lead, session, objective, feasible, rows, ids, position)
+    lead_of = partial(_lead, objective, feasible, noise, ids, position)
     return Evidence(points, len(members), floor, Default(position, objective.metric, lead_of), certainty)
 
 
@@ -148,71 +150,85 @@ def _floor(objective: Objective, results: ResultColumns, references: ReferenceTr
 
 
 def _lead(
-    session: Session,
     objective: Objective,
     results: ResultColumns,
-    rows: int | None,
+    noise: Mapping[str, Noise | None],
     ids: Sequence[str],
     default: int,
     position: int,
 ) -> Lead:
     pair = [results.trial_ids.index(ids[one]) for one in (position, default)]
     values = results.values[objective.metric][pair]
-    errors = _errors(results, objective, rows=rows)[pair]
     difference = float(objective.sign * (values[0] - values[1]))
-    if np.isnan(errors).any():
+    known = noise[objective.metric]
+    if known is None:
         return Lead(difference, None, None)
-    replicates = queries.replicates_of(session, [ids[position], ids[default]])
-    seeds = [
-        sum(one.state is TrialState.SUCCEEDED for one in replicates[ids[place]])
-        for place in (position, default)
-    ]
-    noise = float(np.sqrt((errors**2 * seeds).mean()))
-    return Lead(difference, float(np.hypot(*errors)), noise)
+    from_seed_to_seed = math.sqrt(known.from_seed_to_seed[pair].mean())
+    return Lead(difference, math.sqrt(known.of_mean[pair].sum()), from_seed_to_seed)
 
 
 def _certainty(
-    objectives: Sequence[Objective], results: ResultColumns, rows: int | None, trial_id: str
+    objectives: Sequence[Objective],
+    results: ResultColumns,
+    noise: Mapping[str, Noise | None],
+    trial_id: str,
 ) -> tuple[float | None, str]:
     if all(objective.is_known for objective in objectives):
         return 1.0, "Every objective is known exactly."
-    errors = {objective.metric: _errors(results, objective, rows=rows) for objective in objectives}
-    for name, column in errors.items():
-        unknown = np.flatnonzero(np.isnan(column))
-        if len(unknown):
+    errors = {}
+    for name, known in noise.items():
+        if known is None:
             return None, (
-                f"How far {name.replace('_', ' ')} may be off is not known for trial "
-                f"{results.numbers[int(unknown[0])]}, which has one seed. "
-                "More seeds tell: replicates of a study."
+                f"How far {name.replace('_', ' ')} may be off is not known: too few trials have several "
+                "seeds. More seeds tell: replicates of a study."
             )
+        errors[name] = np.sqrt(known.of_mean)
     probability = front_certainty.front_probability(
         objectives, results.values, errors, position=results.trial_ids.index(trial_id)
     )
-    return probability, _basis(results, rows=rows)
+    return probability, _basis(results, noise)
 
 
-def _errors(results: ResultColumns, objective: Objective, *, rows: int | None) -> NDArray[np.float64]:
-    """Return the standard error of a metric at each trial; not a number where it is unknown."""
-    metric = objective.metric
-    known = results.standard_errors[metric]
-    if objective.is_known:
-        return np.zeros_like(known)
-    if metric == Metric.SCORE and rows is not None:
-        return np.where(np.isnan(known), front_certainty.binomial_errors(results.values[metric], rows), known)
-    return known
+def _noise(session: Session, study: Study, results: ResultColumns) -> dict[str, Noise | None]:
+    """Return what is known of the noise of each objective at each trial."""
+    several = queries.seeds_of(session, study.id)
+    seeds = np.array([several.get(trial_id, 1) for trial_id in results.trial_ids], dtype=np.float64)
+    unknown = np.full_like(seeds, np.nan)
+    return {
+        objective.metric: Noise(*[np.zeros_like(seeds)] * 3)
+        if objective.is_known
+        else noise_of(
+            seeds=seeds,
+            errors=results.standard_errors[objective.metric],
+            row_errors=_row_errors(session, study, results)
+            if objective == score_objective(study)
+            else unknown,
+        )
+        for objective in typed_study.objectives(study)
+    }
 
 
-def _basis(results: ResultColumns, *, rows: int | None) -> str:
-    single = int(results.has_one_seed.sum())
-    of_seeds, of_split = "the standard errors over seeds", f"the binomial error of {rows} validation texts"
-    if not single:
-        return f"From {of_seeds}."
-    if single == len(results.numbers):
-        return f"From {of_split}."
-    return f"From {of_seeds}; for trials with one seed, from {of_split}."
+def _row_errors(session: Session, study: Study, results: ResultColumns) -> NDArray[np.float64]:
+    """Return the error of each score for its rows; of older trials, which have none, that of an accuracy."""
+    found = results.values[SCORE_STANDARD_ERROR]
+    if not len(found) or not np.isnan(found).all():
+        return found
+    rows = _rows_behind_accuracy(session, study, results.trial_ids[0])
+    scores = results.values[Metric.SCORE]
+    return found if rows is None else front_certainty.binomial_errors(scores, rows)
 
 
-def _rows_behind_accuracy(session: Session, study: Study, trial: Trial) -> int | None:
+def _basis(results: ResultColumns, noise: Mapping[str, Noise | None]) -> str:
+    of_rows = any(known is not None and known.of_its_rows.any() for known in noise.values())
+    if not of_rows:
+        return "From the spread over seeds."
+    seeds = (
+        "how far seeds move such a score elsewhere" if results.has_one_seed.all() else "the spread over seeds"
+    )
+    return f"From the error of the validation texts, and {seeds}."
+
+
+def _rows_behind_accuracy(session: Session, study: Study, trial_id: str) -> int | None:
     """Return how many texts each score is a share of; None if it is no share or they are unknown."""
     configuration = typed_study.configuration(study)
     if configuration is None:
@@ -221,7 +237,7 @@ def _rows_behind_accuracy(session: Session, study: Study, trial: Trial) -> int |
     if task.resolved_score is not ScoreMetric.ACCURACY:
         return None
     # The first seed is that of every trial, so are its rows; folds differ by one row, or by a group.
-    first = queries.replicates_of(session, [trial.id])[trial.id][0]
+    first = queries.replicates_of(session, [trial_id])[trial_id][0]
     rows = first.provenance.get("validation_rows")
     if isinstance(rows, int):
         return rows

@@ -51,11 +51,11 @@ def test_noise_is_inferred_where_one_observation_does_not_tell() -> None:
 
 
 def test_a_lucky_spread_does_not_make_an_observation_exact() -> None:
-    """Variances 0.04 and 0: each goes half-way to their mean of 0.02."""
+    """Variances 0.04 and 0: each goes two thirds of the way to their mean of 0.02."""
     outcomes = outcomes_of(problem_on(NUMBERS, objectives=(SCORE,)))
     (variances,) = observed_variances(outcomes, [observed(0, 0.5, 0.2), observed(1, 0.6, 0.0)])
     assert variances is not None
-    assert variances.squeeze(1).tolist() == pytest.approx([0.03, 0.01])
+    assert variances.squeeze(1).tolist() == pytest.approx([2 / 75, 1 / 75])
 
 
 @pytest.mark.parametrize("raw", [2.0, 1e3, 7.5e8])

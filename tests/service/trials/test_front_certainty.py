@@ -84,6 +84,7 @@ def test_errors_follow_metrics_to_the_logarithm() -> None:
 
 
 def test_an_accuracy_is_off_as_a_coin_is() -> None:
-    """sqrt(p (1 - p) / n), and nothing at the ends."""
-    errors = binomial_errors(np.array([0.8, 1.0, 0.0]), 1000)
-    assert errors == pytest.approx(np.array([math.sqrt(0.8 * 0.2 / 1000), 0.0, 0.0]))
+    """sqrt(p (1 - p) / n) with one right and one wrong text more, so that the ends are off, too."""
+    errors = binomial_errors(np.array([0.8, 1.0]), 1000)
+    shares = (801 / 1002, 1001 / 1002)
+    assert errors == pytest.approx([math.sqrt(share * (1 - share) / 1000) for share in shares])

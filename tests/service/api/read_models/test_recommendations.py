@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from scipy.special import ndtr
@@ -21,12 +22,14 @@ from paretune.client import Client
 from paretune.errors import RequestRefused
 from paretune.study_file import read_study_file, write_study_file
 from service.api.read_models.recommendations import recommend
+from service.noise import noise_of
 from service.settings import settings
 from service.storage.models import Study, Trial
 from service.studies.canonical_trials import configuration_key
 from service.studies.starting_points import starting_parameterization
 from service.studies.validation import validate_study
 from service.trials import lifecycle
+from service.trials.front_certainty import binomial_errors
 from tests.conftest import API_KEY, make_study_request
 from tests.service.trials.test_lifecycle import COSTS, create, finish, queue, start
 
@@ -100,6 +103,14 @@ def read(http: TestClient, study: Study, query: str = "") -> Recommendation:
     return Recommendation.model_validate_json(response.content)
 
 
+def expected_error(*scores: float) -> float:
+    """The error of the difference of two accuracies of one seed each."""
+    rows = binomial_errors(np.array(scores), ROWS)
+    known = noise_of(seeds=np.ones(2), errors=np.full(2, np.nan), row_errors=rows)
+    assert known is not None
+    return float(known.of_mean.sum() ** 0.5)
+
+
 def test_an_empty_front_is_a_conflict(session: Session, http: TestClient) -> None:
     """409, and when to ask again."""
     study = study_of(session)
@@ -120,16 +131,18 @@ def test_what_cannot_be_answered_is_said_clearly(session: Session, http: TestCli
 
 
 def test_the_knee_comes_with_reason_price_and_chance(session: Session, http: TestClient) -> None:
-    """The chance is that of the binomial error against the one cheaper trial."""
+    """The chance is that of what seeds and rows are expected to do, against the one cheaper trial."""
     study = study_of(session)
     add_front(session, study)
     found = read(http, study)
     assert (found.number, found.rule) == (2, "knee")
     assert "lies farthest beyond the line" in found.reason
     assert [item.number for item in found.lost] == [1, 0]
-    gap, variance = 0.767 - 0.725, (0.767 * 0.233 + 0.725 * 0.275) / ROWS
-    assert found.front_probability == pytest.approx(float(ndtr(gap / variance**0.5)), abs=1e-3)
-    assert found.front_probability_reason == "From the binomial error of 1000 validation texts."
+    chance = float(ndtr((0.767 - 0.725) / expected_error(0.767, 0.725)))
+    assert found.front_probability == pytest.approx(chance, abs=1e-3)
+    assert found.front_probability_reason == (
+        "From the error of the validation texts, and how far seeds move such a score elsewhere."
+    )
     assert read(http, study, "?knee=true") == found
 
 
@@ -150,8 +163,9 @@ def test_the_default_stands_against_a_rival_that_is_not_surely_better(
     compared = found.against_default
     assert compared is not None
     assert (compared.chosen_number, compared.set_aside) == (2, True)
-    error = ((0.80 * 0.20 + 0.81 * 0.19) / ROWS) ** 0.5
-    assert compared.probability_better == pytest.approx(float(ndtr(0.01 / error)))
+    assert compared.probability_better == pytest.approx(
+        float(ndtr(0.01 / expected_error(0.80, 0.81))), abs=1e-3
+    )
     assert compared.trainings_to_be_sure is not None
     assert [item.number for item in found.lost] == [2, 1]
     weighed = read(http, study, "?weights=score:1")
@@ -205,15 +219,20 @@ def test_bounds_and_weights_choose_their_own(session: Session, http: TestClient)
     assert read(http, study, "?weights=score:9&weights=trainable_parameters:1").number == 1
 
 
-def test_seeds_tell_more_than_the_split(session: Session, http: TestClient) -> None:
-    """Two trials of two seeds each: their standard errors decide."""
-    study = study_of(session, replicates=2)
-    add(session, study, [0.78, 0.80], 1000)
-    add(session, study, [0.76, 0.78], 900)
-    session.commit()
-    found = read(http, study, "?weights=score:1")
-    assert found.front_probability == pytest.approx(float(ndtr(0.02 / (2 * 0.01**2) ** 0.5)), abs=1e-3)
-    assert found.front_probability_reason == "From the standard errors over seeds."
+def test_seeds_count_beside_the_split(session: Session, http: TestClient) -> None:
+    """The farther the seeds are apart, the less sure is the better trial."""
+    chances = []
+    for apart in (0.005, 0.02, 0.05):
+        study = study_of(session, replicates=2)
+        add(session, study, [0.79 - apart, 0.79 + apart], 1000)
+        add(session, study, [0.77 - apart, 0.77 + apart], 900)
+        session.commit()
+        found = read(http, study, "?weights=score:1")
+        assert found.front_probability_reason == (
+            "From the error of the validation texts, and the spread over seeds."
+        )
+        chances.append(found.front_probability)
+    assert chances == sorted(chances, reverse=True)
 
 
 def test_an_unknown_noise_is_admitted(session: Session, http: TestClient) -> None:
