@@ -328,6 +328,8 @@ def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
     verdict = compare_with_probe(front, trials)
     if verdict is not None:
         say(verdict)
+    for line in recommendation_lines(client.recommendation(study.id)):
+        say(line)
     as_json, as_plot = write_front(front, trials, folder=folder)
     say(f"Front: {as_json}", f"Plot: {as_plot}")
     by_id = {trial.id: trial for trial in trials}

