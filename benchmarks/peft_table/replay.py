@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from benchmarks.portfolio import portfolio
 RESULTS = Path(__file__).parents[1] / "results" / "peft_table" / "replays.jsonl"
 BUDGETS = (16, 32, 64)
 
+KEYS = ("task", "searcher", "budget", "full", "draw")
+"""What tells a game from the others."""
+
 ABLATIONS: Mapping[str, dict[str, bool]] = {
     "paretune": {},
     "without portfolio": {"portfolio": False},
@@ -37,13 +41,21 @@ ABLATIONS: Mapping[str, dict[str, bool]] = {
 }
 
 
+PEERS: Mapping[str, Searcher] = {
+    "by hand": by_hand,
+    "random": random_search,
+    "tpe": tpe,
+    "gp sampler": gp_sampler,
+}
+
+NAMES = (*PEERS, *ABLATIONS)
+
+
 def searchers(tables: Sequence[Table], played: Table, rows: Sequence[int]) -> dict[str, Searcher]:
     """Return everybody who plays a task, by name."""
     others = [table for table in tables if table.task != played.task]
     members = tuple(row for row in portfolio(others) if row in set(rows))
-    found: dict[str, Searcher] = {
-        "by hand": by_hand, "random": random_search, "tpe": tpe, "gp sampler": gp_sampler,
-    }  # fmt: skip
+    found = dict(PEERS)
     for name, switches in ABLATIONS.items():
         chosen = members if switches.get("portfolio", True) else ()
         parts = Parts(chosen, **{key: value for key, value in switches.items() if key != "portfolio"})
@@ -59,19 +71,20 @@ def rows_with(table: Table, *, full: bool) -> list[int]:
 
 
 def games(
-    tables: Sequence[Table], *, names: Sequence[str], budgets: Sequence[int], draws: int, full: Sequence[bool]
+    tables: Sequence[Table], *, names: Sequence[str], budgets: Sequence[int], draws: int
 ) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
-    """Yield what tells a game from the others, and how it is played."""
-    for allowed in full:
-        for table in tables:
-            rows = rows_with(table, full=allowed)
-            of_task = searchers(tables, table, rows)
-            for budget in budgets:
-                for draw in range(draws):
-                    for name in names:
-                        key = {"task": table.task, "searcher": name, "budget": budget, "full": allowed}
-                        key["draw"] = draw
-                        yield key, partial(_played, table, rows, of_task[name], budget=budget, seed=draw)
+    """Yield what tells a game from the others, and how it is played; first draws of everything come first."""
+    settings = [
+        (table, allowed, rows, searchers(tables, table, rows))
+        for table in tables
+        for allowed in (True, False)
+        for rows in [rows_with(table, full=allowed)]
+    ]
+    for draw, budget, (table, allowed, rows, of_task), name in product(
+        range(draws), budgets, settings, names
+    ):
+        key = {"task": table.task, "searcher": name, "budget": budget, "full": allowed, "draw": draw}
+        yield key, partial(_played, table, rows, of_task[name], budget=budget, seed=draw)
 
 
 def _played(
@@ -85,6 +98,7 @@ def judged(table: Table, report: Report) -> dict[str, Any]:
     """Return what a report is worth on test rows, in points of accuracy, and its share of the hypervolume."""
     truth = true_scores(table)
     return {
+        "configurations": len(table),
         "best": table.names[report.best],
         "test": round(100 * float(truth[report.best]), 3),
         "against_default": round(100 * float(truth[report.best] - truth[table.names.index(CUSTOMARY)]), 3),
@@ -102,9 +116,12 @@ def volume(table: Table, rows: Sequence[int]) -> float:
 
 
 def replay(tables: Sequence[Table], *, results: Path = RESULTS, **asked: Any) -> None:
-    """Play every game that is not written down yet."""
-    keys = ("task", "searcher", "budget", "full", "draw")
-    known = {tuple(line[key] for key in keys) for line in json_lines.read(results)}
+    """Play every game that is not written down yet; on a table that has grown they are played again."""
+    known = {
+        tuple(line[key] for key in KEYS)
+        for line in json_lines.read(results)
+        if line["configurations"] == len(tables[0])
+    }
     for key, play in games(tables, **asked):
-        if tuple(key[name] for name in keys) not in known:
+        if tuple(key[name] for name in KEYS) not in known:
             json_lines.append(results, key | play())
