@@ -53,7 +53,8 @@ def _table(lines: Lines, budget: int, without: bool) -> str:
             }
             found.append(
                 f"| {name} | {len(own)} | {means['test']:.2f} | {_paired(pairs, 'test')} | "
-                f"{means['against_default']:+.2f} | {means['hypervolume']:.4f} | {_paired(pairs, 'hypervolume')} |"
+                f"{means['against_default']:+.2f} | {means['hypervolume']:.4f} | "
+                f"{_paired(pairs, 'hypervolume')} |"
             )
     return "\n".join(found)
 
