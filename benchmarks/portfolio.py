@@ -1,10 +1,10 @@
 """Choose the portfolio of starting points from the recorded table: `python -m benchmarks.portfolio`.
 
 Greedily: each member is the one that adds most to the coverage of those before it, on average over the tasks.
-Coverage is the mean of two shares of what the whole table reaches: the hypervolume of mean scores, over seeds and
-over validation and test, against the logarithm of trained parameters; and the best score. The hypervolume alone
-hardly counts what costs much and is best. LoRA 8 at its usual rate, the default, and the head alone are
-always members: others are compared with the one, and nothing is cheaper than the other.
+Coverage is the mean of two shares of what the whole table reaches: the hypervolume of mean scores (of seeds,
+of validation and test) against the logarithm of trained parameters, and the best score. By the hypervolume
+alone, what costs much and is best hardly counts. LoRA 8 at its usual rate, the default, and the head
+alone are always members: others are compared with the one, and nothing is cheaper than the other.
 """
 
 import argparse
