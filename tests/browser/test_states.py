@@ -1,0 +1,58 @@
+"""What the page says where there is nothing to show, or not what was asked for: each once, and what to do."""
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.studies import (
+    HEAD_ONLY,
+    add_result,
+    create_study,
+    drawn,
+    open_study,
+    poll,
+    requests_of_a_poll,
+)
+from tests.browser.test_custom_study import STUDY as CUSTOM_STUDY
+from tests.conftest import API_KEY
+
+LEGEND = """async () => {
+  const { getInstanceByDom } = await import("/static/vendor/echarts.esm.min.mjs");
+  const chart = getInstanceByDom(document.querySelector('[data-testid="pareto-chart"]'));
+  return chart.getOption().legend[0].data;
+}"""
+HYPERVOLUME_AXIS = """async () => {
+  const { getInstanceByDom } = await import("/static/vendor/echarts.esm.min.mjs");
+  const chart = getInstanceByDom(document.querySelector('[data-testid="hypervolume-chart"]'));
+  return chart.getOption().xAxis[0].max;
+}"""
+
+
+def import_in_batches(server_url: str, *sizes: int) -> str:
+    """Give a custom study whose results came with one import after another."""
+    with httpx.Client(base_url=server_url, headers={"Authorization": f"Bearer {API_KEY}"}) as http:
+        study_id: str = http.post("/v1/studies", json=CUSTOM_STUDY).json()["id"]
+        count = 0
+        for size in sizes:
+            rates = [(count + position) / 100 for position in range(size)]
+            observations = [
+                {"parameters": {"rate": rate}, "metrics": {"error": 0.01 + rate, "watts": 50.0 - 9 * rate}}
+                for rate in rates
+            ]
+            answer = http.post(f"/v1/studies/{study_id}/trials:import", json={"observations": observations})
+            assert answer.json()["imported"] == size
+            count += size
+    return study_id
+
+
+def test_cancelling_a_paused_study_offers_to_keep_it_paused(page: Page, server_url: str) -> None:
+    """The dialog's other button says what the study does now."""
+    open_study(page, server_url, create_study(server_url))
+    expect(page.get_by_test_id("cancel-keep")).to_have_text("Keep it running")
+    page.get_by_test_id("pause").click()
+    expect(page.get_by_test_id("study-state")).to_have_text("paused")
+    page.get_by_test_id("cancel").click()
+    page.get_by_role("button", name="Keep it paused").click()
+    expect(page.get_by_test_id("study-state")).to_have_text("paused")
