@@ -56,3 +56,13 @@ def test_cancelling_a_paused_study_offers_to_keep_it_paused(page: Page, server_u
     page.get_by_test_id("cancel").click()
     page.get_by_role("button", name="Keep it paused").click()
     expect(page.get_by_test_id("study-state")).to_have_text("paused")
+
+
+def test_the_legend_names_the_head_alone_where_it_was_tried(page: Page, server_url: str) -> None:
+    """A custom study has no head, and a study without such a trial no sign for it."""
+    open_study(page, server_url, import_in_batches(server_url, 3))
+    assert page.evaluate(LEGEND) == ["On the front", "Dominated"]
+    study_id = create_study(server_url)
+    add_result(study_id, 0.7, 770, parameters=HEAD_ONLY)
+    open_study(page, server_url, study_id)
+    assert page.evaluate(LEGEND) == ["On the front", "Dominated", "Head only"]
