@@ -58,6 +58,18 @@ def test_cancelling_a_paused_study_offers_to_keep_it_paused(page: Page, server_u
     expect(page.get_by_test_id("study-state")).to_have_text("paused")
 
 
+def test_imported_results_are_counted_one_by_one(page: Page, server_url: str) -> None:
+    """Seventy results in two imports are seventy on the axis, and the importance knows of them."""
+    study_id = import_in_batches(server_url, 30, 40)
+    open_study(page, server_url, study_id)
+    assert [point[0] for point in drawn(page, "hypervolume-chart")["series"]["hypervolume"]] == [30, 70]
+    assert page.evaluate(HYPERVOLUME_AXIS) == 70
+    expect(page.get_by_test_id("hypervolume-chart")).to_have_attribute(
+        "aria-label", re.compile("after 70 results")
+    )
+    expect(page.get_by_test_id("importance")).to_contain_text("70 results are not weighed yet")
+
+
 def test_the_legend_names_the_head_alone_where_it_was_tried(page: Page, server_url: str) -> None:
     """A custom study has no head, and a study without such a trial no sign for it."""
     open_study(page, server_url, import_in_batches(server_url, 3))
