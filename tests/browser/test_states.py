@@ -47,6 +47,55 @@ def import_in_batches(server_url: str, *sizes: int) -> str:
     return study_id
 
 
+def test_a_missing_study_says_so_and_leads_back_to_the_list(page: Page, server_url: str) -> None:
+    """Nothing loads for ever: the page has the detail once, asks no more, and has a way out."""
+    page.goto(f"{server_url}/#key={API_KEY}&study=std_0")
+    expect(page.get_by_role("heading", name="This study is not here")).to_be_visible()
+    expect(page.get_by_text("std_0")).to_have_count(1)
+    expect(page.get_by_test_id("loading")).to_have_count(0)
+    assert requests_of_a_poll(page) == []
+    page.locator("main").get_by_role("link", name="All studies").click()
+    expect(page.get_by_test_id("no-study")).to_be_visible()
+
+
+@pytest.mark.parametrize("address", ["", "&study={study}"])
+def test_a_page_that_cannot_load_says_what_to_do_and_loads_later(
+    page: Page, server_url: str, address: str
+) -> None:
+    """A failure of the server takes the place of "Loading" until an answer comes."""
+    study_id = create_study(server_url)
+
+    def fail(route: Route) -> None:
+        detail = '{"title": "Internal error", "detail": "The server has a bad day."}'
+        route.fulfill(status=500, content_type="application/problem+json", body=detail)
+
+    page.route("**/v1/**", fail)
+    page.goto(f"{server_url}/#key={API_KEY}{address.format(study=study_id)}")
+    alert = page.get_by_role("alert").filter(has_text="The server has a bad day.", visible=True)
+    expect(alert).to_have_count(1)
+    expect(alert).to_contain_text("tries again every two seconds")
+    expect(page.get_by_test_id("loading")).to_have_count(0)
+    page.unroute("**/v1/**")
+    poll(page)
+    expect(page.get_by_text("a study").first).to_be_visible()
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_count(0)
+
+
+def test_a_lost_connection_is_said_once(page: Page, server_url: str) -> None:
+    """A button that was pressed meanwhile says what became of it, not the same sentence again."""
+    open_study(page, server_url, create_study(server_url))
+    expect(page.get_by_test_id("liveness")).to_have_text("Live")
+    page.context.set_offline(True)
+    page.get_by_test_id("pause").click()
+    expect(page.get_by_test_id("connection-problem")).to_contain_text("The service does not answer")
+    expect(page.get_by_test_id("problem")).to_contain_text("press the button again")
+    expect(page.get_by_role("alert").filter(has_text="does not answer", visible=True)).to_have_count(1)
+    page.context.set_offline(False)
+    poll(page)
+    expect(page.get_by_test_id("connection-problem")).to_be_hidden()
+    expect(page.get_by_test_id("pause")).to_be_enabled()
+
+
 def test_cancelling_a_paused_study_offers_to_keep_it_paused(page: Page, server_url: str) -> None:
     """The dialog's other button says what the study does now."""
     open_study(page, server_url, create_study(server_url))

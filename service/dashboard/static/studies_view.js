@@ -3,6 +3,7 @@
 import { arrange, find, fromTemplate, make, named, showState } from "./elements.js";
 import { budgetText, formatAge, formatMetric, metricFormat, scoreName, trainingsDone } from "./format.js";
 import { startPolling } from "./polling.js";
+import { showLoading } from "./waiting.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {Frame} from "./main.js" */
@@ -43,7 +44,7 @@ export function showStudies(root, api, frame) {
     pages += 1;
     polling.again();
   });
-  root.replaceChildren(make("p", { class: "hint" }, "Loading studies"));
+  showLoading(root, "studies");
   return polling.stop;
 }
 

@@ -1,5 +1,6 @@
 /** One study: its head, the charts, the chosen trial and the table of trials. */
 
+import { ApiProblem } from "./api.js";
 import { chosenAxes, offerAxes } from "./axes.js";
 import { fromTemplate, make, named, showText } from "./elements.js";
 import { createHypervolumeChart } from "./hypervolume_chart.js";
@@ -12,6 +13,7 @@ import { showReferencePoint, showTiles } from "./study_tiles.js";
 import { createTrialDetails } from "./trial_details.js";
 import { createTrialsTable } from "./trials_table.js";
 
+import { showLoading, showMissing } from "./waiting.js";
 /** @import {Api} from "./api.js" */
 /** @import {Frame} from "./main.js" */
 /** @import {StudyData} from "./study_data.js" */
@@ -33,7 +35,16 @@ export function showStudy(root, api, frame, id) {
     view.update(data);
     frame.settled(livenessOf(data));
     return hasEnded(data.study);
-  }, frame.failed);
+  }, failed);
+
+  function failed(/** @type {unknown} */ error) {
+    if (!(error instanceof ApiProblem) || error.status !== 404) return frame.failed(error);
+    view?.close();
+    view = null;
+    frame.settled("");
+    showMissing(root, error.message);
+    return true;
+  }
 
   async function tell(/** @type {string} */ verb) {
     try {
@@ -44,7 +55,7 @@ export function showStudy(root, api, frame, id) {
     await polling.again();
   }
 
-  root.replaceChildren(make("p", { class: "hint" }, "Loading the study"));
+  showLoading(root, "the study");
   return () => {
     polling.stop();
     view?.close();
