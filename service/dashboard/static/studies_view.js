@@ -3,6 +3,7 @@
 import { arrange, find, fromTemplate, make, named, showState } from "./elements.js";
 import { budgetText, formatAge, formatMetric, metricFormat, scoreName, trainingsDone } from "./format.js";
 import { startPolling } from "./polling.js";
+import { hintAtWidth } from "./sideways.js";
 import { showLoading } from "./waiting.js";
 
 /** @import {Api} from "./api.js" */
@@ -23,6 +24,7 @@ export function showStudies(root, api, frame) {
   const rows = new Map();
   const fronts = new Map();
   let pages = 1;
+  hintAtWidth(find(view, ".sideways"), named(view, "wide-table"));
 
   const polling = startPolling(async (signal) => {
     const { studies, more } = await listPages(api, pages, signal);

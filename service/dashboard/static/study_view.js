@@ -2,12 +2,13 @@
 
 import { ApiProblem } from "./api.js";
 import { chosenAxes, offerAxes } from "./axes.js";
-import { fromTemplate, make, named, showText } from "./elements.js";
+import { find, fromTemplate, make, named, showText } from "./elements.js";
 import { createHypervolumeChart } from "./hypervolume_chart.js";
 import { showImportance } from "./importance_bars.js";
 import { createParetoChart } from "./pareto_chart.js";
 import { startPolling } from "./polling.js";
 import { hasEnded, studyReader } from "./study_data.js";
+import { hintAtWidth } from "./sideways.js";
 import { connectVerbs, showHeader } from "./study_header.js";
 import { showReferencePoint, showTiles } from "./study_tiles.js";
 import { createTrialDetails } from "./trial_details.js";
@@ -81,6 +82,7 @@ function openView(root, tell) {
   /** @type {string | null} */
   let selectedId = null;
 
+  hintAtWidth(find(view, ".scroll"), named(view, "wide-table"));
   function select(/** @type {string} */ trialId) {
     selectedId = trialId;
     draw();

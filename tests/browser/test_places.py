@@ -1,0 +1,32 @@
+"""Where the page stands after a click: what was asked for is in view, and the way back leads back."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.studies import HEAD_ONLY, PLACE_OF, add_result, create_study, numbers_in_table, open_study
+from tests.browser.test_states import import_in_batches
+from tests.conftest import API_KEY
+
+IS_IN_VIEW = """(element) => {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top >= 0 && top < innerHeight - 100 && bottom > 0;
+}"""
+
+
+@pytest.mark.parametrize("place", ["list", "study"])
+def test_a_table_wider_than_the_page_says_that_it_scrolls(page: Page, server_url: str, place: str) -> None:
+    """At 400 px it is cut off, and says so; at 1366 px it is whole, and silent."""
+    study_id = create_study(server_url, display_name="a study with quite a long name")
+    add_result(study_id, 0.7, 98_690)
+    open_study(page, server_url, study_id)
+    if place == "list":
+        page.get_by_role("link", name="All studies").click()
+        expect(page.get_by_test_id("studies")).to_be_visible()
+    hint = page.get_by_test_id("wide-table")
+    expect(hint).to_be_hidden()
+    page.set_viewport_size({"width": 400, "height": 700})
+    expect(hint).to_contain_text("Scroll or swipe sideways")
+    expect(hint).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
