@@ -15,6 +15,17 @@ IS_IN_VIEW = """(element) => {
 }"""
 
 
+def test_sorting_and_narrowing_show_the_first_rows(page: Page, server_url: str) -> None:
+    """Whoever sorts wants to see what is first now, not the middle where the table stood."""
+    open_study(page, server_url, import_in_batches(server_url, 40))
+    frame = page.locator(".scroll", has=page.get_by_test_id("trials"))
+    frame.evaluate("(element) => { element.scrollTop = 300; }")
+    assert frame.evaluate("(element) => element.scrollTop") > 0
+    page.get_by_test_id("trials").get_by_role("button", name="Trial", exact=True).click()
+    assert numbers_in_table(page)[0] == "0"
+    assert frame.evaluate("(element) => element.scrollTop") == 0
+
+
 @pytest.mark.parametrize("place", ["list", "study"])
 def test_a_table_wider_than_the_page_says_that_it_scrolls(page: Page, server_url: str, place: str) -> None:
     """At 400 px it is cut off, and says so; at 1366 px it is whole, and silent."""

@@ -25,7 +25,7 @@ export function createTrialsTable(table, filterBox, onSelect) {
   /** @type {Map<string, HTMLTableRowElement>} */
   const rows = new Map();
   const order = { column: 0, descending: true };
-  const filter = createStateFilter(filterBox, draw);
+  const filter = createStateFilter(filterBox, drawFromTop);
   /** @type {StudyData | null} */
   let data = null;
   /** @type {string | null} */
@@ -34,12 +34,18 @@ export function createTrialsTable(table, filterBox, onSelect) {
   function draw() {
     if (data === null) return;
     const columns = columnsOf(data.study);
-    drawHead(find(table, "thead tr"), columns, order, draw);
+    drawHead(find(table, "thead tr"), columns, order, drawFromTop);
     const sorted = filter.keep(data.trials).toSorted(comparison(columns[order.column], order.descending));
     arrange(
       find(table, "tbody"),
       sorted.map((trial) => drawRow(rows, trial, columns, trial.id === selectedId, onSelect)),
     );
+  }
+
+  /** After another order or filter: whoever asked for it wants to see what comes first now. */
+  function drawFromTop() {
+    draw();
+    if (table.parentElement) table.parentElement.scrollTop = 0;
   }
 
   return {
