@@ -32,12 +32,12 @@ const CROSS = "path://M0,0L8,8M8,0L0,8";
 
 /**
  * @param {HTMLElement} element
- * @param {(trialId: string) => void} onSelect
+ * @param {(trial: Trial) => void} onSelect
  */
 export function createParetoChart(element, onSelect) {
   const { chart, draw, dispose } = createChart(element);
-  chart.on("click", (/** @type {{data?: {id?: string}}} */ { data }) => {
-    if (data?.id) onSelect(data.id);
+  chart.on("click", (/** @type {{data?: {point?: Point}}} */ { data }) => {
+    if (data?.point) onSelect(data.point.trial);
   });
   return {
     dispose,
