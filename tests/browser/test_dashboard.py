@@ -36,13 +36,6 @@ def test_the_key_leaves_the_address_bar_and_stays_in_the_tab(page: Page, server_
     expect(page.get_by_test_id("key-form")).to_be_visible()
 
 
-def test_an_unknown_study_is_said_to_be_unknown(page: Page, server_url: str) -> None:
-    """The problem's detail is shown, and the page does not go on asking."""
-    page.goto(f"{server_url}/#key={API_KEY}&study=std_0")
-    expect(page.get_by_test_id("connection-problem")).to_contain_text("std_0")
-    assert requests_of_a_poll(page) == []
-
-
 def test_a_name_that_looks_like_markup_stays_text(page: Page, server_url: str) -> None:
     """Neither the list nor the study's page makes an element of it."""
     name = "<img src=x onerror=\"document.title='owned'\">"

@@ -95,6 +95,7 @@ def test_a_row_is_selected_by_keyboard(page: Page, server_url: str) -> None:
     expect(page.get_by_test_id("learning-curve")).to_have_attribute(
         "aria-label", "Score by epoch: 0.700 → 0.800"
     )
+    button.focus()
     add_result(study_id, 0.9, 100_000)
     poll(page)
     expect(page.get_by_test_id("trial-1")).to_be_visible()

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from api_schemas.importance import Importance
 from api_schemas.races import Race
 from api_schemas.studies import Budget, ReplicateCounts, StudyRead, TrialCounts
+from api_schemas.trials import TrialState
 from service.storage import queries, typed_study
 from service.storage.models import Study
 
@@ -24,9 +25,14 @@ def study_read(session: Session, study: Study) -> StudyRead:
     return study_reads(session, [study])[0]
 
 
-def importance(study: Study) -> Importance:
+def importance(session: Session, study: Study) -> Importance:
     """Return what matters to the objectives, as last estimated."""
-    return typed_study.importance(study) or Importance(reason="no result yet")
+    known = typed_study.importance(study)
+    if known is not None:
+        return known
+    results = queries.count_in(session, study.id, (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY))
+    waiting = f"{results:,} results are not weighed yet; the study worker does it between its turns"
+    return Importance(reason=waiting if results else "no result yet")
 
 
 def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> StudyRead:

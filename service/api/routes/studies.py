@@ -114,9 +114,9 @@ def get_recommendation(
 
 
 @router.get("/{study_id}/importance", responses=NOT_MODIFIED)
-def get_importance(study: StudyDep) -> Importance:
+def get_importance(study: StudyDep, session: SessionDep) -> Importance:
     """Read the importance of each parameter for each objective."""
-    return importance(study)
+    return importance(session, study)
 
 
 @router.post("/{study_id}:pause", response_model=StudyRead, responses=POSTED)

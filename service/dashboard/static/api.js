@@ -16,6 +16,8 @@ export class ApiProblem extends Error {
   }
 }
 
+const AWAY = "The service does not answer. Check that the server runs and that you are connected.";
+
 /** No answer came: the server is down, or the network is. */
 export class Unreachable extends Error {}
 
@@ -69,7 +71,7 @@ async function request(key, method, path, signal) {
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Unreachable("The service does not answer. Trying again every two seconds.", { cause: error });
+    throw new Unreachable(AWAY, { cause: error });
   }
   if (!response.ok) throw new ApiProblem(response.status, await problemOf(response));
   return response.json();

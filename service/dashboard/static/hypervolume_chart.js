@@ -1,13 +1,13 @@
-/** The hypervolume after each accepted result. */
+/** The hypervolume over the number of accepted results. */
 
 import { axisStyle, createChart, fitted, tooltipElement, tooltipStyle } from "./chart_frame.js";
-import { formatHypervolume, isLogarithmic, shortName } from "./format.js";
+import { formatCount, formatHypervolume, isLogarithmic, shortName } from "./format.js";
 
 /** @import {Colours} from "./chart_frame.js" */
 /** @import {StudyData} from "./study_data.js" */
-/** @import {Study} from "./types.js" */
+/** @import {Study, Trial} from "./types.js" */
 
-/** @typedef {{sequence: number, volume: number, number: number | undefined}} Step */
+/** @typedef {{results: number, volume: number, number: number | undefined}} Step */
 
 /** @param {HTMLElement} element */
 export function createHypervolumeChart(element) {
@@ -21,7 +21,7 @@ export function createHypervolumeChart(element) {
       element.setAttribute(
         "aria-label",
         last
-          ? `Hypervolume ${formatHypervolume(last.volume)} after ${last.sequence} results.`
+          ? `Hypervolume ${formatHypervolume(last.volume)} after ${formatCount(last.results)} results.`
           : "No hypervolume yet.",
       );
       draw((colours) => option(data.study, steps, colours));
@@ -34,11 +34,51 @@ export function createHypervolumeChart(element) {
  * @returns {Step[]}
  */
 function stepsOf({ history, trials }) {
-  const numbers = new Map(trials.map((trial) => [trial.id, trial.number]));
-  return history.records.flatMap(({ sequence, hypervolume, trial_id }) =>
-    hypervolume === null ? [] : [{ sequence, volume: hypervolume, number: numbers.get(trial_id) }],
-  );
+  const byId = new Map(trials.map((trial) => [trial.id, trial]));
+  const countUntil = resultCounter(trials);
+  return history.records.flatMap(({ hypervolume, trial_id }) => {
+    const trial = byId.get(trial_id);
+    const results = countUntil(trial);
+    return hypervolume === null ? [] : [{ results, volume: hypervolume, number: trial?.number }];
+  });
 }
+
+/**
+ * Give a function that says how many results there were once a trial had its own; asked in the order of records.
+ * A record may stand for a whole import, and a trial with several seeds has several. What was imported was
+ * there before any trial with a higher number; its time of ending may be another study's.
+ * @param {Trial[]} trials
+ */
+function resultCounter(trials) {
+  const succeeded = trials.filter(({ state }) => state === "SUCCEEDED");
+  const imported = succeeded.filter(isImported).map(({ number }) => number);
+  const ended = succeeded.filter((trial) => !isImported(trial)).map(endOf);
+  const counts = [imported, ended].map(counter);
+  return (/** @type {Trial | undefined} */ trial) => {
+    const [known, measured] = counts;
+    if (trial === undefined) return known(-1) + measured(-1);
+    return known(trial.number) + measured(isImported(trial) ? -1 : endOf(trial));
+  };
+}
+
+/**
+ * Give a function that counts the values up to a limit, or up to a higher one that it was given before.
+ * @param {number[]} values
+ */
+function counter(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  let count = 0;
+  return (/** @type {number} */ limit) => {
+    while (sorted[count] <= limit) count += 1;
+    return count;
+  };
+}
+
+/** @param {Trial} trial */
+const isImported = ({ generated_by }) => generated_by === "imported";
+
+/** @param {Trial} trial */
+const endOf = ({ finished_at }) => Date.parse(finished_at ?? "");
 
 /**
  * @param {Study} study
@@ -59,7 +99,7 @@ function option(study, steps, colours) {
       nameGap: 26,
       type: "value",
       min: 1,
-      max: Math.max(2, steps.at(-1)?.sequence ?? 2),
+      max: Math.max(2, steps.at(-1)?.results ?? 2),
       minInterval: 1,
       splitLine: { show: false },
     },
@@ -83,7 +123,7 @@ function option(study, steps, colours) {
         lineStyle: { color: colours.front, width: 2 },
         itemStyle: { color: colours.front },
         areaStyle: { color: colours.front, opacity: 0.12, origin: "start" },
-        data: steps.map((step) => ({ value: [step.sequence, step.volume], step })),
+        data: steps.map((step) => ({ value: [step.results, step.volume], step })),
       },
     ],
   };
@@ -102,8 +142,8 @@ function unitOf(study) {
 }
 
 /** @param {Step} step */
-function tooltip({ sequence, volume, number }) {
-  return tooltipElement(`Result ${sequence}`, [
+function tooltip({ results, volume, number }) {
+  return tooltipElement(`Result ${formatCount(results)}`, [
     `hypervolume ${formatHypervolume(volume)}`,
     `from trial ${number ?? "?"}`,
   ]);

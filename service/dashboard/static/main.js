@@ -1,17 +1,25 @@
 /** The page: which view the address names, with which key, and what is said when something goes wrong. */
 
+import { inAddress } from "./address.js";
 import { ApiProblem, Unreachable, createApi } from "./api.js";
 import { find, named, showText } from "./elements.js";
 import { showKeyForm } from "./key_form.js";
 import { forgetSessionKey, keepSessionKey, sessionKey, takeKeyFromAddress } from "./session_key.js";
 import { showStudies } from "./studies_view.js";
 import { showStudy } from "./study_view.js";
+import { showNotLoaded } from "./waiting.js";
+
+const RETRIES = "This page tries again every two seconds.";
+const NOT_DONE =
+  "It may not have been done. Once the connection is back, look at the study and press the button again.";
 
 const root = find(document, "main");
 const forgetButton = named(document, "forget-key");
 const connection = named(document, "connection-problem");
 const problem = named(document, "problem");
 let leaveView = () => {};
+/** @type {string | null} */
+let shownStudy = null;
 
 /** What a view may say about itself to the frame around it. */
 const frame = {
@@ -21,7 +29,7 @@ const frame = {
     showLiveness(how);
   },
   /**
-   * A request of the regular kind failed; say whether to give up.
+   * A request of the regular kind failed; say so, in one place, and whether to give up.
    * @param {unknown} error
    */
   failed(error) {
@@ -30,8 +38,9 @@ const frame = {
       return true;
     }
     showLiveness("");
-    showText(connection, messageOf(error));
-    return error instanceof ApiProblem && error.status === 404;
+    const message = `${messageOf(error)} ${RETRIES}`;
+    if (!showNotLoaded(root, message)) showText(connection, message);
+    return false;
   },
   /**
    * Something that the person asked for failed.
@@ -39,7 +48,7 @@ const frame = {
    */
   refused(error) {
     if (error instanceof ApiProblem && error.status === 401) askForKey(error.message);
-    else showProblem(messageOf(error));
+    else showProblem(isLost(error) ? NOT_DONE : messageOf(error));
   },
 };
 
@@ -55,8 +64,8 @@ function show() {
   }
   forgetButton.hidden = false;
   const api = createApi(key);
-  const studyId = new URLSearchParams(location.hash.slice(1)).get("study");
-  leaveView = studyId === null ? showStudies(root, api, frame) : showStudy(root, api, frame, studyId);
+  shownStudy = inAddress("study");
+  leaveView = shownStudy === null ? showStudies(root, api, frame) : showStudy(root, api, frame, shownStudy);
 }
 
 /** @param {string | null} message */
@@ -73,6 +82,7 @@ function askForKey(message) {
 function clear() {
   leaveView();
   leaveView = () => {};
+  shownStudy = null;
   document.title = "Paretune";
   showLiveness("");
   showText(connection, null);
@@ -93,6 +103,12 @@ function showProblem(message) {
   find(problem, "p").textContent = message ?? "";
 }
 
+/**
+ * Whether nobody knows what became of a request.
+ * @param {unknown} error
+ */
+const isLost = (error) => error instanceof Unreachable || (error instanceof ApiProblem && error.status >= 500);
+
 /** @param {unknown} error */
 function messageOf(error) {
   if (error instanceof ApiProblem || error instanceof Unreachable) return error.message;
@@ -102,5 +118,9 @@ function messageOf(error) {
 
 find(problem, "button").addEventListener("click", () => showProblem(null));
 forgetButton.addEventListener("click", () => askForKey(null));
-addEventListener("hashchange", show);
+addEventListener("hashchange", () => {
+  // From trial to trial of one study, its view finds the way itself.
+  const isSame = shownStudy !== null && inAddress("study") === shownStudy && inAddress("key") === null;
+  if (!isSame) show();
+});
 show();

@@ -32,12 +32,12 @@ const CROSS = "path://M0,0L8,8M8,0L0,8";
 
 /**
  * @param {HTMLElement} element
- * @param {(trialId: string) => void} onSelect
+ * @param {(trial: Trial) => void} onSelect
  */
 export function createParetoChart(element, onSelect) {
   const { chart, draw, dispose } = createChart(element);
-  chart.on("click", (/** @type {{data?: {id?: string}}} */ { data }) => {
-    if (data?.id) onSelect(data.id);
+  chart.on("click", (/** @type {{data?: {point?: Point}}} */ { data }) => {
+    if (data?.point) onSelect(data.point.trial);
   });
   return {
     dispose,
@@ -147,7 +147,7 @@ function option({ study, knee }, points, axes, selected, colours) {
       itemHeight: 14,
       textStyle: { color: colours.text },
       selectedMode: false,
-      data: legend(study, axes, collapsed.length > 0),
+      data: legend(study, axes, { heads, collapsed }),
     },
     tooltip: {
       ...tooltipStyle(colours),
@@ -216,15 +216,15 @@ function option({ study, knee }, points, axes, selected, colours) {
 /**
  * @param {Study} study
  * @param {Axes} axes
- * @param {boolean} someCollapsed
+ * @param {Object<string, Point[]>} special what has a sign of its own, where there is any
  */
-function legend({ constraints }, axes, someCollapsed) {
+function legend({ constraints }, axes, { heads, collapsed }) {
   return [
     frontName(axes),
     otherName(axes),
-    HEAD_ONLY,
+    ...(heads.length ? [HEAD_ONLY] : []),
     ...(constraints.length ? ["Beyond a limit"] : []),
-    ...(someCollapsed ? [COLLAPSED] : []),
+    ...(collapsed.length ? [COLLAPSED] : []),
   ];
 }
 

@@ -3,6 +3,8 @@
 import { arrange, find, fromTemplate, make, named, showState } from "./elements.js";
 import { budgetText, formatAge, formatMetric, metricFormat, scoreName, trainingsDone } from "./format.js";
 import { startPolling } from "./polling.js";
+import { hintAtWidth } from "./sideways.js";
+import { showLoading } from "./waiting.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {Frame} from "./main.js" */
@@ -22,6 +24,7 @@ export function showStudies(root, api, frame) {
   const rows = new Map();
   const fronts = new Map();
   let pages = 1;
+  hintAtWidth(find(view, ".sideways"), named(view, "wide-table"));
 
   const polling = startPolling(async (signal) => {
     const { studies, more } = await listPages(api, pages, signal);
@@ -43,7 +46,7 @@ export function showStudies(root, api, frame) {
     pages += 1;
     polling.again();
   });
-  root.replaceChildren(make("p", { class: "hint" }, "Loading studies"));
+  showLoading(root, "studies");
   return polling.stop;
 }
 

@@ -29,6 +29,7 @@ export function showHeader(view, study) {
     .join(" · ");
   showText(named(view, "study-reason"), study.state_reason);
   named(view, "study-reason").dataset.state = study.state;
+  named(view, "cancel-keep").textContent = study.state === "PAUSED" ? "Keep it paused" : "Keep it running";
   const allowed = VERBS_OF_STATE[study.state] ?? [];
   for (const button of verbButtons(view)) button.disabled = !allowed.includes(button.dataset.verb ?? "");
 }

@@ -1,20 +1,25 @@
 /** One study: its head, the charts, the chosen trial and the table of trials. */
 
+import { inAddress, nameTrial } from "./address.js";
+import { ApiProblem } from "./api.js";
 import { chosenAxes, offerAxes } from "./axes.js";
-import { fromTemplate, make, named, showText } from "./elements.js";
+import { find, fromTemplate, named, showText } from "./elements.js";
 import { createHypervolumeChart } from "./hypervolume_chart.js";
 import { showImportance } from "./importance_bars.js";
 import { createParetoChart } from "./pareto_chart.js";
 import { startPolling } from "./polling.js";
+import { hintAtWidth } from "./sideways.js";
 import { hasEnded, studyReader } from "./study_data.js";
 import { connectVerbs, showHeader } from "./study_header.js";
 import { showReferencePoint, showTiles } from "./study_tiles.js";
 import { createTrialDetails } from "./trial_details.js";
 import { createTrialsTable } from "./trials_table.js";
+import { showLoading, showMissing } from "./waiting.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {Frame} from "./main.js" */
 /** @import {StudyData} from "./study_data.js" */
+/** @import {Trial} from "./types.js" */
 
 /**
  * Show a study until the function that this returns is called.
@@ -33,7 +38,16 @@ export function showStudy(root, api, frame, id) {
     view.update(data);
     frame.settled(livenessOf(data));
     return hasEnded(data.study);
-  }, frame.failed);
+  }, failed);
+
+  function failed(/** @type {unknown} */ error) {
+    if (!(error instanceof ApiProblem) || error.status !== 404) return frame.failed(error);
+    view?.close();
+    view = null;
+    frame.settled("");
+    showMissing(root, error.message);
+    return true;
+  }
 
   async function tell(/** @type {string} */ verb) {
     try {
@@ -44,8 +58,11 @@ export function showStudy(root, api, frame, id) {
     await polling.again();
   }
 
-  root.replaceChildren(make("p", { class: "hint" }, "Loading the study"));
+  const follow = () => view?.follow();
+  addEventListener("hashchange", follow);
+  showLoading(root, "the study");
   return () => {
+    removeEventListener("hashchange", follow);
     polling.stop();
     view?.close();
   };
@@ -65,21 +82,31 @@ function openView(root, tell) {
   const hypervolume = createHypervolumeChart(named(view, "hypervolume-chart"));
   const details = createTrialDetails(named(view, "details"));
   const table = createTrialsTable(named(view, "trials"), named(view, "trial-filter"), select);
+  hintAtWidth(find(view, ".scroll"), named(view, "wide-table"));
   /** @type {StudyData} */
   let data;
-  /** @type {string | null} */
-  let selectedId = null;
+  /** @type {Trial | null} */
+  let selected = null;
 
-  function select(/** @type {string} */ trialId) {
-    selectedId = trialId;
+  function select(/** @type {Trial} */ trial) {
+    nameTrial(trial.number);
     draw();
-    table.reveal(trialId);
+    table.reveal(trial.id);
+    details.bringIntoView();
+  }
+
+  /** Back leads to the row that was left: the browser scrolls there by itself, the focus does not go by itself. */
+  function follow() {
+    const left = selected;
+    draw();
+    if (left !== null) table.focusOn(left.id);
   }
 
   function draw() {
-    const selected = data.trials.find((trial) => trial.id === selectedId) ?? null;
+    const number = inAddress("trial");
+    selected = data.trials.find((trial) => String(trial.number) === number) ?? null;
     pareto.update(data, chosenAxes(axes, data), selected);
-    table.update(data, selectedId);
+    table.update(data, selected?.id ?? null);
     details.update(data, selected);
   }
 
@@ -104,7 +131,7 @@ function openView(root, tell) {
     details.close();
   }
 
-  return { update, close };
+  return { update, follow, close };
 }
 
 /**

@@ -34,6 +34,7 @@ const FIRST_METRICS = [
   "peak_memory_bytes",
   "training_seconds",
 ];
+const LEAST_SEEN_PX = 200;
 const INVITATION = "Choose any point or row to see what it trained.";
 
 /** @param {HTMLElement} panel */
@@ -49,6 +50,12 @@ export function createTrialDetails(panel) {
 
   return {
     close,
+    /** Where the page has scrolled away from the panel, show its beginning; the focus moves there in any case. */
+    bringIntoView() {
+      panel.focus({ preventScroll: true });
+      const { top } = panel.getBoundingClientRect();
+      if (top < 0 || top > innerHeight - LEAST_SEEN_PX) panel.scrollIntoView();
+    },
     /**
      * Show the chosen trial, or the best one until a trial is chosen.
      * @param {StudyData} data

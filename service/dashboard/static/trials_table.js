@@ -19,13 +19,13 @@ import { createStateFilter } from "./state_filter.js";
 /**
  * @param {HTMLTableElement} table
  * @param {HTMLElement} filterBox
- * @param {(trialId: string) => void} onSelect
+ * @param {(trial: Trial) => void} onSelect
  */
 export function createTrialsTable(table, filterBox, onSelect) {
   /** @type {Map<string, HTMLTableRowElement>} */
   const rows = new Map();
   const order = { column: 0, descending: true };
-  const filter = createStateFilter(filterBox, draw);
+  const filter = createStateFilter(filterBox, drawFromTop);
   /** @type {StudyData | null} */
   let data = null;
   /** @type {string | null} */
@@ -34,12 +34,18 @@ export function createTrialsTable(table, filterBox, onSelect) {
   function draw() {
     if (data === null) return;
     const columns = columnsOf(data.study);
-    drawHead(find(table, "thead tr"), columns, order, draw);
+    drawHead(find(table, "thead tr"), columns, order, drawFromTop);
     const sorted = filter.keep(data.trials).toSorted(comparison(columns[order.column], order.descending));
     arrange(
       find(table, "tbody"),
       sorted.map((trial) => drawRow(rows, trial, columns, trial.id === selectedId, onSelect)),
     );
+  }
+
+  /** After another order or filter: whoever asked for it wants to see what comes first now. */
+  function drawFromTop() {
+    draw();
+    if (table.parentElement) table.parentElement.scrollTop = 0;
   }
 
   return {
@@ -63,6 +69,13 @@ export function createTrialsTable(table, filterBox, onSelect) {
       const top = row.offsetTop - (table.tHead?.offsetHeight ?? 0);
       const bottom = row.offsetTop + row.offsetHeight - frame.clientHeight;
       frame.scrollTop = Math.min(top, Math.max(bottom, frame.scrollTop));
+    },
+    /**
+     * Move the focus to a trial's row, and nothing else.
+     * @param {string} trialId
+     */
+    focusOn(trialId) {
+      rows.get(trialId)?.querySelector("button")?.focus({ preventScroll: true });
     },
   };
 }
@@ -194,7 +207,7 @@ function headCell(column, position, order, redraw) {
  * @param {Trial} trial
  * @param {Column[]} columns
  * @param {boolean} selected
- * @param {(trialId: string) => void} onSelect
+ * @param {(trial: Trial) => void} onSelect
  */
 function drawRow(rows, trial, columns, selected, onSelect) {
   const row = rows.get(trial.id) ?? newRow(trial, columns, onSelect);
@@ -214,7 +227,7 @@ function drawRow(rows, trial, columns, selected, onSelect) {
 /**
  * @param {Trial} trial
  * @param {Column[]} columns
- * @param {(trialId: string) => void} onSelect
+ * @param {(trial: Trial) => void} onSelect
  */
 function newRow(trial, columns, onSelect) {
   const cells = columns.map(({ number, text }) =>
@@ -225,7 +238,7 @@ function newRow(trial, columns, onSelect) {
   );
   cells[1].append(make("span", { class: "chip" }), make("p", { class: "reason" }));
   const row = make("tr", { "data-testid": `trial-${trial.number}` }, ...cells);
-  row.addEventListener("click", () => onSelect(trial.id));
+  row.addEventListener("click", () => onSelect(trial));
   return row;
 }
 

@@ -44,7 +44,14 @@ def test_what_teaches_nothing_is_not_weighed(session: Session) -> None:
     trial = start(session, study, queue(session, study))
     finish(session, study, trial, TrialReport(state=TrialState.INFEASIBLE, reason="out-of-memory"))
     assert read_importance_request(session, study.id) is None
-    assert importance_read(study) == Importance(reason="no result yet")
+    assert importance_read(session, study) == Importance(reason="no result yet")
+
+
+def test_results_that_nobody_has_weighed_are_counted(session: Session) -> None:
+    """After an import there are results, and the answer does not deny them."""
+    reason = importance_read(session, study_with(session, 3)).reason
+    assert reason is not None
+    assert reason.startswith("3 results are not weighed yet")
 
 
 def test_a_running_study_is_weighed_again_after_a_tenth_more(session: Session) -> None:
@@ -88,9 +95,9 @@ def test_a_late_answer_does_not_replace_a_newer_one(session: Session) -> None:
     study = study_with(session, 0)
     for observations in (20, 12, 25):
         store_importance(session, study.id, kept(observations))
-    assert importance_read(study).observations == 25
+    assert importance_read(session, study).observations == 25
     store_importance(session, study.id, kept(24))
-    assert importance_read(study).observations == 25
+    assert importance_read(session, study).observations == 25
 
 
 def test_the_study_worker_weighs_what_has_ended(session: Session) -> None:
@@ -107,7 +114,7 @@ def test_the_study_worker_weighs_what_has_ended(session: Session) -> None:
     session.commit()
     advance_study(study.id)
     session.refresh(study)
-    found = importance_read(study)
+    found = importance_read(session, study)
     assert (found.observations, found.reason) == (20, None)
     assert [item.metric for item in found.objectives] == ["score", "trainable_parameters"]
     assert found.objectives[0].parameters[0].name == "peft.serial_adapter.bottleneck_size"

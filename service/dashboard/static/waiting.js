@@ -1,0 +1,50 @@
+/** What stands in the place of a view that has no data yet: that it loads, or what is wrong and what to do. */
+
+import { make } from "./elements.js";
+
+/**
+ * @param {HTMLElement} root
+ * @param {string} what
+ */
+export function showLoading(root, what) {
+  const hint = make("p", { class: "hint", "data-testid": "loading", "data-waiting": true }, `Loading ${what}`);
+  root.replaceChildren(hint);
+}
+
+/**
+ * Say in the place of "Loading" why there is nothing yet; false where a view is shown already.
+ * @param {HTMLElement} root
+ * @param {string} message
+ */
+export function showNotLoaded(root, message) {
+  const waiting = root.querySelector("[data-waiting]");
+  if (waiting === null) return false;
+  // Said once, not with every try: a screen reader reads an alert aloud whenever it changes.
+  if (waiting.textContent?.includes(message)) return true;
+  root.replaceChildren(card({ "data-waiting": true }, "This page could not be loaded", message));
+  return true;
+}
+
+/**
+ * Say that what the address names is not there.
+ * @param {HTMLElement} root
+ * @param {string} message
+ */
+export function showMissing(root, message) {
+  const advice = "It may have been deleted, or belong to another key. Choose one that is there:";
+  const link = make("a", { href: "#" }, "All studies");
+  root.replaceChildren(card({}, "This study is not here", message, advice, link));
+}
+
+/**
+ * @param {Object<string, boolean>} attributes
+ * @param {string} title
+ * @param {...(string | Node)} parts
+ */
+const card = (attributes, title, ...parts) =>
+  make(
+    "section",
+    { class: "card empty", role: "alert", ...attributes },
+    make("h1", {}, title),
+    ...parts.map((part) => make("p", {}, part)),
+  );
