@@ -5,9 +5,11 @@ No image is built and no container started here: that needs an engine.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +187,25 @@ def test_images_copy_what_exists_and_do_not_run_as_root(file: str) -> None:
             *sources, _ = line.split()[1:]
             assert all((ROOT / source).exists() for source in sources), line
     assert [line for line in lines if line.startswith("USER ")][-1] == "USER paretune"
+
+
+EXTRAS = {
+    "service": {"api", "s3", "telemetry"},
+    "workers": {"engine", "trials", "quantised", "s3", "telemetry"},
+}
+"""What each image installs: whatever its processes can be asked for."""
+OF_OTHER_MACHINES = {"optuna", "mlflow", "pandas", "mcp", "embedded", "all", "peers", "dev"}
+"""The client's, a laptop's, the benchmarks' and the tests'."""
+
+
+@pytest.mark.parametrize("image", sorted(EXTRAS))
+def test_an_image_installs_what_its_processes_can_be_asked_for(image: str) -> None:
+    """Quantised backbones among it: without their library such trials are infeasible."""
+    installed = re.findall(r"'\.\[([a-z0-9,]+)\]'", (ROOT / image / "Dockerfile").read_text())
+    assert [set(extras.split(",")) for extras in installed] == [EXTRAS[image]]
+
+
+def test_every_extra_is_in_an_image_or_known_to_belong_elsewhere() -> None:
+    """A new one is decided on, not forgotten."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(project["optional-dependencies"]) == set().union(*EXTRAS.values()) | OF_OTHER_MACHINES
