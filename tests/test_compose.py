@@ -209,3 +209,23 @@ def test_every_extra_is_in_an_image_or_known_to_belong_elsewhere() -> None:
     """A new one is decided on, not forgotten."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(project["optional-dependencies"]) == set().union(*EXTRAS.values()) | OF_OTHER_MACHINES
+
+
+def test_every_variable_of_the_example_is_one_that_compose_reads() -> None:
+    """And it reads torch's index from there, for the images that have torch and no other."""
+    example = (ROOT / ".env.example").read_text()
+    offered = set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
+    read = set(
+        re.findall(r"\$\{([A-Z_]+)|^ +([A-Z_]+):$", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE)
+    )
+    assert offered <= {name for names in read for name in names}
+    assert "TORCH_INDEX" in offered
+
+
+def test_torch_comes_from_the_index_that_env_names() -> None:
+    """As a build argument, which the image of the workers hands to pip."""
+    found = resolved({"TORCH_INDEX": "https://torch.example/cpu"})
+    for service in ("study-worker", "trial-worker-gpu", "trial-worker-cpu"):
+        assert found[service]["build"]["args"] == {"TORCH_INDEX": "https://torch.example/cpu"}
+    assert "args" not in found["api"]["build"]
+    assert '${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch' in (ROOT / "workers/Dockerfile").read_text()
