@@ -229,3 +229,11 @@ def test_torch_comes_from_the_index_that_env_names() -> None:
         assert found[service]["build"]["args"] == {"TORCH_INDEX": "https://torch.example/cpu"}
     assert "args" not in found["api"]["build"]
     assert '${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch' in (ROOT / "workers/Dockerfile").read_text()
+
+
+def test_the_user_of_the_worker_image_owns_its_cache() -> None:
+    """All of ~/.cache, not only the hub's part of it that a volume covers."""
+    lines = (ROOT / "workers/Dockerfile").read_text().splitlines()
+    as_root, as_user = lines[: lines.index("USER paretune")], lines[lines.index("USER paretune") :]
+    assert "RUN mkdir -p /home/paretune/.cache/huggingface" in as_user
+    assert not [line for line in as_root if "/home/paretune" in line]
