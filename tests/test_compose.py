@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from paretune import commands
@@ -98,6 +99,15 @@ def test_commands_are_those_of_the_supervisor(services: dict[str, Any]) -> None:
     assert command("api") == commands.api("0.0.0.0", 8080)  # noqa: S104  inside its container
     assert command("study-worker") == commands.study_worker("studies-0")
     assert command("trial-worker-gpu") == command("trial-worker-cpu") == commands.trial_worker("trials-0")
+
+
+def test_postgres_takes_as_many_connections_as_the_embedded_one(
+    services: dict[str, Any], administrator: psycopg.Connection
+) -> None:
+    """Two API processes and a few dozen workers together would not find a place in its default of 100."""
+    row = administrator.execute("SHOW max_connections").fetchone()
+    assert row is not None
+    assert services["postgres"]["command"] == ["postgres", "-c", f"max_connections={row[0]}"]
 
 
 def test_every_setting_reaches_the_processes_that_read_it() -> None:
