@@ -9,23 +9,34 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import psycopg
 import pytest
+from kombu import Connection
+from redis import Redis
+from redis.exceptions import AuthenticationError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from paretune import commands
-from service.settings import Settings
+from paretune.embedded_postgres import free_port
+from paretune.embedded_valkey import binary
+from service.access.tenants import weakness
+from service.settings import Settings, read_secret, with_password
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
-SECRETS = {"POSTGRES_PASSWORD": "p", "PARETUNE_API_KEY": "k"}
+SECRETS = {"api_key", "postgres_password", "valkey_password"}
 OURS = ("api", "study-worker", "trial-worker-gpu", "trial-worker-cpu")
 FIXED = {
-    "DATABASE_URL", "BROKER_URL", "PARETUNE_DATA_DIR", "PARETUNE_MODELS_DIR", "PARETUNE_API_KEY",
-    "PARETUNE_DEVICE",
+    "DATABASE_URL", "DATABASE_PASSWORD_FILE", "BROKER_URL", "BROKER_PASSWORD_FILE", "PARETUNE_DATA_DIR",
+    "PARETUNE_MODELS_DIR", "PARETUNE_API_KEY", "PARETUNE_API_KEY_FILE", "PARETUNE_DEVICE",
 }  # fmt: skip
 """What compose settles itself: stores and folders in the containers, devices; the key is the migration's."""
 OF_THE_API = {
@@ -52,7 +63,7 @@ def compose(*arguments: str, environment: dict[str, str]) -> subprocess.Complete
 
 def resolved(environment: dict[str, str]) -> dict[str, Any]:
     profiles = ("--profile", "gpu", "--profile", "cpu")
-    found = compose(*profiles, "config", "--format", "json", environment={**SECRETS, **environment})
+    found = compose(*profiles, "config", "--format", "json", environment=environment)
     assert found.returncode == 0, found.stderr
     content: dict[str, Any] = json.loads(found.stdout)["services"]
     return content
@@ -72,18 +83,96 @@ def services() -> dict[str, Any]:
     return resolved({})
 
 
-@pytest.mark.parametrize("missing", sorted(SECRETS))
-def test_without_its_secrets_nothing_starts(missing: str) -> None:
-    """The error names the variable and the file to put it in."""
-    environment = {name: value for name, value in SECRETS.items() if name != missing}
-    found = compose("config", "-q", environment=environment)
-    assert found.returncode != 0
-    assert f"set {missing} in .env" in found.stderr
+def test_secrets_are_files_that_only_those_see_who_need_them(services: dict[str, Any]) -> None:
+    """The key is the migration's alone; no secret is in an environment."""
+    stores = {"postgres_password", "valkey_password"}
+    needs = {
+        "postgres": {"postgres_password"},
+        "valkey": {"valkey_password"},
+        "migrate": SECRETS,
+        **dict.fromkeys(OURS, stores),
+    }
+    given = {name: {secret["source"] for secret in service["secrets"]} for name, service in services.items()}
+    assert given == needs
+    for service in services.values():
+        environment = service.get("environment", {})
+        named = {str(value) for name, value in environment.items() if name.endswith("_FILE")}
+        assert named <= {f"/run/secrets/{secret}" for secret in SECRETS}
+        assert not {"POSTGRES_PASSWORD", "PARETUNE_API_KEY"} & {*environment}
+        assert all(secret["target"] == f"/run/secrets/{secret['source']}" for secret in service["secrets"])
+
+
+def test_one_line_makes_the_secrets(tmp_path: Path) -> None:
+    """That of .env.example: strong, nobody else may enter their folder, containers may read them."""
+    (line,) = re.findall(r"^#   (mkdir .*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    subprocess.run(["/bin/sh", "-c", f"umask 077; {line}"], cwd=tmp_path, check=True)
+    made = {file.name: file for file in (tmp_path / "secrets").iterdir()}
+    assert made.keys() == SECRETS
+    assert weakness(read_secret(made["api_key"])) is None
+    assert len({read_secret(file) for file in made.values()}) == len(SECRETS)
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in made.values()} == {0o644}
+
+
+def test_secrets_are_neither_committed_nor_sent_to_the_engine() -> None:
+    """Both files of things to leave out name their folder."""
+    assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "secrets" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize("password", ["0123456789abcdef" * 4, """p@ss/w:rd "with' $(all) #é%41\\"""])
+def test_valkey_asks_for_the_password_of_its_file(
+    services: dict[str, Any], tmp_path: Path, password: str
+) -> None:
+    """Its own command, on a real Valkey; what our processes are told lets them in."""
+    secret = tmp_path / "valkey_password"
+    secret.write_text(f"{password}\n", encoding="utf-8")
+    port = free_port()
+    url = services["api"]["environment"]["BROKER_URL"].replace("valkey:6379", f"127.0.0.1:{port}")
+    with valkey_of_compose(services["valkey"]["command"], folder=tmp_path, secret=secret, port=port):
+        with Redis.from_url(with_password(url, read_secret(secret))) as client:
+            wait_for(client)
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+            assert client.config_get("appendonly") == {"appendonly": "yes"}
+        with Redis.from_url(url) as stranger, pytest.raises(AuthenticationError):
+            stranger.ping()
+        with Connection(with_password(url, read_secret(secret))) as broker:
+            broker.ensure_connection(max_retries=1)
+
+
+@contextmanager
+def valkey_of_compose(command: list[str], *, folder: Path, secret: Path, port: int) -> Iterator[None]:
+    """Run the command as the image would: its entry point runs what it is given, as another user."""
+    (folder / "docker-entrypoint.sh").write_text(
+        f'#!/bin/sh\nexec "$@" --bind 127.0.0.1 --port {port}\n', encoding="ascii"
+    )
+    (folder / "docker-entrypoint.sh").chmod(0o755)
+    (folder / "valkey-server").symlink_to(binary())
+    shell, option, script = command
+    script = script.replace("$$", "$").replace("/run/secrets/valkey_password", str(secret))
+    path = f"{folder}:{os.environ['PATH']}"
+    with subprocess.Popen([shell, option, script], cwd=folder, env={"PATH": path}, stdout=DEVNULL) as server:
+        try:
+            yield
+        finally:
+            server.terminate()
+
+
+def wait_for(client: Redis) -> None:
+    give_up = time.monotonic() + 30
+    while True:
+        try:
+            client.ping()
+        except RedisConnectionError:
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        else:
+            return
 
 
 def test_it_is_valid() -> None:
     """Compose itself accepts the file."""
-    found = compose("config", "-q", environment=SECRETS)
+    found = compose("config", "-q", environment={})
     assert (found.returncode, found.stderr) == (0, "")
 
 
@@ -132,7 +221,8 @@ def test_settings_that_nobody_sets_are_as_without_compose(
         monkeypatch.setenv(name, value)
     changed = {name for name in Settings().model_fields_set if not Settings.model_fields[name].is_required()}
     own = {"api": {"requests_per_second"}, "trial-worker-gpu": {"device"}, "trial-worker-cpu": {"device"}}
-    assert changed == {"data_dir", "models_dir"} | own.get(service, set())
+    passwords = {"database_password_file", "broker_password_file"}
+    assert changed == {"data_dir", "models_dir"} | passwords | own.get(service, set())
     assert "HF_TOKEN" not in given
 
 
