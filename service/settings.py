@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=1.0, gt=0)
     wake_up_seconds: float = Field(default=5.0, gt=0)
     """A wake-up older than this counts as lost and is sent again."""
+    alive_file: Path | None = None
+    """A file that a worker touches every ten seconds while it hears wake-ups; without it, none."""
     study_memory_bytes: int | None = Field(default=None, ge=1)
     """The most that a study worker may take; without it, half of what the machine has."""
     device: Literal["cuda", "cpu"] | None = None

@@ -37,6 +37,7 @@ OURS = ("api", "study-worker", "trial-worker-gpu", "trial-worker-cpu")
 FIXED = {
     "DATABASE_URL", "DATABASE_PASSWORD_FILE", "BROKER_URL", "BROKER_PASSWORD_FILE", "PARETUNE_DATA_DIR",
     "PARETUNE_MODELS_DIR", "PARETUNE_API_KEY", "PARETUNE_API_KEY_FILE", "PARETUNE_DEVICE",
+    "PARETUNE_ALIVE_FILE",
 }  # fmt: skip
 """What compose settles itself: stores and folders in the containers, devices; the key is the migration's."""
 OF_THE_API = {
@@ -96,7 +97,9 @@ def test_secrets_are_files_that_only_those_see_who_need_them(services: dict[str,
     assert given == needs
     for service in services.values():
         environment = service.get("environment", {})
-        named = {str(value) for name, value in environment.items() if name.endswith("_FILE")}
+        named = {
+            str(value) for name, value in environment.items() if name.endswith(("WORD_FILE", "KEY_FILE"))
+        }
         assert named <= {f"/run/secrets/{secret}" for secret in SECRETS}
         assert not {"POSTGRES_PASSWORD", "PARETUNE_API_KEY"} & {*environment}
         assert all(secret["target"] == f"/run/secrets/{secret['source']}" for secret in service["secrets"])
@@ -220,7 +223,12 @@ def test_settings_that_nobody_sets_are_as_without_compose(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     changed = {name for name in Settings().model_fields_set if not Settings.model_fields[name].is_required()}
-    own = {"api": {"requests_per_second"}, "trial-worker-gpu": {"device"}, "trial-worker-cpu": {"device"}}
+    own = {
+        "api": {"requests_per_second"},
+        "study-worker": {"alive_file"},
+        "trial-worker-gpu": {"device", "alive_file"},
+        "trial-worker-cpu": {"device", "alive_file"},
+    }
     passwords = {"database_password_file", "broker_password_file"}
     assert changed == {"data_dir", "models_dir"} | passwords | own.get(service, set())
     assert "HF_TOKEN" not in given
@@ -258,6 +266,30 @@ def test_a_stopped_trial_worker_gives_its_trial_back(services: dict[str, Any]) -
     for name in ("trial-worker-gpu", "trial-worker-cpu"):
         assert services[name]["stop_signal"] == "SIGQUIT"
         assert services[name]["stop_grace_period"] == "30s"
+
+
+@pytest.mark.parametrize("service", OURS[1:])
+def test_a_worker_is_healthy_while_it_touches_its_file(
+    services: dict[str, Any], service: str, tmp_path: Path
+) -> None:
+    """The check itself, run: no file or an old one is bad, a fresh one or one of the future good."""
+    place = services[service]["environment"]["PARETUNE_ALIVE_FILE"]
+    shell, check = services[service]["healthcheck"]["test"]
+    assert shell == "CMD-SHELL"
+    file = tmp_path / "alive"
+    command = ["/bin/sh", "-c", check.replace("$$", "$").replace(place, str(file))]
+
+    def is_healthy() -> bool:
+        return subprocess.run(command, check=False, stderr=DEVNULL).returncode == 0
+
+    assert not is_healthy()
+    file.touch()
+    assert is_healthy()
+    now = time.time()
+    os.utime(file, (now, now - 90))
+    assert not is_healthy()
+    os.utime(file, (now, now + 3600))
+    assert is_healthy()
 
 
 def test_a_trial_worker_gets_one_gpu(services: dict[str, Any]) -> None:
