@@ -292,6 +292,28 @@ def test_a_worker_is_healthy_while_it_touches_its_file(
     assert is_healthy()
 
 
+def test_no_container_takes_the_whole_machine(services: dict[str, Any]) -> None:
+    """Memory, processes and logs of each end somewhere, those of the stores too; .env moves the limits."""
+    for name, service in services.items():
+        assert int(service["mem_limit"]) >= 2**30, name
+        assert service["pids_limit"] == 4096, name
+        assert service["logging"] == {
+            "driver": "json-file",
+            "options": {"max-size": "20m", "max-file": "5"},
+        }, name
+    limits = ("TRIAL_WORKER_MEMORY", "STUDY_WORKER_MEMORY", "API_MEMORY", "POSTGRES_MEMORY")
+    moved = resolved(dict.fromkeys(limits, "3g"))
+    unmoved = {name for name, service in moved.items() if int(service["mem_limit"]) != 3 * 2**30}
+    assert unmoved == {"valkey", "migrate"}
+
+
+def test_valkey_refuses_before_it_is_killed(services: dict[str, Any]) -> None:
+    """What it may hold is half of its container, for rewriting its log takes as much again."""
+    most = re.search(r"--maxmemory (\d+)mb", services["valkey"]["command"][-1])
+    assert most is not None
+    assert int(most[1]) * 2**20 * 2 <= int(services["valkey"]["mem_limit"])
+
+
 def test_a_trial_worker_gets_one_gpu(services: dict[str, Any]) -> None:
     """One device id each; the CPU profile asks for none."""
     devices = services["trial-worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
