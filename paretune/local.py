@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from paretune import commands
+from paretune import commands, store_addresses
 from paretune.child_process import Child, python_child
 from paretune.embedded_postgres import EmbeddedPostgres, free_port, write_secret
 from paretune.embedded_valkey import EmbeddedValkey
@@ -219,7 +219,7 @@ def server_in_use(state_dir: Path) -> tuple[str, str] | None:
 
 def _start_stores(stack: Stack) -> None:
     logs = _private(stack.state_dir / "logs")
-    database_url, broker_url = os.environ.get("DATABASE_URL"), os.environ.get("BROKER_URL")
+    database_url, broker_url = store_addresses.database_url(), store_addresses.broker_url()
     if database_url is None:
         postgres = EmbeddedPostgres(stack.state_dir / "postgres", log=logs / "postgres.log", port=free_port())
         stack.adopt(postgres.child)
@@ -235,6 +235,8 @@ def _start_stores(stack: Stack) -> None:
         valkey.start()
         broker_url = valkey.url
     stack.environment.update(DATABASE_URL=database_url, BROKER_URL=broker_url)
+    # Both have their passwords by now.
+    stack.environment.update(DATABASE_PASSWORD_FILE="", BROKER_PASSWORD_FILE="", PARETUNE_API_KEY_FILE="")
 
 
 def _migrate(stack: Stack) -> None:

@@ -17,6 +17,7 @@ from api_schemas.access import KeyRead, KeyScope
 from paretune.connection import server, server_that_runs
 from paretune.console import console, say
 from paretune.errors import ParetuneError
+from paretune.store_addresses import database_url
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -193,7 +194,7 @@ def _database(state_dir: Path | None) -> Iterator["Session"]:
 
     from service.errors import ServiceError
 
-    engine = create_engine(os.environ.get("DATABASE_URL") or _url_of_running_server(state_dir))
+    engine = create_engine(database_url() or _url_of_running_server(state_dir))
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session

@@ -7,6 +7,7 @@ from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +32,9 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     broker_url: SecretStr = Field(validation_alias="BROKER_URL")
+    database_password_file: Path | None = Field(default=None, validation_alias="DATABASE_PASSWORD_FILE")
+    """A file with the password for DATABASE_URL, which then has none: any characters, quoted by nobody."""
+    broker_password_file: Path | None = Field(default=None, validation_alias="BROKER_PASSWORD_FILE")
     artifacts_url: Annotated[str, AfterValidator(_known_store)] = Field(
         validation_alias=AliasChoices("PARETUNE_ARTIFACTS_URL", "PARETUNE_ARTIFACTS_DIR")
     )
@@ -41,11 +45,15 @@ class Settings(BaseSettings):
     """Where task files may lie, uploads among them; names like `file:NAME` resolve here and nowhere else."""
     bootstrap_api_key: SecretStr | None = Field(default=None, validation_alias="PARETUNE_API_KEY")
     """A key that `paretune migrate` registers for the default tenant."""
+    bootstrap_api_key_file: Path | None = Field(default=None, validation_alias="PARETUNE_API_KEY_FILE")
+    """A file with that key."""
     lease_seconds: float = Field(default=30.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
     sweep_seconds: float = Field(default=1.0, gt=0)
     wake_up_seconds: float = Field(default=5.0, gt=0)
     """A wake-up older than this counts as lost and is sent again."""
+    alive_file: Path | None = None
+    """A file that a worker touches every ten seconds while it hears wake-ups; without it, none."""
     study_memory_bytes: int | None = Field(default=None, ge=1)
     """The most that a study worker may take; without it, half of what the machine has."""
     device: Literal["cuda", "cpu"] | None = None
@@ -77,5 +85,44 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """Read the environment, once."""
-    return Settings()
+    """Read the environment and the files of secrets that it names, once.
+
+    Raises:
+        ValueError: If such a file cannot be read, or is empty.
+    """
+    given = Settings()
+    key_file = given.bootstrap_api_key_file
+    return given.model_copy(
+        update={
+            "database_url": _with_secret(given.database_url, given.database_password_file),
+            "broker_url": _with_secret(given.broker_url, given.broker_password_file),
+            "bootstrap_api_key": SecretStr(read_secret(key_file)) if key_file else given.bootstrap_api_key,
+        }
+    )
+
+
+def _with_secret(url: SecretStr, file: Path | None) -> SecretStr:
+    return url if file is None else SecretStr(with_password(url.get_secret_value(), read_secret(file)))
+
+
+def read_secret(file: Path) -> str:
+    """Return what a file holds, without the line break at its end.
+
+    Raises:
+        ValueError: If it cannot be read, or is empty.
+    """
+    try:
+        secret = file.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"The secret in {file} cannot be read: {error}") from error
+    if not secret:
+        raise ValueError(f"The file {file} is empty: write the secret into it.")
+    return secret
+
+
+def with_password(url: str, password: str) -> str:
+    """Return the address with the password, quoted; one that it had is replaced."""
+    parts = urlsplit(url)
+    user, _, place = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return parts._replace(netloc=f"{name}:{quote(password, safe='')}@{place}").geturl()

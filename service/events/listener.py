@@ -7,7 +7,6 @@ import asyncio
 
 import psycopg
 import structlog
-from sqlalchemy import make_url
 
 from service.events.feed import EventFeed
 from service.settings import settings
@@ -35,9 +34,10 @@ async def listen(feed: EventFeed) -> None:
 
 
 async def _listen_once(feed: EventFeed) -> None:
-    url = make_url(settings().database_url.get_secret_value()).set(drivername="postgresql")
+    # As it is written: what SQLAlchemy would render has spaces of a password, which libpq does not take.
+    _, _, place = settings().database_url.get_secret_value().partition("://")
     connection = await psycopg.AsyncConnection.connect(
-        url.render_as_string(hide_password=False),
+        f"postgresql://{place}",
         autocommit=True,
         connect_timeout=5,
         application_name=APPLICATION_NAME,

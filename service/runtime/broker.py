@@ -17,6 +17,7 @@ from redis.retry import Retry
 from sqlalchemy.orm import Session
 
 from service.runtime.broker_address import redis_url
+from service.runtime.sign_of_life import SignOfLife
 from service.runtime.telemetry import sending
 from service.settings import settings
 
@@ -71,6 +72,7 @@ def make_celery_app() -> Celery:
             "max_retries": 1,
         },
     )
+    app.steps["consumer"].add(SignOfLife)
     return app
 
 

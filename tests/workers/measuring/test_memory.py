@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
 from workers.errors import OutOfMemory
 from workers.fine_tune import fine_tune
+from workers.measuring import memory
 from workers.measuring.memory import MemoryModel, TrainingShape, step_bytes
 from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached
@@ -142,3 +144,10 @@ def test_a_small_limit_shrinks_a_real_trial_and_a_tiny_one_refuses_it(
     assert 16 <= int(str(cut_tokens)) < 8 * 16
     assert cut_loss == pytest.approx(plain_loss, abs=1e-5)
     assert trial(100_000)[0].startswith("out-of-memory (predicted)")
+
+
+def test_a_container_has_what_its_limit_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what its machine has free: a batch cut to that would be killed."""
+    resident = psutil.Process().memory_info().rss
+    monkeypatch.setattr(memory, "memory_of_machine", lambda: 2 * resident)
+    assert 0 < MemoryModel(None).free_bytes(torch.device("cpu")) <= resident
