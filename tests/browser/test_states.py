@@ -48,10 +48,11 @@ def import_in_batches(server_url: str, *sizes: int) -> str:
 
 
 def test_a_missing_study_says_so_and_leads_back_to_the_list(page: Page, server_url: str) -> None:
-    """Nothing loads for ever: the page has the detail once, asks no more, and has a way out."""
+    """Nothing loads for ever: the page says once what is missing, asks no more, and has a way out."""
     page.goto(f"{server_url}/#key={API_KEY}&study=std_0")
     expect(page.get_by_role("heading", name="This study is not here")).to_be_visible()
-    expect(page.get_by_text("std_0")).to_have_count(1)
+    expect(page.get_by_text("There is no study “std_0” for this key")).to_be_visible()
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_count(1)
     expect(page.get_by_test_id("loading")).to_have_count(0)
     assert requests_of_a_poll(page) == []
     page.locator("main").get_by_role("link", name="All studies").click()

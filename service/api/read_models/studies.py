@@ -31,8 +31,10 @@ def importance(session: Session, study: Study) -> Importance:
     if known is not None:
         return known
     results = queries.count_in(session, study.id, (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY))
-    waiting = f"{results:,} results are not weighed yet; the study worker does it between its turns"
-    return Importance(reason=waiting if results else "no result yet")
+    if not results:
+        return Importance(reason="no result yet")
+    counted = "1 result is" if results == 1 else f"{results:,} results are"
+    return Importance(reason=f"{counted} not weighed yet; the study worker does it between its turns")
 
 
 def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> StudyRead:

@@ -11,7 +11,7 @@ import { showNotLoaded } from "./waiting.js";
 
 const RETRIES = "This page tries again every two seconds.";
 const NOT_DONE =
-  "It may not have been done. Once the connection is back, look at the study and press the button again.";
+  "That may not have been done. Once the connection is back, look at the study and press the button again.";
 
 const root = find(document, "main");
 const forgetButton = named(document, "forget-key");

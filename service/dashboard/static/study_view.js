@@ -45,7 +45,7 @@ export function showStudy(root, api, frame, id) {
     view?.close();
     view = null;
     frame.settled("");
-    showMissing(root, error.message);
+    showMissing(root, id);
     return true;
   }
 

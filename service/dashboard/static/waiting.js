@@ -26,14 +26,14 @@ export function showNotLoaded(root, message) {
 }
 
 /**
- * Say that what the address names is not there.
+ * Say that the study which the address names is not there, in words for a browser, not for a client of the API.
  * @param {HTMLElement} root
- * @param {string} message
+ * @param {string} id
  */
-export function showMissing(root, message) {
-  const advice = "It may have been deleted, or belong to another key. Choose one that is there:";
+export function showMissing(root, id) {
+  const reason = `There is no study “${id}” for this key: it was deleted, belongs to another key, or never was.`;
   const link = make("a", { href: "#" }, "All studies");
-  root.replaceChildren(card({}, "This study is not here", message, advice, link));
+  root.replaceChildren(card({}, "This study is not here", reason, link));
 }
 
 /**

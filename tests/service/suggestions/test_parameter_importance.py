@@ -49,9 +49,10 @@ def test_what_teaches_nothing_is_not_weighed(session: Session) -> None:
 
 def test_results_that_nobody_has_weighed_are_counted(session: Session) -> None:
     """After an import there are results, and the answer does not deny them."""
-    reason = importance_read(session, study_with(session, 3)).reason
-    assert reason is not None
-    assert reason.startswith("3 results are not weighed yet")
+    for count, words in ((1, "1 result is not weighed yet"), (3, "3 results are not weighed yet")):
+        reason = importance_read(session, study_with(session, count)).reason
+        assert reason is not None
+        assert reason.startswith(words)
 
 
 def test_a_running_study_is_weighed_again_after_a_tenth_more(session: Session) -> None:
