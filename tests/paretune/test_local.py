@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from paretune.cli import app
@@ -155,9 +156,15 @@ def test_addresses_in_the_environment_replace_the_embedded_servers(
 ) -> None:
     """Neither PostgreSQL nor Valkey is started, logs are JSON, and a second server is refused meanwhile.
 
-    The database's address is there for its operator, as long as the server runs.
+    The database's password comes from its file, named from where the server was started; its whole address is
+    there for its operator, as long as the server runs.
     """
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    place = make_url(database_url)
+    (state_root / "password").write_text(f"{place.password}\n")
+    monkeypatch.chdir(state_root)
+    monkeypatch.setenv("DATABASE_PASSWORD_FILE", "password")
+    without_password = place._replace(password=None).render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", without_password)
     monkeypatch.setenv("BROKER_URL", valkey_url)
     state = state_root / "state"
     with running_stack(state, trial_workers=0, study_workers=2, say=silent) as stack:

@@ -1,6 +1,8 @@
 """What is sent to a broker whose workers are away, on a real one."""
 
 import pytest
+from kombu.exceptions import ContentDisallowed
+from kombu.serialization import loads, prepare_accept_content
 
 from service.runtime import broker
 from service.runtime.broker import (
@@ -35,3 +37,12 @@ def test_hints_at_trials_do_not_pile_up_while_no_worker_takes_them() -> None:
     assert waiting(TRIALS_QUEUE) == MOST_HINTS
     broker.send_wake_ups([WakeUp(RUN_TRIAL)])
     assert waiting(TRIALS_QUEUE) == 1
+
+
+def test_messages_are_json_and_nothing_else() -> None:
+    """Who got hold of the broker's password can wake workers, and have them run nothing of theirs."""
+    accepted = prepare_accept_content(broker.celery_app.conf.accept_content)
+    assert loads(b"[]", "application/json", "utf-8", accept=accepted) == []
+    for kind in ("application/x-python-serialize", "application/x-yaml", "application/x-msgpack"):
+        with pytest.raises(ContentDisallowed):
+            loads(b"", kind, "binary", accept=accepted, force=True)
