@@ -6,6 +6,7 @@ fill the table together if each has its own tasks.
 
 import platform
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def cells(tasks: Sequence[str], configurations: int) -> Iterator[tuple[str, Entr
                 yield task, entry, seed
 
 
+@cache
 def entries(task: str, configurations: int) -> list[Entry]:
     """Return the first so many configurations of the table, for a task."""
     shape = searched_shape()

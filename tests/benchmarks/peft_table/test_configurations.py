@@ -9,9 +9,9 @@ from tests.benchmarks.peft_table.recorded import line_of
 
 def test_a_longer_list_begins_with_the_shorter_one() -> None:
     """A table that grows keeps its rows."""
-    longer = entries("imdb", 80)
+    longer = entries("imdb", 60)
     assert entries("imdb", 40) == longer[:40]
-    assert len({one.configuration.model_dump_json() for one in longer}) == 80
+    assert len({one.configuration.model_dump_json() for one in longer}) == 60
 
 
 def test_every_method_by_hand_has_four_rates_and_the_default_comes_first() -> None:
