@@ -109,22 +109,13 @@ def _take(turn: Turn) -> None:
     try:
         with at_most(TURN_SECONDS + TIME_LIMITS * turn.time_limit_seconds):
             _propose(turn.study_id)
-    except OperationalError as error:
-        log.warning("the database is away; the study has its turn later", error=str(error.orig))
-        turns.give_back(turn)
-        return
-    except (Exception, TimeLimitReached) as error:
-        log.exception("turn failed")
-        turns.fail(turn, error)
-        return
-    _try(_believe, turn, seconds=BELIEVING_SECONDS)
-    try:
+        _try(_believe, turn, seconds=BELIEVING_SECONDS)
         _race(turn.study_id)
     except OperationalError as error:
         log.warning("the database is away; the study has its turn later", error=str(error.orig))
         turns.give_back(turn)
         return
-    except Exception as error:
+    except (Exception, TimeLimitReached) as error:
         log.exception("turn failed")
         turns.fail(turn, error)
         return

@@ -1,20 +1,23 @@
 """Paretune as it plays: the engine's own door, a portfolio first, probes of the noise, a race at the end.
 
 Each of these can be left out, so that what it is worth can be measured. The portfolio never saw the task that
-is played: it is chosen on the others.
+is played: it is chosen on the others. The race gives seeds to whoever may be the best; the service's rules,
+which also look at the rest of the front, are not replayed yet.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from api_schemas.objectives import Metric
 from api_schemas.trial_configuration import canonical, patch
-from benchmarks.autopeft.protocol import OBJECTIVES, base_configuration
+from benchmarks.autopeft.protocol import OBJECTIVES, VALIDATION_ROWS, base_configuration
 from benchmarks.peft_table.configurations import searched_shape
 from benchmarks.peft_table.game import Game, Report, observed_best, observed_front
 from benchmarks.peft_table.nearest import space
 from benchmarks.peft_table.searchers import reachable
+from service.noise import noise_of
 from service.optimization.believed_front import believe
 from service.optimization.problem import Beliefs, Compared, Observation, Problem
 from service.optimization.suggest import suggest
@@ -23,9 +26,6 @@ from service.suggestions.exact_metrics import exact_metrics
 PROBED = 2
 PROBE_SEEDS = 3
 RACE_SHARE = 0.25
-SEED_PRIOR = (0.017, 4)
-"""Deviation of a score between seeds before any is measured (docs/autopeft.md), and degrees of freedom."""
-
 ZETA = 0.05
 
 
@@ -83,7 +83,6 @@ class _Player:
         return self.rows[self.nearest.row(one.parameterization, among=free)]
 
     def observations(self) -> list[Observation]:
-        deviation = self.seed_deviation()
         return [
             Observation(
                 self.nearest.points[self.place[row]],
@@ -91,20 +90,29 @@ class _Player:
                     Metric.SCORE: self.game.mean(row),
                     Metric.TRAINABLE_PARAMETERS: float(self.game.table.parameters[row]),
                 },
-                {Metric.SCORE: deviation / np.sqrt(len(scores))} if self.parts.known_noise else None,
+                {Metric.SCORE: _error(scores)} if len(scores) > 1 else None,
                 self.keys[row],
+                seeds=len(scores),
+                row_errors={Metric.SCORE: self.row_error(row)} if self.parts.known_noise else None,
             )
             for row, scores in self.game.seen.items()
         ]
 
-    def seed_deviation(self) -> float:
-        """Return the deviation between seeds: pooled over repeated rows, with a prior."""
-        deviation, freedom = SEED_PRIOR
-        squares, count = freedom * deviation**2, float(freedom)
-        for scores in self.game.seen.values():
-            squares += float(np.var(scores)) * len(scores)
-            count += len(scores) - 1
-        return float(np.sqrt(squares / count))
+    def row_error(self, row: int) -> float:
+        """Return the binomial error of an accuracy, a right and a wrong row added, as the worker has it."""
+        share = (self.game.mean(row) * VALIDATION_ROWS + 1) / (VALIDATION_ROWS + 2)
+        return float(np.sqrt(share * (1 - share) / VALIDATION_ROWS))
+
+    def deviations(self) -> dict[int, float]:
+        """Return how far each observed mean may be off, by the service's own reckoning of the noise."""
+        seen = self.game.seen
+        known = noise_of(
+            seeds=np.array([len(scores) for scores in seen.values()], dtype=np.float64),
+            errors=np.array([_error(scores) for scores in seen.values()]),
+            row_errors=np.array([self.row_error(row) for row in seen]),
+        )
+        assert known is not None
+        return dict(zip(seen, np.sqrt(known.of_mean).tolist(), strict=True))
 
     def beliefs(self) -> Beliefs | None:
         default = self.parts.portfolio[0] if self.parts.portfolio else None
@@ -121,11 +129,7 @@ class _Player:
         """Return mean and deviation of each trained row: the model's, or what was observed."""
         found = self.beliefs() if self.parts.believed else None
         if found is None:
-            deviation = self.seed_deviation()
-            return {
-                row: (self.game.mean(row), deviation / float(np.sqrt(len(scores))))
-                for row, scores in self.game.seen.items()
-            }
+            return {row: (self.game.mean(row), off) for row, off in self.deviations().items()}
         row_of = {key: row for row, key in self.keys.items() if row in self.game.seen}
         pairs = zip(found.means[Metric.SCORE], found.deviations[Metric.SCORE], strict=True)
         return {row_of[key]: pair for key, pair in zip(found.keys, pairs, strict=True)}  # type: ignore[index]
@@ -155,6 +159,11 @@ class _Player:
             if not front or believed[row][0] > believed[front[-1]][0]:
                 front.append(row)
         return Report(best, tuple(front))
+
+
+def _error(scores: list[float]) -> float:
+    """Return the standard error over seeds; not a number for one."""
+    return float(np.std(scores, ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else math.nan
 
 
 def _chances_to_be_best(believed: dict[int, tuple[float, float]], *, seed: int) -> dict[int, float]:

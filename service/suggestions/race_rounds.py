@@ -7,18 +7,16 @@ trainings left or anything is open. Without a model nobody is dropped: members o
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
 from api_schemas.objectives import Direction, Metric, Objective
 from api_schemas.races import Dropped, RaceProgress
 from api_schemas.studies import StudyState
-from api_schemas.trials import TrialState
 from service.settings import settings
 from service.storage import queries, typed_study
 from service.storage.event_log import record_event
-from service.storage.models import Replicate, Study
+from service.storage.models import Study
 from service.studies.reference_trials import default_trial
 from service.trials import beliefs, lifecycle, race_budget, race_rules, results, study_lifecycle
 from service.trials.beliefs import Belief, BelievedTrials
@@ -113,10 +111,10 @@ def _contenders(session: Session, study: Study) -> list[Contender]:
     modelled = frozenset() if belief is None else belief.trials.rows.keys()
     if belief is None or belief.sequence < study.front_sequence:
         modelled |= members
-    seeds = _seeds(session, study)
+    seeds = queries.seeds_of(session, study.id)
     racing = race_budget.progress(study).racers
     return [
-        _contender(result, standing, seeds=seeds[result.trial_id])
+        _contender(result, standing, seeds=seeds.get(result.trial_id, 1))
         for result in results.results_of(session, study.id)
         if result.trial_id in modelled or result.trial_id in racing or result.trial_id == standing.default
     ]
@@ -145,15 +143,6 @@ def _chance_over_default(trials: BelievedTrials, trial_id: str) -> float | None:
     row = trials.rows[trial_id]
     lead = means[row] - means[trials.rows[default]]
     return probability_better(Lead(lead, trials.lead_deviations[row], None))
-
-
-def _seeds(session: Session, study: Study) -> dict[str, int]:
-    query = (
-        select(Replicate.trial_id, func.count())
-        .where(Replicate.study_id == study.id, Replicate.state == TrialState.SUCCEEDED)
-        .group_by(Replicate.trial_id)
-    )
-    return dict(session.execute(query).all())
 
 
 def _is_unmodelled(session: Session, study: Study) -> bool:

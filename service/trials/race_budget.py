@@ -41,14 +41,12 @@ def left_for_search(study: Study) -> int:
     if now.search_ended is not None:
         return 0
     searched = study.trials_created - now.trainings
-    part = study.trial_budget - trainings_of(study.race_share, study.trial_budget)
-    return max(0, min(part - searched, study.trial_budget - study.trials_created))
+    return max(0, min(_part_of_search(study) - searched, study.trial_budget - study.trials_created))
 
 
 def noise_probes(study: Study) -> int:
     """Return how many of the first starting points of a study get `SEEDS_OF_A_PROBE` seeds."""
-    part = study.trial_budget - trainings_of(study.race_share, study.trial_budget)
-    return NOISE_PROBES if study.race_share > 0 and part >= LEAST_SEARCH else 0
+    return NOISE_PROBES if study.race_share > 0 and _part_of_search(study) >= LEAST_SEARCH else 0
 
 
 def left_for_race(study: Study) -> int:
@@ -79,3 +77,7 @@ def search_on(study: Study) -> None:
     if study.race_progress is not None:
         former = progress(study)
         record(study, RaceProgress(rounds=former.rounds, trainings=former.trainings))
+
+
+def _part_of_search(study: Study) -> int:
+    return study.trial_budget - trainings_of(study.race_share, study.trial_budget)
