@@ -6,9 +6,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import moocore
-import numpy as np
-
 from api_schemas.objectives import Metric
 from api_schemas.peft.registry import PeftMethod
 from benchmarks import json_lines
@@ -131,10 +128,8 @@ def judged(table: Table, report: Report) -> dict[str, Any]:
 
 def volume(table: Table, rows: Sequence[int]) -> float:
     """Return the hypervolume that rows dominate on test, as a share of what the whole table dominates."""
-    reference = np.array([-table.guessing, np.log10(table.parameters.max()) + 0.1])
-    points = np.stack([-true_scores(table), np.log10(table.parameters)], axis=1)
-    whole = moocore.hypervolume(points, ref=reference)
-    return float(moocore.hypervolume(points[list(rows)], ref=reference) / whole)
+    truth = true_scores(table)
+    return table.dominated(rows, truth) / table.dominated(range(len(table)), truth)
 
 
 def replay(tables: Sequence[Table], *, results: Path = RESULTS, **asked: Any) -> None:
