@@ -85,10 +85,10 @@ def check(words: list[str], command: str) -> None:
                 check_variable(variable)
         case ["python", *arguments]:
             check_process(tuple(arguments))
-        case ["pip", "install", wanted]:
-            extras = re.findall(r"\w+", wanted.partition("[")[2])
-            assert extras
-            assert set(extras) <= set(read_pyproject()["project"]["optional-dependencies"])
+        case ["pip", "install", *wanted]:
+            extras = {extra for word in wanted for extra in re.findall(r"\w+", word.partition("[")[2])}
+            assert extras <= set(read_pyproject()["project"]["optional-dependencies"])
+            assert all((ROOT / word).exists() for word in wanted if word.endswith(".txt"))
         case [program, *_]:
             assert program in SHELL, command
 
@@ -139,7 +139,7 @@ def check_process(arguments: tuple[str, ...]) -> None:
             processes.api("0.0.0.0", 8080),  # noqa: S104  it is only compared
         )
         assert arguments in started
-    else:
+    elif arguments[1] not in ("build", "venv"):
         path = arguments[1].replace(".", "/")
         assert any((ROOT / name).exists() for name in (arguments[0], f"{path}.py", f"{path}/__main__.py"))
 
