@@ -45,8 +45,8 @@ RUN_ELSEWHERE = {
 }
 """Blocks that need a trained adapter, or that add code to the repository."""
 
-SHELL = ("source", "cp", "mkdir")
-"""Commands of the shell that say what they do."""
+SHELL = ("source", "cp", "mkdir", "useradd", "install", "systemctl", "sbatch")
+"""Commands of the system; what they name of the repository must be there."""
 
 
 def test_every_language_has_a_test() -> None:
@@ -89,8 +89,11 @@ def check(words: list[str], command: str) -> None:
             extras = {extra for word in wanted for extra in re.findall(r"\w+", word.partition("[")[2])}
             assert extras <= set(read_pyproject()["project"]["optional-dependencies"])
             assert all((ROOT / word).exists() for word in wanted if word.endswith(".txt"))
-        case [program, *_]:
+        case [program, *arguments]:
             assert program in SHELL, command
+            named = [word for word in arguments if word.startswith("deploy/")]
+            named += [f"deploy/systemd/{unit}" for unit in arguments if unit.startswith("paretune-")]
+            assert [word for word in named if not list(ROOT.glob(f"{re.sub('@.*', '@', word)}*"))] == []
 
 
 def read_arguments(arguments: list[str]) -> None:
