@@ -25,11 +25,11 @@ PROOFS = {
     "pandas": "pandas",
     "mcp": "paretune.mcp_server.server",
     "telemetry": "opentelemetry.exporter.otlp.proto.http",
-    "embedded": "paretune.embedded_postgres",
+    "embedded": "paretune.embedded_postgres, paretune.embedded_valkey",
     "docs": "material",
     "all": "paretune.local",
 }
-"""A module that needs what each extra brings."""
+"""What needs each extra, as it is imported."""
 NOT_INSTALLED = {"dev", "peers"}
 """What CI itself runs in, and the benchmarks' gigabyte of other optimisers."""
 OF_DEVELOPERS = {"Dockerfile", "script.py.mako"}
