@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
+from api_schemas.architecture import Architecture
 from api_schemas.base import Schema
 from api_schemas.derived_settings import DERIVED, settled, with_multiples
 from api_schemas.json_values import Integer, Number
@@ -45,10 +46,12 @@ class Quantisation(StrEnum):
 
 
 class TrialConfiguration(Schema):
-    """Everything a worker needs to run a trial."""
+    """Everything a worker needs to run a trial. Without an `architecture` the whole backbone stays."""
 
     backbone: str = Field(min_length=1, max_length=500)
     quantisation: Quantisation | None = None
+    # Versions of before refuse what they do not know, and most trials keep everything.
+    architecture: Architecture | None = Field(default=None, exclude_if=lambda kept: kept is None)
     task: Task
     peft: Peft = Peft()
     training: Training = Training()
