@@ -65,6 +65,14 @@ class Architecture(Schema):
             )
         return given
 
+    def words(self) -> str:
+        """Return what is kept in a few words."""
+        plural = "s" if self.keep_layers > 1 else ""
+        width = "" if self.ffn_width is None else f", {self.ffn_width:,} feed-forward units each"
+        if self.which is WhichLayers.IMPORTANCE:
+            return f"keeps the {self.keep_layers} most important layer{plural}{width}"
+        return f"keeps the {self.which} {self.keep_layers} layer{plural}{width}"
+
     def keeps_everything(self, shape: BackboneShape) -> bool:
         """Return whether nothing of a backbone of this shape is left out."""
         return self.keep_layers >= shape.layers and self.ffn_width in (None, shape.ffn_size)
