@@ -134,6 +134,8 @@ class Family:
     """Whether tokens may be narrower than the layers."""
     model_class: str = "AutoModel"
     """The class of transformers that loads it and has no part that is never used."""
+    uncut: str | None = None
+    """Why layers cannot be left out of it, or its feed-forward blocks made narrower; None where they can."""
 
 
 _BERT_LIKE = Family((_BERT,), norm_vectors=4, norm_biases=2, biased=ROLES)
@@ -146,8 +148,20 @@ FAMILIES: Mapping[str, Family] = {
     "electra": replace(_BERT_LIKE, factorised_embedding=True),
     "distilbert": replace(_BERT_LIKE, layer=(_DISTILBERT,)),
     "mpnet": replace(_BERT_LIKE, layer=(_MPNET,), positions_after_padding=True),
-    "deberta-v2": replace(_BERT_LIKE, layer=(_DEBERTA,), factorised_embedding=True),
-    "gpt2": replace(_BERT_LIKE, layer=(_GPT2,), is_conv1d=True, embeds_padding=False, final_norm="ln_f"),
+    "deberta-v2": replace(
+        _BERT_LIKE,
+        layer=(_DEBERTA,),
+        factorised_embedding=True,
+        uncut="a convolution beside its first layer reads that layer's input, so layers cannot be left out",
+    ),
+    "gpt2": replace(
+        _BERT_LIKE,
+        layer=(_GPT2,),
+        is_conv1d=True,
+        embeds_padding=False,
+        final_norm="ln_f",
+        uncut="its queries, keys and values are one projection, which is not cut here yet",
+    ),
     "llama": _LLAMA_LIKE,
     "mistral": _LLAMA_LIKE,
     "qwen2": replace(_LLAMA_LIKE, biased=("query", "key", "value")),
@@ -158,8 +172,12 @@ FAMILIES: Mapping[str, Family] = {
         embeds_padding=False,
         final_norm="encoder.final_layer_norm",
         model_class="T5EncoderModel",
+        uncut="its first layer holds the position bias of all others, so layers cannot be left out",
     ),
 }
+
+CUT_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.uncut is None)
+"""Families of which a trial may keep a part."""
 
 LAYER_LISTS = ("encoder.layer", "transformer.layer", "encoder.block", "layers", "h")
 """Where a transformer keeps the list of its layers."""
