@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
+from transformers import AutoModel
 
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import store_at
 from workers.model_cache import ModelCache
+from workers.peft_methods import attached
 from workers.run_trial import Trial, build_modules, run_trial
 from workers.saving.artifacts import load_classifier
 from workers.saving.merged import export_merged
@@ -113,7 +116,13 @@ def test_what_can_be_merged_is_timed_merged(
     assert not build_modules(smaller(small_trial), cache).merges
 
 
-@pytest.mark.parametrize("peft", [{"method": "full"}, {"lora": {"rank": 2, "query": True}}], ids=str)
+@pytest.mark.parametrize(
+    "peft",
+    [
+        pytest.param({"method": "full"}, id="full"),
+        pytest.param({"lora": {"rank": 2, "query": True}}, id="lora", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_merged_sub_network_is_a_plain_transformer(
     peft: dict[str, Any], small_trial: TrialConfiguration, cache: ModelCache, tmp_path: Path
 ) -> None:
@@ -126,3 +135,22 @@ def test_a_merged_sub_network_is_a_plain_transformer(
         [sys.executable, "-c", PLAIN, merged, *TEXTS], check=True, capture_output=True, text=True
     ).stdout
     assert [max(of_row) for of_row in json.loads(printed)] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")
+def test_an_adapter_fits_the_plain_sub_network(
+    small_trial: TrialConfiguration, cache: ModelCache, tmp_path: Path
+) -> None:
+    """Its file names no repository of the hub: on the layers of the whole backbone it would be wrong."""
+    run(smaller(small_trial, peft={"lora": {"rank": 2, "query": True}}), cache, tmp_path)
+    folder = tmp_path / "study/trial/1"
+    classifier = load_classifier(folder)
+    plain: Any = classifier.backbone.model
+    plain.save_pretrained(tmp_path / "plain")
+    ids = torch.tensor([[101, 2023, 3185, 102]])
+    with attached(classifier.modules, backbone=classifier.backbone), torch.inference_mode():
+        expected = plain(input_ids=ids).last_hidden_state
+    loaded = PeftModel.from_pretrained(AutoModel.from_pretrained(tmp_path / "plain"), folder).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(input_ids=ids).last_hidden_state, expected)
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] is None

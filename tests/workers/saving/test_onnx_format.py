@@ -1,5 +1,6 @@
 """ONNX Runtime gives what torch gives, for batches of any size."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from workers.saving.onnx_format import INPUTS, export_onnx
 UNITS = tuple(range(0, 32, 2))
 
 
-@pytest.mark.parametrize("kind", ["bert", "llama"])
+@pytest.mark.parametrize("kind", ["bert", pytest.param("llama", marks=pytest.mark.nightly)])
 def test_a_sub_network_answers_alike_in_onnx_runtime(kind: str, tmp_path: Path) -> None:
     """Padded rows, other sizes than those traced, one row alone."""
     network = extracted(tiny(kind), SubNetwork(layers=(0, 2), ffn_units=(UNITS, UNITS)))
@@ -42,6 +43,6 @@ def test_without_its_packages_the_refusal_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are an extra: only those need them who deploy with ONNX Runtime."""
-    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ArtifactError, match=r"paretune\[onnx\]"):
         export_onnx(tmp_path)
