@@ -1,24 +1,30 @@
-"""What parts of a network are worth: `python -m benchmarks.architecture record`, then `report`.
+"""What parts of a network are worth: `python -m benchmarks.architecture predict`, `train`, `time`, `report`.
 
 Sub-networks of MiniLM are cut by importance, by the size of weights, at random or from the top, and all of
 each is fine-tuned with one recipe. What was measured is compared with what was predicted before training.
 """
 
 import argparse
+import copy
 import statistics
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import torch
+from safetensors.torch import save_file
 from scipy.stats import spearmanr
+from torch import Tensor, nn
 
 from api_schemas.architecture import Architecture
 from api_schemas.trial_configuration import TrialConfiguration
 from benchmarks import json_lines
-from benchmarks.autopeft.protocol import base_configuration
+from benchmarks.autopeft.protocol import BACKBONE, base_configuration
 from benchmarks.markdown import markdown_table
 from workers.architecture.baseline_orders import magnitude_order, random_order
 from workers.architecture.block_scores import BlockScores, block_scores
@@ -27,11 +33,13 @@ from workers.architecture.importance import features, measuring_rows, unit_order
 from workers.architecture.linear_probe import unexplained
 from workers.architecture.sub_network import Order, SubNetwork, chosen, everything
 from workers.backbones.loading import Backbone
-from workers.data.task_data import TokenisedTask
+from workers.data.task_data import TokenisedSplit, TokenisedTask
 from workers.fine_tune import fine_tune
 from workers.measuring.evaluate import evaluate
 from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, attached
+from workers.saving.merged import HEAD
+from workers.saving.onnx_format import INPUTS, export_onnx
 
 RESULTS = Path(__file__).parent / "results" / "architecture.jsonl"
 TASK = "tweets"
@@ -44,7 +52,19 @@ BOTH = ((4, 768), (3, 512))
 BATCHES = ((1, 32), (8, 32))
 """Rows and tokens of the batches that are timed."""
 
-ROUNDS = 25
+WARM_UP_ROUNDS, ROUNDS = 3, 25
+TIMED = (
+    "whole",
+    "5 layers, 1536 units by importance",
+    "4 layers, 1536 units by importance",
+    "3 layers, 1536 units by importance",
+    "2 layers, 1536 units by importance",
+    "6 layers, 768 units by importance",
+    "6 layers, 384 units by importance",
+    "4 layers, 768 units by importance",
+)
+PREDICTIONS = ("predicted_loss", "probe_loss", "distortion")
+"""Before training: of single cuts added up, of the linear head on the cut network, of its outputs."""
 
 
 @dataclass(frozen=True)
@@ -58,107 +78,144 @@ class Candidate:
 def main() -> None:
     """Record what is missing, or print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["record", "report"])
+    parser.add_argument("action", choices=["predict", "time", "train", "report"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.action == "record":
-        record(asked.seeds)
-    else:
+    if asked.action == "report":
         print(report(json_lines.read(RESULTS)))
-
-
-def record(seeds: list[int]) -> None:
-    """Predict, time and train every candidate, and write a line for each of these."""
+        return
     cache = ModelCache(None, device=torch.device("cpu"))
-    base = recipe()
+    base = recipe(cache)
     backbone, task = cache.network(base), cache.task(base)
     rows = measuring_rows(task.train)
-    units = unit_order(backbone, rows)
-    scores = block_scores(backbone, rows, units=units)
-    order = tuple(sorted(range(len(backbone.layers)), key=lambda layer: -scores.without_layer[layer]))
-    candidates = list(_candidates(backbone, Order(order, units)))
+    scores = block_scores(backbone, rows, units=unit_order(backbone, rows))
+    candidates = list(_candidates(backbone, scores, rows))
     networks = {one.name: extracted(backbone, one.kept) for one in candidates}
-    known = json_lines.read(RESULTS) if json_lines.exists(RESULTS) else []
-    if not any("latency_ms" in line for line in known):
-        times = interleaved_ms(networks)
+    if asked.action == "predict":
         for one in candidates:
-            network = networks[one.name]
-            probe = unexplained(features(network, rows), rows)
-            json_lines.append(RESULTS, _facts(one, network, scores, probe) | {"latency_ms": times[one.name]})
+            json_lines.append(RESULTS, _facts(one, networks[one.name], scores, rows, backbone))
+    elif asked.action == "time":
+        for name, times in interleaved_ms({name: networks[name] for name in TIMED}).items():
+            json_lines.append(RESULTS, {"timed": name, **times})
+    else:
+        train(candidates, networks, task, base, seeds=asked.seeds)
+
+
+def train(
+    candidates: Sequence[Candidate],
+    networks: Mapping[str, Backbone],
+    task: TokenisedTask,
+    base: TrialConfiguration,
+    *,
+    seeds: Sequence[int],
+) -> None:
+    """Fine-tune every sub-network that was not trained with a seed yet, and write a line for each."""
+    known = json_lines.read(RESULTS) if json_lines.exists(RESULTS) else []
     done = {(line["digest"], line["seed"]) for line in known if "seed" in line}
     for seed in seeds:
         for one in candidates:
-            if (one.kept.digest, seed) not in done:
-                done.add((one.kept.digest, seed))
-                json_lines.append(
-                    RESULTS,
-                    {"digest": one.kept.digest, **trained(networks[one.name], task, base, seed=seed)},
-                )
+            key = (one.kept.digest, seed)
+            if key not in done:
+                done.add(key)
+                scores = trained(networks[one.name], task, base, seed=seed)
+                json_lines.append(RESULTS, {"digest": one.kept.digest, **scores})
 
 
-def recipe() -> TrialConfiguration:
+def recipe(cache: ModelCache) -> TrialConfiguration:
     """Return full fine-tuning as every candidate has it."""
-    shape = ModelCache(None, device=torch.device("cpu")).backbone("all-MiniLM-L6-v2").shape
-    base = base_configuration(TASK, shape=shape).model_dump(mode="json")
+    base = base_configuration(TASK, shape=cache.backbone(BACKBONE).shape).model_dump(mode="json")
     training = {**base["training"], "learning_rate": RATE}
     return TrialConfiguration.model_validate({**base, "training": training, "peft": {"method": "full"}})
 
 
-def _candidates(backbone: Backbone, importance: Order) -> Iterator[Candidate]:
-    layers, width = len(backbone.layers), backbone.shape.ffn_size
-    orders = {"importance": importance, "magnitude": magnitude_order(backbone)}
-    first = Order(tuple(range(layers)), importance.units)
+def _candidates(backbone: Backbone, scores: BlockScores, rows: TokenisedSplit) -> Iterator[Candidate]:
+    layers, width, units = len(backbone.layers), backbone.shape.ffn_size, unit_order(backbone, rows)
+    by_loss = tuple(sorted(range(layers), key=lambda layer: -scores.without_layer[layer]))
+    importance, magnitude = Order(by_loss, units), magnitude_order(backbone)
+    first = Order(tuple(range(layers)), units)
     yield Candidate("whole", everything(layers))
 
     def cut(name: str, order: Order, depth: int, units: int) -> Candidate:
         size = Architecture(keep_layers=depth, ffn_width=units if units < width else None)
-        return Candidate(
-            f"{depth} layers, {units} units by {name}", chosen(size, layers=order.layers, units=order.units)
-        )
+        kept = chosen(size, layers=order.layers, units=order.units)
+        return Candidate(f"{depth} layers, {units} units by {name}", kept)
 
-    for name, order in {**orders, "place (the first)": first}.items():
+    for name, order in {"importance": importance, "magnitude": magnitude, "place": first}.items():
         yield from (cut(name, order, depth, width) for depth in DEPTHS)
-    for name, order in {**orders, "chance": random_order(backbone, seed=0)}.items():
+    by_chance = random_order(backbone, seed=0)
+    for name, order in {"importance": importance, "magnitude": magnitude, "chance": by_chance}.items():
         yield from (cut(name, order, layers, units) for units in WIDTHS)
     yield from (cut("importance", importance, depth, units) for depth, units in BOTH)
 
 
-def _facts(one: Candidate, network: Backbone, scores: BlockScores, probe: float) -> dict[str, Any]:
-    layers = sum(weight.numel() for layer in network.layers for weight in layer.parameters())
+def _facts(
+    one: Candidate, network: Backbone, scores: BlockScores, rows: TokenisedSplit, backbone: Backbone
+) -> dict[str, Any]:
+    outputs, of_whole = features(network, rows), features(backbone, rows)
     return {
         "name": one.name,
         "digest": one.kept.digest,
         "layers": list(one.kept.layers),
         "ffn_size": network.shape.ffn_size,
-        "layer_parameters": layers,
+        "layer_parameters": sum(weight.numel() for layer in network.layers for weight in layer.parameters()),
         "predicted_loss": round(scores.predicted_loss(one.kept), 5),
-        "probe_loss": round(probe, 5),
+        "probe_loss": round(unexplained(outputs, rows), 5),
+        "distortion": round(
+            float((outputs - of_whole).square().sum() / of_whole.var(dim=0).sum()) / len(rows), 5
+        ),
     }
 
 
-@torch.inference_mode()
 def interleaved_ms(networks: Mapping[str, Backbone]) -> dict[str, dict[str, float]]:
     """Time one pass of every network in each round, so that what else the machine does hits all alike.
 
-    Return medians in milliseconds, and the quartiles' distance as a share of the median, by batch.
+    Return medians of the CPU milliseconds of the one thread that computes, which other processes change
+    little, and the distance of their quartiles as a share: in the worker's precision, in float32, in ONNX.
     """
     runs: dict[tuple[str, str], list[float]] = {}
-    for round_ in range(ROUNDS + 3):
-        for name, network in networks.items():
-            for rows, tokens in BATCHES:
-                ids = torch.full((rows, tokens), 2000)
-                started = time.perf_counter()
-                network.model(input_ids=ids, attention_mask=torch.ones_like(ids))
-                if round_ >= 3:
-                    seconds = time.perf_counter() - started
-                    runs.setdefault((name, f"{rows}x{tokens}"), []).append(1000 * seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        passes = {
+            name: _passes(network, Path(folder) / str(number))
+            for number, (name, network) in enumerate(networks.items())
+        }
+        for round_ in range(WARM_UP_ROUNDS + ROUNDS):
+            for name, of_network in passes.items():
+                for how, one_pass in of_network.items():
+                    started = time.thread_time()
+                    one_pass()
+                    if round_ >= WARM_UP_ROUNDS:
+                        runs.setdefault((name, how), []).append(1000 * (time.thread_time() - started))
     found: dict[str, dict[str, float]] = {}
-    for (name, batch), times in runs.items():
+    for (name, how), times in runs.items():
         lower, middle, upper = statistics.quantiles(times, n=4)
-        found.setdefault(name, {})[batch] = round(middle, 3)
-        found[name][f"{batch} spread"] = round((upper - lower) / middle, 3)
+        found.setdefault(name, {})[how] = round(middle, 3)
+        found[name][f"{how} spread"] = round((upper - lower) / middle, 3)
     return found
+
+
+def _passes(network: Backbone, folder: Path) -> dict[str, Callable[[], object]]:
+    """Return what is timed of a network, by runtime and size of the batch."""
+    precise = copy.deepcopy(network.model).float()
+    precise.save_pretrained(folder)  # type: ignore[operator]  # transformers ships no types
+    save_file({"weight": torch.zeros(3, network.shape.hidden_size), "bias": torch.zeros(3)}, folder / HEAD)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    graph = onnxruntime.InferenceSession(export_onnx(folder), options, providers=["CPUExecutionProvider"])
+    found: dict[str, Callable[[], object]] = {}
+    for rows, tokens in BATCHES:
+        ids = torch.full((rows, tokens), 2000)
+        mask = torch.ones_like(ids)
+        batch = dict(zip(INPUTS, (ids.numpy(), mask.numpy()), strict=True))
+        found[f"torch {rows}x{tokens}"] = partial(_forward, network.model, ids, mask)
+        found[f"torch float32 {rows}x{tokens}"] = partial(_forward, precise, ids, mask)
+        found[f"ONNX {rows}x{tokens}"] = partial(graph.run, None, batch)
+    return found
+
+
+@torch.inference_mode()
+def _forward(model: nn.Module, ids: Tensor, mask: Tensor) -> object:
+    return model(input_ids=ids, attention_mask=mask)
 
 
 def trained(network: Backbone, task: TokenisedTask, base: TrialConfiguration, *, seed: int) -> dict[str, Any]:
@@ -182,44 +239,61 @@ def trained(network: Backbone, task: TokenisedTask, base: TrialConfiguration, *,
 
 
 def report(lines: list[dict[str, Any]]) -> str:
-    """Return the table of candidates, and how well each prediction ranked them."""
-    facts = [line for line in lines if "latency_ms" in line]
+    """Return the table of sub-networks, how well each prediction ranked them, and their times."""
+    facts = {line["name"]: line for line in lines if "name" in line}
     runs: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         if "seed" in line:
             runs.setdefault(line["digest"], []).append(line)
-    measured = [(one, runs[one["digest"]]) for one in facts if one["digest"] in runs]
-    whole = next(one for one, _ in measured if one["name"] == "whole")
+    measured = [(one, runs[one["digest"]]) for one in facts.values() if one["digest"] in runs]
+    whole = facts["whole"]["layer_parameters"]
     rows = [
         [
             one["name"],
-            f"{one['layer_parameters'] / whole['layer_parameters']:.2f}",
-            *(f"{one['latency_ms'][f'{r}x{t}'] / whole['latency_ms'][f'{r}x{t}']:.2f}" for r, t in BATCHES),
-            f"{one['predicted_loss']:.3f}",
-            f"{one['probe_loss']:.3f}",
-            f"{statistics.mean(run['test'] for run in of_one):.3f}",
-            f"{statistics.mean(run['test_loss'] for run in of_one):.3f}",
+            " ".join(str(layer) for layer in one["layers"]),
+            f"{one['layer_parameters'] / whole:.2f}",
+            *(f"{one[name]:.3f}" for name in PREDICTIONS),
+            *(
+                f"{statistics.mean(run[name] for run in of_one):.3f}"
+                for name in ("validation", "test", "test_loss")
+            ),
         ]
         for one, of_one in measured
     ]
-    timed = [f"time, {rows_}x{tokens}" for rows_, tokens in BATCHES]
-    header = ["sub-network", "layer weights", *timed, "predicted", "probe", "test score", "test loss"]
-    return f"{markdown_table(header, rows)}\n\n{_rank_correlations(measured)}"
+    header = ["sub-network", "layers", "weights", *PREDICTIONS, "validation", "test", "test loss"]
+    timed = [line for line in lines if "timed" in line]
+    tables = [markdown_table(header, rows), _rank_correlations(measured), _times(timed)]
+    return "\n\n".join(tables)
 
 
-def _rank_correlations(measured: list[tuple[dict[str, Any], list[dict[str, Any]]]]) -> str:
-    """Write Spearman correlations with the test score over different sub-networks."""
+def _rank_correlations(measured: Sequence[tuple[dict[str, Any], list[dict[str, Any]]]]) -> str:
+    """Write how predictions and measurements rank different sub-networks: Spearman's correlation."""
     distinct = list({one["digest"]: (one, of_one) for one, of_one in measured}.values())
-    scores = [statistics.mean(run["test"] for run in of_one) for _, of_one in distinct]
-    losses = [-statistics.mean(run["test_loss"] for run in of_one) for _, of_one in distinct]
-    signs = {"predicted_loss": -1, "probe_loss": -1, "layer_parameters": 1}
     rows = []
-    for name, sign in signs.items():
-        values = [sign * one[name] for one, _ in distinct]
-        found = [spearmanr(values, against).statistic for against in (scores, losses)]
-        rows.append([name, *(f"{value:.2f}" for value in found)])
-    header = [f"Spearman over {len(distinct)} sub-networks", "test score", "test loss"]
+    for name, sign in {**dict.fromkeys(PREDICTIONS, -1), "layer_parameters": 1}.items():
+        predicted = [sign * one[name] for one, _ in distinct]
+        cells = []
+        for metric, better in {"validation": 1, "test": 1, "test_loss": -1}.items():
+            reached = [better * statistics.mean(run[metric] for run in of_one) for _, of_one in distinct]
+            cells.append(f"{spearmanr(predicted, reached).statistic:.2f}")
+        rows.append([name, *cells])
+    header = [f"Spearman over {len(distinct)} sub-networks", "validation", "test", "test loss"]
     return markdown_table(header, rows)
+
+
+def _times(timed: Sequence[dict[str, Any]]) -> str:
+    """Write times relative to the whole network in the same runtime, and in milliseconds for that one."""
+    if not timed:
+        return ""
+    last = {line["timed"]: line for line in timed}
+    ways = [name for name in last["whole"] if name != "timed" and not name.endswith("spread")]
+    rows = [["whole, ms", *(f"{last['whole'][way]:.1f}" for way in ways)]]
+    rows += [
+        [name, *(f"{line[way] / last['whole'][way]:.2f}" for way in ways)]
+        for name, line in last.items()
+        if name != "whole"
+    ]
+    return markdown_table(["one thread", *ways], rows)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ transformers loads what it saves. Weights that are kept whole are shared with th
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,11 +68,9 @@ def refuse_what_cannot_be_cut(backbone: Backbone, sub_network: SubNetwork) -> No
     refusals = {
         "its weights are quantised: take the whole weights": getattr(backbone.model, "is_quantized", False),
         f"it has {count} layers and {backbone.shape.ffn_size} units, and at least one of each must stay": (
-            not layers
-            or layers != tuple(sorted(set(layers)))
-            or not set(layers) <= set(range(count))
+            not _is_part(layers, of=count)
             or any(
-                units is not None and (not units or max(units) >= backbone.shape.ffn_size)
+                units is not None and not _is_part(units, of=backbone.shape.ffn_size)
                 for units in sub_network.ffn_units
             )
         ),
@@ -89,6 +88,11 @@ def refuse_what_cannot_be_cut(backbone: Backbone, sub_network: SubNetwork) -> No
     for reason, holds in refusals.items():
         if holds:
             raise UnsupportedBackbone(f"'{backbone.name}' cannot be cut so: {reason}.")
+
+
+def _is_part(numbers: Sequence[int], *, of: int) -> bool:
+    """Return whether numbers are some of those below `of`, in ascending order."""
+    return bool(numbers) and list(numbers) == sorted(set(numbers)) and numbers[0] >= 0 and numbers[-1] < of
 
 
 def unit_rows(projection: nn.Module, *, reads: bool) -> Tensor:

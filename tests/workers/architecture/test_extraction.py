@@ -68,8 +68,8 @@ def test_a_sub_network_without_layers_is_refused(bert: Backbone) -> None:
 
 @pytest.mark.parametrize(
     ("layers", "units"),
-    [((0, 3), None), ((1, 0), None), ((0, 1), (32,)), ((0, 1), ())],
-    ids=["no such layer", "out of order", "no such unit", "no unit"],
+    [((0, 3), None), ((1, 0), None), ((0, 1), (32,)), ((0, 1), (-1, 2)), ((0, 1), ())],
+    ids=["no such layer", "out of order", "no such unit", "counted from the end", "no unit"],
 )
 def test_what_the_backbone_does_not_have_is_refused(
     bert: Backbone, layers: tuple[int, ...], units: tuple[int, ...] | None
