@@ -53,7 +53,7 @@ class Architecture(Schema):
     @model_validator(mode="before")
     @classmethod
     def _explain(cls, given: Any) -> Any:
-        """Say in a sentence what a bound or an unknown name would say in none."""
+        """Refuse in a sentence what a bound or an unknown name would refuse in none."""
         if not isinstance(given, Mapping):
             return given
         if "heads" in given:

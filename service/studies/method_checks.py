@@ -6,7 +6,7 @@ value being legal at its path.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, product
+from itertools import chain, islice
 
 from api_schemas.backbones import ROLES
 from api_schemas.derived_settings import DERIVED
@@ -114,11 +114,12 @@ def setting_errors(draft: StudyDraft) -> Iterator[FieldError]:
 
 def _problems(method: PeftMethod, setting: str, draft: StudyDraft, *, max_length: int) -> Iterator[str]:
     settings = _settings_with_possible_roles(draft, method)
-    for shape, value in product(draft.shapes, _values_under(method, setting, draft)):
-        tried = settings.model_copy(update={setting: value})
-        problem = setting_problem(method.definition, setting, tried, shape=shape, max_length=max_length)
-        if problem is not None:
-            yield problem
+    for shape in draft.shapes:
+        for value in _values_under(method, setting, draft):
+            tried = settings.model_copy(update={setting: value})
+            problem = setting_problem(method.definition, setting, tried, shape=shape, max_length=max_length)
+            if problem is not None:
+                yield problem
 
 
 def _fit_methods(draft: StudyDraft) -> list[PeftMethod]:

@@ -86,24 +86,32 @@ def draft_study(request: StudyCreate, configuration: TrialConfiguration, *, tena
     counted = backbone.shape.model_copy(update={"weights": backbone.weights})
     quantised = configuration.quantisation is not None or backbone.quantised is not None
     search_space = _expanded(request.search_space, counted, quantised=quantised, base=configuration)
-    if _counts_weights(request, search_space, configuration):
-        # Versions of before refuse a shape with counts, and other studies need none.
+    if _reads_network(request, search_space, configuration):
         backbone = replace(backbone, shape=counted)
+    elif any(method.definition.trains_weights for method in _methods(search_space, configuration)):
+        backbone = replace(backbone, shape=_without_units(counted))
     base = configuration.model_copy(update={"task": with_resampling(task, facts)})
     layered = with_layers(base, backbone.shape, search_space=search_space)
     return StudyDraft(request, search_space, layered, backbone, facts)
 
 
-def _counts_weights(
+def _reads_network(
     request: StudyCreate, search_space: SearchSpace, configuration: TrialConfiguration
 ) -> bool:
+    """Return whether the study makes its backbone smaller, or asks what the network costs."""
     named = {item.metric for item in request.objectives} | {item.metric for item in request.constraints}
     return (
         bool(named & NETWORK_METRICS)
         or configuration.architecture is not None
         or searches_architecture(search_space)
-        or any(method.definition.trains_weights for method in _methods(search_space, configuration))
     )
+
+
+def _without_units(shape: BackboneShape) -> BackboneShape:
+    """Return a shape as versions of before wrote it: they refuse counts that they do not know."""
+    weights = shape.weights
+    counted = None if weights is None else weights.model_copy(update={"each_ffn_unit": None})
+    return shape.model_copy(update={"weights": counted})
 
 
 def _methods(search_space: SearchSpace, configuration: TrialConfiguration) -> tuple[PeftMethod, ...]:

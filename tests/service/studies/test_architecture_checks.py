@@ -27,9 +27,7 @@ def draft_of(*parameters: dict[str, Any], **changes: Any) -> StudyDraft:
 
 
 def errors(*parameters: dict[str, Any], **changes: Any) -> list[tuple[str, str]]:
-    return [
-        (error.pointer, error.detail) for error in architecture_errors(draft_of(*parameters, **changes))
-    ]
+    return [(error.pointer, error.detail) for error in architecture_errors(draft_of(*parameters, **changes))]
 
 
 def layers(low: int, high: int) -> dict[str, Any]:
@@ -140,7 +138,7 @@ def test_what_is_no_such_setting(changes: dict[str, Any], pointer: str, detail: 
 @pytest.mark.usefixtures("service_environment")
 @pytest.mark.parametrize("preset", ["depth", "depth_width", "joint"])
 def test_a_study_of_architecture_is_accepted(preset: str) -> None:
-    """It needs nothing but a backbone, a task and what is wanted; its shape says how many weights there are."""
+    """It needs a backbone, a task and what is wanted; its shape says how many weights there are."""
     request = make_study_request(search_space={"preset": preset}, objectives=[SCORE, SIZE, FLOPS])
     study = validate_study(request, tenant_id="tnt_1")
     assert study.backbone_shape is not None

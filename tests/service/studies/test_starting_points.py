@@ -109,7 +109,10 @@ ARCHITECTURE = ("architecture.keep_layers", "architecture.which", "architecture.
     ("preset", "changes", "expected"),
     [
         ("depth", {}, [(6, None, None, "full"), (5, "first", None, "full"), (3, "first", None, "full")]),
-        ("depth_width", {}, [(6, None, 1536, "full"), (5, "first", 1536, "full"), (3, "first", 1536, "full")]),
+        (
+            "depth_width", {},
+            [(6, None, 1536, "full"), (5, "first", 1536, "full"), (3, "first", 1536, "full")],
+        ),
         (
             "depth",
             {"peft": {"lora": {"rank": 8}}},
@@ -127,7 +130,7 @@ ARCHITECTURE = ("architecture.keep_layers", "architecture.which", "architecture.
 def test_a_smaller_backbone_is_compared_with_all_of_it_and_with_the_last_layers_dropped(
     preset: str, changes: dict[str, Any], expected: list[tuple[object, ...]]
 ) -> None:
-    """All by one recipe: the base's, or full fine-tuning where it says nothing; a joint study begins with LoRA 8."""
+    """By one recipe: the base's, or full fine-tuning where it says nothing; LoRA 8 first in a joint one."""
     base = {"backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}, **changes}
     request = make_study_request(configuration=base, search_space={"preset": preset})
     points = validate_study(request, tenant_id="tnt_1").starting_points
