@@ -17,7 +17,7 @@ from paretune.command_options import StateDir, StudyReference, Yes
 from paretune.connection import running_server, server, server_that_runs
 from paretune.console import complain, console, insist, say
 from paretune.errors import McpMissing, ParetuneError
-from paretune.export import check_new, export_trial, merge_exported, why_nothing
+from paretune.export import check_new, export_trial, merge_exported, onnx_of_merged, why_nothing
 from paretune.front_report import compare_with_probe, front_table, write_front
 from paretune.progress import budget_text, follow, proposer_text, resumable, stopped_text, trials_table
 from paretune.recommendation_report import recommendation_lines
@@ -214,6 +214,9 @@ def export(
     merged: Annotated[
         bool, typer.Option(help="Also write the backbone with the trained change merged into it.")
     ] = False,
+    onnx: Annotated[
+        bool, typer.Option(help="Also write the merged backbone with its head as an ONNX graph.")
+    ] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Write a trained trial as a folder with weights, model card and a load.py."""
@@ -222,8 +225,11 @@ def export(
         chosen = _choose(client, study, number=trial)
         check_new(output, force=force)
         say(f"Wrote {export_trial(client, study, chosen, folder=output)}")
-    if merged:
-        say(f"Wrote {merge_exported(output)}")
+    if merged or onnx:
+        folder = merge_exported(output)
+        say(f"Wrote {folder}")
+        if onnx:
+            say(f"Wrote {onnx_of_merged(folder)}")
 
 
 @app.command()
