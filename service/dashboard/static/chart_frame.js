@@ -75,7 +75,7 @@ export const axisStyle = (name, colours) => ({
 export const fitted = {
   scale: true,
   min: (/** @type {Extent} */ { min, max }) => (min === max ? roundBelow(min) : null),
-  max: (/** @type {Extent} */ { min, max }) => (min === max ? roundBelow(min) + magnitude(min) : null),
+  max: (/** @type {Extent} */ { min, max }) => (min === max ? written(roundBelow(min) + magnitude(min)) : null),
 };
 
 /** A logarithmic axis from decade to decade, and at least one of them. */
@@ -88,7 +88,13 @@ export const decades = {
 const magnitude = (value) => (value === 0 ? 1 : 10 ** Math.floor(Math.log10(Math.abs(value))));
 
 /** @param {number} value */
-const roundBelow = (value) => Math.floor(value / magnitude(value)) * magnitude(value);
+const roundBelow = (value) => written(Math.floor(value / magnitude(value)) * magnitude(value));
+
+/**
+ * 3 times 0.1 is 0.30000000000000004, and would stand so at its tick.
+ * @param {number} value
+ */
+const written = (value) => Number(value.toPrecision(12));
 
 /** @param {Colours} colours */
 export const tooltipStyle = (colours) => ({

@@ -157,6 +157,14 @@ export const asWords = (name) => name.replaceAll("_", " ");
 /** @param {number} value */
 export const formatCount = (value) => whole.format(value);
 
+/**
+ * So many of them, in words.
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
+export const counted = (count, one, many = `${one}s`) => `${formatCount(count)} ${count === 1 ? one : many}`;
+
 /** @param {number} value */
 export const formatHypervolume = (value) => value.toPrecision(4);
 

@@ -4,6 +4,7 @@ import { make } from "./elements.js";
 import {
   asWords,
   budgetText,
+  counted,
   formatAge,
   formatCount,
   formatDuration,
@@ -15,7 +16,7 @@ import {
 } from "./format.js";
 import { hasEnded, isHeadOnly } from "./study_data.js";
 
-/** @import {Study} from "./types.js" */
+/** @import {Study, Trial} from "./types.js" */
 /** @import {StudyData} from "./study_data.js" */
 
 /**
@@ -46,7 +47,7 @@ function bestTile({ study, trials, front }) {
   const { metric, direction } = study.objectives[0];
   const title = `Best ${shortName(study, metric)}`;
   const best = front.points[0];
-  if (best === undefined) return tile(title, "–", "no result yet", "best");
+  if (best === undefined) return tile(title, "–", noBest(trials), "best");
   const value = best.metrics[metric];
   const sign = direction === "maximize" ? 1 : -1;
   const [head] = trials
@@ -60,6 +61,13 @@ function bestTile({ study, trials, front }) {
   return tile(title, formatMetric(metric, value), note, "best");
 }
 
+/**
+ * Why there is no best: nothing is measured, or nothing that was keeps every limit.
+ * @param {Trial[]} trials
+ */
+const noBest = (trials) =>
+  trials.some(({ state }) => state === "SUCCEEDED") ? "no result keeps every limit" : "no result yet";
+
 /** @param {StudyData} data */
 function hypervolumeTile({ study, front }) {
   const volume = study.hypervolume === null ? "–" : formatHypervolume(study.hypervolume);
@@ -67,7 +75,7 @@ function hypervolumeTile({ study, front }) {
   return tile(
     "Hypervolume",
     volume,
-    `${size} ${size === 1 ? "trial" : "trials"} on the front`,
+    `${counted(size, "trial")} on the front`,
     "hypervolume",
   );
 }
