@@ -13,7 +13,11 @@ def describe_modules(configuration: TrialConfiguration) -> str:
 
 def describe_canonical(configuration: TrialConfiguration) -> str:
     """Return the same of a configuration that is canonical already, as those of stored trials are."""
-    peft = configuration.peft
+    return describe_peft(configuration.peft)
+
+
+def describe_peft(peft: Peft) -> str:
+    """Return the same of what stands under `peft` in such a configuration."""
     if peft.active_layers is not None and not any(peft.active_layers):
         return PeftMethod.HEAD_ONLY.definition.label
     return _own_modules(peft) if peft.method is PeftMethod.MODULES else _method(peft)

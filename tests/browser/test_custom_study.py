@@ -50,7 +50,7 @@ def test_a_custom_study_shows_parameters_and_its_own_metrics(page: Page, server_
 
 
 def test_a_study_whose_results_all_break_a_limit_says_so(page: Page, server_url: str) -> None:
-    """There is no best, but there are results; one is counted as one, and what was imported is not generated."""
+    """There is no best, but there is a result; one is one, and what is imported is not generated."""
     limit = {"metric": "watts", "op": "<=", "bound": 10}
     with httpx.Client(base_url=server_url, headers={"Authorization": f"Bearer {API_KEY}"}) as http:
         study_id = http.post("/v1/studies", json={**STUDY, "constraints": [limit]}).json()["id"]

@@ -38,7 +38,7 @@ export function showStudies(root, api, frame) {
       studies.map((study) => rowOf(rows, study, fronts.get(study.id)?.front)),
     );
     if (!view.isConnected) root.replaceChildren(view);
-    frame.settled("live");
+    frame.settled("asking");
     return false;
   }, frame.failed);
 
@@ -118,18 +118,18 @@ function newRow(study) {
   const link = make("a", { href: `#study=${encodeURIComponent(study.id)}` }, study.display_name);
   return make(
     "tr",
-    { "data-testid": `study-${study.id}` },
-    make("th", { scope: "row" }, link, make("p", { class: "meta" }, what)),
-    make("td", {}, make("span", { class: "chip" })),
+    { role: "row", "data-testid": `study-${study.id}` },
+    make("th", { scope: "row", role: "rowheader" }, link, make("p", { class: "meta" }, what)),
+    make("td", { role: "cell", "data-title": "State" }, make("span", { class: "chip" })),
     make(
       "td",
-      {},
+      { role: "cell", "data-title": "Progress" },
       make("span", { class: "progress-text" }),
       make("progress", { "aria-label": "Trials ended" }),
     ),
-    make("td", { class: "number best" }),
-    make("td", { class: "number front-size" }),
-    make("td", { class: "number age" }),
+    make("td", { role: "cell", class: "number best", "data-title": "Best score" }),
+    make("td", { role: "cell", class: "number front-size", "data-title": "On front" }),
+    make("td", { role: "cell", class: "number age", "data-title": "Started" }),
   );
 }
 

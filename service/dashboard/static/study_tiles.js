@@ -14,9 +14,9 @@ import {
   shortName,
   trainingsDone,
 } from "./format.js";
-import { hasEnded, isHeadOnly } from "./study_data.js";
+import { hasEnded } from "./study_data.js";
 
-/** @import {Study, Trial} from "./types.js" */
+/** @import {Study, TrialRow} from "./types.js" */
 /** @import {StudyData} from "./study_data.js" */
 
 /**
@@ -25,6 +25,15 @@ import { hasEnded, isHeadOnly } from "./study_data.js";
  */
 export function showTiles(list, data) {
   list.replaceChildren(progressTile(data.study), bestTile(data), hypervolumeTile(data), timeTile(data.study));
+}
+
+/**
+ * What is known before the trials are read.
+ * @param {HTMLElement} list
+ * @param {Study} study
+ */
+export function showFirstTiles(list, study) {
+  list.replaceChildren(progressTile(study), timeTile(study));
 }
 
 /** @param {Study} study */
@@ -51,7 +60,7 @@ function bestTile({ study, trials, front }) {
   const value = best.metrics[metric];
   const sign = direction === "maximize" ? 1 : -1;
   const [head] = trials
-    .filter((trial) => trial.state === "SUCCEEDED" && isHeadOnly(trial))
+    .filter((trial) => trial.state === "SUCCEEDED" && trial.is_head_only)
     .sort((a, b) => sign * (b.metrics[metric] - a.metrics[metric]));
   let note = `trial ${best.number}`;
   if (head !== undefined && head.id !== best.trial_id) {
@@ -63,7 +72,7 @@ function bestTile({ study, trials, front }) {
 
 /**
  * Why there is no best: nothing is measured, or nothing that was keeps every limit.
- * @param {Trial[]} trials
+ * @param {TrialRow[]} trials
  */
 const noBest = (trials) =>
   trials.some(({ state }) => state === "SUCCEEDED") ? "no result keeps every limit" : "no result yet";
