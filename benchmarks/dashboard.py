@@ -84,7 +84,7 @@ def study_of_results(url: str, results: int) -> str:
 
 
 def observations(results: int) -> Iterator[dict[str, Any]]:
-    """Give results around a front, the same ones each time."""
+    """Return results around a front, the same ones each time."""
     rng = random.Random(0)  # noqa: S311  an experiment, not a secret
     for _ in range(results):
         rate, width = rng.random(), rng.randint(1, 1000)
@@ -97,7 +97,7 @@ def observations(results: int) -> Iterator[dict[str, Any]]:
 
 
 def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Give the items in groups."""
+    """Return the items in groups."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
