@@ -32,12 +32,37 @@ export function createChart(element) {
       describe = describeChart;
       draw();
     },
+    picture: {
+      /** @returns {Promise<Blob>} */
+      png: () =>
+        new Promise((resolve) => {
+          const canvas = chart.getRenderedCanvas({ pixelRatio: 2, backgroundColor: colours().surface });
+          canvas.toBlob(resolve, "image/png");
+        }),
+      svg: () => asSvg(chart, describe),
+    },
     dispose() {
       dark.removeEventListener("change", draw);
       sizes.disconnect();
       chart.dispose();
     },
   };
+}
+
+/**
+ * Draw a chart once more, as it stands, with vectors.
+ * @param {any} chart
+ * @param {((colours: Colours) => object) | null} describe
+ * @returns {string}
+ */
+function asSvg(chart, describe) {
+  const size = { width: chart.getWidth(), height: chart.getHeight() };
+  const drawn = echarts.init(null, null, { renderer: "svg", ssr: true, ...size });
+  const backgroundColor = colours().surface;
+  drawn.setOption({ ...base(), ...describe?.(colours()), animation: false, backgroundColor });
+  const text = drawn.renderToSVGString();
+  drawn.dispose();
+  return text;
 }
 
 /**

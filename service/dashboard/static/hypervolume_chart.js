@@ -11,9 +11,10 @@ import { formatCount, formatHypervolume, isLogarithmic, shortName } from "./form
 
 /** @param {HTMLElement} element */
 export function createHypervolumeChart(element) {
-  const { draw, dispose } = createChart(element);
+  const { draw, dispose, picture } = createChart(element);
   return {
     dispose,
+    picture,
     /** @param {StudyData} data */
     update(data) {
       const steps = stepsOf(data);

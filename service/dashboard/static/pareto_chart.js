@@ -38,7 +38,7 @@ const CROSS = "path://M0,0L8,8M8,0L0,8";
  * @param {(trial: TrialRow) => void} onSelect
  */
 export function createParetoChart(element, onSelect) {
-  const { chart, draw, dispose } = createChart(element);
+  const { chart, draw, dispose, picture } = createChart(element);
   /** @type {ReturnType<typeof option> | null} */
   let drawn = null;
   const pointOf = (/** @type {Place} */ { seriesName, dataIndex }) =>
@@ -49,6 +49,7 @@ export function createParetoChart(element, onSelect) {
   });
   return {
     dispose,
+    picture,
     /**
      * @param {StudyData} data
      * @param {Axes} axes

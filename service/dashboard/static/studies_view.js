@@ -4,6 +4,7 @@ import { arrange, find, fromTemplate, make, named, showState } from "./elements.
 import { budgetText, formatAge, formatMetric, metricFormat, scoreName, trainingsDone } from "./format.js";
 import { startPolling } from "./polling.js";
 import { hintAtWidth } from "./sideways.js";
+import { offerTable } from "./take_out.js";
 import { showLoading } from "./waiting.js";
 
 /** @import {Api} from "./api.js" */
@@ -24,11 +25,17 @@ export function showStudies(root, api, frame) {
   const rows = new Map();
   const fronts = new Map();
   let pages = 1;
+  /** @type {Study[]} */
+  let listed = [];
+  const take = named(view, "take-studies");
+  offerTable(take, "list", () => "studies", () => listed.map((study) => recordOf(study, fronts.get(study.id)?.front)));
   hintAtWidth(find(view, ".sideways"), named(view, "wide-table"));
 
   const polling = startPolling(async (signal) => {
     const { studies, more } = await listPages(api, pages, signal);
     await refreshFronts(api, studies, fronts, signal);
+    listed = studies;
+    take.hidden = studies.length === 0;
     named(view, "no-study").hidden = studies.length > 0;
     named(view, "studies").hidden = studies.length === 0;
     older.hidden = !more;
@@ -146,3 +153,20 @@ function bestOf(study, front) {
     ? `${formatMetric(metric, best)} ${scoreName(study)}`.trim()
     : `${formatMetric(metric, best)} ${unit || label.toLowerCase()}`;
 }
+
+/**
+ * A study as a row of a file.
+ * @param {Study} study
+ * @param {ParetoFront | undefined} front
+ */
+const recordOf = (study, front) => ({
+  id: study.id,
+  display_name: study.display_name,
+  state: study.state,
+  trials: study.budget.trials,
+  done: trainingsDone(study),
+  hypervolume: study.hypervolume,
+  on_front: front?.points.length ?? 0,
+  created_at: study.created_at,
+  finished_at: study.finished_at,
+});

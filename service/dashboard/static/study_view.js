@@ -6,14 +6,16 @@ import { chosenAxes, offerAxes } from "./axes.js";
 import { find, fromTemplate, named, showText } from "./elements.js";
 import { followEvents } from "./event_stream.js";
 import { createHypervolumeChart } from "./hypervolume_chart.js";
-import { showImportance } from "./importance_bars.js";
+import { recordsOfImportance, showImportance } from "./importance_bars.js";
 import { createParetoChart } from "./pareto_chart.js";
 import { nextTask, startPolling } from "./polling.js";
 import { hintAtWidth } from "./sideways.js";
 import { hasEnded, studyReader } from "./study_data.js";
 import { connectVerbs, showHeader } from "./study_header.js";
 import { showFirstTiles, showReferencePoint, showTiles } from "./study_tiles.js";
+import { offerPicture, offerTable } from "./take_out.js";
 import { createTrialDetails } from "./trial_details.js";
+import { recordOfTrial } from "./trial_store.js";
 import { createTrialsTable } from "./trials_table.js";
 import { showLoading, showMissing } from "./waiting.js";
 
@@ -105,6 +107,13 @@ function openView(root, api, frame, tell) {
   const hypervolume = createHypervolumeChart(named(view, "hypervolume-chart"));
   const details = createTrialDetails(named(view, "details"), api, { onClose: leaveTrial, refused: frame.refused });
   const table = createTrialsTable(named(view, "trials"), named(view, "trial-filter"), select);
+  const nameOfStudy = () => data?.study.display_name ?? "study";
+  offerPicture(named(view, "take-pareto"), "Pareto front", nameOfStudy, pareto.picture);
+  offerPicture(named(view, "take-hypervolume"), "hypervolume", nameOfStudy, hypervolume.picture);
+  offerTable(named(view, "take-trials"), "trials", nameOfStudy, () => table.shown().map(recordOfTrial));
+  offerTable(named(view, "take-importance"), "importance", nameOfStudy, () =>
+    data === null ? [] : recordsOfImportance(data.importance),
+  );
   hintAtWidth(find(view, ".scroll"), named(view, "wide-table"));
   /** @type {StudyData | null} */
   let data = null;

@@ -20,6 +20,7 @@ import {
   predictionInWords,
   predictionOf,
 } from "./learning_curve.js";
+import { offerPicture } from "./take_out.js";
 import { filesOf, runsOf } from "./trial_record.js";
 
 /** @import {Api} from "./api.js" */
@@ -73,13 +74,25 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
       put(isChosen, [headOf(row, name), ...partsOf(study, trial), ...(isChosen ? recordOf(study, trial) : [])]);
       // A chart needs an element that is on the page.
       const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart"));
-      if (place !== null) curve = createLearningCurve(place, study, /** @type {any} */ (trial));
+      if (place !== null) showCurve(place, study, /** @type {any} */ (trial));
     } catch (error) {
       if (leaving.signal.aborted || shown !== wanted) return;
       // With the next news it is asked for again.
       shown = "";
       put(isChosen, [headOf(row, name), hint("This trial could not be read; the page asks for it again.")]);
     }
+  }
+
+  /**
+   * @param {HTMLElement} place
+   * @param {Study} study
+   * @param {any} trial with a curve
+   */
+  function showCurve(place, study, trial) {
+    curve = createLearningCurve(place, study, trial);
+    const box = make("p", { class: "take-out" });
+    offerPicture(box, `learning curve of trial ${trial.number}`, () => study.display_name, curve.picture);
+    place.after(box);
   }
 
   /**

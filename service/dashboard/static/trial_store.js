@@ -1,5 +1,8 @@
 /** The trials of a study as the page holds them: read as columns, once whole and then what has changed. */
 
+import { under } from "./take_out.js";
+
+/** @import {Record} from "./take_out.js" */
 /** @import {Belief, ParetoFront, TrialColumns, TrialRow} from "./types.js" */
 
 /** Give a store that holds nothing yet. */
@@ -78,4 +81,23 @@ function valuesAt(columns, position) {
     if (value !== null) values[name] = value;
   }
   return values;
+}
+
+/**
+ * A trial as a row of a file: everything that the columns have, with the names of the API.
+ * @param {TrialRow} trial
+ * @returns {Record}
+ */
+export function recordOfTrial(trial) {
+  const { parameters, metrics, metric_standard_errors, test_metrics, test_metric_standard_errors, ...rest } = trial;
+  const { belief, ...plain } = rest;
+  return {
+    ...plain,
+    front_probability: belief?.chance ?? null,
+    ...under("parameters", parameters),
+    ...under("metrics", metrics),
+    ...under("metric_standard_errors", metric_standard_errors),
+    ...under("test_metrics", test_metrics),
+    ...under("test_metric_standard_errors", test_metric_standard_errors),
+  };
 }

@@ -29,9 +29,9 @@ export function columnsOf(study) {
   const metrics = new Set(isCustom(study) ? objectives : ["score", "trainable_parameters", ...objectives]);
   return [
     { ...numbers("Trial"), width: 9, sortBy: ({ number }) => number, text: ({ number }) => String(number) },
-    { ...words("State", "state", 20), sortBy: ({ state }) => state, text: ({ state }) => state },
+    { ...words("State", "state", 18), sortBy: ({ state }) => state, text: ({ state }) => state },
     {
-      ...words(isCustom(study) ? "Parameters" : "Trained", "modules", 28),
+      ...words(isCustom(study) ? "Parameters" : "Trained", "modules", 24),
       sortBy: describeTrial,
       text: describeTrial,
     },
@@ -60,7 +60,7 @@ const words = (title, name, width) => ({ title, name, number: false, width });
 /** @type {Column} */
 const TEST_SCORE = {
   ...numbers("Test score"),
-  width: 16,
+  width: 15,
   sortBy: (trial) => trial.test_metrics.score,
   text: ({ test_metrics, test_metric_standard_errors: errors }) =>
     formatWithError("score", test_metrics.score, errors.score),
