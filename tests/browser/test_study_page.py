@@ -86,7 +86,7 @@ def test_a_row_is_selected_by_keyboard(page: Page, server_url: str) -> None:
     study_id = create_study(server_url)
     add_result(study_id, 0.8, 98_690)
     open_study(page, server_url, study_id)
-    button = page.get_by_role("button", name="Trial 0")
+    button = page.get_by_role("button", name="Trial 0", exact=True)
     button.focus()
     page.keyboard.press("Enter")
     expect(button).to_have_attribute("aria-pressed", "true")
