@@ -21,15 +21,9 @@ from typer.testing import CliRunner
 from paretune.cli import app
 from paretune.client import Client
 from paretune.embedded_postgres import EmbeddedPostgres, OtherPostgresMajor, embedded_postgres, free_port
-from paretune.local import (
-    PortTaken,
-    StateDirectoryInUse,
-    StateDirectoryNotWritable,
-    _answers,
-    _data_dir,
-    _places,
-    running_stack,
-)
+from paretune.local import _answers, _data_dir, _places, running_stack
+from paretune.ports import PortTaken
+from paretune.state_directory import StateDirectoryInUse, StateDirectoryNotWritable
 
 
 @pytest.fixture(autouse=True)
