@@ -22,6 +22,7 @@ from paretune.embedded_postgres import EmbeddedPostgres, free_port, write_secret
 from paretune.embedded_valkey import EmbeddedValkey
 from paretune.errors import ParetuneError
 from paretune.gpus import gpu_is_visible
+from paretune.interruption import interruptible
 from paretune.ports import listening_port
 from paretune.room import room_for_a_start
 from paretune.state_directory import check_not_newer, kept_secret, locked, private, record_version, writable
@@ -150,7 +151,7 @@ def running_stack(
     state_dir = writable(state_dir.absolute())
     check_not_newer(state_dir)
     chosen = listening_port(host, port)
-    with locked(state_dir), _interruptible():
+    with locked(state_dir), interruptible():
         with room_for_a_start(state_dir):
             stack = Stack(
                 state_dir=state_dir,
@@ -295,24 +296,6 @@ def _wait_until_ready(stack: Stack, workers: list[Child], api: Child) -> None:
                 f"The server does not answer at {stack.url}. Look into {stack.state_dir / 'logs'}."
             )
         time.sleep(0.05)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGINT and SIGTERM alike end the block in good order.
-
-    SIGINT is named too, because a shell that starts a process in the background has it ignored.
-    """
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _answers(url: str) -> bool:

@@ -10,8 +10,8 @@ from paretune.client import Client
 from paretune.client.asking import has_ended
 from paretune.command_groups import STUDIES
 from paretune.command_options import Json, Output, StateDir, StudyReference, TrialWorkers
-from paretune.connection import known_server, server
-from paretune.console import say, say_json, working
+from paretune.connection import known_server, server, server_that_runs
+from paretune.console import note, say, say_json, working
 from paretune.finished_study import follow_to_the_end
 from paretune.progress import resumable, where_it_stands
 from paretune.study_file import lines_named, read_study_file
@@ -22,6 +22,24 @@ from paretune.validation_report import validation_lines
 app = typer.Typer()
 
 StudyFile = Annotated[Path, typer.Argument(help="A study as YAML; `paretune init` writes one.")]
+
+
+@app.command(rich_help_panel=STUDIES)
+def init(
+    file: Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of texts and labels.")],
+    text: Annotated[str | None, typer.Option(help="The column of the texts.")] = None,
+    label: Annotated[str | None, typer.Option(help="The column of the labels.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The study file to write; study.yaml beside the rows if left out.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Take what is guessed; do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Look at a file of rows, and write a study on it."""
+    from paretune.first_study import write_first_study
+
+    written = write_first_study(file, text=text, label=label, output=output, ask=not yes, force=force)
+    say(f"Wrote {written}. Next: paretune validate {written}; paretune run {written}")
 
 
 @app.command(rich_help_panel=STUDIES)
@@ -96,6 +114,34 @@ def resume(
         _say_who_runs_trials(client, study)
         with resumable(study_id):
             follow_to_the_end(client, study_id, output=output, check=check)
+
+
+@app.command(rich_help_panel=STUDIES)
+def agent(
+    reference: StudyReference,
+    command: Annotated[
+        list[str],
+        typer.Argument(help="After --: a script of yours; {arguments} becomes --NAME=VALUE of each."),
+    ],
+    state_dir: StateDir = None,
+) -> None:
+    """Run the trials of a custom study with a script of yours, until the study has ended.
+
+    The script finds its parameters in the JSON file that PARETUNE_PARAMETERS names, as
+    PARETUNE_PARAMETER_NAME, or in its arguments, where the command has {arguments} or {NAME}. It
+    writes its metrics as a JSON object to the file that PARETUNE_METRICS names, or prints it last.
+    """
+    from paretune.agent import run_agent
+    from paretune.interruption import interruptible
+
+    with server_that_runs(state_dir) as client, interruptible():
+        study_id = find_study(client, reference)
+        try:
+            ran = run_agent(client, study_id, command, show=say, tell=note)
+        except KeyboardInterrupt:
+            note("Interrupted; a trial that was running was given back.")
+            raise typer.Exit(130) from None
+        say(f"Study {study_id} is {client.get_study(study_id).state}: {ran} trials were run here.")
 
 
 def _say_who_runs_trials(client: Client, study: StudyRead) -> None:
