@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paretune.console import chosen, say, working
-from paretune.errors import ParetuneError
+from paretune.errors import FileExists, ParetuneError
 from paretune.gpus import gpu_is_visible
 from paretune.study_template import study_text
 from paretune.table_look import (
@@ -30,10 +30,6 @@ class ColumnUnknown(ParetuneError):
     """It is not clear which column is meant."""
 
 
-class StudyFileExists(ParetuneError):
-    """The study file would be written over another one."""
-
-
 def write_first_study(
     file: Path, *, text: str | None, label: str | None, output: Path | None, ask: bool, force: bool
 ) -> Path:
@@ -42,12 +38,12 @@ def write_first_study(
     Raises:
         UnreadableTable: If the file cannot be trained on; the message names the line or the column.
         ColumnUnknown: If a column is not there, or cannot be guessed and nobody is there to ask.
-        StudyFileExists: If the study file is there already.
+        FileExists: If the study file is there already.
     """
     target = output or file.parent / STUDY_FILE
     path = _path_between(target, file)
     if target.exists() and not force:
-        raise StudyFileExists(f"{target} is there already. Name another --output, or give --force.")
+        raise FileExists(f"{target} is there already. Name another --output, or give --force.")
     with working(f"Reading {file.name}"):
         columns = look_at(file)
     if text is None and label is None and first_line_is_data(columns):
@@ -82,7 +78,7 @@ def _path_between(target: Path, file: Path) -> str:
         )
     path = os.path.relpath(file.absolute(), target.absolute().parent)
     if path.startswith(os.pardir):
-        raise StudyFileExists(
+        raise UnreadableTable(
             f"The rows must lie beside {target} or below it, "
             "so that the study finds them. Leave --output out."
         )

@@ -19,9 +19,10 @@ from paretune.command_groups import RESULTS
 from paretune.command_options import Force, Json, Output, StateDir, StudyReference
 from paretune.connection import server_that_runs
 from paretune.console import console, say, say_json, say_json_line, working
-from paretune.errors import ParetuneError
+from paretune.errors import FileExists, ParetuneError
 from paretune.export import check_new, export_trial, merge_exported
 from paretune.front_report import front_table
+from paretune.html_report import Report, report_page
 from paretune.progress import study_line, trials_table
 from paretune.recommendation_report import recommendation_lines
 from paretune.study_file import write_study_file
@@ -166,6 +167,34 @@ def events(
             last = event.sequence
         if follow and not has_ended(client.get_study(study_id)):
             _follow(client, study_id, after=last, show=show)
+
+
+@app.command(rich_help_panel=RESULTS)
+def report(
+    reference: StudyReference,
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write; report-ID.html here if left out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Write a study as one HTML page that needs no network."""
+    with server_that_runs(state_dir) as client, working("Reading the study"):
+        study = client.get_study(find_study(client, reference))
+        target = output or Path(f"report-{study.id}.html")
+        if target.exists() and not force:
+            raise FileExists(f"{target} is there already. Name another --output, or give --force.")
+        front = client.pareto_front(study.id)
+        found = Report(
+            study=study,
+            trials=list(client.trials(study.id)),
+            front=front,
+            history=client.hypervolume_history(study.id),
+            importance=client.importance(study.id),
+            recommendation=client.recommendation(study.id) if front.points else None,
+        )
+    target.write_text(report_page(found), encoding="utf-8")
+    say(f"Wrote {target}")
 
 
 def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRead:

@@ -7,8 +7,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from paretune.cli import app
-from paretune.errors import ParetuneError
-from paretune.first_study import StudyFileExists
+from paretune.errors import FileExists, ParetuneError
 from paretune.study_file import read_study_file
 
 ROWS = [f"{n},text number {n} of them,{'yes' if n % 2 else 'no'},{n % 3}" for n in range(40)]
@@ -85,7 +84,7 @@ def test_a_study_is_written_beside_the_rows(rows: Path, tmp_path: Path) -> None:
     assert study.configuration is not None
     task = study.configuration.task
     assert (task.name, task.text_column, task.label_column) == ("file:rows.csv", "review", "verdict")
-    assert isinstance(init(rows, "--label", "verdict").exception, StudyFileExists)
+    assert isinstance(init(rows, "--label", "verdict").exception, FileExists)
     assert init(rows, "--label", "verdict", "--force").exit_code == 0
 
 
