@@ -7,6 +7,7 @@ import typer
 
 from paretune import (
     admin_commands,
+    backup_commands,
     bridge_commands,
     data_commands,
     operator_commands,
@@ -33,6 +34,7 @@ for group in (
     bridge_commands,
     server_commands,
     admin_commands,
+    backup_commands,
 ):
     app.add_typer(group.app)
 app.add_typer(operator_commands.keys, name="keys", rich_help_panel=ADMINISTRATION)

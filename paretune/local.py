@@ -157,7 +157,7 @@ def running_stack(
                 state_dir=state_dir,
                 url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
                 api_key=kept_secret(state_dir / "api_key", prefix="ptk_"),
-                environment=_places(state_dir),
+                environment=places(state_dir),
                 say=say,
             )
         try:
@@ -183,16 +183,16 @@ def running_stack(
             stack.stop()
 
 
-def _places(state_dir: Path) -> dict[str, str]:
-    """Return the folders that the processes below are to use, absolute, for those run elsewhere."""
-    places = {
+def places(state_dir: Path) -> dict[str, str]:
+    """Return the folders that the processes of a server use, absolute, for those run elsewhere."""
+    named = {
         "PARETUNE_ARTIFACTS_URL": _artifacts_url(state_dir),
         "PARETUNE_DATA_DIR": str(_data_dir(state_dir)),
     }
     models = os.environ.get("PARETUNE_MODELS_DIR")
     if models:
-        places["PARETUNE_MODELS_DIR"] = str(Path(models).absolute())
-    return places
+        named["PARETUNE_MODELS_DIR"] = str(Path(models).absolute())
+    return named
 
 
 def _artifacts_url(state_dir: Path) -> str:
