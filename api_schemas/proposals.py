@@ -83,7 +83,8 @@ class Prediction(Schema):
 class Explanation(Schema):
     """Why a configuration was proposed. `acquisition_value` is a logarithm; the chance is in [0, 1].
 
-    `learned_from` has the weight, up to 1, of each former study that the proposal rests on.
+    `learned_from` has the weight, up to 1, of each former study that the proposal rests on, and of each
+    public task whose recorded trials it rests on.
     """
 
     predictions: dict[str, Prediction] = Field(default_factory=dict)

@@ -23,6 +23,7 @@ from service.studies.portfolio import member_of
 
 MEMBERS = 8
 FILE = Path(__file__).parents[1] / "service" / "studies" / "portfolio.json"
+TRIALS_FILE = FILE.with_name("recorded_trials.json")
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def main() -> None:
         print(f"{coverage(tables, chosen[:count]):.4f} with {tables[0].names[chosen[count - 1]]}")
     if arguments.write:
         FILE.write_text(json.dumps(shipped(tables, chosen), indent=2) + "\n")
+        TRIALS_FILE.write_text(recorded(tables))
 
 
 def portfolio(tables: Sequence[Table], *, members: int = MEMBERS) -> list[int]:
@@ -64,6 +66,13 @@ def _covered(table: Table, rows: Sequence[int]) -> float:
 
 def shipped(tables: Sequence[Table], chosen: Sequence[int]) -> dict[str, Any]:
     """Return the portfolio as data: where it is from, and what each member trains."""
+    origin = _origin(tables)
+    origin["provenance"]["coverage"] = round(coverage(tables, chosen), 4)
+    members = [{"name": tables[0].names[row], **member_of(tables[0].configurations[row])} for row in chosen]
+    return origin | {"members": members}
+
+
+def _origin(tables: Sequence[Table]) -> dict[str, Any]:
     shape = searched_shape()
     return {
         "provenance": {
@@ -72,13 +81,20 @@ def shipped(tables: Sequence[Table], chosen: Sequence[int]) -> dict[str, Any]:
             "tasks": [table.task for table in tables],
             "configurations": len(tables[0]),
             "seeds": len(SEEDS),
-            "coverage": round(coverage(tables, chosen), 4),
         },
         "backbone": {"layers": shape.layers, "hidden_size": shape.hidden_size},
-        "members": [
-            {"name": tables[0].names[row], **member_of(tables[0].configurations[row])} for row in chosen
-        ],
     }
+
+
+def recorded(tables: Sequence[Table]) -> str:
+    """Return every configuration with its mean validation scores as the service ships them, one a line."""
+    scores = np.stack([table.validation.mean(axis=1) for table in tables], axis=1)
+    trials = [
+        json.dumps({**member_of(configuration), "scores": [round(float(one), 4) for one in row]})
+        for configuration, row in zip(tables[0].configurations, scores, strict=True)
+    ]
+    head = json.dumps(_origin(tables), indent=2).removesuffix("\n}")
+    return head + ',\n  "trials": [\n    ' + ",\n    ".join(trials) + "\n  ]\n}\n"
 
 
 def _is_head(table: Table, row: int) -> bool:

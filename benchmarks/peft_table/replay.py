@@ -31,10 +31,11 @@ ABLATIONS: Mapping[str, dict[str, bool]] = {
     "without known noise": {"probes": False, "known_noise": False},
     "without race": {"race": False},
     "race for the best": {"race_for_best": True},
-    "with former studies": {"sources": True},
+    "without recorded trials": {"sources": False},
     "without belief": {"believed": False},
     "engine alone": {
         "portfolio": False,
+        "sources": False,
         "probes": False,
         "known_noise": False,
         "race": False,
@@ -60,14 +61,14 @@ def searchers(tables: Sequence[Table], played: Table, rows: Sequence[int]) -> di
     found = dict(PEERS)
     for name, switches in ABLATIONS.items():
         chosen = members if switches.get("portfolio", True) else ()
-        known = former_studies(others) if switches.get("sources", False) else ()
+        known = recorded_trials(others) if switches.get("sources", True) else ()
         rest = {key: value for key, value in switches.items() if key not in {"portfolio", "sources"}}
         found[name] = partial(search, parts=Parts(chosen, known, **rest))
     return found
 
 
-def former_studies(tables: Sequence[Table]) -> tuple[Source, ...]:
-    """Return what other tasks say of every configuration that `auto` holds, as former studies."""
+def recorded_trials(tables: Sequence[Table]) -> tuple[Source, ...]:
+    """Return what other tasks say of every configuration that `auto` holds, as the service tells its studies."""
     points = [point_of(one) for one in tables[0].configurations]
     return tuple(
         Source(

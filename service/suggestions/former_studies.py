@@ -17,6 +17,7 @@ from service.optimization.problem import MODELLED_POINTS, Observation, Source
 from service.storage import queries, typed_study
 from service.storage.models import Study
 from service.studies.parameter_mapping import StudySpace, map_parameterizations
+from service.suggestions.recorded_sources import recorded_sources
 from service.trials import early_stops
 
 Item = TypeVar("Item")
@@ -26,10 +27,10 @@ MOST_POINTS = 8
 
 
 def sources_of(session: Session, study: Study) -> tuple[Source, ...]:
-    """Return the sources of a study; none unless it has a warm start."""
+    """Return the sources of a study: those of its warm start, or recorded trials."""
     warm_start = typed_study.proposals(study).warm_start
     if warm_start is None:
-        return ()
+        return recorded_sources(study)
     # A study that has been deleted in the meantime is skipped.
     read = [session.get(Study, study_id) for study_id in warm_start.studies]
     former = [one for one in read if one is not None and one.tenant_id == study.tenant_id]

@@ -56,7 +56,7 @@ def test_without_full_fine_tuning_no_row_trains_the_backbone(tables: list[Table]
     assert all(tables[0].configurations[row].peft.method != "full" for row in rows)
 
 
-@pytest.mark.parametrize("name", ["without belief", "race for the best", "with former studies"])
+@pytest.mark.parametrize("name", ["without belief", "race for the best", "without recorded trials"])
 def test_variants_play_within_the_budget(tables: list[Table], name: str) -> None:
     """A decided race may leave something over; nobody spends more."""
     game = Game(tables[0], range(len(tables[0])), budget=20, seed=0)
