@@ -15,12 +15,16 @@ from pydantic_core import PydanticCustomError
 from api_schemas.backbones import BackboneShape
 from api_schemas.base import Schema
 from api_schemas.json_values import Integer, is_number
+from api_schemas.model_families import FAMILIES
 from api_schemas.peft.own_module import LAYERS_LIMIT
 
 WIDTH_LIMIT = 4_000_000
 
 WIDTH_STEP = 32
 """A width is a multiple of it, as matrix products on CPUs like them, or the whole width."""
+
+SAFE_DEPTH = 0.75
+"""The share of a decoder's layers below which what it writes is not known to recover."""
 
 KEEP_LAYERS = "architecture.keep_layers"
 WHICH = "architecture.which"
@@ -89,6 +93,19 @@ def kept_shape(shape: BackboneShape, architecture: Architecture | None) -> Backb
         weights = weights.model_copy(update={"each_layer": weights.each_layer - narrower})
     layers = min(architecture.keep_layers, shape.layers)
     return shape.model_copy(update={"layers": layers, "ffn_size": width, "weights": weights})
+
+
+def depth_caution(architecture: Architecture | None, shape: BackboneShape) -> str | None:
+    """Return what to know of a decoder that has lost many of its layers; None where there is nothing."""
+    family = FAMILIES.get(shape.model_type)
+    if architecture is None or family is None or not family.is_decoder:
+        return None
+    if architecture.keep_layers >= SAFE_DEPTH * shape.layers:
+        return None
+    return (
+        f"It keeps {architecture.keep_layers} of {shape.layers} layers of a decoder: below three quarters, "
+        "published work recovers classification, but not generation (arXiv 2602.01997)."
+    )
 
 
 def canonical_architecture(

@@ -134,12 +134,14 @@ class Family:
     """Whether tokens may be narrower than the layers."""
     model_class: str = "AutoModel"
     """The class of transformers that loads it and has no part that is never used."""
+    is_decoder: bool = False
+    """Whether it was trained to write texts on."""
     uncut: str | None = None
     """Why layers cannot be left out of it, or its feed-forward blocks made narrower; None where they can."""
 
 
 _BERT_LIKE = Family((_BERT,), norm_vectors=4, norm_biases=2, biased=ROLES)
-_LLAMA_LIKE = Family((_LLAMA,), norm_vectors=2, final_norm="norm")
+_LLAMA_LIKE = Family((_LLAMA,), norm_vectors=2, final_norm="norm", is_decoder=True)
 
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT_LIKE,
@@ -160,6 +162,7 @@ FAMILIES: Mapping[str, Family] = {
         is_conv1d=True,
         embeds_padding=False,
         final_norm="ln_f",
+        is_decoder=True,
         uncut="its queries, keys and values are one projection, which is not cut here yet",
     ),
     "llama": _LLAMA_LIKE,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api_schemas.architecture import Architecture, kept_shape
+from api_schemas.architecture import Architecture, depth_caution, kept_shape
 from api_schemas.backbones import BackboneShape, WeightCounts
 from api_schemas.peft.counts import trainable_parameters
 from api_schemas.peft.description import describe_modules
@@ -139,3 +139,16 @@ def test_the_part_is_said_in_words() -> None:
     assert describe_modules(full) == "full fine-tuning on all layers; keeps the 3 most important layers"
     head = configuration({"keep_layers": 1, "which": "last"}, active_layers=[True] * 4)
     assert describe_modules(head) == "head only (linear probe); keeps the last 1 layer"
+
+
+@pytest.mark.parametrize(
+    ("family", "kept", "warned"),
+    [("llama", 2, True), ("llama", 3, False), ("llama", None, False), ("bert", 1, False)],
+)
+def test_a_decoder_that_has_lost_many_layers_comes_with_a_word(
+    family: str, kept: int | None, warned: bool
+) -> None:
+    """Below three quarters of its depth; encoders write nothing."""
+    architecture = None if kept is None else Architecture(keep_layers=kept)
+    caution = depth_caution(architecture, SHAPE.model_copy(update={"model_type": family}))
+    assert (caution is not None and "2 of 4 layers" in caution) == warned
