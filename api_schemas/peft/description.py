@@ -1,5 +1,6 @@
 """What a configuration trains, in a few words that a person can act on. Knows no tensors and no costs."""
 
+from api_schemas.architecture import Architecture
 from api_schemas.peft.canonical import on_first_layers
 from api_schemas.peft.method import LibrarySettings, Method
 from api_schemas.peft.registry import Peft, PeftMethod
@@ -14,10 +15,14 @@ def describe_modules(configuration: TrialConfiguration) -> str:
 
 def describe_canonical(configuration: TrialConfiguration) -> str:
     """Return the same of a configuration that is canonical already, as those of stored trials are."""
-    kept = configuration.architecture
+    return describe_parts(configuration.peft, configuration.architecture)
+
+
+def describe_parts(peft: Peft, kept: Architecture | None) -> str:
+    """Return the same of what stands under `peft` and `architecture` in such a configuration."""
     if kept is None:
-        return _trained(configuration.peft)
-    return f"{_trained(on_first_layers(configuration.peft, kept.keep_layers))}; {kept.words()}"
+        return _trained(peft)
+    return f"{_trained(on_first_layers(peft, kept.keep_layers))}; {kept.words()}"
 
 
 def _trained(peft: Peft) -> str:
