@@ -17,7 +17,9 @@ def describe_canonical(configuration: TrialConfiguration) -> str:
     kept = configuration.architecture
     if kept is None:
         return _trained(configuration.peft)
-    return f"{_trained(on_first_layers(configuration.peft, kept.keep_layers))}; {kept.words()}"
+    peft, listed = configuration.peft, configuration.peft.active_layers
+    words = kept.words(layers=None if listed is None else len(listed))
+    return f"{_trained(on_first_layers(peft, kept.keep_layers))}; {words}"
 
 
 def _trained(peft: Peft) -> str:
