@@ -16,7 +16,8 @@ class LayerPaths:
     `ffn_input` is the module whose input the parallel adapter reads; `ffn_output` the module whose
     output both adapters add to. `fused` names the roles that are equal column blocks of the output of
     one projection, in their order there. `relative_bias` is the method of `attention` that computes
-    position scores from queries and keys.
+    position scores from queries and keys. `ffn_gate` is the projection whose activated output gates that of
+    `ffn_in`, unit by unit.
     """
 
     attention: str
@@ -30,6 +31,7 @@ class LayerPaths:
     ffn_output: str
     fused: tuple[str, ...] = ()
     relative_bias: str | None = None
+    ffn_gate: str | None = None
 
 
 _BERT = LayerPaths(
@@ -91,6 +93,7 @@ _LLAMA = LayerPaths(
     ffn_out="mlp.down_proj",
     ffn_input="mlp",
     ffn_output="mlp",
+    ffn_gate="mlp.gate_proj",
 )
 _T5 = LayerPaths(
     attention="layer.0.SelfAttention",
@@ -104,7 +107,7 @@ _T5 = LayerPaths(
     ffn_output="layer.1.DenseReluDense",
 )
 # As in Llama, the branch without the activation is the one that is called the feed-forward input.
-_T5_GATED = replace(_T5, ffn_in="layer.1.DenseReluDense.wi_1")
+_T5_GATED = replace(_T5, ffn_in="layer.1.DenseReluDense.wi_1", ffn_gate="layer.1.DenseReluDense.wi_0")
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ CUT_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.uncut i
 LAYER_LISTS = ("encoder.layer", "transformer.layer", "encoder.block", "layers", "h")
 """Where a transformer keeps the list of its layers."""
 
-NOT_PATHS = frozenset({"fused", "relative_bias"})
+NOT_PATHS = frozenset({"fused", "relative_bias", "ffn_gate"})
 
 
 def parts_of(paths: LayerPaths) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What a configuration trains, in a few words that a person can act on. Knows no tensors and no costs."""
 
+from api_schemas.architecture import Architecture
 from api_schemas.peft.canonical import on_first_layers
 from api_schemas.peft.method import LibrarySettings, Method
 from api_schemas.peft.registry import Peft, PeftMethod
@@ -14,11 +15,14 @@ def describe_modules(configuration: TrialConfiguration) -> str:
 
 def describe_canonical(configuration: TrialConfiguration) -> str:
     """Return the same of a configuration that is canonical already, as those of stored trials are."""
-    kept = configuration.architecture
+    return describe_parts(configuration.peft, configuration.architecture)
+
+
+def describe_parts(peft: Peft, kept: Architecture | None) -> str:
+    """Return the same of what stands under `peft` and `architecture` in such a configuration."""
     if kept is None:
-        return _trained(configuration.peft)
-    peft, listed = configuration.peft, configuration.peft.active_layers
-    words = kept.words(layers=None if listed is None else len(listed))
+        return _trained(peft)
+    words = kept.words(layers=None if peft.active_layers is None else len(peft.active_layers))
     return f"{_trained(on_first_layers(peft, kept.keep_layers))}; {words}"
 
 

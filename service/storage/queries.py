@@ -205,6 +205,19 @@ def trials_with_keys(session: Session, study_id: str, keys: Sequence[str]) -> di
     return {trial.configuration_key: trial for trial in session.scalars(query)}
 
 
+def training_seconds(session: Session, study_id: str) -> tuple[int, float]:
+    """Return how many trainings of a study succeeded, and how many seconds they took on average."""
+    seconds = func.extract("epoch", Replicate.finished_at - Replicate.started_at)
+    query = select(func.count(), func.coalesce(func.avg(seconds), 0)).where(
+        Replicate.study_id == study_id,
+        Replicate.state == TrialState.SUCCEEDED,
+        Replicate.started_at.is_not(None),
+        Replicate.finished_at.is_not(None),
+    )
+    count, mean = session.execute(query).one()
+    return count, float(mean)
+
+
 def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:
     """Read the tenant's trials of other studies that succeeded with a configuration, oldest first.
 
