@@ -99,7 +99,7 @@ def test_every_command_takes_a_study_by_any_name(
     monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
     client.create_study_from(DOCUMENT)
     more = {
-        "extend": ["--trials", "1"], "export-optuna": ["sqlite:///none.db"],
+        "agent": ["true"], "extend": ["--trials", "1"], "export-optuna": ["sqlite:///none.db"],
         "export-mlflow": ["--tracking-uri", "sqlite:///none.db"],
     }  # fmt: skip
     seen = []
