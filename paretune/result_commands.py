@@ -20,7 +20,7 @@ from paretune.command_options import Force, Json, Output, StateDir, StudyReferen
 from paretune.connection import server_that_runs
 from paretune.console import console, say, say_json, say_json_line, working
 from paretune.errors import FileExists, ParetuneError
-from paretune.export import check_new, export_trial, merge_exported
+from paretune.export import check_new, export_trial, merge_exported, onnx_of_merged
 from paretune.front_report import front_table
 from paretune.html_report import Report, report_page
 from paretune.progress import studies_table, study_line, trials_table
@@ -118,6 +118,9 @@ def export(
     merged: Annotated[
         bool, typer.Option(help="Also write the backbone with the trained change merged into it.")
     ] = False,
+    onnx: Annotated[
+        bool, typer.Option(help="Also write the merged backbone with its head as an ONNX graph.")
+    ] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Write a trained trial as a folder with weights, model card and a load.py."""
@@ -128,10 +131,14 @@ def export(
         with working("Downloading the trained trial"):
             written = export_trial(client, study, chosen, folder=output)
         say(f"Wrote {written}")
-    if merged:
+    if merged or onnx:
         with working("Merging it into its backbone"):
-            written = merge_exported(output)
-        say(f"Wrote {written}")
+            folder = merge_exported(output)
+        say(f"Wrote {folder}")
+        if onnx:
+            with working("Writing its graph"):
+                written = onnx_of_merged(folder)
+            say(f"Wrote {written}")
 
 
 @app.command(rich_help_panel=RESULTS)

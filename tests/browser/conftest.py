@@ -27,7 +27,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, server_url: str) -> Iterator[Page]:
+    # After the server, so that it is closed before: a server waits for the streams of its pages.
+    assert server_url
     context = browser.new_context(viewport={"width": 1366, "height": 900}, reduced_motion="reduce")
     opened = context.new_page()
     complaints: list[str] = []

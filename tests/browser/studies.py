@@ -139,6 +139,7 @@ def add_result(
 def open_study(page: Page, server_url: str, study_id: str) -> None:
     page.goto(f"{server_url}/#key={API_KEY}&study={study_id}")
     expect(page.get_by_test_id("study-name")).not_to_be_empty()
+    expect(page.get_by_test_id("reading")).to_be_hidden()
 
 
 def poll(page: Page) -> None:
@@ -159,4 +160,4 @@ def drawn(page: Page, chart: str = "pareto-chart") -> dict[str, Any]:
 
 
 def numbers_in_table(page: Page) -> list[str]:
-    return page.get_by_test_id("trials").locator("tbody tr td:first-child").all_inner_texts()
+    return page.get_by_test_id("trials").locator("tbody.rows tr td:first-child").all_inner_texts()

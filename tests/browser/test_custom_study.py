@@ -16,6 +16,11 @@ STUDY = {
     ],
     "budget": {"trials": 4},
 }
+TICKS_AROUND = """async (value) => {
+  const { fitted } = await import("/static/chart_frame.js");
+  const extent = { min: value, max: value };
+  return [fitted.min(extent), fitted.max(extent)];
+}"""
 
 
 def test_a_custom_study_shows_parameters_and_its_own_metrics(page: Page, server_url: str) -> None:
@@ -42,3 +47,18 @@ def test_a_custom_study_shows_parameters_and_its_own_metrics(page: Page, server_
     expect(page.get_by_text("imported").first).to_be_visible()
     page.goto(f"{server_url}/#key={API_KEY}")
     expect(page.get_by_test_id(f"study-{study_id}")).to_contain_text("custom study")
+
+
+def test_a_study_whose_results_all_break_a_limit_says_so(page: Page, server_url: str) -> None:
+    """There is no best, but there is a result; one is one, and what is imported is not generated."""
+    limit = {"metric": "watts", "op": "<=", "bound": 10}
+    with httpx.Client(base_url=server_url, headers={"Authorization": f"Bearer {API_KEY}"}) as http:
+        study_id = http.post("/v1/studies", json={**STUDY, "constraints": [limit]}).json()["id"]
+        observation = {"parameters": {"rate": 0.125}, "metrics": {"error": 0.35, "watts": 40.0}}
+        http.post(f"/v1/studies/{study_id}/trials:import", json={"observations": [observation]})
+    open_study(page, server_url, study_id)
+    expect(page.get_by_test_id("tiles")).to_contain_text("no result keeps every limit")
+    expect(page.get_by_test_id("study-meta")).to_contain_text("1 parameter searched")
+    page.get_by_test_id("trial-0").click()
+    expect(page.get_by_test_id("details").get_by_text("imported", exact=True)).to_be_visible()
+    assert page.evaluate(TICKS_AROUND, 0.35) == [0.3, 0.4]

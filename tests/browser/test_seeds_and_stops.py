@@ -32,7 +32,7 @@ def test_means_over_seeds_have_bars_and_a_collapsed_member_has_a_sign(page: Page
     expect(page.get_by_test_id("trial-0")).to_contain_text("0.800 ± 0.020")
     expect(page.get_by_test_id("trial-1")).to_contain_text("on front, collapsed")
     expect(page.get_by_test_id("details")).to_contain_text("Score by seed: 0: 0.780")
-    page.get_by_role("button", name="Trial 1").click()
+    page.get_by_role("button", name="Trial 1", exact=True).click()
     expect(page.get_by_test_id("details")).to_contain_text("one and the same thing for every input")
 
 
@@ -42,7 +42,7 @@ def test_a_stopped_trial_shows_what_was_predicted_for_it(page: Page, server_url:
     add_result(study_id, 0.8, 1000)
     add_stopped(study_id, (CURVE[0], PREDICTED), reason=REASON)
     open_study(page, server_url, study_id)
-    page.get_by_role("button", name="Trial 1").click()
+    page.get_by_role("button", name="Trial 1", exact=True).click()
     details = page.get_by_test_id("details")
     expect(details).to_contain_text(REASON)
     expect(details).to_contain_text(

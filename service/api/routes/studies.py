@@ -14,6 +14,7 @@ from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.study_validation import StudyValidation
+from api_schemas.trial_columns import TrialColumns
 from api_schemas.trials import TrialPage, TrialRead
 from service.api.dependencies import SessionDep, TenantDep
 from service.api.protocol.entity_tags import NOT_MODIFIED
@@ -29,6 +30,7 @@ from service.api.read_models.fronts import hypervolume_history, pareto_front
 from service.api.read_models.recommendations import recommend
 from service.api.read_models.requested_study import StudyDep, StudyId, TrialId, VersionDep, set_etag
 from service.api.read_models.studies import importance, study_read, study_reads
+from service.api.read_models.trial_columns import trial_columns
 from service.api.read_models.trials import trial_read, trial_reads
 from service.storage import queries
 from service.storage.database import transaction
@@ -45,6 +47,7 @@ StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$", examples
 Basis = Annotated[
     FrontBasis | None, Query(description="`believed` if left out, where metrics are noisy; else `observed`.")
 ]
+EventNumber = Annotated[int, Query(ge=0, lt=2**31, description="A `sequence` that an answer has shown.")]
 NumberToken = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 
 POSTED = documented(400, 409, 415)
@@ -101,6 +104,12 @@ def list_trials(
     trials = queries.list_trials(session, study.id, page_size=page_size, after=after)
     token = str(trials[-1].number) if len(trials) == page_size else None
     return TrialPage(trials=trial_reads(session, study, trials), next_page_token=token)
+
+
+@router.get("/{study_id}/trial_columns", responses=NOT_MODIFIED)
+def list_trial_columns(study: StudyDep, session: SessionDep, changed_after: EventNumber = 0) -> TrialColumns:
+    """Read all trials of a study as columns, or those that have changed since an event of the study."""
+    return trial_columns(session, study, changed_after=changed_after)
 
 
 @router.get("/{study_id}/trials/{trial_id:id}", responses=NOT_MODIFIED)

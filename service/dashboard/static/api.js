@@ -1,7 +1,7 @@
 /** The public API, and nothing of the page: requests with the key, answers as objects, errors as problems. */
 
 /** @import {HypervolumeHistory, Importance, ParetoFront, Problem, Recommendation} from "./types.js" */
-/** @import {Study, StudyPage, TrialPage} from "./types.js" */
+/** @import {Study, StudyPage, Trial, TrialColumns} from "./types.js" */
 
 /** The service answered with an error. The message is the problem's detail, and which fields are meant. */
 export class ApiProblem extends Error {
@@ -29,15 +29,21 @@ export class Unreachable extends Error {}
  */
 export function createApi(key) {
   /** @type {(path: string, signal?: AbortSignal, method?: string) => Promise<any>} */
-  const call = (path, signal, method = "GET") => request(key, method, path, signal);
+  const call = async (path, signal, method = "GET") => (await ask(key, method, path, signal)).json();
   const study = (/** @type {string} */ id) => `/v1/studies/${encodeURIComponent(id)}`;
+  const trial = (/** @type {string} */ id, /** @type {string} */ trialId) =>
+    `${study(id)}/trials/${encodeURIComponent(trialId)}`;
   return {
     /** @type {(token: string | null, signal: AbortSignal) => Promise<StudyPage>} */
     listStudies: (token, signal) => call(`/v1/studies${query(50, token)}`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Study>} */
     getStudy: (id, signal) => call(study(id), signal),
-    /** @type {(id: string, token: string | null, signal: AbortSignal) => Promise<TrialPage>} */
-    listTrials: (id, token, signal) => call(`${study(id)}/trials${query(200, token)}`, signal),
+    /** @type {(id: string, after: number, signal: AbortSignal) => Promise<TrialColumns>} */
+    getTrialColumns: (id, after, signal) => call(`${study(id)}/trial_columns?changed_after=${after}`, signal),
+    /** @type {(id: string, trialId: string, signal: AbortSignal) => Promise<Trial>} */
+    getTrial: (id, trialId, signal) => call(trial(id, trialId), signal),
+    /** @type {(id: string, trialId: string, name: string) => Promise<Blob>} */
+    getArtifact: async (id, trialId, name) => (await ask(key, "GET", `${trial(id, trialId)}/artifacts/${name}`)).blob(),
     /** @type {(id: string, signal: AbortSignal) => Promise<ParetoFront>} */
     getFront: (id, signal) => call(`${study(id)}/pareto_front?by=observed`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<ParetoFront>} */
@@ -48,6 +54,12 @@ export function createApi(key) {
     getImportance: (id, signal) => call(`${study(id)}/importance`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Recommendation>} */
     getKnee: (id, signal) => call(`${study(id)}/recommendation`, signal),
+    /** @type {(id: string, after: number, signal: AbortSignal) => Promise<Response>} */
+    openEvents: (id, after, signal) =>
+      ask(key, "GET", `${study(id)}/events`, signal, {
+        Accept: "text/event-stream",
+        "Last-Event-ID": String(after),
+      }),
     /** @type {(id: string, verb: string) => Promise<Study>} */
     tellStudy: (id, verb) => call(`${study(id)}:${verb}`, undefined, "POST"),
   };
@@ -58,8 +70,9 @@ export function createApi(key) {
  * @param {string} method
  * @param {string} path
  * @param {AbortSignal} [signal]
+ * @param {Object<string, string>} [headers]
  */
-async function request(key, method, path, signal) {
+async function ask(key, method, path, signal, headers = {}) {
   let response;
   try {
     // "no-cache" makes the browser ask with If-None-Match and hand us its own copy after a 304.
@@ -67,14 +80,14 @@ async function request(key, method, path, signal) {
       method,
       signal,
       cache: "no-cache",
-      headers: { Authorization: `Bearer ${key}` },
+      headers: { ...headers, Authorization: `Bearer ${key}` },
     });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Unreachable(AWAY, { cause: error });
   }
   if (!response.ok) throw new ApiProblem(response.status, await problemOf(response));
-  return response.json();
+  return response;
 }
 
 /**

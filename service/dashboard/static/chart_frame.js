@@ -32,12 +32,37 @@ export function createChart(element) {
       describe = describeChart;
       draw();
     },
+    picture: {
+      /** @returns {Promise<Blob>} */
+      png: () =>
+        new Promise((resolve) => {
+          const canvas = chart.getRenderedCanvas({ pixelRatio: 2, backgroundColor: colours().surface });
+          canvas.toBlob(resolve, "image/png");
+        }),
+      svg: () => asSvg(chart, describe),
+    },
     dispose() {
       dark.removeEventListener("change", draw);
       sizes.disconnect();
       chart.dispose();
     },
   };
+}
+
+/**
+ * Draw a chart once more, as it stands, with vectors.
+ * @param {any} chart
+ * @param {((colours: Colours) => object) | null} describe
+ * @returns {string}
+ */
+function asSvg(chart, describe) {
+  const size = { width: chart.getWidth(), height: chart.getHeight() };
+  const drawn = echarts.init(null, null, { renderer: "svg", ssr: true, ...size });
+  const backgroundColor = colours().surface;
+  drawn.setOption({ ...base(), ...describe?.(colours()), animation: false, backgroundColor });
+  const text = drawn.renderToSVGString();
+  drawn.dispose();
+  return text;
 }
 
 /**
@@ -75,7 +100,7 @@ export const axisStyle = (name, colours) => ({
 export const fitted = {
   scale: true,
   min: (/** @type {Extent} */ { min, max }) => (min === max ? roundBelow(min) : null),
-  max: (/** @type {Extent} */ { min, max }) => (min === max ? roundBelow(min) + magnitude(min) : null),
+  max: (/** @type {Extent} */ { min, max }) => (min === max ? written(roundBelow(min) + magnitude(min)) : null),
 };
 
 /** A logarithmic axis from decade to decade, and at least one of them. */
@@ -88,7 +113,13 @@ export const decades = {
 const magnitude = (value) => (value === 0 ? 1 : 10 ** Math.floor(Math.log10(Math.abs(value))));
 
 /** @param {number} value */
-const roundBelow = (value) => Math.floor(value / magnitude(value)) * magnitude(value);
+const roundBelow = (value) => written(Math.floor(value / magnitude(value)) * magnitude(value));
+
+/**
+ * 3 times 0.1 is 0.30000000000000004, and would stand so at its tick.
+ * @param {number} value
+ */
+const written = (value) => Number(value.toPrecision(12));
 
 /** @param {Colours} colours */
 export const tooltipStyle = (colours) => ({

@@ -1,6 +1,6 @@
 /** Numbers, times and parameters as a person reads them. */
 
-/** @import {Parameterization, Study, Trial} from "./types.js" */
+/** @import {Parameterization, Study, TrialRow} from "./types.js" */
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -29,9 +29,23 @@ const METRICS = {
     value: whole.format,
     tick: compact.format,
   },
-  adapter_bytes: { label: "Adapter size", unit: "", log: true, value: inBytes, tick: inBytes },
+  adapter_bytes: { label: "Adapter size", unit: "", log: true, value: formatBytes, tick: formatBytes },
   adapter_flops: {
     label: "Added operations",
+    unit: "FLOPs per token",
+    log: true,
+    value: whole.format,
+    tick: compact.format,
+  },
+  model_parameters: {
+    label: "Parameters of the network",
+    unit: "",
+    log: true,
+    value: whole.format,
+    tick: compact.format,
+  },
+  flops: {
+    label: "Operations",
     unit: "FLOPs per token",
     log: true,
     value: whole.format,
@@ -44,7 +58,7 @@ const METRICS = {
     value: significant.format,
     tick: significant.format,
   },
-  peak_memory_bytes: { label: "Peak memory", unit: "", log: true, value: inBytes, tick: inBytes },
+  peak_memory_bytes: { label: "Peak memory", unit: "", log: true, value: formatBytes, tick: formatBytes },
   training_seconds: {
     label: "Training time",
     unit: "s",
@@ -157,6 +171,14 @@ export const asWords = (name) => name.replaceAll("_", " ");
 /** @param {number} value */
 export const formatCount = (value) => whole.format(value);
 
+/**
+ * So many of them, in words.
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
+export const counted = (count, one, many = `${one}s`) => `${formatCount(count)} ${count === 1 ? one : many}`;
+
 /** @param {number} value */
 export const formatHypervolume = (value) => value.toPrecision(4);
 
@@ -197,10 +219,9 @@ export function describeParameters(parameters) {
 
 /**
  * What a trial is, in a few words: the modules it trained, or the parameters of a custom one.
- * @param {Trial} trial
+ * @param {TrialRow} trial
  */
-export const describeTrial = (trial) =>
-  isCustom(trial) ? describeParameters(trial.parameters).join(" · ") : trial.modules;
+export const describeTrial = ({ modules, parameters }) => modules || describeParameters(parameters).join(" · ");
 
 /**
  * A setting by its last word; one of a module by both of its words.
@@ -213,7 +234,7 @@ export function nameOf(path) {
 }
 
 /** @param {number} value */
-function inBytes(value) {
+export function formatBytes(value) {
   const power = Math.min(bytes.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, value)) / 10)));
   return `${significant.format(value / 1024 ** power)} ${bytes[power]}`;
 }

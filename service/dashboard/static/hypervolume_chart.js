@@ -5,15 +5,16 @@ import { formatCount, formatHypervolume, isLogarithmic, shortName } from "./form
 
 /** @import {Colours} from "./chart_frame.js" */
 /** @import {StudyData} from "./study_data.js" */
-/** @import {Study, Trial} from "./types.js" */
+/** @import {Study, TrialRow} from "./types.js" */
 
 /** @typedef {{results: number, volume: number, number: number | undefined}} Step */
 
 /** @param {HTMLElement} element */
 export function createHypervolumeChart(element) {
-  const { draw, dispose } = createChart(element);
+  const { draw, dispose, picture } = createChart(element);
   return {
     dispose,
+    picture,
     /** @param {StudyData} data */
     update(data) {
       const steps = stepsOf(data);
@@ -47,14 +48,14 @@ function stepsOf({ history, trials }) {
  * Give a function that says how many results there were once a trial had its own; asked in the order of records.
  * A record may stand for a whole import, and a trial with several seeds has several. What was imported was
  * there before any trial with a higher number; its time of ending may be another study's.
- * @param {Trial[]} trials
+ * @param {TrialRow[]} trials
  */
 function resultCounter(trials) {
   const succeeded = trials.filter(({ state }) => state === "SUCCEEDED");
   const imported = succeeded.filter(isImported).map(({ number }) => number);
   const ended = succeeded.filter((trial) => !isImported(trial)).map(endOf);
   const counts = [imported, ended].map(counter);
-  return (/** @type {Trial | undefined} */ trial) => {
+  return (/** @type {TrialRow | undefined} */ trial) => {
     const [known, measured] = counts;
     if (trial === undefined) return known(-1) + measured(-1);
     return known(trial.number) + measured(isImported(trial) ? -1 : endOf(trial));
@@ -74,10 +75,10 @@ function counter(values) {
   };
 }
 
-/** @param {Trial} trial */
+/** @param {TrialRow} trial */
 const isImported = ({ generated_by }) => generated_by === "imported";
 
-/** @param {Trial} trial */
+/** @param {TrialRow} trial */
 const endOf = ({ finished_at }) => Date.parse(finished_at ?? "");
 
 /**

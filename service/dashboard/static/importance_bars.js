@@ -43,3 +43,12 @@ function bar({ name, total_effect }) {
     make("progress", { max: 1, value: Math.min(total_effect, 1), "aria-label": `${words}: ${share}` }),
   );
 }
+
+/**
+ * Every share as a row of a file, groups too.
+ * @param {Importance} importance
+ */
+export const recordsOfImportance = ({ observations, objectives }) =>
+  objectives.flatMap(({ metric, parameters, groups }) =>
+    [...groups, ...parameters].map(({ name, total_effect }) => ({ metric, name, total_effect, observations })),
+  );

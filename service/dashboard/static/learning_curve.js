@@ -83,9 +83,9 @@ export function curveInWords({ measurements, configuration: { training } }) {
  * @param {TrainedTrial} trial
  */
 export function createLearningCurve(element, study, trial) {
-  const { draw, dispose } = createChart(element);
+  const { draw, dispose, picture } = createChart(element);
   draw((colours) => option(study, trial, colours));
-  return { dispose };
+  return { dispose, picture };
 }
 
 /**

@@ -23,7 +23,7 @@ let shownStudy = null;
 
 /** What a view may say about itself to the frame around it. */
 const frame = {
-  /** @param {"live" | "finished" | "paused" | ""} how */
+  /** @param {"live" | "asking" | "finished" | "paused" | ""} how */
   settled(how) {
     showText(connection, null);
     showLiveness(how);
@@ -91,7 +91,7 @@ function clear() {
 
 /** @param {string} how */
 function showLiveness(how) {
-  const texts = { live: "Live", finished: "Finished", paused: "Paused" };
+  const texts = { live: "Live", asking: "Asks every 2 s", finished: "Finished", paused: "Paused" };
   const element = named(document, "liveness");
   element.dataset.how = how;
   showText(element, texts[/** @type {keyof typeof texts} */ (how)] ?? null);

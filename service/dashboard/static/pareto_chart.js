@@ -13,44 +13,61 @@ import {
   metricFormat,
   scoreName,
 } from "./format.js";
-import { isHeadOnly, keepsLimits } from "./study_data.js";
+import { keepsLimits } from "./study_data.js";
 
 /** @import {Axes, Axis} from "./axes.js" */
 /** @import {Colours} from "./chart_frame.js" */
 /** @import {StudyData} from "./study_data.js" */
-/** @import {Study, Trial} from "./types.js" */
+/** @import {Study, TrialRow} from "./types.js" */
 
 /**
- * @typedef {{trial: Trial, x: number, y: number, xError: number, yError: number,
+ * @typedef {{trial: TrialRow, x: number, y: number, xError: number, yError: number,
  *   kind: "front" | "dominated" | "beyond limits"}} Point
  */
+
+/** @typedef {{seriesName: string, dataIndex: number}} Place what the library says of a point */
 
 const HEAD_ONLY = "Head only";
 const COLLAPSED = "Collapsed";
 const RECOMMENDED = "Recommended";
+const MANY = 1000;
 const CROSS = "path://M0,0L8,8M8,0L0,8";
 
 /**
  * @param {HTMLElement} element
- * @param {(trial: Trial) => void} onSelect
+ * @param {(trial: TrialRow) => void} onSelect
  */
 export function createParetoChart(element, onSelect) {
-  const { chart, draw, dispose } = createChart(element);
-  chart.on("click", (/** @type {{data?: {point?: Point}}} */ { data }) => {
-    if (data?.point) onSelect(data.point.trial);
+  const { chart, draw, dispose, picture } = createChart(element);
+  /** @type {ReturnType<typeof option> | null} */
+  let drawn = null;
+  const pointOf = (/** @type {Place} */ { seriesName, dataIndex }) =>
+    drawn?.series.find((one) => one.name === seriesName)?.points?.[dataIndex];
+  chart.on("click", (/** @type {Place} */ place) => {
+    const point = pointOf(place);
+    if (point) onSelect(point.trial);
   });
   return {
     dispose,
+    picture,
     /**
      * @param {StudyData} data
      * @param {Axes} axes
-     * @param {Trial | null} selected
+     * @param {TrialRow | null} selected
      */
     update(data, axes, selected) {
       const points = pointsOf(data, axes);
       element.setAttribute("aria-label", spoken(points, axes));
       const roomy = element.clientWidth > 520;
-      draw((colours) => ({ ...option(data, points, axes, selected, colours), grid: gridOf(roomy) }));
+      draw((colours) => {
+        drawn = option(data, points, axes, selected, colours);
+        const tooltips = {
+          ...tooltipStyle(colours),
+          trigger: "item",
+          formatter: (/** @type {Place} */ place) => tooltip(data.study, pointOf(place)),
+        };
+        return { ...drawn, series: drawn.series.map(withoutPoints), tooltip: tooltips, grid: gridOf(roomy) };
+      });
     },
   };
 }
@@ -71,8 +88,8 @@ function pointsOf({ study, trials }, { x, y }) {
     .filter((trial) => trial.state === "SUCCEEDED")
     .map((trial) => ({
       trial,
-      x: valueOn(x, trial),
-      y: valueOn(y, trial),
+      x: valueOn(study, x, trial),
+      y: valueOn(study, y, trial),
       xError: trial.metric_standard_errors[x.metric] ?? 0,
       yError: trial.metric_standard_errors[y.metric] ?? 0,
       kind: kindOf(study, trial),
@@ -82,7 +99,7 @@ function pointsOf({ study, trials }, { x, y }) {
 
 /**
  * @param {Study} study
- * @param {Trial} trial
+ * @param {TrialRow} trial
  * @returns {Point["kind"]}
  */
 function kindOf(study, trial) {
@@ -91,14 +108,15 @@ function kindOf(study, trial) {
 }
 
 /**
+ * @param {Study} study
  * @param {Axis} axis
- * @param {Trial} trial
+ * @param {TrialRow} trial
  */
-function valueOn({ metric }, trial) {
+function valueOn(study, { metric }, trial) {
   if (metric === "number") return trial.number;
   const value = trial.metrics[metric] ?? NaN;
   // As the service does: a count of zero has no logarithm and counts as one.
-  return !isCustom(trial) && metricFormat(metric).log ? Math.max(value, 1) : value;
+  return !isCustom(study) && metricFormat(metric).log ? Math.max(value, 1) : value;
 }
 
 /**
@@ -127,16 +145,18 @@ function staircase(points, { x, y }) {
  * @param {StudyData} data
  * @param {Point[]} points
  * @param {Axes} axes
- * @param {Trial | null} selected
+ * @param {TrialRow | null} selected
  * @param {Colours} colours
+ * @returns {{legend: object, xAxis: object, yAxis: object, series: any[]}}
  */
 function option({ study, knee }, points, axes, selected, colours) {
-  const others = points.filter(({ trial }) => !isHeadOnly(trial) && !trial.collapsed);
+  const others = points.filter(({ trial }) => !trial.is_head_only && !trial.collapsed);
   const of = (/** @type {string} */ kind) => others.filter((point) => point.kind === kind);
-  const heads = points.filter(({ trial }) => isHeadOnly(trial) && !trial.collapsed);
+  const heads = points.filter(({ trial }) => trial.is_head_only && !trial.collapsed);
   const collapsed = points.filter(({ trial }) => trial.collapsed);
   const onFront = (/** @type {Point} */ { kind }) => kind === "front";
   const chosen = points.filter(({ trial }) => trial.id === selected?.id);
+  const isCrowd = points.length > MANY;
   const recommended = points.filter(({ trial }) => trial.id === knee?.trial_id);
   return {
     legend: {
@@ -149,27 +169,25 @@ function option({ study, knee }, points, axes, selected, colours) {
       selectedMode: false,
       data: legend(study, axes, { heads, collapsed }),
     },
-    tooltip: {
-      ...tooltipStyle(colours),
-      trigger: "item",
-      formatter: (/** @type {any} */ { data }) => tooltip(study, data.point),
-    },
     xAxis: { ...axisOption(study, axes.x, colours), nameGap: 32 },
     yAxis: { ...axisOption(study, axes.y, colours), nameGap: 46 },
     series: [
       scatter(otherName(axes), of("dominated"), {
         symbol: "circle",
-        symbolSize: 9,
+        symbolSize: isCrowd ? 5 : 9,
         itemStyle: { color: colours.fade },
+        ...asOne(isCrowd),
       }),
       scatter("Beyond a limit", of("beyond limits"), {
         symbol: "triangle",
-        symbolSize: 9,
+        symbolSize: isCrowd ? 5 : 9,
         itemStyle: { color: "transparent", borderColor: colours.fade, borderWidth: 1.5 },
+        ...asOne(isCrowd),
       }),
       errorBars(
         "other errors",
-        points.filter((point) => !onFront(point)),
+        // Thousands of bars would hide the points.
+        isCrowd ? [] : points.filter((point) => !onFront(point)),
         colours.fade,
       ),
       errorBars("front errors", points.filter(onFront), colours.front),
@@ -247,8 +265,23 @@ const scatter = (name, points, style) => ({
   id: name,
   name,
   ...style,
-  data: points.map((point) => ({ id: point.trial.id, value: [point.x, point.y], point })),
+  points,
+  data: points.map(({ trial, x, y }) => (points.length > MANY ? [x, y] : { id: trial.id, value: [x, y] })),
 });
+
+/**
+ * The library clones whatever it is given, trials and all.
+ * @param {any} series
+ */
+function withoutPoints({ points, ...series }) {
+  return series;
+}
+
+/**
+ * Draw many points as one shape: thousands of shapes take a second.
+ * @param {boolean} isCrowd
+ */
+const asOne = (isCrowd) => ({ large: isCrowd, largeThreshold: MANY, animation: !isCrowd });
 
 /**
  * @param {Point[]} corners
@@ -285,9 +318,11 @@ function axisOption(study, { metric, maximize }, colours) {
 
 /**
  * @param {Study} study
- * @param {Point} point
+ * @param {Point | undefined} point
  */
-function tooltip(study, { trial, kind }) {
+function tooltip(study, point) {
+  if (point === undefined) return "";
+  const { trial, kind } = point;
   const metrics = study.objectives.map(
     ({ metric }) =>
       `${headingOf(study, metric)}: ${formatWithError(metric, trial.metrics[metric], trial.metric_standard_errors[metric])}`,

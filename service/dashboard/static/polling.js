@@ -1,32 +1,42 @@
 /** Asks again and again: while somebody looks at the tab, and until nothing more will change. */
 
 const PERIOD_MS = 2000;
+/** Where events are heard as they happen, only what none tells of is missed. */
+const PERIOD_WITH_EVENTS_MS = 30_000;
+/** Events come in bunches. */
+const LULL_MS = 250;
 
 /**
- * Load now and every two seconds.
+ * Load now and every two seconds, or as soon as an event is heard.
  * @param {(signal: AbortSignal) => Promise<boolean>} load says whether this was the last time
  * @param {(error: unknown) => boolean} onError says whether to give up
+ * @param {() => boolean} [hearsEvents]
  */
-export function startPolling(load, onError) {
+export function startPolling(load, onError, hearsEvents = () => false) {
   const leaving = new AbortController();
   const { signal } = leaving;
   let timer = 0;
   let busy = false;
+  let news = false;
   let finished = false;
 
   async function ask() {
     clearTimeout(timer);
     if (busy || finished || document.hidden || signal.aborted) return;
     busy = true;
+    news = false;
     try {
       finished = await load(signal);
     } catch (error) {
       finished = signal.aborted || onError(error);
     }
     busy = false;
-    if (!finished) timer = setTimeout(ask, PERIOD_MS);
+    if (!finished) timer = setTimeout(ask, pause());
   }
 
+  const pause = () => (news ? LULL_MS : hearsEvents() ? PERIOD_WITH_EVENTS_MS : PERIOD_MS);
+
+  for (const type of ["online", "offline"]) addEventListener(type, ask, { signal });
   document.addEventListener("visibilitychange", ask, { signal });
   ask();
   return {
@@ -34,9 +44,28 @@ export function startPolling(load, onError) {
       finished = false;
       return ask();
     },
+    /** Something has happened: load soon, once for all that happens until then. */
+    hear() {
+      if (news) return;
+      news = true;
+      if (busy) return;
+      clearTimeout(timer);
+      timer = setTimeout(ask, LULL_MS);
+    },
     stop() {
       clearTimeout(timer);
       leaving.abort();
     },
   };
 }
+
+/** Let the browser do what waits, and come back. */
+export const nextTask = () =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve(undefined);
+    };
+    port2.postMessage(null);
+  });

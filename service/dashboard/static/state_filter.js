@@ -3,7 +3,7 @@
 import { make } from "./elements.js";
 import { asWords, formatCount } from "./format.js";
 
-/** @import {Trial} from "./types.js" */
+/** @import {TrialRow} from "./types.js" */
 
 /**
  * @param {HTMLElement} box where the buttons stand
@@ -30,7 +30,7 @@ export function createStateFilter(box, redraw) {
   return {
     /**
      * Give the trials to show, and bring the buttons up to date.
-     * @param {Trial[]} trials
+     * @param {TrialRow[]} trials
      */
     keep(trials) {
       const states = [...new Set(trials.map(({ state }) => state))].sort();

@@ -4,6 +4,7 @@ import { arrange, find, fromTemplate, make, named, showState } from "./elements.
 import { budgetText, formatAge, formatMetric, metricFormat, scoreName, trainingsDone } from "./format.js";
 import { startPolling } from "./polling.js";
 import { hintAtWidth } from "./sideways.js";
+import { offerTable } from "./take_out.js";
 import { showLoading } from "./waiting.js";
 
 /** @import {Api} from "./api.js" */
@@ -24,11 +25,17 @@ export function showStudies(root, api, frame) {
   const rows = new Map();
   const fronts = new Map();
   let pages = 1;
+  /** @type {Study[]} */
+  let listed = [];
+  const take = named(view, "take-studies");
+  offerTable(take, "list", () => "studies", () => listed.map((study) => recordOf(study, fronts.get(study.id)?.front)));
   hintAtWidth(find(view, ".sideways"), named(view, "wide-table"));
 
   const polling = startPolling(async (signal) => {
     const { studies, more } = await listPages(api, pages, signal);
     await refreshFronts(api, studies, fronts, signal);
+    listed = studies;
+    take.hidden = studies.length === 0;
     named(view, "no-study").hidden = studies.length > 0;
     named(view, "studies").hidden = studies.length === 0;
     older.hidden = !more;
@@ -38,7 +45,7 @@ export function showStudies(root, api, frame) {
       studies.map((study) => rowOf(rows, study, fronts.get(study.id)?.front)),
     );
     if (!view.isConnected) root.replaceChildren(view);
-    frame.settled("live");
+    frame.settled("asking");
     return false;
   }, frame.failed);
 
@@ -118,18 +125,18 @@ function newRow(study) {
   const link = make("a", { href: `#study=${encodeURIComponent(study.id)}` }, study.display_name);
   return make(
     "tr",
-    { "data-testid": `study-${study.id}` },
-    make("th", { scope: "row" }, link, make("p", { class: "meta" }, what)),
-    make("td", {}, make("span", { class: "chip" })),
+    { role: "row", "data-testid": `study-${study.id}` },
+    make("th", { scope: "row", role: "rowheader" }, link, make("p", { class: "meta" }, what)),
+    make("td", { role: "cell", "data-title": "State" }, make("span", { class: "chip" })),
     make(
       "td",
-      {},
+      { role: "cell", "data-title": "Progress" },
       make("span", { class: "progress-text" }),
       make("progress", { "aria-label": "Trials ended" }),
     ),
-    make("td", { class: "number best" }),
-    make("td", { class: "number front-size" }),
-    make("td", { class: "number age" }),
+    make("td", { role: "cell", class: "number best", "data-title": "Best score" }),
+    make("td", { role: "cell", class: "number front-size", "data-title": "On front" }),
+    make("td", { role: "cell", class: "number age", "data-title": "Started" }),
   );
 }
 
@@ -146,3 +153,20 @@ function bestOf(study, front) {
     ? `${formatMetric(metric, best)} ${scoreName(study)}`.trim()
     : `${formatMetric(metric, best)} ${unit || label.toLowerCase()}`;
 }
+
+/**
+ * A study as a row of a file.
+ * @param {Study} study
+ * @param {ParetoFront | undefined} front
+ */
+const recordOf = (study, front) => ({
+  id: study.id,
+  display_name: study.display_name,
+  state: study.state,
+  trials: study.budget.trials,
+  done: trainingsDone(study),
+  hypervolume: study.hypervolume,
+  on_front: front?.points.length ?? 0,
+  created_at: study.created_at,
+  finished_at: study.finished_at,
+});

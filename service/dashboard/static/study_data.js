@@ -1,45 +1,26 @@
-/** Everything a study's page shows, read so that one poll costs little and its parts fit together. */
+/** Everything a study's page shows, read so that news cost little and the parts fit together. */
+
+import { createTrialStore } from "./trial_store.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {Belief, HypervolumeHistory, Importance, ParetoFront, Recommendation} from "./types.js" */
-/** @import {Study, Trial, TrialPage} from "./types.js" */
+/** @import {Study, TrialRow} from "./types.js" */
 
 /**
- * @typedef {{study: Study, trials: Trial[], front: ParetoFront, history: HypervolumeHistory,
- *   importance: Importance, knee: Recommendation | null}} StudyData
+ * @typedef {{study: Study, trials: TrialRow[], sequence: number, front: ParetoFront,
+ *   history: HypervolumeHistory, importance: Importance, knee: Recommendation | null}} StudyData
  */
 
 const TERMINAL_STUDY_STATES = ["SUCCEEDED", "FAILED", "CANCELLED"];
-const OPEN_TRIAL_STATES = ["QUEUED", "RUNNING"];
 const FEWEST_WITH_KNEE = 3;
 
 /** @param {Study} study */
 export const hasEnded = (study) => TERMINAL_STUDY_STATES.includes(study.state);
 
-/** @param {Trial} trial */
-export const isOpen = (trial) => OPEN_TRIAL_STATES.includes(trial.state);
-
-/**
- * Whether ended trials may still change, because members of the front, or of a race, are trained with further seeds.
- * @param {Study} study
- */
-const mayMoveFront = ({ final_replicates, race, trials }) =>
-  (final_replicates > 0 || race.share > 0) && trials.queued + trials.running === 0;
-
-/**
- * Whether nothing but the head is trained. The service writes every such configuration as one without
- * an active layer.
- * @param {Trial} trial
- */
-export const isHeadOnly = ({ configuration }) =>
-  configuration !== null &&
-  configuration.peft.active_layers !== null &&
-  !configuration.peft.active_layers.some(Boolean);
-
 /**
  * Whether a measured trial keeps every limit of its study; one that does not cannot stand on the front.
  * @param {Study} study
- * @param {Trial} trial
+ * @param {{metrics: Object<string, number>}} trial
  */
 export function keepsLimits({ constraints }, { metrics }) {
   return constraints.every(({ metric, op, bound }) =>
@@ -48,40 +29,30 @@ export function keepsLimits({ constraints }, { metrics }) {
 }
 
 /**
- * Give a function that reads the study anew each time.
+ * Give a function that reads the study anew each time, and tells of the study itself before the rest is read.
  * @param {Api} api
  * @param {string} id
- * @returns {(signal: AbortSignal) => Promise<StudyData>}
+ * @returns {(signal: AbortSignal, onStudy: (study: Study) => void) => Promise<StudyData>}
  */
 export function studyReader(api, id) {
-  /** @type {TrialPage[]} */
-  const settled = [];
+  const store = createTrialStore();
   const readKnee = kneeReader(api, id);
-  return async (signal) => {
+  const readHistory = historyReader(api, id);
+  return async (signal, onStudy) => {
     // The study first: if it has ended, whatever is read after it is final, too.
     const study = await api.getStudy(id, signal);
-    if (mayMoveFront(study)) settled.length = 0;
-    const [trials, front, believed, history, importance] = await Promise.all([
-      readTrials(api, id, settled, signal),
+    onStudy(study);
+    const [columns, front, believed, history, importance] = await Promise.all([
+      api.getTrialColumns(id, store.sequence(), signal),
       api.getFront(id, signal),
       api.getBelievedFront(id, signal),
-      api.getHistory(id, signal),
+      readHistory(study, signal),
       api.getImportance(id, signal),
     ]);
-    const members = new Set(front.points.map((point) => point.trial_id));
-    const beliefs = beliefsOf(front, believed);
-    return {
-      study,
-      trials: trials.map((trial) => ({
-        ...trial,
-        on_front: members.has(trial.id),
-        belief: beliefs.get(trial.id) ?? null,
-      })),
-      front,
-      history,
-      importance,
-      knee: await readKnee(believed, signal),
-    };
+    store.take(columns);
+    store.mark(front, beliefsOf(front, believed));
+    const knee = await readKnee(believed, signal);
+    return { study, trials: store.trials(), sequence: store.sequence(), front, history, importance, knee };
   };
 }
 
@@ -123,23 +94,21 @@ function kneeReader(api, id) {
 }
 
 /**
- * Read the trials by pages. A full page of ended trials will not change any more, but for its members'
- * place on the front, which is taken from the front itself.
+ * Give a function that reads the history of the hypervolume, once for each hypervolume: a record for each
+ * result of a long study is more than everything else together.
  * @param {Api} api
  * @param {string} id
- * @param {TrialPage[]} settled the pages, from the first on, that need not be read again
- * @param {AbortSignal} signal
  */
-async function readTrials(api, id, settled, signal) {
-  const trials = settled.flatMap((page) => page.trials);
-  let token = settled.at(-1)?.next_page_token ?? null;
-  let unbroken = true;
-  do {
-    const page = await api.listTrials(id, token, signal);
-    trials.push(...page.trials);
-    token = page.next_page_token;
-    unbroken &&= token !== null && !page.trials.some(isOpen);
-    if (unbroken) settled.push(page);
-  } while (token !== null);
-  return trials;
+function historyReader(api, id) {
+  let known = "";
+  /** @type {HypervolumeHistory} */
+  let history = { records: [] };
+  return async (/** @type {Study} */ study, /** @type {AbortSignal} */ signal) => {
+    const read = `${study.hypervolume} ${study.state}`;
+    if (read !== known) {
+      history = await api.getHistory(id, signal);
+      known = read;
+    }
+    return history;
+  };
 }

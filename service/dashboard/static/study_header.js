@@ -1,6 +1,7 @@
 /** The head of a study's page: name, state, what is searched, and the verbs that its state allows. */
 
 import { find, named, showState, showText } from "./elements.js";
+import { counted } from "./format.js";
 
 /** @import {Study} from "./types.js" */
 
@@ -19,8 +20,8 @@ export function showHeader(view, study) {
     ...(configuration === null
       ? ["custom study, run by machines of yours"]
       : [configuration.backbone, configuration.task.name]),
-    `${search_space.parameters.length} parameters searched`,
-    `${parallelism} ${parallelism === 1 ? "trial" : "trials"} at a time`,
+    `${counted(search_space.parameters.length, "parameter")} searched`,
+    `${counted(parallelism, "trial")} at a time`,
     seedsOf(study),
     proposerOf(study),
     study.id,

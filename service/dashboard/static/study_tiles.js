@@ -4,6 +4,7 @@ import { make } from "./elements.js";
 import {
   asWords,
   budgetText,
+  counted,
   formatAge,
   formatCount,
   formatDuration,
@@ -13,9 +14,9 @@ import {
   shortName,
   trainingsDone,
 } from "./format.js";
-import { hasEnded, isHeadOnly } from "./study_data.js";
+import { hasEnded } from "./study_data.js";
 
-/** @import {Study} from "./types.js" */
+/** @import {Study, TrialRow} from "./types.js" */
 /** @import {StudyData} from "./study_data.js" */
 
 /**
@@ -24,6 +25,15 @@ import { hasEnded, isHeadOnly } from "./study_data.js";
  */
 export function showTiles(list, data) {
   list.replaceChildren(progressTile(data.study), bestTile(data), hypervolumeTile(data), timeTile(data.study));
+}
+
+/**
+ * What is known before the trials are read.
+ * @param {HTMLElement} list
+ * @param {Study} study
+ */
+export function showFirstTiles(list, study) {
+  list.replaceChildren(progressTile(study), timeTile(study));
 }
 
 /** @param {Study} study */
@@ -46,11 +56,11 @@ function bestTile({ study, trials, front }) {
   const { metric, direction } = study.objectives[0];
   const title = `Best ${shortName(study, metric)}`;
   const best = front.points[0];
-  if (best === undefined) return tile(title, "–", "no result yet", "best");
+  if (best === undefined) return tile(title, "–", noBest(trials), "best");
   const value = best.metrics[metric];
   const sign = direction === "maximize" ? 1 : -1;
   const [head] = trials
-    .filter((trial) => trial.state === "SUCCEEDED" && isHeadOnly(trial))
+    .filter((trial) => trial.state === "SUCCEEDED" && trial.is_head_only)
     .sort((a, b) => sign * (b.metrics[metric] - a.metrics[metric]));
   let note = `trial ${best.number}`;
   if (head !== undefined && head.id !== best.trial_id) {
@@ -60,6 +70,13 @@ function bestTile({ study, trials, front }) {
   return tile(title, formatMetric(metric, value), note, "best");
 }
 
+/**
+ * Why there is no best: nothing is measured, or nothing that was keeps every limit.
+ * @param {TrialRow[]} trials
+ */
+const noBest = (trials) =>
+  trials.some(({ state }) => state === "SUCCEEDED") ? "no result keeps every limit" : "no result yet";
+
 /** @param {StudyData} data */
 function hypervolumeTile({ study, front }) {
   const volume = study.hypervolume === null ? "–" : formatHypervolume(study.hypervolume);
@@ -67,7 +84,7 @@ function hypervolumeTile({ study, front }) {
   return tile(
     "Hypervolume",
     volume,
-    `${size} ${size === 1 ? "trial" : "trials"} on the front`,
+    `${counted(size, "trial")} on the front`,
     "hypervolume",
   );
 }

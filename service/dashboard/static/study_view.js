@@ -4,22 +4,25 @@ import { inAddress, nameTrial } from "./address.js";
 import { ApiProblem } from "./api.js";
 import { chosenAxes, offerAxes } from "./axes.js";
 import { find, fromTemplate, named, showText } from "./elements.js";
+import { followEvents } from "./event_stream.js";
 import { createHypervolumeChart } from "./hypervolume_chart.js";
-import { showImportance } from "./importance_bars.js";
+import { recordsOfImportance, showImportance } from "./importance_bars.js";
 import { createParetoChart } from "./pareto_chart.js";
-import { startPolling } from "./polling.js";
+import { nextTask, startPolling } from "./polling.js";
 import { hintAtWidth } from "./sideways.js";
 import { hasEnded, studyReader } from "./study_data.js";
 import { connectVerbs, showHeader } from "./study_header.js";
-import { showReferencePoint, showTiles } from "./study_tiles.js";
+import { showFirstTiles, showReferencePoint, showTiles } from "./study_tiles.js";
+import { offerPicture, offerTable } from "./take_out.js";
 import { createTrialDetails } from "./trial_details.js";
+import { recordOfTrial } from "./trial_store.js";
 import { createTrialsTable } from "./trials_table.js";
 import { showLoading, showMissing } from "./waiting.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {Frame} from "./main.js" */
 /** @import {StudyData} from "./study_data.js" */
-/** @import {Trial} from "./types.js" */
+/** @import {Study, TrialRow} from "./types.js" */
 
 /**
  * Show a study until the function that this returns is called.
@@ -32,16 +35,35 @@ export function showStudy(root, api, frame, id) {
   const read = studyReader(api, id);
   /** @type {ReturnType<typeof openView> | null} */
   let view = null;
-  const polling = startPolling(async (signal) => {
-    const data = await read(signal);
-    view ??= openView(root, tell);
-    view.update(data);
-    frame.settled(livenessOf(data));
-    return hasEnded(data.study);
-  }, failed);
+  /** @type {ReturnType<typeof followEvents> | null} */
+  let events = null;
+  const hearsEvents = () => events?.isOpen() ?? false;
+
+  function showHead(/** @type {Study} */ study) {
+    view ??= openView(root, api, frame, tell);
+    view.showStudy(study);
+  }
+
+  async function load(/** @type {AbortSignal} */ signal) {
+    const data = await read(signal, showHead);
+    await view?.update(data);
+    const isOver = hasEnded(data.study);
+    if (isOver) leaveEvents();
+    else events ??= followEvents(api, id, data.sequence, () => polling.hear());
+    frame.settled(livenessOf(data, hearsEvents()));
+    return isOver;
+  }
+
+  const polling = startPolling(load, failed, hearsEvents);
+
+  function leaveEvents() {
+    events?.stop();
+    events = null;
+  }
 
   function failed(/** @type {unknown} */ error) {
     if (!(error instanceof ApiProblem) || error.status !== 404) return frame.failed(error);
+    leaveEvents();
     view?.close();
     view = null;
     frame.settled("");
@@ -64,35 +86,55 @@ export function showStudy(root, api, frame, id) {
   return () => {
     removeEventListener("hashchange", follow);
     polling.stop();
+    leaveEvents();
     view?.close();
   };
 }
 
 /**
- * Put the view on the page. Charts need an element that has a size, so this waits for the first data.
+ * Put the view on the page, with nothing in it yet.
  * @param {HTMLElement} root
+ * @param {Api} api
+ * @param {Frame} frame
  * @param {(verb: string) => void} tell
  */
-function openView(root, tell) {
+function openView(root, api, frame, tell) {
   const view = fromTemplate("study");
   root.replaceChildren(view);
   connectVerbs(view, tell);
   const axes = named(view, "axes");
   const pareto = createParetoChart(named(view, "pareto-chart"), select);
   const hypervolume = createHypervolumeChart(named(view, "hypervolume-chart"));
-  const details = createTrialDetails(named(view, "details"));
+  const details = createTrialDetails(named(view, "details"), api, { onClose: leaveTrial, refused: frame.refused });
   const table = createTrialsTable(named(view, "trials"), named(view, "trial-filter"), select);
+  const nameOfStudy = () => data?.study.display_name ?? "study";
+  offerPicture(named(view, "take-pareto"), "Pareto front", nameOfStudy, pareto.picture);
+  offerPicture(named(view, "take-hypervolume"), "hypervolume", nameOfStudy, hypervolume.picture);
+  offerTable(named(view, "take-trials"), "trials", nameOfStudy, () => table.shown().map(recordOfTrial));
+  offerTable(named(view, "take-importance"), "importance", nameOfStudy, () =>
+    data === null ? [] : recordsOfImportance(data.importance),
+  );
   hintAtWidth(find(view, ".scroll"), named(view, "wide-table"));
-  /** @type {StudyData} */
-  let data;
-  /** @type {Trial | null} */
+  /** @type {StudyData | null} */
+  let data = null;
+  /** @type {TrialRow | null} */
   let selected = null;
+  let isClosed = false;
+  view.addEventListener("keydown", (event) => {
+    const isElsewhere = /** @type {HTMLElement} */ (event.target).closest("dialog, select, input") !== null;
+    if (event.key === "Escape" && selected !== null && !isElsewhere) leaveTrial();
+  });
 
-  function select(/** @type {Trial} */ trial) {
+  function select(/** @type {TrialRow} */ trial) {
     nameTrial(trial.number);
     draw();
     table.reveal(trial.id);
-    details.bringIntoView();
+    details.focus();
+  }
+
+  function leaveTrial() {
+    nameTrial(null);
+    follow();
   }
 
   /** Back leads to the row that was left: the browser scrolls there by itself, the focus does not go by itself. */
@@ -103,35 +145,56 @@ function openView(root, tell) {
   }
 
   function draw() {
-    const number = inAddress("trial");
-    selected = data.trials.find((trial) => String(trial.number) === number) ?? null;
-    pareto.update(data, chosenAxes(axes, data), selected);
-    table.update(data, selected?.id ?? null);
-    details.update(data, selected);
+    if (data === null) return;
+    drawPlot(data);
+    drawTrials(data);
   }
 
-  function update(/** @type {StudyData} */ latest) {
+  function drawPlot(/** @type {StudyData} */ latest) {
+    const number = inAddress("trial");
+    selected = latest.trials.find((trial) => String(trial.number) === number) ?? null;
+    pareto.update(latest, chosenAxes(axes, latest), selected);
+  }
+
+  function drawTrials(/** @type {StudyData} */ latest) {
+    table.update(latest, selected?.id ?? null);
+    details.update(latest, selected);
+  }
+
+  function showStudy(/** @type {Study} */ study) {
+    document.title = `${study.display_name} · Paretune`;
+    showHeader(view, study);
+    if (data === null) showFirstTiles(named(view, "tiles"), study);
+  }
+
+  /** In parts, so that the page answers in between: thousands of trials take their time. */
+  async function update(/** @type {StudyData} */ latest) {
     data = latest;
-    document.title = `${data.study.display_name} · Paretune`;
-    showHeader(view, data.study);
-    showTiles(named(view, "tiles"), data);
-    showReferencePoint(named(view, "reference-point"), data.study);
-    showEmptyStates(view, data);
-    offerAxes(axes, data, draw);
-    hypervolume.update(data);
-    showImportance(named(view, "importance"), data.study, data.importance);
-    const recommended = data.knee?.trial_id ? `Recommended: ${data.knee.reason}` : data.knee?.reason;
+    showTiles(named(view, "tiles"), latest);
+    showReferencePoint(named(view, "reference-point"), latest.study);
+    showEmptyStates(view, latest);
+    offerAxes(axes, latest, draw);
+    const recommended = latest.knee?.trial_id ? `Recommended: ${latest.knee.reason}` : latest.knee?.reason;
     showText(named(view, "knee"), recommended ?? null);
-    draw();
+    drawPlot(latest);
+    await nextTask();
+    if (isClosed) return;
+    hypervolume.update(latest);
+    showImportance(named(view, "importance"), latest.study, latest.importance);
+    await nextTask();
+    if (isClosed) return;
+    drawTrials(latest);
+    named(view, "reading").hidden = true;
   }
 
   function close() {
+    isClosed = true;
     pareto.dispose();
     hypervolume.dispose();
     details.close();
   }
 
-  return { update, follow, close };
+  return { showStudy, update, follow, close };
 }
 
 /**
@@ -169,8 +232,12 @@ function showInstead(hint, text) {
   /** @type {HTMLElement} */ (hint.nextElementSibling).hidden = text !== null;
 }
 
-/** @param {StudyData} data */
-function livenessOf({ study }) {
+/**
+ * @param {StudyData} data
+ * @param {boolean} hearsEvents
+ */
+function livenessOf({ study }, hearsEvents) {
   if (hasEnded(study)) return "finished";
-  return study.state === "PAUSED" ? "paused" : "live";
+  if (study.state === "PAUSED") return "paused";
+  return hearsEvents ? "live" : "asking";
 }

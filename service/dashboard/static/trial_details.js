@@ -20,79 +20,156 @@ import {
   predictionInWords,
   predictionOf,
 } from "./learning_curve.js";
-import { isHeadOnly } from "./study_data.js";
+import { offerPicture } from "./take_out.js";
+import { filesOf, runsOf } from "./trial_record.js";
 
+/** @import {Api} from "./api.js" */
 /** @import {StudyData} from "./study_data.js" */
-/** @import {Study, Trial} from "./types.js" */
+/** @import {Study, Trial, TrialRow} from "./types.js" */
+
+/** @typedef {Trial & TrialRow} KnownTrial */
 
 const FIRST_METRICS = [
   "score",
   "trainable_parameters",
   "adapter_bytes",
   "adapter_flops",
+  "model_parameters",
+  "flops",
   "latency_ms",
   "peak_memory_bytes",
   "training_seconds",
 ];
-const LEAST_SEEN_PX = 200;
+const OPEN_STATES = ["QUEUED", "RUNNING"];
 const INVITATION = "Choose any point or row to see what it trained.";
 
-/** @param {HTMLElement} panel */
-export function createTrialDetails(panel) {
+/**
+ * @param {HTMLElement} panel a card that becomes a drawer once a trial is chosen
+ * @param {Api} api
+ * @param {{onClose: () => void, refused: (error: unknown) => void}} actions
+ */
+export function createTrialDetails(panel, api, { onClose, refused }) {
   let shown = "";
+  let shownId = "";
   /** @type {ReturnType<typeof createLearningCurve> | null} */
   let curve = null;
+  const leaving = new AbortController();
 
   function close() {
     curve?.dispose();
     curve = null;
   }
 
+  /**
+   * @param {Study} study
+   * @param {TrialRow} row
+   * @param {boolean} isChosen
+   */
+  async function show(study, row, isChosen) {
+    const name = isChosen ? "Trial" : "Best: trial";
+    const wanted = shown;
+    if (shownId !== row.id || isChosen !== panel.hasAttribute("data-open")) put(isChosen, [headOf(row, name), hint("Loading")]);
+    shownId = row.id;
+    try {
+      const trial = { ...row, ...(await api.getTrial(study.id, row.id, leaving.signal)) };
+      if (shown !== wanted) return;
+      put(isChosen, [headOf(row, name), ...partsOf(study, trial), ...(isChosen ? recordOf(study, trial) : [])]);
+      // A chart needs an element that is on the page.
+      const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart"));
+      if (place !== null) showCurve(place, study, /** @type {any} */ (trial));
+    } catch (error) {
+      if (leaving.signal.aborted || shown !== wanted) return;
+      // With the next news it is asked for again.
+      shown = "";
+      put(isChosen, [headOf(row, name), hint("This trial could not be read; the page asks for it again.")]);
+    }
+  }
+
+  /**
+   * @param {HTMLElement} place
+   * @param {Study} study
+   * @param {any} trial with a curve
+   */
+  function showCurve(place, study, trial) {
+    curve = createLearningCurve(place, study, trial);
+    const box = make("p", { class: "take-out" });
+    offerPicture(box, `learning curve of trial ${trial.number}`, () => study.display_name, curve.picture);
+    place.after(box);
+  }
+
+  /**
+   * @param {boolean} isChosen
+   * @param {HTMLElement[]} parts
+   */
+  function put(isChosen, parts) {
+    close();
+    panel.toggleAttribute("data-open", isChosen);
+    panel.replaceChildren(...(isChosen ? [closeButton(onClose)] : []), ...parts);
+    if (!isChosen) panel.append(hint(INVITATION));
+  }
+
+  /**
+   * @param {Study} study
+   * @param {KnownTrial} trial
+   */
+  const recordOf = (study, trial) =>
+    [runsOf(trial), filesOf(api, study, trial, refused)].filter((part) => part !== null);
+
   return {
-    close,
-    /** Where the page has scrolled away from the panel, show its beginning; the focus moves there in any case. */
-    bringIntoView() {
+    close() {
+      leaving.abort();
+      close();
+    },
+    /** Move the focus to the drawer, which stands beside whatever is in view, and show its beginning. */
+    focus() {
       panel.focus({ preventScroll: true });
-      const { top } = panel.getBoundingClientRect();
-      if (top < 0 || top > innerHeight - LEAST_SEEN_PX) panel.scrollIntoView();
+      panel.scrollTop = 0;
     },
     /**
      * Show the chosen trial, or the best one until a trial is chosen.
      * @param {StudyData} data
-     * @param {Trial | null} chosen
+     * @param {TrialRow | null} chosen
      */
-    update({ study, trials, front }, chosen) {
-      const trial = chosen ?? trials.find(({ id }) => id === front.points[0]?.trial_id) ?? null;
-      const content = JSON.stringify([trial, chosen === null]);
+    update({ study, trials, front, sequence }, chosen) {
+      const row = chosen ?? trials.find(({ id }) => id === front.points[0]?.trial_id) ?? null;
+      const isOpen = row !== null && OPEN_STATES.includes(row.state);
+      const content = JSON.stringify([row, chosen === null, isOpen ? sequence : 0]);
       // Left alone while nothing changes, so that a person can mark and copy the command.
       if (shown === content) return;
       shown = content;
-      close();
-      const parts =
-        trial === null ? [title("Trial")] : partsOf(study, trial, chosen === null ? "Best: trial" : "Trial");
-      if (chosen === null) parts.push(hint(INVITATION));
-      panel.replaceChildren(...parts);
-      // A chart needs an element that is on the page.
-      const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart"));
-      if (place !== null && trial !== null) curve = createLearningCurve(place, study, trial);
+      if (row === null) put(false, [title("Trial")]);
+      else show(study, row, chosen !== null);
     },
   };
 }
 
+/** @param {() => void} onClose */
+function closeButton(onClose) {
+  const button = make("button", { type: "button", class: "quiet close", "data-testid": "close-trial" }, "Close");
+  button.addEventListener("click", onClose);
+  return button;
+}
+
 /**
- * @param {Study} study
- * @param {Trial} trial
+ * @param {TrialRow} trial
  * @param {string} name
- * @returns {HTMLElement[]}
  */
-function partsOf(study, trial, name) {
+function headOf(trial, name) {
   const chip = make("span");
   showState(chip, trial.state);
   const head = title(`${name} ${trial.number} `);
   head.append(chip);
+  return head;
+}
+
+/**
+ * @param {Study} study
+ * @param {KnownTrial} trial
+ * @returns {HTMLElement[]}
+ */
+function partsOf(study, trial) {
   const parts = [
-    head,
-    isHeadOnly(trial) || isCustom(trial) ? null : make("p", { class: "modules" }, trial.modules),
+    trial.is_head_only || isCustom(trial) ? null : make("p", { class: "modules" }, trial.modules),
     hint(standingOf(trial)),
     beliefOf(trial),
     learnedOf(trial),
@@ -113,12 +190,12 @@ const title = (text) => make("h2", { id: "details-title" }, text);
 /** @param {string} text */
 const hint = (text) => make("p", { class: "hint" }, text);
 
-/** @param {Trial} trial */
+/** @param {KnownTrial} trial */
 function standingOf(trial) {
   const words = [
     trial.on_front ? "on the front" : "",
-    isHeadOnly(trial) ? "head only: nothing but the classifier is trained" : "",
-    `generated by ${asWords(trial.generated_by)}`,
+    trial.is_head_only ? "head only: nothing but the classifier is trained" : "",
+    trial.generated_by === "imported" ? "imported" : `generated by ${asWords(trial.generated_by)}`,
     trial.attempt > trial.replicates.length ? `${trial.attempt} attempts` : "",
   ];
   return words.filter(Boolean).join(" · ");
@@ -126,7 +203,7 @@ function standingOf(trial) {
 
 /**
  * What the models believe of its noisy metrics, and its chance of being on the front.
- * @param {Trial} trial
+ * @param {TrialRow} trial
  */
 function beliefOf({ belief }) {
   if (!belief) return null;

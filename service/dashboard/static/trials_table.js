@@ -1,52 +1,114 @@
-/** The table of trials: newest first, or as the person sorts it. */
+/** The table of trials: newest first, or as the person sorts it. Of thousands of rows, those in view are on the page. */
 
 import { arrange, find, make, showState, showText } from "./elements.js";
-import { describeTrial, formatSeconds, formatWithError, headingOf, isCustom } from "./format.js";
-import { percent } from "./learning_curve.js";
+import { columnsOf } from "./trial_table_columns.js";
 import { createStateFilter } from "./state_filter.js";
 
 /** @import {StudyData} from "./study_data.js" */
-/** @import {Study, Trial} from "./types.js" */
+/** @import {Column} from "./trial_table_columns.js" */
+/** @import {TrialRow} from "./types.js" */
 
-/**
- * @typedef {object} Column
- * @property {string} title
- * @property {boolean} number whether it holds numbers, which stand to the right
- * @property {(trial: Trial) => number | string | undefined} sortBy
- * @property {(trial: Trial) => string} text
- */
+const BESIDE_VIEW = 12;
+const LIKELY_ROW_PX = 34;
 
 /**
  * @param {HTMLTableElement} table
  * @param {HTMLElement} filterBox
- * @param {(trial: Trial) => void} onSelect
+ * @param {(trial: TrialRow) => void} onSelect
  */
 export function createTrialsTable(table, filterBox, onSelect) {
+  const frame = /** @type {HTMLElement} */ (table.parentElement);
+  const body = find(table, "tbody.rows");
   /** @type {Map<string, HTMLTableRowElement>} */
-  const rows = new Map();
+  let rows = new Map();
   const order = { column: 0, descending: true };
   const filter = createStateFilter(filterBox, drawFromTop);
   /** @type {StudyData | null} */
   let data = null;
+  /** @type {Column[]} */
+  let columns = [];
+  /** @type {TrialRow[]} */
+  let sorted = [];
   /** @type {string | null} */
   let selectedId = null;
+  let rowHeight = LIKELY_ROW_PX;
 
   function draw() {
     if (data === null) return;
-    const columns = columnsOf(data.study);
-    drawHead(find(table, "thead tr"), columns, order, drawFromTop);
-    const sorted = filter.keep(data.trials).toSorted(comparison(columns[order.column], order.descending));
+    columns = columnsOf(data.study);
+    drawHead(table, columns, order, drawFromTop);
+    sorted = sortedBy(filter.keep(data.trials), columns[order.column], order.descending);
+    table.setAttribute("aria-rowcount", String(sorted.length + 1));
+    drawRows();
+    measure();
+  }
+
+  /** Put the rows in view on the page, and space in the place of all others. */
+  function drawRows() {
+    const first = Math.max(0, Math.floor(frame.scrollTop / rowHeight) - BESIDE_VIEW);
+    const last = Math.ceil((frame.scrollTop + frame.clientHeight) / rowHeight) + BESIDE_VIEW;
+    const visible = sorted.slice(first, last);
+    const known = rows;
+    rows = new Map(visible.map((trial) => [trial.id, known.get(trial.id) ?? newRow(trial, columns)]));
     arrange(
-      find(table, "tbody"),
-      sorted.map((trial) => drawRow(rows, trial, columns, trial.id === selectedId, onSelect)),
+      body,
+      visible.map((trial, position) => {
+        const row = /** @type {HTMLTableRowElement} */ (rows.get(trial.id));
+        row.setAttribute("aria-rowindex", String(first + position + 2));
+        return drawRow(row, trial, columns, trial.id === selectedId);
+      }),
     );
+    reserve("before", first);
+    reserve("after", Math.max(0, sorted.length - last));
+  }
+
+  /**
+   * @param {"before" | "after"} place
+   * @param {number} count
+   */
+  function reserve(place, count) {
+    const space = find(table, `tbody.${place}`);
+    space.hidden = count === 0;
+    find(space, "td").style.height = `${count * rowHeight}px`;
+  }
+
+  /** All rows are as high as the first: each is one line, or a card of so many lines. */
+  function measure() {
+    const height = body.firstElementChild?.getBoundingClientRect().height || LIKELY_ROW_PX;
+    if (Math.abs(height - rowHeight) < 0.01) return;
+    rowHeight = height;
+    drawRows();
   }
 
   /** After another order or filter: whoever asked for it wants to see what comes first now. */
   function drawFromTop() {
+    frame.scrollTop = 0;
     draw();
-    if (table.parentElement) table.parentElement.scrollTop = 0;
   }
+
+  /**
+   * Scroll the table, and only the table, until the trial can be seen.
+   * @param {string} trialId
+   */
+  function reveal(trialId) {
+    const position = sorted.findIndex(({ id }) => id === trialId);
+    if (position < 0) return;
+    const top = position * rowHeight;
+    const bottom = top + rowHeight + (table.tHead?.offsetHeight ?? 0) - frame.clientHeight;
+    frame.scrollTop = Math.min(top, Math.max(bottom, frame.scrollTop));
+    drawRows();
+  }
+
+  frame.addEventListener("scroll", drawRows, { passive: true });
+  new ResizeObserver(() => {
+    drawRows();
+    measure();
+  }).observe(frame);
+  body.addEventListener("click", (/** @type {MouseEvent} */ event) => {
+    const clicked = /** @type {HTMLElement} */ (event.target).closest("tr");
+    const trial = sorted.find(({ id }) => rows.get(id) === clicked);
+    if (trial) onSelect(trial);
+  });
 
   return {
     /**
@@ -58,126 +120,52 @@ export function createTrialsTable(table, filterBox, onSelect) {
       selectedId = selected;
       draw();
     },
-    /**
-     * Scroll the table, and only the table, until the trial can be seen.
-     * @param {string} trialId
-     */
-    reveal(trialId) {
-      const row = rows.get(trialId);
-      const frame = table.parentElement;
-      if (!row || !frame) return;
-      const top = row.offsetTop - (table.tHead?.offsetHeight ?? 0);
-      const bottom = row.offsetTop + row.offsetHeight - frame.clientHeight;
-      frame.scrollTop = Math.min(top, Math.max(bottom, frame.scrollTop));
-    },
+    reveal,
     /**
      * Move the focus to a trial's row, and nothing else.
      * @param {string} trialId
      */
     focusOn(trialId) {
+      reveal(trialId);
       rows.get(trialId)?.querySelector("button")?.focus({ preventScroll: true });
     },
+    /** The trials that the table shows, in its order. */
+    shown: () => sorted,
   };
-}
-
-/**
- * The columns every study has, and one for each further objective. A custom study has no modules and no
- * test split.
- * @param {Study} study
- * @returns {Column[]}
- */
-function columnsOf(study) {
-  const objectives = study.objectives.map(({ metric }) => metric);
-  const metrics = new Set(isCustom(study) ? objectives : ["score", "trainable_parameters", ...objectives]);
-  return [
-    { title: "Trial", number: true, sortBy: (trial) => trial.number, text: (trial) => String(trial.number) },
-    { title: "State", number: false, sortBy: (trial) => trial.state, text: (trial) => trial.state },
-    {
-      title: isCustom(study) ? "Parameters" : "Trained",
-      number: false,
-      sortBy: describeTrial,
-      text: describeTrial,
-    },
-    ...[...metrics].map((metric) => metricColumn(study, metric)),
-    ...(isCustom(study) ? [] : [TEST_SCORE]),
-    { title: "Time (s)", number: true, sortBy: secondsOf, text: (trial) => formatSeconds(secondsOf(trial)) },
-    {
-      title: "On front",
-      number: false,
-      sortBy: (trial) => (trial.on_front ? 0 : 1),
-      text: standingOf,
-    },
-  ];
-}
-
-/** @type {Column} */
-const TEST_SCORE = {
-  title: "Test score",
-  number: true,
-  sortBy: (trial) => trial.test_metrics.score,
-  text: ({ test_metrics, test_metric_standard_errors: errors }) =>
-    formatWithError("score", test_metrics.score, errors.score),
-};
-
-/** @param {Trial} trial */
-const standingOf = ({ on_front, belief, collapsed }) =>
-  [
-    on_front ? "on front" : "",
-    belief?.onFront ? "believed" : "",
-    belief ? percent(belief.chance) : "",
-    collapsed ? "collapsed" : "",
-  ]
-    .filter(Boolean)
-    .join(", ");
-
-/**
- * @param {Study} study
- * @param {string} metric
- * @returns {Column}
- */
-function metricColumn(study, metric) {
-  return {
-    title: headingOf(study, metric),
-    number: true,
-    sortBy: (trial) => trial.metrics[metric],
-    text: (trial) => formatWithError(metric, trial.metrics[metric], trial.metric_standard_errors[metric]),
-  };
-}
-
-/**
- * How long the last attempt took, or takes until now.
- * @param {Trial} trial
- */
-function secondsOf({ state, started_at, finished_at }) {
-  if (started_at === null || state === "QUEUED") return undefined;
-  const end = finished_at === null ? Date.now() : Date.parse(finished_at);
-  return Math.max(0, end - Date.parse(started_at)) / 1000;
 }
 
 /**
  * Missing values stand last whichever way the column is sorted; equal ones by number, newest first.
+ * @param {TrialRow[]} trials
  * @param {Column} column
  * @param {boolean} descending
- * @returns {(a: Trial, b: Trial) => number}
  */
-function comparison({ sortBy }, descending) {
-  return (first, second) => {
-    const [a, b] = [sortBy(first), sortBy(second)];
-    if (a === b) return second.number - first.number;
-    if (a === undefined || b === undefined) return a === undefined ? 1 : -1;
-    return a < b === descending ? 1 : -1;
-  };
+function sortedBy(trials, { sortBy }, descending) {
+  return trials
+    .map((trial) => ({ trial, key: sortBy(trial) }))
+    .sort((one, other) => {
+      const [a, b] = [one.key, other.key];
+      if (a === b) return other.trial.number - one.trial.number;
+      if (a === undefined || b === undefined) return a === undefined ? 1 : -1;
+      return a < b === descending ? 1 : -1;
+    })
+    .map(({ trial }) => trial);
 }
 
 /**
- * @param {HTMLTableRowElement} row
+ * @param {HTMLTableElement} table
  * @param {Column[]} columns
  * @param {{column: number, descending: boolean}} order
  * @param {() => void} redraw
  */
-function drawHead(row, columns, order, redraw) {
+function drawHead(table, columns, order, redraw) {
+  const row = find(table, "thead tr");
   if (row.children.length !== columns.length) {
     row.replaceChildren(...columns.map((column, position) => headCell(column, position, order, redraw)));
+    table.style.minWidth = `${columns.reduce((sum, { width }) => sum + width, 0)}ch`;
+    for (const cell of table.querySelectorAll("tbody:not(.rows) td")) {
+      cell.setAttribute("colspan", String(columns.length));
+    }
   }
   [...row.children].forEach((cell, position) => {
     const direction = order.descending ? "descending" : "ascending";
@@ -199,19 +187,18 @@ function headCell(column, position, order, redraw) {
     order.column = position;
     redraw();
   });
-  return make("th", { scope: "col", class: column.number ? "number" : "" }, button);
+  const cell = make("th", { scope: "col", role: "columnheader", class: column.number ? "number" : "" }, button);
+  cell.style.width = `${column.width}ch`;
+  return cell;
 }
 
 /**
- * @param {Map<string, HTMLTableRowElement>} rows
- * @param {Trial} trial
+ * @param {HTMLTableRowElement} row
+ * @param {TrialRow} trial
  * @param {Column[]} columns
  * @param {boolean} selected
- * @param {(trial: Trial) => void} onSelect
  */
-function drawRow(rows, trial, columns, selected, onSelect) {
-  const row = rows.get(trial.id) ?? newRow(trial, columns, onSelect);
-  rows.set(trial.id, row);
+function drawRow(row, trial, columns, selected) {
   row.classList.toggle("on-front", trial.on_front);
   row.classList.toggle("collapsed", trial.collapsed);
   row.toggleAttribute("data-selected", selected);
@@ -219,37 +206,46 @@ function drawRow(rows, trial, columns, selected, onSelect) {
   columns.forEach(({ text }, position) => {
     const cell = row.cells[position];
     if (position === 1) drawState(cell, trial);
-    else if (position > 0 && cell.textContent !== text(trial)) cell.textContent = text(trial);
+    else if (position > 0) drawText(cell, text(trial));
   });
   return row;
 }
 
 /**
- * @param {Trial} trial
- * @param {Column[]} columns
- * @param {(trial: Trial) => void} onSelect
+ * @param {HTMLElement} cell
+ * @param {string} text
  */
-function newRow(trial, columns, onSelect) {
-  const cells = columns.map(({ number, text }) =>
-    make("td", { class: number ? "number" : text === describeTrial ? "modules" : "" }),
+function drawText(cell, text) {
+  if (cell.textContent === text) return;
+  cell.textContent = text;
+  cell.title = text;
+}
+
+/**
+ * @param {TrialRow} trial
+ * @param {Column[]} columns
+ */
+function newRow(trial, columns) {
+  // Roles, for as cards on a narrow page the table is none to the browser any more.
+  const cells = columns.map(({ title, number, name }) =>
+    make("td", { role: "cell", class: number ? "number" : name, "data-title": title }),
   );
   cells[0].append(
     make("button", { type: "button", "aria-label": `Trial ${trial.number}` }, String(trial.number)),
   );
-  cells[1].append(make("span", { class: "chip" }), make("p", { class: "reason" }));
-  const row = make("tr", { "data-testid": `trial-${trial.number}` }, ...cells);
-  row.addEventListener("click", () => onSelect(trial));
-  return row;
+  cells[1].append(make("span", { class: "chip" }), make("span", { class: "reason" }));
+  return make("tr", { role: "row", "data-testid": `trial-${trial.number}` }, ...cells);
 }
 
 /**
  * @param {HTMLTableCellElement} cell
- * @param {Trial} trial
+ * @param {TrialRow} trial
  */
 function drawState(cell, trial) {
   const chip = find(cell, ".chip");
   if (chip.dataset.state !== trial.state) showState(chip, trial.state);
   const reason = find(cell, ".reason");
   showText(reason, trial.state_reason);
+  reason.title = trial.state_reason ?? "";
   reason.dataset.state = trial.state;
 }

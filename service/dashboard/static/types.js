@@ -41,18 +41,23 @@
  * @property {string} created_at
  * @property {string | null} finished_at
  *
- * @typedef {{number: number, seed: number, state: Trial["state"], state_reason: string | null,
- *   metrics: Object<string, number>}} Replicate
+ * @typedef {{number: number, seed: number, state: TrialState, state_reason: string | null, attempt: number,
+ *   metrics: Object<string, number>, worker: string | null, started_at: string | null,
+ *   finished_at: string | null}} Replicate
+ * @typedef {{name: string, size_bytes: number, kind: "trained" | "checkpoint"}} ArtifactRecord
  *
  * @typedef {{step: number, metrics: Object<string, number>}} Measurement
  *
  * @typedef {{predictions: Object<string, {mean: number, standard_deviation: number}>,
  *   acquisition_value: number | null, front_probability: number | null}} Explanation
  *
+ * @typedef {"QUEUED" | "RUNNING" | "SUCCEEDED" | "INFEASIBLE" | "FAILED" | "STOPPED_EARLY" |
+ *   "CANCELLED"} TrialState
+ *
  * @typedef {object} Trial
  * @property {string} id
  * @property {number} number
- * @property {"QUEUED" | "RUNNING" | "SUCCEEDED" | "INFEASIBLE" | "FAILED" | "STOPPED_EARLY" | "CANCELLED"} state
+ * @property {TrialState} state
  * @property {string | null} state_reason
  * @property {string} generated_by
  * @property {number} proposal_seconds
@@ -67,13 +72,50 @@
  * @property {Object<string, number>} test_metric_standard_errors
  * @property {boolean} collapsed
  * @property {Replicate[]} replicates
+ * @property {ArtifactRecord[]} artifacts
  * @property {Measurement[]} measurements
  * @property {boolean} on_front
- * @property {Belief | null} [belief] what the models believe of a member of a front
  * @property {string | null} worker
  * @property {string} created_at
  * @property {string | null} started_at
  * @property {string | null} finished_at
+ *
+ * @typedef {object} TrialRow what table and plot show of a trial
+ * @property {string} id
+ * @property {number} number
+ * @property {TrialState} state
+ * @property {string | null} state_reason
+ * @property {string} generated_by
+ * @property {string} modules empty in a custom study
+ * @property {boolean} is_head_only
+ * @property {boolean} collapsed
+ * @property {string | null} started_at
+ * @property {string | null} finished_at
+ * @property {Parameterization} parameters
+ * @property {Object<string, number>} metrics
+ * @property {Object<string, number>} metric_standard_errors
+ * @property {Object<string, number>} test_metrics
+ * @property {Object<string, number>} test_metric_standard_errors
+ * @property {boolean} on_front
+ * @property {Belief | null} belief what the models believe of a member of a front
+ *
+ * @typedef {object} TrialColumns a value of each column for each trial
+ * @property {number} sequence
+ * @property {string[]} ids
+ * @property {number[]} numbers
+ * @property {TrialState[]} states
+ * @property {(string | null)[]} state_reasons
+ * @property {string[]} generated_by
+ * @property {string[]} modules
+ * @property {boolean[]} is_head_only
+ * @property {boolean[]} collapsed
+ * @property {(string | null)[]} started_at
+ * @property {(string | null)[]} finished_at
+ * @property {Object<string, (boolean | number | string | null)[]>} parameters
+ * @property {Object<string, (number | null)[]>} metrics
+ * @property {Object<string, (number | null)[]>} metric_standard_errors
+ * @property {Object<string, (number | null)[]>} test_metrics
+ * @property {Object<string, (number | null)[]>} test_metric_standard_errors
  *
  * @typedef {{mean: number, standard_deviation: number}} Prediction
  * @typedef {{metrics: Object<string, Prediction>, chance: number, onFront: boolean}} Belief
@@ -90,7 +132,6 @@
  * @typedef {{trial_id: string | null, reason: string}} Recommendation
  *
  * @typedef {{studies: Study[], next_page_token: string | null}} StudyPage
- * @typedef {{trials: Trial[], next_page_token: string | null}} TrialPage
  * @typedef {{title: string, detail: string, errors?: {pointer: string, detail: string}[]}} Problem
  */
 

@@ -1,0 +1,37 @@
+"""A study's trials as columns: what a table and a plot of thousands of them need, in one small answer."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from api_schemas.base import Schema
+from api_schemas.search_space import ParameterValue
+from api_schemas.trials import TrialState
+
+Values = dict[str, tuple[float | None, ...]]
+
+
+class TrialColumns(Schema):
+    """Trials by number; the values at one position of every column belong to one trial.
+
+    They stand as of the study's event `sequence`. A value that a trial does not have is null. What the
+    columns leave out (configuration, measurements, seeds, artifacts) is read with the trial itself.
+    """
+
+    study_id: str
+    sequence: int = Field(description="Ask with `changed_after` = this for what has changed since.")
+    ids: tuple[str, ...]
+    numbers: tuple[int, ...]
+    states: tuple[TrialState, ...]
+    state_reasons: tuple[str | None, ...]
+    generated_by: tuple[str, ...]
+    modules: tuple[str, ...] = Field(description="What each trains, in a few words; empty in a custom study.")
+    is_head_only: tuple[bool, ...]
+    collapsed: tuple[bool, ...]
+    started_at: tuple[datetime | None, ...]
+    finished_at: tuple[datetime | None, ...]
+    parameters: dict[str, tuple[ParameterValue | None, ...]]
+    metrics: Values
+    metric_standard_errors: Values
+    test_metrics: Values
+    test_metric_standard_errors: Values

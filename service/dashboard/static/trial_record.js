@@ -1,0 +1,63 @@
+/** What a trial leaves behind: each run of it with its worker and reason, and the files to take home. */
+
+import { make, showState } from "./elements.js";
+import { asWords, formatBytes, formatDuration } from "./format.js";
+import { save } from "./saving.js";
+
+/** @import {Api} from "./api.js" */
+/** @import {ArtifactRecord, Replicate, Study, Trial} from "./types.js" */
+
+/**
+ * The runs, one for each seed; none for a result that came from elsewhere.
+ * @param {Trial} trial
+ */
+export function runsOf({ replicates }) {
+  if (!replicates.some(({ attempt }) => attempt > 0)) return null;
+  const heads = ["Seed", "State", "Worker", "Took"].map((text) => make("th", { scope: "col" }, text));
+  return make(
+    "table",
+    { class: "runs", "data-testid": "runs" },
+    make("thead", {}, make("tr", {}, ...heads)),
+    make("tbody", {}, ...replicates.map(runOf)),
+  );
+}
+
+/** @param {Replicate} replicate */
+function runOf({ seed, state, state_reason, attempt, worker, started_at, finished_at }) {
+  const chip = make("span");
+  showState(chip, state);
+  const attempts = attempt > 1 ? make("p", { class: "hint" }, `attempt ${attempt}`) : "";
+  const reason = state_reason ? make("p", { class: "reason", "data-state": state }, state_reason) : "";
+  const seconds =
+    started_at !== null && finished_at !== null ? (Date.parse(finished_at) - Date.parse(started_at)) / 1000 : null;
+  return make(
+    "tr",
+    {},
+    make("th", { scope: "row" }, String(seed)),
+    make("td", {}, chip, attempts, reason),
+    make("td", {}, worker ?? ""),
+    make("td", {}, seconds === null ? "" : formatDuration(seconds)),
+  );
+}
+
+/**
+ * A button for each file; the browser cannot follow a link with a key.
+ * @param {Api} api
+ * @param {Study} study
+ * @param {Trial} trial
+ * @param {(error: unknown) => void} refused
+ */
+export function filesOf(api, study, trial, refused) {
+  const files = trial.artifacts.map((file) => {
+    const button = make("button", { type: "button" }, nameOf(file));
+    button.addEventListener("click", () => {
+      api.getArtifact(study.id, trial.id, file.name).then((blob) => save(blob, file.name), refused);
+    });
+    return make("li", {}, button);
+  });
+  return files.length ? make("ul", { class: "files", "aria-label": "Files" }, ...files) : null;
+}
+
+/** @param {ArtifactRecord} file */
+const nameOf = ({ name, size_bytes, kind }) =>
+  `${name} (${formatBytes(size_bytes)}${kind === "trained" ? "" : `, ${asWords(kind)}`})`;

@@ -1,0 +1,72 @@
+"""Trials as columns, through the HTTP door."""
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from service.storage.models import Study
+from tests.service.api.read_models.test_recommendations import HEAD_ONLY, LORA_8, add, study_of
+from tests.service.trials.test_ask_and_tell import created
+from tests.service.trials.test_lifecycle import queue
+
+ALIKE = {"numbers": "number", "states": "state", "modules": "modules", "collapsed": "collapsed"}
+
+
+def columns(http: TestClient, study_id: str, query: str = "") -> Any:
+    answer = http.get(f"/v1/studies/{study_id}/trial_columns{query}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def filled(session: Session) -> Study:
+    study = study_of(session)
+    add(session, study, [0.7], 770, peft=HEAD_ONLY)
+    add(session, study, [0.76], 74_498, peft=LORA_8)
+    queue(session, study)
+    session.commit()
+    return study
+
+
+def test_columns_say_what_the_trials_say(session: Session, http: TestClient) -> None:
+    """Value by value; where a trial has none, there is null."""
+    study = filled(session)
+    trials = http.get(f"/v1/studies/{study.id}/trials").json()["trials"]
+    found = columns(http, study.id)
+    for column, field in ALIKE.items():
+        assert found[column] == [trial[field] for trial in trials]
+    for name, values in found["metrics"].items():
+        assert values == [trial["metrics"].get(name) for trial in trials]
+    assert found["metrics"]["score"] == [0.7, 0.76, None]
+    assert found["is_head_only"] == [True, False, False]
+    assert {len(value) for value in found.values() if isinstance(value, list)} == {3}
+
+
+def test_only_what_has_changed_is_read_again(session: Session, http: TestClient) -> None:
+    """Whoever names an event gets the trials of later ones, and the number to go on from."""
+    study = filled(session)
+    known = columns(http, study.id)["sequence"]
+    assert columns(http, study.id, f"?changed_after={known}")["numbers"] == []
+    add(session, study, [0.8], 1000)
+    session.commit()
+    later = columns(http, study.id, f"?changed_after={known}")
+    assert (later["numbers"], later["metrics"]["score"]) == ([3], [0.8])
+    assert later["sequence"] > known
+
+
+def test_a_custom_study_has_parameters_and_no_modules(http: TestClient) -> None:
+    """An imported result is a row like any other; a metric called `collapsed` means nothing special."""
+    study_id = created(http, starting_points=[])
+    metrics = {"error": 1.0, "watts": 2.0, "collapsed": 1.0}
+    observation = {"parameters": {"learningRate": 0.01, "kernel": "rbf"}, "metrics": metrics}
+    answer = http.post(f"/v1/studies/{study_id}/trials:import", json={"observations": [observation]})
+    assert answer.status_code == 200, answer.text
+    found = columns(http, study_id)
+    assert found["parameters"] == {"learningRate": [0.01], "kernel": ["rbf"]}
+    assert (found["modules"], found["collapsed"]) == ([""], [False])
+
+
+def test_the_columns_of_an_unknown_study_are_not_found(http: TestClient) -> None:
+    """Nor is a number that no event can have taken."""
+    assert http.get("/v1/studies/std_0/trial_columns").status_code == 404
+    assert http.get(f"/v1/studies/{created(http)}/trial_columns?changed_after=-1").status_code == 422
