@@ -111,7 +111,7 @@ def test_every_command_takes_a_study_by_any_name(
             done = CliRunner().invoke(app, [*path, *before, "no such", *more.get(path[0], [])])
             assert isinstance(done.exception, NoSuchStudy), (path, done.output, done.exception)
             seen.append(path[0])
-    assert len(seen) == 15
+    assert len(seen) == 17
 
 
 READING = [
