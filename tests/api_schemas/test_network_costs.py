@@ -16,7 +16,7 @@ from api_schemas.peft.registry import OWN_MODULES
 from api_schemas.trial_configuration import TrialConfiguration
 from tests.workers.conftest import KINDS, counted_shape, tiny
 from workers.backbones.loading import model_class
-from workers.saving.merged import CHANGES_OF_WEIGHTS
+from workers.peft_methods.registry import CHANGES_OF_WEIGHTS
 
 CUT = Architecture(keep_layers=2, ffn_width=20)
 LENGTH = 8

@@ -11,8 +11,8 @@ from api_schemas.architecture import Architecture
 from api_schemas.peft.description import describe_parts
 from api_schemas.peft.registry import Peft
 from api_schemas.trial_columns import TrialColumns
-from service.storage import queries
 from service.storage.models import Study
+from service.storage.trial_rows import trial_rows
 
 DESCRIBED = 20_000
 """Configurations whose description is kept: to describe one takes longer than to read its trial."""
@@ -21,7 +21,7 @@ NAMED = ("parameters", "metrics", "metric_standard_errors", "test_metrics", "tes
 
 def trial_columns(session: Session, study: Study, *, changed_after: int) -> TrialColumns:
     """Return the trials of a study that have changed since one of its events; after 0, all of them."""
-    rows = queries.trial_rows(session, study.id, changed_after=changed_after)
+    rows = trial_rows(session, study.id, changed_after=changed_after)
     described = [("", False) if row.peft is None else _described(row.peft, row.architecture) for row in rows]
     columns = {name: _by_name([getattr(row, name) for row in rows]) for name in NAMED}
     # Validated as a whole: each value by itself would take several times as long.
