@@ -32,8 +32,8 @@ from tests.conftest import API_KEY, study_body
 from tests.paretune.client.studies import DOCUMENT
 from tests.paretune.client.test_ask_and_tell import propose_until
 
-OUTPUT = ("", "text", "csv")
-"""Languages of what is shown and not run; blocks without one are pictures in letters, or benchmarks."""
+OUTPUT = ("text", "csv")
+"""Languages of what is shown and not run."""
 
 RUN_ELSEWHERE = {
     ("CONTRIBUTING.md", "python"): "tests/test_contributing.py",

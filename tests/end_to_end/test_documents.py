@@ -48,7 +48,7 @@ def test_the_readme_leads_from_a_csv_to_an_adapter(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Its study and commands run, and its snippet and those of the tutorial and of the usage predict."""
+    """Its study and commands run, and its snippet and that of the tutorial predict."""
     assert one("README.md", "yaml") == one(TUTORIAL, "yaml")
     stack, _ = shared_stack
     monkeypatch.setenv("PARETUNE_URL", stack.url)
@@ -65,7 +65,9 @@ def test_the_readme_leads_from_a_csv_to_an_adapter(
             assert result.exit_code == 0, result.output
     assert yaml.safe_load(Path("study.yaml").read_text())["configuration"]["task"]["label_column"] == "label"
     (trial,) = Path("results").glob("reviews-*/trial-*")
-    for page, folder in (("README.md", trial), ("docs/usage.md", trial), (TUTORIAL, Path("adapter"))):
+    same = [ADAPTER.sub("", one(page, "python")) for page in ("README.md", "docs/usage.md")]
+    assert same[0] == same[1]
+    for page, folder in (("README.md", trial), (TUTORIAL, Path("adapter"))):
         snippet, found = ADAPTER.subn(f'load_classifier("{folder}")', one(page, "python"))
         assert found == 1
         exec(compile(snippet, page, "exec"), {})  # noqa: S102  that it runs is what the page promises
