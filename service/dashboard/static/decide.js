@@ -115,6 +115,7 @@ export function createDecision(panel, onAccept) {
     const points = pinned.flatMap((id) => latest.front.points.filter(({ trial_id }) => trial_id === id));
     box.hidden = !points.length;
     box.replaceChildren(...(points.length ? [comparisonOf(latest, points, onAccept)] : []));
+    named(panel, "wide-pins").hidden = box.scrollWidth <= box.clientWidth;
   }
 
   return {
