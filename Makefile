@@ -17,7 +17,7 @@ TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS
 # Set-up compiles nothing: what a first import compiles must be kept, or every process of a test compiles torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-others test-servers nightly chaos check lint up clean FORCE
+.PHONY: demo docs test test-others test-servers nightly chaos check lint up clean FORCE
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
@@ -41,6 +41,9 @@ chaos: $(INSTALLED)  ## break a running server for MINUTES with the faults of SE
 openapi.json: $(INSTALLED) FORCE  ## the OpenAPI document, as it is committed
 	$(BIN)/python -m service.api.openapi > $@
 
+docs: $(INSTALLED)  ## the documentation site, into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 check: lint $(TASKS)  ## lint, then the fast tests
 	$(TWO) -m "not (slow or postgres or server or browser or chaos)"
 
@@ -54,7 +57,7 @@ up: $(INSTALLED)  ## start the server and keep it running
 	$(BIN)/paretune up
 
 clean:  ## remove the virtual environment and the caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache site
 
 $(INSTALLED): pyproject.toml constraints.txt assets.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paretune needs Python 3.11 or newer; set PYTHON=python3.12, say")'

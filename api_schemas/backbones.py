@@ -14,6 +14,13 @@ class WeightCounts(Schema):
     below: int = Field(ge=0, description="embeddings, and what layers share, such as a table of positions")
     each_layer: int = Field(ge=1)
     above: int = Field(ge=0, description="the norm behind the last layer")
+    each_ffn_unit: int | None = Field(
+        default=None,
+        ge=1,
+        description="of a layer: what goes with one unit of its feed-forward block",
+        # Versions of before refuse what they do not know, and shapes that they stored have none.
+        exclude_if=lambda scalars: scalars is None,
+    )
 
 
 class BackboneShape(Schema):

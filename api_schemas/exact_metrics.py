@@ -1,8 +1,10 @@
 """Every metric that is an exact function of a configuration, by name."""
 
+from api_schemas import network_costs
+from api_schemas.architecture import kept_shape
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Metric
-from api_schemas.peft.counts import adapter_flops, trainable_parameters
+from api_schemas.peft.counts import Configurations, adapter_flops, trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration
 
 BYTES_PER_SCALAR = 4
@@ -12,11 +14,28 @@ BYTES_PER_SCALAR = 4
 def exact_metrics(
     configuration: TrialConfiguration, *, shape: BackboneShape, classes: int
 ) -> dict[str, float]:
-    """Return what needs no trial. `adapter_bytes` are those of the saved tensors, without file headers."""
+    """Return what needs no trial and is known. `adapter_bytes` are those of the tensors, without headers."""
     count = trainable_parameters(configuration, shape=shape, classes=classes)
     flops = adapter_flops(configuration, shape=shape)
     exact = {
         Metric.TRAINABLE_PARAMETERS.value: float(count),
         Metric.ADAPTER_BYTES.value: float(BYTES_PER_SCALAR * count),
     }
-    return exact if flops is None else {**exact, Metric.ADAPTER_FLOPS.value: float(flops)}
+    if flops is not None:
+        exact[Metric.ADAPTER_FLOPS.value] = float(flops)
+    return {**exact, **_of_the_network(configuration, shape=shape, classes=classes)}
+
+
+def _of_the_network(
+    configuration: TrialConfiguration, *, shape: BackboneShape, classes: int
+) -> dict[str, float]:
+    if network_costs.network_problem(shape) is not None:
+        return {}
+    kept, counted = kept_shape(shape, configuration.architecture), Configurations.of_one(configuration.peft)
+    length = configuration.training.max_length
+    return {
+        Metric.MODEL_PARAMETERS.value: float(
+            network_costs.model_parameters(counted, shape=kept, classes=classes)
+        ),
+        Metric.FLOPS.value: float(network_costs.flops(counted, shape=kept, max_length=length)),
+    }

@@ -16,7 +16,8 @@ class LayerPaths:
     `ffn_input` is the module whose input the parallel adapter reads; `ffn_output` the module whose
     output both adapters add to. `fused` names the roles that are equal column blocks of the output of
     one projection, in their order there. `relative_bias` is the method of `attention` that computes
-    position scores from queries and keys.
+    position scores from queries and keys. `ffn_gate` is the projection whose activated output gates that of
+    `ffn_in`, unit by unit.
     """
 
     attention: str
@@ -30,6 +31,7 @@ class LayerPaths:
     ffn_output: str
     fused: tuple[str, ...] = ()
     relative_bias: str | None = None
+    ffn_gate: str | None = None
 
 
 _BERT = LayerPaths(
@@ -91,6 +93,7 @@ _LLAMA = LayerPaths(
     ffn_out="mlp.down_proj",
     ffn_input="mlp",
     ffn_output="mlp",
+    ffn_gate="mlp.gate_proj",
 )
 _T5 = LayerPaths(
     attention="layer.0.SelfAttention",
@@ -104,7 +107,7 @@ _T5 = LayerPaths(
     ffn_output="layer.1.DenseReluDense",
 )
 # As in Llama, the branch without the activation is the one that is called the feed-forward input.
-_T5_GATED = replace(_T5, ffn_in="layer.1.DenseReluDense.wi_1")
+_T5_GATED = replace(_T5, ffn_in="layer.1.DenseReluDense.wi_1", ffn_gate="layer.1.DenseReluDense.wi_0")
 
 
 @dataclass(frozen=True)
@@ -131,10 +134,14 @@ class Family:
     """Whether tokens may be narrower than the layers."""
     model_class: str = "AutoModel"
     """The class of transformers that loads it and has no part that is never used."""
+    is_decoder: bool = False
+    """Whether it was trained to write texts on."""
+    uncut: str | None = None
+    """Why layers cannot be left out of it, or its feed-forward blocks made narrower; None where they can."""
 
 
 _BERT_LIKE = Family((_BERT,), norm_vectors=4, norm_biases=2, biased=ROLES)
-_LLAMA_LIKE = Family((_LLAMA,), norm_vectors=2, final_norm="norm")
+_LLAMA_LIKE = Family((_LLAMA,), norm_vectors=2, final_norm="norm", is_decoder=True)
 
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT_LIKE,
@@ -143,8 +150,21 @@ FAMILIES: Mapping[str, Family] = {
     "electra": replace(_BERT_LIKE, factorised_embedding=True),
     "distilbert": replace(_BERT_LIKE, layer=(_DISTILBERT,)),
     "mpnet": replace(_BERT_LIKE, layer=(_MPNET,), positions_after_padding=True),
-    "deberta-v2": replace(_BERT_LIKE, layer=(_DEBERTA,), factorised_embedding=True),
-    "gpt2": replace(_BERT_LIKE, layer=(_GPT2,), is_conv1d=True, embeds_padding=False, final_norm="ln_f"),
+    "deberta-v2": replace(
+        _BERT_LIKE,
+        layer=(_DEBERTA,),
+        factorised_embedding=True,
+        uncut="a convolution beside its first layer reads that layer's input, so layers cannot be left out",
+    ),
+    "gpt2": replace(
+        _BERT_LIKE,
+        layer=(_GPT2,),
+        is_conv1d=True,
+        embeds_padding=False,
+        final_norm="ln_f",
+        is_decoder=True,
+        uncut="its queries, keys and values are one projection, which is not cut here yet",
+    ),
     "llama": _LLAMA_LIKE,
     "mistral": _LLAMA_LIKE,
     "qwen2": replace(_LLAMA_LIKE, biased=("query", "key", "value")),
@@ -155,13 +175,17 @@ FAMILIES: Mapping[str, Family] = {
         embeds_padding=False,
         final_norm="encoder.final_layer_norm",
         model_class="T5EncoderModel",
+        uncut="its first layer holds the position bias of all others, so layers cannot be left out",
     ),
 }
+
+CUT_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.uncut is None)
+"""Families of which a trial may keep a part."""
 
 LAYER_LISTS = ("encoder.layer", "transformer.layer", "encoder.block", "layers", "h")
 """Where a transformer keeps the list of its layers."""
 
-NOT_PATHS = frozenset({"fused", "relative_bias"})
+NOT_PATHS = frozenset({"fused", "relative_bias", "ffn_gate"})
 
 
 def parts_of(paths: LayerPaths) -> tuple[str, ...]:

@@ -30,14 +30,21 @@ class Metric(StrEnum):
     TRAINABLE_PARAMETERS = "trainable_parameters"
     ADAPTER_BYTES = "adapter_bytes"
     ADAPTER_FLOPS = "adapter_flops"
+    MODEL_PARAMETERS = "model_parameters"
+    FLOPS = "flops"
     LATENCY_MS = "latency_ms"
     PEAK_MEMORY_BYTES = "peak_memory_bytes"
     TRAINING_SECONDS = "training_seconds"
 
 
-KNOWN_METRICS: frozenset[str] = frozenset(
-    {Metric.TRAINABLE_PARAMETERS, Metric.ADAPTER_BYTES, Metric.ADAPTER_FLOPS}
-)
+NETWORK_METRICS: frozenset[str] = frozenset({Metric.MODEL_PARAMETERS, Metric.FLOPS})
+"""Of the network that a trial ends in, which the service counts: workers count what they train."""
+
+KNOWN_METRICS: frozenset[str] = NETWORK_METRICS | {
+    Metric.TRAINABLE_PARAMETERS,
+    Metric.ADAPTER_BYTES,
+    Metric.ADAPTER_FLOPS,
+}
 """Exact functions of the configuration: never measured, never modelled."""
 
 LOG_METRICS: frozenset[str] = KNOWN_METRICS | {Metric.PEAK_MEMORY_BYTES}

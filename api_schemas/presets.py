@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from api_schemas.architecture_presets import depth_preset, depth_width_preset, joint_preset
 from api_schemas.backbones import ROLES, BackboneShape
 from api_schemas.peft.auto_preset import auto_preset
 from api_schemas.peft.methods_preset import methods_preset
@@ -16,14 +17,18 @@ from api_schemas.search_space import (
     Parameter,
     PresetName,
 )
+from api_schemas.trial_configuration import TrialConfiguration
 
 LEARNING_RATE = FloatParameter(name="training.learning_rate", low=1e-4, high=5e-3, log=True)
 
 
 def expand_preset(
-    name: PresetName, *, shape: BackboneShape, quantised: bool = False
+    name: PresetName, *, shape: BackboneShape, quantised: bool = False, base: TrialConfiguration | None = None
 ) -> tuple[Parameter, ...]:
-    """Return the parameters of a preset on a backbone of this shape, whose weights may be quantised."""
+    """Return the parameters of a preset on a backbone of this shape, whose weights may be quantised.
+
+    Presets that search no recipe leave that of the `base` as it is.
+    """
     expansions: Mapping[PresetName, Callable[[BackboneShape], tuple[Parameter, ...]]] = {
         PresetName.AUTO: partial(auto_preset, quantised=quantised),
         PresetName.AUTOPEFT: _autopeft,
@@ -31,6 +36,9 @@ def expand_preset(
         PresetName.LORA: _lora,
         PresetName.LORA_BY_LAYER: _lora_by_layer,
         PresetName.METHODS: methods_preset,
+        PresetName.DEPTH: partial(depth_preset, base=base),
+        PresetName.DEPTH_WIDTH: partial(depth_width_preset, base=base),
+        PresetName.JOINT: partial(joint_preset, quantised=quantised),
     }
     return expansions[name](shape)
 

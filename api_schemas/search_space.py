@@ -51,6 +51,12 @@ class PresetName(StrEnum):
     """A rank for every projection of every layer, and the learning rate."""
     METHODS = "methods"
     """The method itself, the sizes that it reads, and the learning rate."""
+    DEPTH = "depth"
+    """How many layers of the backbone stay, and which; the recipe is the configuration's."""
+    DEPTH_WIDTH = "depth_width"
+    """Also how wide the feed-forward blocks of these layers are."""
+    JOINT = "joint"
+    """`depth_width` and `auto` together."""
 
 
 class SearchSpace(Schema):

@@ -10,10 +10,12 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
+from api_schemas.architecture import Architecture, canonical_architecture
+from api_schemas.backbones import BackboneShape
 from api_schemas.base import Schema
 from api_schemas.derived_settings import DERIVED, settled, with_multiples
 from api_schemas.json_values import Integer, Number
-from api_schemas.peft.canonical import canonical_peft
+from api_schemas.peft.canonical import canonical_peft, on_first_layers
 from api_schemas.peft.registry import Peft
 from api_schemas.search_space import Parameterization, ParameterValue
 from api_schemas.tasks import HOLD_OUT, Task
@@ -45,10 +47,12 @@ class Quantisation(StrEnum):
 
 
 class TrialConfiguration(Schema):
-    """Everything a worker needs to run a trial."""
+    """Everything a worker needs to run a trial. Without an `architecture` the whole backbone stays."""
 
     backbone: str = Field(min_length=1, max_length=500)
     quantisation: Quantisation | None = None
+    # Versions of before refuse what they do not know, and most trials keep everything.
+    architecture: Architecture | None = Field(default=None, exclude_if=lambda kept: kept is None)
     task: Task
     peft: Peft = Peft()
     training: Training = Training()
@@ -75,7 +79,11 @@ def patch(configuration: TrialConfiguration, parameterization: Parameterization)
         else:
             _set_at(patched, path, value)
     if multiples:
-        for path, product in settled(multiples, Peft.model_validate(patched["peft"])):
+        kept = patched.get("architecture")
+        peft = Peft.model_validate(patched["peft"])
+        if kept is not None:
+            peft = on_first_layers(peft, Architecture.model_validate(kept).keep_layers)
+        for path, product in settled(multiples, peft):
             _set_at(patched, path, product)
     return TrialConfiguration.model_validate(patched)
 
@@ -96,9 +104,16 @@ def settings_of(configuration: TrialConfiguration) -> Iterator[str]:
     return _leaves(readable(configuration), "")
 
 
-def canonical(configuration: TrialConfiguration) -> TrialConfiguration:
-    """Return every set of configurations that train the same network one representative."""
-    update: dict[str, object] = {"peft": canonical_peft(configuration.peft)}
+def canonical(configuration: TrialConfiguration, *, shape: BackboneShape | None = None) -> TrialConfiguration:
+    """Return every set of configurations that train the same network one representative.
+
+    With the shape of the backbone it is found, too, whether the architecture keeps everything.
+    """
+    kept = canonical_architecture(configuration.architecture, shape)
+    peft = canonical_peft(configuration.peft, layers=None if kept is None else kept.keep_layers)
+    update: dict[str, object] = {"peft": peft}
+    if kept != configuration.architecture:
+        update["architecture"] = kept
     if configuration.task.resampling == HOLD_OUT:
         # As configurations have it that were stored before there were folds.
         update["task"] = configuration.task.model_copy(update={"resampling": None})

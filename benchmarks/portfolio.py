@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import moocore
 import numpy as np
-from jaxtyping import Float64
 
 from benchmarks.autopeft.protocol import BACKBONE, TASKS
 from benchmarks.peft_table.configurations import CUSTOMARY, searched_shape
@@ -58,21 +56,10 @@ def coverage(tables: Sequence[Table], rows: Sequence[int]) -> float:
 
 
 def _covered(table: Table, rows: Sequence[int]) -> float:
-    volume = _dominated(table, rows) / _dominated(table, range(len(table)))
-    gain = -costs(table)[:, 0] - table.guessing
+    scores = (table.validation.mean(axis=1) + table.test.mean(axis=1)) / 2
+    volume = table.dominated(rows, scores) / table.dominated(range(len(table)), scores)
+    gain = scores - table.guessing
     return float(volume + gain[list(rows)].max() / gain.max()) / 2
-
-
-def _dominated(table: Table, rows: Sequence[int]) -> float:
-    points = costs(table)[list(rows)]
-    reference = np.array([-table.guessing, np.log10(table.parameters.max()) + 0.1])
-    return float(moocore.hypervolume(points, ref=reference))
-
-
-def costs(table: Table) -> Float64[np.ndarray, "n 2"]:
-    """Return each configuration's mean score, negated, and the log10 of its parameters."""
-    score = (table.validation.mean(axis=1) + table.test.mean(axis=1)) / 2
-    return np.stack([-score, np.log10(table.parameters)], axis=1)
 
 
 def shipped(tables: Sequence[Table], chosen: Sequence[int]) -> dict[str, Any]:

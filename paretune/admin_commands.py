@@ -2,36 +2,43 @@
 
 import json
 from datetime import UTC
+from itertools import islice
 from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
 from api_schemas.events import EventType
-from paretune.command_options import StateDir, StudyReference, Yes
+from paretune.command_groups import ADMINISTRATION
+from paretune.command_options import Json, StateDir, StudyReference, Yes
 from paretune.connection import server, server_that_runs
-from paretune.console import console, insist, say
+from paretune.console import console, insist, say, say_json
 from paretune.study_reference import find_study
 
 app = typer.Typer()
 webhooks = typer.Typer(no_args_is_help=True, help="Addresses that events are sent to. Needs an admin's key.")
-app.add_typer(webhooks, name="webhooks")
+app.add_typer(webhooks, name="webhooks", rich_help_panel=ADMINISTRATION)
 
 
-@app.command()
+@app.command(rich_help_panel=ADMINISTRATION)
 def audit(
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    as_json: Json = False,
     state_dir: StateDir = None,
 ) -> None:
     """Show what was done to your tenant's keys, limits, studies and webhooks. Needs an admin's key."""
-    table = Table("number", "when", "what", Column("subject", no_wrap=True), "key", "details")
     with server_that_runs(state_dir) as client:
-        for _, event in zip(range(limit), client.audit_events(), strict=False):
-            moment = event.recorded_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-            details = json.dumps(event.body) if event.body else ""
-            table.add_row(
-                str(event.sequence), moment, event.type, event.subject, event.key_id or "operator", details
-            )
+        found = list(islice(client.audit_events(), limit))
+    if as_json:
+        say_json(found)
+        return
+    table = Table("number", "when", "what", Column("subject", no_wrap=True), "key", "details")
+    for event in found:
+        moment = event.recorded_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        details = json.dumps(event.body) if event.body else ""
+        table.add_row(
+            str(event.sequence), moment, event.type, event.subject, event.key_id or "operator", details
+        )
     console.print(table)
 
 
@@ -49,14 +56,18 @@ def create_webhook(
 
 
 @webhooks.command("list")
-def list_webhooks(state_dir: StateDir = None) -> None:
+def list_webhooks(as_json: Json = False, state_dir: StateDir = None) -> None:
     """Show your webhooks, with how many deliveries wait and what went wrong last."""
-    table = Table(Column("webhook", no_wrap=True), "address", "waiting", "given up", "last error")
     with server_that_runs(state_dir) as client:
-        for webhook in client.webhooks():
-            address = webhook.url + (" (disabled)" if webhook.disabled_at else "")
-            counts = (str(webhook.waiting), str(webhook.given_up))
-            table.add_row(webhook.id, address, *counts, webhook.last_error or "")
+        found = list(client.webhooks())
+    if as_json:
+        say_json(found)
+        return
+    table = Table(Column("webhook", no_wrap=True), "address", "waiting", "given up", "last error")
+    for webhook in found:
+        address = webhook.url + (" (disabled)" if webhook.disabled_at else "")
+        counts = (str(webhook.waiting), str(webhook.given_up))
+        table.add_row(webhook.id, address, *counts, webhook.last_error or "")
     console.print(table)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from paretune.bridge_progress import watched
+from paretune.command_groups import DATA
 from paretune.command_options import StateDir, StudyReference
 from paretune.connection import server, server_that_runs
 from paretune.console import console, say
@@ -20,7 +21,7 @@ Storage = Annotated[
 ]
 
 
-@app.command("import-optuna")
+@app.command("import-optuna", rich_help_panel=DATA)
 def import_optuna(
     storage: Storage,
     name: Annotated[str, typer.Argument(help="Name of the Optuna study.")],
@@ -45,7 +46,7 @@ def import_optuna(
         say(line)
 
 
-@app.command("export-optuna")
+@app.command("export-optuna", rich_help_panel=DATA)
 def export_optuna(
     reference: StudyReference,
     storage: Storage,
@@ -65,7 +66,7 @@ def export_optuna(
     )
 
 
-@app.command("export-mlflow")
+@app.command("export-mlflow", rich_help_panel=DATA)
 def export_mlflow(
     reference: StudyReference,
     tracking_uri: Annotated[

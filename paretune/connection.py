@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from paretune.client import Client
-from paretune.console import say
+from paretune.console import note, working
 from paretune.errors import KeyMissing, NoServer
 
 
@@ -22,15 +22,18 @@ def server(state_dir: Path | None, trial_workers: int) -> Iterator[tuple[Client,
         with Client(url, api_key=key) as client:
             yield client, lambda: None
         return
-    from paretune.local import default_state_dir, running_stack
+    from paretune.local import running_stack
+    from paretune.state_directory import default_state_dir
     from paretune.supervision import supervised
 
-    with (
-        running_stack(state_dir or default_state_dir(), trial_workers=trial_workers, say=say) as stack,
-        supervised(stack) as check,
-        Client(stack.url, api_key=stack.api_key) as client,
-    ):
-        yield client, check
+    with ExitStack() as stack_of:
+        with working("Starting a server") as step:
+            directory = state_dir or default_state_dir()
+            stack = stack_of.enter_context(
+                running_stack(directory, trial_workers=trial_workers, say=note, step=step)
+            )
+        check = stack_of.enter_context(supervised(stack))
+        yield stack_of.enter_context(Client(stack.url, api_key=stack.api_key)), check
 
 
 @contextmanager
@@ -62,7 +65,8 @@ def known_server(state_dir: Path | None) -> tuple[str, str] | None:
             )
         return url, key
     try:
-        from paretune.local import default_state_dir, server_in_use
+        from paretune.local import server_in_use
+        from paretune.state_directory import default_state_dir
     except ModuleNotFoundError as error:
         raise NoServer(
             "Set PARETUNE_URL and PARETUNE_API_KEY to those of a server, or install one here: "

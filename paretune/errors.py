@@ -71,6 +71,10 @@ class StudyFileError(ParetuneError):
     """The study file cannot be read."""
 
 
+class FileExists(ParetuneError):
+    """A file would be written over another one."""
+
+
 class NotConfirmed(ParetuneError):
     """What cannot be undone was not confirmed."""
 

@@ -119,6 +119,21 @@ def merge_exported(folder: Path) -> Path:
     return merged
 
 
+def onnx_of_merged(merged: Path) -> Path:
+    """Write a merged trial with its head as an ONNX graph beside it, and return the path of the file.
+
+    Raises:
+        CannotBeMerged: If the packages of the extra `onnx` are missing.
+    """
+    from workers.errors import ArtifactError
+    from workers.saving.onnx_format import export_onnx
+
+    try:
+        return export_onnx(merged)
+    except ArtifactError as error:
+        raise CannotBeMerged(str(error)) from error
+
+
 def model_card(study: StudyRead, trial: TrialRead) -> str:
     """Write the model card: task, scores with split and seed, parameters, versions.
 

@@ -59,22 +59,22 @@ def plot_front(front: ParetoFront, trials: Sequence[TrialRead], *, path: Path) -
 
 
 def _draw_front(axes: Any, front: ParetoFront, *, x: str, y: str, counts: Set[str]) -> None:
-    points = sorted(map(partial(_as_taken, front), front.points), key=lambda point: _value(point, x, counts))
+    points = sorted(map(partial(as_taken, front), front.points), key=lambda point: value_of(point, x, counts))
     falling = len(front.objectives) > 1 and front.objectives[1].direction is Direction.MAXIMIZE
     axes.step(
-        [_value(point, x, counts) for point in points], [_value(point, y, counts) for point in points],
+        [value_of(point, x, counts) for point in points], [value_of(point, y, counts) for point in points],
         where="pre" if falling else "post", color=FRONT_COLOUR, linewidth=1.2,
     )  # fmt: skip
     label = _label(front)
     _scatter(axes, points, x=x, y=y, counts=counts, color=FRONT_COLOUR, s=44, zorder=3, label=label)
     for point in points:
         axes.annotate(
-            str(point.number), (_value(point, x, counts), _value(point, y, counts)),
+            str(point.number), (value_of(point, x, counts), value_of(point, y, counts)),
             xytext=(5, 7), textcoords="offset points", fontsize=8,
         )  # fmt: skip
 
 
-def _as_taken(front: ParetoFront, point: ParetoPoint) -> ParetoPoint:
+def as_taken(front: ParetoFront, point: ParetoPoint) -> ParetoPoint:
     """Return a point with the numbers that make the front: of a believed one, means and deviations."""
     if front.by is FrontBasis.OBSERVED:
         return point
@@ -107,7 +107,7 @@ def _scatter(
     """Draw points, each with a thin bar of one standard error where several seeds were trained."""
     if not drawn:
         return
-    horizontal, vertical = ([_value(item, metric, counts) for item in drawn] for metric in (x, y))
+    horizontal, vertical = ([value_of(item, metric, counts) for item in drawn] for metric in (x, y))
     errors = [[item.metric_standard_errors.get(metric, 0.0) for item in drawn] for metric in (x, y)]
     axes.scatter(horizontal, vertical, **style)
     axes.errorbar(
@@ -116,7 +116,8 @@ def _scatter(
     )  # fmt: skip
 
 
-def _value(item: TrialRead | ParetoPoint, metric: str, counts: Set[str]) -> float:
+def value_of(item: TrialRead | ParetoPoint, metric: str, counts: Set[str]) -> float:
+    """Return where a trial stands on the axis of a metric."""
     if metric == NUMBER:
         return float(item.number)
     value = item.metrics[metric]

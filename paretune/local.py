@@ -6,29 +6,28 @@ directory, and the next start goes on from there.
 """
 
 import os
-import secrets
 import signal
-import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from paretune import commands, store_addresses
 from paretune.child_process import Child, python_child
+from paretune.console import working
 from paretune.embedded_postgres import EmbeddedPostgres, free_port, write_secret
 from paretune.embedded_valkey import EmbeddedValkey
 from paretune.errors import ParetuneError
+from paretune.gpus import gpu_is_visible
+from paretune.interruption import interruptible
+from paretune.ports import listening_port
 from paretune.room import room_for_a_start
+from paretune.state_directory import check_not_newer, kept_secret, locked, private, record_version, writable
 
 READY_SECONDS = 120.0
-PROBE_BYTES = 2**16
-"""What a directory must take to be called writable: a full disk still takes an empty file."""
 SUPERVISION_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 10.0
 QUICK_DEATH_SECONDS = 10.0
@@ -37,16 +36,8 @@ DATABASE_URL_FILE = "database_url"
 Say = Callable[[str], None]
 
 
-class PortTaken(ParetuneError):
-    """Another process listens on the port."""
-
-
-class StateDirectoryInUse(ParetuneError):
-    """Another server runs on the state directory."""
-
-
-class StateDirectoryNotWritable(ParetuneError):
-    """The state directory cannot be created or written."""
+def _silent(_: str) -> None:
+    """Say nothing."""
 
 
 class NotReadyInTime(ParetuneError):
@@ -108,13 +99,6 @@ class Stack:
         self.supervised.clear()
 
 
-def default_state_dir() -> Path:
-    """Return the usual place: /var/lib for root, the user's data directory for everybody else."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/paretune")
-    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "paretune"
-
-
 def serve(
     state_dir: Path, *, trial_workers: int, host: str, port: int, say: Say, study_workers: int = 1
 ) -> None:
@@ -123,9 +107,19 @@ def serve(
     Raises:
         ParetuneError: If it cannot start; the message says what to do.
     """
-    with running_stack(
-        state_dir, trial_workers=trial_workers, study_workers=study_workers, say=say, host=host, port=port
-    ) as stack:
+    with ExitStack() as exits:
+        with working("Starting") as step:
+            stack = exits.enter_context(
+                running_stack(
+                    state_dir,
+                    trial_workers=trial_workers,
+                    study_workers=study_workers,
+                    say=say,
+                    host=host,
+                    port=port,
+                    step=step,
+                )
+            )
         say(f"Dashboard: {stack.url}/#key={stack.api_key}")
         say(f"API key:   {stack.api_key}  (kept in {stack.state_dir / 'api_key'})")
         say("Ctrl-C stops the server; nothing is lost.")
@@ -146,33 +140,41 @@ def running_stack(
     study_workers: int = 1,
     host: str = "127.0.0.1",
     port: int | None = None,
+    step: Say = _silent,
 ) -> Iterator[Stack]:
-    """Run the server for the length of a block.
+    """Run the server for the length of a block; `step` is told what is going on until it is ready.
 
     Raises:
         ParetuneError: If it cannot start; the message says what to do.
     """
     started = time.monotonic()
-    state_dir = _writable(state_dir.absolute())
-    chosen = _free(host, port)
-    with _locked(state_dir), _interruptible():
+    state_dir = writable(state_dir.absolute())
+    check_not_newer(state_dir)
+    chosen = listening_port(host, port)
+    with locked(state_dir), interruptible():
         with room_for_a_start(state_dir):
             stack = Stack(
                 state_dir=state_dir,
                 url=f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}",  # noqa: S104
-                api_key=_kept_secret(state_dir / "api_key", prefix="ptk_"),
-                environment=_places(state_dir),
+                api_key=kept_secret(state_dir / "api_key", prefix="ptk_"),
+                environment=places(state_dir),
                 say=say,
             )
         try:
             with room_for_a_start(state_dir):
+                step("Starting the database and the queue")
                 _start_stores(stack)
+                step("Bringing the database to this version")
                 _migrate(stack)
+                record_version(state_dir)
+                step("Starting the workers and the API")
                 _start_service(
                     stack, trial_workers=trial_workers, study_workers=study_workers, host=host, port=chosen
                 )
                 (state_dir / "url").write_text(stack.url, encoding="ascii")
                 write_secret(state_dir / DATABASE_URL_FILE, stack.environment["DATABASE_URL"])
+            if trial_workers and not gpu_is_visible():
+                say("No GPU is visible: trials train on the CPU.")
             say(f"Paretune is ready at {stack.url} after {time.monotonic() - started:.1f} s.")
             yield stack
         finally:
@@ -181,30 +183,30 @@ def running_stack(
             stack.stop()
 
 
-def _places(state_dir: Path) -> dict[str, str]:
-    """Return the folders that the processes below are to use, absolute, for those run elsewhere."""
-    places = {
+def places(state_dir: Path) -> dict[str, str]:
+    """Return the folders that the processes of a server use, absolute, for those run elsewhere."""
+    named = {
         "PARETUNE_ARTIFACTS_URL": _artifacts_url(state_dir),
         "PARETUNE_DATA_DIR": str(_data_dir(state_dir)),
     }
     models = os.environ.get("PARETUNE_MODELS_DIR")
     if models:
-        places["PARETUNE_MODELS_DIR"] = str(Path(models).absolute())
-    return places
+        named["PARETUNE_MODELS_DIR"] = str(Path(models).absolute())
+    return named
 
 
 def _artifacts_url(state_dir: Path) -> str:
     """Return where trained weights go: the user's own place, or one among the state."""
     own = os.environ.get("PARETUNE_ARTIFACTS_URL")
     if not own:
-        return str(_private(state_dir / "artifacts"))
+        return str(private(state_dir / "artifacts"))
     return own if "://" in own else str(Path(own).absolute())
 
 
 def _data_dir(state_dir: Path) -> Path:
     """Return the folder of task files: the user's own, or one among the state."""
     own = os.environ.get("PARETUNE_DATA_DIR")
-    return Path(own).absolute() if own else _private(state_dir / "data")
+    return Path(own).absolute() if own else private(state_dir / "data")
 
 
 def server_in_use(state_dir: Path) -> tuple[str, str] | None:
@@ -218,7 +220,7 @@ def server_in_use(state_dir: Path) -> tuple[str, str] | None:
 
 
 def _start_stores(stack: Stack) -> None:
-    logs = _private(stack.state_dir / "logs")
+    logs = private(stack.state_dir / "logs")
     database_url, broker_url = store_addresses.database_url(), store_addresses.broker_url()
     if database_url is None:
         postgres = EmbeddedPostgres(stack.state_dir / "postgres", log=logs / "postgres.log", port=free_port())
@@ -229,7 +231,7 @@ def _start_stores(stack: Stack) -> None:
         valkey = EmbeddedValkey(
             stack.state_dir / "valkey",
             log=logs / "valkey.log",
-            password=_kept_secret(stack.state_dir / "valkey_password"),
+            password=kept_secret(stack.state_dir / "valkey_password"),
         )
         stack.adopt(valkey.child)
         valkey.start()
@@ -294,79 +296,6 @@ def _wait_until_ready(stack: Stack, workers: list[Child], api: Child) -> None:
                 f"The server does not answer at {stack.url}. Look into {stack.state_dir / 'logs'}."
             )
         time.sleep(0.05)
-
-
-def _writable(state_dir: Path) -> Path:
-    try:
-        if not state_dir.exists():
-            state_dir.mkdir(parents=True)
-            # As root the database runs as another user, which must be able to pass through, not to look.
-            state_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        probe = state_dir / ".writable"
-        probe.write_bytes(bytes(PROBE_BYTES))
-        probe.unlink()
-    except OSError as error:
-        raise StateDirectoryNotWritable(
-            f"Cannot write {state_dir} ({error.strerror}). Choose another --state-dir."
-        ) from error
-    return state_dir
-
-
-def _free(host: str, port: int | None) -> int:
-    try:
-        with socket.create_server((host, port or 0), reuse_port=False) as listener:
-            return int(listener.getsockname()[1])
-    except OSError as error:
-        raise PortTaken(
-            f"Cannot listen on {host}:{port} ({error.strerror}). "
-            "Choose another --port, or stop what runs there."
-        ) from error
-
-
-@contextmanager
-def _locked(state_dir: Path) -> Iterator[None]:
-    lock = FileLock(state_dir / "lock", mode=0o600)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise StateDirectoryInUse(
-            f"Another server runs on {state_dir}. Use it, stop it, or choose another --state-dir."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGINT and SIGTERM alike end the block in good order.
-
-    SIGINT is named too, because a shell that starts a process in the background has it ignored.
-    """
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _kept_secret(path: Path, *, prefix: str = "") -> str:
-    # Empty is what a full disk may have left of one.
-    if not path.exists() or not path.stat().st_size:
-        write_secret(path, prefix + secrets.token_urlsafe(32))
-    return path.read_text(encoding="ascii")
-
-
-def _private(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o700)
-    return folder
 
 
 def _answers(url: str) -> bool:

@@ -4,18 +4,20 @@ An admin elsewhere, with PARETUNE_URL and no database, steers the keys of the ow
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import BaseModel
 from rich.table import Column, Table
 
 from api_schemas.access import KeyRead, KeyScope
+from paretune.command_options import Json, Yes
 from paretune.connection import server, server_that_runs
-from paretune.console import console, say
+from paretune.console import console, insist, say, say_json
 from paretune.errors import ParetuneError
 from paretune.store_addresses import database_url
 
@@ -41,6 +43,13 @@ TenantName = Annotated[
 ]
 DEFAULT_TENANT = "default"
 Limit = Annotated[int | None, typer.Option(min=0)]
+
+
+class TenantLimits(BaseModel):
+    """A tenant's limits by name; null where the server's setting holds."""
+
+    name: str
+    limits: dict[str, int | None]
 
 
 class DatabaseUnknown(ParetuneError):
@@ -88,12 +97,13 @@ def list_keys(
     tenant: Annotated[
         str | None, typer.Option(help="For the operator: whose keys; 'default' if left out.")
     ] = None,
+    as_json: Json = False,
     state_dir: StateDir = None,
 ) -> None:
     """Show a tenant's keys, newest first."""
     if _is_remote(tenant):
         with server_that_runs(state_dir) as client:
-            console.print(_key_table(client.api_keys()))
+            _show_keys(list(client.api_keys()), as_json=as_json)
         return
     from service.access.keys import list_keys as read
     from service.access.tenants import get_tenant
@@ -101,12 +111,14 @@ def list_keys(
     with _database(state_dir) as session:
         owner = get_tenant(session, tenant or DEFAULT_TENANT)
         found = read(session, tenant_id=owner.id, page_size=1000, before=None)
-        console.print(_key_table(map(KeyRead.model_validate, found)))
+        _show_keys([KeyRead.model_validate(key) for key in found], as_json=as_json)
 
 
 @keys.command("revoke")
-def revoke_key(key_id: str, state_dir: StateDir = None) -> None:
+def revoke_key(key_id: str, yes: Yes = False, state_dir: StateDir = None) -> None:
     """End a key at once."""
+    if not yes:
+        insist(f"End the key {key_id} for good? Whatever uses it is refused from now on.")
     if _is_remote(None):
         with server(state_dir, trial_workers=0) as (client, _):
             key = client.revoke_key(key_id)
@@ -119,16 +131,23 @@ def revoke_key(key_id: str, state_dir: StateDir = None) -> None:
 
 
 @tenants.command("list")
-def list_tenants(state_dir: StateDir = None) -> None:
+def list_tenants(as_json: Json = False, state_dir: StateDir = None) -> None:
     """Show the tenants and the limits that are their own."""
     from service.access.tenants import LIMITS
     from service.access.tenants import list_tenants as read
 
-    table = Table("tenant", *(name.replace("_", " ") for name in LIMITS))
     with _database(state_dir) as session:
-        for tenant in read(session):
-            limits = (getattr(tenant, name) for name in LIMITS)
-            table.add_row(tenant.name, *("setting" if limit is None else f"{limit:,}" for limit in limits))
+        found = [
+            TenantLimits(name=tenant.name, limits={name: getattr(tenant, name) for name in LIMITS})
+            for tenant in read(session)
+        ]
+    if as_json:
+        say_json(found)
+        return
+    table = Table("tenant", *(name.replace("_", " ") for name in LIMITS))
+    for one in found:
+        shown = ("setting" if limit is None else f"{limit:,}" for limit in one.limits.values())
+        table.add_row(one.name, *shown)
     console.print(table)
 
 
@@ -169,12 +188,15 @@ def _is_remote(tenant: str | None) -> bool:
     return True
 
 
-def _key_table(keys_shown: Iterable[KeyRead]) -> Table:
+def _show_keys(keys_shown: Sequence[KeyRead], *, as_json: bool) -> None:
+    if as_json:
+        say_json(keys_shown)
+        return
     table = Table(Column("key", no_wrap=True), "name", "scope", "last used", "expires", "revoked")
     for key in keys_shown:
         moments = (key.last_used_at, key.expires_at, key.revoked_at)
         table.add_row(key.id, key.name, key.scope, *map(_minute, moments))
-    return table
+    console.print(table)
 
 
 def _show_secret(key_id: str, scope: KeyScope, tenant: str, *, secret: str | None) -> None:
@@ -207,7 +229,8 @@ def _database(state_dir: Path | None) -> Iterator["Session"]:
 
 
 def _url_of_running_server(state_dir: Path | None) -> str:
-    from paretune.local import DATABASE_URL_FILE, default_state_dir
+    from paretune.local import DATABASE_URL_FILE
+    from paretune.state_directory import default_state_dir
 
     directory = state_dir or default_state_dir()
     try:

@@ -46,6 +46,13 @@ def adapter_usage(folder: Path) -> str:
     if saved is None:
         return ""
     configuration = TrialConfiguration.model_validate(saved["configuration"])
+    if configuration.architecture is not None:
+        return _section(
+            "Without Paretune",
+            "What this trial trained belongs to a part of the backbone, which `sub_network` in "
+            "`configuration.json` lists. `load.py` cuts it out; `paretune export --merged` also writes it as "
+            f"a plain transformer where the method changes weights. {WHERE_THE_HEAD_IS}.",
+        )
     weights = configuration.peft.method.definition.trains_weights
     if not weights and not (folder / ADAPTER).is_file():
         return _section(

@@ -135,6 +135,20 @@ def proposer_text(study: StudyRead) -> str:
     return "" if proposer is Proposer.PARETUNE else f"  proposed by {proposer}"
 
 
+def study_line(study: StudyRead) -> str:
+    """Return a study as one line of a list."""
+    hypervolume = "-" if study.hypervolume is None else f"{study.hypervolume:.4f}"
+    return (
+        f"{study.id}  {study.state:<10}  {budget_text(study)}"
+        f"{stopped_text(study)}  hypervolume {hypervolume}{proposer_text(study)}  {study.display_name}"
+    )
+
+
+def where_it_stands(study: StudyRead) -> str:
+    """Return a study's id, state, budget and name."""
+    return f"{study.id}  {study.state}  {budget_text(study)}  {study.display_name}"
+
+
 def picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
     """Draw a study: heading with the time left, bar, the newest trials."""
     ended = _done(study, trials)

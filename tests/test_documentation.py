@@ -13,6 +13,11 @@ from api_schemas.trial_configuration import TrialConfiguration
 ROOT = Path(__file__).parent.parent
 METHODS = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+STUDIES = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+OTHER_VARIABLES = {"URL", "API_KEY", "API_KEY_FILE", "ARTIFACTS_DIR", "STATE_DIR"}
+"""Of the command line, or read under an alias."""
+GIVEN_TO_SCRIPTS = {"PARAMETERS", "PARAMETER_HEIGHT", "METRICS", "SEED", "TRIAL", "STUDY"}
+"""What `paretune agent` sets for the script that it runs."""
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", METHODS, re.DOTALL)
 
 
@@ -24,9 +29,9 @@ def test_every_method_and_module_has_its_row(name: str) -> None:
 
 @pytest.mark.parametrize("preset", PresetName)
 def test_every_preset_is_explained_to_beginners_and_readers(preset: PresetName) -> None:
-    """In the README and beside the methods."""
+    """Where studies are explained, and beside the methods."""
     assert f"| `{preset}` |" in METHODS
-    assert f"| `{preset}` |" in README
+    assert f"| `{preset}` |" in STUDIES
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -36,10 +41,17 @@ def test_configurations_of_the_papers_are_legal(example: str) -> None:
     assert not TrialConfiguration.model_validate(document).is_head_only
 
 
-def test_settings_of_the_readme_exist() -> None:
+def test_the_readme_is_read_in_a_minute() -> None:
+    """What is longer stands in docs/."""
+    assert README.count("\n") <= 120
+
+
+def test_settings_of_the_documents_exist() -> None:
     """A variable that nobody reads would be set in vain."""
     settings = (ROOT / "service" / "settings.py").read_text(encoding="utf-8")
-    named = set(re.findall(r"`PARETUNE_([A-Z_]+)`", README)) - {"URL", "API_KEY"}
+    pages = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))]
+    named = {name for page in pages for name in re.findall(r"`PARETUNE_([A-Z_]+)`", page)}
+    named -= OTHER_VARIABLES | GIVEN_TO_SCRIPTS
     assert named
     assert [name for name in named if f"    {name.lower()}:" not in settings] == []
 

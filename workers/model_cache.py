@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from api_schemas.trial_configuration import Quantisation, TrialConfiguration
+from workers.architecture.sub_network_cache import SubNetworkCache
 from workers.backbones.activation_cache import ActivationCache
 from workers.backbones.loading import Backbone, load_backbone
 from workers.data.task_data import Partitions, TokenisedTask, tokenise_task
@@ -32,6 +33,7 @@ class ModelCache:
         self.device = device
         self.activations = ActivationCache(activation_cache_bytes)
         self.memory = MemoryModel(trial_memory_bytes)
+        self.sub_networks = SubNetworkCache()
         self._backbones: dict[str, Backbone] = {}
         self._tasks: dict[str, Partitions] = {}
 
@@ -45,25 +47,48 @@ class ModelCache:
         _drop_oldest(self._backbones)
         return backbone
 
+    def network(self, configuration: TrialConfiguration) -> Backbone:
+        """Return what a configuration attaches its modules to: its backbone, or the part of it that stays.
+
+        With folds, the rows that decide which part stays are those that seed 0 trains on, so that every
+        seed trains the same network.
+
+        Raises:
+            UnsupportedBackbone: If this backbone cannot be cut so.
+        """
+        backbone = self.backbone(configuration.backbone, configuration.quantisation)
+        if configuration.architecture is None:
+            return backbone
+        rows = self._partitions(configuration)(0).train
+        key = _task_key(configuration, self._max_length(configuration))
+        return self.sub_networks.network(configuration.architecture, backbone=backbone, rows=rows, key=key)
+
     def task(self, configuration: TrialConfiguration) -> TokenisedTask:
         """Return a tokenised task as the configuration's seed partitions it, read if necessary."""
+        return self._partitions(configuration)(configuration.training.seed)
+
+    def _partitions(self, configuration: TrialConfiguration) -> Partitions:
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
-        max_length = min(configuration.training.max_length, backbone.shape.max_positions)
+        max_length = self._max_length(configuration)
         key = _task_key(configuration, max_length)
         partitions = self._tasks.pop(key, None) or tokenise_task(
             configuration.task, backbone.tokenizer, max_length=max_length, data_dir=self.data_dir
         )
         self._tasks[key] = partitions
         _drop_oldest(self._tasks)
-        return partitions(configuration.training.seed)
+        return partitions
+
+    def _max_length(self, configuration: TrialConfiguration) -> int:
+        backbone = self.backbone(configuration.backbone, configuration.quantisation)
+        return min(configuration.training.max_length, backbone.shape.max_positions)
 
     def task_from(self, configuration: TrialConfiguration, *, layer: int) -> TokenisedTask:
         """Return a tokenised task with the stored inputs of a layer, so that no layer below it runs again."""
-        backbone = self.backbone(configuration.backbone, configuration.quantisation)
-        max_length = min(configuration.training.max_length, backbone.shape.max_positions)
-        return self.activations.task(
-            self.task(configuration), key=_task_key(configuration, max_length), backbone=backbone, layer=layer
-        )
+        network = self.network(configuration)
+        key = _task_key(configuration, self._max_length(configuration))
+        if network.sub_network is not None:
+            key = f"{key}\n{network.sub_network.digest}"
+        return self.activations.task(self.task(configuration), key=key, backbone=network, layer=layer)
 
 
 @cache

@@ -7,7 +7,7 @@ pack: one, or with `workers.packing` several that are trained side by side.
 import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -122,7 +122,7 @@ def _run_alone(
     modules = build_modules(trial.configuration, cache)
     layer = modules.first_layer
     task = cache.task_from(trial.configuration, layer=layer)
-    backbone = cache.backbone(trial.configuration.backbone, trial.configuration.quantisation)
+    backbone = cache.network(trial.configuration)
     needs = training_shape(
         trained=count_trainable(modules),
         first_layer=layer,
@@ -215,7 +215,7 @@ def build_modules(configuration: TrialConfiguration, cache: ModelCache) -> Trial
     Raises:
         TrialError: If it has no place in the backbone, or copies of its weights do not fit in memory.
     """
-    backbone = cache.backbone(configuration.backbone, configuration.quantisation)
+    backbone = cache.network(configuration)
     layers = active_layers(configuration.peft, backbone=backbone)
     if configuration.peft.method.definition.trains_weights and layers:
         cache.memory.check_weights(full.count(backbone, first_layer=layers[0]), backbone=backbone)
@@ -238,10 +238,12 @@ def prepare(
 ) -> PreparedTrial:
     """Measure the latency of untrained modules, and return the trial ready to start at a layer."""
     configuration = trial.configuration
-    backbone = cache.backbone(configuration.backbone, configuration.quantisation)
+    backbone = cache.network(configuration)
     # Before training is timed: what earlier trials left in the cache must not change this one's cost.
     task = cache.task_from(configuration, layer=layer)
-    with attached(modules, backbone=backbone):
+    # A sub-network is wanted for its speed, so it is timed as it is deployed: with what it learned merged.
+    is_merged = configuration.architecture is not None and modules.merges
+    with nullcontext() if is_merged else attached(modules, backbone=backbone):
         latency = latency_ms(modules, cache.task(configuration).validation, backbone=backbone)
     return PreparedTrial(trial, backbone, task, modules, needs, micro_batch_tokens, latency)
 

@@ -8,13 +8,16 @@ from api_schemas.peft.own_module import OwnModule
 from api_schemas.peft.registry import SETTINGS, Peft, PeftMethod
 
 
-def canonical_peft(peft: Peft) -> Peft:
+def canonical_peft(peft: Peft, *, layers: int | None = None) -> Peft:
     """Return every set of descriptions of the same modules one representative.
 
     A layer without modules is not active; a module that is nowhere keeps no settings; sizes that
     are the same in every active layer are one size; settings that the method does not read take
-    their defaults.
+    their defaults. Where a trial keeps the first `layers` only, lists go on to be as long as they were:
+    what lies beyond is off.
     """
+    if layers is not None:
+        return _padded(canonical_peft(on_first_layers(peft, layers)), _layer_count(peft))
     if peft.method is not PeftMethod.MODULES:
         return _canonical_library(peft)
     modules = peft.own_modules()
@@ -36,6 +39,32 @@ def canonical_peft(peft: Peft) -> Peft:
 def entries_by_layer(module: OwnModule, layers: int) -> tuple[Any, ...]:
     """Return the size that holds for every layer as a list with an entry for each layer."""
     return tuple(module.entry_at(layer) for layer in range(layers))
+
+
+def on_first_layers(peft: Peft, layers: int) -> Peft:
+    """Return modules with what lists say of the first layers alone."""
+    update: dict[str, object] = {
+        name: module.model_copy(update={"by_layer": module.by_layer[:layers]})
+        for name, module in peft.own_modules().items()
+        if module.by_layer is not None
+    }
+    if peft.active_layers is not None:
+        update["active_layers"] = peft.active_layers[:layers]
+    return peft.model_copy(update=update)
+
+
+def _padded(peft: Peft, count: int | None) -> Peft:
+    """Return modules with lists of `count` entries: those that are added are off."""
+    active = peft.active_layers
+    if count is None or active is None:
+        return peft
+    more = count - len(active)
+    update: dict[str, object] = {"active_layers": (*active, *(False,) * more)}
+    for name, module in peft.own_modules().items():
+        if module.by_layer is not None:
+            off = type(module.by_layer[0])()
+            update[name] = module.model_copy(update={"by_layer": (*module.by_layer, *(off,) * more)})
+    return peft.model_copy(update=update)
 
 
 def _canonical_library(peft: Peft) -> Peft:

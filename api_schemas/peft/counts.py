@@ -15,6 +15,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+from api_schemas.architecture import kept_shape
 from api_schemas.backbones import ROLES, BackboneShape, projections
 from api_schemas.peft.own_module import Count, OwnModule, Read
 from api_schemas.peft.registry import Peft, PeftMethod
@@ -26,12 +27,19 @@ class Configurations:
     """One configuration, or a table of them over a base.
 
     `methods` has 1 for the rows that have a method and 0 for all others. `read` returns a setting of `peft`
-    by its path: a number, or a column of numbers where rows differ.
+    by its path: a number, or a column of numbers where rows differ. `kept_layers` is such a number, too; null
+    where every layer of the shape is there.
     """
 
     base: Peft
     methods: Mapping[PeftMethod, Count]
     read: Read
+    kept_layers: Count | None = None
+
+    def kept(self, shape: BackboneShape) -> list[Count]:
+        """Return 1 for each layer that is there, and 0 for every other."""
+        most = self.kept_layers
+        return [1 if most is None else (layer < most) * 1 for layer in range(shape.layers)]
 
     @classmethod
     def of_one(cls, peft: Peft) -> "Configurations":
@@ -48,26 +56,31 @@ def value_at(peft: Peft, path: str) -> Any:
 
 
 def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneShape, classes: int) -> int:
-    """Return the trained scalars of a configuration on a backbone of this shape."""
+    """Return the trained scalars of a configuration on what it keeps of a backbone of this shape."""
+    shape = kept_shape(shape, configuration.architecture)
     return int(trained_scalars(Configurations.of_one(configuration.peft), shape=shape, classes=classes))
 
 
 def adapter_flops(configuration: TrialConfiguration, *, shape: BackboneShape) -> int | None:
-    """Return the operations that a configuration adds for each token; None where they are not counted."""
+    """Return the operations that a configuration adds for each token to what it keeps of the backbone.
+
+    None where they are not counted.
+    """
     if not counts_operations(configuration.peft.method):
         return None
+    shape = kept_shape(shape, configuration.architecture)
     return int(added_flops(Configurations.of_one(configuration.peft), shape=shape))
 
 
 def trained_scalars(counted: Configurations, *, shape: BackboneShape, classes: int) -> Count:
     """Return the trained scalars of each configuration."""
     total: Count = shape.hidden_size * classes + classes
-    active = _active_layers(counted, shape)
+    active = active_layers(counted, shape)
     for method, chosen in counted.methods.items():
         if method is PeftMethod.MODULES:
             total = total + chosen * _of_own_modules(counted, active, shape=shape)
         else:
-            total = total + chosen * _of_method(method, counted.read, active, shape=shape)
+            total = total + chosen * _of_method(method, counted, active, shape=shape)
     return total
 
 
@@ -78,24 +91,25 @@ def counts_operations(method: PeftMethod) -> bool:
 
 def added_flops(counted: Configurations, *, shape: BackboneShape) -> Count:
     """Return the operations that each configuration adds for each token. Its method counts them."""
-    active = _active_layers(counted, shape)
+    active = active_layers(counted, shape)
     of_modules = sum(
-        _over_layers(module, module.flops, read, active, shape=shape)
-        for module, read in _own_modules(counted)
+        over_layers(module, module.flops, read, active, shape=shape) for module, read in own_modules(counted)
     )
     return counted.methods.get(PeftMethod.MODULES, 0) * of_modules
 
 
-def _active_layers(counted: Configurations, shape: BackboneShape) -> list[Count]:
+def active_layers(counted: Configurations, shape: BackboneShape) -> list[Count]:
+    """Return 1 for each layer that is there and may carry modules, and 0 for every other."""
     first = counted.read("first_active_layer")
     listed = counted.base.active_layers is not None
     return [
-        (layer >= first) * (counted.read(f"active_layers.{layer}") if listed else 1)
-        for layer in range(shape.layers)
+        there * (layer >= first) * (counted.read(f"active_layers.{layer}") if listed else 1)
+        for layer, there in enumerate(counted.kept(shape))
     ]
 
 
-def _own_modules(counted: Configurations) -> Iterator[tuple[OwnModule, Read]]:
+def own_modules(counted: Configurations) -> Iterator[tuple[OwnModule, Read]]:
+    """Yield the modules of our own, each with what reads its section."""
     for name, module in counted.base.own_modules().items():
         yield module, partial(_read_of, counted, name)
 
@@ -106,13 +120,13 @@ def _read_of(counted: Configurations, section: str, path: str) -> Count:
 
 def _of_own_modules(counted: Configurations, active: Sequence[Count], *, shape: BackboneShape) -> Count:
     total: Count = 0
-    for module, read in _own_modules(counted):
-        total = total + _over_layers(module, module.parameters, read, active, shape=shape)
+    for module, read in own_modules(counted):
+        total = total + over_layers(module, module.parameters, read, active, shape=shape)
         total = total + module.shared_parameters(active, read)
     return total
 
 
-def _over_layers(
+def over_layers(
     module: OwnModule,
     count: Callable[..., Count],
     read: Read,
@@ -120,16 +134,19 @@ def _over_layers(
     *,
     shape: BackboneShape,
 ) -> Count:
+    """Return the sum of a module's count over the active layers."""
     if module.by_layer is None:
         return sum(active) * count(module.read_size(0, read), shape=shape)
     return sum(on * count(module.read_size(layer, read), shape=shape) for layer, on in enumerate(active))
 
 
-def _of_method(method: PeftMethod, read: Read, active: Sequence[Count], *, shape: BackboneShape) -> Count:
+def _of_method(
+    method: PeftMethod, counted: Configurations, active: Sequence[Count], *, shape: BackboneShape
+) -> Count:
     """Return the scalars of a method that is alone in its trial, on the active layers."""
-    defined, layers = method.definition, sum(active)
+    defined, layers, read = method.definition, sum(active), counted.read
     if defined.weight_parameters is not None:
-        return defined.weight_parameters(active, shape)
+        return defined.weight_parameters(active, counted.kept(shape), shape)
     settings = SimpleNamespace(**{name: read(f"library.{name}") for name in defined.reads})
     in_a_layer: Count = 0 if defined.layer_parameters is None else defined.layer_parameters(shape)
     carried: Count = 1

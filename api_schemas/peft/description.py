@@ -1,5 +1,7 @@
 """What a configuration trains, in a few words that a person can act on. Knows no tensors and no costs."""
 
+from api_schemas.architecture import Architecture
+from api_schemas.peft.canonical import on_first_layers
 from api_schemas.peft.method import LibrarySettings, Method
 from api_schemas.peft.registry import Peft, PeftMethod
 from api_schemas.peft.wording import layers_in_words, roles_in_brackets
@@ -13,11 +15,17 @@ def describe_modules(configuration: TrialConfiguration) -> str:
 
 def describe_canonical(configuration: TrialConfiguration) -> str:
     """Return the same of a configuration that is canonical already, as those of stored trials are."""
-    return describe_peft(configuration.peft)
+    return describe_parts(configuration.peft, configuration.architecture)
 
 
-def describe_peft(peft: Peft) -> str:
-    """Return the same of what stands under `peft` in such a configuration."""
+def describe_parts(peft: Peft, kept: Architecture | None) -> str:
+    """Return the same of what stands under `peft` and `architecture` in such a configuration."""
+    if kept is None:
+        return _trained(peft)
+    return f"{_trained(on_first_layers(peft, kept.keep_layers))}; {kept.words()}"
+
+
+def _trained(peft: Peft) -> str:
     if peft.active_layers is not None and not any(peft.active_layers):
         return PeftMethod.HEAD_ONLY.definition.label
     return _own_modules(peft) if peft.method is PeftMethod.MODULES else _method(peft)

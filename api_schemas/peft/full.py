@@ -11,14 +11,14 @@ from api_schemas.peft.method import Method
 from api_schemas.peft.own_module import Count
 
 
-def _parameters(active: Sequence[Count], shape: BackboneShape) -> Count:
+def _parameters(active: Sequence[Count], kept: Sequence[Count], shape: BackboneShape) -> Count:
     weights = shape.weights
     assert weights is not None  # noqa: S101  or the method is unfit
     layers: Count = 0
     reached: Count = 0
-    for on in active:
+    for on, there in zip(active, kept, strict=True):
         reached = reached + on - reached * on
-        layers = layers + reached
+        layers = layers + reached * there
     return active[0] * weights.below + layers * weights.each_layer + reached * weights.above
 
 

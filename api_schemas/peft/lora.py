@@ -39,6 +39,7 @@ class Lora(OwnModule):
     size_fields: ClassVar[tuple[str, ...]] = ("rank", *ROLES)
     learning_rate: ClassVar[float] = LORA_LEARNING_RATE
     """As of the method of HF `peft`: one rate for one network."""
+    merges: ClassVar[bool] = True
 
     rank: Integer = Field(default=0, ge=0, le=SIZE_LIMIT)
     alpha: Number = Field(default=16.0, gt=0, le=LARGEST_SCALE)

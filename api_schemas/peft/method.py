@@ -72,9 +72,9 @@ class Method:
     """Counts the scalars for one active layer."""
     shared_parameters: Callable[[Any, BackboneShape], Count] | None = None
     """Counts the scalars that a trial has once, from the settings."""
-    weight_parameters: Callable[[Sequence[Count], BackboneShape], Count] | None = None
-    """Counts the backbone's own weights that are trained, from the layers that are on. A method that has it
-    trains everything from the lowest of these layers on."""
+    weight_parameters: Callable[[Sequence[Count], Sequence[Count], BackboneShape], Count] | None = None
+    """Counts the backbone's own weights that are trained, from the layers that are on and those that are
+    there. A method that has it trains everything from the lowest of the former on."""
     limits: Mapping[str, Limit] = field(default_factory=dict)
     """Settings whose values do not fit every backbone."""
     unfit: Callable[[BackboneShape], str | None] = no_reason_against

@@ -38,6 +38,8 @@ class OwnModule(Schema):
     """The settings that hold for every layer where `by_layer` is null; the first is the size."""
     learning_rate: ClassVar[float] = DEFAULT_LEARNING_RATE
     """The rate that is usual for it with AdamW, which a factor of the learning rate multiplies."""
+    merges: ClassVar[bool] = False
+    """Whether it is a change of weights, which costs nothing once it is merged into them."""
 
     if TYPE_CHECKING:
         # Each section declares it: a field of the base class would come first in its schema.

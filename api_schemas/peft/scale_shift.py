@@ -13,6 +13,7 @@ class ScaleShift(OwnModule):
 
     label: ClassVar[str] = "scale and shift"
     size_fields: ClassVar[tuple[str, ...]] = ("on",)
+    merges: ClassVar[bool] = True
 
     on: bool = False
     by_layer: tuple[bool, ...] | None = ONE_PER_LAYER

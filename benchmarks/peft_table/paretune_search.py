@@ -1,11 +1,12 @@
 """Paretune as it plays: the engine's own door, a portfolio first, probes of the noise, a race at the end.
 
 Each of these can be left out, so that what it is worth can be measured. The portfolio never saw the task that
-is played: it is chosen on the others. The race gives seeds to whoever may be the best; the service's rules,
-which also look at the rest of the front, are not replayed yet.
+is played: it is chosen on the others, as is what former studies would have seen. The race has the service's
+rules; a row has no more seeds than the table, so a race that wants a fourth one of it ends.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,24 +20,31 @@ from benchmarks.peft_table.nearest import space
 from benchmarks.peft_table.searchers import reachable
 from service.noise import noise_of
 from service.optimization.believed_front import believe
-from service.optimization.problem import Beliefs, Compared, Observation, Problem
+from service.optimization.problem import Beliefs, Compared, Observation, Problem, Source
 from service.optimization.suggest import suggest
 from service.suggestions.exact_metrics import exact_metrics
+from service.trials import race_rules
+from service.trials.default_protection import Lead, probability_better
+from service.trials.race_rules import Contender
 
 PROBED = 2
 PROBE_SEEDS = 3
 RACE_SHARE = 0.25
-ZETA = 0.05
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What of Paretune plays. `portfolio` are rows of the table, the default first."""
+    """What of Paretune plays. `portfolio` are rows of the table, the default first.
+
+    `race_for_best` gives seeds to whoever may have the best score, and looks at no other objective.
+    """
 
     portfolio: tuple[int, ...] = ()
+    sources: tuple[Source, ...] = ()
     probes: bool = True
     known_noise: bool = True
     race: bool = True
+    race_for_best: bool = False
     believed: bool = True
 
 
@@ -74,6 +82,7 @@ class _Player:
             key=lambda point: canonical(patch(base, point)).model_dump_json(),
             reference_point=None,
             starting_points=(),
+            sources=parts.sources,
         )
         self.keys = {row: self.problem.key(self.nearest.points[place]) for row, place in self.place.items()}
 
@@ -135,18 +144,54 @@ class _Player:
         return {row_of[key]: pair for key, pair in zip(found.keys, pairs, strict=True)}  # type: ignore[index]
 
     def race(self) -> None:
-        """Give a further seed to whoever may be the best, as long as there is money: the likeliest first."""
+        """Spend what is left on further seeds, by the service's rules, until the race is decided."""
+        racers: Sequence[Contender] | None = None
         while self.game.left:
-            believed = self.believed()
-            open_rows = [row for row in believed if self.game.may_repeat(row)]
-            if not open_rows:
+            known = {one.number: one for one in self.contenders()}
+            if racers is None:
+                racers = race_rules.begin(list(known.values()), trainings=self.game.left)
+            else:
+                racing = [known[one.number] for one in racers]
+                behind = race_rules.behind(racing)
+                racers = [one for one in racing if one not in behind]
+            able = [one for one in racers if self.game.may_repeat(one.number)]
+            if len(racers) < 2 or not able:
                 return
-            chances = _chances_to_be_best(believed, seed=self.game.seed + self.game.left)
-            contenders = sorted(open_rows, key=lambda row: (-chances[row], -believed[row][0]))
-            for row in contenders[
-                : max(1, min(self.game.left, sum(chances[one] > ZETA for one in open_rows)))
-            ]:
-                self.game.train(row)
+            for one in race_rules.next_seeds(able, trainings=self.game.left):
+                self.game.train(one.number)
+
+    def contenders(self) -> list[Contender]:
+        """Return the trained rows as a race sees them, numbered as in the table."""
+        beliefs = self.beliefs() if self.parts.believed else None
+        rows = list(self.game.seen)
+        means = [self.game.mean(row) for row in rows]
+        chances: list[float | None] = [None] * len(rows)
+        leads = None
+        if beliefs is not None:
+            row_of = {key: row for row, key in self.keys.items() if row in self.game.seen}
+            rows = [row_of[str(key)] for key in beliefs.keys]
+            means, chances = beliefs.means[Metric.SCORE], [*beliefs.front_probabilities]
+            leads = beliefs.difference_deviations
+        if self.parts.race_for_best:
+            believed = self.believed()
+            of_best = _chances_to_be_best(believed, seed=self.game.seed + self.game.left)
+            chances = [of_best[row] for row in rows]
+        default = self.parts.portfolio[0] if self.parts.portfolio else None
+        of_default = means[rows.index(default)] if default in rows else None
+        return [
+            Contender(
+                trial_id=str(row),
+                number=row,
+                seeds=len(self.game.seen[row]),
+                loss=-mean,
+                chance=chances[place],
+                chance_over_default=None
+                if leads is None or of_default is None
+                else probability_better(Lead(mean - of_default, leads[place], None)),
+                is_default=row == default,
+            )
+            for place, (row, mean) in enumerate(zip(rows, means, strict=True))
+        ]
 
     def report(self) -> Report:
         if not self.parts.believed:

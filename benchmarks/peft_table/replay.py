@@ -6,17 +6,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import moocore
-import numpy as np
-
+from api_schemas.objectives import Metric
 from api_schemas.peft.registry import PeftMethod
 from benchmarks import json_lines
 from benchmarks.peft_table.configurations import CUSTOMARY
 from benchmarks.peft_table.game import Game, Report, Searcher, true_scores
+from benchmarks.peft_table.nearest import point_of
 from benchmarks.peft_table.paretune_search import Parts, search
 from benchmarks.peft_table.searchers import by_hand, gp_sampler, random_search, tpe
 from benchmarks.peft_table.table import Table
 from benchmarks.portfolio import portfolio
+from service.optimization.problem import Observation, Source
 
 RESULTS = Path(__file__).parents[1] / "results" / "peft_table" / "replays.jsonl"
 BUDGETS = (16, 32, 64)
@@ -30,6 +30,8 @@ ABLATIONS: Mapping[str, dict[str, bool]] = {
     "without probes": {"probes": False},
     "without known noise": {"probes": False, "known_noise": False},
     "without race": {"race": False},
+    "race for the best": {"race_for_best": True},
+    "with former studies": {"sources": True},
     "without belief": {"believed": False},
     "engine alone": {
         "portfolio": False,
@@ -58,9 +60,26 @@ def searchers(tables: Sequence[Table], played: Table, rows: Sequence[int]) -> di
     found = dict(PEERS)
     for name, switches in ABLATIONS.items():
         chosen = members if switches.get("portfolio", True) else ()
-        parts = Parts(chosen, **{key: value for key, value in switches.items() if key != "portfolio"})
-        found[name] = partial(search, parts=parts)
+        known = former_studies(others) if switches.get("sources", False) else ()
+        rest = {key: value for key, value in switches.items() if key not in {"portfolio", "sources"}}
+        found[name] = partial(search, parts=Parts(chosen, known, **rest))
     return found
+
+
+def former_studies(tables: Sequence[Table]) -> tuple[Source, ...]:
+    """Return what other tasks say of every configuration that `auto` holds, as former studies."""
+    points = [point_of(one) for one in tables[0].configurations]
+    return tuple(
+        Source(
+            table.task,
+            observations=tuple(
+                Observation(point, {Metric.SCORE: float(score)})
+                for point, score in zip(points, table.validation.mean(axis=1), strict=True)
+                if point is not None
+            ),
+        )
+        for table in tables
+    )
 
 
 def rows_with(table: Table, *, full: bool) -> list[int]:
@@ -109,10 +128,8 @@ def judged(table: Table, report: Report) -> dict[str, Any]:
 
 def volume(table: Table, rows: Sequence[int]) -> float:
     """Return the hypervolume that rows dominate on test, as a share of what the whole table dominates."""
-    reference = np.array([-table.guessing, np.log10(table.parameters.max()) + 0.1])
-    points = np.stack([-true_scores(table), np.log10(table.parameters)], axis=1)
-    whole = moocore.hypervolume(points, ref=reference)
-    return float(moocore.hypervolume(points[list(rows)], ref=reference) / whole)
+    truth = true_scores(table)
+    return table.dominated(rows, truth) / table.dominated(range(len(table)), truth)
 
 
 def replay(tables: Sequence[Table], *, results: Path = RESULTS, **asked: Any) -> None:

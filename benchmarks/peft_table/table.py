@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import moocore
 import numpy as np
 from jaxtyping import Float64
 
@@ -37,6 +38,12 @@ class Table:
     def rows(self, origin: str) -> list[int]:
         """Return the rows of a method set by hand, or of `auto`."""
         return [row for row, one in enumerate(self.origins) if one == origin]
+
+    def dominated(self, rows: Sequence[int], scores: Float64[np.ndarray, " n"]) -> float:
+        """Return the hypervolume of some rows: scores above guessing, against log10 of the parameters."""
+        cost = np.log10(self.parameters)
+        points = np.stack([-scores, cost], axis=1)[list(rows)]
+        return float(moocore.hypervolume(points, ref=np.array([-self.guessing, cost.max() + 0.1])))
 
 
 def read_tables(tasks: Sequence[str], *, folder: Path = FOLDER) -> list[Table]:

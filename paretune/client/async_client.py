@@ -80,6 +80,7 @@ class AsyncClient:
 
     create_study = awaiting(requests.create_study)
     create_study_from = awaiting(requests.create_study_from)
+    validate_study = awaiting(requests.validate_study)
     get_study = awaiting(requests.get_study)
     studies = iterating(requests.studies)
     trials = iterating(requests.trials)

@@ -81,6 +81,7 @@ class Client:
 
     create_study = blocking(requests.create_study)
     create_study_from = blocking(requests.create_study_from)
+    validate_study = blocking(requests.validate_study)
     get_study = blocking(requests.get_study)
     studies = iterating(requests.studies)
     trials = iterating(requests.trials)

@@ -28,6 +28,7 @@ from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
+from api_schemas.study_validation import StudyValidation
 from api_schemas.tasks import TaskFile, TaskFileList
 from api_schemas.trials import TrialPage, TrialRead
 from paretune.errors import CannotBeSent
@@ -149,6 +150,12 @@ def create_study_from(document: Mapping[str, JsonValue]) -> Request[StudyRead]:
     """Register a study as it was written, whatever this client knows of studies: the server judges it."""
     body = RootModel[dict[str, JsonValue]](dict(document))
     return _prepared("/v1/studies", body=body)
+
+
+def validate_study(study: StudyCreate) -> Request[StudyValidation]:
+    """Check a study as registering it would, and store nothing."""
+    request = _post("/v1/studies:validate", StudyValidation, body=study, patience=PREPARING)
+    return replace(request, timeout=PREPARING_TIMEOUT)
 
 
 def get_study(study_id: str) -> Request[StudyRead]:

@@ -42,6 +42,15 @@ class RunningTrial:
         """Whether the service wants no more of this trial, or has given it to another runner."""
         return self._block.is_lost or self._block.stop_reason is not None
 
+    def check(self) -> None:
+        """Leave the block if there is no reason to go on; sends nothing.
+
+        Raises:
+            TrialStopped: If the service has said in answer to a heartbeat that it wants no more.
+            TrialLost: If another runner has the trial now. Both end the block quietly.
+        """
+        self._block.check()
+
     def report(self, *, step: int, **metrics: float) -> None:
         """Store metrics at one step.
 

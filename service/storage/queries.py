@@ -14,27 +14,11 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, defer
 from api_schemas.studies import TERMINAL_STUDY_STATES, ReplicateCounts, StudyKind, TrialCounts
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialState
 from service.errors import NotFound
-from service.storage.models import Artifact, Event, Replicate, StoredFront, Study, Trial, TrialMeasurement
+from service.storage.models import Artifact, Replicate, StoredFront, Study, Trial, TrialMeasurement
 
 Query = TypeVar("Query", bound=Select[Any])
 
 OPEN_STATES = (TrialState.QUEUED, TrialState.RUNNING)
-
-SHOWN_IN_ROWS = (
-    Trial.id,
-    Trial.number,
-    Trial.state,
-    Trial.state_reason,
-    Trial.generated_by,
-    Trial.started_at,
-    Trial.finished_at,
-    Trial.parameters,
-    Trial.metrics,
-    Trial.metric_standard_errors,
-    Trial.test_metrics,
-    Trial.test_metric_standard_errors,
-    Trial.configuration["peft"].as_string().label("peft"),
-)
 
 
 class OpenReplicates(NamedTuple):
@@ -185,18 +169,6 @@ def list_trials(
     return list(session.scalars(query if page_size is None else query.limit(page_size)))
 
 
-def trial_rows(session: Session, study_id: str, *, changed_after: int) -> Sequence[Row[Any]]:
-    """Read trials by number without making objects of them: those that an event after a number has changed.
-
-    `peft` is that part of a configuration as text, or null.
-    """
-    query = select(*SHOWN_IN_ROWS).where(Trial.study_id == study_id)
-    if changed_after:
-        changed = select(Event.trial_id).where(Event.study_id == study_id, Event.sequence > changed_after)
-        query = query.where(Trial.id.in_(changed))
-    return session.execute(query.order_by(Trial.number)).all()
-
-
 def trials_to_learn_from(session: Session, study_id: str) -> list[Trial]:
     """Read the trials of a study by number, without their wide columns: configuration and explanation."""
     wide = (Trial.configuration, Trial.explanation)
@@ -231,6 +203,19 @@ def trials_with_keys(session: Session, study_id: str, keys: Sequence[str]) -> di
     """Read the trials of a study that have one of the configuration keys, by that."""
     query = select(Trial).where(Trial.study_id == study_id, _one_of(Trial.configuration_key, keys))
     return {trial.configuration_key: trial for trial in session.scalars(query)}
+
+
+def training_seconds(session: Session, study_id: str) -> tuple[int, float]:
+    """Return how many trainings of a study succeeded, and how many seconds they took on average."""
+    seconds = func.extract("epoch", Replicate.finished_at - Replicate.started_at)
+    query = select(func.count(), func.coalesce(func.avg(seconds), 0)).where(
+        Replicate.study_id == study_id,
+        Replicate.state == TrialState.SUCCEEDED,
+        Replicate.started_at.is_not(None),
+        Replicate.finished_at.is_not(None),
+    )
+    count, mean = session.execute(query).one()
+    return count, float(mean)
 
 
 def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) -> list[Trial]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
@@ -18,6 +19,10 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 class SchemaInUse(Exception):
     """A migration met a transaction that does not end; nothing has changed."""
+
+
+class SchemaNewer(Exception):
+    """A newer version has migrated the database; nothing has changed."""
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -45,9 +50,16 @@ def upgrade(engine: Engine) -> None:
 
     Raises:
         SchemaInUse: If a table is in use for longer than `LOCK_TIMEOUT_SECONDS`.
+        SchemaNewer: If the schema is one that this version does not know.
     """
     try:
         with engine.begin() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+            if revision is not None and not is_known(revision):
+                raise SchemaNewer(
+                    f"The database has schema {revision}, of a newer version of Paretune than this one. "
+                    "Go on with that version or a later one, or restore a backup from before."
+                )
             command.upgrade(alembic_config(connection), "head")
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from api_schemas.backbones import BackboneShape
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from service.expressions.evaluation import Rows, evaluate
@@ -32,13 +33,13 @@ class CanonicalTrial:
 def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTrial]:
     """Return a function that turns legal parameterizations of a study into trials."""
     space = typed_study.search_space(study)
-    base = typed_study.configuration(study)
+    base, shape = typed_study.configuration(study), typed_study.backbone_shape(study)
 
     def turn(parameterization: Parameterization) -> CanonicalTrial:
         parameters = space.canonical(parameterization)
         if base is None:
             return CanonicalTrial(parameters, None, custom_key(parameters, space=space))
-        configuration = canonical(patch(base, parameters))
+        configuration = canonical(patch(base, parameters), shape=shape)
         text = configuration.model_dump_json()
         return CanonicalTrial(parameters, from_json(text), _digest(text), configuration)
 
@@ -48,20 +49,20 @@ def canonical_trials(study: Study) -> Callable[[Parameterization], CanonicalTria
 def trial_keys(study: Study) -> Callable[[Parameterization], str]:
     """Return a function that returns the key of the trial which a parameterization becomes."""
     space = typed_study.search_space(study)
-    base = typed_study.configuration(study)
+    base, shape = typed_study.configuration(study), typed_study.backbone_shape(study)
 
     def key(parameterization: Parameterization) -> str:
         parameters = space.canonical(parameterization)
         if base is None:
             return custom_key(parameters, space=space)
-        return configuration_key(patch(base, parameters))
+        return configuration_key(patch(base, parameters), shape=shape)
 
     return key
 
 
-def configuration_key(configuration: TrialConfiguration) -> str:
+def configuration_key(configuration: TrialConfiguration, *, shape: BackboneShape | None) -> str:
     """Return equal keys to configurations that train the same network in the same way."""
-    return _digest(canonical(configuration).model_dump_json())
+    return _digest(canonical(configuration, shape=shape).model_dump_json())
 
 
 def custom_key(parameters: Parameterization, *, space: SearchSpace) -> str:

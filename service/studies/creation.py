@@ -32,8 +32,7 @@ def create_study(
         UnknownTask: If the file that it trains on was deleted since it was validated.
         InvalidTask: If that file was replaced.
     """
-    valid = with_former_studies(session, valid, tenant_id=tenant_id)
-    valid = with_own_winners(session, valid, tenant_id=tenant_id)
+    valid = with_what_the_tenant_has(session, valid, tenant_id=tenant_id)
     study = new_study(tenant_id, valid)
     limits.check_new_study(session, tenant_id)
     session.add(study)
@@ -52,6 +51,16 @@ def create_study(
     if source is not None:
         inherit_trials(session, source, study)
     return study
+
+
+def with_what_the_tenant_has(session: Session, valid: ValidStudy, *, tenant_id: str) -> ValidStudy:
+    """Return the study with the former ones that it learns from, and what won the tenant's own.
+
+    Raises:
+        InvalidStudy: If it cannot learn from the studies that it names.
+    """
+    valid = with_former_studies(session, valid, tenant_id=tenant_id)
+    return with_own_winners(session, valid, tenant_id=tenant_id)
 
 
 def new_study(tenant_id: str, valid: ValidStudy) -> Study:

@@ -5,11 +5,14 @@ Such a list has an entry for each layer. A posted configuration may leave it out
 
 import re
 
+from api_schemas.architecture import Architecture
 from api_schemas.backbones import BackboneShape
 from api_schemas.peft.canonical import entries_by_layer
 from api_schemas.peft.registry import OWN_MODULES
 from api_schemas.search_space import SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration
+
+ARCHITECTURE = "architecture."
 
 BY_LAYER = re.compile(r"^peft\.(?:active_layers|(\w+)\.by_layer)\.(\d+)(?:\.|$)")
 
@@ -20,10 +23,18 @@ def layer_of(name: str) -> int | None:
     return int(match[2]) if match else None
 
 
+def searches_architecture(search_space: SearchSpace) -> bool:
+    """Return whether a parameter says which part of the backbone stays."""
+    return any(name.startswith(ARCHITECTURE) for name in search_space.by_name)
+
+
 def with_layers(
     configuration: TrialConfiguration, shape: BackboneShape, *, search_space: SearchSpace
 ) -> TrialConfiguration:
-    """Return a configuration with `active_layers` and each list by layer that a parameter reaches into."""
+    """Return a configuration with `active_layers` and each list by layer that a parameter reaches into.
+
+    So with its architecture: where it has none and one is searched, everything stays.
+    """
     peft = configuration.peft
     updates: dict[str, object] = {}
     if peft.active_layers is None:
@@ -34,7 +45,12 @@ def with_layers(
         if module.by_layer is None:
             entries = entries_by_layer(module, shape.layers)
             updates[name] = module.model_copy(update={"by_layer": entries})
-    return configuration.model_copy(update={"peft": peft.model_copy(update=updates)})
+    written: dict[str, object] = {"peft": peft.model_copy(update=updates)}
+    kept = configuration.architecture
+    if searches_architecture(search_space):
+        whole = kept or Architecture(keep_layers=shape.layers)
+        written["architecture"] = whole.model_copy(update={"ffn_width": whole.ffn_width or shape.ffn_size})
+    return configuration.model_copy(update=written)
 
 
 def setting_at(node: object, path: str) -> object:

@@ -113,12 +113,13 @@ def setting_errors(draft: StudyDraft) -> Iterator[FieldError]:
 
 
 def _problems(method: PeftMethod, setting: str, draft: StudyDraft, *, max_length: int) -> Iterator[str]:
-    settings, shape = _settings_with_possible_roles(draft, method), draft.backbone.shape
-    for value in _values_under(method, setting, draft):
-        tried = settings.model_copy(update={setting: value})
-        problem = setting_problem(method.definition, setting, tried, shape=shape, max_length=max_length)
-        if problem is not None:
-            yield problem
+    settings = _settings_with_possible_roles(draft, method)
+    for shape in draft.shapes:
+        for value in _values_under(method, setting, draft):
+            tried = settings.model_copy(update={setting: value})
+            problem = setting_problem(method.definition, setting, tried, shape=shape, max_length=max_length)
+            if problem is not None:
+                yield problem
 
 
 def _fit_methods(draft: StudyDraft) -> list[PeftMethod]:

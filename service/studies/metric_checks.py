@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from api_schemas.errors import FieldError
 from api_schemas.near_names import meant
-from api_schemas.objectives import RESERVED_METRICS, Metric
+from api_schemas.network_costs import network_problem
+from api_schemas.objectives import NETWORK_METRICS, RESERVED_METRICS, Metric
 from api_schemas.peft.counts import counts_operations
 from api_schemas.studies import StudyCreate
 from service.studies.study_draft import StudyDraft
@@ -30,6 +31,14 @@ def flops_errors(draft: StudyDraft) -> Iterator[FieldError]:
                 detail="It is known for our own modules and fine-tuning only: set peft.method to 'modules' "
                 "or 'full', or name trainable_parameters.",
             )
+
+
+def network_metric_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find costs of the network where they are not known of its backbone."""
+    problem = network_problem(draft.backbone.shape)
+    for pointer, metric in _named_metrics(draft.request):
+        if metric in NETWORK_METRICS and problem is not None:
+            yield FieldError(pointer=pointer, detail=f"'{metric}' is not known: {problem}")
 
 
 def log_errors(draft: StudyDraft) -> Iterator[FieldError]:

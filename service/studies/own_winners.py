@@ -34,11 +34,11 @@ def with_own_winners(session: Session, valid: ValidStudy, *, tenant_id: str) -> 
         return valid
     own = len(valid.request.starting_points)
     posted, defaults = valid.starting_points[:own], valid.starting_points[own:]
-    tried = [canonical(patch(base, point)) for point in valid.starting_points]
+    tried = [canonical(patch(base, point), shape=shape) for point in valid.starting_points]
     winners: list[Parameterization] = []
     for member in _winners(session, valid, tenant_id=tenant_id):
         point = recipe_point(member, valid.search_space, base, shape=shape)
-        if point is not None and (one := canonical(patch(base, point))) not in tried:
+        if point is not None and (one := canonical(patch(base, point), shape=shape)) not in tried:
             tried.append(one)
             winners.append(point)
         if len(winners) == WINNERS:
@@ -61,8 +61,10 @@ def _winners(session: Session, valid: ValidStudy, *, tenant_id: str) -> Iterator
         if (first.metric, first.direction) != (wanted.metric, wanted.direction) or not backbone or not shape:
             continue
         trial = _winner(session, study)
-        if trial is not None:
-            member = member_of(canonical(TrialConfiguration.model_validate(trial.configuration)))
+        trained = None if trial is None else TrialConfiguration.model_validate(trial.configuration)
+        # What a part of a backbone wants, the whole one may not.
+        if trained is not None and trained.architecture is None:
+            member = member_of(canonical(trained))
             yield scaled(member, shape, layers=backbone.layers, hidden_size=backbone.hidden_size)
 
 

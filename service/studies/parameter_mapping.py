@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from api_schemas.architecture import FFN_WIDTH, KEEP_LAYERS
 from api_schemas.backbones import BackboneShape
 from api_schemas.json_values import is_number
 from api_schemas.search_space import (
@@ -86,21 +87,18 @@ def _reader(values: Parameterization, *, source: StudySpace, target: StudySpace)
     if target.backbone_shape is None:
         return partial(setting_at, readable(configuration))
     layered = with_layers(configuration, source.backbone_shape, search_space=target.search_space)
-    return partial(
-        _read,
-        readable(layered),
-        layers=target.backbone_shape.layers,
-        of=source.backbone_shape.layers,
-    )
+    return partial(_read, readable(layered), to=target.backbone_shape, of=source.backbone_shape)
 
 
-def _read(trained: object, name: str, *, layers: int, of: int) -> object:
+def _read(trained: object, name: str, *, to: BackboneShape, of: BackboneShape) -> object:
     found = BY_LAYER.match(name)
     if found is not None:
-        name = _with_layer(name, layer_at_same_depth(int(found[2]), layers=layers, of=of))
+        name = _with_layer(name, layer_at_same_depth(int(found[2]), layers=to.layers, of=of.layers))
     value = setting_at(trained, name)
-    if name == FIRST_ACTIVE_LAYER and isinstance(value, int):
-        return (2 * value * layers + of) // (2 * of)
+    if name in (FIRST_ACTIVE_LAYER, KEEP_LAYERS) and isinstance(value, int):
+        return (2 * value * to.layers + of.layers) // (2 * of.layers)
+    if name == FFN_WIDTH and isinstance(value, int):
+        return value * to.ffn_size / of.ffn_size
     return value
 
 

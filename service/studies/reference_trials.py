@@ -45,6 +45,8 @@ def default_trial(session: Session, study: Study) -> str | None:
 
 def is_default(configuration: TrialConfiguration) -> bool:
     """Return whether a configuration trains LoRA of rank 8 on queries and values in every layer."""
+    if configuration.architecture is not None:
+        return False
     peft = canonical(configuration).peft
     if not peft.active_layers or not all(peft.active_layers):
         return False

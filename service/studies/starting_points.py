@@ -3,12 +3,14 @@
 Those are LoRA of rank 8 on queries and values (arXiv 2106.09685), the serial adapter of Pfeiffer et al.
 with a sixteenth of the hidden size (arXiv 2005.00247), and the linear head alone; modules in every layer.
 A space that searches multiples of a method's own learning rate, as `auto` does, starts with the portfolio in
-place of the adapter, unless the study learns from former ones.
+place of the adapter, unless the study learns from former ones. A study that makes its backbone smaller starts
+with all of it, and with what people do by hand: the last layers dropped.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 
+from api_schemas.architecture import FFN_WIDTH, KEEP_LAYERS, WHICH, WhichLayers
 from api_schemas.backbones import BackboneShape
 from api_schemas.derived_settings import LEARNING_RATE_FACTOR
 from api_schemas.peft.lora import Lora
@@ -25,11 +27,12 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
-from service.studies.layers import with_layers
+from service.studies.layers import searches_architecture, with_layers
 from service.studies.portfolio import Member, portfolio
 from service.studies.study_draft import StudyDraft
 
 LORA_RANK = 8
+KEPT_BY_HAND = (1.0, 0.75, 0.5)
 REDUCTION_FACTOR = 16
 
 
@@ -38,16 +41,15 @@ def starting_points(draft: StudyDraft) -> tuple[Parameterization, ...]:
     posted, search_space, base = draft.request.starting_points, draft.search_space, draft.configuration
     if not draft.request.proposals.default_starting_points:
         return posted
+    shape = draft.backbone.shape
     trained = [
-        canonical(patch(base, starting_parameterization(search_space, base, point))) for point in posted
+        canonical(patch(base, starting_parameterization(search_space, base, point)), shape=shape)
+        for point in posted
     ]
-    defaults = default_starting_points(
-        search_space,
-        base,
-        shape=draft.backbone.shape,
-        learns=draft.request.proposals.warm_start is not None,
-    )
-    return (*posted, *(point for point in defaults if canonical(patch(base, point)) not in trained))
+    learns = draft.request.proposals.warm_start is not None
+    defaults = default_starting_points(search_space, base, shape=shape, learns=learns)
+    new = (point for point in defaults if canonical(patch(base, point), shape=shape) not in trained)
+    return (*posted, *new)
 
 
 def starting_parameterization(
@@ -84,9 +86,40 @@ def default_starting_points(
         # The portfolio's own head alone has the better rate.
         head = None if any(point and patch(configuration, point).is_head_only for point in between) else head
     trained: list[TrialConfiguration] = []
-    for point in (lora, *between, head):
-        if point is not None and (one := canonical(patch(configuration, point))) not in trained:
+    smaller = _without_last_layers(search_space, configuration, shape=shape)
+    for point in (lora, *smaller, *between, head):
+        if point is None:
+            continue
+        one = canonical(patch(configuration, point), shape=shape)
+        if one not in trained:
             trained.append(one)
+            yield point
+
+
+def _without_last_layers(
+    search_space: SearchSpace, configuration: TrialConfiguration, *, shape: BackboneShape
+) -> Iterator[Parameterization]:
+    """Yield the whole network, and it without its last quarter and half, all trained by one recipe."""
+    if not searches_architecture(search_space):
+        return
+    own = configuration.peft
+    recipes = (Peft(method=PeftMethod.FULL), own) if configuration.is_head_only else (own,)
+    whole = _first_point(recipes, search_space, configuration, shape=shape)
+    for share in KEPT_BY_HAND if whole else ():
+        layers, parameters = math.ceil(share * shape.layers), search_space.by_name
+        made: Parameterization = {
+            KEEP_LAYERS: layers,
+            WHICH: WhichLayers.FIRST.value,
+            FFN_WIDTH: shape.ffn_size,
+        }
+        point = search_space.active({**(whole or {}), **made})
+        if not all(parameters[name].contains(value) for name, value in point.items()):
+            continue
+        kept = patch(configuration, point).architecture
+        assert kept is not None  # noqa: S101  it is written out where it is searched
+        # What is not searched is as the base has it.
+        drops_the_last = layers == shape.layers or kept.which is WhichLayers.FIRST
+        if drops_the_last and kept.keep_layers == layers:
             yield point
 
 

@@ -8,8 +8,10 @@ from functools import cached_property
 
 from pydantic import ValidationError
 
+from api_schemas.architecture import FFN_WIDTH, Architecture, kept_shape
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
+from api_schemas.objectives import NETWORK_METRICS
 from api_schemas.peft.methods_preset import METHOD
 from api_schemas.peft.registry import PeftMethod
 from api_schemas.presets import expand_preset
@@ -22,7 +24,7 @@ from service.catalogue.tasks.facts import TaskFacts
 from service.catalogue.tasks.sources import settled, task_facts
 from service.errors import InvalidStudy
 from service.settings import settings
-from service.studies.layers import with_layers
+from service.studies.layers import searches_architecture, with_layers
 from service.studies.overriding import overridden
 from service.studies.resampling import with_resampling
 
@@ -49,6 +51,20 @@ class StudyDraft:
         return {name: posted.get(name, "/search_space") for name in self.search_space.by_name}
 
     @cached_property
+    def shapes(self) -> tuple[BackboneShape, ...]:
+        """What a trial may train on: the backbone at each width that its feed-forward blocks may have."""
+        shape, kept = self.backbone.shape, self.configuration.architecture
+        if kept is None:
+            return (shape,)
+        parameter = self.search_space.by_name.get(FFN_WIDTH)
+        values = (kept.ffn_width or shape.ffn_size,) if parameter is None else values_of(parameter)
+        # What is no width is found by the checks of the draft.
+        found = (width for width in values if isinstance(width, int) and width > 0)
+        return tuple(
+            kept_shape(shape, Architecture(keep_layers=shape.layers, ffn_width=width)) for width in found
+        )
+
+    @cached_property
     def methods(self) -> tuple[PeftMethod, ...]:
         """Every method that a trial may have."""
         return _methods(self.search_space, self.configuration)
@@ -69,13 +85,33 @@ def draft_study(request: StudyCreate, configuration: TrialConfiguration, *, tena
     facts = task_facts(task, data_dir=data_dir)
     counted = backbone.shape.model_copy(update={"weights": backbone.weights})
     quantised = configuration.quantisation is not None or backbone.quantised is not None
-    search_space = _expanded(request.search_space, counted, quantised=quantised)
-    if any(method.definition.trains_weights for method in _methods(search_space, configuration)):
-        # Versions of before refuse a shape with counts, and other studies need none.
+    search_space = _expanded(request.search_space, counted, quantised=quantised, base=configuration)
+    if _reads_network(request, search_space, configuration):
         backbone = replace(backbone, shape=counted)
+    elif any(method.definition.trains_weights for method in _methods(search_space, configuration)):
+        backbone = replace(backbone, shape=_without_units(counted))
     base = configuration.model_copy(update={"task": with_resampling(task, facts)})
     layered = with_layers(base, backbone.shape, search_space=search_space)
     return StudyDraft(request, search_space, layered, backbone, facts)
+
+
+def _reads_network(
+    request: StudyCreate, search_space: SearchSpace, configuration: TrialConfiguration
+) -> bool:
+    """Return whether the study makes its backbone smaller, or asks what the network costs."""
+    named = {item.metric for item in request.objectives} | {item.metric for item in request.constraints}
+    return (
+        bool(named & NETWORK_METRICS)
+        or configuration.architecture is not None
+        or searches_architecture(search_space)
+    )
+
+
+def _without_units(shape: BackboneShape) -> BackboneShape:
+    """Return a shape as versions of before wrote it: they refuse counts that they do not know."""
+    weights = shape.weights
+    counted = None if weights is None else weights.model_copy(update={"each_ffn_unit": None})
+    return shape.model_copy(update={"weights": counted})
 
 
 def _methods(search_space: SearchSpace, configuration: TrialConfiguration) -> tuple[PeftMethod, ...]:
@@ -85,9 +121,13 @@ def _methods(search_space: SearchSpace, configuration: TrialConfiguration) -> tu
     return tuple(method for value in values for method in PeftMethod if method == value)
 
 
-def _expanded(posted: SearchSpaceRequest, shape: BackboneShape, *, quantised: bool) -> SearchSpace:
+def _expanded(
+    posted: SearchSpaceRequest, shape: BackboneShape, *, quantised: bool, base: TrialConfiguration
+) -> SearchSpace:
     inherited = (
-        () if posted.preset is None else expand_preset(posted.preset, shape=shape, quantised=quantised)
+        ()
+        if posted.preset is None
+        else expand_preset(posted.preset, shape=shape, quantised=quantised, base=base)
     )
     try:
         return SearchSpace(parameters=overridden(inherited, posted.parameters))

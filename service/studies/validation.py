@@ -14,6 +14,7 @@ from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import EarlyStopping, StudyCreate
 from api_schemas.trial_configuration import TrialConfiguration
 from service.errors import InvalidStudy
+from service.studies.architecture_checks import architecture_errors
 from service.studies.base_checks import (
     layer_errors,
     overridden_size_errors,
@@ -38,6 +39,7 @@ from service.studies.metric_checks import (
     flops_errors,
     log_bound_errors,
     log_errors,
+    network_metric_errors,
     reserved_metric_errors,
     unknown_metric_errors,
 )
@@ -51,6 +53,7 @@ from service.studies.study_draft import StudyDraft, draft_study
 CHECKS: tuple[Callable[[StudyDraft], Iterable[FieldError]], ...] = (
     unknown_metric_errors,
     flops_errors,
+    network_metric_errors,
     log_errors,
     foreign_expression_errors,
     layer_errors,
@@ -58,6 +61,7 @@ CHECKS: tuple[Callable[[StudyDraft], Iterable[FieldError]], ...] = (
     quantisation_errors,
     task_errors,
     resampling_errors,
+    architecture_errors,
     parameter_errors,
 )
 """What a PEFT study is checked for."""

@@ -44,6 +44,7 @@ from service.trials.reported_metrics import (
     repeats,
     reserved_errors,
     result_errors,
+    with_network_metrics,
 )
 
 LONGEST_SILENCE_SECONDS = 5.0
@@ -144,10 +145,11 @@ def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionR
     """
     _refuse(reserved_errors(ended.metrics, pointer="/metrics"))
     exact: dict[str, float] = {}
+    metrics = with_network_metrics(study, trial, ended.metrics)
     if ended.state is TrialState.SUCCEEDED:
         # Of a `peft` study the runner counts for itself what it has trained.
         exact = exact_metrics_of(study, None, trial.parameters)
-        _refuse(result_errors(study, ended.metrics, exact=exact, pointer="/metrics"))
+        _refuse(result_errors(study, metrics, exact=exact, pointer="/metrics"))
     if ended.state is TrialState.STOPPED_EARLY:
         measured = queries.measurements_of(session, {trial.id: ended.attempt})[trial.id]
         if not measured or not early_stops.says_stop(measured[-1].metrics):
@@ -155,7 +157,7 @@ def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionR
     report = TrialReport(
         state=ended.state,
         reason=ended.reason,
-        metrics=ended.metrics | exact,
+        metrics={**metrics, **exact},
         test_metrics=ended.test_metrics,
     )
     replicate = replication.of_attempt(trial, ended.attempt)
@@ -165,7 +167,7 @@ def complete(session: Session, study: Study, trial: Trial, *, ended: CompletionR
         # The trial was given up when its runner fell silent: a late result corrects that.
         late = report.model_copy(update={"reason": report.reason or "told after the trial was given up"})
         known_results.correct(session, study, trial, replicate, report=late)
-    elif not repeats(study, replicate, report):
+    elif not repeats(study, trial, replicate, report):
         lifecycle.finish_trial(
             session, study, trial, attempt=ended.attempt, report=report, max_attempts=settings().max_attempts
         )

@@ -26,7 +26,7 @@ from service.storage.ids import new_id
 from service.storage.models import Artifact, Replicate, Study, Trial, TrialMeasurement
 from service.trials import early_stops, race_budget, replication, study_lifecycle
 from service.trials.front_history import store_front
-from service.trials.reported_metrics import checked
+from service.trials.reported_metrics import checked, with_network_metrics
 from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
 CANCELLED_WITH_STUDY = "the study was cancelled"
@@ -168,7 +168,9 @@ def record_measurement(
     known = session.get(TrialMeasurement, (trial.id, attempt, measurement.step))
     if known is not None:
         return early_stops.says_stop(known.metrics)
-    metrics = dict(measurement.metrics)
+    counted = with_network_metrics(study, trial, measurement.metrics)
+    measurement = measurement.model_copy(update={"metrics": counted})
+    metrics = dict(counted)
     if replicate.number == 0:
         metrics |= early_stops.judge(session, study, trial, measurement)
     row = TrialMeasurement(trial_id=trial.id, attempt=attempt, step=measurement.step, metrics=metrics)
@@ -192,7 +194,7 @@ def finish_trial(
     counters.count_trial_seconds(session, replicate)
     if report.state is TrialState.STOPPED_EARLY:
         report = early_stops.explain_stop(session, replicate, report)
-    report = checked(study, report)
+    report = checked(study, trial, report)
     if report.state is TrialState.FAILED and replicate.lost_attempts + 1 < max_attempts:
         replicate.worker = None
         _give_back(session, study, trial, replicate, reason=report.reason or "the attempt failed", lost=True)

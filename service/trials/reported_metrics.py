@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 
 from api_schemas.errors import FieldError
 from api_schemas.exact_metrics import exact_metrics
-from api_schemas.objectives import LARGEST_METRIC, RESERVED_METRICS
+from api_schemas.objectives import LARGEST_METRIC, NETWORK_METRICS, RESERVED_METRICS
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialReport, TrialState
 from service.errors.conflicts import ConflictingResult
 from service.expressions.evaluation import Rows, evaluate
 from service.storage import typed_study
-from service.storage.models import Replicate, Study
+from service.storage.models import Replicate, Study, Trial
 
 EXPRESSION_TOLERANCE = 1e-9
 """How far a caller's own arithmetic may be from that of an expression, as a share of the value."""
@@ -42,6 +42,16 @@ def exact_metrics_of(
     return {metric: float(evaluate(node, row)[0]) for metric, node in typed_study.expressions(study).items()}
 
 
+def with_network_metrics(study: Study, trial: Trial, metrics: Mapping[str, float]) -> Mapping[str, float]:
+    """Return metrics with those exact ones that a study names and no worker counts."""
+    missing = NETWORK_METRICS.intersection(typed_study.named_metrics(study)) - metrics.keys()
+    if not missing or trial.configuration is None:
+        return metrics
+    configuration = TrialConfiguration.model_validate(trial.configuration)
+    exact = exact_metrics_of(study, configuration, trial.parameters)
+    return {**metrics, **{name: exact[name] for name in missing}}
+
+
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the metrics that have a value."""
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
@@ -69,13 +79,15 @@ def reserved_errors(metrics: Mapping[str, float], *, pointer: str) -> Iterator[F
         yield FieldError(pointer=f"{pointer}/{name}", detail="the service itself writes this name")
 
 
-def checked(study: Study, report: TrialReport) -> TrialReport:
+def checked(study: Study, trial: Trial, report: TrialReport) -> TrialReport:
     """Return a report as it counts: one that lacks a metric of the study is FAILED.
 
-    One with a metric that is not finite, or too large to measure a volume with, is INFEASIBLE.
+    One with a metric that is not finite, or too large to measure a volume with, is INFEASIBLE. What the
+    service counts itself need not be reported.
     """
     if report.state not in (TrialState.SUCCEEDED, TrialState.STOPPED_EARLY):
         return report
+    report = report.model_copy(update={"metrics": with_network_metrics(study, trial, report.metrics)})
     missing = sorted(set(typed_study.named_metrics(study)) - report.metrics.keys())
     if missing:
         reason = f"metrics-missing: the worker reported no {', '.join(missing)}"
@@ -100,7 +112,7 @@ def adds_nothing(reported: Mapping[str, float], stored: Mapping[str, float]) -> 
     return same_metrics(reported, {name: stored[name] for name in reported if name in stored})
 
 
-def repeats(study: Study, replicate: Replicate, report: TrialReport) -> bool:
+def repeats(study: Study, trial: Trial, replicate: Replicate, report: TrialReport) -> bool:
     """Return whether an attempt has ended with this very report.
 
     Raises:
@@ -108,7 +120,7 @@ def repeats(study: Study, replicate: Replicate, report: TrialReport) -> bool:
     """
     if replicate.state not in TERMINAL_TRIAL_STATES:
         return False
-    repeated = checked(study, report)
+    repeated = checked(study, trial, report)
     if repeated.state is replicate.state and (
         repeated.state is TrialState.STOPPED_EARLY
         or (

@@ -2,9 +2,17 @@
 
 import pytest
 
+from api_schemas.architecture_presets import widths
 from api_schemas.backbones import BackboneShape, WeightCounts
 from api_schemas.presets import bottleneck_sizes, expand_preset
-from api_schemas.search_space import CategoricalParameter, OrdinalParameter, PresetName, SearchSpace
+from api_schemas.search_space import (
+    CategoricalParameter,
+    IntParameter,
+    OrdinalParameter,
+    PresetName,
+    SearchSpace,
+)
+from api_schemas.trial_configuration import TrialConfiguration
 
 
 def shape(*, layers: int, hidden_size: int) -> BackboneShape:
@@ -48,7 +56,10 @@ def test_every_preset_is_a_legal_space(preset: PresetName, layers: int) -> None:
     space = SearchSpace(parameters=expand_preset(preset, shape=shape(layers=layers, hidden_size=64)))
     names = [parameter.name.split(".") for parameter in space.parameters]
     reached = {int(part) for name in names for part in name if part.isdigit()}
-    assert reached == set(range(layers))
+    assert reached == (set() if preset in RECIPE_OF_THE_BASE else set(range(layers)))
+
+
+RECIPE_OF_THE_BASE = (PresetName.DEPTH, PresetName.DEPTH_WIDTH)
 
 
 WHOLE = WeightCounts(below=10, each_layer=20, above=0)
@@ -89,3 +100,51 @@ def test_ranks_of_auto_fit_the_narrowest_projection() -> None:
     rank = SearchSpace(parameters=expand_preset(PresetName.AUTO, shape=narrow)).by_name["peft.library.rank"]
     assert isinstance(rank, OrdinalParameter)
     assert rank.choices == (1, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("ffn_size", "expected"),
+    [
+        (1536, (384, 576, 768, 960, 1152, 1344, 1536)),
+        (1000, (256, 384, 512, 640, 736, 864, 1000)),
+        (96, (32, 64, 96)),
+        (8, (8,)),
+    ],
+)
+def test_widths_lie_on_the_grid(ffn_size: int, expected: tuple[int, ...]) -> None:
+    """Even steps from a quarter on, each a multiple of 32; the whole width whatever it is."""
+    assert widths(ffn_size) == expected
+
+
+@pytest.mark.parametrize(
+    ("configuration", "recipe"),
+    [
+        ({}, {"peft.method", "training.learning_rate_factor"}),
+        ({"training": {"learning_rate": 2e-5}}, {"peft.method"}),
+        ({"peft": {"method": "head_only"}}, set()),
+        ({"peft": {"lora": {"rank": 4}}}, set()),
+    ],
+)
+def test_a_recipe_is_the_configuration_s_where_it_has_one(
+    configuration: dict[str, object], recipe: set[str]
+) -> None:
+    """Where it says nothing, every weight is trained at the rate that is usual for that."""
+    base = TrialConfiguration.model_validate({"backbone": "b", "task": {"name": "t"}, **configuration})
+    parameters = expand_preset(PresetName.DEPTH, shape=shape(layers=12, hidden_size=64), base=base)
+    names = {parameter.name for parameter in parameters}
+    assert names - recipe == {"architecture.keep_layers", "architecture.which"}
+    assert recipe <= names
+    assert all(parameter.is_constant for parameter in parameters if parameter.name in recipe)
+
+
+def test_a_joint_search_has_no_value_that_the_smallest_network_cannot_take() -> None:
+    """Ranks fit the narrowest block, and partial fine-tuning begins at a layer that is always there."""
+    whole = shape(layers=12, hidden_size=128).model_copy(update={"ffn_size": 128, "weights": WHOLE})
+    space = SearchSpace(parameters=expand_preset(PresetName.JOINT, shape=whole)).by_name
+    rank, first = space["peft.library.rank"], space["peft.first_active_layer"]
+    assert isinstance(rank, OrdinalParameter)
+    assert isinstance(first, IntParameter)
+    assert (rank.choices[-1], first.high) == (32, 2)
+    flat = whole.model_copy(update={"layers": 1})
+    alone = SearchSpace(parameters=expand_preset(PresetName.JOINT, shape=flat)).by_name
+    assert "architecture.which" not in alone

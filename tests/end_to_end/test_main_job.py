@@ -25,6 +25,7 @@ LEARNING = {
     "peft": {"first_active_layer": 5, "serial_adapter": {"bottleneck_size": 24}},
 }
 RATE = "training.learning_rate"
+WORDS = (("a fine", "good"), ("a dull", "poor"))
 
 
 def test_a_study_ends_in_an_adapter_that_loads(shared_stack: tuple[Stack, Client], state_root: Path) -> None:
@@ -72,33 +73,35 @@ def test_the_front_gets_a_second_seed_before_the_study_succeeds(
         assert len(saved) == 1
 
 
-def test_run_writes_front_plot_and_adapter(
+def test_a_csv_ends_in_front_plot_and_adapter(
     shared_stack: tuple[Stack, Client], state_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`paretune run` on a server that is there; with its own, it is interrupted in `test_interrupted_run`."""
+    """`init`, `validate` and `run` on a server that is there; with its own: `test_interrupted_run`."""
     stack, _ = shared_stack
     monkeypatch.setenv("PARETUNE_URL", stack.url)
     monkeypatch.setenv("PARETUNE_API_KEY", stack.api_key)
+    (state_root / "rows").mkdir()
+    rows = [f'"{word} film, number {n}",{label}' for n in range(24) for word, label in WORDS]
+    (state_root / "rows" / "films.csv").write_text("\n".join(["review,verdict", *rows]))
     study_file = state_root / "study.yaml"
+    arguments = [str(state_root / "rows" / "films.csv"), "--output", str(study_file), "--yes"]
+    made = CliRunner().invoke(app, ["init", *arguments])
+    assert made.exit_code == 0, made.output
+    # As it was written it can run; two cheap trials of it do.
+    checked = CliRunner().invoke(app, ["validate", str(study_file)])
+    assert "This study can run" in checked.output, checked.output
+    text = (
+        study_file.read_text().replace("{trials: 24}", "{trials: 2}").replace("preset: auto", "preset: lora")
+    )
     study_file.write_text(
-        """
-display_name: a small study
-configuration:
-  backbone: all-MiniLM-L6-v2
-  task: {name: rotten-tomatoes, train_rows: 48, validation_rows: 32, test_rows: 32}
-  training: {epochs: 1, max_length: 16}
-search_space: {preset: lora}
-objectives:
-  - {metric: score, direction: maximize}
-  - {metric: trainable_parameters, direction: minimize}
-budget: {trials: 2}
-"""
+        text.replace("epochs: 3", "epochs: 1").replace("display_name:", "display_name: films #")
     )
     output = state_root / "out"
     result = CliRunner().invoke(app, ["run", str(study_file), "--output", str(output)])
     assert result.exit_code == 0, result.output
     (folder,) = output.iterdir()
     assert json.loads((folder / "pareto_front.json").read_text())["points"]
+    assert f"load_classifier({str(next(folder.glob('trial-*')))!r})" in result.output
     assert (folder / "pareto_front.png").read_bytes().startswith(b"\x89PNG")
     (adapter,) = folder.glob("trial-*")
     # LoRA that is alone in its trial is saved in the format of HF peft, too.
@@ -106,8 +109,8 @@ budget: {trials: 2}
     assert {file.name for file in adapter.iterdir()} - in_peft_format == {
         "weights.safetensors", "configuration.json", "README.md", "load.py",
     }  # fmt: skip
-    listed = CliRunner().invoke(app, ["resume", "a small study", "--output", str(state_root / "again")])
-    assert "a small study: SUCCEEDED" in listed.output
+    listed = CliRunner().invoke(app, ["resume", "films", "--output", str(state_root / "again")])
+    assert "films: SUCCEEDED" in listed.output
 
 
 def test_trials_that_learn_nothing_are_stopped(shared_stack: tuple[Stack, Client]) -> None:

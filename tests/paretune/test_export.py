@@ -1,5 +1,6 @@
 """What an export holds: a merged model on request, a card that says where its numbers come from."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from paretune.export import (
     check_new,
     merge_exported,
     model_card,
+    onnx_of_merged,
     remove_of_another_trial,
 )
 from service.artifacts.artifact_store import store_at
@@ -57,6 +59,15 @@ def test_a_merged_trial_lies_in_the_exported_folder(tmp_path: Path) -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json", "answers.json"} <= {
         file.name for file in merged.iterdir()
     }
+
+
+def test_a_graph_that_cannot_be_written_is_an_error_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence names the extra that is missing."""
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(CannotBeMerged, match=r"paretune\[onnx\]"):
+        onnx_of_merged(tmp_path)
 
 
 def test_a_trial_on_a_local_backbone_is_loaded_from_where_the_user_says(

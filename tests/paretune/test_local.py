@@ -21,15 +21,9 @@ from typer.testing import CliRunner
 from paretune.cli import app
 from paretune.client import Client
 from paretune.embedded_postgres import EmbeddedPostgres, OtherPostgresMajor, embedded_postgres, free_port
-from paretune.local import (
-    PortTaken,
-    StateDirectoryInUse,
-    StateDirectoryNotWritable,
-    _answers,
-    _data_dir,
-    _places,
-    running_stack,
-)
+from paretune.local import _answers, _data_dir, places, running_stack
+from paretune.ports import PortTaken
+from paretune.state_directory import StateDirectoryInUse, StateDirectoryNotWritable
 
 
 @pytest.fixture(autouse=True)
@@ -93,14 +87,14 @@ def test_folders_that_the_user_names_are_seen_from_where_the_command_was_given(
     """The processes below run elsewhere. A store that is no folder stays what it is."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PARETUNE_MODELS_DIR", raising=False)
-    assert "PARETUNE_MODELS_DIR" not in _places(tmp_path)
-    assert _places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == str(tmp_path / "artifacts")
+    assert "PARETUNE_MODELS_DIR" not in places(tmp_path)
+    assert places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == str(tmp_path / "artifacts")
     monkeypatch.setenv("PARETUNE_MODELS_DIR", "models")
     monkeypatch.setenv("PARETUNE_ARTIFACTS_URL", "weights")
-    assert _places(tmp_path)["PARETUNE_MODELS_DIR"] == str(tmp_path / "models")
-    assert _places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == str(tmp_path / "weights")
+    assert places(tmp_path)["PARETUNE_MODELS_DIR"] == str(tmp_path / "models")
+    assert places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == str(tmp_path / "weights")
     monkeypatch.setenv("PARETUNE_ARTIFACTS_URL", "s3://bucket/prefix")
-    assert _places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == "s3://bucket/prefix"
+    assert places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == "s3://bucket/prefix"
 
 
 def test_a_taken_port_is_named_before_anything_starts(state_root: Path) -> None:

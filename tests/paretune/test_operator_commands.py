@@ -29,7 +29,7 @@ def test_without_a_database_it_says_what_to_do(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     "arguments",
-    [("keys", "list", "--tenant", "who"), ("tenants", "limit", "who"), ("keys", "revoke", "key_1")],
+    [("keys", "list", "--tenant", "who"), ("tenants", "limit", "who"), ("keys", "revoke", "key_1", "--yes")],
 )
 def test_what_is_not_there_is_named(service_environment: None, arguments: tuple[str, ...]) -> None:
     """A sentence, not a traceback."""
@@ -52,7 +52,7 @@ def test_a_key_of_a_new_tenant_lives_until_it_is_revoked(service_environment: No
     listed = run("keys", "list", "--tenant", "lab").output
     assert key_id[0] in listed
     assert secret[0] not in listed
-    assert "was revoked at" in run("keys", "revoke", key_id[0]).output
+    assert "was revoked at" in run("keys", "revoke", key_id[0], "--yes").output
     assert client.get("/v1/studies").status_code == 401
     events = session.scalars(select(AuditEvent).where(AuditEvent.subject == key_id[0]))
     assert [(event.type, event.key_id) for event in events] == [("key.created", None), ("key.revoked", None)]

@@ -12,8 +12,8 @@ import pytest
 
 from paretune.child_process import LOG_TAIL_LINES, LONGEST_LOG_LINE, Child, ChildDied
 from paretune.embedded_postgres import free_port
-from paretune.local import _kept_secret
 from paretune.room import NoRoom, room_for_a_start
+from paretune.state_directory import kept_secret
 
 
 def test_a_disk_that_is_full_at_the_first_start_is_one_sentence(state_root: Path) -> None:
@@ -63,9 +63,9 @@ def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
 def test_a_secret_that_a_full_disk_left_empty_is_made_anew(tmp_path: Path) -> None:
     """Else the server would take an empty key."""
     (tmp_path / "key").touch()
-    made = _kept_secret(tmp_path / "key", prefix="ptk_")
+    made = kept_secret(tmp_path / "key", prefix="ptk_")
     assert len(made) > 40
-    assert _kept_secret(tmp_path / "key", prefix="ptk_") == made
+    assert kept_secret(tmp_path / "key", prefix="ptk_") == made
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0
 
 

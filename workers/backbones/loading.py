@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
-from api_schemas.backbones import BackboneShape
+from api_schemas.backbones import BackboneShape, hub_repository
 from api_schemas.model_families import FAMILIES, LAYER_LISTS, LayerPaths, parts_of
 from api_schemas.trial_configuration import Quantisation
 from service.catalogue.backbones import by_name
@@ -30,6 +30,7 @@ from service.catalogue.backbones.shapes import shape_from_configuration
 from service.catalogue.backbones.tokenizers import check_ids
 from service.catalogue.backbones.weights import layer_of
 from service.errors import DamagedBackbone
+from workers.architecture.sub_network import SubNetwork
 from workers.backbones.gguf_conversion import converted_directory
 from workers.backbones.quantisation import as_stored, quantised, stay_differentiable
 from workers.errors import UnsupportedBackbone, is_out_of_memory
@@ -88,6 +89,13 @@ class Backbone:
     layers: tuple[nn.Module, ...]
     paths: LayerPaths
     device: torch.device
+    sub_network: SubNetwork | None = None
+    """What it keeps of the backbone of its name; None if it is that backbone."""
+
+    @property
+    def hub_repository(self) -> str | None:
+        """The repository of the Hugging Face hub that holds this very network; None if there is none."""
+        return None if self.sub_network else hub_repository(self.name)
 
     def part(self, layer: int, role: str) -> nn.Module:
         """Return the module that plays a role in a layer."""
@@ -212,7 +220,7 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
         stay_differentiable(model)
     else:
         model.to(device)
-    layer_list = _layer_list(model)
+    layer_list = layer_list_of(model)
     return Backbone(
         name=name,
         model=model,
@@ -264,7 +272,7 @@ def whole_network(name: str, folder: Path, *, dtype: torch.dtype, **how: Any) ->
             f"another shape, '{unfit[0]}' among them. Get both files from the same place."
         )
     loaded: nn.Module = model
-    layers = len(_layer_list(loaded))
+    layers = len(layer_list_of(loaded))
     unread = sorted(key for key in report["unexpected_keys"] if _is_unread(key, layers))
     if unread:
         raise UnsupportedBackbone(
@@ -285,7 +293,12 @@ def _is_unread(tensor: str, layers: int) -> bool:
     return layer is not None and layer < layers and not tensor.endswith(BUFFERS_OF_BEFORE)
 
 
-def _layer_list(model: nn.Module) -> nn.ModuleList:
+def layer_list_of(model: nn.Module) -> nn.ModuleList:
+    """Return the list in which a transformer keeps its layers.
+
+    Raises:
+        UnsupportedBackbone: If it is at none of the places that are known here.
+    """
     for path in LAYER_LISTS:
         try:
             layers = model.get_submodule(path)

@@ -40,7 +40,7 @@ def _trials_at_once(trials: Sequence[Trial], cache: ModelCache) -> int:
     try:
         if not can_pack([trial.configuration for trial in trials]):
             return 1
-        backbone = cache.backbone(common.backbone, common.quantisation)
+        backbone = cache.network(common)
         if not takes_packs(backbone):
             return 1
         modules = [build_modules(trial.configuration, cache) for trial in trials]
@@ -119,7 +119,7 @@ def shape_of_one(
         trained=scalars(largest),
         first_layer=layer,
         split=cache.task_from(configuration, layer=layer).train,
-        backbone=cache.backbone(configuration.backbone, configuration.quantisation),
+        backbone=cache.network(configuration),
     )
 
 

@@ -21,7 +21,7 @@ from workers.data.task_data import Batch
 from workers.peft_methods import full, hf_layers, prompts
 from workers.peft_methods.place import Place
 from workers.peft_methods.prefix_injection import Handle
-from workers.peft_methods.registry import METHODS, hooked_methods
+from workers.peft_methods.registry import CHANGES_OF_WEIGHTS, METHODS, hooked_methods
 
 
 class TrialModules(nn.Module):
@@ -61,6 +61,16 @@ class TrialModules(nn.Module):
     def trains_weights(self) -> bool:
         """Whether the backbone's own weights are trained."""
         return isinstance(self.library, full.OwnWeights)
+
+    @property
+    def kinds(self) -> set[str]:
+        """The names of the modules of our own that some layer carries."""
+        return {kind for methods in self.layers.values() for kind, _ in methods.named_children()}
+
+    @property
+    def merges(self) -> bool:
+        """Whether what is trained can be added to the weights, so that it costs nothing at prediction."""
+        return not isinstance(self.library, prompts.Prompt) and self.kinds <= CHANGES_OF_WEIGHTS
 
     def after_step(self, step: int, total_steps: int) -> None:
         """Let a method act between two steps, counted from 1, while the gradients are still there."""

@@ -20,7 +20,6 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from api_schemas.backbones import hub_repository
 from api_schemas.peft.fitness import problems
 from api_schemas.peft.method import LibrarySettings
 from api_schemas.peft.registry import Peft
@@ -102,7 +101,7 @@ class HfLayers(nn.Module):
             peft.library, Targets(sorted(targets), sorted(feed_forward), seed)
         )
         self.configuration.task_type = FEATURES
-        self.configuration.base_model_name_or_path = hub_repository(backbone.name)
+        self.configuration.base_model_name_or_path = backbone.hub_repository
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             # peft warns of every norm, which is what it is asked to train.
             warnings.filterwarnings("ignore", message="Unsupported layer type", category=UserWarning)

@@ -13,7 +13,6 @@ from jaxtyping import Float
 from peft import PeftConfig
 from torch import Tensor, nn
 
-from api_schemas.backbones import hub_repository
 from api_schemas.peft.fitness import problems
 from api_schemas.peft.registry import Peft
 from workers.backbones.loading import Backbone
@@ -43,7 +42,7 @@ class Prompt(nn.Module):
             num_layers=backbone.shape.layers,
             num_attention_heads=1,  # read by prefix tuning only
             task_type=FEATURES,
-            base_model_name_or_path=hub_repository(backbone.name),
+            base_model_name_or_path=backbone.hub_repository,
         )
         words = backbone.model.get_input_embeddings()  # type: ignore[operator]
         with torch.random.fork_rng(devices=[]):

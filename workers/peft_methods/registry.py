@@ -66,6 +66,9 @@ MODULES: Mapping[str, Hooked] = {
     "prefix_tuning": prefix_tuning,
 }
 
+CHANGES_OF_WEIGHTS = frozenset({"lora", "scale_shift", "bitfit"})
+"""Modules of our own that can be merged; they stand in the order in which they act."""
+
 METHODS: Mapping[PeftMethod, HfMethod | PromptMethod | WeightsMethod | Hooked] = {
     PeftMethod.BITFIT: bitfit,
     PeftMethod.LORA: lora.METHOD,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -24,6 +24,8 @@ from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord
 from service.artifacts.artifact_store import UPLOAD_PATIENCE_SECONDS, ArtifactStore, ArtifactStoreAway
 from service.catalogue.tasks.rows import Row
+from workers.architecture.extraction import extracted
+from workers.architecture.sub_network import SubNetwork
 from workers.backbones.loading import Backbone, load_backbone
 from workers.data.task_data import evaluation_batches, tokenise
 from workers.errors import ArtifactError, TrialNotSaved
@@ -47,6 +49,8 @@ class SavedTrial(Schema):
     configuration: TrialConfiguration
     backbone_shape: BackboneShape
     answers: AnswerForm
+    sub_network: SubNetwork | None = Field(default=None, exclude_if=lambda kept: kept is None)
+    """What stayed of the backbone; without it all of it."""
     sha256: dict[str, str]
     """Of every other file of the trial, by name."""
 
@@ -109,6 +113,7 @@ def save_trial(
                 configuration=configuration,
                 backbone_shape=backbone.shape,
                 answers=answers,
+                sub_network=backbone.sub_network,
                 sha256={name: _sha256(folder / name) for name in others},
             )
             (folder / CONFIGURATION).write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -143,6 +148,7 @@ def load_classifier(
 
     Raises:
         ArtifactError: If a file is missing, damaged, of another trial, or does not fit the others.
+        UnsupportedBackbone: If its backbone cannot be loaded here, or has no such part.
         service.errors.UnknownBackbone: If its backbone cannot be found.
     """
     saved = _read_saved(folder)
@@ -154,6 +160,8 @@ def load_classifier(
         device=device or torch.device("cpu"),
         quantisation=saved.configuration.quantisation,
     )
+    if saved.sub_network is not None:
+        backbone = extracted(backbone, saved.sub_network)
     if backbone.shape != saved.backbone_shape:
         raise ArtifactError(
             f"The backbone '{saved.configuration.backbone}' here has another shape than the one trained on."

@@ -12,7 +12,6 @@ import torch
 from peft import LoraConfig, PeftConfig
 from torch import Tensor, nn
 
-from api_schemas.backbones import hub_repository
 from workers.backbones.loading import Backbone, Projection
 from workers.peft_methods import TrialModules
 from workers.peft_methods.hf_layers import FEATURES, HfLayers
@@ -69,7 +68,7 @@ def _own_lora(modules: TrialModules, backbone: Backbone) -> tuple[PeftConfig, di
         target_modules=sorted(updates),
         fan_in_fan_out=any(part.transposed for parts in updates.values() for part, _ in parts),
         task_type=FEATURES,
-        base_model_name_or_path=hub_repository(backbone.name),
+        base_model_name_or_path=backbone.hub_repository,
     )
     tensors: dict[str, Tensor] = {}
     for name, parts in updates.items():

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
+from workers.architecture.extraction import cut
 from workers.backbones.loading import Backbone, backbone_folder, own_bits, whole_network
 from workers.errors import ArtifactError
 from workers.peft_methods.bitfit import named_changes
@@ -22,8 +23,6 @@ from workers.peft_methods.scale_shift import ScaleShift
 from workers.saving.artifacts import Classifier, load_classifier
 from workers.saving.hf_format import ADAPTER_CONFIGURATION
 
-CHANGES_OF_WEIGHTS = frozenset({"lora", "scale_shift", "bitfit"})
-"""Our own methods that can be merged; their modules stand in the order in which they act."""
 HEAD = "head.safetensors"
 ANSWERS = "answers.json"
 EXPECTED_WARNINGS = (
@@ -53,6 +52,8 @@ def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) ->
     name = classifier.saved.configuration.backbone
     source = backbone_folder(name, models_dir=models_dir)
     model = whole_network(name, source, dtype=torch.float32)
+    if classifier.saved.sub_network is not None:
+        model = cut(model, classifier.saved.sub_network, paths=classifier.backbone.paths)
     merged = _merged(model, classifier, folder=folder)
     merged.config.id2label, merged.config.label2id = {}, {}  # type: ignore[union-attr]  # ships no types
     merged.save_pretrained(out)  # type: ignore[operator]  # transformers ships no types
@@ -87,14 +88,13 @@ def _merged(model: nn.Module, classifier: Classifier, *, folder: Path) -> nn.Mod
             for name, trained in modules.library.named_parameters():
                 model.get_parameter(name).copy_(trained)
         return model
-    kinds = {kind for methods in modules.layers.values() for kind, _ in methods.named_children()}
-    if not kinds and (folder / ADAPTER_CONFIGURATION).is_file():
+    if not modules.kinds and (folder / ADAPTER_CONFIGURATION).is_file():
         with warnings.catch_warnings():
             for message in EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message=message)
             merged: nn.Module = PeftModel.from_pretrained(model, folder).merge_and_unload()
         return merged
-    if not kinds <= CHANGES_OF_WEIGHTS:
+    if not modules.merges:
         raise ArtifactError(
             "Adapters and prefixes are new parts of the network, not changes of weights: they cannot be "
             "merged. Use load.py, or choose a trial of LoRA or of another method that changes weights."

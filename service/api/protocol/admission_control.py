@@ -24,7 +24,9 @@ from service.runtime.loop_local import LoopLocal
 
 AT_ONCE = "/healthz"
 PROBES = frozenset({"/readyz", "/metrics"})
-CREATIONS = re.compile(r"/v1/(studies|webhooks)|/v1/studies/[^/]+:clone|/v1/studies/[^/]+/trials:import")
+CREATIONS = re.compile(
+    r"/v1/(studies|studies:validate|webhooks)|/v1/studies/[^/]+:clone|/v1/studies/[^/]+/trials:import"
+)
 SMALL_BYTES = 65_536
 """What the server reads of a body in advance, so that waiting for so much takes no place."""
 TURNED_AWAY = SimpleNamespace(path_format="turned away")

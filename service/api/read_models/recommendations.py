@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from api_schemas.architecture import depth_caution
 from api_schemas.objectives import Objective
 from api_schemas.pareto import FrontBasis
 from api_schemas.peft.description import describe_canonical
@@ -114,7 +115,7 @@ def _chosen(
         study_id=study.id,
         rule=query.rule,
         **_basis(evidence),
-        reason=_worded(choice.reason, evidence),
+        reason=_worded(choice.reason, evidence) + _caution(study, configuration),
         trial_id=chosen.id,
         number=chosen.number,
         metrics=chosen.metrics,
@@ -142,6 +143,14 @@ def _basis(evidence: Evidence) -> dict[str, Any]:
 
 def _worded(reason: str, evidence: Evidence) -> str:
     return reason if evidence.belief is None else f"{reason} {BELIEVED_NUMBERS}"
+
+
+def _caution(study: Study, configuration: TrialConfiguration | None) -> str:
+    shape = typed_study.backbone_shape(study)
+    if configuration is None or shape is None:
+        return ""
+    caution = depth_caution(configuration.architecture, shape)
+    return "" if caution is None else f" {caution}"
 
 
 def _study_of(study: Study, trial: Trial, configuration: TrialConfiguration | None) -> StudyCreate:

@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from api_schemas.peft.description import describe_peft
+from api_schemas.architecture import Architecture
+from api_schemas.peft.description import describe_parts
 from api_schemas.peft.registry import Peft
 from api_schemas.trial_columns import TrialColumns
-from service.storage import queries
 from service.storage.models import Study
+from service.storage.trial_rows import trial_rows
 
 DESCRIBED = 20_000
 """Configurations whose description is kept: to describe one takes longer than to read its trial."""
@@ -20,8 +21,8 @@ NAMED = ("parameters", "metrics", "metric_standard_errors", "test_metrics", "tes
 
 def trial_columns(session: Session, study: Study, *, changed_after: int) -> TrialColumns:
     """Return the trials of a study that have changed since one of its events; after 0, all of them."""
-    rows = queries.trial_rows(session, study.id, changed_after=changed_after)
-    described = [("", False) if row.peft is None else _described(row.peft) for row in rows]
+    rows = trial_rows(session, study.id, changed_after=changed_after)
+    described = [("", False) if row.peft is None else _described(row.peft, row.architecture) for row in rows]
     columns = {name: _by_name([getattr(row, name) for row in rows]) for name in NAMED}
     # Validated as a whole: each value by itself would take several times as long.
     return TrialColumns.model_validate(
@@ -55,7 +56,8 @@ def _is_collapsed(row: Row[Any]) -> bool:
 
 
 @lru_cache(maxsize=DESCRIBED)
-def _described(peft: str) -> tuple[str, bool]:
+def _described(peft: str, architecture: str | None) -> tuple[str, bool]:
     settings = Peft.model_validate_json(peft)
+    kept = None if architecture is None else Architecture.model_validate_json(architecture)
     active = settings.active_layers
-    return describe_peft(settings), active is not None and not any(active)
+    return describe_parts(settings, kept), active is not None and not any(active)

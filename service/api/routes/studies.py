@@ -5,7 +5,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api_schemas.acceptance import Acceptance
@@ -14,11 +14,18 @@ from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
+from api_schemas.study_validation import StudyValidation
 from api_schemas.trial_columns import TrialColumns
 from api_schemas.trials import TrialPage, TrialRead
 from service.api.dependencies import SessionDep, TenantDep
 from service.api.protocol.entity_tags import NOT_MODIFIED
-from service.api.protocol.idempotency import IdempotentDep, IdempotentRequest, replay, run_once
+from service.api.protocol.idempotency import (
+    IdempotentDep,
+    IdempotentRequest,
+    accept_key,
+    replay,
+    run_once,
+)
 from service.api.protocol.problems import documented
 from service.api.read_models.fronts import hypervolume_history, pareto_front
 from service.api.read_models.recommendations import recommend
@@ -31,6 +38,7 @@ from service.storage.database import transaction
 from service.storage.models import Study
 from service.studies import acceptance, creation, deletion, settings_changes, steering
 from service.studies.cloning import validate_edited
+from service.studies.preview import preview
 from service.studies.validation import ValidStudy, validate_study
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=documented(401, 404, 422, 503))
@@ -52,6 +60,14 @@ def create_study(request: StudyCreate, posted: IdempotentDep) -> Response:
     """Create a study. Its first trials are proposed at once, or once it is resumed if created PAUSED."""
     # Without a database connection: it may read large files, or download them.
     return replay(posted) or _create(validate_study(request, tenant_id=posted.tenant_id), posted)
+
+
+@router.post(":validate", dependencies=[Depends(accept_key)], responses=documented(400, 415))
+def check_study(request: StudyCreate, tenant_id: TenantDep) -> StudyValidation:
+    """Check a study as posting it would, and store nothing: what it would be, or why it is refused."""
+    valid = validate_study(request, tenant_id=tenant_id)
+    with transaction() as session:
+        return preview(session, valid, tenant_id=tenant_id)
 
 
 @router.get("", responses=NOT_MODIFIED)

@@ -31,11 +31,17 @@ def weight_counts(
     try:
         below = vocabulary * shape.embedding_width + BELOW[family](configuration, shape)
         each_layer = _layer(configuration, shape)
+        narrower = _layer(configuration, shape.model_copy(update={"ffn_size": shape.ffn_size - 1}))
     except (TypeError, ValueError):  # an entry is no number
         return None
     # A norm with a bias is two vectors wherever the norms of the layers have one.
     vectors = (2 if FAMILIES[family].norm_biases else 1) if FAMILIES[family].final_norm else 0
-    return WeightCounts(below=below, each_layer=each_layer, above=vectors * shape.hidden_size)
+    return WeightCounts(
+        below=below,
+        each_layer=each_layer,
+        above=vectors * shape.hidden_size,
+        each_ffn_unit=each_layer - narrower,
+    )
 
 
 def _layer(configuration: Configuration, shape: BackboneShape) -> int:

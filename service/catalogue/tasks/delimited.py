@@ -43,7 +43,7 @@ def open_delimited(file: BinaryIO, name: str) -> Table:
     Raises:
         InvalidTaskFile: If it is not UTF-8, or its header cannot be one.
     """
-    dialect = _dialect(file, ending(name))
+    dialect = dialect_of(file, ending(name))
     with closing(_lines(file, name, dialect)) as lines:
         _, header = next(lines, (0, []))
     # What has no name, such as the numbers of rows or what a comma at the end opens, is no column.
@@ -69,16 +69,17 @@ def _count(rows: Iterator[Cells], name: str) -> int:
 
 
 def _rows(file: BinaryIO, name: str, dialect: Dialect, *, width: int) -> Iterator[list[str]]:
-    lines = _lines(file, name, dialect)
-    next(lines, None)
-    for number, cells in lines:
-        if not _fits(cells, width):
-            separator = SHOWN.get(dialect.separator, f"'{dialect.separator}'")
-            raise InvalidTaskFile(
-                f"Line {number} of '{name}' has {len(cells)} cells where the header has {width}; "
-                f"they are taken to be separated by {separator}."
-            )
-        yield cells
+    # Closed with the error that ends it, not later, when the file may be closed already.
+    with closing(_lines(file, name, dialect)) as lines:
+        next(lines, None)
+        for number, cells in lines:
+            if not _fits(cells, width):
+                separator = SHOWN.get(dialect.separator, f"'{dialect.separator}'")
+                raise InvalidTaskFile(
+                    f"Line {number} of '{name}' has {len(cells)} cells where the header has {width}; "
+                    f"they are taken to be separated by {separator}."
+                )
+            yield cells
 
 
 def _fits(cells: Sequence[str], width: int) -> bool:
@@ -120,7 +121,8 @@ def _records(text: TextIO, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
         raise csv.Error(f"at line {reader.line_num}: {error}") from error
 
 
-def _dialect(file: BinaryIO, suffix: str) -> Dialect:
+def dialect_of(file: BinaryIO, suffix: str) -> Dialect:
+    """Return how the cells of a file with the ending `.csv` or `.tsv` are separated."""
     file.seek(0)
     content = file.read(SAMPLE_BYTES)
     sample = content.decode("utf-8-sig", errors="replace")
@@ -159,7 +161,7 @@ def _at_first_bad_byte(file: BinaryIO, name: str) -> InvalidTaskFile:
     """Find the first byte that is not UTF-8; the error of a stream knows its place in a chunk only."""
     file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")()
-    before = 0
+    before, line = 0, 1
     while True:
         chunk = file.read(CHUNK_BYTES)
         kept, _ = decoder.getstate()
@@ -167,5 +169,7 @@ def _at_first_bad_byte(file: BinaryIO, name: str) -> InvalidTaskFile:
             decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             offset = before - len(kept) + error.start
-            return not_utf8(name, offset=offset, byte=error.object[error.start])
+            line += chunk.count(b"\n", 0, offset - before)
+            return not_utf8(name, offset=offset, byte=error.object[error.start], line=line)
         before += len(chunk)
+        line += chunk.count(b"\n")

@@ -77,7 +77,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
             text = content.decode()
         except UnicodeDecodeError as error:
             at = error.start + len(line) - len(content)
-            raise not_utf8(name, offset=offset + at, byte=line[at]) from error
+            raise not_utf8(name, offset=offset + at, byte=line[at], line=number) from error
         offset += len(line)
         if text.strip():
             yield number, text

@@ -143,10 +143,11 @@ def seen(name: str) -> str:
     return unicodedata.normalize("NFC", "".join(letters)).strip()
 
 
-def not_utf8(name: str, *, offset: int, byte: int) -> InvalidTaskFile:
+def not_utf8(name: str, *, offset: int, byte: int, line: int) -> InvalidTaskFile:
     """Return the error for the byte at an offset."""
     return InvalidTaskFile(
-        f"'{name}' is not UTF-8: the byte at offset {offset} (0x{byte:02x}) cannot be read. Save it as UTF-8."
+        f"'{name}' is not UTF-8: the byte at offset {offset} (0x{byte:02x}), in line {line}, cannot be read. "
+        "Save it as UTF-8."
     )
 
 

@@ -37,6 +37,20 @@ const METRICS = {
     value: whole.format,
     tick: compact.format,
   },
+  model_parameters: {
+    label: "Parameters of the network",
+    unit: "",
+    log: true,
+    value: whole.format,
+    tick: compact.format,
+  },
+  flops: {
+    label: "Operations",
+    unit: "FLOPs per token",
+    log: true,
+    value: whole.format,
+    tick: compact.format,
+  },
   latency_ms: {
     label: "Latency",
     unit: "ms",

@@ -34,6 +34,8 @@ const FIRST_METRICS = [
   "trainable_parameters",
   "adapter_bytes",
   "adapter_flops",
+  "model_parameters",
+  "flops",
   "latency_ms",
   "peak_memory_bytes",
   "training_seconds",

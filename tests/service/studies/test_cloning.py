@@ -53,7 +53,7 @@ def source(client: TestClient) -> str:
                 study,
                 parameters=parameters,
                 configuration=configuration.model_dump(mode="json"),
-                configuration_key=configuration_key(configuration),
+                configuration_key=configuration_key(configuration, shape=None),
                 generated_by="test",
                 proposal_seconds=0.1,
             )

@@ -194,3 +194,22 @@ def _extreme(source: StudySpace, end: int) -> Parameterization:
         return (parameter.low, parameter.high)[end]
 
     return source.search_space.active({item.name: value(item) for item in source.search_space.parameters})
+
+
+def test_what_is_kept_of_a_backbone_is_the_same_share_of_another() -> None:
+    """Half of twelve layers are three of six, and half of the units are half of twice as many."""
+    twelve, six = (
+        space(preset=PresetName.DEPTH_WIDTH),
+        space(layers=6, hidden_size=768, preset=PresetName.DEPTH_WIDTH),
+    )
+    found = mapped(
+        {"architecture.keep_layers": 6, "architecture.which": "first", "architecture.ffn_width": 768},
+        twelve,
+        six,
+    )
+    kept = {name: value for name, value in found.items() if name.startswith("architecture.")}
+    assert kept == {
+        "architecture.keep_layers": 3, "architecture.which": "first", "architecture.ffn_width": 1536,
+    }  # fmt: skip
+    whole = mapped({"peft.lora.rank": 4}, space(RANK), six)
+    assert (whole["architecture.keep_layers"], whole["architecture.ffn_width"]) == (6, 3072)

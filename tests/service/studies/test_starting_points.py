@@ -99,3 +99,60 @@ def test_they_follow_the_study_s_own_points_and_repeat_none() -> None:
     assert own == {}
     assert adapter["peft.serial_adapter.bottleneck_size"] == 24
     assert points(proposals={"default_starting_points": False}) == ()
+
+
+ARCHITECTURE = ("architecture.keep_layers", "architecture.which", "architecture.ffn_width", "peft.method")
+
+
+@pytest.mark.usefixtures("service_environment")
+@pytest.mark.parametrize(
+    ("preset", "changes", "expected"),
+    [
+        ("depth", {}, [(6, None, None, "full"), (5, "first", None, "full"), (3, "first", None, "full")]),
+        (
+            "depth_width", {},
+            [(6, None, 1536, "full"), (5, "first", 1536, "full"), (3, "first", 1536, "full")],
+        ),
+        (
+            "depth",
+            {"peft": {"lora": {"rank": 8}}},
+            [(6, None, None, None), (5, "first", None, None), (3, "first", None, None)],
+        ),
+        (
+            "joint", {},
+            [
+                (6, None, 1536, "modules"), (6, None, 1536, "full"), (5, "first", 1536, "full"),
+                (3, "first", 1536, "full"),
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_a_smaller_backbone_is_compared_with_all_of_it_and_with_the_last_layers_dropped(
+    preset: str, changes: dict[str, Any], expected: list[tuple[object, ...]]
+) -> None:
+    """By one recipe: the base's, or full fine-tuning where it says nothing; LoRA 8 first in a joint one."""
+    base = {"backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}, **changes}
+    request = make_study_request(configuration=base, search_space={"preset": preset})
+    points = validate_study(request, tenant_id="tnt_1").starting_points
+    read = [tuple(point.get(name) for name in ARCHITECTURE) for point in points]
+    assert read[: len(expected)] == expected
+    if preset != "joint":
+        assert len(points) == len(expected)
+
+
+@pytest.mark.usefixtures("service_environment")
+def test_what_is_not_searched_is_not_dropped_by_hand() -> None:
+    """Where importance alone says which layers stay, dropping the last ones is no trial of the study."""
+    depth = {"type": "int", "name": "architecture.keep_layers", "low": 2, "high": 6}
+    base = {
+        "backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}, "peft": {"method": "full"},
+    }  # fmt: skip
+
+    def points(**architecture: Any) -> list[object]:
+        kept = {"architecture": {"keep_layers": 6, **architecture}} if architecture else {}
+        request = make_study_request(configuration={**base, **kept}, search_space={"parameters": [depth]})
+        found = validate_study(request, tenant_id="tnt_1").starting_points
+        return [point["architecture.keep_layers"] for point in found]
+
+    assert points() == [6]
+    assert points(which="first") == [6, 5, 3]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api_schemas.search_space import Parameterization
-from api_schemas.studies import StudyCreate
+from api_schemas.studies import StudyCreate, StudyState
 from api_schemas.trials import TrialReport, TrialState
 from service.optimization.problem import Observation
 from service.optimization.suggest import suggest
@@ -144,3 +144,39 @@ def test_a_model_is_asked_for_no_second_spelling_either(session: Session) -> Non
     assert {suggestion.generated_by for suggestion in suggestions} == {"logehvi"}
     found = {tuple(sorted(suggestion.parameterization.values())) for suggestion in suggestions}
     assert found == {(2, 4), (3, 3), (3, 4), (4, 4)}
+
+
+@pytest.mark.slow
+def test_a_study_of_depth_tries_each_network_once_and_ends(session: Session) -> None:
+    """Six depths and, below the whole one, two ways to choose layers; the whole network comes first."""
+    objectives = [
+        {"metric": "score", "direction": "maximize"}, {"metric": "model_parameters", "direction": "minimize"},
+    ]  # fmt: skip
+    request = make_study_request(
+        search_space={"preset": "depth"}, objectives=objectives, budget={"trials": 15}, parallelism=4,
+        early_stopping="never",
+    )  # fmt: skip
+    study = create(session, request)
+    ended = 0
+    while (asked := read_request(session, study.id)) is not None:
+        suggestions = suggest(
+            asked.problem, asked.observations, pending=asked.pending, count=asked.count, seed=asked.seed
+        )
+        store_suggestions(session, study.id, suggestions, request=asked, seconds=0.1)
+        for trial in queries.list_trials(session, study.id)[ended:]:
+            depth = int(str(trial.parameters["architecture.keep_layers"]))
+            score = 0.5 + 0.05 * depth - 0.03 * (trial.parameters.get("architecture.which") == "first")
+            report = TrialReport(state=TrialState.SUCCEEDED, metrics={"score": score})
+            finish(session, study, start(session, study, trial), report)
+            ended += 1
+    trials = queries.list_trials(session, study.id)
+    kept = [
+        (trial.parameters["architecture.keep_layers"], trial.parameters.get("architecture.which"))
+        for trial in trials
+    ]
+    assert kept[:3] == [(6, None), (5, "first"), (3, "first")]
+    assert len(set(kept)) == len(kept) == 11
+    assert study.state is StudyState.SUCCEEDED
+    front = queries.latest_front(session, study)
+    assert front is not None
+    assert len(front.member_trial_ids) == 6

@@ -4,10 +4,17 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
 
+from api_schemas.trials import Measurement, TrialReport, TrialState
+from service.storage import queries
+from service.studies.canonical_trials import canonical_trials
 from service.study_worker import advance_study
+from service.trials import lifecycle
+from tests.conftest import make_study_request
 from tests.service.studies.test_imported_trials import imported
 from tests.service.trials.test_ask_and_tell import POINT, asked, created, pointers, told
+from tests.service.trials.test_lifecycle import create
 
 OBJECTIVES = [
     {"metric": "error", "direction": "minimize"},
@@ -83,3 +90,34 @@ def test_a_clone_computes_its_own_known_metrics(http: TestClient) -> None:
     assert clone.status_code == 201, clone.text
     (taken,) = http.get(f"/v1/studies/{clone.json()['id']}/trials").json()["trials"]
     assert taken["metrics"] == {"error": 0.2, "watts": pytest.approx(0.7), "size": 1.0}
+
+
+def test_the_service_counts_the_network_of_a_trial(session: Session) -> None:
+    """A worker counts what it trains; what is left of the backbone follows from the configuration."""
+    objectives = [
+        {"metric": "score", "direction": "maximize"}, {"metric": "model_parameters", "direction": "minimize"},
+    ]  # fmt: skip
+    request = make_study_request(search_space={"preset": "depth"}, objectives=objectives)
+    study = create(session, request)
+    point = {"architecture.keep_layers": 5, "architecture.which": "first"}
+    smaller = canonical_trials(study)({**study.starting_points[0], **point})
+    trial = lifecycle.add_trial(
+        session,
+        study,
+        parameters=smaller.parameters,
+        configuration=smaller.configuration,
+        configuration_key=smaller.key,
+        generated_by="test",
+        proposal_seconds=0.0,
+    )
+    lifecycle.start_trial(session, study, trial, worker="w", lease_seconds=60)
+    measured = Measurement(step=1, metrics={"score": 0.5, "loss": 1.0, "train_loss": 1.0, "share": 0.5})
+    lifecycle.record_measurement(session, study, trial, attempt=1, measurement=measured)
+    report = TrialReport(state=TrialState.SUCCEEDED, metrics={"score": 0.5})
+    lifecycle.finish_trial(session, study, trial, attempt=1, report=report, max_attempts=1)
+    assert trial.configuration is not None
+    assert trial.configuration["architecture"] == {"keep_layers": 5, "which": "first", "ffn_width": None}
+    assert trial.state is TrialState.SUCCEEDED
+    assert trial.metrics["model_parameters"] == 11_918_592 + 5 * 1_774_464 + 384 * 2 + 2
+    [kept] = queries.measurements_of(session, {trial.id: 1})[trial.id]
+    assert kept.metrics["model_parameters"] == trial.metrics["model_parameters"]

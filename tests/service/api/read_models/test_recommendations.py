@@ -256,7 +256,8 @@ def test_the_study_file_trains_the_same_configuration(session: Session, tmp_path
     configuration = canonical(patch(base, SERIAL))
     trial = lifecycle.add_trial(
         session, study, parameters=dict(SERIAL), configuration=configuration.model_dump(mode="json"),
-        configuration_key=configuration_key(configuration), generated_by="test", proposal_seconds=0.0,
+        configuration_key=configuration_key(configuration, shape=None), generated_by="test",
+        proposal_seconds=0.0,
     )  # fmt: skip
     metrics = {"score": 0.7, "trainable_parameters": 1000.0, **COSTS}
     report = TrialReport(state=TrialState.SUCCEEDED, metrics=metrics)
@@ -267,7 +268,9 @@ def test_the_study_file_trains_the_same_configuration(session: Session, tmp_path
     assert again == found.study_file
     valid = validate_study(again, tenant_id=study.tenant_id)
     point = starting_parameterization(valid.search_space, valid.configuration, again.starting_points[0])
-    assert configuration_key(canonical(patch(valid.configuration, point))) == trial.configuration_key
+    assert (
+        configuration_key(canonical(patch(valid.configuration, point)), shape=None) == trial.configuration_key
+    )
 
 
 def test_the_command_says_it_and_takes_it_home(

@@ -61,7 +61,7 @@ def test_a_study_is_created_updated_paused_and_cancelled(said: Say, tmp_path: Pa
     assert "PAUSED" in said("pause", study_id)
     assert "no result yet" in said("importance", study_id)
     assert "No file yet" in said("files")
-    assert "CANCELLED" in said("cancel", study_id)
+    assert "CANCELLED" in said("cancel", study_id, "--yes")
     lines = said("events", study_id, "--follow").splitlines()
     assert [line.split()[3] for line in lines[:3]] == ["study.created", "study.updated", "study.paused"]
     assert said("events", study_id, "--after", "2").splitlines() == lines[2:]
@@ -144,7 +144,7 @@ def test_an_admin_elsewhere_makes_lists_and_revokes_keys(said: Say, monkeypatch:
     listed = said("keys", "list")
     assert key_id in listed
     assert secret not in listed
-    assert "was revoked at" in said("keys", "revoke", key_id)
+    assert "was revoked at" in said("keys", "revoke", key_id, "--yes")
     with pytest.raises(Exception, match="leave --tenant out"):
         said("keys", "list", "--tenant", "lab")
 
@@ -187,6 +187,7 @@ def test_a_custom_study_that_is_run_says_who_must_run_its_trials(
     output = said("run", str(file), "--output", str(tmp_path))
     timer.join()
     assert "a program of yours must run its trials" in output
+    assert "paretune agent" in output
     assert (
         f'Client("{client.base_url}", api_key=...).study("{next(client.studies()).id}").open_trials()'
         in output

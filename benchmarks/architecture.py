@@ -1,0 +1,300 @@
+"""What parts of a network are worth: `python -m benchmarks.architecture predict`, `train`, `time`, `report`.
+
+Sub-networks of MiniLM are cut by importance, by the size of weights, at random or from the top, and all of
+each is fine-tuned with one recipe. What was measured is compared with what was predicted before training.
+"""
+
+import argparse
+import copy
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+from safetensors.torch import save_file
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from api_schemas.architecture import Architecture
+from api_schemas.trial_configuration import TrialConfiguration
+from benchmarks import json_lines
+from benchmarks.autopeft.protocol import BACKBONE, base_configuration
+from benchmarks.markdown import markdown_table
+from workers.architecture.baseline_orders import magnitude_order, random_order
+from workers.architecture.block_scores import BlockScores, block_scores
+from workers.architecture.extraction import extracted
+from workers.architecture.importance import features, measuring_rows, unit_order
+from workers.architecture.linear_probe import unexplained
+from workers.architecture.sub_network import Order, SubNetwork, chosen, everything
+from workers.backbones.loading import Backbone
+from workers.data.task_data import TokenisedSplit, TokenisedTask
+from workers.fine_tune import fine_tune
+from workers.measuring.evaluate import evaluate
+from workers.model_cache import ModelCache
+from workers.peft_methods import TrialModules, attached
+from workers.saving.merged import HEAD
+from workers.saving.onnx_format import INPUTS, export_onnx
+
+RESULTS = Path(__file__).parent / "results" / "architecture.jsonl"
+TASK = "tweets"
+RATE = 3e-4
+"""For the whole network as good as 1e-4 (benchmarks.peft_table), and what is cut has more to learn."""
+
+DEPTHS = (5, 4, 3, 2)
+WIDTHS = (1152, 768, 384)
+BOTH = ((4, 768), (3, 512))
+BATCHES = ((1, 32), (8, 32))
+"""Rows and tokens of the batches that are timed."""
+
+WARM_UP_ROUNDS, ROUNDS = 3, 25
+TIMED = (
+    "whole",
+    "5 layers, 1536 units by importance",
+    "4 layers, 1536 units by importance",
+    "3 layers, 1536 units by importance",
+    "2 layers, 1536 units by importance",
+    "6 layers, 768 units by importance",
+    "6 layers, 384 units by importance",
+    "4 layers, 768 units by importance",
+)
+PREDICTIONS = ("predicted_loss", "probe_loss", "distortion")
+"""Before training: of single cuts added up, of the linear head on the cut network, of its outputs."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sub-network and how it was chosen."""
+
+    name: str
+    kept: SubNetwork
+
+
+def main() -> None:
+    """Record what is missing, or print the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["predict", "time", "train", "report"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.action == "report":
+        print(report(json_lines.read(RESULTS)))
+        return
+    cache = ModelCache(None, device=torch.device("cpu"))
+    base = recipe(cache)
+    backbone, task = cache.network(base), cache.task(base)
+    rows = measuring_rows(task.train)
+    scores = block_scores(backbone, rows, units=unit_order(backbone, rows))
+    candidates = list(_candidates(backbone, scores, rows))
+    networks = {one.name: extracted(backbone, one.kept) for one in candidates}
+    if asked.action == "predict":
+        for one in candidates:
+            json_lines.append(RESULTS, _facts(one, networks[one.name], scores, rows, backbone))
+    elif asked.action == "time":
+        for name, times in interleaved_ms({name: networks[name] for name in TIMED}).items():
+            json_lines.append(RESULTS, {"timed": name, **times})
+    else:
+        train(candidates, networks, task, base, seeds=asked.seeds)
+
+
+def train(
+    candidates: Sequence[Candidate],
+    networks: Mapping[str, Backbone],
+    task: TokenisedTask,
+    base: TrialConfiguration,
+    *,
+    seeds: Sequence[int],
+) -> None:
+    """Fine-tune every sub-network that was not trained with a seed yet, and write a line for each."""
+    known = json_lines.read(RESULTS) if json_lines.exists(RESULTS) else []
+    done = {(line["digest"], line["seed"]) for line in known if "seed" in line}
+    for seed in seeds:
+        for one in candidates:
+            key = (one.kept.digest, seed)
+            if key not in done:
+                done.add(key)
+                scores = trained(networks[one.name], task, base, seed=seed)
+                json_lines.append(RESULTS, {"digest": one.kept.digest, **scores})
+
+
+def recipe(cache: ModelCache) -> TrialConfiguration:
+    """Return full fine-tuning as every candidate has it."""
+    base = base_configuration(TASK, shape=cache.backbone(BACKBONE).shape).model_dump(mode="json")
+    training = {**base["training"], "learning_rate": RATE}
+    return TrialConfiguration.model_validate({**base, "training": training, "peft": {"method": "full"}})
+
+
+def _candidates(backbone: Backbone, scores: BlockScores, rows: TokenisedSplit) -> Iterator[Candidate]:
+    layers, width, units = len(backbone.layers), backbone.shape.ffn_size, unit_order(backbone, rows)
+    by_loss = tuple(sorted(range(layers), key=lambda layer: -scores.without_layer[layer]))
+    importance, magnitude = Order(by_loss, units), magnitude_order(backbone)
+    first = Order(tuple(range(layers)), units)
+    yield Candidate("whole", everything(layers))
+
+    def cut(name: str, order: Order, depth: int, units: int) -> Candidate:
+        size = Architecture(keep_layers=depth, ffn_width=units if units < width else None)
+        kept = chosen(size, layers=order.layers, units=order.units)
+        return Candidate(f"{depth} layers, {units} units by {name}", kept)
+
+    for name, order in {"importance": importance, "magnitude": magnitude, "place": first}.items():
+        yield from (cut(name, order, depth, width) for depth in DEPTHS)
+    by_chance = random_order(backbone, seed=0)
+    for name, order in {"importance": importance, "magnitude": magnitude, "chance": by_chance}.items():
+        yield from (cut(name, order, layers, units) for units in WIDTHS)
+    yield from (cut("importance", importance, depth, units) for depth, units in BOTH)
+
+
+def _facts(
+    one: Candidate, network: Backbone, scores: BlockScores, rows: TokenisedSplit, backbone: Backbone
+) -> dict[str, Any]:
+    outputs, of_whole = features(network, rows), features(backbone, rows)
+    return {
+        "name": one.name,
+        "digest": one.kept.digest,
+        "layers": list(one.kept.layers),
+        "ffn_size": network.shape.ffn_size,
+        "layer_parameters": sum(weight.numel() for layer in network.layers for weight in layer.parameters()),
+        "predicted_loss": round(scores.predicted_loss(one.kept), 5),
+        "probe_loss": round(unexplained(outputs, rows), 5),
+        "distortion": round(
+            float((outputs - of_whole).square().sum() / of_whole.var(dim=0).sum()) / len(rows), 5
+        ),
+    }
+
+
+def interleaved_ms(networks: Mapping[str, Backbone]) -> dict[str, dict[str, float]]:
+    """Time one pass of every network in each round, so that what else the machine does hits all alike.
+
+    Return medians of the CPU milliseconds of the one thread that computes, which other processes change
+    little, and the distance of their quartiles as a share: in the worker's precision, in float32, in ONNX.
+    """
+    runs: dict[tuple[str, str], list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        passes = {
+            name: _passes(network, Path(folder) / str(number))
+            for number, (name, network) in enumerate(networks.items())
+        }
+        for round_ in range(WARM_UP_ROUNDS + ROUNDS):
+            for name, of_network in passes.items():
+                for how, one_pass in of_network.items():
+                    started = time.thread_time()
+                    one_pass()
+                    if round_ >= WARM_UP_ROUNDS:
+                        runs.setdefault((name, how), []).append(1000 * (time.thread_time() - started))
+    found: dict[str, dict[str, float]] = {}
+    for (name, how), times in runs.items():
+        lower, middle, upper = statistics.quantiles(times, n=4)
+        found.setdefault(name, {})[how] = round(middle, 3)
+        found[name][f"{how} spread"] = round((upper - lower) / middle, 3)
+    return found
+
+
+def _passes(network: Backbone, folder: Path) -> dict[str, Callable[[], object]]:
+    """Return what is timed of a network, by runtime and size of the batch."""
+    precise = copy.deepcopy(network.model).float()
+    precise.save_pretrained(folder)  # type: ignore[operator]  # transformers ships no types
+    save_file({"weight": torch.zeros(3, network.shape.hidden_size), "bias": torch.zeros(3)}, folder / HEAD)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    graph = onnxruntime.InferenceSession(export_onnx(folder), options, providers=["CPUExecutionProvider"])
+    found: dict[str, Callable[[], object]] = {}
+    for rows, tokens in BATCHES:
+        ids = torch.full((rows, tokens), 2000)
+        mask = torch.ones_like(ids)
+        batch = dict(zip(INPUTS, (ids.numpy(), mask.numpy()), strict=True))
+        found[f"torch {rows}x{tokens}"] = partial(_forward, network.model, ids, mask)
+        found[f"torch float32 {rows}x{tokens}"] = partial(_forward, precise, ids, mask)
+        found[f"ONNX {rows}x{tokens}"] = partial(graph.run, None, batch)
+    return found
+
+
+@torch.inference_mode()
+def _forward(model: nn.Module, ids: Tensor, mask: Tensor) -> object:
+    return model(input_ids=ids, attention_mask=mask)
+
+
+def trained(network: Backbone, task: TokenisedTask, base: TrialConfiguration, *, seed: int) -> dict[str, Any]:
+    """Fine-tune all of a network, and return its scores."""
+    classes, started = task.answers.outputs, time.process_time()
+    modules = TrialModules(base.peft, backbone=network, classes=classes, seed=seed)
+    training = base.training.model_copy(update={"seed": seed})
+    with attached(modules, backbone=network):
+        fine_tune(modules, task.train, backbone=network, training=training, measure=lambda *_: False)
+        validation, test = (
+            evaluate(modules, split, backbone=network, classes=classes)
+            for split in (task.validation, task.test)
+        )
+    return {
+        "seed": seed,
+        "validation": round(validation.score, 4),
+        "test": round(test.score, 4),
+        "test_loss": round(test.loss, 4),
+        "cpu_seconds": round(time.process_time() - started, 1),
+    }
+
+
+def report(lines: list[dict[str, Any]]) -> str:
+    """Return the table of sub-networks, how well each prediction ranked them, and their times."""
+    facts = {line["name"]: line for line in lines if "name" in line}
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        if "seed" in line:
+            runs.setdefault(line["digest"], []).append(line)
+    measured = [(one, runs[one["digest"]]) for one in facts.values() if one["digest"] in runs]
+    whole = facts["whole"]["layer_parameters"]
+    rows = [
+        [
+            one["name"],
+            " ".join(str(layer) for layer in one["layers"]),
+            f"{one['layer_parameters'] / whole:.2f}",
+            *(f"{one[name]:.3f}" for name in PREDICTIONS),
+            *(
+                f"{statistics.mean(run[name] for run in of_one):.3f}"
+                for name in ("validation", "test", "test_loss")
+            ),
+        ]
+        for one, of_one in measured
+    ]
+    header = ["sub-network", "layers", "weights", *PREDICTIONS, "validation", "test", "test loss"]
+    timed = [line for line in lines if "timed" in line]
+    tables = [markdown_table(header, rows), _rank_correlations(measured), _times(timed)]
+    return "\n\n".join(tables)
+
+
+def _rank_correlations(measured: Sequence[tuple[dict[str, Any], list[dict[str, Any]]]]) -> str:
+    """Write how predictions and measurements rank different sub-networks: Spearman's correlation."""
+    distinct = list({one["digest"]: (one, of_one) for one, of_one in measured}.values())
+    rows = []
+    for name, sign in {**dict.fromkeys(PREDICTIONS, -1), "layer_parameters": 1}.items():
+        predicted = [sign * one[name] for one, _ in distinct]
+        cells = []
+        for metric, better in {"validation": 1, "test": 1, "test_loss": -1}.items():
+            reached = [better * statistics.mean(run[metric] for run in of_one) for _, of_one in distinct]
+            cells.append(f"{spearmanr(predicted, reached).statistic:.2f}")
+        rows.append([name, *cells])
+    header = [f"Spearman over {len(distinct)} sub-networks", "validation", "test", "test loss"]
+    return markdown_table(header, rows)
+
+
+def _times(timed: Sequence[dict[str, Any]]) -> str:
+    """Write times relative to the whole network in the same runtime, and in milliseconds for that one."""
+    if not timed:
+        return ""
+    last = {line["timed"]: line for line in timed}
+    ways = [name for name in last["whole"] if name != "timed" and not name.endswith("spread")]
+    rows = [["whole, ms", *(f"{last['whole'][way]:.1f}" for way in ways)]]
+    rows += [
+        [name, *(f"{line[way] / last['whole'][way]:.2f}" for way in ways)]
+        for name, line in last.items()
+        if name != "whole"
+    ]
+    return markdown_table(["one thread", *ways], rows)
+
+
+if __name__ == "__main__":
+    main()

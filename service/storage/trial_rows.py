@@ -1,0 +1,38 @@
+"""Trials as rows of what a list shows: no objects are made of them, for a study may have thousands."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from service.storage.models import Event, Trial
+
+SHOWN = (
+    Trial.id,
+    Trial.number,
+    Trial.state,
+    Trial.state_reason,
+    Trial.generated_by,
+    Trial.started_at,
+    Trial.finished_at,
+    Trial.parameters,
+    Trial.metrics,
+    Trial.metric_standard_errors,
+    Trial.test_metrics,
+    Trial.test_metric_standard_errors,
+    Trial.configuration["peft"].as_string().label("peft"),
+    Trial.configuration["architecture"].as_string().label("architecture"),
+)
+
+
+def trial_rows(session: Session, study_id: str, *, changed_after: int) -> Sequence[Row[Any]]:
+    """Read trials by number without making objects of them: those that an event after a number has changed.
+
+    `peft` and `architecture` are those parts of a configuration as text, or null.
+    """
+    query = select(*SHOWN).where(Trial.study_id == study_id)
+    if changed_after:
+        changed = select(Event.trial_id).where(Event.study_id == study_id, Event.sequence > changed_after)
+        query = query.where(Trial.id.in_(changed))
+    return session.execute(query.order_by(Trial.number)).all()

@@ -1,0 +1,73 @@
+"""The CSV study of the README and of the tutorial, only smaller: real server, model and rows."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from api_schemas.yaml_documents import load_yaml
+from paretune.cli import app
+from paretune.client import Client
+from paretune.local import Stack
+from tests.code_blocks import commands, of, one
+
+pytestmark = pytest.mark.slow
+
+TUTORIAL = "docs/tutorial/csv.md"
+ADAPTER = re.compile(r'load_classifier\("[^"]+"\)')
+SAID = {"positive": ("warm", "witty", "moving", "bright"), "negative": ("dull", "stale", "slow", "noisy")}
+
+
+def reviews() -> str:
+    """Return rows like those of the tutorial, beginning with its own."""
+    rows = [
+        f"a {word} {thing} number {number},{label}"
+        for label, words in SAID.items()
+        for word in words
+        for thing in ("film", "play", "story")
+        for number in range(3)
+    ]
+    return one(TUTORIAL, "csv") + "\n".join(rows) + "\n"
+
+
+def smaller(study: str) -> str:
+    """Return a study that trains two trials for one epoch of short texts."""
+    document = load_yaml(study)
+    assert isinstance(document, dict)
+    document["configuration"]["training"] = {"epochs": 1, "batch_size": 16, "max_length": 16}
+    return yaml.safe_dump({**document, "budget": {"trials": 2}})
+
+
+def test_the_readme_leads_from_a_csv_to_an_adapter(
+    shared_stack: tuple[Stack, Client],
+    state_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its study and commands run, and its snippet and those of the tutorial and of the usage predict."""
+    assert one("README.md", "yaml") == one(TUTORIAL, "yaml")
+    stack, _ = shared_stack
+    monkeypatch.setenv("PARETUNE_URL", stack.url)
+    monkeypatch.setenv("PARETUNE_API_KEY", stack.api_key)
+    monkeypatch.chdir(state_root)
+    (stack.state_dir / "data" / "reviews.csv").write_text(reviews(), encoding="utf-8")
+    Path("reviews.yaml").write_text(smaller(one("README.md", "yaml")), encoding="utf-8")
+    typed = [
+        command
+        for block in of("console")
+        if block.page in ("README.md", TUTORIAL)
+        for command in commands(block)
+    ]
+    (run,) = {command for command in typed if " run " in command}
+    recommend = next(command for command in typed if "--export" in command)
+    for command in (run.removeprefix("PARETUNE_DATA_DIR=. "), recommend):
+        result = CliRunner().invoke(app, command.split()[1:])
+        assert result.exit_code == 0, result.output
+    (trial,) = Path("results").glob("reviews-*/trial-*")
+    for page, folder in (("README.md", trial), ("docs/usage.md", trial), (TUTORIAL, Path("adapter"))):
+        snippet, found = ADAPTER.subn(f'load_classifier("{folder}")', one(page, "python"))
+        assert found == 1
+        exec(compile(snippet, page, "exec"), {})  # noqa: S102  that it runs is what the page promises
+    assert re.search(r"^(positive|negative) [01]\.\d+$", capsys.readouterr().out, re.MULTILINE)

@@ -1,0 +1,42 @@
+"""A sub-network is the beginning of an order, put back into the order of the backbone."""
+
+import pytest
+
+from api_schemas.architecture import Architecture
+from workers.architecture.sub_network import SubNetwork, chosen, everything, without
+
+BY_IMPORTANCE = (2, 0, 3, 1)
+UNITS = ((2, 0, 1), (0, 1, 2), (1, 2, 0), (2, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("which", "layers"), [("importance", (0, 2, 3)), ("first", (0, 1, 2)), ("last", (1, 2, 3))]
+)
+def test_layers_stay_in_the_order_of_the_backbone(which: str, layers: tuple[int, ...]) -> None:
+    """Whichever way they are chosen."""
+    architecture = Architecture.model_validate({"keep_layers": 3, "which": which})
+    assert chosen(architecture, layers=BY_IMPORTANCE, units=None) == SubNetwork(
+        layers=layers, ffn_units=(None,) * 3
+    )
+
+
+def test_each_layer_keeps_its_own_best_units() -> None:
+    """Of the layers that stay, in ascending order."""
+    kept = chosen(Architecture(keep_layers=2, ffn_width=2), layers=BY_IMPORTANCE, units=UNITS)
+    assert kept == SubNetwork(layers=(0, 2), ffn_units=((0, 2), (1, 2)))
+
+
+def test_a_smaller_sub_network_is_part_of_a_larger_one() -> None:
+    """Both begin the same order."""
+    small, large = (
+        chosen(Architecture(keep_layers=size, ffn_width=size), layers=BY_IMPORTANCE, units=UNITS)
+        for size in (1, 2)
+    )
+    assert set(small.layers) < set(large.layers)
+    assert set(small.ffn_units[0] or ()) < set(large.ffn_units[large.layers.index(small.layers[0])] or ())
+
+
+def test_two_sub_networks_have_two_digests() -> None:
+    """What is kept for one of them is not found for the other."""
+    assert everything(2).digest == everything(2).digest
+    assert len({everything(2).digest, everything(3).digest, without(0, layer_count=3).digest}) == 3

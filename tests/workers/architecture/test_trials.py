@@ -1,0 +1,156 @@
+"""Whole trials of sub-networks: what they report, what they save, and what loads it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModel
+
+from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import Measurement, TrialReport, TrialState
+from service.artifacts.artifact_store import store_at
+from workers.model_cache import ModelCache
+from workers.peft_methods import attached
+from workers.run_trial import Trial, build_modules, run_trial
+from workers.saving.artifacts import load_classifier
+from workers.saving.merged import export_merged
+
+SMALLER = {"keep_layers": 3, "ffn_width": 512}
+TEXTS = ["a film full of warmth and wit", "a film without either"]
+PLAIN = """
+import json, sys
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer
+
+merged = sys.argv[1]
+tokens = AutoTokenizer.from_pretrained(merged)(sys.argv[2:], padding=True, return_tensors="pt")
+model = AutoModel.from_pretrained(merged)
+head = load_file(f"{merged}/head.safetensors")
+with torch.inference_mode():
+    hidden = model(**tokens).last_hidden_state
+mask = tokens["attention_mask"].unsqueeze(-1)
+pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+print(json.dumps((pooled @ head["weight"].T + head["bias"]).softmax(dim=1).tolist()))
+"""
+
+
+def smaller(base: TrialConfiguration, **changes: Any) -> TrialConfiguration:
+    peft = {"active_layers": [False, False, True], "serial_adapter": {"bottleneck_size": 4}}
+    return TrialConfiguration.model_validate(
+        {**base.model_dump(mode="json"), "architecture": SMALLER, "peft": peft, **changes}
+    )
+
+
+def run(
+    configuration: TrialConfiguration, cache: ModelCache, folder: Path
+) -> tuple[TrialReport, list[Measurement]]:
+    measured: list[Measurement] = []
+    trial = Trial(configuration, "study/trial/1", lambda one: bool(measured.append(one)))
+    return run_trial(trial, cache=cache, store=store_at(str(folder))), measured
+
+
+@pytest.fixture(scope="module")
+def cache() -> ModelCache:
+    return ModelCache(None, device=torch.device("cpu"))
+
+
+@pytest.fixture
+def full(small_trial: TrialConfiguration) -> TrialConfiguration:
+    """A sub-network whose weights are trained, all of them."""
+    return smaller(small_trial, peft={"method": "full"})
+
+
+def test_a_sub_network_is_trained_and_reported(
+    small_trial: TrialConfiguration, cache: ModelCache, tmp_path: Path
+) -> None:
+    """As any trial: its modules sit in the layers that stay, and the frozen ones below run once."""
+    report, measured = run(smaller(small_trial), cache, tmp_path)
+    assert report.state is TrialState.SUCCEEDED
+    assert len(measured) == 2
+    assert report.provenance["starts_at_layer"] == 2
+    assert {"score", "latency_ms", "peak_memory_bytes", "training_seconds"} <= report.metrics.keys()
+
+
+def test_two_sub_networks_do_not_share_what_their_frozen_layers_compute(
+    small_trial: TrialConfiguration, tmp_path: Path
+) -> None:
+    """What the cache kept of one changes no number of another."""
+    first = smaller(small_trial, architecture={"keep_layers": 3, "which": "first"})
+    last = smaller(small_trial, architecture={"keep_layers": 3, "which": "last"})
+    alone = [
+        run(one, ModelCache(None, device=torch.device("cpu")), tmp_path)[0].metrics["loss"]
+        for one in (first, last)
+    ]
+    shared = ModelCache(None, device=torch.device("cpu"))
+    together = [run(one, shared, tmp_path)[0].metrics["loss"] for one in (first, last)]
+    assert together == alone
+    assert alone[0] != alone[1]
+
+
+def test_a_backbone_is_as_it_was_after_a_sub_network_was_trained(
+    full: TrialConfiguration, small_trial: TrialConfiguration, cache: ModelCache, tmp_path: Path
+) -> None:
+    """They share weights, and only copies of them are trained."""
+    before = {
+        name: tensor.clone() for name, tensor in cache.backbone(full.backbone).model.state_dict().items()
+    }
+    run(full, cache, tmp_path)
+    after = cache.backbone(full.backbone).model.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_what_can_be_merged_is_timed_merged(
+    full: TrialConfiguration, small_trial: TrialConfiguration, cache: ModelCache
+) -> None:
+    """Low-rank updates cost nothing once they are in the weights; adapters stay new parts."""
+    lora = smaller(small_trial, peft={"lora": {"rank": 2, "query": True}})
+    merging = {name: build_modules(one, cache).merges for name, one in (("full", full), ("lora", lora))}
+    assert merging == {"full": True, "lora": True}
+    assert not build_modules(smaller(small_trial), cache).merges
+
+
+@pytest.mark.parametrize(
+    "peft",
+    [
+        pytest.param({"method": "full"}, id="full"),
+        pytest.param({"lora": {"rank": 2, "query": True}}, id="lora", marks=pytest.mark.nightly),
+    ],
+)
+def test_a_merged_sub_network_is_a_plain_transformer(
+    peft: dict[str, Any], small_trial: TrialConfiguration, cache: ModelCache, tmp_path: Path
+) -> None:
+    """A process that knows transformers alone gives the probabilities that `load.py` gives."""
+    run(smaller(small_trial, peft=peft), cache, tmp_path)
+    folder = tmp_path / "study/trial/1"
+    expected = [vars(prediction)["probability"] for prediction in load_classifier(folder).predict(TEXTS)]
+    merged = export_merged(folder, tmp_path / "merged")
+    printed = subprocess.run(
+        [sys.executable, "-c", PLAIN, merged, *TEXTS], check=True, capture_output=True, text=True
+    ).stdout
+    assert [max(of_row) for of_row in json.loads(printed)] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")
+def test_an_adapter_fits_the_plain_sub_network(
+    small_trial: TrialConfiguration, cache: ModelCache, tmp_path: Path
+) -> None:
+    """Its file names no repository of the hub: on the layers of the whole backbone it would be wrong."""
+    run(smaller(small_trial, peft={"lora": {"rank": 2, "query": True}}), cache, tmp_path)
+    folder = tmp_path / "study/trial/1"
+    classifier = load_classifier(folder)
+    plain: Any = classifier.backbone.model
+    plain.save_pretrained(tmp_path / "plain")
+    ids = torch.tensor([[101, 2023, 3185, 102]])
+    with attached(classifier.modules, backbone=classifier.backbone), torch.inference_mode():
+        expected = plain(input_ids=ids).last_hidden_state
+    loaded = PeftModel.from_pretrained(AutoModel.from_pretrained(tmp_path / "plain"), folder).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(input_ids=ids).last_hidden_state, expected)
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] is None

@@ -1,0 +1,1 @@
+"""Sub-networks of a backbone: which parts to keep, and the smaller network that they make."""

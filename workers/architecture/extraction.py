@@ -1,0 +1,146 @@
+"""A sub-network as a smaller dense network of the same family. Knows no trial and no importance.
+
+What is left is a plain transformer: its configuration says how many layers and units it has, and
+transformers loads what it saves. Weights that are kept whole are shared with the backbone, which is frozen.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from api_schemas.model_families import LayerPaths
+from service.catalogue.backbones.shapes import FFN_SIZE
+from workers.architecture.sub_network import SubNetwork
+from workers.backbones.loading import Backbone, freeze, layer_list_of
+from workers.errors import UnsupportedBackbone
+
+GPT2_FFN_SIZE = "n_inner"
+"""The one entry for this size that a configuration may leave empty."""
+
+
+def extracted(backbone: Backbone, sub_network: SubNetwork) -> Backbone:
+    """Return the sub-network as a backbone of its own, whose layers are numbered from 0.
+
+    Raises:
+        UnsupportedBackbone: If this backbone cannot be cut so.
+    """
+    refuse_what_cannot_be_cut(backbone, sub_network)
+    model = cut(backbone.model, sub_network, paths=backbone.paths)
+    smaller = freeze(model, backbone.tokenizer, name=backbone.name, device=backbone.device)
+    return replace(smaller, sub_network=sub_network)
+
+
+def cut(model: nn.Module, sub_network: SubNetwork, *, paths: LayerPaths) -> nn.Module:
+    """Return a copy of a transformer with some of its layers and units; weights kept whole are shared."""
+    configuration: Any = copy.deepcopy(model.config)
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    memo[id(model.config)] = configuration
+    for number, layer in enumerate(layer_list_of(model)):
+        if number not in sub_network.layers:
+            memo[id(layer)] = nn.Identity()
+    smaller = copy.deepcopy(model, memo)
+    layers = layer_list_of(smaller)
+    kept = [layers[number] for number in sub_network.layers]
+    layers._modules = {str(place): layer for place, layer in enumerate(kept)}
+    for place, (layer, units) in enumerate(zip(kept, sub_network.ffn_units, strict=True)):
+        _number(layer, place)
+        if units is not None:
+            _narrow(layer, torch.tensor(units), paths=paths)
+    _describe(configuration, sub_network)
+    return smaller
+
+
+def refuse_what_cannot_be_cut(backbone: Backbone, sub_network: SubNetwork) -> None:
+    """Refuse a sub-network that is none of this backbone, or that no plain configuration describes.
+
+    Raises:
+        UnsupportedBackbone: With the reason.
+    """
+    configuration = backbone.model.config.to_dict()  # type: ignore[union-attr,operator]  # ships no types
+    layers, count = sub_network.layers, len(backbone.layers)
+    drops_layers = len(layers) < count
+    widths = {None if units is None else len(units) for units in sub_network.ffn_units}
+    refusals = {
+        "its weights are quantised: take the whole weights": getattr(backbone.model, "is_quantized", False),
+        f"it has {count} layers and {backbone.shape.ffn_size} units, and at least one of each must stay": (
+            not _is_part(layers, of=count)
+            or any(
+                units is not None and not _is_part(units, of=backbone.shape.ffn_size)
+                for units in sub_network.ffn_units
+            )
+        ),
+        "its configuration has one width for all layers": len(widths) > 1,
+        "its first layer holds the position bias of all": (
+            configuration["model_type"] == "t5" and layers[:1] != (0,)
+        ),
+        "a convolution beside its layers belongs to all of them": (
+            drops_layers and bool(configuration.get("conv_kernel_size"))
+        ),
+        "its attention is scaled by the number of the layer": (
+            drops_layers and bool(configuration.get("scale_attn_by_inverse_layer_idx"))
+        ),
+    }
+    for reason, holds in refusals.items():
+        if holds:
+            raise UnsupportedBackbone(f"'{backbone.name}' cannot be cut so: {reason}.")
+
+
+def _is_part(numbers: Sequence[int], *, of: int) -> bool:
+    """Return whether numbers are some of those below `of`, in ascending order."""
+    return bool(numbers) and list(numbers) == sorted(set(numbers)) and numbers[0] >= 0 and numbers[-1] < of
+
+
+def unit_rows(projection: nn.Module, *, reads: bool) -> Tensor:
+    """Return a view of the weight of a projection with a row for each unit that it reads, or puts out."""
+    weight = projection.get_parameter("weight")
+    return weight.T if reads is not isinstance(projection, Conv1D) else weight
+
+
+def _narrow(layer: nn.Module, units: Tensor, *, paths: LayerPaths) -> None:
+    """Keep some units of a layer's feed-forward block: give its projections smaller weights."""
+    for path in (paths.ffn_in, paths.ffn_gate):
+        if path is not None:
+            projection = layer.get_submodule(path)
+            _shrink(projection, units, reads=False)
+            bias = projection._parameters.get("bias")
+            if bias is not None:
+                projection.bias = _frozen(bias[units.to(bias.device)])
+            setattr(projection, "nf" if isinstance(projection, Conv1D) else "out_features", len(units))
+    projection = layer.get_submodule(paths.ffn_out)
+    _shrink(projection, units, reads=True)
+    setattr(projection, "nx" if isinstance(projection, Conv1D) else "in_features", len(units))
+
+
+def _shrink(projection: nn.Module, units: Tensor, *, reads: bool) -> None:
+    rows = unit_rows(projection, reads=reads)
+    smaller = rows[units.to(rows.device)]
+    projection.weight = _frozen(smaller.T if reads is not isinstance(projection, Conv1D) else smaller)
+
+
+def _frozen(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor.contiguous(), requires_grad=False)
+
+
+def _number(layer: nn.Module, place: int) -> None:
+    """Tell a layer its new number, by which attention finds its part of a key-value cache."""
+    for part in layer.modules():
+        if "layer_idx" in vars(part):
+            vars(part)["layer_idx"] = place
+
+
+def _describe(configuration: Any, sub_network: SubNetwork) -> None:
+    """Write the sizes of a sub-network into its configuration, which must fit its weights."""
+    kinds = getattr(configuration, "layer_types", None)
+    configuration.num_hidden_layers = len(sub_network.layers)
+    if kinds is not None:
+        configuration.layer_types = [kinds[number] for number in sub_network.layers]
+    units = sub_network.ffn_units[0]
+    if units is not None:
+        given = configuration.to_dict()
+        entry = next((name for name in FFN_SIZE if given.get(name) is not None), GPT2_FFN_SIZE)
+        setattr(configuration, entry, len(units))

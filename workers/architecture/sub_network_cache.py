@@ -1,0 +1,68 @@
+"""Orders of importance and extracted sub-networks that a worker keeps between trials.
+
+An order is found once for each backbone and task; a trial then pays for cutting weights alone.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from api_schemas.architecture import Architecture, WhichLayers
+from workers.architecture.extraction import extracted
+from workers.architecture.importance import layer_order, measuring_rows, unit_order
+from workers.architecture.sub_network import SubNetwork, chosen
+from workers.backbones.loading import Backbone
+from workers.data.task_data import TokenisedSplit
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+NETWORKS_KEPT = 2
+ORDERS_KEPT = 8
+
+
+class SubNetworkCache:
+    """Cuts sub-networks on first use and keeps the most recently used ones."""
+
+    def __init__(self) -> None:
+        self._networks: dict[tuple[str, str], Backbone] = {}
+        self._layer_orders: dict[str, tuple[int, ...]] = {}
+        self._unit_orders: dict[str, tuple[tuple[int, ...], ...]] = {}
+
+    def network(
+        self, architecture: Architecture, *, backbone: Backbone, rows: TokenisedSplit, key: str
+    ) -> Backbone:
+        """Return the sub-network of a backbone that a task's rows lead to; `key` names the two of them.
+
+        Raises:
+            UnsupportedBackbone: If this backbone cannot be cut so.
+        """
+        asked = (key, architecture.model_dump_json())
+        found = self._networks.pop(asked, None)
+        if found is None:
+            kept = self._sub_network(architecture, backbone=backbone, rows=rows, key=key)
+            found = extracted(backbone, kept)
+        return _kept(self._networks, asked, found, most=NETWORKS_KEPT)
+
+    def _sub_network(
+        self, architecture: Architecture, *, backbone: Backbone, rows: TokenisedSplit, key: str
+    ) -> SubNetwork:
+        count = len(backbone.layers)
+        layers, units = tuple(range(count)), None
+        if architecture.which is WhichLayers.IMPORTANCE and architecture.keep_layers < count:
+            layers = _found(self._layer_orders, key, lambda: layer_order(backbone, measuring_rows(rows)))
+        if architecture.ffn_width is not None and architecture.ffn_width < backbone.shape.ffn_size:
+            units = _found(self._unit_orders, key, lambda: unit_order(backbone, measuring_rows(rows)))
+        return chosen(architecture, layers=layers, units=units)
+
+
+def _found(kept: dict[str, Value], key: str, find: Callable[[], Value]) -> Value:
+    value = kept.pop(key, None)
+    return _kept(kept, key, find() if value is None else value, most=ORDERS_KEPT)
+
+
+def _kept(kept: dict[Key, Value], key: Key, value: Value, *, most: int) -> Value:
+    """Put a value last, and drop those used longest ago."""
+    kept[key] = value
+    while len(kept) > most:
+        del kept[next(iter(kept))]
+    return value
