@@ -4,23 +4,27 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api_schemas.acceptance import Acceptance, AcceptedTrial
+from api_schemas.errors import FieldError
 from api_schemas.events import EventType
 from api_schemas.trials import TrialState
-from service.errors import WrongState
+from service.errors import InvalidChoice, WrongState
 from service.runtime import request_context
-from service.storage import queries, typed_study
+from service.storage import typed_study
 from service.storage.event_log import record_event
-from service.storage.models import ApiKey, Study
+from service.storage.models import ApiKey, Study, Trial
 
 
 def accept(session: Session, study: Study, acceptance: Acceptance) -> Study:
     """Record under the study's lock that one of its trials is taken; saying the same again changes nothing.
 
     Raises:
-        NotFound: If the study has no such trial.
+        InvalidChoice: If the study has no such trial.
         WrongState: If the trial has no result to take.
     """
-    trial = queries.get_trial(session, study.id, acceptance.trial_id)
+    trial = session.get(Trial, acceptance.trial_id)
+    if trial is None or trial.study_id != study.id:
+        detail = f"The study has no trial '{acceptance.trial_id}'."
+        raise InvalidChoice(detail, errors=[FieldError(pointer="/trial_id", detail=detail)])
     if trial.state is not TrialState.SUCCEEDED:
         raise WrongState(
             f"Trial {trial.number} is {trial.state} and has no result; accept one that succeeded."

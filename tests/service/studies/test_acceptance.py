@@ -22,12 +22,12 @@ def events(http: TestClient, study_id: str) -> list[dict[str, Any]]:
 
 
 def test_only_a_result_of_the_study_is_accepted(session: Session, http: TestClient) -> None:
-    """One that waits is a conflict, one of another study is not found; neither leaves an event."""
+    """One that waits is a conflict, one of another study is refused; neither leaves an event."""
     study, other = study_of(session), study_of(session)
     waits, foreign = queue(session, study), add(session, other, [0.7], 1000)
     session.commit()
     assert "has no result" in accepted(http, study.id, waits.id, status=409)["detail"]
-    accepted(http, study.id, foreign.id, status=404)
+    assert accepted(http, study.id, foreign.id, status=422)["errors"][0]["pointer"] == "/trial_id"
     assert events(http, study.id) == []
 
 
