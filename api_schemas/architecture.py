@@ -40,7 +40,7 @@ class WhichLayers(StrEnum):
     """Which layers stay, in the order that they have in the backbone."""
 
     IMPORTANCE = "importance"
-    """Those without which the loss on training rows rises most."""
+    """Those without which a linear head on the backbone's outputs explains least of the training rows."""
     FIRST = "first"
     """The lowest ones: the last are dropped, as people do it by hand."""
     LAST = "last"
@@ -69,13 +69,14 @@ class Architecture(Schema):
             )
         return given
 
-    def words(self) -> str:
-        """Return what is kept in a few words."""
-        plural = "s" if self.keep_layers > 1 else ""
-        width = "" if self.ffn_width is None else f", {self.ffn_width:,} feed-forward units each"
-        if self.which is WhichLayers.IMPORTANCE:
-            return f"keeps the {self.keep_layers} most important layer{plural}{width}"
-        return f"keeps the {self.which} {self.keep_layers} layer{plural}{width}"
+    def words(self, *, layers: int | None) -> str:
+        """Return what is kept in a few words, of a backbone of so many layers where that is known."""
+        width = "" if self.ffn_width is None else f", {self.ffn_width:,} feed-forward units in each"
+        if self.keep_layers == layers:
+            return f"keeps all {layers} layers{width}"
+        by_importance = self.which is WhichLayers.IMPORTANCE
+        kept = f"{self.keep_layers} most important" if by_importance else f"{self.which} {self.keep_layers}"
+        return f"keeps the {kept} {'' if layers is None else f'of {layers} '}layers{width}"
 
     def keeps_everything(self, shape: BackboneShape) -> bool:
         """Return whether nothing of a backbone of this shape is left out."""

@@ -21,6 +21,7 @@ class EventType(StrEnum):
     STUDY_CANCELLED = "study.cancelled"
     STUDY_SUCCEEDED = "study.succeeded"
     STUDY_FAILED = "study.failed"
+    STUDY_ACCEPTED = "study.accepted"
     TRIAL_QUEUED = "trial.queued"
     TRIAL_REVISED = "trial.revised"
     TRIAL_STARTED = "trial.started"

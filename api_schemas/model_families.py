@@ -163,7 +163,6 @@ FAMILIES: Mapping[str, Family] = {
         embeds_padding=False,
         final_norm="ln_f",
         is_decoder=True,
-        uncut="its queries, keys and values are one projection, which is not cut here yet",
     ),
     "llama": _LLAMA_LIKE,
     "mistral": _LLAMA_LIKE,

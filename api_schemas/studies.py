@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from api_schemas.acceptance import AcceptedTrial
 from api_schemas.backbones import BackboneShape
 from api_schemas.base import WITHOUT_NUL, Schema, one_of
 from api_schemas.json_values import Integer
@@ -182,7 +183,8 @@ class StudyRead(Schema):
     """A study as the service keeps it: search space expanded, reference point as far as it is known.
 
     A custom study has no configuration, no backbone and no classes. `budget_spent` counts its trials and the
-    further seeds that cost as much; `race_progress` is null until its race begins.
+    further seeds that cost as much; `race_progress` is null until its race begins, `accepted` until somebody
+    decides for a trial.
     """
 
     id: str
@@ -205,6 +207,7 @@ class StudyRead(Schema):
     race: Race = Race(share=0)
     race_progress: RaceProgress | None = None
     budget_spent: int = 0
+    accepted: AcceptedTrial | None = None
     backbone_shape: BackboneShape | None
     classes: int | None
     reference_point: tuple[float, ...] | None

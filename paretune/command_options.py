@@ -1,14 +1,39 @@
 """Options that many commands share."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from paretune.client import Client
+from paretune.connection import running_server
+from paretune.errors import ParetuneError
+from paretune.study_reference import LATEST
+
+COMPLETION_SECONDS = 1.0
+MOST_COMPLETED = 50
+
+
+def studies_beginning(incomplete: str) -> list[str]:
+    """Return what a shell may complete a study to: names and ids of a server that runs, and `latest`."""
+    names = [LATEST]
+    try:
+        url, key = running_server(None)
+        with Client(url, api_key=key, timeout_seconds=COMPLETION_SECONDS) as client:
+            for study in islice(client.studies(), MOST_COMPLETED):
+                names += [study.display_name, study.id]
+    except ParetuneError:
+        pass  # a shell that completes is no place for an error
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
 StudyReference = Annotated[
     str,
     typer.Argument(
-        metavar="STUDY", help="Its id, a unique beginning of that, its display name, or 'latest'."
+        metavar="STUDY",
+        help="Its id, a unique beginning of that, its display name, or 'latest'.",
+        autocompletion=studies_beginning,
     ),
 ]
 StateDir = Annotated[

@@ -59,14 +59,14 @@ def say_json_line(found: BaseModel) -> None:
 
 
 @contextmanager
-def working(step: str) -> Iterator[Callable[[str], None]]:
+def working(step: str, *, in_lines: bool = False) -> Iterator[Callable[[str], None]]:
     """Show a spinner with what is going on once a block has taken a second; gives what names the next step.
 
-    Only on a terminal: a file or a pipe gets no animation.
+    Only on a terminal: a file or a pipe gets no animation, and `in_lines` each further step on stderr.
     """
     target = next((one for one in (console, _console(stderr=True)) if one.is_terminal), None)
     if target is None:
-        yield lambda _: None
+        yield note if in_lines else lambda _: None
         return
     status = target.status(styled(f"{step} ..."))
     timer = threading.Timer(SILENT_SECONDS, status.start)

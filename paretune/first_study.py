@@ -93,15 +93,20 @@ def _settled(role: str, given: str | None, columns: Sequence[Column], *, guess: 
                 f"There is no column '{given}' for the {role}. There are: {_listed(columns)}."
             )
         return given
-    if guess.column is not None and (guess.sure or not ask or not sys.stdin.isatty()):
+    if guess.column is not None and (guess.sure or not ask or not somebody_is_there()):
         return guess.column
     answer = None
-    if ask and sys.stdin.isatty():
+    if ask and somebody_is_there():
         say(f"Columns: {_listed(columns)}")
         answer = chosen(f"Which column is the {role}?", names, guess=guess.column)
     if answer is None:
         raise ColumnUnknown(f"Which column is the {role}? Say --{role} with one of: {_listed(columns)}.")
     return answer
+
+
+def somebody_is_there() -> bool:
+    """Return whether a person can be asked."""
+    return sys.stdin.isatty()
 
 
 def _what_was_found(file: Path, columns: Sequence[Column], found: Contents) -> list[str]:

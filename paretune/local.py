@@ -108,7 +108,7 @@ def serve(
         ParetuneError: If it cannot start; the message says what to do.
     """
     with ExitStack() as exits:
-        with working("Starting") as step:
+        with working("Starting", in_lines=True) as step:
             stack = exits.enter_context(
                 running_stack(
                     state_dir,

@@ -144,6 +144,19 @@ def study_line(study: StudyRead) -> str:
     )
 
 
+def studies_table(studies: Sequence[StudyRead]) -> Table:
+    """Show studies within 80 columns: each with its id below its name."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("study", min_width=36)
+    for heading in ("state", "done", "hypervolume"):
+        table.add_column(heading, no_wrap=True)
+    for study in studies:
+        done = f"{study.trainings_done} / {study.budget.trials}"
+        table.add_row(study.display_name, study.state, done, _hypervolume_text(study))
+        table.add_row(styled((study.id, "dim")))
+    return table
+
+
 def where_it_stands(study: StudyRead) -> str:
     """Return a study's id, state, budget and name."""
     return f"{study.id}  {study.state}  {budget_text(study)}  {study.display_name}"

@@ -23,7 +23,7 @@ from paretune.errors import FileExists, ParetuneError
 from paretune.export import check_new, export_trial, merge_exported, onnx_of_merged
 from paretune.front_report import front_table
 from paretune.html_report import Report, report_page
-from paretune.progress import study_line, trials_table
+from paretune.progress import studies_table, study_line, trials_table
 from paretune.recommendation_report import recommendation_lines
 from paretune.study_file import write_study_file
 from paretune.study_reference import find_study
@@ -50,8 +50,10 @@ def status(
             if as_json:
                 say_json(studies)
                 return
-            for study in studies:
-                say(study_line(study))
+            if studies and console.is_terminal:
+                console.print(studies_table(studies))
+            else:
+                say(*map(study_line, studies))
             if not studies:
                 say("No study yet. Start one: paretune init FILE.csv, then paretune run study.yaml")
             return

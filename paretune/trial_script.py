@@ -14,12 +14,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from api_schemas.ask_and_tell import SuggestedTrial
 from api_schemas.search_space import Parameterization, ParameterValue
 from paretune.errors import ParetuneError, TrialInfeasible
+from service.runtime.process_lifetime import die_with_parent
 
 PARAMETERS_FILE = "parameters.json"
 METRICS_FILE = "metrics.json"
@@ -191,6 +193,8 @@ def _run(
             env={"PYTHONUNBUFFERED": "1", **os.environ, **environment},
             # A Ctrl-C in the terminal reaches the agent, which gives the trial back and ends the script.
             start_new_session=True,
+            # An agent that is killed keeps no lease, so another one will run the trial.
+            preexec_fn=partial(die_with_parent, signal.SIGTERM),
         )
     except OSError as error:
         raise ScriptMissing(f"Cannot start '{command[0]}': {error.strerror}.") from error
@@ -219,14 +223,17 @@ def _run(
 
 def _end(process: subprocess.Popen[str]) -> None:
     """Ask the script and everything that it started to end; kill what is left after a while."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_SECONDS)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+    finally:
+        # Also where somebody has no patience and interrupts again.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _forward(stream: IO[str], tail: deque[str], show: Callable[[str], None]) -> None:

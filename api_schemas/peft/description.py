@@ -22,7 +22,8 @@ def describe_parts(peft: Peft, kept: Architecture | None) -> str:
     """Return the same of what stands under `peft` and `architecture` in such a configuration."""
     if kept is None:
         return _trained(peft)
-    return f"{_trained(on_first_layers(peft, kept.keep_layers))}; {kept.words()}"
+    words = kept.words(layers=None if peft.active_layers is None else len(peft.active_layers))
+    return f"{_trained(on_first_layers(peft, kept.keep_layers))}; {words}"
 
 
 def _trained(peft: Peft) -> str:

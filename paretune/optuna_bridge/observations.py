@@ -11,6 +11,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from api_schemas.ask_and_tell import ImportedObservation
+from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import (
     KNOWN_METRICS,
     LARGEST_METRIC,
@@ -48,6 +49,7 @@ class Target:
     objectives: Sequence[Objective]
     constraints: Sequence[OutcomeConstraint]
     configuration: TrialConfiguration | None
+    backbone_shape: BackboneShape | None
     parameters: Mapping[str, str]
     metrics: Sequence[str]
     constraint_metrics: Mapping[str, str]
@@ -90,7 +92,8 @@ def key_of(observation: ImportedObservation, target: Target) -> str:
     parameters = target.search_space.canonical(observation.parameters)
     if target.configuration is None:
         return json.dumps(parameters, sort_keys=True)
-    return canonical(patch(target.configuration, parameters)).model_dump_json()
+    configuration = patch(target.configuration, parameters)
+    return canonical(configuration, shape=target.backbone_shape).model_dump_json()
 
 
 def merged(repeats: Sequence[ImportedObservation]) -> ImportedObservation:

@@ -113,6 +113,7 @@ def _target(
         objectives=weighed.objectives,
         constraints=weighed.constraints,
         configuration=None if configuration_of is None else configuration_of.configuration,
+        backbone_shape=None if configuration_of is None else configuration_of.backbone_shape,
         parameters=names,
         metrics=metrics,
         constraint_metrics=_constraint_metrics(trials, known=map(constraint_key, weighed.constraints)),

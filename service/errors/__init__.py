@@ -160,8 +160,8 @@ class InvalidTask(InvalidStudy):
 class InvalidChoice(ServiceError, status=HTTPStatus.UNPROCESSABLE_ENTITY):
     """The study cannot be asked for this choice.
 
-    Give bounds, weights, or neither. Weights name objectives of the study; bounds may also name any metric
-    that its trials report. `errors` lists what is wrong.
+    Give bounds, weights, or neither; accept a trial of this study. Weights name objectives of the study;
+    bounds may also name any metric that its trials report. `errors` lists what is wrong.
     """
 
 

@@ -141,6 +141,7 @@ class Study(Base):
     early_stopping: Mapped[str] = mapped_column(server_default="never", default="never")
     proposals: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     importance: Mapped[dict[str, Any] | None]
+    accepted: Mapped[dict[str, Any] | None]
     backbone_shape: Mapped[dict[str, Any] | None]
     classes: Mapped[int | None]
     reference_defaults: Mapped[list[Any]]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar
 
+from api_schemas.acceptance import AcceptedTrial
 from api_schemas.backbones import BackboneShape
 from api_schemas.importance import Importance
 from api_schemas.objectives import Objective, OutcomeConstraint
@@ -88,6 +89,11 @@ def reference_point(study: Study) -> tuple[float, ...] | None:
 def race_progress(study: Study) -> RaceProgress | None:
     """Return where the race of a study stands; None before it begins."""
     return _typed(study, "race_progress", _unless_none(RaceProgress.model_validate))
+
+
+def accepted(study: Study) -> AcceptedTrial | None:
+    """Return the trial that the owner of a study has decided for; None before that."""
+    return _typed(study, "accepted", _unless_none(AcceptedTrial.model_validate))
 
 
 def importance(study: Study) -> Importance | None:

@@ -128,17 +128,34 @@ def test_a_rate_by_the_method_s_own_asks_what_the_kept_layers_carry() -> None:
     assert rates == [4e-4, 1e-2]
 
 
-def test_the_part_is_said_in_words() -> None:
+@pytest.mark.parametrize(
+    ("architecture", "peft", "words"),
+    [
+        (
+            {"keep_layers": 2, "which": "first", "ffn_width": 32},
+            {"scale_shift": {"on": True}, "active_layers": [True] * 4},
+            "scale and shift on all 2 layers; keeps the first 2 of 4 layers, 32 feed-forward units in each",
+        ),
+        (
+            {"keep_layers": 3},
+            {"method": "full"},
+            "full fine-tuning on all layers; keeps the 3 most important layers",
+        ),
+        (
+            {"keep_layers": 1, "which": "last"},
+            {"active_layers": [True] * 4},
+            "head only (linear probe); keeps the last 1 of 4 layers",
+        ),
+        (
+            {"keep_layers": 4, "ffn_width": 32},
+            {"active_layers": [True] * 4},
+            "head only (linear probe); keeps all 4 layers, 32 feed-forward units in each",
+        ),
+    ],
+)
+def test_the_part_is_said_in_words(architecture: dict[str, Any], peft: dict[str, Any], words: str) -> None:
     """A trial's description names what is left of the network."""
-    peft = {"lora": {"rank": 2}, "active_layers": [True] * 4}
-    smaller = configuration({"keep_layers": 2, "which": "first", "ffn_width": 32}, **peft)
-    assert describe_modules(smaller) == (
-        "LoRA 2 (query, value) on all 2 layers; keeps the first 2 layers, 32 feed-forward units each"
-    )
-    full = configuration({"keep_layers": 3}, method="full")
-    assert describe_modules(full) == "full fine-tuning on all layers; keeps the 3 most important layers"
-    head = configuration({"keep_layers": 1, "which": "last"}, active_layers=[True] * 4)
-    assert describe_modules(head) == "head only (linear probe); keeps the last 1 layer"
+    assert describe_modules(configuration(architecture, **peft)) == words
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from workers.peft_methods.registry import CHANGES_OF_WEIGHTS
 CUT = Architecture(keep_layers=2, ffn_width=20)
 LENGTH = 8
 HEAD = 16 * 3 + 3
-SIZES = {"distilbert": ("n_layers", "hidden_dim")}
+SIZES = {"distilbert": ("n_layers", "hidden_dim"), "gpt2": ("n_layer", "n_inner")}
 
 
 def costs(shape: BackboneShape, architecture: Architecture | None = CUT, **peft: object) -> dict[str, float]:

@@ -104,3 +104,20 @@ def test_a_hidden_tab_asks_nothing_until_it_is_seen_again(page: Page, server_url
     with page.expect_request(f"**/v1/studies/{study_id}/events") as request:
         page.evaluate(become, False)
     assert request.value.headers["last-event-id"].isdecimal()
+
+
+def test_without_a_stream_the_page_asks_and_says_so(page: Page, server_url: str) -> None:
+    """Results appear all the same; once the stream comes through, it is followed again."""
+    study_id = create_study(server_url)
+    page.route("**/events", lambda route: route.abort())
+    open_study(page, server_url, study_id)
+    expect(page.get_by_test_id("liveness")).to_have_text("Asks every 2 s")
+    add_result(study_id, 0.8, 1000)
+    poll(page)
+    expect(page.get_by_test_id("trial-0")).to_be_visible()
+    expect(page.get_by_test_id("liveness")).to_have_text("Asks every 2 s")
+    page.unroute("**/events")
+    page.clock.run_for(10_000)
+    expect(page.get_by_test_id("liveness")).to_have_text("Live")
+    add_result(study_id, 0.9, 2000)
+    expect(page.get_by_test_id("trial-1")).to_be_visible()

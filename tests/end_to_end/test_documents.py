@@ -17,6 +17,8 @@ pytestmark = pytest.mark.slow
 
 TUTORIAL = "docs/tutorial/csv.md"
 ADAPTER = re.compile(r'load_classifier\("[^"]+"\)')
+COMMANDS = ("init", "validate", "run", "recommend", "report")
+"""What is run as it stands, in the order of the pages; the others install, or ask for help."""
 SAID = {"positive": ("warm", "witty", "moving", "bright"), "negative": ("dull", "stale", "slow", "noisy")}
 
 
@@ -46,27 +48,26 @@ def test_the_readme_leads_from_a_csv_to_an_adapter(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Its study and commands run, and its snippet and those of the tutorial and of the usage predict."""
+    """Its study and commands run, and its snippet and that of the tutorial predict."""
     assert one("README.md", "yaml") == one(TUTORIAL, "yaml")
     stack, _ = shared_stack
     monkeypatch.setenv("PARETUNE_URL", stack.url)
     monkeypatch.setenv("PARETUNE_API_KEY", stack.api_key)
     monkeypatch.chdir(state_root)
-    (stack.state_dir / "data" / "reviews.csv").write_text(reviews(), encoding="utf-8")
+    Path("reviews.csv").write_text(reviews(), encoding="utf-8")
     Path("reviews.yaml").write_text(smaller(one("README.md", "yaml")), encoding="utf-8")
-    typed = [
-        command
-        for block in of("console")
-        if block.page in ("README.md", TUTORIAL)
-        for command in commands(block)
-    ]
-    (run,) = {command for command in typed if " run " in command}
-    recommend = next(command for command in typed if "--export" in command)
-    for command in (run.removeprefix("PARETUNE_DATA_DIR=. "), recommend):
-        result = CliRunner().invoke(app, command.split()[1:])
-        assert result.exit_code == 0, result.output
+    pages = [block for block in of("console") if block.page in ("README.md", TUTORIAL)]
+    typed = dict.fromkeys(command for block in pages for command in commands(block))
+    for command in [*typed]:
+        if command.startswith("paretune ") and command.split()[1] in COMMANDS:
+            arguments = [*command.split()[1:], *(["--yes"] if " init " in command else [])]
+            result = CliRunner().invoke(app, arguments)
+            assert result.exit_code == 0, result.output
+    assert yaml.safe_load(Path("study.yaml").read_text())["configuration"]["task"]["label_column"] == "label"
     (trial,) = Path("results").glob("reviews-*/trial-*")
-    for page, folder in (("README.md", trial), ("docs/usage.md", trial), (TUTORIAL, Path("adapter"))):
+    same = [ADAPTER.sub("", one(page, "python")) for page in ("README.md", "docs/usage.md")]
+    assert same[0] == same[1]
+    for page, folder in (("README.md", trial), (TUTORIAL, Path("adapter"))):
         snippet, found = ADAPTER.subn(f'load_classifier("{folder}")', one(page, "python"))
         assert found == 1
         exec(compile(snippet, page, "exec"), {})  # noqa: S102  that it runs is what the page promises

@@ -14,10 +14,11 @@ from api_schemas.ask_and_tell import ImportedObservation
 from api_schemas.trials import ArtifactRecord
 from paretune.cli import app
 from paretune.client import Client
+from paretune.errors import ParetuneError
 from paretune.export import NothingToExport
 from service.settings import settings
 from service.trials import leases
-from tests.conftest import API_KEY, Connect
+from tests.conftest import API_KEY, Connect, run_on
 from tests.service.trials.test_leases import REPORT, stored_study
 
 Ended = Callable[[str], str]
@@ -113,6 +114,15 @@ def test_a_weak_first_key_stops_the_start(
     done = CliRunner().invoke(app, ["migrate"])
     assert done.exit_code != 0
     assert "PARETUNE_API_KEY" in str(done.exception)
+
+
+def test_a_database_of_a_newer_version_is_left_alone(database_url: str, service_environment: None) -> None:
+    """The way back is said in a sentence."""
+    run_on(database_url, "UPDATE alembic_version SET version_num = '9999'")
+    done = CliRunner().invoke(app, ["migrate"])
+    assert isinstance(done.exception, ParetuneError)
+    assert "schema 9999" in str(done.exception)
+    assert "restore a backup" in str(done.exception)
 
 
 NEW_KEY = "the-key-that-this-server-was-given-0123"

@@ -2,6 +2,8 @@
 
 import ast
 import io
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,10 @@ from rich.progress import ProgressBar
 from rich.table import Table
 
 import paretune
+from api_schemas.errors import Problem
 from paretune import console as consoles
 from paretune.bridge_progress import watched
-from paretune.console import PlainConsole, complain, say, styled
+from paretune.console import PlainConsole, complain, say, say_json, styled, working
 from paretune.printable import as_markdown, encodable, printable
 
 HOSTILE = [
@@ -42,6 +45,50 @@ def test_a_text_is_printed_as_it_is_and_on_one_line(
     monkeypatch.setattr(consoles, "console", made)
     say(written)
     assert file.getvalue() == f"{shown}\n"
+
+
+def test_what_takes_long_shows_its_step_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, and not before the pause is over."""
+    made, file = _recorder(terminal=True)
+    monkeypatch.setattr(consoles, "console", made)
+    with working("[b]Quick"):
+        pass
+    assert file.getvalue() == ""
+    monkeypatch.setattr(consoles, "SILENT_SECONDS", 0.0)
+    with working("[b]Baking") as step:
+        _until_shown(file, "[b]Baking")
+        step("Icing")
+        _until_shown(file, "Icing")
+    assert "\x1b[2K" in file.getvalue().rpartition("Icing")[2]  # the line is erased
+
+
+def test_without_a_terminal_steps_are_lines_or_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A log has no spinner; stdout belongs to the answer."""
+    monkeypatch.setattr(consoles, "SILENT_SECONDS", 0.0)
+    for in_lines in (False, True):
+        with working("Starting", in_lines=in_lines) as step:
+            step("the database")
+    assert capsys.readouterr() == ("", "the database\n")
+
+
+def test_json_is_ascii_whatever_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a program reads the very same back."""
+    made, file = _recorder()
+    monkeypatch.setattr(consoles, "console", made)
+    problem = Problem(type="/p", title="\x1b]0;x\x07 \u202e 学", status=503, detail="d")
+    say_json({"one": problem, "several": [problem]})
+    assert file.getvalue().isascii()
+    assert "\x1b" not in file.getvalue()
+    assert json.loads(file.getvalue())["several"][0]["title"] == problem.title
+
+
+def _until_shown(file: io.StringIO, words: str) -> None:
+    give_up = time.monotonic() + 30
+    while words not in file.getvalue():
+        assert time.monotonic() < give_up, file.getvalue()
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("written", "shown"), HOSTILE)

@@ -6,6 +6,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from paretune import first_study
 from paretune.cli import app
 from paretune.errors import FileExists, ParetuneError
 from paretune.study_file import read_study_file
@@ -26,7 +27,7 @@ def refusal(file: Path, *options: str) -> str:
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     file = tmp_path / "rows.csv"
-    file.write_text("\n".join(["id,review,verdict,stars", *ROWS]))
+    file.write_text("\n".join(["id,review,verdict,shop", *ROWS]))
     return file
 
 
@@ -72,6 +73,21 @@ def test_a_first_line_that_is_a_row_is_noticed(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("\n".join(f"text number {n} of them,{n % 2}" for n in range(40)))
     assert "seems to be a row" in refusal(file)
+
+
+def test_what_is_not_clear_is_asked_where_somebody_is_there(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the answer is a column; the guess is one key away."""
+    monkeypatch.setattr(first_study, "somebody_is_there", lambda: True)
+    done = CliRunner().invoke(app, ["init", str(rows), "--text", "review"], input="mood\nverdict\n")
+    assert done.exit_code == 0, done.output
+    assert "There is no 'mood'" in done.output
+    study = read_study_file(tmp_path / "study.yaml")
+    assert study.configuration is not None
+    assert study.configuration.task.label_column == "verdict"
+    away = CliRunner().invoke(app, ["init", str(rows), "--text", "review", "--force"], input="")
+    assert "Say --label" in str(away.exception)
 
 
 def test_a_study_is_written_beside_the_rows(rows: Path, tmp_path: Path) -> None:

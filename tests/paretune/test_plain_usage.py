@@ -98,6 +98,14 @@ def check(found: Any, folder: Path) -> None:
     assert found == pytest.approx(wanted, abs=1e-4)
 
 
+def test_the_card_of_a_sub_network_does_not_send_to_the_whole_backbone(tmp_path: Path) -> None:
+    """Its adapter would sit in the wrong layers there, without an error."""
+    text = adapter_usage(exported("bert", LORA, tmp_path, architecture={"keep_layers": 2}))
+    assert "load.py" in text
+    assert "export --merged" in text
+    assert "from_pretrained" not in text
+
+
 @pytest.mark.parametrize("kind", ["bert", "t5"])
 def test_the_snippet_for_fine_tuned_weights_needs_transformers_alone(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

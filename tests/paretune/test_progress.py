@@ -15,7 +15,15 @@ from api_schemas.trials import TrialRead, TrialState
 from paretune.client import Client
 from paretune.console import PlainConsole
 from paretune.errors import FollowingEnded, RequestRefused, ServerUnreachable
-from paretune.progress import follow, picture, proposer_text, resumable, seconds_left, trials_table
+from paretune.progress import (
+    follow,
+    picture,
+    proposer_text,
+    resumable,
+    seconds_left,
+    studies_table,
+    trials_table,
+)
 from tests.paretune.trials import BASE, START, study, trial
 
 
@@ -175,3 +183,15 @@ def test_past_results_do_not_count_as_progress() -> None:
     console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(picture(mine, [past, done]))
     assert "1 / 4 trials" in console.export_text()
+
+
+def test_a_list_of_studies_fits_into_80_columns() -> None:
+    """Ids in full, for they are what other commands take; a long name is broken, not cut off."""
+    console = PlainConsole(width=80, file=io.StringIO(), record=True)
+    name = "every method that people use, on the reviews of the last two years"
+    console.print(studies_table([study(display_name=name, state=StudyState.SUCCEEDED)]))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert study().id in text
+    assert "years" in text
+    assert "SUCCEEDED" in text

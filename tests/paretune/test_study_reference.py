@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from paretune.cli import app
 from paretune.client import Client
+from paretune.command_options import studies_beginning
 from paretune.errors import NoServer, NotConfirmed
 from paretune.study_reference import NoSuchStudy, find_study
 from tests.conftest import API_KEY
@@ -98,7 +99,7 @@ def test_every_command_takes_a_study_by_any_name(
     monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
     client.create_study_from(DOCUMENT)
     more = {
-        "extend": ["--trials", "1"], "export-optuna": ["sqlite:///none.db"],
+        "agent": ["true"], "extend": ["--trials", "1"], "export-optuna": ["sqlite:///none.db"],
         "export-mlflow": ["--tracking-uri", "sqlite:///none.db"],
     }  # fmt: skip
     seen = []
@@ -110,7 +111,7 @@ def test_every_command_takes_a_study_by_any_name(
             done = CliRunner().invoke(app, [*path, *before, "no such", *more.get(path[0], [])])
             assert isinstance(done.exception, NoSuchStudy), (path, done.output, done.exception)
             seen.append(path[0])
-    assert len(seen) == 15
+    assert len(seen) == 17
 
 
 READING = [
@@ -145,3 +146,16 @@ def test_what_deletes_asks_first(server_url: str, client: Client, monkeypatch: p
     assert done.exit_code == 0, done.output
     assert "CANCELLED" in done.output
     assert list(client.studies()) == []
+
+
+def test_a_shell_completes_names_ids_and_latest(
+    client: Client, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the server that runs; without one, only what needs none, and no error."""
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+    study = client.create_study_from({**DOCUMENT, "display_name": "lager beer"})
+    assert studies_beginning("la") == ["latest", "lager beer"]
+    assert studies_beginning(study.id[:12]) == [study.id]
+    monkeypatch.setenv("PARETUNE_URL", "http://127.0.0.1:1")
+    assert studies_beginning("") == ["latest"]

@@ -1,10 +1,12 @@
 """What a script is given, and what its end means for the trial."""
 
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from api_schemas.ask_and_tell import SuggestedTrial
@@ -106,6 +108,26 @@ def test_a_script_that_is_no_longer_wanted_is_ended_with_its_children(tmp_path: 
     with pytest.raises(TrialStopped):
         run_script([sys.executable, "-c", script], TRIAL, folder=tmp_path, show=lines.append, check=check)
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a process to its parent")
+def test_a_script_does_not_outlive_an_agent_that_is_killed(tmp_path: Path) -> None:
+    """The trial's lease ends with the agent, and another one will run the trial."""
+    agent = f"""
+import sys
+from pathlib import Path
+from paretune.trial_script import run_script
+from tests.paretune.test_trial_script import TRIAL
+
+script = "import os, time; print(os.getpid()); time.sleep(600)"
+folder = Path({str(tmp_path)!r})
+run_script([sys.executable, "-c", script], TRIAL, folder=folder, show=print, check=lambda: None)
+"""
+    with subprocess.Popen([sys.executable, "-u", "-c", agent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        script = psutil.Process(int(process.stdout.readline()))
+        process.kill()
+        script.wait(60)
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typer.main import get_command
 from api_schemas.peft.registry import OWN_MODULES, PeftMethod
 from api_schemas.studies import StudyCreate
 from paretune.cli import app
+from paretune.command_groups import GROUPS
 from service.api.protocol import problem_pages
 from service.settings import Settings
 from tools.documentation.schemas import cell, code, reached, section, type_words
@@ -37,18 +38,23 @@ def pages() -> dict[str, str]:
 
 
 def command_line() -> str:
-    """Return the page of all commands with their arguments and options."""
-    lines = ["# Command line", "", "`paretune COMMAND --help` says the same.", ""]
-    return "\n".join([*lines, *_commands(get_command(app), "paretune")])
+    """Return the page of all commands with their arguments and options, in the groups of `--help`."""
+    lines = ["# Command line", "", "`paretune --help` and `paretune COMMAND --help` say the same.", ""]
+    commands = get_command(app).commands.items()  # type: ignore[attr-defined]  # a group
+    for group in GROUPS:
+        lines += [f"## {group}", ""]
+        for name, command in commands:
+            if command.rich_help_panel == group and not command.hidden:
+                lines += _command(command, f"paretune {name}")
+    return "\n".join(lines)
 
 
-def _commands(command: Any, path: str) -> Iterator[str]:
+def _command(command: Any, path: str) -> Iterator[str]:
     if hasattr(command, "commands"):
         for name, inner in command.commands.items():
-            if not inner.hidden:
-                yield from _commands(inner, f"{path} {name}")
+            yield from _command(inner, f"{path} {name}")
         return
-    yield from (f"## {path}", "", inspect.cleandoc(command.help or ""), "")
+    yield from (f"### {path}", "", inspect.cleandoc(command.help or ""), "")
     rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
     if rows:
         yield from ("| | otherwise | |", "| --- | --- | --- |", *rows, "")
@@ -56,7 +62,11 @@ def _commands(command: Any, path: str) -> Iterator[str]:
 
 def _parameter(parameter: Any) -> str:
     is_option = parameter.param_type_name == "option"
-    names = [*parameter.opts, *parameter.secondary_opts] if is_option else [parameter.name.upper()]
+    names = (
+        [*parameter.opts, *parameter.secondary_opts]
+        if is_option
+        else [parameter.metavar or parameter.name.upper()]
+    )
     otherwise = "required" if parameter.required else _default(parameter.default)
     variable = f" (`{parameter.envvar}`)" if parameter.envvar else ""
     return (

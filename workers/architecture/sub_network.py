@@ -1,7 +1,6 @@
 """Which parts of a backbone a smaller network keeps. Knows no tensors, nor how an order was found."""
 
 import hashlib
-from dataclasses import dataclass
 
 from api_schemas.architecture import Architecture
 from api_schemas.base import Schema
@@ -21,15 +20,6 @@ class SubNetwork(Schema):
     def digest(self) -> str:
         """A name that only the same sub-network has."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Order:
-    """The layers of a backbone and the units of each layer's feed-forward block, the most useful first."""
-
-    layers: tuple[int, ...]
-    units: tuple[tuple[int, ...], ...]
-    """For each layer of the backbone, in the backbone's order."""
 
 
 def everything(layer_count: int) -> SubNetwork:

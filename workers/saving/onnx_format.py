@@ -3,6 +3,7 @@
 Reads what `workers.saving.merged` wrote, so any sub-network that merges can be written so.
 """
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -22,6 +23,9 @@ INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "logits"
 EXAMPLE = (2, 8)
 """Rows and tokens of the batch that is traced; a size of 1 would be taken for a constant."""
+
+# It warns of every library of operators that is not installed, and none of them is used.
+logging.getLogger("torch.onnx").setLevel(logging.ERROR)
 
 
 class _WithHead(nn.Module):

@@ -49,6 +49,7 @@ def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> St
         race=Race(share=study.race_share),
         race_progress=typed_study.race_progress(study),
         budget_spent=study.trials_created,
+        accepted=typed_study.accepted(study),
         backbone_shape=typed_study.backbone_shape(study),
         reference_point=typed_study.reference_point(study),
         trials=trials,

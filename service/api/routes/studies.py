@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from api_schemas.acceptance import Acceptance
 from api_schemas.importance import Importance
 from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation, RecommendationQuery
@@ -35,7 +36,7 @@ from service.api.read_models.trials import trial_read, trial_reads
 from service.storage import queries
 from service.storage.database import transaction
 from service.storage.models import Study
-from service.studies import creation, deletion, settings_changes, steering
+from service.studies import acceptance, creation, deletion, settings_changes, steering
 from service.studies.cloning import validate_edited
 from service.studies.preview import preview
 from service.studies.validation import ValidStudy, validate_study
@@ -166,6 +167,12 @@ def cancel_study(study_id: StudyId, posted: IdempotentDep) -> Response:
 def extend_study(study_id: StudyId, request: StudyExtension, posted: IdempotentDep) -> Response:
     """Add trials to the budget. A study that has succeeded becomes active again."""
     return _change(study_id, posted, partial(steering.extend, trials=request.trials))
+
+
+@router.post("/{study_id}:accept", response_model=StudyRead, responses=POSTED)
+def accept_trial(study_id: StudyId, request: Acceptance, posted: IdempotentDep) -> Response:
+    """Decide for one trial of a study, and say why; the event `study.accepted` keeps it."""
+    return _change(study_id, posted, partial(acceptance.accept, acceptance=request))
 
 
 @router.post("/{study_id}:clone", status_code=201, response_model=StudyRead, responses=CREATED)

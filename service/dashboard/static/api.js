@@ -60,6 +60,12 @@ export function createApi(key) {
         Accept: "text/event-stream",
         "Last-Event-ID": String(after),
       }),
+    /** @type {(id: string, trialId: string, reason: string) => Promise<Study>} */
+    acceptTrial: async (id, trialId, reason) => {
+      const body = JSON.stringify({ trial_id: trialId, reason });
+      const headers = { "Content-Type": "application/json" };
+      return (await ask(key, "POST", `${study(id)}:accept`, undefined, headers, body)).json();
+    },
     /** @type {(id: string, verb: string) => Promise<Study>} */
     tellStudy: (id, verb) => call(`${study(id)}:${verb}`, undefined, "POST"),
   };
@@ -71,13 +77,15 @@ export function createApi(key) {
  * @param {string} path
  * @param {AbortSignal} [signal]
  * @param {Object<string, string>} [headers]
+ * @param {string} [body]
  */
-async function ask(key, method, path, signal, headers = {}) {
+async function ask(key, method, path, signal, headers = {}, body = undefined) {
   let response;
   try {
     // "no-cache" makes the browser ask with If-None-Match and hand us its own copy after a 304.
     response = await fetch(path, {
       method,
+      body,
       signal,
       cache: "no-cache",
       headers: { ...headers, Authorization: `Bearer ${key}` },

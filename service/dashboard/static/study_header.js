@@ -60,7 +60,7 @@ const proposerOf = ({ proposals }) => (proposals.proposer === "paretune" ? "" : 
  * @param {(verb: string) => void} tell
  */
 export function connectVerbs(view, tell) {
-  const dialog = find(view, "dialog");
+  const dialog = named(view, "cancel-dialog");
   for (const button of verbButtons(view)) {
     const verb = button.dataset.verb ?? "";
     button.addEventListener("click", () => {

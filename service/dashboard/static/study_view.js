@@ -3,6 +3,8 @@
 import { inAddress, nameTrial } from "./address.js";
 import { ApiProblem } from "./api.js";
 import { chosenAxes, offerAxes } from "./axes.js";
+import { createDecision } from "./decide.js";
+import { createAcceptDialog, createAcceptedBox } from "./accepted.js";
 import { find, fromTemplate, named, showText } from "./elements.js";
 import { followEvents } from "./event_stream.js";
 import { createHypervolumeChart } from "./hypervolume_chart.js";
@@ -40,7 +42,7 @@ export function showStudy(root, api, frame, id) {
   const hearsEvents = () => events?.isOpen() ?? false;
 
   function showHead(/** @type {Study} */ study) {
-    view ??= openView(root, api, frame, tell);
+    view ??= openView(root, api, frame, { tell, accept });
     view.showStudy(study);
   }
 
@@ -71,9 +73,14 @@ export function showStudy(root, api, frame, id) {
     return true;
   }
 
-  async function tell(/** @type {string} */ verb) {
+  const tell = (/** @type {string} */ verb) => after(api.tellStudy(id, verb));
+  const accept = (/** @type {string} */ trialId, /** @type {string} */ reason) =>
+    after(api.acceptTrial(id, trialId, reason));
+
+  /** Show what became of a change, or why it was refused. */
+  async function after(/** @type {Promise<Study>} */ change) {
     try {
-      await api.tellStudy(id, verb);
+      await change;
     } catch (error) {
       frame.refused(error);
     }
@@ -96,9 +103,9 @@ export function showStudy(root, api, frame, id) {
  * @param {HTMLElement} root
  * @param {Api} api
  * @param {Frame} frame
- * @param {(verb: string) => void} tell
+ * @param {{tell: (verb: string) => void, accept: (trialId: string, reason: string) => void}} actions
  */
-function openView(root, api, frame, tell) {
+function openView(root, api, frame, { tell, accept }) {
   const view = fromTemplate("study");
   root.replaceChildren(view);
   connectVerbs(view, tell);
@@ -107,6 +114,11 @@ function openView(root, api, frame, tell) {
   const hypervolume = createHypervolumeChart(named(view, "hypervolume-chart"));
   const details = createTrialDetails(named(view, "details"), api, { onClose: leaveTrial, refused: frame.refused });
   const table = createTrialsTable(named(view, "trials"), named(view, "trial-filter"), select);
+  const decision = createDecision(
+    named(view, "decide"),
+    createAcceptDialog(named(view, "accept-dialog"), accept),
+  );
+  const accepted = createAcceptedBox(named(view, "accepted"), api, frame.refused);
   const nameOfStudy = () => data?.study.display_name ?? "study";
   offerPicture(named(view, "take-pareto"), "Pareto front", nameOfStudy, pareto.picture);
   offerPicture(named(view, "take-hypervolume"), "hypervolume", nameOfStudy, hypervolume.picture);
@@ -180,6 +192,8 @@ function openView(root, api, frame, tell) {
     await nextTask();
     if (isClosed) return;
     hypervolume.update(latest);
+    decision.update(latest);
+    accepted.update(latest.study);
     showImportance(named(view, "importance"), latest.study, latest.importance);
     await nextTask();
     if (isClosed) return;
@@ -192,6 +206,7 @@ function openView(root, api, frame, tell) {
     pareto.dispose();
     hypervolume.dispose();
     details.close();
+    accepted.close();
   }
 
   return { showStudy, update, follow, close };

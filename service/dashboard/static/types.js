@@ -17,6 +17,9 @@
  * @typedef {{backbone: string, task: Task, peft: Peft,
  *   training: {epochs: number, measurements_per_epoch: number}}} TrialConfiguration
  *
+ * @typedef {{trial_id: string, number: number, reason: string, accepted_by: string | null,
+ *   accepted_at: string}} AcceptedTrial
+ *
  * @typedef {object} Study
  * @property {string} id
  * @property {string} display_name
@@ -31,6 +34,7 @@
  * @property {{proposer: string}} proposals
  * @property {number[] | null} reference_point
  * @property {number | null} hypervolume
+ * @property {AcceptedTrial | null} accepted
  * @property {TrialCounts} trials
  * @property {number} replicates
  * @property {number} final_replicates
@@ -129,7 +133,8 @@
  * @typedef {{name: string, total_effect: number}} ParameterImportance
  * @typedef {{observations: number, reason: string | null, objectives: {metric: string,
  *   parameters: ParameterImportance[], groups: ParameterImportance[]}[]}} Importance
- * @typedef {{trial_id: string | null, reason: string}} Recommendation
+ * @typedef {{trial_id: string | null, reason: string,
+ *   against_default: {default_trial_id: string} | null}} Recommendation
  *
  * @typedef {{studies: Study[], next_page_token: string | null}} StudyPage
  * @typedef {{title: string, detail: string, errors?: {pointer: string, detail: string}[]}} Problem

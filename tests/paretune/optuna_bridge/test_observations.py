@@ -34,6 +34,7 @@ TARGET = Target(
     ),
     constraints=(OutcomeConstraint(metric="heat", op=ConstraintOp.AT_LEAST, bound=4.0),),
     configuration=None,
+    backbone_shape=None,
     parameters={},
     metrics=("cost", "gain"),
     constraint_metrics={"0": "constraint_0"},

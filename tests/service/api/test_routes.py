@@ -30,6 +30,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/webhooks/{webhook_id}:replay"): {"study_id": f"std_{'0' * 32}"},
     ("PATCH", "/v1/studies/{study_id}"): {"parallelism": 2},
     ("POST", "/v1/studies/{study_id}:extend"): {"trials": 1},
+    ("POST", "/v1/studies/{study_id}:accept"): {"trial_id": f"trl_{'0' * 32}"},
     ("POST", "/v1/studies/{study_id}:clone"): {},
     ("POST", f"{RUNNERS}:suggest"): {"worker_id": "w"},
     ("POST", f"{RUNNERS}:import"): {"observations": [{"parameters": {}, "infeasible": "no"}]},

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from api_schemas.peft.registry import OWN_MODULES, PeftMethod
 from api_schemas.studies import StudyCreate
+from paretune.cli import app
 from service.api.protocol import problem_pages
 from service.settings import Settings
 from tools.documentation import reference
@@ -24,9 +26,17 @@ def test_every_route_and_schema_has_its_place() -> None:
 
 
 def test_every_command_is_listed_with_its_options() -> None:
-    """Those of groups by their whole name."""
+    """Under the groups of `--help`; those of sub-commands by their whole name."""
     page = reference.command_line()
-    assert "## paretune keys create\n" in page
+    commands = get_command(app).commands  # type: ignore[attr-defined]  # a group
+    missing = [
+        name
+        for name in commands
+        if f"### paretune {name}\n" not in page and f"### paretune {name} " not in page
+    ]
+    assert missing == []
+    assert page.index("## Studies\n") < page.index("### paretune run\n") < page.index("## Results\n")
+    assert "### paretune keys create\n" in page
     assert "| `--trial-workers` | `2` | Trial workers to start. |" in page
     assert "`STUDY_FILE` | required" in page
 

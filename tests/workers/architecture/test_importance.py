@@ -3,8 +3,7 @@
 import torch
 
 from api_schemas.tasks import TaskKind
-from tests.workers.conftest import tiny, unchanged
-from workers.architecture.baseline_orders import magnitude_order, random_order
+from tests.workers.conftest import tiny
 from workers.architecture.importance import (
     ROWS,
     features,
@@ -73,12 +72,3 @@ def test_no_more_rows_are_read_than_are_needed() -> None:
     rows = measuring_rows(long)
     assert len(rows) == ROWS
     assert sum(rows.labels) == ROWS / 2  # type: ignore[arg-type]
-
-
-def test_orders_without_data_name_every_part() -> None:
-    """By the size of weights, or drawn by a seed."""
-    with unchanged("llama") as llama:
-        for order in (magnitude_order(llama), random_order(llama, seed=1)):
-            assert sorted(order.layers) == [0, 1, 2]
-            assert all(sorted(units) == list(range(32)) for units in order.units)
-        assert random_order(llama, seed=1) == random_order(llama, seed=1) != random_order(llama, seed=2)

@@ -20,7 +20,16 @@ from workers.saving.onnx_format import INPUTS, export_onnx
 UNITS = tuple(range(0, 32, 2))
 
 
-@pytest.mark.parametrize("kind", ["bert", pytest.param("llama", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "bert",
+        *(
+            pytest.param(kind, marks=pytest.mark.nightly)
+            for kind in ("mpnet", "distilbert", "llama", "qwen3")
+        ),
+    ],
+)
 def test_a_sub_network_answers_alike_in_onnx_runtime(kind: str, tmp_path: Path) -> None:
     """Padded rows, other sizes than those traced, one row alone."""
     network = extracted(tiny(kind), SubNetwork(layers=(0, 2), ffn_units=(UNITS, UNITS)))

@@ -11,6 +11,7 @@ from scipy.special import ndtr
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
+from api_schemas.architecture import Architecture
 from api_schemas.peft.lora import Lora
 from api_schemas.peft.registry import Peft
 from api_schemas.recommendation import Recommendation, RecommendationQuery
@@ -217,6 +218,22 @@ def test_bounds_and_weights_choose_their_own(session: Session, http: TestClient)
     assert read(http, study, "?at_most=trainable_parameters:1000").number == 0
     assert read(http, study, "?at_least=score:0.78&at_most=latency_ms:2").number == 1
     assert read(http, study, "?weights=score:9&weights=trainable_parameters:1").number == 1
+
+
+def test_a_decoder_that_has_lost_many_layers_is_recommended_with_a_word(
+    session: Session, http: TestClient
+) -> None:
+    """The rule chooses as ever; the reason says what is not known of such a network."""
+    study = study_of(session)
+    study.backbone_shape = {**(study.backbone_shape or {}), "model_type": "llama"}
+    trial = add(session, study, [0.8], 1000)
+    base = TrialConfiguration.model_validate(study.configuration)
+    smaller = base.model_copy(update={"architecture": Architecture(keep_layers=4)})
+    trial.configuration = canonical(smaller).model_dump(mode="json")
+    session.commit()
+    found = read(http, study, "?at_least=score:0.5")
+    assert "It keeps 4 of 6 layers of a decoder" in found.reason
+    assert "most important of 6 layers" in found.modules
 
 
 def test_seeds_count_beside_the_split(session: Session, http: TestClient) -> None:

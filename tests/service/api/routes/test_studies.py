@@ -28,6 +28,11 @@ PARAMETER = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "hi
 INTEGER = {"type": "int", "low": 1, "high": 5}
 
 
+def kept(**architecture: object) -> dict[str, object]:
+    base = {"backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}}
+    return {"configuration": {**base, "architecture": architecture}}
+
+
 def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER) -> dict[str, object]:
     return {
         "configuration": {
@@ -188,6 +193,10 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
                                "training": {"measurements_per_epoch": 101}}},
             "/configuration/training/measurements_per_epoch", "less than or equal to 100",
         ),
+        (kept(keep_layers=0), "/configuration/architecture/keep_layers", "no layer would be left"),
+        (kept(keep_layers=7), "/configuration/architecture/keep_layers", "the backbone has 6"),
+        (kept(keep_layers=3, ffn_width=1000), "/configuration/architecture/ffn_width", "multiple of 32"),
+        (kept(keep_layers=3, heads=6), "/configuration/architecture/heads", "cannot be left out yet"),
     ],
 )  # fmt: skip
 def test_a_study_that_cannot_work_is_refused_at_the_door(

@@ -1,10 +1,19 @@
 """Orders that no data went into: what importance is compared with."""
 
 import random
+from dataclasses import dataclass
 
 from workers.architecture.extraction import unit_rows
-from workers.architecture.sub_network import Order
 from workers.backbones.loading import Backbone
+
+
+@dataclass(frozen=True)
+class Order:
+    """The layers of a backbone and the units of each layer's feed-forward block, the most useful first."""
+
+    layers: tuple[int, ...]
+    units: tuple[tuple[int, ...], ...]
+    """For each layer of the backbone, in the backbone's order."""
 
 
 def magnitude_order(backbone: Backbone) -> Order:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.architecture import report
+from benchmarks.architecture.report import report
 
 LATER = {"torch 1x32": 5.0, "torch 1x32 spread": 0.1}
 

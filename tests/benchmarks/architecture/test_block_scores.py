@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from benchmarks.architecture.block_scores import SHARES, BlockScores, block_scores, narrowed_to
 from tests.workers.architecture.test_importance import SPLIT
-from workers.architecture.block_scores import SHARES, BlockScores, block_scores, narrowed_to
+from tests.workers.conftest import tiny
 from workers.architecture.extraction import extracted
 from workers.architecture.importance import features, unit_order
 from workers.architecture.linear_probe import unexplained
 from workers.architecture.sub_network import SubNetwork, everything, without
-from workers.backbones.loading import Backbone
 
 SCORES = BlockScores(
     whole=0.5, without_layer=(0.9, 0.6), narrowed=({1.0: 0.5, 0.5: 0.6}, {1.0: 0.5, 0.5: 0.7}), ffn_size=4
@@ -31,8 +31,9 @@ def test_what_each_cut_costs_is_added_up(kept: SubNetwork, loss: float) -> None:
     assert SCORES.predicted_loss(kept) == pytest.approx(loss)
 
 
-def test_every_cut_is_measured_alone(bert: Backbone) -> None:
+def test_every_cut_is_measured_alone() -> None:
     """With all units left it is the whole network; the network is as before afterwards."""
+    bert = tiny("bert")
     units = unit_order(bert, SPLIT)
     scores = block_scores(bert, SPLIT, units=units)
     assert scores.whole == unexplained(features(bert, SPLIT), SPLIT)
@@ -40,8 +41,9 @@ def test_every_cut_is_measured_alone(bert: Backbone) -> None:
     assert len(scores.without_layer) == 3
 
 
-def test_a_narrowed_block_is_a_cut_one(bert: Backbone) -> None:
+def test_a_narrowed_block_is_a_cut_one() -> None:
     """Zeros stand for units that are taken out: only then may the sizes of layers differ."""
+    bert = tiny("bert")
     units = tuple(range(0, bert.shape.ffn_size, 3))
     every = tuple(range(bert.shape.ffn_size))
     smaller = extracted(bert, SubNetwork(layers=(0, 1, 2), ffn_units=(units,) * 3))

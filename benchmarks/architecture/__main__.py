@@ -18,20 +18,19 @@ from typing import Any
 import onnxruntime
 import torch
 from safetensors.torch import save_file
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from api_schemas.architecture import Architecture
 from api_schemas.trial_configuration import TrialConfiguration
 from benchmarks import json_lines
+from benchmarks.architecture.baseline_orders import Order, magnitude_order, random_order
+from benchmarks.architecture.block_scores import BlockScores, block_scores
+from benchmarks.architecture.report import report
 from benchmarks.autopeft.protocol import BACKBONE, base_configuration
-from benchmarks.markdown import markdown_table
-from workers.architecture.baseline_orders import magnitude_order, random_order
-from workers.architecture.block_scores import BlockScores, block_scores
 from workers.architecture.extraction import extracted
 from workers.architecture.importance import features, measuring_rows, unit_order
 from workers.architecture.linear_probe import unexplained
-from workers.architecture.sub_network import Order, SubNetwork, chosen, everything
+from workers.architecture.sub_network import SubNetwork, chosen, everything
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, TokenisedTask
 from workers.fine_tune import fine_tune
@@ -41,7 +40,7 @@ from workers.peft_methods import TrialModules, attached
 from workers.saving.merged import HEAD
 from workers.saving.onnx_format import INPUTS, export_onnx
 
-RESULTS = Path(__file__).parent / "results" / "architecture.jsonl"
+RESULTS = Path(__file__).parents[1] / "results" / "architecture.jsonl"
 TASK = "tweets"
 RATE = 3e-4
 """For the whole network as good as 1e-4 (benchmarks.peft_table), and what is cut has more to learn."""
@@ -63,8 +62,6 @@ TIMED = (
     "6 layers, 384 units by importance",
     "4 layers, 768 units by importance",
 )
-PREDICTIONS = ("predicted_loss", "probe_loss", "distortion")
-"""Before training: of single cuts added up, of the linear head on the cut network, of its outputs."""
 
 
 @dataclass(frozen=True)
@@ -236,64 +233,6 @@ def trained(network: Backbone, task: TokenisedTask, base: TrialConfiguration, *,
         "test_loss": round(test.loss, 4),
         "cpu_seconds": round(time.process_time() - started, 1),
     }
-
-
-def report(lines: list[dict[str, Any]]) -> str:
-    """Return the table of sub-networks, how well each prediction ranked them, and their times."""
-    facts = {line["name"]: line for line in lines if "name" in line}
-    runs: dict[str, list[dict[str, Any]]] = {}
-    for line in lines:
-        if "seed" in line:
-            runs.setdefault(line["digest"], []).append(line)
-    measured = [(one, runs[one["digest"]]) for one in facts.values() if one["digest"] in runs]
-    whole = facts["whole"]["layer_parameters"]
-    rows = [
-        [
-            one["name"],
-            " ".join(str(layer) for layer in one["layers"]),
-            f"{one['layer_parameters'] / whole:.2f}",
-            *(f"{one[name]:.3f}" for name in PREDICTIONS),
-            *(
-                f"{statistics.mean(run[name] for run in of_one):.3f}"
-                for name in ("validation", "test", "test_loss")
-            ),
-        ]
-        for one, of_one in measured
-    ]
-    header = ["sub-network", "layers", "weights", *PREDICTIONS, "validation", "test", "test loss"]
-    timed = [line for line in lines if "timed" in line]
-    tables = [markdown_table(header, rows), _rank_correlations(measured), _times(timed)]
-    return "\n\n".join(tables)
-
-
-def _rank_correlations(measured: Sequence[tuple[dict[str, Any], list[dict[str, Any]]]]) -> str:
-    """Write how predictions and measurements rank different sub-networks: Spearman's correlation."""
-    distinct = list({one["digest"]: (one, of_one) for one, of_one in measured}.values())
-    rows = []
-    for name, sign in {**dict.fromkeys(PREDICTIONS, -1), "layer_parameters": 1}.items():
-        predicted = [sign * one[name] for one, _ in distinct]
-        cells = []
-        for metric, better in {"validation": 1, "test": 1, "test_loss": -1}.items():
-            reached = [better * statistics.mean(run[metric] for run in of_one) for _, of_one in distinct]
-            cells.append(f"{spearmanr(predicted, reached).statistic:.2f}")
-        rows.append([name, *cells])
-    header = [f"Spearman over {len(distinct)} sub-networks", "validation", "test", "test loss"]
-    return markdown_table(header, rows)
-
-
-def _times(timed: Sequence[dict[str, Any]]) -> str:
-    """Write times relative to the whole network in the same runtime, and in milliseconds for that one."""
-    if not timed:
-        return ""
-    last = {line["timed"]: line for line in timed}
-    ways = [name for name in last["whole"] if name != "timed" and not name.endswith("spread")]
-    rows = [["whole, ms", *(f"{last['whole'][way]:.1f}" for way in ways)]]
-    rows += [
-        [name, *(f"{line[way] / last['whole'][way]:.2f}" for way in ways)]
-        for name, line in last.items()
-        if name != "whole"
-    ]
-    return markdown_table(["one thread", *ways], rows)
 
 
 if __name__ == "__main__":
