@@ -1,7 +1,7 @@
 """Paretune as it plays: the engine's own door, a portfolio first, probes of the noise, a race at the end.
 
 Each of these can be left out, so that what it is worth can be measured. The portfolio never saw the task that
-is played: it is chosen on the others, and only they are the recorded trials that it knows. The race has the service's
+is played: it is chosen on the others, whose rows are also the recorded trials. The race has the service's
 rules; a row has no more seeds than the table, so a race that wants a fourth one of it ends.
 """
 

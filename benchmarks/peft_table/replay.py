@@ -68,7 +68,7 @@ def searchers(tables: Sequence[Table], played: Table, rows: Sequence[int]) -> di
 
 
 def recorded_trials(tables: Sequence[Table]) -> tuple[Source, ...]:
-    """Return what other tasks say of every configuration that `auto` holds, as the service tells its studies."""
+    """Return what other tasks say of every configuration that `auto` holds, as former studies."""
     points = [point_of(one) for one in tables[0].configurations]
     return tuple(
         Source(
