@@ -7,7 +7,7 @@ this module does not know.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -52,7 +52,7 @@ class Architecture(Schema):
 
     keep_layers: Integer = Field(ge=1, le=LAYERS_LIMIT)
     which: WhichLayers = WhichLayers.IMPORTANCE
-    ffn_width: Integer | None = Field(default=None, ge=1, le=WIDTH_LIMIT)
+    ffn_width: Annotated[Integer, Field(ge=1, le=WIDTH_LIMIT)] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -348,7 +348,7 @@ EXTRAS = {
     "workers": {"engine", "trials", "quantised", "s3", "telemetry"},
 }
 """What each image installs: whatever its processes can be asked for."""
-OF_OTHER_MACHINES = {"optuna", "mlflow", "pandas", "mcp", "embedded", "all", "peers", "docs", "dev"}
+OF_OTHER_MACHINES = {"optuna", "mlflow", "pandas", "mcp", "onnx", "embedded", "all", "peers", "docs", "dev"}
 """The client's, a laptop's, the benchmarks', the site's and the tests'."""
 
 
