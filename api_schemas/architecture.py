@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.base import Schema
-from api_schemas.json_values import Integer, is_number
+from api_schemas.json_values import NO_BOOL_NOR_TEXT, Integer, is_number
 from api_schemas.model_families import FAMILIES
 from api_schemas.peft.own_module import LAYERS_LIMIT
 
@@ -52,7 +52,7 @@ class Architecture(Schema):
 
     keep_layers: Integer = Field(ge=1, le=LAYERS_LIMIT)
     which: WhichLayers = WhichLayers.IMPORTANCE
-    ffn_width: Annotated[Integer, Field(ge=1, le=WIDTH_LIMIT)] | None = None
+    ffn_width: Annotated[int, Field(ge=1, le=WIDTH_LIMIT), NO_BOOL_NOR_TEXT] | None = None
 
     @model_validator(mode="before")
     @classmethod
