@@ -12,10 +12,12 @@ import httpx
 from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
+from api_schemas.events import EventType
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
 from service.storage.database import transaction
+from service.storage.event_log import record_event
 from service.storage.models import Replicate, Study, Trial
 from service.trials import leases, lifecycle
 from tests.conftest import API_KEY, study_body
@@ -107,6 +109,8 @@ def add_stopped(study_id: str, measurements: Sequence[dict[str, float]], *, reas
             stopped.state = TrialState.STOPPED_EARLY
             stopped.state_reason = reason
             stopped.finished_at = datetime.now(UTC)
+        study = session.get_one(Study, study_id, with_for_update=True)
+        record_event(session, study, EventType.TRIAL_STOPPED_EARLY, trial=trial)
 
 
 def add_seeds(study_id: str, scores: Sequence[float], trained: int, *, collapsed: bool = False) -> None:
