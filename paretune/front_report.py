@@ -52,7 +52,7 @@ def front_table(front: ParetoFront, trials: Sequence[TrialRead]) -> Table:
             *([_chance_text(point)] if believed else []),
             *([] if task is None else [_test_score_text(point)]),
             *([str(point.seeds)] if several_seeds else []),
-            _words(by_id[point.trial_id]) + (COLLAPSED if point.collapsed else ""),
+            trial_in_words(by_id[point.trial_id]) + (COLLAPSED if point.collapsed else ""),
         )
     return table
 
@@ -108,7 +108,8 @@ def _chance_text(point: ParetoPoint) -> str:
     return "" if point.front_probability is None else f"{point.front_probability:.0%}"
 
 
-def _words(trial: TrialRead) -> str:
+def trial_in_words(trial: TrialRead) -> str:
+    """Return what a trial trains in a few words, or the parameters of a custom one."""
     if trial.configuration is not None:
         return describe_modules(trial.configuration)
     return ", ".join(

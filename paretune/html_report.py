@@ -9,12 +9,12 @@ from html import escape
 from api_schemas.importance import Importance
 from api_schemas.objectives import LOG_METRICS, Direction, Metric
 from api_schemas.pareto import HypervolumeHistory, ParetoFront
-from api_schemas.peft.description import describe_modules
 from api_schemas.recommendation import Recommendation
 from api_schemas.studies import StudyRead
 from api_schemas.trials import TrialRead, TrialState
 from paretune.finished_study import against_default
 from paretune.front_plot import NUMBER, as_taken, value_of
+from paretune.front_report import trial_in_words
 from paretune.numbers import format_duration, format_with_error, metric_title
 from paretune.printable import printable
 from paretune.progress import budget_text
@@ -65,7 +65,7 @@ class Report:
     @cached_property
     def words(self) -> Mapping[str, str]:
         """By trial, what it trains, or its parameters."""
-        return {trial.id: printable(_words(trial)) for trial in self.trials}
+        return {trial.id: printable(trial_in_words(trial)) for trial in self.trials}
 
 
 def report_page(found: Report) -> str:
@@ -250,15 +250,6 @@ def _settings(study: StudyRead) -> Iterator[str]:
     shown = study.model_dump(mode="json", by_alias=True, include=set(kept))
     yield "<h2>Settings</h2><details><summary>The whole study</summary>"
     yield f"<pre>{escape(json.dumps({name: shown[name] for name in kept}, indent=2))}</pre></details>"
-
-
-def _words(trial: TrialRead) -> str:
-    if trial.configuration is not None:
-        return describe_modules(trial.configuration)
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in trial.parameters.items()
-    )
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int) -> str:

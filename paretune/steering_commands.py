@@ -8,6 +8,7 @@ import typer
 
 from api_schemas.studies import EarlyStopping
 from api_schemas.study_changes import ProposalsUpdate, StudyUpdate
+from paretune.client import Client
 from paretune.command_groups import STUDIES
 from paretune.command_options import StateDir, StudyReference, Yes
 from paretune.connection import server
@@ -33,8 +34,7 @@ def cancel(reference: StudyReference, yes: Yes = False, state_dir: StateDir = No
     with server(state_dir, trial_workers=0) as (client, _):
         study_id = find_study(client, reference)
         if not yes:
-            say(study_line(client.get_study(study_id)))
-            insist("End this study for good, and stop its running trials?")
+            _insist_for(client, study_id, "End this study for good, and stop its running trials?")
         say(where_it_stands(client.cancel(study_id)))
 
 
@@ -108,7 +108,12 @@ def delete(reference: StudyReference, yes: Yes = False, state_dir: StateDir = No
     with server(state_dir, trial_workers=0) as (client, _):
         study_id = find_study(client, reference)
         if not yes:
-            say(study_line(client.get_study(study_id)))
-            insist("Delete this study, its trials and their files for good?")
+            _insist_for(client, study_id, "Delete this study, its trials and their files for good?")
         client.delete(study_id)
         say(f"Deleted {study_id}.")
+
+
+def _insist_for(client: Client, study_id: str, question: str) -> None:
+    """Ask about a study that the person sees before the question."""
+    say(study_line(client.get_study(study_id)))
+    insist(question)
