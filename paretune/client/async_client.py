@@ -89,6 +89,8 @@ class AsyncClient:
     hypervolume_history = awaiting(requests.hypervolume_history)
     recommendation = awaiting(requests.recommendation)
     importance = awaiting(requests.importance)
+    read_slice = awaiting(requests.read_slice)
+    runs = awaiting(requests.runs)
     pause = awaiting(requests.pause)
     resume = awaiting(requests.resume)
     cancel = awaiting(requests.cancel)

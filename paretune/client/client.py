@@ -90,6 +90,8 @@ class Client:
     hypervolume_history = blocking(requests.hypervolume_history)
     recommendation = blocking(requests.recommendation)
     importance = blocking(requests.importance)
+    read_slice = blocking(requests.read_slice)
+    runs = blocking(requests.runs)
     pause = blocking(requests.pause)
     resume = blocking(requests.resume)
     cancel = blocking(requests.cancel)

@@ -26,6 +26,8 @@ from api_schemas.events import EventPage, EventRead
 from api_schemas.importance import Importance
 from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation
+from api_schemas.runs import RunColumns
+from api_schemas.slices import SliceRead
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.study_validation import StudyValidation
@@ -183,10 +185,16 @@ def get_trial(study_id: str, trial_id: str) -> Request[TrialRead]:
     return _get(f"{_study(study_id)}/trials/{segment(trial_id)}", TrialRead)
 
 
-def pareto_front(study_id: str, *, by: FrontBasis | None = None) -> Request[ParetoFront]:
-    """Read the front: as observed, or as the models believe it; if left out, as believed where noisy."""
-    request = _get(f"{_study(study_id)}/pareto_front", ParetoFront)
-    return request if by is None else replace(request, query={"by": by})
+def pareto_front(
+    study_id: str, *, by: FrontBasis | None = None, sequence: int | None = None
+) -> Request[ParetoFront]:
+    """Read the front: as observed, or as the models believe it; if left out, as believed where noisy.
+
+    With `sequence`, the observed front after so many results.
+    """
+    asked = {"by": by, "sequence": None if sequence is None else str(sequence)}
+    query = {name: value for name, value in asked.items() if value is not None}
+    return replace(_get(f"{_study(study_id)}/pareto_front", ParetoFront), query=query)
 
 
 def hypervolume_history(study_id: str) -> Request[HypervolumeHistory]:
@@ -205,6 +213,20 @@ def recommendation(
 def importance(study_id: str) -> Request[Importance]:
     """Read how much each parameter matters to each objective."""
     return _get(f"{_study(study_id)}/importance", Importance)
+
+
+def read_slice(
+    study_id: str, *, objective: str | None = None, parameter: str | None = None, second: str | None = None
+) -> Request[SliceRead]:
+    """Read how the models see an objective along a parameter or over two, with all others held."""
+    asked = {"objective": objective, "parameter": parameter, "second": second}
+    query = {name: value for name, value in asked.items() if value is not None}
+    return replace(_get(f"{_study(study_id)}/slice", SliceRead), query=query)
+
+
+def runs(study_id: str) -> Request[RunColumns]:
+    """Read every attempt of a study's trials: which worker ran it, when, and how it ended."""
+    return _get(f"{_study(study_id)}/runs", RunColumns)
 
 
 def pause(study_id: str) -> Request[StudyRead]:
