@@ -91,6 +91,7 @@ class AsyncClient:
     importance = awaiting(requests.importance)
     read_slice = awaiting(requests.read_slice)
     runs = awaiting(requests.runs)
+    module_maps = awaiting(requests.module_maps)
     pause = awaiting(requests.pause)
     resume = awaiting(requests.resume)
     cancel = awaiting(requests.cancel)

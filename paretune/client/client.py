@@ -92,6 +92,7 @@ class Client:
     importance = blocking(requests.importance)
     read_slice = blocking(requests.read_slice)
     runs = blocking(requests.runs)
+    module_maps = blocking(requests.module_maps)
     pause = blocking(requests.pause)
     resume = blocking(requests.resume)
     cancel = blocking(requests.cancel)

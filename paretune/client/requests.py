@@ -24,6 +24,7 @@ from api_schemas.ask_and_tell import (
 )
 from api_schemas.events import EventPage, EventRead
 from api_schemas.importance import Importance
+from api_schemas.module_maps import ModuleMaps
 from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation
 from api_schemas.runs import RunColumns
@@ -192,9 +193,8 @@ def pareto_front(
 
     With `sequence`, the observed front after so many results.
     """
-    asked = {"by": by, "sequence": None if sequence is None else str(sequence)}
-    query = {name: value for name, value in asked.items() if value is not None}
-    return replace(_get(f"{_study(study_id)}/pareto_front", ParetoFront), query=query)
+    number = None if sequence is None else str(sequence)
+    return _get(f"{_study(study_id)}/pareto_front", ParetoFront, by=by, sequence=number)
 
 
 def hypervolume_history(study_id: str) -> Request[HypervolumeHistory]:
@@ -219,14 +219,18 @@ def read_slice(
     study_id: str, *, objective: str | None = None, parameter: str | None = None, second: str | None = None
 ) -> Request[SliceRead]:
     """Read how the models see an objective along a parameter or over two, with all others held."""
-    asked = {"objective": objective, "parameter": parameter, "second": second}
-    query = {name: value for name, value in asked.items() if value is not None}
-    return replace(_get(f"{_study(study_id)}/slice", SliceRead), query=query)
+    path = f"{_study(study_id)}/slice"
+    return _get(path, SliceRead, objective=objective, parameter=parameter, second=second)
 
 
 def runs(study_id: str) -> Request[RunColumns]:
     """Read every attempt of a study's trials: which worker ran it, when, and how it ended."""
     return _get(f"{_study(study_id)}/runs", RunColumns)
+
+
+def module_maps(study_id: str, *, trial_id: str | None = None) -> Request[ModuleMaps]:
+    """Read which modules the trials of the observed front, or one trial, train in which layer."""
+    return _get(f"{_study(study_id)}/module_maps", ModuleMaps, trial_id=trial_id)
 
 
 def pause(study_id: str) -> Request[StudyRead]:
@@ -335,8 +339,9 @@ def delete_task_file(name: str) -> Request[None]:
     return Request("DELETE", path, lambda _: None, gone_when_repeated=True)
 
 
-def _get(path: str, schema: type[Answer]) -> Request[Answer]:
-    return Request("GET", path, schema.model_validate_json)
+def _get(path: str, schema: type[Answer], **query: str | None) -> Request[Answer]:
+    asked = {name: value for name, value in query.items() if value is not None}
+    return Request("GET", path, schema.model_validate_json, query=asked)
 
 
 def _post(

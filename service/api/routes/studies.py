@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from api_schemas.acceptance import Acceptance
 from api_schemas.base import WITHOUT_NUL
 from api_schemas.importance import Importance
+from api_schemas.module_maps import ModuleMaps
 from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.runs import RunColumns
@@ -31,6 +32,7 @@ from service.api.protocol.idempotency import (
 )
 from service.api.protocol.problems import documented
 from service.api.read_models.fronts import hypervolume_history, pareto_front
+from service.api.read_models.module_maps import module_maps
 from service.api.read_models.recommendations import recommend
 from service.api.read_models.requested_study import StudyDep, StudyId, TrialId, VersionDep, set_etag
 from service.api.read_models.runs import run_columns
@@ -67,6 +69,7 @@ ParameterName = Annotated[
 SecondName = Annotated[
     str | None, Query(max_length=200, pattern=WITHOUT_NUL, description="Another one, for a slice over two.")
 ]
+OneTrial = Annotated[str | None, Query(pattern=WITHOUT_NUL, max_length=100)]
 NumberToken = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 
 POSTED = documented(400, 409, 415)
@@ -181,6 +184,12 @@ def get_slice(
 def list_runs(study: StudyDep, session: SessionDep) -> RunColumns:
     """Read every attempt of a study's trials: which worker ran it, when, and how it ended."""
     return run_columns(session, study)
+
+
+@router.get("/{study_id}/module_maps", responses=NOT_MODIFIED)
+def list_module_maps(study: StudyDep, session: SessionDep, trial_id: OneTrial = None) -> ModuleMaps:
+    """Read which modules the trials of the observed front, or one trial, train in which layer."""
+    return module_maps(session, study, trial_id=trial_id)
 
 
 @router.post("/{study_id}:pause", response_model=StudyRead, responses=POSTED)
