@@ -189,10 +189,7 @@ def get_trial(study_id: str, trial_id: str) -> Request[TrialRead]:
 def pareto_front(
     study_id: str, *, by: FrontBasis | None = None, sequence: int | None = None
 ) -> Request[ParetoFront]:
-    """Read the front: as observed, or as the models believe it; if left out, as believed where noisy.
-
-    With `sequence`, the observed front after so many results.
-    """
+    """Read the front as observed or, if left out, as believed where noisy; a former one by `sequence`."""
     number = None if sequence is None else str(sequence)
     return _get(f"{_study(study_id)}/pareto_front", ParetoFront, by=by, sequence=number)
 
