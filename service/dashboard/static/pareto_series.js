@@ -40,7 +40,8 @@ export function seriesOf(picture, axes, colours) {
   const others = points.filter((point) => point.kind !== "front" && isMeasured(point) && !point.isDim);
   return {
     names: [
-      ...groups.filter(({ points: own, id }) => own.length || ALWAYS.includes(id)).map(({ name }) => name),
+      ...ALWAYS.map((wanted) => groups.find(({ id }) => id === wanted)?.name ?? wanted),
+      ...groups.filter(({ points: own, id }) => own.length && !ALWAYS.includes(id)).map(({ name }) => name),
       ...(believed.length ? [BELIEVED] : []),
       ...(former.length ? [FORMER] : []),
     ],
@@ -63,7 +64,7 @@ export function seriesOf(picture, axes, colours) {
 
 const BELIEVED = "Believed front";
 const FORMER = "Former front";
-/** Shown in the legend before there is one of them. */
+/** First in the legend, before there is one of them. */
 const ALWAYS = ["On the front", "Dominated"];
 
 /**
