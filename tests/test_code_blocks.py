@@ -32,7 +32,7 @@ from tests.conftest import API_KEY, study_body
 from tests.paretune.client.studies import DOCUMENT
 from tests.paretune.client.test_ask_and_tell import propose_until
 
-OUTPUT = ("text", "csv")
+OUTPUT = ("text", "csv", "ini")
 """Languages of what is shown and not run."""
 
 RUN_ELSEWHERE = {
@@ -45,7 +45,7 @@ RUN_ELSEWHERE = {
 }
 """Blocks that need a trained adapter, or that add code to the repository."""
 
-SHELL = ("source", "cp", "mkdir", "useradd", "install", "systemctl", "sbatch")
+SHELL = ("source", "cp", "mkdir", "printf", "useradd", "install", "systemctl", "sbatch")
 """Commands of the system; what they name of the repository must be there."""
 
 
@@ -78,6 +78,8 @@ def check(words: list[str], command: str) -> None:
             assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), command
         case ["docker", "compose", *arguments]:
             check_compose(arguments)
+        case ["docker", "buildx", *_]:
+            pass  # asks a registry
         case ["curl", *arguments]:
             check_address(next(word for word in arguments if "URL" in word))
         case ["export", *variables]:
@@ -117,7 +119,7 @@ def check_compose(arguments: list[str]) -> None:
     composed = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     services = composed["services"]
     profiles = {profile for service in services.values() for profile in service.get("profiles", ())}
-    if arguments[0] == "--profile":
+    while arguments[0] == "--profile":
         assert arguments[1] in profiles
         arguments = arguments[2:]
     verb, *rest = arguments
