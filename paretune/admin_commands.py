@@ -69,6 +69,9 @@ def list_webhooks(as_json: Json = False, state_dir: StateDir = None) -> None:
     if as_json:
         say_json(found)
         return
+    if not found:
+        say("No webhook yet. Make one: paretune webhooks create URL")
+        return
     table = Table(Column("webhook", min_width=36), "waiting", "given up", box=None, padding=(0, 2, 0, 0))
     for webhook in found:
         table.add_row(webhook.id, str(webhook.waiting), str(webhook.given_up))

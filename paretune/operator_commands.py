@@ -170,7 +170,8 @@ def list_tenants(as_json: Json = False, state_dir: StateDir = None) -> None:
     if as_json:
         say_json(found)
         return
-    table = Table("tenant", *(name.replace("_", " ") for name in LIMITS))
+    titles = (name.replace("_", " ") for name in LIMITS)
+    table = Table("tenant", *titles, box=None, padding=(0, 2, 0, 0))
     for one in found:
         shown = ("setting" if limit is None else f"{limit:,}" for limit in one.limits.values())
         table.add_row(one.name, *shown)

@@ -18,7 +18,7 @@ from paretune.client.asking import ENDING_EVENTS, has_ended
 from paretune.command_groups import RESULTS
 from paretune.command_options import Force, Json, Output, StateDir, StudyReference
 from paretune.connection import server_that_runs
-from paretune.console import console, say, say_json, say_json_line, working
+from paretune.console import console, explain, say, say_json, say_json_line, working
 from paretune.errors import FileExists, ParetuneError
 from paretune.export import check_new, export_trial, merge_exported, onnx_of_merged
 from paretune.front_report import front_table
@@ -57,14 +57,18 @@ def status(
             if not studies:
                 say("No study yet. Start one: paretune init FILE.csv, then paretune run study.yaml")
             return
-        study_id = find_study(client, reference)
-        study = client.get_study(study_id)
-        trials = list(client.trials(study_id))
-        front = client.pareto_front(study_id)
+        with working("Reading the study"):
+            study_id = find_study(client, reference)
+            study = client.get_study(study_id)
+            trials = list(client.trials(study_id))
+            front = client.pareto_front(study_id)
         if as_json:
             say_json({"study": study, "trials": trials, "pareto_front": front})
             return
-        say(study_line(study))
+        if console.is_terminal:
+            console.print(studies_table([study]))
+        else:
+            say(study_line(study))
         console.print(trials_table(study, trials))
         if front.points:
             console.print(front_table(front, trials))
@@ -88,13 +92,14 @@ def recommend(
         study_id = find_study(client, reference)
         if export_to is not None:
             check_new(export_to, force=force)
-        found = client.recommendation(
-            study_id, at_most=at_most or (), at_least=at_least or (), weights=weights or ()
-        )
+        with working("Choosing a trial"):
+            found = client.recommendation(
+                study_id, at_most=at_most or (), at_least=at_least or (), weights=weights or ()
+            )
         if as_json:
             say_json(found)
         else:
-            say(*recommendation_lines(found))
+            explain(*recommendation_lines(found))
         if export_to is not None:
             if found.number is None or found.study_file is None:
                 raise ParetuneError("Nothing was written: no trial is recommended. Choose one by bounds.")

@@ -92,7 +92,7 @@ def installed(wheel: Path, folder: Path, *, extra: str = "") -> Path:
     """Install the wheel into an empty environment and return the folder of its programs."""
     venv.create(folder, with_pip=False)
     programs = folder / "bin"
-    wanted = f"{wheel}[{extra}]" if extra else str(wheel)
+    wanted = f"paretune[{extra}] @ {wheel.as_uri()}" if extra else str(wheel)
     pip = [sys.executable, "-m", "pip", "--python", programs / "python", "install", "--quiet", "--no-compile"]
     run([*pip, "--constraint", ROOT / "constraints.txt", wanted])
     return programs
