@@ -236,7 +236,7 @@ def _follow(client: Client, study_id: str, *, after: int, show: Callable[[EventR
 def _say_event(event: EventRead) -> None:
     moment = event.recorded_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     words = (f"{event.sequence:>6}  {moment}  {event.type:<20}", event.trial_id or "", _body(event))
-    say("  ".join(word for word in words if word).rstrip())
+    explain("  ".join(word for word in words if word).rstrip())
 
 
 def _body(event: EventRead) -> str:
