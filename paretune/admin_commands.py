@@ -13,7 +13,7 @@ from paretune.client import Client
 from paretune.command_groups import ADMINISTRATION
 from paretune.command_options import Json, StateDir, StudyReference, Yes
 from paretune.connection import server, server_that_runs
-from paretune.console import console, insist, say, say_json, styled
+from paretune.console import console, insist, say, say_json, styled, working
 from paretune.id_reference import find_id
 from paretune.study_reference import find_study
 
@@ -33,7 +33,7 @@ def audit(
     state_dir: StateDir = None,
 ) -> None:
     """Show what was done to your tenant's keys, limits, studies and webhooks. Needs an admin's key."""
-    with server_that_runs(state_dir) as client:
+    with server_that_runs(state_dir) as client, working("Reading the log"):
         found = list(islice(client.audit_events(), limit))
     if as_json:
         say_json(found)
@@ -64,7 +64,7 @@ def create_webhook(
 @webhooks.command("list")
 def list_webhooks(as_json: Json = False, state_dir: StateDir = None) -> None:
     """Show your webhooks, with how many deliveries wait and what went wrong last."""
-    with server_that_runs(state_dir) as client:
+    with server_that_runs(state_dir) as client, working("Reading the webhooks"):
         found = list(client.webhooks())
     if as_json:
         say_json(found)

@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from api_schemas.access import KeyRead, KeyScope
 from paretune.command_options import Json, Yes
 from paretune.connection import server, server_that_runs
-from paretune.console import console, insist, say, say_json, styled
+from paretune.console import console, insist, say, say_json, styled, working
 from paretune.errors import ParetuneError
 from paretune.id_reference import find_id
 from paretune.store_addresses import database_url
@@ -106,15 +106,17 @@ def list_keys(
     """Show a tenant's keys, newest first."""
     if _is_remote(tenant):
         with server_that_runs(state_dir) as client:
-            _show_keys(list(client.api_keys()), as_json=as_json)
+            with working("Reading the keys"):
+                found = list(client.api_keys())
+            _show_keys(found, as_json=as_json)
         return
     from service.access.keys import list_keys as read
     from service.access.tenants import get_tenant
 
     with _database(state_dir) as session:
         owner = get_tenant(session, tenant or DEFAULT_TENANT)
-        found = read(session, tenant_id=owner.id, page_size=MOST_KEYS, before=None)
-        _show_keys([KeyRead.model_validate(key) for key in found], as_json=as_json)
+        stored = read(session, tenant_id=owner.id, page_size=MOST_KEYS, before=None)
+        _show_keys([KeyRead.model_validate(key) for key in stored], as_json=as_json)
 
 
 @keys.command("revoke")

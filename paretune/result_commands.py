@@ -46,7 +46,8 @@ def status(
     """Show your studies, or one study with its trials and its front."""
     with server_that_runs(state_dir) as client:
         if reference is None:
-            studies = list(client.studies())
+            with working("Reading the studies"):
+                studies = list(client.studies())
             if as_json:
                 say_json(studies)
                 return
@@ -149,7 +150,7 @@ def export(
 @app.command(rich_help_panel=RESULTS)
 def importance(reference: StudyReference, as_json: Json = False, state_dir: StateDir = None) -> None:
     """Show which parameters matter to which objective."""
-    with server_that_runs(state_dir) as client:
+    with server_that_runs(state_dir) as client, working("Reading the study"):
         found = client.importance(find_study(client, reference))
     if as_json:
         say_json(found)
