@@ -262,7 +262,7 @@ class StudyQuery(Schema):
 class StudyPage(Schema):
     """Studies, newest first. `next_page_token` asks for the rest; null means there is none.
 
-    `hypervolume_traces` has for each study the hypervolume after some of its results, evenly spaced, 24 at
+    `hypervolume_traces` has for each study the hypervolume after some of its results, evenly spaced, 16 at
     most and the last among them; null where it was not known yet.
     """
 

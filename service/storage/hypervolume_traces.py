@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import ARRAY, Integer, String, func, literal, select, true
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from service.storage.models import StoredFront, Study
 
-POINTS = 24
+POINTS = 16
 
 
 def hypervolume_traces(session: Session, studies: Sequence[Study]) -> dict[str, tuple[float | None, ...]]:
@@ -29,15 +30,11 @@ def hypervolume_traces(session: Session, studies: Sequence[Study]) -> dict[str, 
         .limit(1)
         .lateral("front")
     )
+    trace = func.array_agg(aggregate_order_by(front.c.hypervolume, points.c.after))
     query = (
-        select(points.c.study_id, front.c.hypervolume)
-        .select_from(points.join(front, true()))
-        .order_by(points.c.study_id, points.c.after)
+        select(points.c.study_id, trace).select_from(points.join(front, true())).group_by(points.c.study_id)
     )
-    traces: dict[str, list[float | None]] = {}
-    for study_id, hypervolume in session.execute(query):
-        traces.setdefault(study_id, []).append(hypervolume)
-    return {study_id: tuple(trace) for study_id, trace in traces.items()}
+    return {study_id: tuple(found) for study_id, found in session.execute(query)}
 
 
 def evenly_spaced(results: int) -> Iterator[int]:

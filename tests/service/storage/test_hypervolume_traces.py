@@ -27,11 +27,11 @@ def store_fronts(study_id: str, hypervolumes: dict[int, float | None]) -> None:
 
 
 def test_points_are_evenly_spaced_and_end_with_the_last() -> None:
-    """All of a few results, 24 of many."""
+    """All of a few results, 16 of many."""
     assert list(evenly_spaced(0)) == []
     assert list(evenly_spaced(3)) == [1, 2, 3]
     many = list(evenly_spaced(5000))
-    assert (len(many), many[0], many[-1]) == (24, 208, 5000)
+    assert (len(many), many[0], many[-1]) == (16, 312, 5000)
 
 
 def test_each_study_has_its_own_trace(client: TestClient) -> None:
