@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import yaml
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.accessibility import findings, width_on_a_narrow_page
 from tests.browser.studies import add_result, create_study
@@ -36,7 +36,7 @@ def test_a_study_starts_from_a_file(page: Page, server_url: str, tmp_path: Path)
         [re.compile("bad.*20"), re.compile("good.*60")]
     )
     expect(page.get_by_test_id("left-out")).to_contain_text(
-        "1 empty texts, 1 missing labels, 1 repeated texts"
+        "empty texts (1), missing labels (1), repeated texts (1)"
     )
     expect(page.get_by_test_id("estimate")).to_contain_text("No estimate of the time")
 
@@ -71,18 +71,28 @@ def test_a_study_starts_from_a_file(page: Page, server_url: str, tmp_path: Path)
     assert posted.json()["study"]["search_space"]["parameters"] == study["search_space"]["parameters"]
 
 
+def lose_the_answer(route: Route) -> None:
+    route.fetch()
+    route.abort()
+
+
 def test_a_study_is_cloned_and_extended_on_the_same_page(page: Page, server_url: str) -> None:
     """Only what was changed differs; an answer that was lost starts no second study."""
-    source = create_study(server_url, display_name="the first", tags=["paper"], constraints=[
+    source = create_study(server_url, display_name="the first", tags=["paper"],
+        budget={"trials": 1}, constraints=[
         {"metric": "latency_ms", "op": "<=", "bound": 9}
     ])  # fmt: skip
     add_result(source, 0.7, 1000)
     page.goto(f"{server_url}/#key={API_KEY}&clone={source}")
     expect(page.get_by_test_id("field-name")).to_have_value("the first (copy)")
     expect(page.get_by_test_id("outcome")).to_contain_text("It can run")
+    expect(page.get_by_test_id("estimate")).to_have_text(
+        re.compile(r"About [0-9.]+ s: 1 training of [0-9.]+ s, by 1 training of a study like it\.")
+    )
     page.get_by_test_id("field-epochs").fill("5")
+    expect(page.get_by_test_id("estimate")).to_contain_text("No estimate of the time")
     page.get_by_test_id("field-import").check()
-    page.route("**:clone", lambda route: (route.fetch(), route.abort())[0] and None)
+    page.route("**:clone", lose_the_answer)
     page.get_by_test_id("start").click()
     expect(page.get_by_test_id("problem")).to_contain_text("may not have been done")
     page.unroute("**:clone")

@@ -262,6 +262,7 @@ function describePage(view, { how }, source) {
   const buttons = { new: "Start the study", clone: "Start the clone", extend: "Add the trials" };
   document.title = `${titles[how]} · Paretune`;
   find(view, "h1").textContent = titles[how];
+  find(view, "#outcome-title").textContent = how === "extend" ? "Extend" : "Start";
   find(view, "button[type=submit]").textContent = buttons[how];
   named(view, "import-field").hidden = how !== "clone";
   if (source === null) return;

@@ -94,6 +94,8 @@ export function createActions(view, api, frame, changed) {
     if (!isMeant) return;
     try {
       await api.deleteStudy(id);
+      // The row goes, and the focus with it.
+      find(view, "h1").focus();
     } catch (error) {
       frame.refused(error);
     }

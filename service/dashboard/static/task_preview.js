@@ -29,7 +29,7 @@ export function firstRows({ name, rows, columns, first_rows }) {
 export function contents(preview) {
   const { train_rows, validation_rows, test_rows, dropped, least, largest } = preview;
   const splits = `${formatCount(train_rows)} rows to train, ${formatCount(validation_rows)} to validate, ${formatCount(test_rows)} to test.`;
-  const left = Object.entries(dropped).map(([reason, count]) => `${formatCount(count)} ${asWords(reason)}`);
+  const left = Object.entries(dropped).map(([reason, count]) => `${asWords(reason)} (${formatCount(count)})`);
   return [
     make("p", { "data-testid": "split-rows" }, splits),
     ...(least === null ? [labelTable(preview)] : [make("p", {}, `Numbers from ${least} to ${largest}.`)]),
