@@ -61,8 +61,9 @@ def test_a_key_is_offered_what_it_may_do(page: Page, server_url: str) -> None:
     expect(page.get_by_test_id("no-study")).to_be_visible()
     expect(page.get_by_test_id("new-study")).to_be_hidden()
     expect(page.get_by_test_id("administer")).to_be_hidden()
-    page.goto(f"{server_url}/#admin")
-    expect(page.get_by_role("heading", name="This key may not do that")).to_be_visible()
-    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("scope 'admin'")
+    for address, scope in (("new", "write"), ("admin", "admin")):
+        page.goto(f"{server_url}/#{address}")
+        expect(page.get_by_role("alert").filter(visible=True)).to_contain_text(f"scope '{scope}'")
+        expect(page.get_by_role("heading", name="This key may not do that")).to_be_visible()
     page.locator("main").get_by_role("link", name="All studies").click()
     expect(page.get_by_test_id("no-study")).to_be_visible()

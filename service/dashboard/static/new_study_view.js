@@ -10,7 +10,7 @@ import { focusRefused, showRefusals } from "./refusals.js";
 import { asFileName, saveText } from "./saving.js";
 import { createStudyForm } from "./study_form.js";
 import { contents, firstRows } from "./task_preview.js";
-import { showLoading, showMissing } from "./waiting.js";
+import { showLoading, showMissing, showNotAllowed } from "./waiting.js";
 import { asYaml } from "./yaml.js";
 
 /** @import {Api} from "./api.js" */
@@ -159,7 +159,11 @@ function openPage(root, api, frame, { start, catalogue, files, source }) {
     showRefusals(element, others, ofExtension);
   }
 
-  const checking = startPolling(check, frame.failed);
+  const checking = startPolling(check, (error) => {
+    if (!(error instanceof ApiProblem) || error.status !== 403) return frame.failed(error);
+    showNotAllowed(root, error.message);
+    return true;
+  });
 
   function changed() {
     form.followTask();
