@@ -71,7 +71,7 @@ def patch(configuration: TrialConfiguration, parameterization: Parameterization)
         KeyError: If a path does not exist in the configuration; its argument is the path.
         pydantic.ValidationError: If a value is not legal at its path.
     """
-    patched = configuration.model_dump(mode="json")
+    patched = _as_json(configuration)
     multiples: dict[str, JsonValue] = {}
     for path, value in parameterization.items():
         if path in DERIVED:
@@ -96,7 +96,7 @@ def read(configuration: TrialConfiguration, paths: Iterable[str]) -> Parameteriz
 
 def readable(configuration: TrialConfiguration) -> dict[str, Any]:
     """Return a configuration as JSON, with the multiples that parameters may have in its place."""
-    return with_multiples(configuration.model_dump(mode="json"), configuration.peft)
+    return with_multiples(_as_json(configuration), configuration.peft)
 
 
 def settings_of(configuration: TrialConfiguration) -> Iterator[str]:
@@ -118,6 +118,13 @@ def canonical(configuration: TrialConfiguration, *, shape: BackboneShape | None 
         # As configurations have it that were stored before there were folds.
         update["task"] = configuration.task.model_copy(update={"resampling": None})
     return configuration.model_copy(update=update)
+
+
+def _as_json(configuration: TrialConfiguration) -> dict[str, Any]:
+    """Return a configuration as JSON, with every setting of an architecture that it has."""
+    values = configuration.model_dump(mode="json")
+    kept = configuration.architecture
+    return values if kept is None else {**values, "architecture": kept.spelled()}
 
 
 def _leaves(node: Any, path: str) -> Iterator[str]:

@@ -30,7 +30,7 @@ from benchmarks.autopeft.protocol import BACKBONE, base_configuration
 from workers.architecture.extraction import extracted
 from workers.architecture.importance import features, measuring_rows, unit_order
 from workers.architecture.linear_probe import unexplained
-from workers.architecture.sub_network import SubNetwork, chosen, everything
+from workers.architecture.sub_network import Orders, SubNetwork, chosen, everything
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, TokenisedTask
 from workers.fine_tune import fine_tune
@@ -135,7 +135,7 @@ def _candidates(backbone: Backbone, scores: BlockScores, rows: TokenisedSplit) -
 
     def cut(name: str, order: Order, depth: int, units: int) -> Candidate:
         size = Architecture(keep_layers=depth, ffn_width=units if units < width else None)
-        kept = chosen(size, layers=order.layers, units=order.units)
+        kept = chosen(size, Orders(order.layers, order.units))
         return Candidate(f"{depth} layers, {units} units by {name}", kept)
 
     for name, order in {"importance": importance, "magnitude": magnitude, "place": first}.items():
