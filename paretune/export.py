@@ -119,17 +119,32 @@ def merge_exported(folder: Path) -> Path:
     return merged
 
 
-def onnx_of_merged(merged: Path) -> Path:
-    """Write a merged trial with its head as an ONNX graph beside it, and return the path of the file.
+def opens_with(merged: Path) -> str:
+    """Return what opens a merged trial, in a sentence; nothing where plain transformers do."""
+    from workers.saving.grouped_format import is_grouped
+
+    if not is_grouped(merged):
+        return ""
+    return (
+        "Plain transformers cannot open it, for its layers have several widths: load it with "
+        "paretune.load_network, or write its graph with --onnx"
+    )
+
+
+def onnx_of_merged(merged: Path) -> tuple[Path, str]:
+    """Write a merged trial with its head as an ONNX graph beside it.
+
+    Return the path of the file, and what it takes in ONNX Runtime and in torch, in a sentence.
 
     Raises:
         CannotBeMerged: If the packages of the extra `onnx` are missing.
     """
     from workers.errors import ArtifactError
     from workers.saving.onnx_format import export_onnx
+    from workers.saving.onnx_timing import time_runtimes
 
     try:
-        return export_onnx(merged)
+        return export_onnx(merged), time_runtimes(merged).words()
     except ArtifactError as error:
         raise CannotBeMerged(str(error)) from error
 

@@ -50,7 +50,7 @@ def cut(model: nn.Module, sub_network: SubNetwork, *, paths: LayerPaths) -> nn.M
     for place, (layer, units) in enumerate(zip(kept, sub_network.ffn_units, strict=True)):
         _number(layer, place)
         if units is not None:
-            _narrow(layer, units, paths=paths)
+            narrow(layer, units, paths=paths)
         if sub_network.heads is not None:
             cut_heads(layer, sub_network.heads[place], paths=paths, configuration=configuration)
     _describe(configuration, sub_network)
@@ -91,8 +91,8 @@ def refuse_what_cannot_be_cut(backbone: Backbone, sub_network: SubNetwork) -> No
             raise UnsupportedBackbone(f"'{backbone.name}' cannot be cut so: {reason}.")
 
 
-def _narrow(layer: nn.Module, units: Sequence[int], *, paths: LayerPaths) -> None:
-    """Keep some units of a layer's feed-forward block: give its projections smaller weights."""
+def narrow(layer: nn.Module, units: Sequence[int], *, paths: LayerPaths) -> None:
+    """Keep some units of a layer's feed-forward block: its projections get smaller weights."""
     for path in (paths.ffn_in, paths.ffn_gate):
         if path is not None:
             keep_parts(layer.get_submodule(path), units, reads=False)
