@@ -179,7 +179,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
         "recipe": (
             f"AdamW, learning rate {configuration.training.learning_rate:g}, "
             f"{configuration.training.epochs} epochs, batches of {configuration.training.batch_size}, "
-            f"at most {configuration.training.max_length} tokens"
+            f"at most {configuration.training.max_length} tokens{_teacher_words(configuration)}"
         ),
         "study, trial": f"{study.id}, {trial.id} (number {trial.number}, attempt {trial.attempt})",
         "proposed by": trial.generated_by,
@@ -208,6 +208,16 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             *(f"- {name}: {as_markdown(str(value))}" for name, value in sorted(trial.provenance.items())),
             "",
         ]
+    )
+
+
+def _teacher_words(configuration: TrialConfiguration) -> str:
+    taught = configuration.training.distillation
+    if taught is None:
+        return ""
+    return (
+        f"; taught by the whole fine-tuned network (weight {taught.weight:g}, temperature "
+        f"{taught.temperature:g})"
     )
 
 
