@@ -10,8 +10,9 @@ from api_schemas.trials import IMPORTED, ArtifactKind, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.local_backbones import models_dir
+from paretune.network_drawing import drawing
 from paretune.numbers import format_metric, format_with_error
-from paretune.plain_usage import adapter_usage, merged_usage
+from paretune.plain_usage import adapter_usage, kept_layers, merged_usage
 from paretune.printable import as_markdown
 
 LOAD_PY = '''"""Load this trial and predict: `python load.py "a text" "another"`; a pair is two in a row."""
@@ -32,7 +33,8 @@ for prediction in classifier.predict(texts):
 
 CARD = "README.md"
 MERGED = "merged"
-OPTIONAL_FILES = frozenset({"adapter_config.json", "adapter_model.safetensors"})
+PICTURE = "kept.svg"
+OPTIONAL_FILES = frozenset({"adapter_config.json", "adapter_model.safetensors", PICTURE})
 """Files that only some trials leave."""
 
 
@@ -74,9 +76,19 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     remove_of_another_trial(folder, keep={record.name for record in trial.artifacts})
     for record in trial.artifacts:
         client.download_artifact(study.id, trial.id, record.name, to=folder / record.name)
-    (folder / CARD).write_text(f"{card}\n{adapter_usage(folder)}", encoding="utf-8")
+    picture = _picture(study, trial, folder)
+    (folder / CARD).write_text(f"{card}\n{picture}{adapter_usage(folder)}", encoding="utf-8")
     (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
     return folder
+
+
+def _picture(study: StudyRead, trial: TrialRead, folder: Path) -> str:
+    """Draw what a trial kept of its backbone, beside its card, and return what shows it there."""
+    kept = trial.configuration and trial.configuration.architecture
+    if not kept or study.backbone_shape is None:
+        return ""
+    (folder / PICTURE).write_text(drawing(kept, study.backbone_shape, kept_layers(folder)), encoding="utf-8")
+    return f"## What was kept\n\n![{kept.words(layers=study.backbone_shape.layers)}]({PICTURE})\n\n"
 
 
 def why_nothing(study: StudyRead, trial: TrialRead) -> str:

@@ -119,6 +119,13 @@ def merged_usage(folder: Path) -> str:
     )
 
 
+def kept_layers(folder: Path) -> list[int] | None:
+    """Return the layers of the backbone that an exported trial kept; None if it kept all."""
+    saved = _saved(folder)
+    found = None if saved is None else saved.get("sub_network")
+    return None if found is None else list(found["layers"])
+
+
 def _widths(saved: dict[str, Any]) -> list[int | None]:
     units = (saved.get("sub_network") or {}).get("ffn_units") or ()
     return [None if of_layer is None else len(of_layer) for of_layer in units]

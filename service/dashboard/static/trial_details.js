@@ -20,6 +20,7 @@ import {
   predictionInWords,
   predictionOf,
 } from "./learning_curve.js";
+import { drawingOf } from "./network_drawing.js";
 import { offerPicture } from "./take_out.js";
 import { filesOf, runsOf } from "./trial_record.js";
 
@@ -170,6 +171,7 @@ function headOf(trial, name) {
 function partsOf(study, trial) {
   const parts = [
     trial.is_head_only || isCustom(trial) ? null : make("p", { class: "modules" }, trial.modules),
+    drawingOf(study, trial),
     hint(standingOf(trial)),
     beliefOf(trial),
     learnedOf(trial),
