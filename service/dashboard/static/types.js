@@ -14,7 +14,12 @@
  *
  * @typedef {{name: string, kind: string | null, score: string | null}} Task
  *
- * @typedef {{backbone: string, task: Task, peft: Peft,
+ * @typedef {{keep_layers: number, which: "importance" | "first" | "last", ffn_width?: number | null,
+ *   ffn_width_groups?: number[] | null, heads?: number | null}} Architecture
+ * @typedef {{layers: number, ffn_size: number, query_size: number,
+ *   weights?: {heads?: {size: number}}}} BackboneShape
+ *
+ * @typedef {{backbone: string, task: Task, peft: Peft, architecture?: Architecture | null,
  *   training: {epochs: number, measurements_per_epoch: number}}} TrialConfiguration
  *
  * @typedef {{trial_id: string, number: number, reason: string, accepted_by: string | null,
@@ -29,6 +34,7 @@
  * @property {"ACTIVE" | "PAUSED" | "CANCELLING" | "SUCCEEDED" | "FAILED" | "CANCELLED"} state
  * @property {string | null} state_reason
  * @property {TrialConfiguration | null} configuration null where the trials are run elsewhere
+ * @property {BackboneShape | null} backbone_shape
  * @property {{parameters: SearchedParameter[]}} search_space
  * @property {Objective[]} objectives
  * @property {Constraint[]} constraints
