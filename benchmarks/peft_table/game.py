@@ -60,12 +60,14 @@ class Game:
 class Report:
     """What a searcher answers: the configuration that it takes for the best, and the front that it reports.
 
-    `chance` is how sure it is that the best is better than the default, None if it does not say.
+    `chances` are of each trained row to be on the front of them all, `better` of the best to be better than
+    the default: empty and None for a searcher that does not say.
     """
 
     best: int
     front: tuple[int, ...]
     chances: dict[int, float] = field(default_factory=dict)
+    better: float | None = None
 
 
 Searcher = Callable[[Game], Report]

@@ -203,7 +203,13 @@ class _Player:
         for row in ordered:
             if not front or believed[row][0] > believed[front[-1]][0]:
                 front.append(row)
-        return Report(best, tuple(front))
+        of_best = {one.number: one for one in self.contenders()}
+        return Report(
+            best,
+            tuple(front),
+            chances={row: one.chance for row, one in of_best.items() if one.chance is not None},
+            better=None if of_best[best].is_default else of_best[best].chance_over_default,
+        )
 
 
 def _error(scores: list[float]) -> float:

@@ -6,6 +6,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float64
+
 from api_schemas.objectives import Metric
 from api_schemas.peft.registry import PeftMethod
 from benchmarks import json_lines
@@ -124,7 +127,36 @@ def judged(table: Table, report: Report) -> dict[str, Any]:
         "against_default": round(100 * float(truth[report.best] - truth[table.names.index(CUSTOMARY)]), 3),
         "hypervolume": round(volume(table, report.front), 5),
         "members": len(report.front),
+        **_said(report, table, truth),
     }
+
+
+def _said(report: Report, table: Table, truth: Float64[np.ndarray, " n"]) -> dict[str, Any]:
+    """Return how sure a searcher was, and what was true: a list for each tenth, and the pair of its best.
+
+    A tenth has the number of rows, the sum of their chances, and how many are on the true front.
+    """
+    tenths = np.zeros((10, 3))
+    front = true_front(table, tuple(report.chances))
+    for row, chance in report.chances.items():
+        tenths[min(int(10 * chance), 9)] += (1, chance, row in front)
+    found: dict[str, Any] = {}
+    if report.chances:
+        found["chances"] = tenths.round(3).tolist()
+    if report.better is not None:
+        is_better = bool(truth[report.best] > truth[table.names.index(CUSTOMARY)])
+        found["better"] = [round(report.better, 4), is_better]
+    return found
+
+
+def true_front(table: Table, rows: Sequence[int]) -> set[int]:
+    """Return which of the rows no other one dominates on test, in parameters and mean score."""
+    truth, best, found = true_scores(table), -np.inf, set()
+    for row in sorted(rows, key=lambda row: (table.parameters[row], -truth[row])):
+        if truth[row] > best:
+            best = truth[row]
+            found.add(row)
+    return found
 
 
 def volume(table: Table, rows: Sequence[int]) -> float:

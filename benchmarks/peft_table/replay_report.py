@@ -6,10 +6,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float64
+
 from benchmarks import json_lines
 from benchmarks.peft_table.replay import KEYS, NAMES, RESULTS
 
 BASELINE = "by hand"
+OWN = "paretune"
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -18,14 +22,37 @@ def replay_report(results: Path = RESULTS) -> str:
     """Return a table in Markdown for each budget, with full fine-tuning and without."""
     lines = _newest(json_lines.read(results))
     settings = sorted({(line["budget"], not line["full"]) for line in lines})
-    return "\n\n".join(
+    tables = [
         _table(
             [line for line in lines if (line["budget"], not line["full"]) == (budget, without)],
             budget,
             without,
         )
         for budget, without in settings
-    )
+    ]
+    own = [line for line in lines if line["searcher"] == OWN and "chances" in line]
+    return "\n\n".join([*tables, *([calibration(own)] if own else [])])
+
+
+def calibration(lines: Lines) -> str:
+    """Return how often what was said with a chance was true, tenth by tenth, as a table in Markdown."""
+    of_front = np.sum([line["chances"] for line in lines], axis=0)
+    pairs = np.array([line["better"] for line in lines if "better" in line]).reshape(-1, 2)
+    of_better = np.zeros((10, 3))
+    for chance, is_true in pairs:
+        of_better[min(int(10 * chance), 9)] += (1, chance, is_true)
+    found = [
+        "| chance said | on the front: trials | said | are | best is better than LoRA 8: games | said | is |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for place, (front, better) in enumerate(zip(of_front, of_better, strict=True)):
+        found.append(f"| {place / 10:.1f} to {(place + 1) / 10:.1f} | {_shares(front)} | {_shares(better)} |")
+    return "\n".join(found)
+
+
+def _shares(counted: Float64[np.ndarray, " 3"]) -> str:
+    number, said, true = counted
+    return f"{number:.0f} | {said / number:.2f} | {true / number:.2f}" if number else "0 | | "
 
 
 def _newest(lines: Lines) -> Lines:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Text,
     UniqueConstraint,
     false,
     func,
@@ -142,6 +143,8 @@ class Study(Base):
     proposals: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     importance: Mapped[dict[str, Any] | None]
     accepted: Mapped[dict[str, Any] | None]
+    notes: Mapped[str] = mapped_column(Text, server_default="", default="")
+    tags: Mapped[list[Any]] = mapped_column(server_default="[]", default=list)
     backbone_shape: Mapped[dict[str, Any] | None]
     classes: Mapped[int | None]
     reference_defaults: Mapped[list[Any]]

@@ -12,7 +12,13 @@ from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, 
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, defer
 
 from api_schemas.search_space import Parameterization
-from api_schemas.studies import TERMINAL_STUDY_STATES, ReplicateCounts, StudyKind, TrialCounts
+from api_schemas.studies import (
+    TERMINAL_STUDY_STATES,
+    ReplicateCounts,
+    StudyKind,
+    StudyQuery,
+    TrialCounts,
+)
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialState
 from service.errors import NotFound
 from service.storage.models import Artifact, Replicate, StoredFront, Study, Trial, TrialMeasurement
@@ -49,10 +55,21 @@ def lock_study(session: Session, study_id: str, *, wait: bool = True) -> Study |
     return session.scalar(locked(select(Study).where(Study.id == study_id), wait=wait))
 
 
-def list_studies(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[Study]:
-    """Read studies, newest first, older than `before`."""
-    query = select(Study).where(Study.tenant_id == tenant_id).order_by(Study.id.desc()).limit(page_size)
-    return list(session.scalars(query if before is None else query.where(Study.id < before)))
+def list_studies(session: Session, wanted: StudyQuery, *, tenant_id: str) -> list[Study]:
+    """Read a page of the studies that are wanted, newest first."""
+    query = select(Study).where(Study.tenant_id == tenant_id)
+    if wanted.page_token is not None:
+        query = query.where(Study.id < wanted.page_token)
+    if wanted.state is not None:
+        query = query.where(Study.state == wanted.state)
+    if wanted.tag is not None:
+        query = query.where(Study.tags.contains([wanted.tag]))
+    if wanted.backbone is not None:
+        query = query.where(Study.configuration["backbone"].astext == wanted.backbone)
+    if wanted.text is not None:
+        said = Study.display_name + "\n" + Study.notes + "\n" + Study.id
+        query = query.where(said.icontains(wanted.text, autoescape=True))
+    return list(session.scalars(query.order_by(Study.id.desc()).limit(wanted.page_size)))
 
 
 def ended_studies(session: Session, *, tenant_id: str, limit: int) -> list[Study]:

@@ -16,7 +16,7 @@ from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.runs import RunColumns
 from api_schemas.slices import SliceRead
-from api_schemas.studies import StudyCreate, StudyPage, StudyRead
+from api_schemas.studies import StudyCreate, StudyPage, StudyQuery, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.study_validation import StudyValidation
 from api_schemas.trial_columns import TrialColumns
@@ -37,7 +37,7 @@ from service.api.read_models.recommendations import recommend
 from service.api.read_models.requested_study import StudyDep, StudyId, TrialId, VersionDep, set_etag
 from service.api.read_models.runs import run_columns
 from service.api.read_models.slices import slice_read
-from service.api.read_models.studies import importance, study_read, study_reads
+from service.api.read_models.studies import importance, study_page, study_read
 from service.api.read_models.trial_columns import trial_columns
 from service.api.read_models.trials import trial_read, trial_reads
 from service.storage import queries
@@ -51,7 +51,6 @@ from service.studies.validation import ValidStudy, validate_study
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=documented(401, 404, 422, 503))
 
 PageSize = Annotated[int, Query(ge=1, le=500)]
-StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$", examples=[f"std_{'0' * 32}"])]
 Basis = Annotated[
     FrontBasis | None, Query(description="`believed` if left out, where metrics are noisy; else `observed`.")
 ]
@@ -93,12 +92,10 @@ def check_study(request: StudyCreate, tenant_id: TenantDep) -> StudyValidation:
 
 @router.get("", responses=NOT_MODIFIED)
 def list_studies(
-    session: SessionDep, tenant_id: TenantDep, page_size: PageSize = 50, page_token: StudyToken = None
+    session: SessionDep, tenant_id: TenantDep, wanted: Annotated[StudyQuery, Query()]
 ) -> StudyPage:
     """List your studies, newest first."""
-    studies = queries.list_studies(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
-    token = studies[-1].id if len(studies) == page_size else None
-    return StudyPage(studies=study_reads(session, studies), next_page_token=token)
+    return study_page(session, queries.list_studies(session, wanted, tenant_id=tenant_id), wanted)
 
 
 @router.get("/{study_id:id}", responses=NOT_MODIFIED)

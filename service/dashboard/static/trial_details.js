@@ -21,6 +21,7 @@ import {
   predictionOf,
 } from "./learning_curve.js";
 import { mapOfModules, recordsOfMap, sizesOf } from "./module_map.js";
+import { drawingOf } from "./network_drawing.js";
 import { createPlot } from "./plot.js";
 import { offerPicture } from "./take_out.js";
 import { filesOf, runsOf } from "./trial_record.js";
@@ -207,6 +208,7 @@ function headOf(trial, name) {
 function partsOf(study, trial) {
   const parts = [
     trial.is_head_only || isCustom(trial) ? null : make("p", { class: "modules" }, trial.modules),
+    drawingOf(study, trial),
     hint(standingOf(trial)),
     beliefOf(trial),
     learnedOf(trial),

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import json_lines
-from benchmarks.peft_table.game import Game
-from benchmarks.peft_table.replay import judged, replay, rows_with, searchers
+from benchmarks.peft_table.game import Game, Report
+from benchmarks.peft_table.replay import judged, replay, rows_with, searchers, true_front
 from benchmarks.peft_table.replay_report import replay_report
 from benchmarks.peft_table.table import Table
 from tests.benchmarks.peft_table.recorded import recorded_tables
@@ -47,6 +47,26 @@ def test_what_is_reported_is_judged_by_its_test_score(tables: list[Table]) -> No
     found = judged(tables[0], report)
     assert found["test"] == pytest.approx(100 * tables[0].test[report.best].mean(), abs=1e-3)
     assert 0 < found["hypervolume"] <= 1
+
+
+def test_what_is_said_is_compared_with_what_is_true(tables: list[Table]) -> None:
+    """A chance of 1 for the whole true front and 0 for the others is right in every tenth."""
+    rows = range(len(tables[0]))
+    front = true_front(tables[0], rows)
+    said = Report(min(front), tuple(front), {row: float(row in front) for row in rows}, better=0.95)
+    tenths = judged(tables[0], said)["chances"]
+    assert tenths[9] == [len(front)] * 3
+    assert tenths[0] == [len(rows) - len(front), 0, 0]
+    assert not any(map(any, tenths[1:9]))
+
+
+def test_paretune_says_how_sure_it_is(tables: list[Table], tmp_path: Path) -> None:
+    """Every trained row has a chance; the report adds games up."""
+    results = tmp_path / "replays.jsonl"
+    replay(tables, results=results, names=["by hand", "paretune"], budgets=[20], draws=1)
+    (first, *_) = [line for line in json_lines.read(results) if line["searcher"] == "paretune"]
+    assert sum(number for number, _, _ in first["chances"]) >= 10
+    assert "| 0.9 to 1.0 |" in replay_report(results)
 
 
 def test_without_full_fine_tuning_no_row_trains_the_backbone(tables: list[Table]) -> None:

@@ -1,0 +1,1 @@
+"""Whole studies on the whole service, and what they recommend tested with fresh seeds."""
