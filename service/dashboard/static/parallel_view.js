@@ -231,6 +231,9 @@ function axisOf({ id, name, isCategory, isLog, categories, better }, dim, colour
         : { type: "value", scale: true }),
     axisLabel: {
       color: colours.muted,
+      // Lines pass behind the numbers.
+      textBorderColor: colours.surface,
+      textBorderWidth: 3,
       hideOverlap: true,
       ...(isCategory ? {} : { formatter: (/** @type {number} */ value) => formatNumber(Number(value.toPrecision(3))) }),
     },
