@@ -220,9 +220,9 @@ def read_slice(
     return _get(path, SliceRead, objective=objective, parameter=parameter, second=second)
 
 
-def runs(study_id: str) -> Request[RunColumns]:
-    """Read every attempt of a study's trials: which worker ran it, when, and how it ended."""
-    return _get(f"{_study(study_id)}/runs", RunColumns)
+def runs(study_id: str, *, trial_id: str | None = None) -> Request[RunColumns]:
+    """Read every attempt of a study's trials, or of one: which worker ran it, when, and how it ended."""
+    return _get(f"{_study(study_id)}/runs", RunColumns, trial_id=trial_id)
 
 
 def module_maps(study_id: str, *, trial_id: str | None = None) -> Request[ModuleMaps]:

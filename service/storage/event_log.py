@@ -62,14 +62,16 @@ def list_events(session: Session, study_id: str, *, after: int, page_size: int) 
     return list(session.scalars(query))
 
 
-def run_events(session: Session, study_id: str) -> Sequence[Row[Any]]:
-    """Read what began and ended attempts at a study's trials, oldest first, with the trials' numbers."""
+def run_events(session: Session, study_id: str, *, trial_id: str | None = None) -> Sequence[Row[Any]]:
+    """Read what began and ended attempts at a study's trials, or at one, oldest first, with their numbers."""
     query = (
         select(Event.type, Event.trial_id, Event.attempt, Event.body, Event.recorded_at, Trial.number)
         .join(Trial, Trial.id == Event.trial_id)
         .where(Event.study_id == study_id, Event.type.in_(OF_RUNS))
         .order_by(Event.sequence)
     )
+    if trial_id is not None:
+        query = query.where(Event.trial_id == trial_id)
     return session.execute(query).all()
 
 

@@ -94,6 +94,10 @@ def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> N
     reasons.get_by_role("button", name="Show trial 12").click()
     expect(page.get_by_test_id("details")).to_contain_text("2 % chance of joining the front")
     page.keyboard.press("Escape")
+    reasons.get_by_role("button", name="Show trial 15").click()
+    given_back = page.get_by_role("list", name="Attempts that were given back")
+    expect(given_back).to_contain_text("Attempt 1 (replicate 0) on cpu-2: given back")
+    page.keyboard.press("Escape")
 
     for tab in TABS:
         page.get_by_test_id(f"tab-{tab}").click()

@@ -16,9 +16,9 @@ RUNNING = "RUNNING"
 COLUMNS = tuple(name for name in RunColumns.model_fields if name != "study_id")
 
 
-def run_columns(session: Session, study: Study) -> RunColumns:
-    """Return every attempt of a study, in the order in which they began."""
-    runs = _runs(run_events(session, study.id))
+def run_columns(session: Session, study: Study, *, trial_id: str | None = None) -> RunColumns:
+    """Return every attempt of a study, or of one of its trials, in the order in which they began."""
+    runs = _runs(run_events(session, study.id, trial_id=trial_id))
     columns = {name: [run[name] for run in runs] for name in COLUMNS}
     return RunColumns.model_validate({"study_id": study.id, **columns})
 

@@ -178,9 +178,9 @@ def get_slice(
 
 
 @router.get("/{study_id}/runs", responses=NOT_MODIFIED)
-def list_runs(study: StudyDep, session: SessionDep) -> RunColumns:
-    """Read every attempt of a study's trials: which worker ran it, when, and how it ended."""
-    return run_columns(session, study)
+def list_runs(study: StudyDep, session: SessionDep, trial_id: OneTrial = None) -> RunColumns:
+    """Read every attempt of a study's trials, or of one: which worker ran it, when, and how it ended."""
+    return run_columns(session, study, trial_id=trial_id)
 
 
 @router.get("/{study_id}/module_maps", responses=NOT_MODIFIED)

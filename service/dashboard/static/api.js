@@ -36,6 +36,9 @@ export class Unreachable extends Error {}
 /** @typedef {(method: string, path: string, content?: Content) => Promise<Response>} Send */
 /** @typedef {ReturnType<typeof createApi>} Api */
 
+/** @param {string | undefined} trialId */
+const ofTrial = (trialId) => (trialId === undefined ? "" : `?trial_id=${encodeURIComponent(trialId)}`);
+
 /**
  * Give the calls that the page needs, made with one key.
  * @param {string} key
@@ -76,11 +79,10 @@ export function createApi(key) {
     getFormerFront: (id, sequence, signal) => call(`${study(id)}/pareto_front?sequence=${sequence}`, signal),
     /** @type {(id: string, asked: Object<string, string>, signal: AbortSignal) => Promise<SliceAnswer>} */
     getSlice: (id, asked, signal) => call(`${study(id)}/slice?${new URLSearchParams(asked)}`, signal),
-    /** @type {(id: string, signal: AbortSignal) => Promise<RunColumns>} */
-    getRuns: (id, signal) => call(`${study(id)}/runs`, signal),
+    /** @type {(id: string, signal: AbortSignal, trialId?: string) => Promise<RunColumns>} */
+    getRuns: (id, signal, trialId) => call(`${study(id)}/runs${ofTrial(trialId)}`, signal),
     /** @type {(id: string, signal: AbortSignal, trialId?: string) => Promise<ModuleMaps>} */
-    getModuleMaps: (id, signal, trialId) =>
-      call(`${study(id)}/module_maps${trialId ? `?trial_id=${encodeURIComponent(trialId)}` : ""}`, signal),
+    getModuleMaps: (id, signal, trialId) => call(`${study(id)}/module_maps${ofTrial(trialId)}`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Recommendation>} */
     getKnee: (id, signal) => call(`${study(id)}/recommendation`, signal),
     /** @type {(id: string, after: number, signal: AbortSignal) => Promise<Response>} */

@@ -24,7 +24,8 @@ import { mapOfModules, recordsOfMap, sizesOf } from "./module_map.js";
 import { drawingOf } from "./network_drawing.js";
 import { createPlot } from "./plot.js";
 import { offerPicture } from "./take_out.js";
-import { filesOf, runsOf } from "./trial_record.js";
+import { runsOf as attemptsOf } from "./runs.js";
+import { filesOf, hasLostAttempts, lostAttemptsOf, runsOf } from "./trial_record.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {StudyData} from "./study_data.js" */
@@ -86,6 +87,10 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
       // A chart needs an element that is on the page.
       const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart.curve"));
       if (place !== null) showCurve(place, study, /** @type {any} */ (trial));
+      if (isChosen && hasLostAttempts(trial)) {
+        const attempts = attemptsOf(await api.getRuns(study.id, leaving.signal, row.id));
+        if (shown === wanted) panel.append(lostAttemptsOf(attempts) ?? "");
+      }
       if (isChosen && !isCustom(study)) {
         const maps = await api.getModuleMaps(study.id, leaving.signal, row.id);
         if (shown === wanted) showModules(study, maps);

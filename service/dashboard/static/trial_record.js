@@ -5,6 +5,7 @@ import { asWords, formatBytes, formatDuration } from "./format.js";
 import { save } from "./saving.js";
 
 /** @import {Api} from "./api.js" */
+/** @import {Run} from "./runs.js" */
 /** @import {ArtifactRecord, Replicate, Study, Trial} from "./types.js" */
 
 /**
@@ -38,6 +39,27 @@ function runOf({ seed, state, state_reason, attempt, worker, started_at, finishe
     make("td", {}, worker ?? ""),
     make("td", {}, seconds === null ? "" : formatDuration(seconds)),
   );
+}
+
+/**
+ * Whether more was tried than the runs above show.
+ * @param {Trial} trial
+ */
+export const hasLostAttempts = ({ attempt, replicates }) =>
+  attempt > replicates.length || replicates.some((one) => one.state === "QUEUED" && one.attempt > 0);
+
+/**
+ * Attempts that ended without one of the runs above: given back, or lost with their workers.
+ * @param {Run[]} attempts of the trial
+ */
+export function lostAttemptsOf(attempts) {
+  const lost = attempts.filter(({ outcome }) => outcome === "REQUEUED");
+  if (!lost.length) return null;
+  const items = lost.map(({ seed, attempt, worker, reason, start, end }) => {
+    const took = end === null ? "" : ` after ${formatDuration((end - start) / 1000)}`;
+    return make("li", {}, `Attempt ${attempt} (replicate ${seed}) on ${worker}: given back${took}, ${reason ?? "no reason given"}.`);
+  });
+  return make("ul", { class: "lost", "aria-label": "Attempts that were given back" }, ...items);
 }
 
 /**

@@ -25,6 +25,8 @@ def test_every_attempt_has_its_worker_and_its_end(client: TestClient) -> None:
     assert runs["reasons"] == ["the disk is full", "its worker was stopped", None, None]
     assert runs["numbers"] == [0, 0, 0, 1]
     assert runs["attempts"] == [1, 2, 3, 1]
+    of_second = client.get(f"/v1/studies/{study_id}/runs?trial_id={runs['trial_ids'][3]}").json()
+    assert of_second["workers"] == ["third"]
     assert [end is None for end in runs["ended_at"]] == [False, False, False, True]
     for begin, end in zip(runs["started_at"], runs["ended_at"], strict=True):
         assert end is None or begin <= end
