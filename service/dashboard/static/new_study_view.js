@@ -160,6 +160,7 @@ function openPage(root, api, frame, { start, catalogue, files, source }) {
   }
 
   const checking = startPolling(check, (error) => {
+    showText(named(view, "outcome"), "Not checked: the service gave no answer. It is asked again every two seconds.");
     if (!(error instanceof ApiProblem) || error.status !== 403) return frame.failed(error);
     showNotAllowed(root, error.message);
     return true;
