@@ -293,6 +293,21 @@ class StoredBelief(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
 
+class StoredSlice(Base):
+    """The models' view of an objective along a parameter, or over two; `second` is empty for one."""
+
+    __tablename__ = "slices"
+
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    parameter: Mapped[str] = mapped_column(primary_key=True)
+    second: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    """Its place among those of the study: the most important parameter of an objective stands first."""
+    observations: Mapped[int]
+    body: Mapped[dict[str, Any]]
+
+
 class Event(Base):
     """What happened to a study, in order. Append-only."""
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, defer
 
+from api_schemas.search_space import Parameterization
 from api_schemas.studies import (
     TERMINAL_STUDY_STATES,
     ReplicateCounts,
@@ -214,6 +215,12 @@ def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> 
 def trials_by_id(session: Session, trial_ids: Sequence[str]) -> list[Trial]:
     """Read trials by their ids, ordered by number."""
     return list(session.scalars(select(Trial).where(_one_of(Trial.id, trial_ids)).order_by(Trial.number)))
+
+
+def number_of(session: Session, study_id: str, *, parameters: Parameterization) -> int | None:
+    """Return the number of the study's trial that has these parameters; None if none has."""
+    query = select(Trial.number).where(Trial.study_id == study_id, Trial.parameters == parameters)
+    return session.scalar(query.order_by(Trial.number).limit(1))
 
 
 def trials_with_keys(session: Session, study_id: str, keys: Sequence[str]) -> dict[str, Trial]:

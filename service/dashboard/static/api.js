@@ -4,7 +4,7 @@ import { adminCalls } from "./admin_api.js";
 import { startCalls } from "./start_api.js";
 
 /** @import {HypervolumeHistory, Importance, ParetoFront, Problem, Recommendation} from "./types.js" */
-/** @import {Study, StudyPage, Trial, TrialColumns} from "./types.js" */
+/** @import {ModuleMaps, RunColumns, SliceAnswer, Study, StudyPage, Trial, TrialColumns} from "./types.js" */
 
 /** The service answered with an error. The message is the problem's detail, and which fields are meant. */
 export class ApiProblem extends Error {
@@ -72,6 +72,15 @@ export function createApi(key) {
     getHistory: (id, signal) => call(`${study(id)}/hypervolume_history`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Importance>} */
     getImportance: (id, signal) => call(`${study(id)}/importance`, signal),
+    /** @type {(id: string, sequence: number, signal: AbortSignal) => Promise<ParetoFront>} */
+    getFormerFront: (id, sequence, signal) => call(`${study(id)}/pareto_front?sequence=${sequence}`, signal),
+    /** @type {(id: string, asked: Object<string, string>, signal: AbortSignal) => Promise<SliceAnswer>} */
+    getSlice: (id, asked, signal) => call(`${study(id)}/slice?${new URLSearchParams(asked)}`, signal),
+    /** @type {(id: string, signal: AbortSignal) => Promise<RunColumns>} */
+    getRuns: (id, signal) => call(`${study(id)}/runs`, signal),
+    /** @type {(id: string, signal: AbortSignal, trialId?: string) => Promise<ModuleMaps>} */
+    getModuleMaps: (id, signal, trialId) =>
+      call(`${study(id)}/module_maps${trialId ? `?trial_id=${encodeURIComponent(trialId)}` : ""}`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Recommendation>} */
     getKnee: (id, signal) => call(`${study(id)}/recommendation`, signal),
     /** @type {(id: string, after: number, signal: AbortSignal) => Promise<Response>} */

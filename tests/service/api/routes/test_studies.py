@@ -196,7 +196,7 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
         (kept(keep_layers=0), "/configuration/architecture/keep_layers", "no layer would be left"),
         (kept(keep_layers=7), "/configuration/architecture/keep_layers", "the backbone has 6"),
         (kept(keep_layers=3, ffn_width=1000), "/configuration/architecture/ffn_width", "multiple of 32"),
-        (kept(keep_layers=3, heads=6), "/configuration/architecture/heads", "cannot be left out yet"),
+        (kept(keep_layers=3, heads=6), "/configuration/architecture/heads", "no plain configuration"),
     ],
 )  # fmt: skip
 def test_a_study_that_cannot_work_is_refused_at_the_door(
