@@ -32,7 +32,8 @@ def _refuse_unknown_parameters(request: Request) -> None:
     known = {
         field.alias
         for field in get_flat_params(route.dependant)
-        if isinstance(field.field_info, Param) and field.field_info.in_ is ParamTypes.query
+        # The fields of a model do not say where they stand; here they are always of a query.
+        if not isinstance(field.field_info, Param) or field.field_info.in_ is ParamTypes.query
     }
     unknown = sorted(request.query_params.keys() - known)
     if unknown:
