@@ -35,6 +35,7 @@ const SPACES = {
   methods: "The method itself, the sizes that it reads, and the learning rate.",
   depth: "How many layers of the backbone stay, and which.",
   depth_width: "How many layers stay, which, and how wide their feed-forward blocks are.",
+  grouped: "How many layers stay, which, and a width for each part of them.",
   joint: "A smaller backbone and every method together.",
 };
 
