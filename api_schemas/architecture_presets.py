@@ -5,7 +5,16 @@ Where the configuration says nothing of what is trained, all weights are, at the
 
 from collections.abc import Iterator
 
-from api_schemas.architecture import FFN_WIDTH, KEEP_LAYERS, WHICH, WIDTH_STEP, WhichLayers
+from api_schemas.architecture import (
+    FFN_WIDTH,
+    FFN_WIDTH_GROUPS,
+    KEEP_LAYERS,
+    UNITS_BY,
+    WHICH,
+    WIDTH_STEP,
+    UnitsBy,
+    WhichLayers,
+)
 from api_schemas.backbones import BackboneShape
 from api_schemas.derived_settings import LEARNING_RATE_FACTOR
 from api_schemas.peft.auto_preset import auto_preset
@@ -27,6 +36,12 @@ WIDTHS = 8
 """How many widths a search tells apart: closer ones differ by less than the noise of one seed."""
 
 
+LAYERS_OF_THREE_GROUPS = 6
+"""Fewer layers are cut into two groups, not three: a group should have more than one."""
+
+ORDERS = (UnitsBy.IMPORTANCE.value, UnitsBy.MAGNITUDE.value)
+
+
 def depth_preset(shape: BackboneShape, base: TrialConfiguration | None) -> tuple[Parameter, ...]:
     """Return how many layers stay and which, on top of the recipe of a configuration."""
     return (*_depth(shape), *_recipe(base))
@@ -35,6 +50,14 @@ def depth_preset(shape: BackboneShape, base: TrialConfiguration | None) -> tuple
 def depth_width_preset(shape: BackboneShape, base: TrialConfiguration | None) -> tuple[Parameter, ...]:
     """Return how many layers stay and which, and their width."""
     return (*_depth(shape), *_width(shape), *_recipe(base))
+
+
+def grouped_preset(shape: BackboneShape, base: TrialConfiguration | None) -> tuple[Parameter, ...]:
+    """Return how many layers stay and which, and a width for each half or third of them."""
+    groups = 3 if shape.layers >= LAYERS_OF_THREE_GROUPS else 2
+    choices = widths(shape.ffn_size)
+    each = (OrdinalParameter(name=f"{FFN_WIDTH_GROUPS}.{group}", choices=choices) for group in range(groups))
+    return (*_depth(shape), *each, CategoricalParameter(name=UNITS_BY, choices=ORDERS), *_recipe(base))
 
 
 def joint_preset(shape: BackboneShape, *, quantised: bool) -> tuple[Parameter, ...]:
@@ -73,7 +96,11 @@ def _depth(shape: BackboneShape) -> Iterator[Parameter]:
 
 
 def _width(shape: BackboneShape) -> Iterator[Parameter]:
-    yield OrdinalParameter(name=FFN_WIDTH, choices=widths(shape.ffn_size))
+    choices = widths(shape.ffn_size)
+    yield OrdinalParameter(name=FFN_WIDTH, choices=choices)
+    if len(choices) > 1:
+        narrower = Condition.model_validate({"parameter": FFN_WIDTH, "in": list(choices[:-1])})
+        yield CategoricalParameter(name=UNITS_BY, choices=ORDERS, when=narrower)
 
 
 def _recipe(base: TrialConfiguration | None) -> Iterator[Parameter]:

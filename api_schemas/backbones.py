@@ -8,6 +8,14 @@ from pydantic import Field
 from api_schemas.base import Schema
 
 
+class HeadCounts(Schema):
+    """Scalars that go with one attention head, where the number of heads may be another."""
+
+    size: int = Field(ge=1, description="width of one head")
+    each_layer: int = Field(ge=1, description="of a layer")
+    below: int = Field(default=0, ge=0, description="of what layers share, such as a table of positions")
+
+
 class WeightCounts(Schema):
     """Scalars of a transformer's own weights by place. A pooler is left out, for nothing here reads it."""
 
@@ -20,6 +28,11 @@ class WeightCounts(Schema):
         description="of a layer: what goes with one unit of its feed-forward block",
         # Versions of before refuse what they do not know, and shapes that they stored have none.
         exclude_if=lambda scalars: scalars is None,
+    )
+    heads: HeadCounts | None = Field(
+        default=None,
+        description="absent where attention heads cannot be left out",
+        exclude_if=lambda heads: heads is None,
     )
 
 
@@ -45,6 +58,18 @@ class BackboneShape(Schema):
         description="absent where no trial trains the weights themselves, or where they are not counted",
         exclude_if=lambda weights: weights is None,
     )
+
+    @property
+    def heads(self) -> int | None:
+        """Attention heads of a layer; None where they are not counted."""
+        counted = self.weights and self.weights.heads
+        return self.query_size // counted.size if counted else None
+
+    @property
+    def key_value_heads(self) -> int | None:
+        """Heads of keys and values; None where heads are not counted."""
+        counted = self.weights and self.weights.heads
+        return self.key_value_size // counted.size if counted else None
 
     @property
     def embedding_width(self) -> int:

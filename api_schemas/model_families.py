@@ -137,11 +137,16 @@ class Family:
     is_decoder: bool = False
     """Whether it was trained to write texts on."""
     uncut: str | None = None
-    """Why layers cannot be left out of it, or its feed-forward blocks made narrower; None where they can."""
+    """Why layers cannot be left out of it; None where they can."""
+    head_size: str | None = None
+    """The entry of its configuration that says how wide a head is; None where that is the hidden size divided
+    by the number of heads, so that no plain configuration describes fewer."""
+    shares_position_bias: bool = False
+    """Whether all layers add one table of positions, with a column for each head, to their scores."""
 
 
 _BERT_LIKE = Family((_BERT,), norm_vectors=4, norm_biases=2, biased=ROLES)
-_LLAMA_LIKE = Family((_LLAMA,), norm_vectors=2, final_norm="norm", is_decoder=True)
+_LLAMA_LIKE = Family((_LLAMA,), norm_vectors=2, final_norm="norm", is_decoder=True, head_size="head_dim")
 
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT_LIKE,
@@ -154,7 +159,7 @@ FAMILIES: Mapping[str, Family] = {
         _BERT_LIKE,
         layer=(_DEBERTA,),
         factorised_embedding=True,
-        uncut="a convolution beside its first layer reads that layer's input, so layers cannot be left out",
+        uncut="a convolution beside its first layer reads that layer's input",
     ),
     "gpt2": replace(
         _BERT_LIKE,
@@ -166,7 +171,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "llama": _LLAMA_LIKE,
     "mistral": _LLAMA_LIKE,
-    "qwen2": replace(_LLAMA_LIKE, biased=("query", "key", "value")),
+    "qwen2": replace(_LLAMA_LIKE, biased=("query", "key", "value"), head_size=None),
     "qwen3": replace(_LLAMA_LIKE, norm_vectors=None),
     "t5": Family(
         (_T5, _T5_GATED),
@@ -174,12 +179,17 @@ FAMILIES: Mapping[str, Family] = {
         embeds_padding=False,
         final_norm="encoder.final_layer_norm",
         model_class="T5EncoderModel",
-        uncut="its first layer holds the position bias of all others, so layers cannot be left out",
+        uncut="its first layer holds the position bias of all others",
+        head_size="d_kv",
+        shares_position_bias=True,
     ),
 }
 
 CUT_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.uncut is None)
-"""Families of which a trial may keep a part."""
+"""Families whose layers may be left out."""
+
+HEAD_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.head_size is not None)
+"""Families whose attention heads may be left out."""
 
 LAYER_LISTS = ("encoder.layer", "transformer.layer", "encoder.block", "layers", "h")
 """Where a transformer keeps the list of its layers."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from api_schemas.architecture_presets import depth_preset, depth_width_preset, joint_preset
+from api_schemas.architecture_presets import depth_preset, depth_width_preset, grouped_preset, joint_preset
 from api_schemas.backbones import ROLES, BackboneShape
 from api_schemas.peft.auto_preset import auto_preset
 from api_schemas.peft.methods_preset import methods_preset
@@ -38,6 +38,7 @@ def expand_preset(
         PresetName.METHODS: methods_preset,
         PresetName.DEPTH: partial(depth_preset, base=base),
         PresetName.DEPTH_WIDTH: partial(depth_width_preset, base=base),
+        PresetName.GROUPED: partial(grouped_preset, base=base),
         PresetName.JOINT: partial(joint_preset, quantised=quantised),
     }
     return expansions[name](shape)

@@ -55,6 +55,8 @@ class PresetName(StrEnum):
     """How many layers of the backbone stay, and which; the recipe is the configuration's."""
     DEPTH_WIDTH = "depth_width"
     """Also how wide the feed-forward blocks of these layers are."""
+    GROUPED = "grouped"
+    """`depth`, and a width for each half or third of the layers, which plain transformers cannot open."""
     JOINT = "joint"
     """`depth_width` and `auto` together."""
 

@@ -15,10 +15,24 @@ from api_schemas.backbones import BackboneShape
 from api_schemas.base import Schema
 from api_schemas.derived_settings import DERIVED, settled, with_multiples
 from api_schemas.json_values import Integer, Number
+from api_schemas.peft import full
 from api_schemas.peft.canonical import canonical_peft, on_first_layers
 from api_schemas.peft.registry import Peft
 from api_schemas.search_space import Parameterization, ParameterValue
 from api_schemas.tasks import HOLD_OUT, Task
+
+
+class Distillation(Schema):
+    """Learning from the whole network, fine-tuned on the same rows (Hinton and others, arXiv 1503.02531).
+
+    The loss is (1 - weight) times the task's and weight times the distance from the teacher's answers, which
+    classes soften with the temperature. The teacher trains every weight of the backbone with the trial's
+    epochs, batch size and length, at its own rate.
+    """
+
+    weight: Number = Field(default=0.5, gt=0, le=1)
+    temperature: Number = Field(default=2.0, ge=1, le=100)
+    teacher_learning_rate: Number = Field(default=full.METHOD.learning_rate, gt=0, le=1)
 
 
 class Training(Schema):
@@ -35,6 +49,8 @@ class Training(Schema):
     warmup_fraction: Number = Field(default=0.1, ge=0, lt=1)
     weight_decay: Number = Field(default=0.0, ge=0, le=1)
     seed: Integer = Field(default=0, ge=0, le=2**31 - 1)
+    # Versions of before refuse what they do not know.
+    distillation: Distillation | None = Field(default=None, exclude_if=lambda taught: taught is None)
 
 
 class Quantisation(StrEnum):
@@ -71,7 +87,7 @@ def patch(configuration: TrialConfiguration, parameterization: Parameterization)
         KeyError: If a path does not exist in the configuration; its argument is the path.
         pydantic.ValidationError: If a value is not legal at its path.
     """
-    patched = configuration.model_dump(mode="json")
+    patched = _as_json(configuration)
     multiples: dict[str, JsonValue] = {}
     for path, value in parameterization.items():
         if path in DERIVED:
@@ -96,7 +112,7 @@ def read(configuration: TrialConfiguration, paths: Iterable[str]) -> Parameteriz
 
 def readable(configuration: TrialConfiguration) -> dict[str, Any]:
     """Return a configuration as JSON, with the multiples that parameters may have in its place."""
-    return with_multiples(configuration.model_dump(mode="json"), configuration.peft)
+    return with_multiples(_as_json(configuration), configuration.peft)
 
 
 def settings_of(configuration: TrialConfiguration) -> Iterator[str]:
@@ -118,6 +134,13 @@ def canonical(configuration: TrialConfiguration, *, shape: BackboneShape | None 
         # As configurations have it that were stored before there were folds.
         update["task"] = configuration.task.model_copy(update={"resampling": None})
     return configuration.model_copy(update=update)
+
+
+def _as_json(configuration: TrialConfiguration) -> dict[str, Any]:
+    """Return a configuration as JSON, with every setting of an architecture that it has."""
+    values = configuration.model_dump(mode="json")
+    kept = configuration.architecture
+    return values if kept is None else {**values, "architecture": kept.spelled()}
 
 
 def _leaves(node: Any, path: str) -> Iterator[str]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from paretune.local_backbones import models_dir
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from workers.saving.artifacts import Classifier
 
 
@@ -22,3 +24,14 @@ def load_classifier(folder: Path | str) -> "Classifier":
     from workers.saving.artifacts import load_classifier as load
 
     return load(Path(folder), models_dir=models_dir())
+
+
+def load_network(folder: Path | str) -> "nn.Module":
+    """Load a merged trial whose layers have several widths, which plain transformers cannot open.
+
+    Raises:
+        workers.errors.ArtifactError: If a file is missing, or anything but what an export writes.
+    """
+    from workers.saving.grouped_format import load_grouped
+
+    return load_grouped(Path(folder))

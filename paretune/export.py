@@ -10,8 +10,9 @@ from api_schemas.trials import IMPORTED, ArtifactKind, TrialRead, TrialState
 from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.local_backbones import models_dir
+from paretune.network_drawing import drawing
 from paretune.numbers import format_metric, format_with_error
-from paretune.plain_usage import adapter_usage, merged_usage
+from paretune.plain_usage import adapter_usage, kept_layers, merged_usage
 from paretune.printable import as_markdown
 
 LOAD_PY = '''"""Load this trial and predict: `python load.py "a text" "another"`; a pair is two in a row."""
@@ -32,7 +33,8 @@ for prediction in classifier.predict(texts):
 
 CARD = "README.md"
 MERGED = "merged"
-OPTIONAL_FILES = frozenset({"adapter_config.json", "adapter_model.safetensors"})
+PICTURE = "kept.svg"
+OPTIONAL_FILES = frozenset({"adapter_config.json", "adapter_model.safetensors", PICTURE})
 """Files that only some trials leave."""
 
 
@@ -74,9 +76,19 @@ def export_trial(client: Client, study: StudyRead, trial: TrialRead, *, folder: 
     remove_of_another_trial(folder, keep={record.name for record in trial.artifacts})
     for record in trial.artifacts:
         client.download_artifact(study.id, trial.id, record.name, to=folder / record.name)
-    (folder / CARD).write_text(f"{card}\n{adapter_usage(folder)}", encoding="utf-8")
+    picture = _picture(study, trial, folder)
+    (folder / CARD).write_text(f"{card}\n{picture}{adapter_usage(folder)}", encoding="utf-8")
     (folder / "load.py").write_text(LOAD_PY, encoding="utf-8")
     return folder
+
+
+def _picture(study: StudyRead, trial: TrialRead, folder: Path) -> str:
+    """Draw what a trial kept of its backbone, beside its card, and return what shows it there."""
+    kept = trial.configuration and trial.configuration.architecture
+    if not kept or study.backbone_shape is None:
+        return ""
+    (folder / PICTURE).write_text(drawing(kept, study.backbone_shape, kept_layers(folder)), encoding="utf-8")
+    return f"## What was kept\n\n![{kept.words(layers=study.backbone_shape.layers)}]({PICTURE})\n\n"
 
 
 def why_nothing(study: StudyRead, trial: TrialRead) -> str:
@@ -119,17 +131,32 @@ def merge_exported(folder: Path) -> Path:
     return merged
 
 
-def onnx_of_merged(merged: Path) -> Path:
-    """Write a merged trial with its head as an ONNX graph beside it, and return the path of the file.
+def opens_with(merged: Path) -> str:
+    """Return what opens a merged trial, in a sentence; nothing where plain transformers do."""
+    from workers.saving.grouped_format import is_grouped
+
+    if not is_grouped(merged):
+        return ""
+    return (
+        "Plain transformers cannot open it, for its layers have several widths: load it with "
+        "paretune.load_network, or write its graph with --onnx"
+    )
+
+
+def onnx_of_merged(merged: Path) -> tuple[Path, str]:
+    """Write a merged trial with its head as an ONNX graph beside it.
+
+    Return the path of the file, and what it takes in ONNX Runtime and in torch, in a sentence.
 
     Raises:
         CannotBeMerged: If the packages of the extra `onnx` are missing.
     """
     from workers.errors import ArtifactError
     from workers.saving.onnx_format import export_onnx
+    from workers.saving.onnx_timing import time_runtimes
 
     try:
-        return export_onnx(merged)
+        return export_onnx(merged), time_runtimes(merged).words()
     except ArtifactError as error:
         raise CannotBeMerged(str(error)) from error
 
@@ -164,7 +191,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
         "recipe": (
             f"AdamW, learning rate {configuration.training.learning_rate:g}, "
             f"{configuration.training.epochs} epochs, batches of {configuration.training.batch_size}, "
-            f"at most {configuration.training.max_length} tokens"
+            f"at most {configuration.training.max_length} tokens{_teacher_words(configuration)}"
         ),
         "study, trial": f"{study.id}, {trial.id} (number {trial.number}, attempt {trial.attempt})",
         "proposed by": trial.generated_by,
@@ -193,6 +220,16 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
             *(f"- {name}: {as_markdown(str(value))}" for name, value in sorted(trial.provenance.items())),
             "",
         ]
+    )
+
+
+def _teacher_words(configuration: TrialConfiguration) -> str:
+    taught = configuration.training.distillation
+    if taught is None:
+        return ""
+    return (
+        f"; taught by the whole fine-tuned network (weight {taught.weight:g}, temperature "
+        f"{taught.temperature:g})"
     )
 
 

@@ -34,6 +34,12 @@ OWN_WEIGHTS = (
     "model.load_state_dict(trained, strict=False)",
     "model.eval()",
 )
+ALONE = "With `transformers` alone, in this folder."
+SEVERAL_WIDTHS = (
+    "Its layers have feed-forward blocks of several widths, which no `config.json` describes: plain "
+    "transformers cannot open it. `paretune.load_network` does, in this folder, from `network.json` and "
+    "`network.safetensors`; `paretune export --onnx` writes a graph that ONNX Runtime opens."
+)
 WHERE_THE_HEAD_IS = (
     "The head is a linear map of the mean of the hidden states over the text's tokens. It stands in "
     "`weights.safetensors` as `head.weight` and `head.bias`"
@@ -90,23 +96,44 @@ def merged_usage(folder: Path) -> str:
     if saved is None:
         return ""
     configuration = TrialConfiguration.model_validate(saved["configuration"])
-    family = saved["backbone_shape"]["model_type"]
+    family, widths = saved["backbone_shape"]["model_type"], _widths(saved)
+    several = len(set(widths)) > 1
+    imports = _imports(family, quantised=None)
     lines = [
-        *_imports(family, quantised=None),
+        *(_of_several_widths(imports) if several else imports),
         'tokenizer = AutoTokenizer.from_pretrained(".")',
-        f'model = {_class(family)}.from_pretrained(".", dtype=torch.float32).eval()',
+        'model = load_network(".")'
+        if several
+        else f'model = {_class(family)}.from_pretrained(".", dtype=torch.float32).eval()',
         'head = load_file("head.safetensors")',
         'answers = json.loads(Path("answers.json").read_text())',
         *_scores(saved, configuration, head=""),
     ]
     return _section(
         "A merged transformer",
-        "With `transformers` alone, in this folder. The head is a linear map of the mean of the hidden "
+        f"{SEVERAL_WIDTHS if several else ALONE} The head is a linear map of the mean of the hidden "
         "states over the text's tokens, in `head.safetensors`. No `...ForSequenceClassification` of this "
         "family reads that mean, so `config.json` has no labels, and `pipeline` for text classification "
         "refuses instead of guessing.",
         code=lines,
     )
+
+
+def kept_layers(folder: Path) -> list[int] | None:
+    """Return the layers of the backbone that an exported trial kept; None if it kept all."""
+    saved = _saved(folder)
+    found = None if saved is None else saved.get("sub_network")
+    return None if found is None else list(found["layers"])
+
+
+def _widths(saved: dict[str, Any]) -> list[int | None]:
+    units = (saved.get("sub_network") or {}).get("ffn_units") or ()
+    return [None if of_layer is None else len(of_layer) for of_layer in units]
+
+
+def _of_several_widths(imports: list[str]) -> list[str]:
+    plain = [line for line in imports if line and not line.startswith("from transformers")]
+    return [*plain, "from transformers import AutoTokenizer", "", "from paretune import load_network", ""]
 
 
 def _saved(folder: Path) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from paretune.command_options import Force, Json, Output, StateDir, StudyReferen
 from paretune.connection import server_that_runs
 from paretune.console import console, explain, say, say_json, say_json_line, working
 from paretune.errors import FileExists, ParetuneError
-from paretune.export import check_new, export_trial, merge_exported, onnx_of_merged
+from paretune.export import check_new, export_trial, merge_exported, onnx_of_merged, opens_with
 from paretune.front_report import front_table
 from paretune.html_report import Report, report_page
 from paretune.progress import studies_table, study_line, trials_table
@@ -140,11 +140,12 @@ def export(
     if merged or onnx:
         with working("Merging it into its backbone"):
             folder = merge_exported(output)
-        say(f"Wrote {folder}")
+        how = opens_with(folder)
+        say(f"Wrote {folder}. {how}" if how else f"Wrote {folder}")
         if onnx:
-            with working("Writing its graph"):
-                written = onnx_of_merged(folder)
-            say(f"Wrote {written}")
+            with working("Writing its graph and timing it"):
+                written, times = onnx_of_merged(folder)
+            say(f"Wrote {written}. {times}")
 
 
 @app.command(rich_help_panel=RESULTS)

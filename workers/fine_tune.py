@@ -10,11 +10,11 @@ from opentelemetry import trace
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from api_schemas.tasks import TaskKind
-from api_schemas.trial_configuration import Training
+from api_schemas.trial_configuration import Distillation, Training
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch, TokenisedSplit, micro_batches, training_batches
 from workers.errors import NotANumber
-from workers.measuring.losses import mean_loss
+from workers.measuring.losses import distilled_loss, mean_loss
 from workers.peft_methods import TrialModules, logits
 from workers.spans import tracer
 
@@ -72,7 +72,14 @@ def fine_tune(
             epoch=epoch,
             device=backbone.device,
         ):
-            loss = _backward(modules, batch, kind=split.kind, backbone=backbone, tokens=micro_batch_tokens)
+            loss = _backward(
+                modules,
+                batch,
+                kind=split.kind,
+                backbone=backbone,
+                tokens=micro_batch_tokens,
+                distillation=training.distillation,
+            )
             norm = torch.nn.utils.clip_grad_norm_(modules.parameters(), MAX_GRADIENT_NORM)
             # Clipping by an infinite norm would set every gradient to zero and hide the divergence.
             for name, value in (("loss", loss), ("gradient norm", norm.item())):
@@ -121,14 +128,24 @@ def training_kernel(backbone: Backbone) -> AbstractContextManager[None]:
 
 
 def _backward(
-    modules: TrialModules, batch: Batch, *, kind: TaskKind, backbone: Backbone, tokens: int | None
+    modules: TrialModules,
+    batch: Batch,
+    *,
+    kind: TaskKind,
+    backbone: Backbone,
+    tokens: int | None,
+    distillation: Distillation | None,
 ) -> float:
     """Add the gradients of a batch's mean loss, and return that loss."""
     loss = torch.zeros((), device=backbone.device)
     with training_kernel(backbone):
         for part in micro_batches(batch, tokens=tokens):
             scores = logits(modules, part, backbone=backbone)
-            share = len(part.labels) / len(batch.labels) * mean_loss(scores, part.labels, kind=kind)
+            if distillation is None or part.teacher is None:
+                of_part = mean_loss(scores, part.labels, kind=kind)
+            else:
+                of_part = distilled_loss(scores, part.labels, part.teacher, kind=kind, how=distillation)
+            share = len(part.labels) / len(batch.labels) * of_part
             share.backward()  # type: ignore[no-untyped-call]
             loss = loss + share.detach()
     return loss.item()

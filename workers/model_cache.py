@@ -1,5 +1,6 @@
 """Backbones, tokenised tasks and frozen activations that a worker keeps between trials."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from workers.architecture.sub_network_cache import SubNetworkCache
 from workers.backbones.activation_cache import ActivationCache
 from workers.backbones.loading import Backbone, load_backbone
 from workers.data.task_data import Partitions, TokenisedTask, tokenise_task
+from workers.distillation import TeacherCache
 from workers.measuring.memory import MemoryModel
 
 KEPT = 2
@@ -34,6 +36,7 @@ class ModelCache:
         self.activations = ActivationCache(activation_cache_bytes)
         self.memory = MemoryModel(trial_memory_bytes)
         self.sub_networks = SubNetworkCache()
+        self.teachers = TeacherCache()
         self._backbones: dict[str, Backbone] = {}
         self._tasks: dict[str, Partitions] = {}
 
@@ -89,6 +92,19 @@ class ModelCache:
         if network.sub_network is not None:
             key = f"{key}\n{network.sub_network.digest}"
         return self.activations.task(self.task(configuration), key=key, backbone=network, layer=layer)
+
+    def taught(self, task: TokenisedTask, configuration: TrialConfiguration) -> TokenisedTask:
+        """Return a task with what the configuration's teacher answers for its training rows, if it has one.
+
+        Raises:
+            OutOfMemory: If the teacher cannot be trained here.
+            NotANumber: If its training diverges.
+        """
+        if configuration.training.distillation is None:
+            return task
+        backbone = self.backbone(configuration.backbone, configuration.quantisation)
+        outputs = self.teachers.outputs(configuration, backbone=backbone, task=task, memory=self.memory)
+        return replace(task, train=replace(task.train, teacher=outputs))
 
 
 @cache

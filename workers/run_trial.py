@@ -236,11 +236,15 @@ def prepare(
     needs: TrainingShape,
     micro_batch_tokens: int,
 ) -> PreparedTrial:
-    """Measure the latency of untrained modules, and return the trial ready to start at a layer."""
+    """Measure the latency of untrained modules, and return the trial ready to start at a layer.
+
+    Raises:
+        TrialError: If it has a teacher that cannot be trained here.
+    """
     configuration = trial.configuration
     backbone = cache.network(configuration)
     # Before training is timed: what earlier trials left in the cache must not change this one's cost.
-    task = cache.task_from(configuration, layer=layer)
+    task = cache.taught(cache.task_from(configuration, layer=layer), configuration)
     # A sub-network is wanted for its speed, so it is timed as it is deployed: with what it learned merged.
     is_merged = configuration.architecture is not None and modules.merges
     with nullcontext() if is_merged else attached(modules, backbone=backbone):

@@ -10,12 +10,12 @@ so is the backbone, which costs the same whatever is trained.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from api_schemas.architecture import kept_shape
+from api_schemas.architecture import kept_by_depth
 from api_schemas.backbones import ROLES, BackboneShape, projections
 from api_schemas.peft.own_module import Count, OwnModule, Read
 from api_schemas.peft.registry import Peft, PeftMethod
@@ -57,8 +57,7 @@ def value_at(peft: Peft, path: str) -> Any:
 
 def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneShape, classes: int) -> int:
     """Return the trained scalars of a configuration on what it keeps of a backbone of this shape."""
-    shape = kept_shape(shape, configuration.architecture)
-    return int(trained_scalars(Configurations.of_one(configuration.peft), shape=shape, classes=classes))
+    return int(over_depth(partial(_trained, classes=classes), *_of_one(configuration, shape)))
 
 
 def adapter_flops(configuration: TrialConfiguration, *, shape: BackboneShape) -> int | None:
@@ -68,8 +67,41 @@ def adapter_flops(configuration: TrialConfiguration, *, shape: BackboneShape) ->
     """
     if not counts_operations(configuration.peft.method):
         return None
-    shape = kept_shape(shape, configuration.architecture)
-    return int(added_flops(Configurations.of_one(configuration.peft), shape=shape))
+    return int(over_depth(_added, *_of_one(configuration, shape)))
+
+
+def _of_one(
+    configuration: TrialConfiguration, shape: BackboneShape
+) -> tuple[Configurations, Sequence[tuple[BackboneShape, int]]]:
+    return Configurations.of_one(configuration.peft), kept_by_depth(shape, configuration.architecture)
+
+
+def over_depth(
+    count: Callable[[Configurations, BackboneShape], Count],
+    counted: Configurations,
+    groups: Sequence[tuple[BackboneShape, Count]],
+) -> Count:
+    """Return a count of a network whose layers lie in groups of one width each.
+
+    Each group has a shape and the number of layers up to its end. It adds the count up to its end less that
+    up to its start, both at its own width; so what layers share is counted once.
+    """
+    total: Count = 0
+    start: Count | None = None
+    for shape, end in groups:
+        total = total + count(replace(counted, kept_layers=end), shape)
+        if start is not None:
+            total = total - count(replace(counted, kept_layers=start), shape)
+        start = end
+    return total
+
+
+def _trained(counted: Configurations, shape: BackboneShape, *, classes: int) -> Count:
+    return trained_scalars(counted, shape=shape, classes=classes)
+
+
+def _added(counted: Configurations, shape: BackboneShape) -> Count:
+    return added_flops(counted, shape=shape)
 
 
 def trained_scalars(counted: Configurations, *, shape: BackboneShape, classes: int) -> Count:

@@ -45,7 +45,7 @@ from api_schemas.peft.prefix_tuning import PrefixTuning
 from api_schemas.peft.scale_shift import ScaleShift
 from api_schemas.peft.serial_adapter import SerialAdapter
 
-# Not from a paper: the middle of the rates that were best for it by hand in docs/autopeft.md.
+# Not from a paper: the middle of the rates that were best for it by hand in docs/first-searches.md.
 HEAD_ALONE = Method("head only (linear probe)", learning_rate=1e-2)
 
 

@@ -1,4 +1,4 @@
-"""What parts of a network are worth: `python -m benchmarks.architecture predict`, `train`, `time`, `report`.
+"""What parts of a network are worth: `python -m benchmarks.architecture ACTION`, one of five.
 
 Sub-networks of MiniLM are cut by importance, by the size of weights, at random or from the top, and all of
 each is fine-tuned with one recipe. What was measured is compared with what was predicted before training.
@@ -25,12 +25,13 @@ from api_schemas.trial_configuration import TrialConfiguration
 from benchmarks import json_lines
 from benchmarks.architecture.baseline_orders import Order, magnitude_order, random_order
 from benchmarks.architecture.block_scores import BlockScores, block_scores
+from benchmarks.architecture.proxies import zero_cost_proxies
 from benchmarks.architecture.report import report
 from benchmarks.autopeft.protocol import BACKBONE, base_configuration
 from workers.architecture.extraction import extracted
-from workers.architecture.importance import features, measuring_rows, unit_order
+from workers.architecture.importance import features, layer_losses, measuring_rows, unit_order
 from workers.architecture.linear_probe import unexplained
-from workers.architecture.sub_network import SubNetwork, chosen, everything
+from workers.architecture.sub_network import Orders, SubNetwork, chosen, everything
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, TokenisedTask
 from workers.fine_tune import fine_tune
@@ -75,7 +76,7 @@ class Candidate:
 def main() -> None:
     """Record what is missing, or print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["predict", "time", "train", "report"])
+    parser.add_argument("action", choices=["predict", "proxies", "time", "train", "report"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -86,12 +87,16 @@ def main() -> None:
     base = recipe(cache)
     backbone, task = cache.network(base), cache.task(base)
     rows = measuring_rows(task.train)
-    scores = block_scores(backbone, rows, units=unit_order(backbone, rows))
-    candidates = list(_candidates(backbone, scores, rows))
+    candidates = list(_candidates(backbone, layer_losses(backbone, rows), rows))
     networks = {one.name: extracted(backbone, one.kept) for one in candidates}
     if asked.action == "predict":
+        scores = block_scores(backbone, rows, units=unit_order(backbone, rows))
         for one in candidates:
             json_lines.append(RESULTS, _facts(one, networks[one.name], scores, rows, backbone))
+    elif asked.action == "proxies":
+        for digest, network in {one.kept.digest: networks[one.name] for one in candidates}.items():
+            found = zero_cost_proxies(network, rows, classes=task.answers.outputs)
+            json_lines.append(RESULTS, {"proxies_of": digest, **found})
     elif asked.action == "time":
         for name, times in interleaved_ms({name: networks[name] for name in TIMED}).items():
             json_lines.append(RESULTS, {"timed": name, **times})
@@ -126,16 +131,17 @@ def recipe(cache: ModelCache) -> TrialConfiguration:
     return TrialConfiguration.model_validate({**base, "training": training, "peft": {"method": "full"}})
 
 
-def _candidates(backbone: Backbone, scores: BlockScores, rows: TokenisedSplit) -> Iterator[Candidate]:
+def _candidates(backbone: Backbone, losses: Sequence[float], rows: TokenisedSplit) -> Iterator[Candidate]:
+    """Yield every sub-network; `losses` says for each layer what its absence costs."""
     layers, width, units = len(backbone.layers), backbone.shape.ffn_size, unit_order(backbone, rows)
-    by_loss = tuple(sorted(range(layers), key=lambda layer: -scores.without_layer[layer]))
+    by_loss = tuple(sorted(range(layers), key=lambda layer: -losses[layer]))
     importance, magnitude = Order(by_loss, units), magnitude_order(backbone)
     first = Order(tuple(range(layers)), units)
     yield Candidate("whole", everything(layers))
 
     def cut(name: str, order: Order, depth: int, units: int) -> Candidate:
         size = Architecture(keep_layers=depth, ffn_width=units if units < width else None)
-        kept = chosen(size, layers=order.layers, units=order.units)
+        kept = chosen(size, Orders(order.layers, order.units))
         return Candidate(f"{depth} layers, {units} units by {name}", kept)
 
     for name, order in {"importance": importance, "magnitude": magnitude, "place": first}.items():

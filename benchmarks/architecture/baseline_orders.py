@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from workers.architecture.extraction import unit_rows
+from workers.architecture.importance import magnitude_unit_order
 from workers.backbones.loading import Backbone
 
 
@@ -24,7 +24,7 @@ def magnitude_order(backbone: Backbone) -> Order:
     ]
     return Order(
         layers=tuple(sorted(range(len(sizes)), key=lambda layer: -sizes[layer])),
-        units=tuple(_units_by_weight(backbone, layer) for layer in range(len(sizes))),
+        units=magnitude_unit_order(backbone),
     )
 
 
@@ -37,12 +37,3 @@ def random_order(backbone: Backbone, *, seed: int) -> Order:
 
     layers = len(backbone.layers)
     return Order(shuffled(layers), tuple(shuffled(backbone.shape.ffn_size) for _ in range(layers)))
-
-
-def _units_by_weight(backbone: Backbone, layer: int) -> tuple[int, ...]:
-    """Order units by the norm of the weights that lead to each, times that of those that leave it."""
-    entering = backbone.part(layer, "ffn_in")
-    into = unit_rows(entering, reads=False).double().norm(dim=1)
-    out_of = unit_rows(backbone.part(layer, "ffn_out"), reads=True).double().norm(dim=1)
-    sizes = (into * out_of).tolist()
-    return tuple(sorted(range(len(sizes)), key=lambda unit: -sizes[unit]))

@@ -6,6 +6,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
+from benchmarks.architecture.proxies import PROXIES
 from benchmarks.markdown import markdown_table
 
 PREDICTIONS = ("predicted_loss", "probe_loss", "distortion")
@@ -14,7 +15,8 @@ PREDICTIONS = ("predicted_loss", "probe_loss", "distortion")
 
 def report(lines: list[dict[str, Any]]) -> str:
     """Return the table of sub-networks, how well each prediction ranked them, and their times."""
-    facts = {line["name"]: line for line in lines if "name" in line}
+    proxies = {line["proxies_of"]: line for line in lines if "proxies_of" in line}
+    facts = {line["name"]: {**proxies.get(line["digest"], {}), **line} for line in lines if "name" in line}
     runs: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         if "seed" in line:
@@ -44,7 +46,11 @@ def _rank_correlations(measured: Sequence[tuple[dict[str, Any], list[dict[str, A
     """Write how predictions and measurements rank different sub-networks: Spearman's correlation."""
     distinct = list({one["digest"]: (one, of_one) for one, of_one in measured}.values())
     rows = []
-    for name, sign in {**dict.fromkeys(PREDICTIONS, -1), "layer_parameters": 1}.items():
+    known = [name for name in PROXIES if all(name in one for one, _ in distinct)]
+    for name, sign in {
+        **dict.fromkeys(PREDICTIONS, -1),
+        **dict.fromkeys((*known, "layer_parameters"), 1),
+    }.items():
         predicted = [sign * one[name] for one, _ in distinct]
         cells = []
         for metric, better in {"validation": 1, "test": 1, "test_loss": -1}.items():

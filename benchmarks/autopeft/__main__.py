@@ -23,12 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = commands.add_parser("run", help="run what is not there yet, task by task")
     run.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS, metavar="NAME")
     run.add_argument("--processes", type=int, default=1, choices=(1, 2), help="tasks at a time")
-    commands.add_parser("report", help="write docs/autopeft.md and its image from the results")
+    commands.add_parser("report", help="write docs/first-searches.md and its image from the results")
     asked = parser.parse_args(arguments)
     if asked.command == "run":
         run_all(asked.tasks, folder=asked.folder, processes=asked.processes)
     else:
-        write_report(asked.folder, document=DOCS / "autopeft.md", images=DOCS / "images")
+        write_report(asked.folder, document=DOCS / "first-searches.md", images=DOCS / "images")
 
 
 def run_all(tasks: Sequence[str], *, folder: Path, processes: int) -> None:

@@ -60,7 +60,7 @@ NOTES: Mapping[StudyKind, tuple[str, ...]] = {
         "flops, latency_ms, peak_memory_bytes, training_seconds.",
         "search_space.preset is auto, autopeft, autopeft_by_layer, lora, lora_by_layer or methods; without a "
         "search_space it is auto: every method that people use, with full fine-tuning to compare with. "
-        "depth and depth_width make the backbone smaller, joint does that together with auto. "
+        "depth, depth_width and grouped make the backbone smaller, joint does that together with auto. "
         "Parameters may stand beside it or instead of it, named by dotted paths into the configuration, such "
         "as training.epochs or peft.lora.rank.",
         "training.learning_rate_factor multiplies the rate that is usual for each method; where it is "

@@ -48,6 +48,19 @@ def quantisation_errors(draft: StudyDraft) -> Iterator[FieldError]:
         )
 
 
+def distillation_errors(draft: StudyDraft) -> Iterator[FieldError]:
+    """Find a teacher that cannot be trained, for its weights are quantised."""
+    configuration = draft.configuration
+    if configuration.training.distillation is None:
+        return
+    if configuration.quantisation is not None or draft.backbone.quantised is not None:
+        yield FieldError(
+            pointer="/configuration/training/distillation",
+            detail="the teacher trains every weight of the backbone, so they cannot be quantised; leave this "
+            "out, or take whole weights",
+        )
+
+
 def task_errors(draft: StudyDraft) -> Iterator[FieldError]:
     """Find splits that want more rows than there are, and texts longer than the backbone reads."""
     configuration = draft.configuration

@@ -5,7 +5,7 @@ Such a list has an entry for each layer. A posted configuration may leave it out
 
 import re
 
-from api_schemas.architecture import Architecture
+from api_schemas.architecture import FFN_WIDTH_GROUPS, HEADS, Architecture
 from api_schemas.backbones import BackboneShape
 from api_schemas.peft.canonical import entries_by_layer
 from api_schemas.peft.registry import OWN_MODULES
@@ -13,6 +13,7 @@ from api_schemas.search_space import SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration
 
 ARCHITECTURE = "architecture."
+FEWEST_GROUPS = 2
 
 BY_LAYER = re.compile(r"^peft\.(?:active_layers|(\w+)\.by_layer)\.(\d+)(?:\.|$)")
 
@@ -46,11 +47,30 @@ def with_layers(
             entries = entries_by_layer(module, shape.layers)
             updates[name] = module.model_copy(update={"by_layer": entries})
     written: dict[str, object] = {"peft": peft.model_copy(update=updates)}
-    kept = configuration.architecture
     if searches_architecture(search_space):
-        whole = kept or Architecture(keep_layers=shape.layers)
-        written["architecture"] = whole.model_copy(update={"ffn_width": whole.ffn_width or shape.ffn_size})
+        written["architecture"] = _sizes_written_out(configuration.architecture, shape, search_space)
     return configuration.model_copy(update=written)
+
+
+def width_groups(search_space: SearchSpace) -> tuple[str, ...]:
+    """Return the names of the parameters that are the width of a group of layers."""
+    return tuple(name for name in search_space.by_name if name.startswith(f"{FFN_WIDTH_GROUPS}."))
+
+
+def _sizes_written_out(
+    kept: Architecture | None, shape: BackboneShape, search_space: SearchSpace
+) -> Architecture:
+    whole = kept or Architecture(keep_layers=shape.layers)
+    update: dict[str, object] = {}
+    numbers = [int(last) for name in width_groups(search_space) if (last := name.split(".")[2]).isdecimal()]
+    if numbers and whole.ffn_width_groups is None:
+        count = max(FEWEST_GROUPS, *(number + 1 for number in numbers))
+        update = {"ffn_width_groups": (whole.ffn_width or shape.ffn_size,) * count, "ffn_width": None}
+    elif whole.ffn_width_groups is None:
+        update["ffn_width"] = whole.ffn_width or shape.ffn_size
+    if HEADS in search_space.by_name:
+        update["heads"] = whole.heads or shape.heads
+    return whole.model_copy(update=update)
 
 
 def setting_at(node: object, path: str) -> object:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
-from api_schemas.architecture import HEADS_STAY
 from api_schemas.derived_settings import DERIVED, LEARNING_RATE_FACTOR, SET_BY
 from api_schemas.errors import FieldError
 from api_schemas.json_values import is_number, written
@@ -23,7 +22,6 @@ from service.studies.layers import layer_of
 from service.studies.study_draft import StudyDraft
 
 SEARCHABLE = ("peft.", "training.", "architecture.")
-HEADS = "architecture.head"
 FIXED = {"training.seed": "the seed is not searched; set it in the configuration"}
 
 
@@ -42,8 +40,6 @@ def _problem(parameter: Parameter, draft: StudyDraft) -> str | None:
         return f"only {', '.join(SEARCHABLE)} paths can be searched{_near(name, configuration)}"
     if name in FIXED:
         return FIXED[name]
-    if name.startswith(HEADS):
-        return HEADS_STAY
     if SET_BY.get(name) in draft.search_space.by_name:
         return f"it has no effect, for '{SET_BY[name]}' sets it; search one of the two"
     layer = layer_of(name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from api_schemas.architecture import FFN_WIDTH, KEEP_LAYERS
+from api_schemas.architecture import FFN_WIDTH, HEADS, KEEP_LAYERS
 from api_schemas.backbones import BackboneShape
 from api_schemas.json_values import is_number
 from api_schemas.search_space import (
@@ -97,8 +97,10 @@ def _read(trained: object, name: str, *, to: BackboneShape, of: BackboneShape) -
     value = setting_at(trained, name)
     if name in (FIRST_ACTIVE_LAYER, KEEP_LAYERS) and isinstance(value, int):
         return (2 * value * to.layers + of.layers) // (2 * of.layers)
-    if name == FFN_WIDTH and isinstance(value, int):
+    if name.startswith(FFN_WIDTH) and isinstance(value, int):
         return value * to.ffn_size / of.ffn_size
+    if name == HEADS and isinstance(value, int) and to.heads and of.heads:
+        return value * to.heads / of.heads
     return value
 
 

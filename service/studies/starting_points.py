@@ -4,13 +4,21 @@ Those are LoRA of rank 8 on queries and values (arXiv 2106.09685), the serial ad
 with a sixteenth of the hidden size (arXiv 2005.00247), and the linear head alone; modules in every layer.
 A space that searches multiples of a method's own learning rate, as `auto` does, starts with the portfolio in
 place of the adapter, unless the study learns from former ones. A study that makes its backbone smaller starts
-with all of it, and with what people do by hand: the last layers dropped.
+with all of it, and with what people do by hand: the last layers dropped, and the smallest weights.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 
-from api_schemas.architecture import FFN_WIDTH, KEEP_LAYERS, WHICH, WhichLayers
+from api_schemas.architecture import (
+    FFN_WIDTH,
+    KEEP_LAYERS,
+    UNITS_BY,
+    WHICH,
+    UnitsBy,
+    WhichLayers,
+    canonical_architecture,
+)
 from api_schemas.backbones import BackboneShape
 from api_schemas.derived_settings import LEARNING_RATE_FACTOR
 from api_schemas.peft.lora import Lora
@@ -27,7 +35,7 @@ from api_schemas.search_space import (
     SearchSpace,
 )
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch, read
-from service.studies.layers import searches_architecture, with_layers
+from service.studies.layers import searches_architecture, width_groups, with_layers
 from service.studies.portfolio import Member, portfolio
 from service.studies.study_draft import StudyDraft
 
@@ -86,7 +94,7 @@ def default_starting_points(
         # The portfolio's own head alone has the better rate.
         head = None if any(point and patch(configuration, point).is_head_only for point in between) else head
     trained: list[TrialConfiguration] = []
-    smaller = _without_last_layers(search_space, configuration, shape=shape)
+    smaller = _by_hand(search_space, configuration, shape=shape)
     for point in (lora, *smaller, *between, head):
         if point is None:
             continue
@@ -96,31 +104,56 @@ def default_starting_points(
             yield point
 
 
-def _without_last_layers(
+def _by_hand(
     search_space: SearchSpace, configuration: TrialConfiguration, *, shape: BackboneShape
 ) -> Iterator[Parameterization]:
-    """Yield the whole network, and it without its last quarter and half, all trained by one recipe."""
+    """Yield the whole network, it without its last quarter and half, and with less of each block's width.
+
+    All are trained by one recipe; units go by the size of their weights. What is not searched stays as the
+    base has it, so a network that the space does not hold is left out.
+    """
     if not searches_architecture(search_space):
         return
     own = configuration.peft
     recipes = (Peft(method=PeftMethod.FULL), own) if configuration.is_head_only else (own,)
     whole = _first_point(recipes, search_space, configuration, shape=shape)
-    for share in KEPT_BY_HAND if whole else ():
-        layers, parameters = math.ceil(share * shape.layers), search_space.by_name
-        made: Parameterization = {
+    if whole is None:
+        return
+    widths = _searched_widths(search_space)
+    for layers, width in _sizes_by_hand(search_space, shape):
+        by_hand: Parameterization = {
             KEEP_LAYERS: layers,
             WHICH: WhichLayers.FIRST.value,
-            FFN_WIDTH: shape.ffn_size,
+            UNITS_BY: UnitsBy.MAGNITUDE.value,
+            **dict.fromkeys(widths, width),
         }
-        point = search_space.active({**(whole or {}), **made})
-        if not all(parameters[name].contains(value) for name, value in point.items()):
+        point = search_space.active({**whole, **by_hand})
+        if not all(search_space.by_name[name].contains(value) for name, value in point.items()):
             continue
         kept = patch(configuration, point).architecture
         assert kept is not None  # noqa: S101  it is written out where it is searched
-        # What is not searched is as the base has it.
-        drops_the_last = layers == shape.layers or kept.which is WhichLayers.FIRST
-        if drops_the_last and kept.keep_layers == layers:
+        wanted: dict[str, object] = {"keep_layers": layers, "which": WhichLayers.FIRST}
+        if widths:
+            wanted |= {"ffn_width": width, "ffn_width_groups": None, "units_by": UnitsBy.MAGNITUDE}
+        if canonical_architecture(kept, shape) == canonical_architecture(
+            kept.model_copy(update=wanted), shape
+        ):
             yield point
+
+
+def _searched_widths(search_space: SearchSpace) -> tuple[str, ...]:
+    one_width = (FFN_WIDTH,) if FFN_WIDTH in search_space.by_name else ()
+    return width_groups(search_space) or one_width
+
+
+def _sizes_by_hand(search_space: SearchSpace, shape: BackboneShape) -> Iterator[tuple[int, int]]:
+    """Yield numbers of layers, and widths of their feed-forward blocks."""
+    for share in KEPT_BY_HAND:
+        yield math.ceil(share * shape.layers), shape.ffn_size
+    for name in _searched_widths(search_space)[:1]:
+        for share in KEPT_BY_HAND[1:]:
+            width = _nearest_value(search_space.by_name[name], round(share * shape.ffn_size))
+            yield shape.layers, round(float(width))
 
 
 def _first_point(

@@ -3,12 +3,14 @@
 Expands presets, and resolves backbone and task, whose files it may read or download. Knows no database.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 from pydantic import ValidationError
 
-from api_schemas.architecture import FFN_WIDTH, Architecture, kept_shape
+from api_schemas.architecture import FFN_WIDTH, FFN_WIDTH_GROUPS, HEADS, Architecture, kept_shape
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.objectives import NETWORK_METRICS
@@ -52,17 +54,28 @@ class StudyDraft:
 
     @cached_property
     def shapes(self) -> tuple[BackboneShape, ...]:
-        """What a trial may train on: the backbone at each width that its feed-forward blocks may have."""
+        """What a trial may train on: the backbone at each size that its layers may have."""
         shape, kept = self.backbone.shape, self.configuration.architecture
         if kept is None:
             return (shape,)
-        parameter = self.search_space.by_name.get(FFN_WIDTH)
-        values = (kept.ffn_width or shape.ffn_size,) if parameter is None else values_of(parameter)
-        # What is no width is found by the checks of the draft.
-        found = (width for width in values if isinstance(width, int) and width > 0)
+        if kept.ffn_width_groups is None:
+            widths = set(self._sizes(FFN_WIDTH, kept.ffn_width or shape.ffn_size))
+        else:
+            groups = enumerate(kept.ffn_width_groups)
+            widths = {
+                size for group, own in groups for size in self._sizes(f"{FFN_WIDTH_GROUPS}.{group}", own)
+            }
+        heads = tuple(self._sizes(HEADS, kept.heads)) or (None,)
         return tuple(
-            kept_shape(shape, Architecture(keep_layers=shape.layers, ffn_width=width)) for width in found
+            kept_shape(shape, Architecture(keep_layers=shape.layers, ffn_width=width, heads=number))
+            for width, number in product(sorted(widths), heads)
         )
+
+    def _sizes(self, name: str, otherwise: int | None) -> Iterator[int]:
+        """Yield what a size of a layer may be; what is none is found by the checks of the draft."""
+        parameter = self.search_space.by_name.get(name)
+        values = (otherwise,) if parameter is None else values_of(parameter)
+        yield from (size for size in values if isinstance(size, int) and size > 0)
 
     @cached_property
     def methods(self) -> tuple[PeftMethod, ...]:
@@ -110,7 +123,8 @@ def _reads_network(
 def _without_units(shape: BackboneShape) -> BackboneShape:
     """Return a shape as versions of before wrote it: they refuse counts that they do not know."""
     weights = shape.weights
-    counted = None if weights is None else weights.model_copy(update={"each_ffn_unit": None})
+    unknown = {"each_ffn_unit": None, "heads": None}
+    counted = None if weights is None else weights.model_copy(update=unknown)
     return shape.model_copy(update={"weights": counted})
 
 

@@ -16,6 +16,7 @@ from api_schemas.trial_configuration import TrialConfiguration
 from service.errors import InvalidStudy
 from service.studies.architecture_checks import architecture_errors
 from service.studies.base_checks import (
+    distillation_errors,
     layer_errors,
     overridden_size_errors,
     quantisation_errors,
@@ -59,6 +60,7 @@ CHECKS: tuple[Callable[[StudyDraft], Iterable[FieldError]], ...] = (
     layer_errors,
     overridden_size_errors,
     quantisation_errors,
+    distillation_errors,
     task_errors,
     resampling_errors,
     architecture_errors,

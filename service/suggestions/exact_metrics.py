@@ -1,19 +1,20 @@
 """Exact metrics of many candidates at once, for the optimiser: the formulas of the contract over columns."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
 from api_schemas import network_costs
-from api_schemas.architecture import FFN_WIDTH, KEEP_LAYERS, Architecture, kept_shape
+from api_schemas.architecture import FFN_WIDTH, HEADS, KEEP_LAYERS, group_ends, kept_by_depth
 from api_schemas.backbones import BackboneShape
 from api_schemas.exact_metrics import BYTES_PER_SCALAR
 from api_schemas.objectives import Metric, Objective
-from api_schemas.peft.counts import Configurations, added_flops, trained_scalars, value_at
+from api_schemas.peft.counts import Configurations, added_flops, over_depth, trained_scalars, value_at
 from api_schemas.peft.registry import Peft, PeftMethod
-from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trial_configuration import TrialConfiguration, patch, read
 from service.expressions.checks import Fits, is_logarithmic, is_metric
 from service.expressions.evaluation import evaluate
 from service.expressions.tree import Node
@@ -21,10 +22,12 @@ from service.optimization.grid import Candidates
 
 METHOD = "peft.method"
 MAX_LENGTH = "training.max_length"
+SIZES = (FFN_WIDTH, HEADS)
+"""How the names begin of what a candidate keeps of each layer: widths of depth groups among them."""
 
 Counts = Float64[np.ndarray, " n"]
-Count = Callable[[Candidates, BackboneShape], Any]
-"""Counts candidates whose feed-forward blocks are as wide as the shape's."""
+Count = Callable[[Candidates, Configurations, BackboneShape], Any]
+"""Counts candidates whose layers have the sizes of the shape."""
 
 
 def exact_metrics(
@@ -32,27 +35,30 @@ def exact_metrics(
 ) -> Mapping[str, Callable[[Candidates], Counts]]:
     """Return the metrics of a study that need no trial and are known, of candidates patched over its base."""
 
-    def trained(candidates: Candidates, shape: BackboneShape) -> Any:
-        return trained_scalars(_columns(candidates, base), shape=shape, classes=classes)
+    def trained(_: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
+        return trained_scalars(counted, shape=shape, classes=classes)
 
-    def added(candidates: Candidates, shape: BackboneShape) -> Any:
-        return added_flops(_columns(candidates, base), shape=shape)
+    def stored(_: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
+        return BYTES_PER_SCALAR * trained_scalars(counted, shape=shape, classes=classes)
 
-    def parameters(candidates: Candidates, shape: BackboneShape) -> Any:
-        return network_costs.model_parameters(_columns(candidates, base), shape=shape, classes=classes)
+    def added(_: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
+        return added_flops(counted, shape=shape)
 
-    def operations(candidates: Candidates, shape: BackboneShape) -> Any:
+    def parameters(_: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
+        return network_costs.model_parameters(counted, shape=shape, classes=classes)
+
+    def operations(candidates: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
         length = _settings(candidates, MAX_LENGTH, base.training.max_length)
-        return network_costs.flops(_columns(candidates, base), shape=shape, max_length=length)
+        return network_costs.flops(counted, shape=shape, max_length=length)
 
     counts: dict[str, Count] = {
         Metric.TRAINABLE_PARAMETERS: trained,
-        Metric.ADAPTER_BYTES: lambda candidates, shape: BYTES_PER_SCALAR * trained(candidates, shape),
+        Metric.ADAPTER_BYTES: stored,
         Metric.ADAPTER_FLOPS: added,
     }
     if network_costs.network_problem(shape) is None:
         counts |= {Metric.MODEL_PARAMETERS: parameters, Metric.FLOPS: operations}
-    return {metric: _by_width(count, base=base, shape=shape) for metric, count in counts.items()}
+    return {metric: _by_size(count, base=base, shape=shape) for metric, count in counts.items()}
 
 
 def expression_metrics(
@@ -74,28 +80,39 @@ def expression_metrics(
     }
 
 
-def _by_width(
+def _by_size(
     count: Count, *, base: TrialConfiguration, shape: BackboneShape
 ) -> Callable[[Candidates], Counts]:
-    """Return a count of any candidates: those of one width at a time, which some formulas need whole."""
-    fixed = None if base.architecture is None else base.architecture.ffn_width
-
-    def at(width: int | None) -> BackboneShape:
-        # How many layers stay is a column of the candidates.
-        return kept_shape(shape, Architecture(keep_layers=shape.layers, ffn_width=width))
+    """Return a count of any candidates: those of one size at a time, which some formulas need whole."""
 
     def values(candidates: Candidates) -> Counts:
-        if not candidates.has(FFN_WIDTH):
-            return _one_for_each(candidates, count(candidates, at(fixed)))
-        widths = _settings(candidates, FFN_WIDTH, fixed or shape.ffn_size)
+        searched = [name for name in candidates.grid.names if name.startswith(SIZES)]
+        if not searched:
+            return _one_for_each(candidates, _of_one_size(count, candidates, base, shape=shape))
+        usual = read(base, searched)
+        sizes = np.stack([_settings(candidates, name, usual[name]) for name in searched], axis=1)
         counted = np.empty(len(candidates))
-        for width in np.unique(widths):
-            rows = np.flatnonzero(widths == width)
+        for size in np.unique(sizes, axis=0):
+            rows = np.flatnonzero((sizes == size).all(axis=1))
             alike = Candidates(candidates.grid, candidates.codes[rows])
-            counted[rows] = _one_for_each(alike, count(alike, at(int(width))))
+            kept = patch(base, dict(zip(searched, map(int, size), strict=True)))
+            counted[rows] = _one_for_each(alike, _of_one_size(count, alike, kept, shape=shape))
         return counted
 
     return values
+
+
+def _of_one_size(
+    count: Count, candidates: Candidates, base: TrialConfiguration, *, shape: BackboneShape
+) -> Any:
+    """Count candidates that keep of each layer what the base keeps; how many layers stay is a column."""
+    counted = _columns(candidates, base)
+    if base.architecture is None:
+        return count(candidates, counted, shape)
+    in_all_layers = base.architecture.model_copy(update={"keep_layers": shape.layers})
+    shapes = [of_group for of_group, _ in kept_by_depth(shape, in_all_layers)]
+    ends = group_ends(counted.kept_layers, len(shapes))
+    return over_depth(partial(count, candidates), counted, list(zip(shapes, ends, strict=True)))
 
 
 def _columns(candidates: Candidates, base: TrialConfiguration) -> Configurations:

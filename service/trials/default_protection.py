@@ -1,7 +1,8 @@
 """Whether a chosen trial takes the place of the default, LoRA of rank 8. Pure; knows no database.
 
 Another trial is recommended only if it is better with a chance of `SURE`, or as good and cheaper: expected to
-be no worse, no dearer in any other objective, and cheaper in one.
+be no worse, no dearer in any other objective, and cheaper in one. A smaller network that is cheaper in one
+need not be as good: whoever lets the backbone be cut asks for that trade, and the default has all of it.
 """
 
 import math
@@ -69,23 +70,32 @@ def trainings_to_be_sure(lead: Lead) -> int | None:
 
 
 def protect(
-    objectives: Sequence[Objective], points: Sequence[Point], choice: Choice, default: Default
+    objectives: Sequence[Objective],
+    points: Sequence[Point],
+    choice: Choice,
+    default: Default,
+    *,
+    is_smaller: bool = False,
 ) -> tuple[Choice, AgainstDefault | None]:
     """Return the choice, or the default in its place, and how the two compare.
 
-    A default that a point dominates is not recommended either: the best of those points is.
+    `is_smaller` is whether the chosen trial keeps only a part of its backbone. A default that a point
+    dominates is not recommended either: the best of those points is.
     """
     if choice.position is None or choice.position == default.position:
         return choice, None
     lead = default.lead_of(choice.position)
     chance = probability_better(lead)
     cheaper = _as_good_and_cheaper(objectives, points, default)
-    stands = (chance is not None and chance >= SURE) or choice.position in cheaper
+    saved = _saved_by(objectives, points, choice.position, default) if is_smaller else None
+    stands = (chance is not None and chance >= SURE) or choice.position in cheaper or saved is not None
     against = _compared(points, choice.position, default, lead, set_aside=not stands)
     metric, number = default.metric.replace("_", " "), points[default.position].number
     reference = f"trial {number}, LoRA of rank 8"
     if stands:
         why = "" if choice.position not in cheaper else ", and cheaper"
+        if not why and saved is not None:
+            why = f"; it is a smaller network, and cheaper in {saved.replace('_', ' ')}"
         return Choice(
             choice.position,
             f"{choice.reason} Against the default, {reference}, it is {_chance_of(metric, chance)}{why}."
@@ -117,6 +127,21 @@ def _as_good_and_cheaper(
         row for row in range(len(points)) if (Z[row] <= own).all() and (Z[row, others] < own[others]).any()
     ]
     return sorted(found, key=lambda row: (-default.lead_of(row).difference, points[row].number))
+
+
+def _saved_by(
+    objectives: Sequence[Objective], points: Sequence[Point], position: int, default: Default
+) -> str | None:
+    """Return the first objective in which a point is cheaper than the default; None if there is none."""
+    own, chosen = costs(objectives, [points[one].metrics for one in (default.position, position)])
+    return next(
+        (
+            item.metric
+            for item, before, after in zip(objectives, own, chosen, strict=True)
+            if item.metric != default.metric and after < before
+        ),
+        None,
+    )
 
 
 def _compared(

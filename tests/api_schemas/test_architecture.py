@@ -6,14 +6,16 @@ import pytest
 from pydantic import ValidationError
 
 from api_schemas.architecture import Architecture, depth_caution, kept_shape
-from api_schemas.backbones import BackboneShape, WeightCounts
+from api_schemas.backbones import BackboneShape, HeadCounts, WeightCounts
 from api_schemas.peft.counts import trainable_parameters
 from api_schemas.peft.description import describe_modules
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 
 SHAPE = BackboneShape(
     model_type="bert", layers=4, hidden_size=16, ffn_size=64, query_size=16, key_value_size=16,
-    max_positions=64, weights=WeightCounts(below=100, each_layer=3000, above=7, each_ffn_unit=33),
+    max_positions=64, weights=WeightCounts(
+        below=100, each_layer=3000, above=7, each_ffn_unit=33, heads=HeadCounts(size=8, each_layer=512)
+    ),
 )  # fmt: skip
 
 
@@ -27,7 +29,11 @@ def configuration(architecture: dict[str, Any] | None, **peft: Any) -> TrialConf
     ("given", "detail"),
     [
         ({"keep_layers": 0}, "no layer would be left"),
-        ({"keep_layers": 2, "heads": 3}, "heads cannot be left out yet"),
+        ({"keep_layers": 2, "heads": 0}, "no attention head would be left"),
+        ({"keep_layers": 2, "heads": True}, "valid integer"),
+        ({"keep_layers": 2, "ffn_width": 32, "ffn_width_groups": [32, 64]}, "not both"),
+        ({"keep_layers": 2, "ffn_width_groups": [32]}, "at least 2 items"),
+        ({"keep_layers": 2, "units_by": "chance"}, "'importance' or 'magnitude'"),
         ({"keep_layers": 2, "which": "middle"}, "'importance', 'first' or 'last'"),
         ({"keep_layers": 2, "ffn_width": 0}, "greater than or equal to 1"),
         ({"keep_layers": "two"}, "valid integer"),
@@ -49,6 +55,16 @@ def test_what_is_no_architecture_is_refused(given: Any, detail: str) -> None:
         ({"keep_layers": 4, "which": "first", "ffn_width": 64}, None),
         ({"keep_layers": 4, "which": "last", "ffn_width": 32}, {"keep_layers": 4, "ffn_width": 32}),
         ({"keep_layers": 3, "which": "first", "ffn_width": 64}, {"keep_layers": 3, "which": "first"}),
+        ({"keep_layers": 4, "ffn_width_groups": [64, 64], "units_by": "magnitude"}, None),
+        ({"keep_layers": 4, "ffn_width_groups": [32, 32]}, {"keep_layers": 4, "ffn_width": 32}),
+        ({"keep_layers": 1, "ffn_width_groups": [32, 64, 8]}, {"keep_layers": 1, "ffn_width": 32}),
+        (
+            {"keep_layers": 2, "ffn_width_groups": [32, 64, 8]},
+            {"keep_layers": 2, "ffn_width_groups": [32, 64, 64]},
+        ),
+        ({"keep_layers": 3, "units_by": "magnitude"}, {"keep_layers": 3}),
+        ({"keep_layers": 4, "heads": 2}, None),
+        ({"keep_layers": 4, "heads": 1}, {"keep_layers": 4, "heads": 1}),
     ],
 )
 def test_one_spelling(given: dict[str, Any] | None, kept: dict[str, Any] | None) -> None:
@@ -91,11 +107,11 @@ def test_ranks_by_layer_of_what_is_kept_stay() -> None:
 
 def test_the_shape_of_what_is_kept() -> None:
     """Of the same again, it is the same: a worker that has cut the network already counts as the service."""
-    architecture = Architecture(keep_layers=3, ffn_width=32)
+    architecture = Architecture(keep_layers=3, ffn_width=32, heads=1)
     kept = kept_shape(SHAPE, architecture)
-    assert (kept.layers, kept.ffn_size) == (3, 32)
+    assert (kept.layers, kept.ffn_size, kept.query_size, kept.key_value_size) == (3, 32, 8, 8)
     assert kept.weights is not None
-    assert kept.weights.each_layer == 3000 - 32 * 33
+    assert kept.weights.each_layer == 3000 - 32 * 33 - 512
     assert kept_shape(kept, architecture) == kept
     assert kept_shape(SHAPE, None) is SHAPE
 
@@ -140,6 +156,12 @@ def test_a_rate_by_the_method_s_own_asks_what_the_kept_layers_carry() -> None:
             {"keep_layers": 3},
             {"method": "full"},
             "full fine-tuning on all layers; keeps the 3 most important layers",
+        ),
+        (
+            {"keep_layers": 4, "ffn_width_groups": [64, 32], "units_by": "magnitude", "heads": 1},
+            {"active_layers": [True] * 4},
+            "head only (linear probe); keeps all 4 layers, 64, 32 feed-forward units by depth "
+            "(by the size of their weights), 1 attention heads in each",
         ),
         (
             {"keep_layers": 1, "which": "last"},

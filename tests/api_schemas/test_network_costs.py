@@ -1,6 +1,7 @@
 """What a network costs is what a network of transformers of the same sizes has and does."""
 
 from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +15,14 @@ from api_schemas.network_costs import network_problem
 from api_schemas.objectives import NETWORK_METRICS
 from api_schemas.peft.registry import OWN_MODULES
 from api_schemas.trial_configuration import TrialConfiguration
-from tests.workers.conftest import KINDS, counted_shape, tiny
+from tests.workers.conftest import KINDS, counted_shape, tiny, unchanged
+from workers.architecture.extraction import extracted
+from workers.architecture.sub_network import Orders, chosen
 from workers.backbones.loading import model_class
 from workers.peft_methods.registry import CHANGES_OF_WEIGHTS
 
 CUT = Architecture(keep_layers=2, ffn_width=20)
+GROUPED = Architecture(keep_layers=3, ffn_width_groups=(24, 8))
 LENGTH = 8
 HEAD = 16 * 3 + 3
 SIZES = {"distilbert": ("n_layers", "hidden_dim"), "gpt2": ("n_layer", "n_inner")}
@@ -63,6 +67,52 @@ def test_operations_are_those_that_torch_counts(family: str) -> None:
     pooler = 2 * 16 * 16 if getattr(model, "pooler", None) is not None else 0
     expected = (counter.get_total_flops() - pooler) / LENGTH
     assert costs(counted_shape(tiny(family)))["flops"] == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("family", "kept"),
+    [
+        ("llama", Architecture(keep_layers=2, ffn_width=20, heads=2)),
+        ("qwen3", Architecture(keep_layers=3, heads=2)),
+        ("mistral", Architecture(keep_layers=1, heads=2)),
+        ("t5", Architecture(keep_layers=3, heads=3)),
+        ("t5 with a gated feed-forward block", Architecture(keep_layers=3, ffn_width=20, heads=1)),
+        ("bert", GROUPED),
+        ("llama", GROUPED.model_copy(update={"heads": 2})),
+        ("gpt2", Architecture(keep_layers=2, ffn_width_groups=(8, 16, 24))),
+    ],
+)
+def test_parameters_are_those_of_what_a_worker_cuts(family: str, kept: Architecture) -> None:
+    """Heads, and widths by depth; so is what full fine-tuning trains."""
+    orders = Orders((0, 1, 2), (tuple(range(32)),) * 3, ((0, 2, 1, 3),) * 3)
+    with unchanged(family) as whole:
+        smaller = extracted(whole, chosen(kept, orders))
+        named = list(smaller.model.named_parameters())
+        shape = counted_shape(whole)
+    expected = sum(weight.numel() for name, weight in named if "pooler" not in name)
+    found = costs(shape, kept, method="full")
+    assert found["model_parameters"] == found["trainable_parameters"] == expected + HEAD
+
+
+@pytest.mark.parametrize("kept", [GROUPED, Architecture(keep_layers=2, heads=2)])
+def test_operations_of_what_a_worker_cuts_are_those_that_torch_counts(kept: Architecture) -> None:
+    """With fewer heads, both products of attention shrink with the projections."""
+    orders = Orders((0, 1, 2), (tuple(range(32)),) * 3, ((0, 2, 1, 3),) * 3)
+    with unchanged("llama") as whole:
+        model: Any = extracted(whole, chosen(kept, orders)).model
+        model.config._attn_implementation = "eager"  # torch counts no other on a CPU
+        shape = counted_shape(whole)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model(input_ids=torch.arange(1, LENGTH + 1)[None])
+    assert costs(shape, kept)["flops"] == pytest.approx(counter.get_total_flops() / LENGTH, rel=0.01)
+
+
+def test_modules_on_layers_of_several_widths_are_counted_one_by_one() -> None:
+    """A low-rank update is as wide as the block of its own layer, and the head is there once."""
+    shape = counted_shape(tiny("bert"))
+    rank = {"rank": 2, "query": False, "value": False, "ffn_in": True}
+    found = costs(shape, GROUPED, lora=rank)
+    assert found["trainable_parameters"] == 2 * (16 + 24) * 2 + 2 * (16 + 8) + HEAD
 
 
 def test_only_what_cannot_be_merged_is_added() -> None:

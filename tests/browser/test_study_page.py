@@ -134,11 +134,11 @@ def test_cancel_asks_first(page: Page, server_url: str) -> None:
     """Keeping it changes nothing, confirming ends the study."""
     open_study(page, server_url, create_study(server_url))
     page.get_by_test_id("cancel").click()
-    page.get_by_test_id("cancel-keep").click()
-    expect(page.get_by_test_id("cancel-dialog")).to_be_hidden()
+    page.get_by_test_id("question-no").click()
+    expect(page.get_by_test_id("question")).to_be_hidden()
     expect(page.get_by_test_id("study-state")).to_have_text("active")
     page.get_by_test_id("cancel").click()
-    page.get_by_test_id("cancel-confirm").click()
+    page.get_by_test_id("question-yes").click()
     expect(page.get_by_test_id("study-state")).to_have_text("cancelled")
     expect(page.get_by_test_id("cancel")).to_be_disabled()
 
@@ -226,3 +226,15 @@ def test_a_long_study_is_read_whole_and_shown_in_parts(page: Page, server_url: s
         finish_trial(TrialReport(state=TrialState.INFEASIBLE, reason="out-of-memory"))
     assert answer.value.json()["numbers"] == [0]
     expect(page.get_by_test_id("trial-0").locator(".chip")).to_have_text("infeasible")
+
+
+def test_what_a_trial_keeps_of_its_backbone_is_drawn(page: Page, server_url: str) -> None:
+    """Two bars for each layer, as long as what stays; of a layer that is left out the outline."""
+    study_id = create_study(server_url, search_space={"preset": "depth_width"})
+    parameters = {"architecture.keep_layers": 4, "architecture.which": "first", "architecture.ffn_width": 768}
+    add_result(study_id, 0.8, 98_690, parameters=parameters)
+    open_study(page, server_url, study_id)
+    picture = page.get_by_role("img", name="4 of 6 layers stay")
+    expect(picture.locator(".dropped")).to_have_count(4)
+    widths = [bar.get_attribute("width") for bar in picture.locator(".kept").all()]
+    assert widths == ["64", "86"] * 4

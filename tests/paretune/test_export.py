@@ -1,20 +1,25 @@
 """What an export holds: a merged model on request, a card that says where its numbers come from."""
 
+import json
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from api_schemas.architecture import Architecture
 from api_schemas.tasks import Folds
 from api_schemas.trial_configuration import Peft, TrialConfiguration
+from api_schemas.trials import ArtifactRecord
 from paretune import load_classifier
 from paretune.export import (
     CannotBeMerged,
     FolderNotEmpty,
     NothingToExport,
     check_new,
+    export_trial,
     merge_exported,
     model_card,
     onnx_of_merged,
@@ -83,6 +88,25 @@ def test_a_trial_on_a_local_backbone_is_loaded_from_where_the_user_says(
         load_classifier(folder)
     monkeypatch.setenv("PARETUNE_MODELS_DIR", str(models_dir))
     assert len(load_classifier(folder).predict(["a film full of wit"])) == 1
+
+
+def test_a_picture_of_what_was_kept_stands_on_the_card(tmp_path: Path) -> None:
+    """With the layers that the saved trial names."""
+    saved_as = ArtifactRecord(name="configuration.json", path="p", sha256="0" * 64, size_bytes=1)
+    base = trial(1, score=0.7, parameters=200)
+    assert base.configuration is not None
+    kept = base.configuration.model_copy(update={"architecture": Architecture(keep_layers=1)})
+    smaller = base.model_copy(update={"configuration": kept, "artifacts": (saved_as,)})
+    saved = {"format_version": 3, "sub_network": {"layers": [1], "ffn_units": [None]}, "configuration": {}}
+    client = Mock()
+    client.download_artifact.side_effect = lambda *_, to: to.write_text(json.dumps(saved))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("paretune.export.adapter_usage", lambda _: "")
+        export_trial(client, study(), smaller, folder=tmp_path)
+    assert "![keeps the 1 most important of 2 layers](kept.svg)" in (tmp_path / "README.md").read_text()
+    picture = (tmp_path / "kept.svg").read_text()
+    assert picture.count('class="dropped"') == 2
+    assert picture.index('class="kept"') < picture.index('class="dropped"')
 
 
 def test_an_export_over_another_leaves_nothing_of_it(tmp_path: Path) -> None:

@@ -3,23 +3,31 @@
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import BitsAndBytesConfig, pipeline
+from typer.testing import CliRunner
 
 from api_schemas.backbones import PACKAGED_REPOSITORIES
 from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Peft, Quantisation, TrialConfiguration
+from paretune import result_commands
+from paretune.cli import app
 from paretune.export import merge_exported
 from paretune.plain_usage import FORMAT, QUANTISED, adapter_usage, merged_usage
 from service.artifacts.artifact_store import store_at
 from service.catalogue.backbones.packaged import PACKAGED_BACKBONES, packaged_directory
 from tests.checkpoints import save_checkpoint
 from tests.workers.conftest import CPU, KINDS
+from workers.architecture.extraction import extracted
+from workers.architecture.sub_network import SubNetwork
 from workers.backbones.loading import load_backbone
 from workers.backbones.quantisation import quantised
 from workers.peft_methods import TrialModules
@@ -40,7 +48,13 @@ TEXTS = ("a good film", ("a good film", "that is dull"))
 
 
 def exported(
-    kind: str, peft: dict[str, Any], folder: Path, *, answers: AnswerForm = CLASSES, **more: object
+    kind: str,
+    peft: dict[str, Any],
+    folder: Path,
+    *,
+    answers: AnswerForm = CLASSES,
+    kept: SubNetwork | None = None,
+    **more: object,
 ) -> Path:
     """Save a trial on a small network as an export would leave it, some way from where training began."""
     save_checkpoint(kind, folder / "models" / "mine")
@@ -50,6 +64,8 @@ def exported(
     backbone = load_backbone(
         "local:mine", models_dir=folder / "models", device=CPU, quantisation=configuration.quantisation
     )
+    if kept is not None:
+        backbone = extracted(backbone, kept)
     modules = TrialModules(Peft.model_validate(peft), backbone=backbone, classes=answers.outputs, seed=0)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -104,6 +120,51 @@ def test_the_card_of_a_sub_network_does_not_send_to_the_whole_backbone(tmp_path:
     assert "load.py" in text
     assert "export --merged" in text
     assert "from_pretrained" not in text
+
+
+SEVERAL_WIDTHS = SubNetwork(layers=(0, 2), ffn_units=(None, tuple(range(0, 32, 2))))
+
+
+@pytest.mark.parametrize(
+    "peft", [WEIGHTS, pytest.param(LORA, marks=pytest.mark.nightly)], ids=["weights", "lora"]
+)
+def test_the_snippet_for_several_widths_needs_our_loader(
+    peft: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The card says that plain transformers cannot open it, and what can."""
+    folder = exported("bert", peft, tmp_path, kept=SEVERAL_WIDTHS)
+    monkeypatch.setenv("PARETUNE_MODELS_DIR", str(tmp_path / "models"))
+    merged = merge_exported(folder)
+    card = (merged / "README.md").read_text()
+    assert "plain transformers cannot open it" in card
+    check(answered(card, merged, monkeypatch, capsys), folder)
+
+
+def test_the_command_writes_a_graph_and_times_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what opens several widths; ONNX Runtime opens all, and answers as `load.py` does."""
+
+    def export_trial(*_: object, folder: Path) -> Path:
+        return Path(shutil.copytree(exported("bert", WEIGHTS, tmp_path, kept=SEVERAL_WIDTHS), folder))
+
+    monkeypatch.setenv("PARETUNE_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setattr(result_commands, "server_that_runs", lambda _: nullcontext(Mock()))
+    for name in ("find_study", "_choose"):
+        monkeypatch.setattr(result_commands, name, Mock())
+    monkeypatch.setattr(result_commands, "export_trial", export_trial)
+    folder = tmp_path / "adapter"
+    done = CliRunner().invoke(app, ["export", "latest", "--onnx", "--output", str(folder)])
+    assert done.exit_code == 0, done.exception
+    said = " ".join(done.output.split())
+    assert "load it with paretune.load_network" in said
+    assert "ms in ONNX Runtime and" in said
+    session = onnxruntime.InferenceSession(folder / "merged" / "model.onnx")
+    classifier = load_classifier(folder, models_dir=tmp_path / "models")
+    tokens = classifier.backbone.tokenizer(TEXTS[0])
+    [scores] = session.run(None, {name: [tokens[name]] for name in ("input_ids", "attention_mask")})
+    [wanted] = classifier.predict([TEXTS[0]])
+    assert isinstance(wanted, Prediction)
+    found = torch.tensor(scores)[0].softmax(dim=0)
+    assert float(found.max()) == pytest.approx(wanted.probability, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["bert", "t5"])

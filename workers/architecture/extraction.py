@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
+from torch import nn
 
 from api_schemas.model_families import LayerPaths
 from service.catalogue.backbones.shapes import FFN_SIZE
+from workers.architecture.heads import cut_heads, describe_heads, head_refusals
+from workers.architecture.projections import is_part, keep_parts
 from workers.architecture.sub_network import SubNetwork
 from workers.backbones.loading import Backbone, freeze, layer_list_of
 from workers.errors import UnsupportedBackbone
@@ -50,7 +50,9 @@ def cut(model: nn.Module, sub_network: SubNetwork, *, paths: LayerPaths) -> nn.M
     for place, (layer, units) in enumerate(zip(kept, sub_network.ffn_units, strict=True)):
         _number(layer, place)
         if units is not None:
-            _narrow(layer, torch.tensor(units), paths=paths)
+            narrow(layer, units, paths=paths)
+        if sub_network.heads is not None:
+            cut_heads(layer, sub_network.heads[place], paths=paths, configuration=configuration)
     _describe(configuration, sub_network)
     return smaller
 
@@ -64,17 +66,15 @@ def refuse_what_cannot_be_cut(backbone: Backbone, sub_network: SubNetwork) -> No
     configuration = backbone.model.config.to_dict()  # type: ignore[union-attr,operator]  # ships no types
     layers, count = sub_network.layers, len(backbone.layers)
     drops_layers = len(layers) < count
-    widths = {None if units is None else len(units) for units in sub_network.ffn_units}
     refusals = {
         "its weights are quantised: take the whole weights": getattr(backbone.model, "is_quantized", False),
         f"it has {count} layers and {backbone.shape.ffn_size} units, and at least one of each must stay": (
-            not _is_part(layers, of=count)
+            not is_part(layers, of=count)
             or any(
-                units is not None and not _is_part(units, of=backbone.shape.ffn_size)
+                units is not None and not is_part(units, of=backbone.shape.ffn_size)
                 for units in sub_network.ffn_units
             )
         ),
-        "its configuration has one width for all layers": len(widths) > 1,
         "its first layer holds the position bias of all": (
             configuration["model_type"] == "t5" and layers[:1] != (0,)
         ),
@@ -84,46 +84,19 @@ def refuse_what_cannot_be_cut(backbone: Backbone, sub_network: SubNetwork) -> No
         "its attention is scaled by the number of the layer": (
             drops_layers and bool(configuration.get("scale_attn_by_inverse_layer_idx"))
         ),
+        **head_refusals(backbone.model.config, sub_network.heads),
     }
     for reason, holds in refusals.items():
         if holds:
             raise UnsupportedBackbone(f"'{backbone.name}' cannot be cut so: {reason}.")
 
 
-def _is_part(numbers: Sequence[int], *, of: int) -> bool:
-    """Return whether numbers are some of those below `of`, in ascending order."""
-    return bool(numbers) and list(numbers) == sorted(set(numbers)) and numbers[0] >= 0 and numbers[-1] < of
-
-
-def unit_rows(projection: nn.Module, *, reads: bool) -> Tensor:
-    """Return a view of the weight of a projection with a row for each unit that it reads, or puts out."""
-    weight = projection.get_parameter("weight")
-    return weight.T if reads is not isinstance(projection, Conv1D) else weight
-
-
-def _narrow(layer: nn.Module, units: Tensor, *, paths: LayerPaths) -> None:
-    """Keep some units of a layer's feed-forward block: give its projections smaller weights."""
+def narrow(layer: nn.Module, units: Sequence[int], *, paths: LayerPaths) -> None:
+    """Keep some units of a layer's feed-forward block: its projections get smaller weights."""
     for path in (paths.ffn_in, paths.ffn_gate):
         if path is not None:
-            projection = layer.get_submodule(path)
-            _shrink(projection, units, reads=False)
-            bias = projection._parameters.get("bias")
-            if bias is not None:
-                projection.bias = _frozen(bias[units.to(bias.device)])
-            setattr(projection, "nf" if isinstance(projection, Conv1D) else "out_features", len(units))
-    projection = layer.get_submodule(paths.ffn_out)
-    _shrink(projection, units, reads=True)
-    setattr(projection, "nx" if isinstance(projection, Conv1D) else "in_features", len(units))
-
-
-def _shrink(projection: nn.Module, units: Tensor, *, reads: bool) -> None:
-    rows = unit_rows(projection, reads=reads)
-    smaller = rows[units.to(rows.device)]
-    projection.weight = _frozen(smaller.T if reads is not isinstance(projection, Conv1D) else smaller)
-
-
-def _frozen(tensor: Tensor) -> nn.Parameter:
-    return nn.Parameter(tensor.contiguous(), requires_grad=False)
+            keep_parts(layer.get_submodule(path), units, reads=False)
+    keep_parts(layer.get_submodule(paths.ffn_out), units, reads=True)
 
 
 def _number(layer: nn.Module, place: int) -> None:
@@ -139,8 +112,10 @@ def _describe(configuration: Any, sub_network: SubNetwork) -> None:
     configuration.num_hidden_layers = len(sub_network.layers)
     if kinds is not None:
         configuration.layer_types = [kinds[number] for number in sub_network.layers]
-    units = sub_network.ffn_units[0]
-    if units is not None:
+    if any(width is not None for width in sub_network.widths):
         given = configuration.to_dict()
         entry = next((name for name in FFN_SIZE if given.get(name) is not None), GPT2_FFN_SIZE)
-        setattr(configuration, entry, len(units))
+        # Of several widths it says the largest; `workers.saving.grouped_format` writes them all.
+        setattr(configuration, entry, max(width or given[entry] for width in sub_network.widths))
+    if sub_network.heads is not None:
+        describe_heads(configuration, len(sub_network.heads[0]))

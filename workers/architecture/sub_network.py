@@ -1,6 +1,9 @@
 """Which parts of a backbone a smaller network keeps. Knows no tensors, nor how an order was found."""
 
 import hashlib
+from dataclasses import dataclass
+
+from pydantic import Field
 
 from api_schemas.architecture import Architecture
 from api_schemas.base import Schema
@@ -10,11 +13,22 @@ class SubNetwork(Schema):
     """The layers of a backbone that are kept, in the backbone's order, and the units of each one's block.
 
     `ffn_units` has an entry for each kept layer: the numbers of the units of its feed-forward block in
-    the backbone, ascending, or None for all of them.
+    the backbone, ascending, or None for all of them. So have `heads` those of its heads of queries.
     """
 
     layers: tuple[int, ...]
     ffn_units: tuple[tuple[int, ...] | None, ...]
+    heads: tuple[tuple[int, ...], ...] | None = Field(default=None, exclude_if=lambda heads: heads is None)
+
+    @property
+    def widths(self) -> tuple[int | None, ...]:
+        """The number of feed-forward units of each kept layer, None for all of them."""
+        return tuple(None if units is None else len(units) for units in self.ffn_units)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether one number says how wide the feed-forward blocks of all layers are."""
+        return len(set(self.widths)) == 1
 
     @property
     def digest(self) -> str:
@@ -33,25 +47,32 @@ def without(layer: int, *, layer_count: int) -> SubNetwork:
     return SubNetwork(layers=kept, ffn_units=(None,) * len(kept))
 
 
-def chosen(
-    architecture: Architecture,
-    *,
-    layers: tuple[int, ...],
-    units: tuple[tuple[int, ...], ...] | None,
-) -> SubNetwork:
-    """Return the sub-network that begins an order of layers and, in each of them, an order of units.
+@dataclass(frozen=True)
+class Orders:
+    """Orders of the parts of a backbone, the most useful first.
 
-    `layers` is an order of all layers of the backbone, read only where the architecture goes by importance;
-    `units` one of each layer's units, None where the architecture keeps them all. A smaller sub-network
-    is therefore part of every larger one.
+    `layers` names all layers; it is read only where an architecture goes by importance. `units` and `heads`
+    have an order for each layer, and are None where an architecture keeps them all.
     """
-    kept = sorted(_layers_in_order(architecture, layers)[: architecture.keep_layers])
-    width = architecture.ffn_width
-    if width is None or units is None:
-        return SubNetwork(layers=tuple(kept), ffn_units=(None,) * len(kept))
-    return SubNetwork(
-        layers=tuple(kept), ffn_units=tuple(tuple(sorted(units[layer][:width])) for layer in kept)
-    )
+
+    layers: tuple[int, ...]
+    units: tuple[tuple[int, ...], ...] | None = None
+    heads: tuple[tuple[int, ...], ...] | None = None
+
+
+def chosen(architecture: Architecture, orders: Orders) -> SubNetwork:
+    """Return the sub-network that begins the orders: a smaller one is part of every larger one."""
+    kept = sorted(_layers_in_order(architecture, orders.layers)[: architecture.keep_layers])
+    units: list[tuple[int, ...] | None] = [None] * len(kept)
+    if orders.units is not None:
+        units = [
+            None if width is None else tuple(sorted(orders.units[layer][:width]))
+            for layer, width in zip(kept, architecture.widths_by_layer(), strict=True)
+        ]
+    heads = None
+    if architecture.heads is not None and orders.heads is not None:
+        heads = tuple(tuple(sorted(orders.heads[layer][: architecture.heads])) for layer in kept)
+    return SubNetwork(layers=tuple(kept), ffn_units=tuple(units), heads=heads)
 
 
 def _layers_in_order(architecture: Architecture, layers: tuple[int, ...]) -> tuple[int, ...]:

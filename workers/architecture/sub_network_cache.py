@@ -6,10 +6,16 @@ An order is found once for each backbone and task; a trial then pays for cutting
 from collections.abc import Callable
 from typing import TypeVar
 
-from api_schemas.architecture import Architecture, WhichLayers
+from api_schemas.architecture import Architecture, UnitsBy, WhichLayers
 from workers.architecture.extraction import extracted
-from workers.architecture.importance import layer_order, measuring_rows, unit_order
-from workers.architecture.sub_network import SubNetwork, chosen
+from workers.architecture.importance import (
+    head_order,
+    layer_order,
+    magnitude_unit_order,
+    measuring_rows,
+    unit_order,
+)
+from workers.architecture.sub_network import Orders, SubNetwork, chosen
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
 
@@ -19,6 +25,9 @@ Value = TypeVar("Value")
 NETWORKS_KEPT = 2
 ORDERS_KEPT = 8
 
+Order = tuple[tuple[int, ...], ...]
+"""For each layer of a backbone."""
+
 
 class SubNetworkCache:
     """Cuts sub-networks on first use and keeps the most recently used ones."""
@@ -26,7 +35,8 @@ class SubNetworkCache:
     def __init__(self) -> None:
         self._networks: dict[tuple[str, str], Backbone] = {}
         self._layer_orders: dict[str, tuple[int, ...]] = {}
-        self._unit_orders: dict[str, tuple[tuple[int, ...], ...]] = {}
+        self._unit_orders: dict[str, Order] = {}
+        self._head_orders: dict[str, Order] = {}
 
     def network(
         self, architecture: Architecture, *, backbone: Backbone, rows: TokenisedSplit, key: str
@@ -47,12 +57,22 @@ class SubNetworkCache:
         self, architecture: Architecture, *, backbone: Backbone, rows: TokenisedSplit, key: str
     ) -> SubNetwork:
         count = len(backbone.layers)
-        layers, units = tuple(range(count)), None
+        layers, units, heads = tuple(range(count)), None, None
         if architecture.which is WhichLayers.IMPORTANCE and architecture.keep_layers < count:
             layers = _found(self._layer_orders, key, lambda: layer_order(backbone, measuring_rows(rows)))
-        if architecture.ffn_width is not None and architecture.ffn_width < backbone.shape.ffn_size:
-            units = _found(self._unit_orders, key, lambda: unit_order(backbone, measuring_rows(rows)))
-        return chosen(architecture, layers=layers, units=units)
+        widths = architecture.widths_by_layer()
+        if any(width is not None and width < backbone.shape.ffn_size for width in widths):
+            units = self._units(architecture, backbone, rows, key=key)
+        if architecture.heads is not None:
+            heads = _found(self._head_orders, key, lambda: head_order(backbone, measuring_rows(rows)))
+        return chosen(architecture, Orders(layers, units, heads))
+
+    def _units(
+        self, architecture: Architecture, backbone: Backbone, rows: TokenisedSplit, *, key: str
+    ) -> Order:
+        if architecture.units_by is UnitsBy.MAGNITUDE:
+            return _found(self._unit_orders, f"{key}\nmagnitude", lambda: magnitude_unit_order(backbone))
+        return _found(self._unit_orders, key, lambda: unit_order(backbone, measuring_rows(rows)))
 
 
 def _found(kept: dict[str, Value], key: str, find: Callable[[], Value]) -> Value:

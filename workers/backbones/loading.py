@@ -228,7 +228,7 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
         shape=shape_from_configuration(configuration, name=name),
         layer_list=layer_list,
         layers=tuple(layer_list),
-        paths=_paths(layer_list[0], family=family),
+        paths=paths_of(layer_list[0], family=family),
         device=device,
     )
 
@@ -309,7 +309,12 @@ def layer_list_of(model: nn.Module) -> nn.ModuleList:
     raise UnsupportedBackbone("The transformer keeps its layers in no list that is known here.")
 
 
-def _paths(layer: nn.Module, *, family: str) -> LayerPaths:
+def paths_of(layer: nn.Module, *, family: str) -> LayerPaths:
+    """Return where a family keeps the parts of this layer.
+
+    Raises:
+        UnsupportedBackbone: If it is built otherwise than the family's usually are.
+    """
     names = {name for name, _ in layer.named_modules()}
     for paths in FAMILIES[family].layer:
         if names.issuperset(parts_of(paths)):

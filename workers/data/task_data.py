@@ -81,6 +81,8 @@ class TokenisedSplit:
     kind: TaskKind = TaskKind.CLASSIFICATION
     score: ScoreMetric = ScoreMetric.ACCURACY
     activations: FrozenActivations | None = None
+    teacher: Float[Tensor, "n c"] | None = None
+    """What the teacher of a trial answers for these rows, if it has one."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -127,6 +129,7 @@ class Batch:
     labels: Shaped[Tensor, "n ..."]
     hidden: Float[Tensor, "n t h"] | None = None
     start: int = 0
+    teacher: Float[Tensor, "n c"] | None = None
 
 
 @tracer.start_as_current_span("tokenise")
@@ -265,8 +268,14 @@ def micro_batches(batch: Batch, *, tokens: int | None) -> Iterator[Batch]:
     at_once = rows if tokens is None else max(1, tokens // longest)
     for start in range(0, rows, at_once):
         part = slice(start, start + at_once)
-        hidden = None if batch.hidden is None else batch.hidden[part]
-        yield Batch(batch.ids[part], batch.mask[part], batch.labels[part], hidden=hidden, start=batch.start)
+        yield replace(
+            batch,
+            ids=batch.ids[part],
+            mask=batch.mask[part],
+            labels=batch.labels[part],
+            hidden=None if batch.hidden is None else batch.hidden[part],
+            teacher=None if batch.teacher is None else batch.teacher[part],
+        )
 
 
 def evaluation_batches(
@@ -296,12 +305,14 @@ def pad(split: TokenisedSplit, positions: Sequence[int], *, pad_id: int, device:
         tokens = split.ids[position]
         ids[row, : len(tokens)] = torch.tensor(tokens)
     labels = torch.tensor([split.labels[position] for position in positions]).to(device)
+    teacher = None if split.teacher is None else split.teacher[list(positions)].to(device)
     kept = split.activations
     if kept is None:
         lengths = [len(split.ids[position]) for position in positions]
-        return Batch(ids=ids.to(device), mask=_mask(lengths).to(device), labels=labels)
+        return Batch(ids.to(device), _mask(lengths).to(device), labels, teacher=teacher)
     mask = _mask([kept.lengths[position] for position in positions]).to(device)
-    return Batch(ids.to(device), mask, labels, hidden=kept.padded(positions), start=kept.layer)
+    hidden = kept.padded(positions)
+    return Batch(ids.to(device), mask, labels, hidden=hidden, start=kept.layer, teacher=teacher)
 
 
 def _mask(lengths: Sequence[int]) -> Int[Tensor, "n t"]:

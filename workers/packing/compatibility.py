@@ -19,13 +19,13 @@ def can_pack(configurations: Sequence[TrialConfiguration]) -> bool:
     They share backbone, task, number of steps and all of the recipe except the fields in
     `OF_EACH_TRIAL`; with folds the seed, too, for another one has other rows. Their modules are serial and
     parallel adapters, prefixes and low-rank updates.
-    In 8 bits nothing is packed: LLM.int8 looks for outliers in all rows of a batch, so trials would
-    change each other's rounding.
+    With a teacher nothing is packed. Nor in 8 bits: LLM.int8 looks for outliers in all rows of a batch, so
+    trials would change each other's rounding.
     """
     first = configurations[0]
-    return first.quantisation is not Quantisation.EIGHT_BIT and all(
-        _common(other) == _common(first) and _has_stackable_modules(other) for other in configurations
-    )
+    if first.quantisation is Quantisation.EIGHT_BIT or first.training.distillation is not None:
+        return False
+    return all(_common(other) == _common(first) and _has_stackable_modules(other) for other in configurations)
 
 
 def takes_packs(backbone: Backbone) -> bool:

@@ -21,6 +21,7 @@ from workers.peft_methods.full import OwnWeights
 from workers.peft_methods.lora import LowRank
 from workers.peft_methods.scale_shift import ScaleShift
 from workers.saving.artifacts import Classifier, load_classifier
+from workers.saving.grouped_format import write_grouped
 from workers.saving.hf_format import ADAPTER_CONFIGURATION
 
 HEAD = "head.safetensors"
@@ -36,7 +37,8 @@ def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) ->
     """Write the merged transformer of a saved trial to `out`, in float32, and return that path.
 
     `out` loads with the class that its `config.json` names, which holds the tensors of the backbone's
-    files and no others: `AutoModel`, except for T5, where that would load both halves. `head.safetensors`
+    files and no others: `AutoModel`, except for T5, where that would load both halves. Where layers have
+    several widths, it is `workers.saving.grouped_format` that writes and loads it. `head.safetensors`
     holds `weight` of shape (classes, hidden size) and `bias`, for the mean of the hidden states over the
     real tokens; `answers.json` what its outputs mean. No class of transformers for classification reads
     that mean in a supported family, so the configuration has no labels: a classifier built on it from this
@@ -56,7 +58,11 @@ def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) ->
         model = cut(model, classifier.saved.sub_network, paths=classifier.backbone.paths)
     merged = _merged(model, classifier, folder=folder)
     merged.config.id2label, merged.config.label2id = {}, {}  # type: ignore[union-attr]  # ships no types
-    merged.save_pretrained(out)  # type: ignore[operator]  # transformers ships no types
+    kept = classifier.saved.sub_network
+    if kept is None or kept.is_uniform:
+        merged.save_pretrained(out)  # type: ignore[operator]  # transformers ships no types
+    else:
+        write_grouped(merged, out, sub_network=kept)
     AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(out)
     head = {name: tensor.contiguous() for name, tensor in classifier.modules.head.state_dict().items()}
     save_file(head, out / HEAD)

@@ -16,6 +16,7 @@ from transformers import AutoConfig
 from workers.backbones.activation_cache import pool
 from workers.backbones.loading import model_class
 from workers.errors import ArtifactError
+from workers.saving.grouped_format import is_grouped, load_grouped
 from workers.saving.merged import HEAD
 
 ONNX_FILE = "model.onnx"
@@ -43,6 +44,20 @@ class _WithHead(nn.Module):
         return nn.functional.linear(pool(output.last_hidden_state, attention_mask), self.weight, self.bias)
 
 
+def with_head(merged: Path, *, attention: str | None = None) -> nn.Module:
+    """Return a merged transformer with its head in float32: from token ids and mask to the head's outputs."""
+    return _WithHead(_transformer(merged, attention), load_file(merged / HEAD)).eval()
+
+
+def _transformer(merged: Path, attention: str | None) -> nn.Module:
+    if is_grouped(merged):
+        return load_grouped(merged, attention=attention)
+    family = AutoConfig.from_pretrained(merged, trust_remote_code=False).model_type
+    how = {} if attention is None else {"attn_implementation": attention}
+    loaded: nn.Module = model_class(family).from_pretrained(merged, dtype=torch.float32, **how)
+    return loaded
+
+
 def export_onnx(merged: Path) -> Path:
     """Write `model.onnx` beside a merged transformer, and return its path.
 
@@ -60,9 +75,7 @@ def export_onnx(merged: Path) -> Path:
         raise ArtifactError(
             "ONNX is written with packages that are not installed: pip install 'paretune[onnx]'."
         ) from error
-    family = AutoConfig.from_pretrained(merged, trust_remote_code=False).model_type
-    model = model_class(family).from_pretrained(merged, dtype=torch.float32, attn_implementation="eager")
-    network = _WithHead(model, load_file(merged / HEAD)).eval()
+    network = with_head(merged, attention="eager")
     example = torch.ones(EXAMPLE, dtype=torch.long)
     sizes = {0: torch.export.Dim("rows"), 1: torch.export.Dim("tokens")}
     with warnings.catch_warnings(), torch.inference_mode():

@@ -51,14 +51,14 @@ def recommend(session: Session, study: Study, query: RecommendationQuery) -> Rec
         evidence = observed_evidence(session, study, front)
     else:
         evidence = believed_evidence(session, study, belief)
-    choice, against = _choose(objectives, evidence, query)
+    choice, against = _choose(session, objectives, evidence, query)
     if choice.position is None:
         return _nothing(study, evidence, query, reason=choice.reason)
     return _chosen(session, study, evidence, query, choice=choice, against=against)
 
 
 def _choose(
-    objectives: Sequence[Objective], evidence: Evidence, query: RecommendationQuery
+    session: Session, objectives: Sequence[Objective], evidence: Evidence, query: RecommendationQuery
 ) -> tuple[Choice, AgainstDefault | None]:
     members = evidence.points[: evidence.members]
     choice = recommendation.choose(objectives, members, query, floor=evidence.floor)
@@ -69,7 +69,17 @@ def _choose(
     metrics = evidence.points[default.position].metrics
     if not all(bound.holds(metrics[bound.metric]) for bound in query.bounds):
         return choice, None
-    return protect(objectives, evidence.points, choice, default)
+    is_smaller = choice.position is not None and _keeps_a_part(
+        session, evidence.points[choice.position].trial_id
+    )
+    return protect(objectives, evidence.points, choice, default, is_smaller=is_smaller)
+
+
+def _keeps_a_part(session: Session, trial_id: str) -> bool:
+    """Return whether a trial leaves out something of its backbone."""
+    (trial,) = queries.trials_by_id(session, [trial_id])
+    configuration = trial_configuration(trial)
+    return configuration is not None and configuration.architecture is not None
 
 
 def _nothing(study: Study, evidence: Evidence, query: RecommendationQuery, *, reason: str) -> Recommendation:

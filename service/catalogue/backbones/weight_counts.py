@@ -8,7 +8,8 @@ counts the tensors of a model of each family.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api_schemas.backbones import BackboneShape, WeightCounts, projections
+from api_schemas.architecture import with_heads
+from api_schemas.backbones import BackboneShape, HeadCounts, WeightCounts, projections
 from api_schemas.model_families import FAMILIES
 from service.catalogue.backbones.shapes import HEAD_SIZE, HEADS, position_rows, vocabulary_size
 
@@ -41,6 +42,22 @@ def weight_counts(
         each_layer=each_layer,
         above=vectors * shape.hidden_size,
         each_ffn_unit=each_layer - narrower,
+        heads=_head_counts(configuration, shape),
+    )
+
+
+def _head_counts(configuration: Configuration, shape: BackboneShape) -> HeadCounts | None:
+    family = FAMILIES[shape.model_type]
+    if family.head_size is None:
+        return None
+    heads = _heads(configuration)
+    size = shape.query_size // heads
+    fewer = with_heads(shape, heads - 1, size=size)
+    shared = _number(configuration, "relative_attention_num_buckets", default=32)
+    return HeadCounts(
+        size=size,
+        each_layer=_layer(configuration, shape) - _layer(configuration, fewer),
+        below=shared if family.shares_position_bias else 0,
     )
 
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from benchmarks.architecture.proxies import PROXIES
 from benchmarks.architecture.report import report
 
+FLOWS = {"w": 1.0, "a": 2.0, "b": 3.0}
 LATER = {"torch 1x32": 5.0, "torch 1x32 spread": 0.1}
 
 
@@ -23,8 +25,10 @@ def test_predictions_are_ranked_against_scores_and_seeds_averaged() -> None:
         run("w", 0.9), run("a", 0.7), run("a", 0.8, seed=2), run("b", 0.6),
         {"timed": "whole", "torch 1x32": 10.0, "torch 1x32 spread": 0.1}, {"timed": "a", **LATER},
     ]  # fmt: skip
+    lines += [{"proxies_of": digest, **dict.fromkeys(PROXIES, flow)} for digest, flow in FLOWS.items()]
     text = report(lines)
     assert "| a | 0 | 0.50 | 0.200 | 0.200 | 0.200 | 0.750 | 0.750 | 0.250 |" in text
     assert "Spearman over 3 sub-networks" in text
     assert "| predicted_loss | 1.00 | 1.00 | 1.00 |" in text
+    assert "| synflow | -1.00 | -1.00 | -1.00 |" in text
     assert "| a | 0.50 |" in text

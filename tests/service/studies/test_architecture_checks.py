@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from api_schemas.model_families import CUT_FAMILIES, FAMILIES
+from api_schemas.backbones import HeadCounts, WeightCounts
+from api_schemas.model_families import CUT_FAMILIES, FAMILIES, HEAD_FAMILIES
 from api_schemas.trial_configuration import Quantisation
 from service.errors import InvalidStudy
 from service.studies.architecture_checks import architecture_errors
@@ -82,8 +83,73 @@ def test_families_that_cannot_be_cut_are_refused(family: str) -> None:
     shape = SHAPE.model_copy(update={"model_type": family})
     found = errors(layers(1, 3), shape=shape)
     assert [pointer for pointer, _ in found] == ([] if family in CUT_FAMILIES else ["/search_space"])
-    assert all(f"no part of a '{family}'" in detail and "bert, roberta" in detail for _, detail in found)
+    assert all(f"no layer of a '{family}'" in detail and "bert, roberta" in detail for _, detail in found)
     assert errors(shape=shape) == []
+
+
+def heads(*choices: int) -> dict[str, Any]:
+    return {"type": "ordinal", "name": "architecture.heads", "choices": list(choices)}
+
+
+COUNTED = WeightCounts(
+    below=1, each_layer=9, above=1, each_ffn_unit=1, heads=HeadCounts(size=4, each_layer=1)
+)
+GROUPED_HEADS = SHAPE.model_copy(
+    update={"model_type": "llama", "key_value_size": 8, "weights": COUNTED}
+)  # four heads on two of keys and values
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_families_whose_heads_cannot_be_left_out_are_refused(family: str) -> None:
+    """With the reason; in the others where their file says what goes with a head."""
+    shape = SHAPE.model_copy(update={"model_type": family})
+    [(pointer, detail)] = errors(heads(2, 4), shape=shape)
+    assert pointer == "/search_space/parameters/0"
+    assert ("does not say how many weights" in detail) == (family in HEAD_FAMILIES)
+    assert family in HEAD_FAMILIES or "Take a backbone of llama, mistral, qwen3, t5" in detail
+    counted = shape.model_copy(update={"weights": COUNTED})
+    assert family not in HEAD_FAMILIES or errors(heads(2, 4), shape=counted) == []
+
+
+@pytest.mark.parametrize(
+    ("searched", "detail"),
+    [
+        (heads(3, 4), "3 attention heads cannot be kept: the backbone has 4"),
+        (heads(2, 6), "a number from 1 to 4, a multiple of the 2 that keys and values have"),
+        (heads(0, 4), "0 attention heads"),
+    ],
+)
+def test_heads_that_the_backbone_does_not_have(searched: dict[str, Any], detail: str) -> None:
+    """Grouped heads must divide."""
+    [(pointer, found)] = errors(searched, shape=GROUPED_HEADS)
+    assert pointer == "/search_space/parameters/0"
+    assert detail in found
+    assert errors(heads(2, 4), shape=GROUPED_HEADS) == []
+
+
+def test_widths_and_heads_of_a_family_that_keeps_its_layers() -> None:
+    """T5 cannot be cut short, but made narrower."""
+    shape = SHAPE.model_copy(update={"model_type": "t5", "weights": COUNTED, "ffn_size": 64})
+    assert errors(width(32, 64), heads(1, 3), shape=shape) == []
+    assert len(errors(width(32, 64), layers(2, 3), shape=shape)) == 1
+
+
+def group(number: int, *choices: int) -> dict[str, Any]:
+    return {**width(*choices), "name": f"architecture.ffn_width_groups.{number}"}
+
+
+def test_widths_by_depth_are_checked_one_by_one() -> None:
+    """Each on the grid; and the method must work on layers of several widths."""
+    [(pointer, detail)] = errors(group(0, 32, 100), group(1, 64, 70), shape=WIDE)
+    assert (pointer, "70 is no width" in detail) == ("/search_space/parameters/1", True)
+    [(pointer, detail)] = errors(
+        configuration={"architecture": {"keep_layers": 3, "ffn_width_groups": [64, 70]}}, shape=WIDE
+    )
+    assert (pointer, "70 is no width" in detail) == ("/configuration/architecture/ffn_width_groups/1", True)
+    [(pointer, detail)] = errors(
+        group(0, 32, 100), group(1, 64, 100), configuration={"peft": {"method": "vera"}}, shape=WIDE
+    )
+    assert (pointer, "several widths" in detail) == ("/configuration/peft/method", True)
 
 
 def test_quantised_weights_cannot_be_cut() -> None:
@@ -100,10 +166,6 @@ def test_quantised_weights_cannot_be_cut() -> None:
 @pytest.mark.parametrize(
     ("changes", "pointer", "detail"),
     [
-        (
-            {"search_space": {"parameters": [{"type": "bool", "name": "architecture.heads"}]}},
-            "/search_space/parameters/0", "attention heads cannot be left out yet",
-        ),
         (
             {"search_space": {"parameters": [{"type": "bool", "name": "architecture.keep_layer"}]}},
             "/search_space/parameters/0", "'architecture.keep_layers'",
@@ -136,7 +198,7 @@ def test_what_is_no_such_setting(changes: dict[str, Any], pointer: str, detail: 
 
 
 @pytest.mark.usefixtures("service_environment")
-@pytest.mark.parametrize("preset", ["depth", "depth_width", "joint"])
+@pytest.mark.parametrize("preset", ["depth", "depth_width", "grouped", "joint"])
 def test_a_study_of_architecture_is_accepted(preset: str) -> None:
     """It needs a backbone, a task and what is wanted; its shape says how many weights there are."""
     request = make_study_request(search_space={"preset": preset}, objectives=[SCORE, SIZE, FLOPS])

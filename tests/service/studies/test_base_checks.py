@@ -6,6 +6,7 @@ import pytest
 
 from api_schemas.trial_configuration import Quantisation
 from service.studies.base_checks import (
+    distillation_errors,
     layer_errors,
     overridden_size_errors,
     quantisation_errors,
@@ -13,7 +14,7 @@ from service.studies.base_checks import (
 )
 from tests.service.studies.drafts import make_draft
 
-CHECKS = (layer_errors, overridden_size_errors, quantisation_errors, task_errors)
+CHECKS = (distillation_errors, layer_errors, overridden_size_errors, quantisation_errors, task_errors)
 SIZE = {"type": "ordinal", "name": "peft.serial_adapter.bottleneck_size", "choices": [0, 4]}
 
 
@@ -42,3 +43,15 @@ def test_a_size_that_a_list_by_layer_overrides_is_not_searched() -> None:
     [error] = overridden_size_errors(make_draft(configuration={"peft": peft}, parameters=[SIZE]))
     assert (error.pointer, "no effect" in error.detail) == ("/search_space", True)
     assert list(overridden_size_errors(make_draft(parameters=[SIZE]))) == []
+
+
+def test_a_teacher_on_quantised_weights_is_refused() -> None:
+    """It trains all of them, whether the study quantises them or the files hold them so."""
+    training = {"distillation": {}}
+    asked = make_draft(configuration={"quantisation": "8bit", "training": training})
+    stored = make_draft(configuration={"training": training}, quantised=Quantisation.FOUR_BIT)
+    for draft in (asked, stored):
+        [error] = distillation_errors(draft)
+        assert error.pointer == "/configuration/training/distillation"
+        assert "every weight" in error.detail
+    assert list(distillation_errors(make_draft(configuration={"training": training}))) == []

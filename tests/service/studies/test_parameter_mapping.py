@@ -210,6 +210,7 @@ def test_what_is_kept_of_a_backbone_is_the_same_share_of_another() -> None:
     kept = {name: value for name, value in found.items() if name.startswith("architecture.")}
     assert kept == {
         "architecture.keep_layers": 3, "architecture.which": "first", "architecture.ffn_width": 1536,
+        "architecture.units_by": "importance",
     }  # fmt: skip
     whole = mapped({"peft.lora.rank": 4}, space(RANK), six)
     assert (whole["architecture.keep_layers"], whole["architecture.ffn_width"]) == (6, 3072)

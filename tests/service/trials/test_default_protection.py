@@ -90,6 +90,17 @@ def test_as_good_and_cheaper_is_enough() -> None:
     assert protect(OBJECTIVES, [worse, DEFAULT], CHOICE, against(worse, standard_error=0.01))[0].position == 1
 
 
+def test_a_smaller_network_must_be_cheaper_in_something() -> None:
+    """It need not be as good, but one that costs more in everything is no trade."""
+    for trained, position in ((60_000, 0), (100_000, 1)):
+        rival = scored(7, 0.79, trained)
+        default = against(rival, standard_error=0.01)
+        choice, compared = protect(OBJECTIVES, [rival, DEFAULT], CHOICE, default, is_smaller=True)
+        assert choice.position == position
+        assert compared is not None
+        assert compared.set_aside == bool(position)
+
+
 def test_a_dominated_default_gives_way_to_what_dominates_it() -> None:
     """The knee is not as good as the default, but another point of the front is, and cheaper."""
     points = [scored(7, 0.78, 1_000), scored(5, 0.805, 20_000), DEFAULT]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ def skipped(backbone: Backbone, layer: int) -> Iterator[None]:
         handle.remove()
 
 
+def reloaded(smaller: Backbone, folder: Path) -> Any:
+    model: Any = smaller.model
+    model.save_pretrained(folder)
+    loaded, report = model_class(smaller.shape.model_type).from_pretrained(
+        folder, dtype=torch.float64, output_loading_info=True
+    )
+    assert not any(report[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    return loaded.eval()
+
+
 def test_a_sub_network_without_layers_is_refused(bert: Backbone) -> None:
     """At least one layer stays, and the refusal says so."""
     with pytest.raises(UnsupportedBackbone, match="at least one of each must stay"):
@@ -79,10 +90,69 @@ def test_what_the_backbone_does_not_have_is_refused(
         extracted(bert, SubNetwork(layers=layers, ffn_units=(units,) * len(layers)))
 
 
-def test_widths_that_no_plain_configuration_describes_are_refused(bert: Backbone) -> None:
-    """One number stands for all layers in the file that transformers reads."""
-    with pytest.raises(UnsupportedBackbone, match="one width for all layers"):
-        extracted(bert, SubNetwork(layers=(0, 1), ffn_units=((1, 2), (1, 2, 3))))
+def with_heads(*of_layers: tuple[int, ...]) -> SubNetwork:
+    return SubNetwork(layers=(0, 1, 2), ffn_units=(None,) * LAYERS, heads=of_layers)
+
+
+@pytest.mark.parametrize(
+    ("kind", "heads", "reason"),
+    [
+        ("bert", ((0,), (0,), (0,)), "gives a head no width of its own"),
+        ("qwen2", ((0, 2), (0, 2), (0, 2)), "gives a head no width of its own"),
+        ("llama", ((0, 2), (0, 2), (0, 1, 2, 3)), "as many of them must stay in each layer"),
+        ("llama", ((0, 4), (0, 2), (0, 2)), "it has 4 heads"),
+        ("llama", ((), (), ()), "it has 4 heads"),
+        ("llama", ((0, 1), (0, 2), (0, 2)), "each of its 2 heads of keys and values"),
+        ("t5", ((0,), (1,), (0,)), "they keep the same heads"),
+    ],
+)
+def test_heads_that_no_plain_configuration_describes_are_refused(
+    kind: str, heads: tuple[tuple[int, ...], ...], reason: str
+) -> None:
+    """The refusal says what stands in the way."""
+    with unchanged(kind) as shared, pytest.raises(UnsupportedBackbone, match=reason):
+        extracted(shared, with_heads(*heads))
+
+
+def gated(gate: Tensor, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
+    return (inputs[0] * gate,)
+
+
+HEADS = {
+    "llama": ((0, 3), (1, 2), (0, 2)),
+    "qwen3": ((1, 3), (0, 2), (1, 2)),
+    "t5": ((1, 2, 3),) * LAYERS,
+    "t5 with a gated feed-forward block": ((0, 2),) * LAYERS,
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_heads_that_are_left_out_count_as_zero(kind: str, tmp_path: Path) -> None:
+    """Attention puts out what the other heads do, and transformers opens what is left."""
+    with unchanged(kind) as shared:
+        smaller = extracted(shared, with_heads(*HEADS[kind]))
+        size = shared.shape.query_size // 4
+        handles = []
+        for layer, kept in enumerate(HEADS[kind]):
+            gate = torch.zeros(4, size, dtype=torch.float64)
+            gate[list(kept)] = 1.0
+            reader = shared.part(layer, "attention_output")
+            handles.append(reader.register_forward_pre_hook(partial(gated, gate.flatten())))
+        expected = hidden(shared.model)
+        for handle in handles:
+            handle.remove()
+    torch.testing.assert_close(hidden(smaller.model), expected)
+    assert smaller.shape.query_size == len(HEADS[kind][0]) * size
+    loaded = reloaded(smaller, tmp_path)
+    assert torch.equal(hidden(loaded), hidden(smaller.model))
+
+
+def test_layers_may_have_several_widths(bert: Backbone) -> None:
+    """Each block has its own; the configuration, which has one number, says the largest."""
+    smaller = extracted(bert, SubNetwork(layers=(0, 2), ffn_units=(UNITS, UNITS[:2])))
+    widths = [smaller.part(layer, "ffn_in").get_parameter("weight").shape[0] for layer in range(2)]
+    assert widths == [6, 2]
+    assert smaller.shape.ffn_size == 6
 
 
 def test_t5_keeps_the_layer_with_the_position_bias() -> None:
@@ -140,13 +210,7 @@ def test_transformers_loads_what_a_sub_network_saves(backbone: Backbone, tmp_pat
     if backbone.name == HAS_CONVOLUTION:
         pytest.skip("its layers cannot be left out")
     smaller = extracted(backbone, SubNetwork(layers=(0, 2), ffn_units=(UNITS, UNITS)))
-    model: Any = smaller.model
-    model.save_pretrained(tmp_path)
-    loaded, report = model_class(backbone.shape.model_type).from_pretrained(
-        tmp_path, dtype=torch.float64, output_loading_info=True
-    )
-    assert not any(report[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    assert torch.equal(hidden(loaded.eval()), hidden(model))
+    assert torch.equal(hidden(reloaded(smaller, tmp_path)), hidden(smaller.model))
 
 
 def test_weights_that_are_kept_whole_are_not_copied(bert: Backbone) -> None:

@@ -3,12 +3,15 @@
 import torch
 
 from api_schemas.tasks import TaskKind
-from tests.workers.conftest import tiny
+from tests.workers.conftest import tiny, unchanged
 from workers.architecture.importance import (
     ROWS,
     features,
+    head_order,
+    head_sizes,
     layer_losses,
     layer_order,
+    magnitude_unit_order,
     measuring_rows,
     unit_order,
     unit_sizes,
@@ -53,9 +56,41 @@ def test_the_size_of_a_unit_is_what_it_adds_to_real_tokens(bert: Backbone) -> No
     torch.testing.assert_close(unit_sizes(bert, SPLIT)[0, 4], expected)
 
 
+def test_the_size_of_a_head_is_what_it_adds_to_real_tokens(llama: Backbone) -> None:
+    """Rows one by one, without padding, give the same as batches do."""
+    read: list[torch.Tensor] = []
+    reader = llama.part(0, "attention_output")
+    handle = reader.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0][0]))
+    with torch.inference_mode():
+        for ids in IDS:
+            llama.model(input_ids=torch.tensor([ids]))
+    handle.remove()
+    added = torch.cat(read)[:, 4:8] @ reader.get_parameter("weight")[:, 4:8].T
+    torch.testing.assert_close(head_sizes(llama, SPLIT)[0, 1], added.square().sum(dim=1).mean())
+
+
+def test_grouped_heads_come_in_rounds(llama: Backbone) -> None:
+    """The best of each group first, so that the first two, of two groups, leave one of each."""
+    sizes = head_sizes(llama, SPLIT)
+    for of_layer, order in zip(sizes.tolist(), head_order(llama, SPLIT), strict=True):
+        assert sorted(order) == [0, 1, 2, 3]
+        assert {order[0] // 2, order[1] // 2} == {0, 1}
+        assert of_layer[order[0]] >= of_layer[order[2]]
+
+
+def test_layers_that_share_a_position_bias_have_one_order_of_heads() -> None:
+    """A column of T5's table belongs to the heads of one number in all layers."""
+    with unchanged("t5") as t5:
+        orders = head_order(t5, SPLIT)
+        sizes = head_sizes(t5, SPLIT).sum(dim=0)
+    assert len(set(orders)) == 1
+    assert orders[0] == tuple(sizes.argsort(descending=True).tolist())
+
+
 def test_every_family_can_be_measured(backbone: Backbone) -> None:
     """Units of all of them; layers where they can be left out."""
-    assert sorted(unit_order(backbone, SPLIT)[0]) == list(range(backbone.shape.ffn_size))
+    for units in (unit_order(backbone, SPLIT), magnitude_unit_order(backbone)):
+        assert sorted(units[0]) == list(range(backbone.shape.ffn_size))
     assert torch.isfinite(features(backbone, SPLIT)).all()
 
 

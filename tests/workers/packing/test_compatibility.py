@@ -4,7 +4,7 @@ import pytest
 
 from api_schemas.search_space import Parameterization
 from api_schemas.tasks import Folds
-from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trial_configuration import Distillation, TrialConfiguration, patch
 from workers.backbones.loading import Backbone
 from workers.packing.compatibility import can_pack, takes_packs
 
@@ -35,6 +35,8 @@ def test_what_must_be_the_same_keeps_trials_apart(
 def test_a_backbone_in_eight_bits_is_not_shared(small_trial: TrialConfiguration) -> None:
     """Its outliers are those of a whole batch; in four bits only weights are quantised."""
     assert not can_pack([patch(small_trial, {"quantisation": "8bit"})] * 2)
+    training = small_trial.training.model_copy(update={"distillation": Distillation()})
+    assert not can_pack([small_trial.model_copy(update={"training": training})] * 2)
     assert can_pack([patch(small_trial, {"quantisation": "4bit"})] * 2)
 
 

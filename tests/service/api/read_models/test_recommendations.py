@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from api_schemas.architecture import Architecture
 from api_schemas.peft.lora import Lora
-from api_schemas.peft.registry import Peft
+from api_schemas.peft.registry import Peft, PeftMethod
 from api_schemas.recommendation import Recommendation, RecommendationQuery
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
@@ -173,6 +173,24 @@ def test_the_default_stands_against_a_rival_that_is_not_surely_better(
     assert (weighed.number, weighed.against_default) == (3, None)
     beyond = read(http, study, "?at_least=score:0.805")
     assert (beyond.number, beyond.against_default) == (3, None)
+
+
+def test_a_smaller_network_need_not_be_as_good_as_the_default(session: Session, http: TestClient) -> None:
+    """Whoever lets the backbone be cut asks for the trade."""
+    study = study_of(session)
+    add(session, study, [0.80], 74_498, peft=LORA_8)
+    add(session, study, [0.70], 770)
+    smaller = add(session, study, [0.79], 4_000)
+    base = TrialConfiguration.model_validate(study.configuration)
+    part = {"architecture": Architecture(keep_layers=4), "peft": Peft(method=PeftMethod.FULL)}
+    cut = base.model_copy(update=part)
+    smaller.configuration = canonical(cut).model_dump(mode="json")
+    session.commit()
+    found = read(http, study)
+    assert found.number == 2
+    assert "it is a smaller network, and cheaper in trainable parameters" in found.reason
+    assert found.against_default is not None
+    assert not found.against_default.set_aside
 
 
 def test_a_knee_beats_the_best_head_alone_not_the_first(session: Session, http: TestClient) -> None:

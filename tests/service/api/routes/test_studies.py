@@ -196,7 +196,7 @@ def configured(peft: dict[str, object], parameter: dict[str, object] = PARAMETER
         (kept(keep_layers=0), "/configuration/architecture/keep_layers", "no layer would be left"),
         (kept(keep_layers=7), "/configuration/architecture/keep_layers", "the backbone has 6"),
         (kept(keep_layers=3, ffn_width=1000), "/configuration/architecture/ffn_width", "multiple of 32"),
-        (kept(keep_layers=3, heads=6), "/configuration/architecture/heads", "cannot be left out yet"),
+        (kept(keep_layers=3, heads=6), "/configuration/architecture/heads", "no plain configuration"),
     ],
 )  # fmt: skip
 def test_a_study_that_cannot_work_is_refused_at_the_door(
@@ -301,6 +301,28 @@ def test_studies_come_in_pages_newest_first(client: TestClient) -> None:
     rest = client.get(f"/v1/studies?page_size=2&page_token={first['next_page_token']}").json()
     assert [study["id"] for page in (first, rest) for study in page["studies"]] == made[::-1]
     assert rest["next_page_token"] is None
+
+
+FOUND_BY: tuple[tuple[dict[str, str], list[str]], ...] = (
+    ({"state": "PAUSED"}, ["second"]),
+    ({"tag": "paper"}, ["second", "first 50%"]),
+    ({"tag": "paper", "state": "ACTIVE"}, ["first 50%"]),
+    ({"backbone": "all-MiniLM-L6-v2", "text": "SECOND"}, ["second"]),
+    ({"backbone": "another"}, []),
+    ({"text": "phone"}, ["second"]),
+    ({"text": "50%"}, ["first 50%"]),
+    ({"text": "0%f"}, []),
+)
+
+
+def test_studies_are_found_by_what_is_said_of_them(client: TestClient) -> None:
+    """All that is asked for must fit; a text is looked for as it stands, in any case."""
+    stored_study(trials=1, display_name="first 50%", tags=["paper"])
+    paused = stored_study(trials=1, display_name="second", tags=["paper", "b"], notes="for the phone")
+    client.post(f"/v1/studies/{paused}:pause")
+    for wanted, found in FOUND_BY:
+        answer = client.get("/v1/studies", params=wanted).json()
+        assert [study["display_name"] for study in answer["studies"]] == found, wanted
 
 
 def test_a_result_shows_on_the_front_and_in_the_history(client: TestClient) -> None:
