@@ -38,7 +38,8 @@ def run_trial_workers(name: str, *, say: Callable[[str], None]) -> None:
     _check_stores()
     gpus = [] if os.environ.get("PARETUNE_DEVICE") == "cpu" else visible_gpus()
     children = box_workers(name, gpus)
-    for child, device in zip(children, gpus or ["the CPU: no GPU is visible"], strict=True):
+    devices = [gpu if gpu.startswith(("GPU", "MIG")) else f"GPU {gpu}" for gpu in gpus]
+    for child, device in zip(children, devices or ["the CPU: no GPU is visible"], strict=True):
         say(f"{child.name} on {device}")
     with interruptible(signal.SIGQUIT):
         try:

@@ -372,9 +372,14 @@ def test_torch_comes_from_the_index_that_env_names() -> None:
     assert '${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch' in (ROOT / "workers/Dockerfile").read_text()
 
 
-def test_the_user_of_the_worker_image_owns_its_cache() -> None:
-    """All of ~/.cache, not only the hub's part of it that a volume covers."""
-    lines = (ROOT / "workers/Dockerfile").read_text().splitlines()
+@pytest.mark.parametrize("image", sorted(EXTRAS))
+def test_the_user_of_an_image_owns_its_cache(image: str, services: dict[str, Any]) -> None:
+    """All of ~/.cache, not only the hub's part of it that a volume covers, whichever container makes it."""
+    lines = (ROOT / image / "Dockerfile").read_text().splitlines()
     as_root, as_user = lines[: lines.index("USER paretune")], lines[lines.index("USER paretune") :]
     assert "RUN mkdir -p /home/paretune/.cache/huggingface" in as_user
     assert not [line for line in as_root if "/home/paretune" in line]
+    for name in ("api", "trial-worker-gpu", "trial-worker-cpu"):
+        assert ("hub", "/home/paretune/.cache/huggingface") in {
+            (volume.get("source"), volume["target"]) for volume in services[name]["volumes"]
+        }

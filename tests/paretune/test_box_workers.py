@@ -148,6 +148,6 @@ def test_a_box_starts_loses_one_worker_and_stops(tmp_path: Path) -> None:
         assert process.wait(60) == 0
         assert not any(item.is_running() for item in below)
     said = [line for line in output.read_text().splitlines() if line.startswith(("trials-", "Stopping"))]
-    assert said[:2] == ["trials-0 on 0", "trials-1 on 1"]
+    assert said[:2] == ["trials-0 on GPU 0", "trials-1 on GPU 1"]
     assert said[2].startswith("trials-0 ended; starting it again in")
     assert said[3:] == ["Stopping; trials that run are given back."]
