@@ -15,7 +15,11 @@ PREDICTIONS = ("predicted_loss", "probe_loss", "distortion")
 
 def report(lines: list[dict[str, Any]]) -> str:
     """Return the table of sub-networks, how well each prediction ranked them, and their times."""
-    proxies = {line["proxies_of"]: line for line in lines if "proxies_of" in line}
+    proxies: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        for of in ("proxies_of", "one_shot_of"):
+            if of in line:
+                proxies.setdefault(line[of], {}).update(line)
     facts = {line["name"]: {**proxies.get(line["digest"], {}), **line} for line in lines if "name" in line}
     runs: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
@@ -47,8 +51,9 @@ def _rank_correlations(measured: Sequence[tuple[dict[str, Any], list[dict[str, A
     distinct = list({one["digest"]: (one, of_one) for one, of_one in measured}.values())
     rows = []
     known = [name for name in PROXIES if all(name in one for one, _ in distinct)]
+    losses = [name for name in ("one_shot",) if all(name in one for one, _ in distinct)]
     for name, sign in {
-        **dict.fromkeys(PREDICTIONS, -1),
+        **dict.fromkeys((*PREDICTIONS, *losses), -1),
         **dict.fromkeys((*known, "layer_parameters"), 1),
     }.items():
         predicted = [sign * one[name] for one, _ in distinct]
