@@ -1,4 +1,4 @@
-# Each target sets up what it needs. `make demo` and `make test` work on a fresh machine with Python 3.11+.
+# Each target sets up what it needs. `make install`, `make demo` and `make test` work on a fresh machine with Python 3.11+.
 
 PYTHON ?= python3
 MINUTES ?= 20
@@ -17,7 +17,10 @@ TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SERVERS
 # Set-up compiles nothing: what a first import compiles must be kept, or every process of a test compiles torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo docs test test-others test-servers nightly chaos check lint up clean FORCE
+.PHONY: demo docs install test test-others test-servers nightly chaos check lint up clean FORCE
+
+install: $(INSTALLED)  ## set up the environment, and say how to go on
+	@echo "Ready. Next: source $(BIN)/activate, then: paretune init FILE.csv"
 
 demo: $(INSTALLED)  ## search PEFT configurations of MiniLM on Rotten Tomatoes, end to end
 	$(BIN)/paretune run examples/rotten-tomatoes.yaml --output results
@@ -63,7 +66,7 @@ $(INSTALLED): pyproject.toml constraints.txt assets.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paretune needs Python 3.11 or newer; set PYTHON=python3.12, say")'
 	@echo "Setting up in $(VENV): a few minutes the first time."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-compile --no-deps --requirement assets.txt
 	touch $(INSTALLED)
 

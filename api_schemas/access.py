@@ -70,6 +70,21 @@ class KeyPage(Schema):
     next_page_token: str | None
 
 
+class Limit(Schema):
+    """How much of something is in use, and how much may be; null where there is no limit."""
+
+    used: int
+    limit: int | None
+
+
+class Limits(Schema):
+    """What a tenant may have at once. Paused studies count as active, uploads as bytes of artifacts."""
+
+    active_studies: Limit
+    running_trials: Limit
+    artifact_bytes: Limit
+
+
 class AuditEventType(StrEnum):
     """What is accounted for."""
 

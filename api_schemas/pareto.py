@@ -54,6 +54,9 @@ class ParetoFront(Schema):
     this front and its order; `reason` why it is the observed one, where the believed one was asked for.
     `believed_sequence` is after how many results beliefs were formed: the study worker needs a moment.
 
+    A former front, asked for by `sequence`, has the members and the hypervolume of then; their metrics are
+    those of now, for further seeds may have moved them since.
+
     Hypervolume is taken over the objectives in their directions, those on a logarithmic scale as log10;
     null until every objective has a reference.
     """

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.acceptance import AcceptedTrial
@@ -24,6 +24,13 @@ from api_schemas.search_space import (
 from api_schemas.trial_configuration import TrialConfiguration
 
 MOST_TRIALS = 100_000
+
+Notes = Annotated[str, Field(max_length=10_000, pattern=WITHOUT_NUL)]
+Tag = Annotated[str, Field(min_length=1, max_length=50, pattern=WITHOUT_NUL)]
+Tags = Annotated[
+    tuple[Tag, ...], Field(max_length=20), AfterValidator(lambda tags: tuple(dict.fromkeys(tags)))
+]
+"""Words by which studies are found again, each once."""
 
 
 class StudyKind(StrEnum):
@@ -107,6 +114,8 @@ class StudyCreate(Schema):
     replicates: Integer = Field(default=1, ge=1, le=32)
     final_replicates: Integer = Field(default=0, ge=0, le=32)
     race: Race | None = None
+    notes: Notes = ""
+    tags: Tags = ()
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -208,6 +217,8 @@ class StudyRead(Schema):
     race_progress: RaceProgress | None = None
     budget_spent: int = 0
     accepted: AcceptedTrial | None = None
+    notes: str = ""
+    tags: tuple[str, ...] = ()
     backbone_shape: BackboneShape | None
     classes: int | None
     reference_point: tuple[float, ...] | None
@@ -234,8 +245,27 @@ class StudyRead(Schema):
         return max(self.trials.ended, self.budget_spent - still_open)
 
 
+class StudyQuery(Schema):
+    """Which studies to list: those that fit everything that is said.
+
+    `text` is looked for in names, notes and ids, whatever its case.
+    """
+
+    page_size: int = Field(default=50, ge=1, le=500)
+    page_token: str | None = Field(default=None, pattern=r"^std_[0-9a-f]{32}$", examples=[f"std_{'0' * 32}"])
+    state: StudyState | None = None
+    tag: Tag | None = None
+    backbone: str | None = Field(default=None, min_length=1, max_length=500, pattern=WITHOUT_NUL)
+    text: str | None = Field(default=None, min_length=1, max_length=200, pattern=WITHOUT_NUL)
+
+
 class StudyPage(Schema):
-    """Studies, newest first. `next_page_token` asks for the rest; null means there is none."""
+    """Studies, newest first. `next_page_token` asks for the rest; null means there is none.
+
+    `hypervolume_traces` has for each study the hypervolume after some of its results, evenly spaced, 16 at
+    most and the last among them; null where it was not known yet.
+    """
 
     studies: tuple[StudyRead, ...]
+    hypervolume_traces: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
     next_page_token: str | None

@@ -6,7 +6,7 @@ from pydantic import Field, JsonValue
 
 from api_schemas.base import WITHOUT_NUL, Schema
 from api_schemas.json_values import NO_BOOL_NOR_TEXT, Integer
-from api_schemas.studies import MOST_TRIALS, Budget, EarlyStopping
+from api_schemas.studies import MOST_TRIALS, Budget, EarlyStopping, Notes, Tags
 
 MOST_EDITS = 100
 FieldName = Annotated[str, Field(max_length=200)]
@@ -21,7 +21,8 @@ class ProposalsUpdate(Schema):
 class StudyUpdate(Schema):
     """New values of a study's settings; what is left out, or null, stays as it is.
 
-    The budget only grows. A study that is cancelled or has failed takes a new name, nothing else.
+    The budget only grows. A study that is cancelled or has failed takes a new name, notes and tags, nothing
+    else.
     """
 
     display_name: str | None = Field(default=None, min_length=1, max_length=200, pattern=WITHOUT_NUL)
@@ -29,6 +30,8 @@ class StudyUpdate(Schema):
     budget: Budget | None = None
     early_stopping: EarlyStopping | None = None
     proposals: ProposalsUpdate | None = None
+    notes: Notes | None = None
+    tags: Tags | None = None
 
 
 class StudyExtension(Schema):

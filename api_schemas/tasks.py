@@ -240,6 +240,12 @@ class TaskFile(Schema):
     bytes: int
 
 
+class TaskFileHead(TaskFile):
+    """An uploaded file with its first rows, five at most; long cells are cut off."""
+
+    first_rows: tuple[tuple[str, ...], ...]
+
+
 class TaskFileList(Schema):
     """Your uploaded files, by name."""
 

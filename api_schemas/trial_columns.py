@@ -35,3 +35,5 @@ class TrialColumns(Schema):
     metric_standard_errors: Values
     test_metrics: Values
     test_metric_standard_errors: Values
+    expected: Values = Field(description="What the model expected of trials that have no metrics.")
+    expected_deviations: Values

@@ -5,9 +5,12 @@ import pwd
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from paretune.errors import ParetuneError
 from service.runtime.process_lifetime import die_with_parent
@@ -27,24 +30,23 @@ class Child:
 
     `stop_signal` asks it to end in good order; `orphan_signal` is what the kernel sends it when the
     supervisor is killed (Linux). It has a session of its own, so that a Ctrl-C in the terminal reaches
-    the supervisor alone.
+    the supervisor alone. Without a `log` it prints where the supervisor does.
     """
 
     name: str
     command: Sequence[str | Path]
-    log: Path
+    log: Path | None
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     stop_signal: int = signal.SIGTERM
     orphan_signal: int = signal.SIGKILL
     stop_seconds: float = 10.0
     process: subprocess.Popen[bytes] | None = None
+    asked_to_stop_at: float | None = None
 
     def start(self) -> None:
         """Start the process, keeping the last log as `.old`."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists():
-            self.log.replace(self.log.with_suffix(".old"))
+        self.asked_to_stop_at = None
         parent = os.getpid()
 
         def tie_to_parent() -> None:
@@ -52,12 +54,12 @@ class Child:
             if os.getppid() != parent:  # it died before the tie held
                 os._exit(1)
 
-        with self.log.open("wb") as log:
+        with self._opened_log() as log:
             self.process = subprocess.Popen(
                 [str(part) for part in self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=None if log is None else subprocess.STDOUT,
                 env={**os.environ, **self.environment},
                 cwd="/",
                 start_new_session=True,
@@ -66,6 +68,14 @@ class Child:
                 group=None if self.user is None else pwd.getpwnam(self.user).pw_gid,
                 extra_groups=None if self.user is None else [],
             )
+
+    def _opened_log(self) -> AbstractContextManager[IO[bytes] | None]:
+        if self.log is None:
+            return nullcontext()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".old"))
+        return self.log.open("wb")
 
     @property
     def pid(self) -> int | None:
@@ -92,22 +102,32 @@ class Child:
         status = None if self.process is None else self.process.returncode
         return f" ({signal.strsignal(-status)})" if status is not None and status < 0 else ""
 
+    def output(self) -> str:
+        """Return what it has written since its start; nothing where its log cannot be read."""
+        try:
+            return "" if self.log is None else self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
     def log_tail(self) -> str:
         """Return the last lines of the log."""
-        try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return "(no log)"
+        lines = self.output().splitlines() or ["(no log)"]
         return "\n".join(f"  {line[:LONGEST_LOG_LINE]}" for line in lines[-LOG_TAIL_LINES:])
 
+    def ask_to_stop(self) -> None:
+        """Ask the process to end, and do not wait for it."""
+        if self.process is not None and self.is_running() and self.asked_to_stop_at is None:
+            self.process.send_signal(self.stop_signal)
+            self.asked_to_stop_at = time.monotonic()
+
     def stop(self) -> None:
-        """Ask the process to end; after `stop_seconds` end it and everything it started."""
+        """Ask the process to end, if nobody has; `stop_seconds` later end it and everything it started."""
         if self.process is None:
             return
-        if self.is_running():
-            self.process.send_signal(self.stop_signal)
+        self.ask_to_stop()
+        if self.asked_to_stop_at is not None:
             try:
-                self.process.wait(self.stop_seconds)
+                self.process.wait(max(self.asked_to_stop_at + self.stop_seconds - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self._end_group()
@@ -126,9 +146,10 @@ def python_child(
     name: str,
     arguments: Sequence[str],
     *,
-    log: Path,
+    log: Path | None,
     environment: Mapping[str, str],
     stop_signal: int = signal.SIGTERM,
+    stop_seconds: float = 10.0,
 ) -> Child:
     """Make a child that runs this interpreter."""
     return Child(
@@ -137,4 +158,5 @@ def python_child(
         log=log,
         environment={"PYTHONUNBUFFERED": "1", **environment},
         stop_signal=stop_signal,
+        stop_seconds=stop_seconds,
     )

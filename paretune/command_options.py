@@ -39,7 +39,10 @@ StudyReference = Annotated[
 StateDir = Annotated[
     Path | None, typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything.")
 ]
-TrialWorkers = Annotated[int, typer.Option(min=1, max=64, help="Trial workers to start.")]
+TrialWorkers = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="Trial workers to start; left out: one for each GPU, 2 on a CPU."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Write into a folder that holds something, over it.")]
 Output = Annotated[Path, typer.Option(help="Where results are written.")]
 Json = Annotated[bool, typer.Option("--json", help="Print it as JSON, for programs.")]

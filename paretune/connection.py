@@ -11,7 +11,7 @@ from paretune.errors import KeyMissing, NoServer
 
 
 @contextmanager
-def server(state_dir: Path | None, trial_workers: int) -> Iterator[tuple[Client, Callable[[], None]]]:
+def server(state_dir: Path | None, trial_workers: int | None) -> Iterator[tuple[Client, Callable[[], None]]]:
     """Use the server at PARETUNE_URL, else the one running on the state directory, else start one.
 
     Gives a client, and what raises an error that ended the supervision of a server started here.

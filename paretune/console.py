@@ -43,6 +43,12 @@ def say(*lines: str) -> None:
         console.print(line, soft_wrap=True)
 
 
+def explain(*lines: str) -> None:
+    """Print sentences, on a terminal broken between words. A line with a command is whole, to be copied."""
+    for line in lines:
+        console.print(line, soft_wrap=_is_whole(console, line))
+
+
 def note(line: str) -> None:
     """Print on stderr what is no part of the answer."""
     _console(stderr=True).print(line, soft_wrap=True)
@@ -84,9 +90,9 @@ def complain(error: Exception) -> None:
     """Print what went wrong on stderr."""
     first, *others = str(error).split("\n")
     errors = _console(stderr=True)
-    errors.print(styled((type(error).__name__, "red"), f": {first}"), soft_wrap=True)
+    errors.print(styled((type(error).__name__, "red"), f": {first}"), soft_wrap=_is_whole(errors, first))
     for line in others:
-        errors.print(line, soft_wrap=True)
+        errors.print(line, soft_wrap=_is_whole(errors, line))
 
 
 def agreed(question: str, *, by_default: bool = False) -> bool:
@@ -130,6 +136,10 @@ def styled(*parts: str | tuple[str, str]) -> Text:
             for part in parts
         )
     )  # fmt: skip
+
+
+def _is_whole(target: PlainConsole, line: str) -> bool:
+    return not target.is_terminal or "paretune " in line
 
 
 def _as_json(found: Answer | Mapping[str, Answer]) -> object:

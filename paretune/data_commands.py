@@ -31,7 +31,7 @@ def upload(
 @app.command(rich_help_panel=DATA)
 def files(as_json: Json = False, state_dir: StateDir = None) -> None:
     """List the files that you have uploaded for studies to train on."""
-    with server_that_runs(state_dir) as client:
+    with server_that_runs(state_dir) as client, working("Reading the list of files"):
         found = client.task_files()
     if as_json:
         say_json(found)

@@ -10,7 +10,7 @@ from api_schemas.recommendation import AgainstDefault
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.trials import TrialRead
 from paretune.client import Client
-from paretune.console import console, say, working
+from paretune.console import console, explain, say, working
 from paretune.export import export_trial, why_nothing
 from paretune.front_report import compare_with_probe, front_table, write_front
 from paretune.progress import follow
@@ -51,7 +51,7 @@ def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
     console.print(front_table(front, trials))
     verdict = compare_with_probe(front, trials)
     if verdict is not None:
-        say(verdict)
+        explain(verdict)
     with working("Drawing the front"):
         as_json, as_plot = write_front(front, trials, folder=folder)
     say(f"Front: {as_json}", f"Plot: {as_plot}", "")
@@ -60,9 +60,9 @@ def _write_results(client: Client, study: StudyRead, *, folder: Path) -> None:
     best_first = [by_number[point.number] for point in front.points]
     wanted = [] if found.number is None else [by_number[found.number]]
     adapter = _write_adapter(client, study, [*wanted, *best_first], folder=folder)
-    say(*recommendation_lines(found))
+    explain(*recommendation_lines(found))
     if found.against_default is not None:
-        say(against_default(found.against_default))
+        explain(against_default(found.against_default))
     if adapter is not None:
         say("", "Load it:", *(f"  {line}" for line in snippet(study, adapter)))
 

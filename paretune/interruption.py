@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Let SIGINT and SIGTERM alike end the block in good order.
+def interruptible(*others: signal.Signals) -> Iterator[None]:
+    """Let SIGINT and SIGTERM alike end the block in good order, and other signals that are named.
 
     SIGINT is named too, because a shell that starts a process in the background has it ignored.
     """
@@ -15,7 +15,8 @@ def interruptible() -> Iterator[None]:
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, *others)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,16 +21,15 @@ from paretune.console import working
 from paretune.embedded_postgres import EmbeddedPostgres, free_port, write_secret
 from paretune.embedded_valkey import EmbeddedValkey
 from paretune.errors import ParetuneError
-from paretune.gpus import gpu_is_visible
+from paretune.gpus import visible_gpus
 from paretune.interruption import interruptible
 from paretune.ports import listening_port
+from paretune.restarts import SUPERVISION_SECONDS, Supervised, restart_what_died
 from paretune.room import room_for_a_start
 from paretune.state_directory import check_not_newer, kept_secret, locked, private, record_version, writable
 
 READY_SECONDS = 120.0
-SUPERVISION_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 10.0
-QUICK_DEATH_SECONDS = 10.0
+WORKERS_ON_A_CPU = 2
 DATABASE_URL_FILE = "database_url"
 """Where, in the state directory, the operator's commands find the database of the running server."""
 Say = Callable[[str], None]
@@ -42,16 +41,6 @@ def _silent(_: str) -> None:
 
 class NotReadyInTime(ParetuneError):
     """The server started but does not answer."""
-
-
-@dataclass
-class Supervised:
-    """A child process, with the state that its restarts need."""
-
-    child: Child
-    restarts_in_a_row: int = 0
-    started_at: float = 0.0
-    start_again_at: float | None = None
 
 
 @dataclass
@@ -76,21 +65,7 @@ class Stack:
 
     def supervise_once(self) -> None:
         """Restart what has died, after a pause that grows while it keeps dying. Call from one thread."""
-        now = time.monotonic()
-        for item in self.supervised:
-            if item.child.is_running():
-                continue
-            if item.start_again_at is None:
-                lived = now - item.started_at
-                item.restarts_in_a_row = item.restarts_in_a_row + 1 if lived < QUICK_DEATH_SECONDS else 0
-                pause = min(0.2 * 2**item.restarts_in_a_row, LONGEST_PAUSE_SECONDS)
-                item.start_again_at = now + pause
-                self.say(
-                    f"{item.child.name} ended; starting it again in {pause:.1f} s. Log: {item.child.log}"
-                )
-            elif now >= item.start_again_at:
-                item.child.start()
-                item.started_at, item.start_again_at = now, None
+        restart_what_died(self.supervised, say=self.say)
 
     def stop(self) -> None:
         """Stop everything in reverse order."""
@@ -100,9 +75,9 @@ class Stack:
 
 
 def serve(
-    state_dir: Path, *, trial_workers: int, host: str, port: int, say: Say, study_workers: int = 1
+    state_dir: Path, *, trial_workers: int | None, host: str, port: int, say: Say, study_workers: int = 1
 ) -> None:
-    """Run the server until SIGINT or SIGTERM.
+    """Run the server until SIGINT or SIGTERM. `trial_workers`: as for `running_stack`.
 
     Raises:
         ParetuneError: If it cannot start; the message says what to do.
@@ -135,7 +110,7 @@ def serve(
 def running_stack(
     state_dir: Path,
     *,
-    trial_workers: int,
+    trial_workers: int | None,
     say: Say,
     study_workers: int = 1,
     host: str = "127.0.0.1",
@@ -144,6 +119,8 @@ def running_stack(
 ) -> Iterator[Stack]:
     """Run the server for the length of a block; `step` is told what is going on until it is ready.
 
+    Without `trial_workers` there is one for each visible GPU, or two on a CPU; a number shares the GPUs.
+
     Raises:
         ParetuneError: If it cannot start; the message says what to do.
     """
@@ -151,6 +128,8 @@ def running_stack(
     state_dir = writable(state_dir.absolute())
     check_not_newer(state_dir)
     chosen = listening_port(host, port)
+    gpus = visible_gpus() if trial_workers != 0 else []
+    number = (len(gpus) or WORKERS_ON_A_CPU) if trial_workers is None else trial_workers
     with locked(state_dir), interruptible():
         with room_for_a_start(state_dir):
             stack = Stack(
@@ -168,12 +147,11 @@ def running_stack(
                 _migrate(stack)
                 record_version(state_dir)
                 step("Starting the workers and the API")
-                _start_service(
-                    stack, trial_workers=trial_workers, study_workers=study_workers, host=host, port=chosen
-                )
+                trial_environments = [_one_gpu(gpus, n) for n in range(number)]
+                _start_service(stack, trial_environments, study_workers=study_workers, host=host, port=chosen)
                 (state_dir / "url").write_text(stack.url, encoding="ascii")
                 write_secret(state_dir / DATABASE_URL_FILE, stack.environment["DATABASE_URL"])
-            if trial_workers and not gpu_is_visible():
+            if number and not gpus:
                 say("No GPU is visible: trials train on the CPU.")
             say(f"Paretune is ready at {stack.url} after {time.monotonic() - started:.1f} s.")
             yield stack
@@ -254,7 +232,14 @@ def _migrate(stack: Stack) -> None:
         child.check()
 
 
-def _start_service(stack: Stack, *, trial_workers: int, study_workers: int, host: str, port: int) -> None:
+def _one_gpu(gpus: Sequence[str], number: int) -> dict[str, str]:
+    """Return the environment of a trial worker: of several GPUs it sees one."""
+    return {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
+
+
+def _start_service(
+    stack: Stack, trial_environments: Sequence[Mapping[str, str]], *, study_workers: int, host: str, port: int
+) -> None:
     logs = stack.state_dir / "logs"
     # One thread each: on a machine without a GPU, cores are shared out as processes.
     worker_environment = {**stack.environment, "OMP_NUM_THREADS": "1"}
@@ -263,13 +248,19 @@ def _start_service(stack: Stack, *, trial_workers: int, study_workers: int, host
             name,
             arguments,
             log=logs / f"{name}.log",
-            environment=worker_environment,
+            environment={**worker_environment, **own_environment},
             stop_signal=signal.SIGQUIT,
         )
-        for name, arguments in [
-            ("study-worker", commands.study_worker("studies-0")),
-            *((f"study-worker-{n}", commands.study_worker(f"studies-{n}")) for n in range(1, study_workers)),
-            *((f"trial-worker-{n}", commands.trial_worker(f"trials-{n}")) for n in range(trial_workers)),
+        for name, arguments, own_environment in [
+            ("study-worker", commands.study_worker("studies-0"), {}),
+            *(
+                (f"study-worker-{n}", commands.study_worker(f"studies-{n}"), {})
+                for n in range(1, study_workers)
+            ),
+            *(
+                (f"trial-worker-{n}", commands.trial_worker(f"trials-{n}"), own_environment)
+                for n, own_environment in enumerate(trial_environments)
+            ),
         ]
     ]
     api = python_child("api", commands.api(host, port), log=logs / "api.log", environment=stack.environment)
@@ -283,11 +274,7 @@ def _wait_until_ready(stack: Stack, workers: list[Child], api: Child) -> None:
     while not (
         _answers(f"{stack.url}/readyz")
         # A study worker that is still loading torch has its wake-ups wait for it.
-        and all(
-            " ready." in child.log.read_text(encoding="utf-8", errors="replace")
-            for child in workers
-            if child.name.startswith("trial-worker")
-        )
+        and all(" ready." in child.output() for child in workers if child.name.startswith("trial-worker"))
     ):
         for child in (*workers, api):
             child.check()

@@ -17,8 +17,9 @@ from rich.table import Column, Table
 from api_schemas.access import KeyRead, KeyScope
 from paretune.command_options import Json, Yes
 from paretune.connection import server, server_that_runs
-from paretune.console import console, insist, say, say_json
+from paretune.console import console, insist, say, say_json, styled, working
 from paretune.errors import ParetuneError
+from paretune.id_reference import find_id
 from paretune.store_addresses import database_url
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ TenantName = Annotated[
     ),
 ]
 DEFAULT_TENANT = "default"
+MOST_KEYS = 1000
+"""Of a tenant, to be listed at once."""
 Limit = Annotated[int | None, typer.Option(min=0)]
 
 
@@ -103,31 +106,56 @@ def list_keys(
     """Show a tenant's keys, newest first."""
     if _is_remote(tenant):
         with server_that_runs(state_dir) as client:
-            _show_keys(list(client.api_keys()), as_json=as_json)
+            with working("Reading the keys"):
+                found = list(client.api_keys())
+            _show_keys(found, as_json=as_json)
         return
     from service.access.keys import list_keys as read
     from service.access.tenants import get_tenant
 
     with _database(state_dir) as session:
         owner = get_tenant(session, tenant or DEFAULT_TENANT)
-        found = read(session, tenant_id=owner.id, page_size=1000, before=None)
-        _show_keys([KeyRead.model_validate(key) for key in found], as_json=as_json)
+        stored = read(session, tenant_id=owner.id, page_size=MOST_KEYS, before=None)
+        _show_keys([KeyRead.model_validate(key) for key in stored], as_json=as_json)
 
 
 @keys.command("revoke")
-def revoke_key(key_id: str, yes: Yes = False, state_dir: StateDir = None) -> None:
+def revoke_key(
+    reference: Annotated[
+        str, typer.Argument(metavar="KEY", help="Its id, a unique beginning of that, or its name.")
+    ],
+    yes: Yes = False,
+    state_dir: StateDir = None,
+) -> None:
     """End a key at once."""
-    if not yes:
-        insist(f"End the key {key_id} for good? Whatever uses it is refused from now on.")
     if _is_remote(None):
-        with server(state_dir, trial_workers=0) as (client, _):
-            key = client.revoke_key(key_id)
+        with server_that_runs(state_dir) as client:
+            key = client.revoke_key(_agreed_key(list(client.api_keys()), reference, yes=yes))
     else:
+        from service.access.keys import list_keys as read
         from service.access.keys import revoke_key as revoke
+        from service.access.tenants import list_tenants as owners
 
         with _database(state_dir) as session:
-            key = KeyRead.model_validate(revoke(session, key_id, tenant_id=None))
-    say(f"{key.id} ({key.name}) was revoked at {_minute(key.revoked_at)}.")
+            found = [
+                KeyRead.model_validate(key)
+                for owner in owners(session)
+                for key in read(session, tenant_id=owner.id, page_size=MOST_KEYS, before=None)
+            ]
+            key = KeyRead.model_validate(
+                revoke(session, _agreed_key(found, reference, yes=yes), tenant_id=None)
+            )
+    say(f"{key.id} ({key.name}) was revoked at {_minute(key.revoked_at)}Z.")
+
+
+def _agreed_key(found: Sequence[KeyRead], reference: str, *, yes: bool) -> str:
+    """Return the id of the key that is meant, once the person has agreed to end it."""
+    key_id = find_id(reference, {key.id: key.name for key in found}, kind="key")
+    if not yes:
+        (key,) = (key for key in found if key.id == key_id)
+        say(f"{key.id}  {key.scope}  {key.name}")
+        insist("End this key for good? Whatever uses it is refused from now on.")
+    return key_id
 
 
 @tenants.command("list")
@@ -144,7 +172,8 @@ def list_tenants(as_json: Json = False, state_dir: StateDir = None) -> None:
     if as_json:
         say_json(found)
         return
-    table = Table("tenant", *(name.replace("_", " ") for name in LIMITS))
+    titles = (name.replace("_", " ") for name in LIMITS)
+    table = Table("tenant", *titles, box=None, padding=(0, 2, 0, 0))
     for one in found:
         shown = ("setting" if limit is None else f"{limit:,}" for limit in one.limits.values())
         table.add_row(one.name, *shown)
@@ -192,10 +221,12 @@ def _show_keys(keys_shown: Sequence[KeyRead], *, as_json: bool) -> None:
     if as_json:
         say_json(keys_shown)
         return
-    table = Table(Column("key", no_wrap=True), "name", "scope", "last used", "expires", "revoked")
+    table = Table(
+        Column("key", min_width=36), "scope", "last used (UTC)", "ends (UTC)", box=None, padding=(0, 2, 0, 0)
+    )
     for key in keys_shown:
-        moments = (key.last_used_at, key.expires_at, key.revoked_at)
-        table.add_row(key.id, key.name, key.scope, *map(_minute, moments))
+        table.add_row(key.id, key.scope, _minute(key.last_used_at), _minute(key.revoked_at or key.expires_at))
+        table.add_row(styled((key.name, "dim")), "", "", "revoked" if key.revoked_at else "")
     console.print(table)
 
 
@@ -242,4 +273,4 @@ def _url_of_running_server(state_dir: Path | None) -> str:
 
 
 def _minute(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from textwrap import shorten
 
 from rich.console import Group
 from rich.live import Live
@@ -22,6 +23,7 @@ from paretune.errors import FollowingEnded, RequestRefused, ServerUnreachable
 from paretune.numbers import format_duration, format_metric, metric_title
 
 SHOWN_TRIALS = 12
+LONGEST_REASON = 60
 STATE_STYLES = {
     TrialState.QUEUED: "dim",
     TrialState.RUNNING: "cyan",
@@ -243,7 +245,7 @@ def _standing_text(trial: TrialRead) -> str:
 
 def _state_text(trial: TrialRead) -> str:
     if trial.state in EXPLAINED_STATES and trial.state_reason:
-        return f"{trial.state}: {trial.state_reason[:60]}"
+        return f"{trial.state}: {shorten(trial.state_reason, LONGEST_REASON, placeholder=' ...')}"
     return str(trial.state)
 
 

@@ -31,7 +31,7 @@ def recommendation_lines(found: Recommendation) -> list[str]:
         else f"Chance that it truly is on the front: {found.front_probability:.0%}."
     )
     return [
-        f"Trial {found.number} ({found.rule}): {found.modules}",
+        f"Trial {found.number} ({found.rule})" + (f": {found.modules}" if found.modules else ""),
         f"  measured: {', '.join(metrics)}",
         *([f"  believed: {', '.join(believed)}"] if believed else []),
         found.reason,

@@ -18,7 +18,7 @@ from paretune.client.asking import ENDING_EVENTS, has_ended
 from paretune.command_groups import RESULTS
 from paretune.command_options import Force, Json, Output, StateDir, StudyReference
 from paretune.connection import server_that_runs
-from paretune.console import console, say, say_json, say_json_line, working
+from paretune.console import console, explain, say, say_json, say_json_line, working
 from paretune.errors import FileExists, ParetuneError
 from paretune.export import check_new, export_trial, merge_exported, onnx_of_merged, opens_with
 from paretune.front_report import front_table
@@ -46,7 +46,8 @@ def status(
     """Show your studies, or one study with its trials and its front."""
     with server_that_runs(state_dir) as client:
         if reference is None:
-            studies = list(client.studies())
+            with working("Reading the studies"):
+                studies = list(client.studies())
             if as_json:
                 say_json(studies)
                 return
@@ -57,14 +58,18 @@ def status(
             if not studies:
                 say("No study yet. Start one: paretune init FILE.csv, then paretune run study.yaml")
             return
-        study_id = find_study(client, reference)
-        study = client.get_study(study_id)
-        trials = list(client.trials(study_id))
-        front = client.pareto_front(study_id)
+        with working("Reading the study"):
+            study_id = find_study(client, reference)
+            study = client.get_study(study_id)
+            trials = list(client.trials(study_id))
+            front = client.pareto_front(study_id)
         if as_json:
             say_json({"study": study, "trials": trials, "pareto_front": front})
             return
-        say(study_line(study))
+        if console.is_terminal:
+            console.print(studies_table([study]))
+        else:
+            say(study_line(study))
         console.print(trials_table(study, trials))
         if front.points:
             console.print(front_table(front, trials))
@@ -88,13 +93,14 @@ def recommend(
         study_id = find_study(client, reference)
         if export_to is not None:
             check_new(export_to, force=force)
-        found = client.recommendation(
-            study_id, at_most=at_most or (), at_least=at_least or (), weights=weights or ()
-        )
+        with working("Choosing a trial"):
+            found = client.recommendation(
+                study_id, at_most=at_most or (), at_least=at_least or (), weights=weights or ()
+            )
         if as_json:
             say_json(found)
         else:
-            say(*recommendation_lines(found))
+            explain(*recommendation_lines(found))
         if export_to is not None:
             if found.number is None or found.study_file is None:
                 raise ParetuneError("Nothing was written: no trial is recommended. Choose one by bounds.")
@@ -145,7 +151,7 @@ def export(
 @app.command(rich_help_panel=RESULTS)
 def importance(reference: StudyReference, as_json: Json = False, state_dir: StateDir = None) -> None:
     """Show which parameters matter to which objective."""
-    with server_that_runs(state_dir) as client:
+    with server_that_runs(state_dir) as client, working("Reading the study"):
         found = client.importance(find_study(client, reference))
     if as_json:
         say_json(found)
@@ -232,7 +238,7 @@ def _follow(client: Client, study_id: str, *, after: int, show: Callable[[EventR
 def _say_event(event: EventRead) -> None:
     moment = event.recorded_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     words = (f"{event.sequence:>6}  {moment}  {event.type:<20}", event.trial_id or "", _body(event))
-    say("  ".join(word for word in words if word).rstrip())
+    explain("  ".join(word for word in words if word).rstrip())
 
 
 def _body(event: EventRead) -> str:

@@ -22,7 +22,7 @@ StudyWorkers = Annotated[
 @app.command(rich_help_panel=SERVER)
 def up(
     state_dir: StateDir = None,
-    trial_workers: TrialWorkers = 2,
+    trial_workers: TrialWorkers = None,
     study_workers: StudyWorkers = 1,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
@@ -48,6 +48,18 @@ def up(
         port=port,
         say=say,
     )
+
+
+@app.command(rich_help_panel=SERVER)
+def workers(
+    name: Annotated[
+        str, typer.Option(help="What their names begin with; those of one host must differ.")
+    ] = "trials",
+) -> None:
+    """Run a trial worker on each visible GPU for a server elsewhere, until SIGTERM or Ctrl-C."""
+    from paretune.box_workers import run_trial_workers
+
+    run_trial_workers(name, say=say)
 
 
 @app.command(rich_help_panel=SERVER)

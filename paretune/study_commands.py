@@ -81,7 +81,7 @@ def create(
 def run(
     study_file: StudyFile,
     state_dir: StateDir = None,
-    trial_workers: TrialWorkers = 2,
+    trial_workers: TrialWorkers = None,
     output: Output = Path("results"),
 ) -> None:
     """Run a study to its end, and take home the adapter that it recommends."""
@@ -102,7 +102,7 @@ def run(
 def resume(
     reference: StudyReference,
     state_dir: StateDir = None,
-    trial_workers: TrialWorkers = 2,
+    trial_workers: TrialWorkers = None,
     output: Output = Path("results"),
 ) -> None:
     """Go on with a paused or interrupted study, to its end."""

@@ -101,7 +101,10 @@ def _score(task: Task) -> str:
 def _rows(split_rows: Sequence[int], *, gpu: bool) -> str:
     train, validation, test = split_rows
     most = ROWS_WITH_GPU if gpu else ROWS_WITHOUT_GPU
-    if train + validation < FEW_ROWS or train <= most[0]:
+    if train + validation < FEW_ROWS:
+        known = f"{train + validation:,}"
+        return f"    # All rows: {known} to train and validate on, in folds, {test:,} to test at the end.\n"
+    if train <= most[0]:
         return (
             f"    # All rows: {train:,} to train, {validation:,} to validate, {test:,} to test at the end.\n"
         )

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from paretune.local import SUPERVISION_SECONDS, Stack
+from paretune.local import Stack
+from paretune.restarts import SUPERVISION_SECONDS
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What a checked study comes to, as lines of text."""
 
+import re
 from collections.abc import Iterator
 
 from api_schemas.studies import StudyCreate
@@ -30,7 +31,9 @@ def _task_lines(study: StudyCreate, classes: int | None) -> Iterator[str]:
     task = study.configuration.task
     outputs = "" if classes is None else f", {classes} {'output' if classes == 1 else 'outputs'}"
     folds = "" if task.folds is None else f", {task.folds} folds"
-    yield f"  fine-tunes {study.configuration.backbone} on {task.name} ({task.resolved_kind}{outputs}{folds})"
+    # Of an upload, only its owner's folder stands between.
+    name = re.sub(r"^file:uploads/[^/]+/", "file:", task.name)
+    yield f"  fine-tunes {study.configuration.backbone} on {name} ({task.resolved_kind}{outputs}{folds})"
 
 
 def _objectives(study: StudyCreate) -> Iterator[str]:

@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     """How many it may make at once after a pause."""
     metrics_token: SecretStr | None = None
     """What a scraper of /metrics must send; without it, only processes of this host may read them."""
+    metrics_token_file: Path | None = None
+    """A file with that token."""
     webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks that webhooks may reach although they are not public, as a JSON list."""
     webhook_http: bool = False
@@ -91,12 +93,13 @@ def settings() -> Settings:
         ValueError: If such a file cannot be read, or is empty.
     """
     given = Settings()
-    key_file = given.bootstrap_api_key_file
+    key_file, token_file = given.bootstrap_api_key_file, given.metrics_token_file
     return given.model_copy(
         update={
             "database_url": _with_secret(given.database_url, given.database_password_file),
             "broker_url": _with_secret(given.broker_url, given.broker_password_file),
             "bootstrap_api_key": SecretStr(read_secret(key_file)) if key_file else given.bootstrap_api_key,
+            "metrics_token": SecretStr(read_secret(token_file)) if token_file else given.metrics_token,
         }
     )
 

@@ -31,7 +31,7 @@ from service.runtime.work_limits import TimeLimitReached, at_most, limit_memory
 from service.storage.counters import CounterName, count
 from service.storage.database import transaction
 from service.suggestions.front_beliefs import read_belief_request, store_beliefs
-from service.suggestions.parameter_importance import read_importance_request, store_importance
+from service.suggestions.parameter_importance import read_importance_request, store_weighing
 from service.suggestions.race_rounds import advance_race
 from service.suggestions.study_suggestions import (
     SuggestionRequest,
@@ -225,7 +225,7 @@ def _weigh_parameters(turn: Turn) -> None:
 
     started = time.perf_counter()
     with tracer.start_as_current_span("weigh parameters"):
-        importance = weigh_parameters(
+        found = weigh_parameters(
             request.problem,
             request.observations,
             earlier=request.earlier,
@@ -235,4 +235,4 @@ def _weigh_parameters(turn: Turn) -> None:
     seconds = time.perf_counter() - started
     log.info("weighed parameters", seconds=round(seconds, 3))
     with transaction() as session:
-        store_importance(session, turn.study_id, importance)
+        store_weighing(session, turn.study_id, found.importance, found.slices)

@@ -32,17 +32,18 @@ from service.settings import Settings, read_secret, with_password
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
-SECRETS = {"api_key", "postgres_password", "valkey_password"}
+SECRETS = {"api_key", "postgres_password", "valkey_password", "metrics_token"}
 OURS = ("api", "study-worker", "trial-worker-gpu", "trial-worker-cpu")
 FIXED = {
     "DATABASE_URL", "DATABASE_PASSWORD_FILE", "BROKER_URL", "BROKER_PASSWORD_FILE", "PARETUNE_DATA_DIR",
     "PARETUNE_MODELS_DIR", "PARETUNE_API_KEY", "PARETUNE_API_KEY_FILE", "PARETUNE_DEVICE",
-    "PARETUNE_ALIVE_FILE",
+    "PARETUNE_ALIVE_FILE", "PARETUNE_METRICS_TOKEN", "PARETUNE_METRICS_TOKEN_FILE",
 }  # fmt: skip
-"""What compose settles itself: stores and folders in the containers, devices; the key is the migration's."""
+"""What compose settles itself: stores and folders in the containers, devices; the key is the migration's,
+and the token of the metrics the API's."""
 OF_THE_API = {
-    "PARETUNE_REQUESTS_PER_SECOND", "PARETUNE_REQUEST_BURST", "PARETUNE_METRICS_TOKEN",
-    "PARETUNE_WEBHOOK_NETWORKS", "PARETUNE_WEBHOOK_HTTP",
+    "PARETUNE_REQUESTS_PER_SECOND", "PARETUNE_REQUEST_BURST", "PARETUNE_WEBHOOK_NETWORKS",
+    "PARETUNE_WEBHOOK_HTTP",
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
@@ -63,7 +64,7 @@ def compose(*arguments: str, environment: dict[str, str]) -> subprocess.Complete
 
 
 def resolved(environment: dict[str, str]) -> dict[str, Any]:
-    profiles = ("--profile", "gpu", "--profile", "cpu")
+    profiles = ("--profile", "gpu", "--profile", "cpu", "--profile", "s3", "--profile", "metrics")
     found = compose(*profiles, "config", "--format", "json", environment=environment)
     assert found.returncode == 0, found.stderr
     content: dict[str, Any] = json.loads(found.stdout)["services"]
@@ -86,22 +87,28 @@ def services() -> dict[str, Any]:
 
 def test_secrets_are_files_that_only_those_see_who_need_them(services: dict[str, Any]) -> None:
     """The key is the migration's alone; no secret is in an environment."""
-    stores = {"postgres_password", "valkey_password"}
+    stores = {"postgres_password", "valkey_password", "s3_credentials"}
     needs = {
         "postgres": {"postgres_password"},
         "valkey": {"valkey_password"},
-        "migrate": SECRETS,
+        "migrate": stores | {"api_key"},
         **dict.fromkeys(OURS, stores),
+        "api": stores | {"metrics_token"},
+        "s3": {"s3_credentials"},
+        "s3-bucket": {"s3_credentials"},
+        "prometheus": {"metrics_token"},
     }
     given = {name: {secret["source"] for secret in service["secrets"]} for name, service in services.items()}
     assert given == needs
     for service in services.values():
         environment = service.get("environment", {})
         named = {
-            str(value) for name, value in environment.items() if name.endswith(("WORD_FILE", "KEY_FILE"))
+            str(value)
+            for name, value in environment.items()
+            if name.endswith(("WORD_FILE", "KEY_FILE", "TOKEN_FILE"))
         }
         assert named <= {f"/run/secrets/{secret}" for secret in SECRETS}
-        assert not {"POSTGRES_PASSWORD", "PARETUNE_API_KEY"} & {*environment}
+        assert not {"POSTGRES_PASSWORD", "PARETUNE_API_KEY", "PARETUNE_METRICS_TOKEN"} & {*environment}
         assert all(secret["target"] == f"/run/secrets/{secret['source']}" for secret in service["secrets"])
 
 
@@ -190,7 +197,8 @@ def test_commands_are_those_of_the_supervisor(services: dict[str, Any]) -> None:
     assert command("migrate") == commands.MIGRATE
     assert command("api") == commands.api("0.0.0.0", 8080)  # noqa: S104  inside its container
     assert command("study-worker") == commands.study_worker("studies-0")
-    assert command("trial-worker-gpu") == command("trial-worker-cpu") == commands.trial_worker("trials-0")
+    assert command("trial-worker-cpu") == commands.trial_worker("trials-0")
+    assert command("trial-worker-gpu") == ("-m", "paretune.cli", "workers")
 
 
 def test_postgres_takes_as_many_connections_as_the_embedded_one(
@@ -224,7 +232,7 @@ def test_settings_that_nobody_sets_are_as_without_compose(
         monkeypatch.setenv(name, value)
     changed = {name for name in Settings().model_fields_set if not Settings.model_fields[name].is_required()}
     own = {
-        "api": {"requests_per_second"},
+        "api": {"requests_per_second", "metrics_token_file"},
         "study-worker": {"alive_file"},
         "trial-worker-gpu": {"device", "alive_file"},
         "trial-worker-cpu": {"device", "alive_file"},
@@ -246,10 +254,10 @@ def test_local_backbones_lie_in_a_folder_of_the_host_that_nobody_writes_to(servi
 
 
 def test_only_the_api_is_reachable_and_only_from_this_host(services: dict[str, Any]) -> None:
-    """Stores and workers publish no port; the API listens on loopback unless told otherwise."""
+    """Stores and workers publish no port; the API and Prometheus listen on loopback unless told otherwise."""
     ports = {name: service["ports"] for name, service in services.items() if service.get("ports")}
-    assert list(ports) == ["api"]
-    assert ports["api"][0]["host_ip"] == "127.0.0.1"
+    assert ports.keys() == {"api", "prometheus"}
+    assert {port["host_ip"] for published in ports.values() for port in published} == {"127.0.0.1"}
 
 
 def test_nothing_starts_before_the_schema_is_there(services: dict[str, Any]) -> None:
@@ -272,7 +280,10 @@ def test_a_stopped_trial_worker_gives_its_trial_back(services: dict[str, Any]) -
 def test_a_worker_is_healthy_while_it_touches_its_file(
     services: dict[str, Any], service: str, tmp_path: Path
 ) -> None:
-    """The check itself, run: no file or an old one is bad, a fresh one or one of the future good."""
+    """The check itself, run: no file or an old one is bad, fresh ones or those of the future good.
+
+    Where a container has several workers, one that is silent is enough.
+    """
     place = services[service]["environment"]["PARETUNE_ALIVE_FILE"]
     shell, check = services[service]["healthcheck"]["test"]
     assert shell == "CMD-SHELL"
@@ -290,6 +301,11 @@ def test_a_worker_is_healthy_while_it_touches_its_file(
     assert not is_healthy()
     os.utime(file, (now, now + 3600))
     assert is_healthy()
+    other = tmp_path / "alive-1"
+    other.touch()
+    assert is_healthy()
+    os.utime(other, (now, now - 90))
+    assert not is_healthy()
 
 
 def test_no_container_takes_the_whole_machine(services: dict[str, Any]) -> None:
@@ -304,7 +320,7 @@ def test_no_container_takes_the_whole_machine(services: dict[str, Any]) -> None:
     limits = ("TRIAL_WORKER_MEMORY", "STUDY_WORKER_MEMORY", "API_MEMORY", "POSTGRES_MEMORY")
     moved = resolved(dict.fromkeys(limits, "3g"))
     unmoved = {name for name, service in moved.items() if int(service["mem_limit"]) != 3 * 2**30}
-    assert unmoved == {"valkey", "migrate"}
+    assert unmoved == {"valkey", "migrate", "s3", "s3-bucket", "prometheus"}
 
 
 def test_valkey_refuses_before_it_is_killed(services: dict[str, Any]) -> None:
@@ -314,22 +330,110 @@ def test_valkey_refuses_before_it_is_killed(services: dict[str, Any]) -> None:
     assert int(most[1]) * 2**20 * 2 <= int(services["valkey"]["mem_limit"])
 
 
-def test_a_trial_worker_gets_one_gpu(services: dict[str, Any]) -> None:
-    """One device id each; the CPU profile asks for none."""
-    devices = services["trial-worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
-    assert [(device["driver"], device["device_ids"]) for device in devices] == [("nvidia", ["0"])]
+def test_the_trial_workers_get_every_gpu_or_those_that_env_names(services: dict[str, Any]) -> None:
+    """One container for all of them; the CPU profile asks for none."""
+    gpu = services["trial-worker-gpu"]
+    devices = gpu["deploy"]["resources"]["reservations"]["devices"]
+    assert [(device["driver"], device["count"]) for device in devices] == [("nvidia", -1)]
+    assert gpu["environment"]["CUDA_VISIBLE_DEVICES"] is None
+    named = resolved({"CUDA_VISIBLE_DEVICES": "0,2"})
+    assert named["trial-worker-gpu"]["environment"]["CUDA_VISIBLE_DEVICES"] == "0,2"
+    assert "CUDA_VISIBLE_DEVICES" not in named["trial-worker-cpu"]["environment"]
     assert "reservations" not in services["trial-worker-cpu"]["deploy"]["resources"]
-    assert services["trial-worker-gpu"]["environment"]["PARETUNE_DEVICE"] == "cuda"
+    assert gpu["environment"]["PARETUNE_DEVICE"] == "cuda"
     assert services["trial-worker-cpu"]["environment"]["PARETUNE_DEVICE"] == "cpu"
-    assert services["trial-worker-gpu"]["profiles"] == ["gpu"]
-    assert services["trial-worker-cpu"]["profiles"] == ["cpu"]
 
 
-def test_no_container_of_ours_may_gain_privileges(services: dict[str, Any]) -> None:
-    """Capabilities are dropped, and new ones refused."""
-    for name in ("migrate", "api", "study-worker", "trial-worker-gpu", "trial-worker-cpu"):
-        assert services[name]["cap_drop"] == ["ALL"]
-        assert services[name]["security_opt"] == ["no-new-privileges:true"]
+def test_what_is_not_always_wanted_is_a_profile(services: dict[str, Any]) -> None:
+    """Without one there are stores, API and study worker."""
+    assert {name: service["profiles"] for name, service in services.items() if "profiles" in service} == {
+        "trial-worker-gpu": ["gpu"], "trial-worker-cpu": ["cpu"],
+        "s3": ["s3"], "s3-bucket": ["s3"], "prometheus": ["metrics"],
+    }  # fmt: skip
+
+
+def test_no_container_may_gain_privileges_or_write_into_its_image(services: dict[str, Any]) -> None:
+    """Capabilities are dropped and new ones refused; the root file system is read only; nobody is root."""
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert "build" in service or service["user"] not in ("", "root", "0"), name
+        in_memory = service.get("tmpfs") or [volume["target"] for volume in service["volumes"]]
+        assert "/tmp" in in_memory, name  # noqa: S108
+
+
+def test_weights_on_their_way_to_a_bucket_lie_on_the_disk(services: dict[str, Any]) -> None:
+    """Where a folder in memory would count against the trial."""
+    for name in ("trial-worker-gpu", "trial-worker-cpu"):
+        assert not services[name].get("tmpfs")
+        (volume,) = [one for one in services[name]["volumes"] if one["target"] == "/tmp"]  # noqa: S108
+        assert volume["type"] == "volume"
+
+
+def test_every_image_can_be_pinned_to_a_digest(services: dict[str, Any]) -> None:
+    """By .env alone; ours stand on a base that can be pinned, too."""
+    variables = ("POSTGRES_IMAGE", "VALKEY_IMAGE", "S3_IMAGE", "PROMETHEUS_IMAGE", "PYTHON_IMAGE")
+    pinned = resolved(dict.fromkeys(variables, f"name@sha256:{'0' * 64}"))
+    for name, service in pinned.items():
+        image = service["build"]["args"]["PYTHON_IMAGE"] if "build" in service else service["image"]
+        assert image.endswith(f"@sha256:{'0' * 64}"), name
+    for file in ("service/Dockerfile", "workers/Dockerfile"):
+        bases = [
+            line for line in (ROOT / file).read_text().splitlines() if line.startswith(("ARG P", "FROM"))
+        ]
+        assert bases == ["ARG PYTHON_IMAGE=python:3.12-slim", "FROM ${PYTHON_IMAGE}"]
+
+
+def test_keys_of_the_store_are_a_file_in_the_form_of_amazon(
+    services: dict[str, Any], s3_endpoint: str, tmp_path: Path
+) -> None:
+    """The store of the profile reads it; with it, our processes make the bucket. Without, it has no keys."""
+    (line,) = re.findall(r"^ *\$ (printf .*)$", (ROOT / "docs/howto/s3.md").read_text(), re.MULTILINE)
+    (tmp_path / "secrets").mkdir()
+    subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, check=True)
+    keys = tmp_path / "secrets" / "s3_credentials"
+    script, _, _ = services["s3"]["command"][0].replace("$$", "$").partition("exec weed")
+    script = script.replace("/run/secrets/s3_credentials", str(keys))
+    script = script.replace("/tmp/s3.json", f"{tmp_path}/s3")  # noqa: S108
+    subprocess.run(["/bin/sh", "-c", script], check=True)
+    (identity,) = json.loads((tmp_path / "s3").read_text())["identities"]
+    (pair,) = identity["credentials"]
+    assert f"aws_secret_access_key = {pair['secretKey']}\n" in keys.read_text()
+    assert (pair["accessKey"], len(pair["secretKey"])) == ("paretune", 64)
+    assert resolved({})["api"]["environment"]["AWS_SHARED_CREDENTIALS_FILE"] == "/run/secrets/s3_credentials"
+    make_bucket(services["s3-bucket"]["command"], endpoint=s3_endpoint, keys=keys, url="s3://new-one/weights")
+    found = make_bucket(
+        services["s3-bucket"]["command"],
+        endpoint=s3_endpoint,
+        keys=ROOT / "deploy/s3/no-credentials",
+        url="s3://other/weights",
+    )
+    assert "credentials" in found
+
+
+def make_bucket(command: list[str], *, endpoint: str, keys: Path, url: str) -> str:
+    """Run the command of the profile, twice, for it runs at each start; return its last complaint."""
+    variables = {
+        "AWS_SHARED_CREDENTIALS_FILE": str(keys),
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PARETUNE_ARTIFACTS_URL": url,
+    }
+    ended = [
+        subprocess.run(
+            [sys.executable, *command[1:]],
+            env={"PATH": os.environ["PATH"], **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for _ in range(2)
+    ]
+    assert ended[0].returncode == ended[1].returncode
+    assert bool(ended[0].returncode) == bool(ended[0].stderr), ended[0].stderr
+    return ended[1].stderr.splitlines()[-1] if ended[1].stderr else ""
 
 
 @pytest.mark.parametrize("file", ["service/Dockerfile", "workers/Dockerfile"])
@@ -380,8 +484,8 @@ def test_torch_comes_from_the_index_that_env_names() -> None:
     """As a build argument, which the image of the workers hands to pip."""
     found = resolved({"TORCH_INDEX": "https://torch.example/cpu"})
     for service in ("study-worker", "trial-worker-gpu", "trial-worker-cpu"):
-        assert found[service]["build"]["args"] == {"TORCH_INDEX": "https://torch.example/cpu"}
-    assert "args" not in found["api"]["build"]
+        assert found[service]["build"]["args"]["TORCH_INDEX"] == "https://torch.example/cpu"
+    assert "TORCH_INDEX" not in found["api"]["build"]["args"]
     assert '${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch' in (ROOT / "workers/Dockerfile").read_text()
 
 

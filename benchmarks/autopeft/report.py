@@ -1,4 +1,4 @@
-"""The second half of `docs/first-searches.md`: tables, tests and an image, from whatever results there are."""
+"""The second half of `docs/first-searches.md`: tables, tests and an image, from what results there are."""
 
 import statistics
 from collections.abc import Mapping, Sequence

@@ -24,8 +24,11 @@ from api_schemas.ask_and_tell import (
 )
 from api_schemas.events import EventPage, EventRead
 from api_schemas.importance import Importance
+from api_schemas.module_maps import ModuleMaps
 from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation
+from api_schemas.runs import RunColumns
+from api_schemas.slices import SliceRead
 from api_schemas.studies import StudyCreate, StudyPage, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.study_validation import StudyValidation
@@ -183,10 +186,12 @@ def get_trial(study_id: str, trial_id: str) -> Request[TrialRead]:
     return _get(f"{_study(study_id)}/trials/{segment(trial_id)}", TrialRead)
 
 
-def pareto_front(study_id: str, *, by: FrontBasis | None = None) -> Request[ParetoFront]:
-    """Read the front: as observed, or as the models believe it; if left out, as believed where noisy."""
-    request = _get(f"{_study(study_id)}/pareto_front", ParetoFront)
-    return request if by is None else replace(request, query={"by": by})
+def pareto_front(
+    study_id: str, *, by: FrontBasis | None = None, sequence: int | None = None
+) -> Request[ParetoFront]:
+    """Read the front as observed or, if left out, as believed where noisy; a former one by `sequence`."""
+    number = None if sequence is None else str(sequence)
+    return _get(f"{_study(study_id)}/pareto_front", ParetoFront, by=by, sequence=number)
 
 
 def hypervolume_history(study_id: str) -> Request[HypervolumeHistory]:
@@ -205,6 +210,24 @@ def recommendation(
 def importance(study_id: str) -> Request[Importance]:
     """Read how much each parameter matters to each objective."""
     return _get(f"{_study(study_id)}/importance", Importance)
+
+
+def read_slice(
+    study_id: str, *, objective: str | None = None, parameter: str | None = None, second: str | None = None
+) -> Request[SliceRead]:
+    """Read how the models see an objective along a parameter or over two, with all others held."""
+    path = f"{_study(study_id)}/slice"
+    return _get(path, SliceRead, objective=objective, parameter=parameter, second=second)
+
+
+def runs(study_id: str) -> Request[RunColumns]:
+    """Read every attempt of a study's trials: which worker ran it, when, and how it ended."""
+    return _get(f"{_study(study_id)}/runs", RunColumns)
+
+
+def module_maps(study_id: str, *, trial_id: str | None = None) -> Request[ModuleMaps]:
+    """Read which modules the trials of the observed front, or one trial, train in which layer."""
+    return _get(f"{_study(study_id)}/module_maps", ModuleMaps, trial_id=trial_id)
 
 
 def pause(study_id: str) -> Request[StudyRead]:
@@ -313,8 +336,9 @@ def delete_task_file(name: str) -> Request[None]:
     return Request("DELETE", path, lambda _: None, gone_when_repeated=True)
 
 
-def _get(path: str, schema: type[Answer]) -> Request[Answer]:
-    return Request("GET", path, schema.model_validate_json)
+def _get(path: str, schema: type[Answer], **query: str | None) -> Request[Answer]:
+    asked = {name: value for name, value in query.items() if value is not None}
+    return Request("GET", path, schema.model_validate_json, query=asked)
 
 
 def _post(

@@ -95,6 +95,11 @@ def caller_of(row: Any) -> Caller | str:
     return Caller(tenant_id=row.tenant_id, key_id=row.key_id, scope=KeyScope(row.scope))
 
 
+def get_key(session: Session, key_id: str) -> ApiKey:
+    """Read the key of a caller, which is there for as long as its request is served."""
+    return session.get_one(ApiKey, key_id)
+
+
 def list_keys(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[ApiKey]:
     """Read a tenant's keys, newest first, older than `before`."""
     query = select(ApiKey).where(ApiKey.tenant_id == tenant_id).order_by(ApiKey.id.desc()).limit(page_size)

@@ -8,6 +8,7 @@ Lock order: a study's row before its tenant's.
 from sqlalchemy import ColumnElement, Subquery, func, select
 from sqlalchemy.orm import Session
 
+from api_schemas.access import Limit, Limits
 from api_schemas.studies import StudyState
 from api_schemas.trials import TrialState
 from service.catalogue.kept_uploads import kept_bytes
@@ -41,6 +42,25 @@ def check_new_study(session: Session, tenant_id: str) -> None:
             f"This tenant's artifacts and uploads take {kept:,} bytes of {limit:,}. "
             "Delete studies or files that are no longer needed, or ask the operator for more."
         )
+
+
+def usage(session: Session, tenant_id: str) -> Limits:
+    """Return what a tenant has and may have: a look that locks nothing."""
+    tenant, defaults = session.get_one(Tenant, tenant_id), settings()
+    return Limits(
+        active_studies=Limit(
+            used=_open_studies(session, tenant_id),
+            limit=_or_default(tenant.active_studies, defaults.tenant_active_studies),
+        ),
+        running_trials=Limit(
+            used=_running_trials(session, tenant_id),
+            limit=_or_default(tenant.running_trials, defaults.tenant_running_trials),
+        ),
+        artifact_bytes=Limit(
+            used=_kept_bytes(session, tenant_id),
+            limit=_or_default(tenant.artifact_bytes, defaults.tenant_artifact_bytes),
+        ),
+    )
 
 
 def lock_tenant(session: Session, tenant_id: str) -> Tenant:

@@ -31,6 +31,7 @@ from service.api.routes import task_files
 from service.api.routes.access import router as access_router
 from service.api.routes.artifacts import router as artifacts_router
 from service.api.routes.ask_and_tell import router as runners_router
+from service.api.routes.catalogue import router as catalogue_router
 from service.api.routes.dashboard import mount_dashboard
 from service.api.routes.events import router as events_router
 from service.api.routes.studies import router as studies_router
@@ -86,6 +87,7 @@ def create_app() -> FastAPI:
         runners_router,
         events_router,
         task_files.router,
+        catalogue_router,
         access_router,
         webhooks_router,
     )

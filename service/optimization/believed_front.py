@@ -16,7 +16,7 @@ from torch import Tensor
 from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.initial_design import design_size
 from service.optimization.numerics import FIT_FAILURES
-from service.optimization.outcomes import Outcome, keeps_limits
+from service.optimization.outcomes import Outcome, in_unit, keeps_limits
 from service.optimization.problem import Beliefs, Compared, Observation, Problem
 from service.optimization.surrogate import Surrogate, fit_surrogate, without_lower_tail
 
@@ -66,7 +66,7 @@ def believe(
     compared = _column_of(compared_with, keys, outcomes)
     return Beliefs(
         keys=keys,
-        means={one.metric: _in_unit(one, means[:, column]) for column, one in outcomes.items()},
+        means={one.metric: in_unit(one, means[:, column]) for column, one in outcomes.items()},
         deviations={
             one.metric: _spread_in_unit(one, means[:, column], deviations[:, column])
             for column, one in outcomes.items()
@@ -181,12 +181,6 @@ def _deviations(means: Means, covariances: Covariances) -> Means:
     return torch.stack(
         [zeros if one is None else one.diagonal().clamp_min(0.0).sqrt() for one in covariances], dim=1
     )
-
-
-def _in_unit(outcome: Outcome, means: Float64[Tensor, " n"]) -> list[float]:
-    values = outcome.sign * means
-    # Of a metric that is modelled as log10, the median.
-    return [float(value) for value in (10.0**values if outcome.is_log else values)]
 
 
 def _spread_in_unit(

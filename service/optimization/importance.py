@@ -10,6 +10,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from api_schemas.importance import Importance, ObjectiveImportance, ParameterImportance
 from api_schemas.search_space import SearchSpace
+from api_schemas.slices import Slice
 from service.optimization.encoded_problem import EncodedProblem, with_share
 from service.optimization.gaussian_process import Process
 from service.optimization.grid import Candidates, Codes, Grid
@@ -26,6 +28,7 @@ from service.optimization.initial_design import design_size
 from service.optimization.numerics import FIT_FAILURES
 from service.optimization.outcomes import Outcome
 from service.optimization.problem import ExactMetric, Observation, Problem
+from service.optimization.slices import slices_of
 from service.optimization.surrogate import fit_surrogate
 from service.optimization.transfer import TransferProcess
 
@@ -53,6 +56,14 @@ BLOCK = 4_000_000
 NUMBERED = re.compile(r"(.+)\.\d+")
 
 
+@dataclass(frozen=True)
+class Weighing:
+    """What was learned of the parameters by one fit: their importance, and slices of the models."""
+
+    importance: Importance
+    slices: tuple[Slice, ...] = ()
+
+
 def weigh_parameters(
     problem: Problem,
     observations: Sequence[Observation],
@@ -60,9 +71,10 @@ def weigh_parameters(
     earlier: Sequence[ObjectiveImportance],
     seed: int,
     time_limit_seconds: float = math.inf,
-) -> Importance:
+) -> Weighing:
     """Return the importance of parameters for each objective, given twice the observations of the design.
 
+    Beside it are slices of the models that it was found with.
     `earlier` are results for exact objectives: they never change and are not computed again.
     A fit that reaches `time_limit_seconds` keeps the hyperparameters it has by then.
     """
@@ -72,10 +84,10 @@ def weigh_parameters(
     needed = 2 * design_size(grid)
     if len(measured) < needed:
         reason = f"{len(measured)} results so far; the importance of parameters is estimated from {needed} on"
-        return Importance(observations=len(measured), reason=reason)
+        return Weighing(Importance(observations=len(measured), reason=reason))
     if FEWEST_DRAWS * (len(grid) + 2) * grid.dimensions > LARGEST:
         reason = f"the search space is too large: {len(grid)} parameters in {grid.dimensions} columns"
-        return Importance(observations=len(measured), reason=reason)
+        return Weighing(Importance(observations=len(measured), reason=reason))
     encoded = EncodedProblem(problem, measured, seed)
     try:
         surrogate = fit_surrogate(
@@ -87,7 +99,9 @@ def weigh_parameters(
             deadline=deadline,
         )
     except FIT_FAILURES:
-        return Importance(observations=len(measured), reason="no model could be fitted to the results")
+        return Weighing(
+            Importance(observations=len(measured), reason="no model could be fitted to the results")
+        )
     weighed = {item.metric: item for item in earlier}
     objectives = []
     for process, outcome in zip(surrogate.processes, encoded.outcomes[: encoded.objectives], strict=False):
@@ -100,7 +114,8 @@ def weigh_parameters(
             else (_mean_of(process, grid), MODELLED_ROWS)
         )
         objectives.append(importance_for(outcome.metric, grid, function, rows=rows, seed=seed))
-    return Importance(observations=len(measured), objectives=tuple(objectives))
+    found = Importance(observations=len(measured), objectives=tuple(objectives))
+    return Weighing(found, tuple(slices_of(encoded, surrogate, objectives)))
 
 
 def importance_for(

@@ -87,6 +87,12 @@ def _limits(problem: Problem, outcome: Outcome) -> tuple[float, ...]:
     )
 
 
+def in_unit(outcome: Outcome, values: Float64[Tensor, " n"]) -> list[float]:
+    """Return values of the optimiser's scale in the metric's unit; of a mean of log10, that is the median."""
+    signed = outcome.sign * values
+    return [float(value) for value in (10.0**signed if outcome.is_log else signed)]
+
+
 def observed_values(
     outcomes: Sequence[Outcome], metrics: Sequence[Mapping[str, float]]
 ) -> Float64[Tensor, "n m"]:

@@ -3,11 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
 from service.storage.models import Event, Replicate, Study, Trial
+
+OF_RUNS = (
+    EventType.TRIAL_STARTED,
+    EventType.TRIAL_RESUMED,
+    EventType.TRIAL_REQUEUED,
+    EventType.REPLICATE_ENDED,
+)
 
 
 def record_event(
@@ -53,6 +60,17 @@ def list_events(session: Session, study_id: str, *, after: int, page_size: int) 
         .limit(page_size)
     )
     return list(session.scalars(query))
+
+
+def run_events(session: Session, study_id: str) -> Sequence[Row[Any]]:
+    """Read what began and ended attempts at a study's trials, oldest first, with the trials' numbers."""
+    query = (
+        select(Event.type, Event.trial_id, Event.attempt, Event.body, Event.recorded_at, Trial.number)
+        .join(Trial, Trial.id == Event.trial_id)
+        .where(Event.study_id == study_id, Event.type.in_(OF_RUNS))
+        .order_by(Event.sequence)
+    )
+    return session.execute(query).all()
 
 
 def last_sequence(session: Session, study_id: str) -> int | None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Text,
     UniqueConstraint,
     false,
     func,
@@ -142,6 +143,8 @@ class Study(Base):
     proposals: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     importance: Mapped[dict[str, Any] | None]
     accepted: Mapped[dict[str, Any] | None]
+    notes: Mapped[str] = mapped_column(Text, server_default="", default="")
+    tags: Mapped[list[Any]] = mapped_column(server_default="[]", default=list)
     backbone_shape: Mapped[dict[str, Any] | None]
     classes: Mapped[int | None]
     reference_defaults: Mapped[list[Any]]
@@ -288,6 +291,21 @@ class StoredBelief(Base):
     hypervolume: Mapped[float | None]
     trials: Mapped[dict[str, Any]]
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
+class StoredSlice(Base):
+    """The models' view of an objective along a parameter, or over two; `second` is empty for one."""
+
+    __tablename__ = "slices"
+
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    parameter: Mapped[str] = mapped_column(primary_key=True)
+    second: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    """Its place among those of the study: the most important parameter of an objective stands first."""
+    observations: Mapped[int]
+    body: Mapped[dict[str, Any]]
 
 
 class Event(Base):

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, any_, exists, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, defer
 
-from api_schemas.studies import TERMINAL_STUDY_STATES, ReplicateCounts, StudyKind, TrialCounts
+from api_schemas.search_space import Parameterization
+from api_schemas.studies import (
+    TERMINAL_STUDY_STATES,
+    ReplicateCounts,
+    StudyKind,
+    StudyQuery,
+    TrialCounts,
+)
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialState
 from service.errors import NotFound
 from service.storage.models import Artifact, Replicate, StoredFront, Study, Trial, TrialMeasurement
@@ -48,10 +55,21 @@ def lock_study(session: Session, study_id: str, *, wait: bool = True) -> Study |
     return session.scalar(locked(select(Study).where(Study.id == study_id), wait=wait))
 
 
-def list_studies(session: Session, *, tenant_id: str, page_size: int, before: str | None) -> list[Study]:
-    """Read studies, newest first, older than `before`."""
-    query = select(Study).where(Study.tenant_id == tenant_id).order_by(Study.id.desc()).limit(page_size)
-    return list(session.scalars(query if before is None else query.where(Study.id < before)))
+def list_studies(session: Session, wanted: StudyQuery, *, tenant_id: str) -> list[Study]:
+    """Read a page of the studies that are wanted, newest first."""
+    query = select(Study).where(Study.tenant_id == tenant_id)
+    if wanted.page_token is not None:
+        query = query.where(Study.id < wanted.page_token)
+    if wanted.state is not None:
+        query = query.where(Study.state == wanted.state)
+    if wanted.tag is not None:
+        query = query.where(Study.tags.contains([wanted.tag]))
+    if wanted.backbone is not None:
+        query = query.where(Study.configuration["backbone"].astext == wanted.backbone)
+    if wanted.text is not None:
+        said = Study.display_name + "\n" + Study.notes + "\n" + Study.id
+        query = query.where(said.icontains(wanted.text, autoescape=True))
+    return list(session.scalars(query.order_by(Study.id.desc()).limit(wanted.page_size)))
 
 
 def ended_studies(session: Session, *, tenant_id: str, limit: int) -> list[Study]:
@@ -197,6 +215,12 @@ def trials_in(session: Session, study_id: str, states: Sequence[TrialState]) -> 
 def trials_by_id(session: Session, trial_ids: Sequence[str]) -> list[Trial]:
     """Read trials by their ids, ordered by number."""
     return list(session.scalars(select(Trial).where(_one_of(Trial.id, trial_ids)).order_by(Trial.number)))
+
+
+def number_of(session: Session, study_id: str, *, parameters: Parameterization) -> int | None:
+    """Return the number of the study's trial that has these parameters; None if none has."""
+    query = select(Trial.number).where(Trial.study_id == study_id, Trial.parameters == parameters)
+    return session.scalar(query.order_by(Trial.number).limit(1))
 
 
 def trials_with_keys(session: Session, study_id: str, keys: Sequence[str]) -> dict[str, Trial]:

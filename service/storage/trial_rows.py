@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, case, select
 from sqlalchemy.orm import Session
 
+from api_schemas.trials import TrialState
 from service.storage.models import Event, Trial
+
+WITHOUT_METRICS = (TrialState.QUEUED, TrialState.RUNNING, TrialState.INFEASIBLE)
 
 SHOWN = (
     Trial.id,
@@ -23,13 +26,15 @@ SHOWN = (
     Trial.test_metric_standard_errors,
     Trial.configuration["peft"].as_string().label("peft"),
     Trial.configuration["architecture"].as_string().label("architecture"),
+    case((Trial.state.in_(WITHOUT_METRICS), Trial.explanation["predictions"])).label("predictions"),
 )
 
 
 def trial_rows(session: Session, study_id: str, *, changed_after: int) -> Sequence[Row[Any]]:
     """Read trials by number without making objects of them: those that an event after a number has changed.
 
-    `peft` and `architecture` are those parts of a configuration as text, or null.
+    `peft` and `architecture` are those parts of a configuration as text, or null; `predictions` are what was
+    expected of one that has no metrics, or null.
     """
     query = select(*SHOWN).where(Trial.study_id == study_id)
     if changed_after:

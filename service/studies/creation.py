@@ -87,6 +87,8 @@ def new_study(tenant_id: str, valid: ValidStudy) -> Study:
         final_replicates=request.final_replicates,
         race_share=settled_race(request).share,
         early_stopping=request.early_stopping,
+        notes=request.notes,
+        tags=list(request.tags),
         backbone_shape=None if shape is None else shape.model_dump(mode="json"),
         classes=valid.classes,
         reference_defaults=list(valid.reference_defaults),

@@ -16,6 +16,9 @@ from service.storage.models import Study
 from service.studies import steering
 from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
+OF_ITS_OWNER = frozenset({"display_name", "notes", "tags"})
+"""What its owner writes on a study: whatever its state, nothing is searched otherwise for it."""
+
 
 def apply(session: Session, study: Study, update: StudyUpdate) -> Study:
     """Return a locked study the new values; values that it has already change nothing.
@@ -34,6 +37,7 @@ def apply(session: Session, study: Study, update: StudyUpdate) -> Study:
         for name, value in changed.items():
             setattr(study, name, value)
         record_event(session, study, EventType.STUDY_UPDATED, **changed)
+    if changed.keys() - OF_ITS_OWNER:
         wake_study_worker(session, study)
         wake_trial_worker(session, study, count=queries.open_replicates(session, study.id).queued)
     return study
@@ -46,6 +50,8 @@ def _wanted(study: Study, update: StudyUpdate) -> dict[str, Any]:
         "display_name": update.display_name,
         "parallelism": update.parallelism,
         "early_stopping": update.early_stopping,
+        "notes": update.notes,
+        "tags": None if update.tags is None else list(update.tags),
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -61,7 +67,7 @@ def _check(study: Study, changed: Set[str], *, added: int) -> None:
         raise InvalidStudy(detail, errors=[FieldError(pointer="/early_stopping", detail=detail)])
     if study.state in (StudyState.ACTIVE, StudyState.PAUSED):
         return
-    if changed - {"display_name"}:
+    if changed - OF_ITS_OWNER:
         raise WrongState(
-            f"The study is {study.state}; only its name and, if it succeeded, its budget change."
+            f"The study is {study.state}; only its name, notes, tags and, if it succeeded, its budget change."
         )

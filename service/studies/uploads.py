@@ -12,12 +12,14 @@ from typing import BinaryIO
 from anyio import to_thread
 from sqlalchemy.orm import Session
 
-from api_schemas.tasks import TaskFile, TaskFileList
+from api_schemas.tasks import TaskFile, TaskFileHead, TaskFileList
 from service.catalogue import kept_uploads
 from service.catalogue.tasks.places import UPLOAD_NAME, upload_folder
-from service.catalogue.tasks.reading import summaries_of
+from service.catalogue.tasks.reading import first_rows_of, summaries_of
 from service.errors import InvalidTaskFile, NotFound, TaskFileTooLarge
 from service.studies import task_file_changes
+
+NO_SUCH_FILE = "There is no such file. `GET /v1/task_files` lists your files."
 
 
 async def store(
@@ -60,6 +62,21 @@ def list_files(*, data_dir: Path | None, tenant_id: str) -> TaskFileList:
     return TaskFileList(task_files=tuple(_summaries([folder / name for name in kept_uploads.names(folder)])))
 
 
+def head(name: str, *, data_dir: Path | None, tenant_id: str) -> TaskFileHead:
+    """Return what a tenant's file is, with its first rows.
+
+    Raises:
+        InvalidTaskFile: If this server keeps no uploads, or the file cannot be read any more.
+        NotFound: If there is no such file.
+    """
+    file = _folder(data_dir, tenant_id=tenant_id) / name
+    described = _summaries([file]) if UPLOAD_NAME.fullmatch(name) else []
+    rows = first_rows_of(file) if described else None
+    if rows is None:
+        raise NotFound(NO_SUCH_FILE)
+    return TaskFileHead(**described[0].model_dump(), first_rows=tuple(map(tuple, rows)))
+
+
 def delete(session: Session, name: str, *, data_dir: Path | None, tenant_id: str) -> None:
     """Delete a tenant's file, in the caller's transaction.
 
@@ -70,7 +87,7 @@ def delete(session: Session, name: str, *, data_dir: Path | None, tenant_id: str
     """
     _folder(data_dir, tenant_id=tenant_id)
     if data_dir is None or not UPLOAD_NAME.fullmatch(name):
-        raise NotFound("There is no such file. `GET /v1/task_files` lists your files.")
+        raise NotFound(NO_SUCH_FILE)
     task_file_changes.delete(session, name, data_dir=data_dir, tenant_id=tenant_id)
 
 

@@ -1,15 +1,17 @@
-"""Between the database and the optimiser: which parameters of a study matter, stored with the study.
+"""Between the database and the optimiser: which parameters of a study matter, and how the models see them.
 
 Weighing costs the fit of a model, so it is repeated only after a tenth more results, or when the study has
 ended; not whenever fast runners have emptied the queue. It reads and writes in separate transactions and
 holds no lock in between.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance, ObjectiveImportance
+from api_schemas.slices import Slice
 from api_schemas.studies import StudyState
 from api_schemas.trials import TrialState
 from service.optimization.problem import Observation, Problem
@@ -18,6 +20,7 @@ from service.storage import queries, typed_study
 from service.storage.models import Study
 from service.suggestions.study_suggestions import read_observations
 from service.trials import study_lifecycle
+from service.trials.slices import record_slices
 
 GROWTH = 1.1
 """Growth of the number of results that triggers weighing."""
@@ -58,9 +61,13 @@ def read_importance_request(session: Session, study_id: str) -> ImportanceReques
     )
 
 
-def store_importance(session: Session, study_id: str, importance: Importance) -> None:
-    """Store the importance with the study."""
+def store_weighing(
+    session: Session, study_id: str, importance: Importance, slices: Sequence[Slice] = ()
+) -> None:
+    """Store the importance with the study, and beside it the slices of the models that it rests on."""
     study = queries.lock_study(session, study_id)
-    if study is not None:
-        study.weighing_attempts = 0
-        study_lifecycle.record_importance(session, study, importance)
+    if study is None:
+        return
+    study.weighing_attempts = 0
+    if study_lifecycle.record_importance(session, study, importance):
+        record_slices(session, study, slices, observations=importance.observations)

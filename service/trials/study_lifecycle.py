@@ -97,11 +97,13 @@ def park(session: Session, study: Study, *, reason: str) -> None:
     move_study(session, study, StudyState.PAUSED, EventType.STUDY_PAUSED)
 
 
-def record_importance(session: Session, study: Study, importance: Importance) -> None:
-    """Store the importance of parameters, unless it is known from more results already."""
-    if study.importance is None or study.importance["observations"] <= importance.observations:
-        study.importance = importance.model_dump(mode="json")
-        record_event(session, study, EventType.IMPORTANCE_STORED, observations=importance.observations)
+def record_importance(session: Session, study: Study, importance: Importance) -> bool:
+    """Store the importance of parameters, unless it is known from more results already; say whether it is."""
+    if study.importance is not None and study.importance["observations"] > importance.observations:
+        return False
+    study.importance = importance.model_dump(mode="json")
+    record_event(session, study, EventType.IMPORTANCE_STORED, observations=importance.observations)
+    return True
 
 
 def _finish_search(session: Session, study: Study, *, reason: str | None) -> None:

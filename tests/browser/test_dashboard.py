@@ -41,7 +41,7 @@ def test_a_name_that_looks_like_markup_stays_text(page: Page, server_url: str) -
     name = "<img src=x onerror=\"document.title='owned'\">"
     study_id = create_study(server_url, display_name=name)
     page.goto(f"{server_url}/#key={API_KEY}")
-    page.get_by_test_id(f"study-{study_id}").get_by_role("link", name=name).click()
+    page.get_by_test_id(f"study-{study_id}").get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_test_id("study-name")).to_have_text(name)
     assert page.locator("main img").count() == 0
     assert page.title() == f"{name} · Paretune"

@@ -134,11 +134,11 @@ def test_cancel_asks_first(page: Page, server_url: str) -> None:
     """Keeping it changes nothing, confirming ends the study."""
     open_study(page, server_url, create_study(server_url))
     page.get_by_test_id("cancel").click()
-    page.get_by_test_id("cancel-keep").click()
-    expect(page.get_by_test_id("cancel-dialog")).to_be_hidden()
+    page.get_by_test_id("question-no").click()
+    expect(page.get_by_test_id("question")).to_be_hidden()
     expect(page.get_by_test_id("study-state")).to_have_text("active")
     page.get_by_test_id("cancel").click()
-    page.get_by_test_id("cancel-confirm").click()
+    page.get_by_test_id("question-yes").click()
     expect(page.get_by_test_id("study-state")).to_have_text("cancelled")
     expect(page.get_by_test_id("cancel")).to_be_disabled()
 

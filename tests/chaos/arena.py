@@ -25,7 +25,8 @@ from sqlalchemy.orm import Session
 from paretune.child_process import python_child
 from paretune.client import requests
 from paretune.embedded_postgres import EmbeddedPostgres, free_port
-from paretune.local import Stack, Supervised, running_stack
+from paretune.local import Stack, running_stack
+from paretune.restarts import Supervised
 from service.storage.counters import CounterName, totals
 from service.storage.models import Study
 from tests.chaos.load import Crowds

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import time
@@ -12,7 +11,6 @@ import pytest
 from sqlalchemy import select
 
 from api_schemas.trials import TrialState
-from paretune import commands
 from service.storage.database import transaction
 from service.storage.models import Trial
 from tests.browser.studies import SERIAL_24, queue_trial
@@ -26,8 +24,8 @@ LONG = {
     "training": {"epochs": 100, "max_length": 16},
 }
 RECORDER = """#!/bin/bash
-echo "$CUDA_VISIBLE_DEVICES $PARETUNE_DEVICE $*" >>"$RECORD"
-trap 'echo given back >>"$RECORD"; exit 0' QUIT TERM
+echo "$*" >>"$RECORD"
+trap 'echo told to stop >>"$RECORD"; exit 0' TERM
 while true; do sleep 0.05; done
 """
 
@@ -57,20 +55,17 @@ def test_the_time_is_asked_for_before_it_is_over() -> None:
     assert {"--signal=B:TERM@120", "--nodes=1"} <= set(asked)
 
 
-def test_there_is_a_worker_for_each_gpu_of_the_job(tmp_path: Path) -> None:
-    """With the command of `paretune up`, the GPU in its environment; SIGTERM ends all of them as SIGQUIT."""
+def test_the_job_is_the_supervisor_of_its_workers(tmp_path: Path) -> None:
+    """Named after the job, and in the place of the shell, so that the signal for the shell reaches it."""
     python, record = tmp_path / "python", tmp_path / "record"
     python.write_text(RECORDER, encoding="utf-8")
     python.chmod(0o755)
-    process = job(CUDA_VISIBLE_DEVICES="2,5", PARETUNE_PYTHON=str(python), RECORD=str(record))
-    started = sorted(wait_for_lines(record, 2))
+    process = job(PARETUNE_PYTHON=str(python), RECORD=str(record))
+    wait_for_lines(record, 1)
     process.terminate()
     assert process.communicate(timeout=60)[1] == ""
     assert process.returncode == 0
-    assert wait_for_lines(record, 4).count("given back") == 2
-    for device, line in zip("25", started, strict=True):
-        wanted = shlex.join(commands.trial_worker(f"trials-17-{device}")).replace("'", "")
-        assert line == f"{device} cuda {wanted}"
+    assert wait_for_lines(record, 2) == ["-m paretune.cli workers --name trials-17", "told to stop"]
 
 
 @pytest.mark.nightly

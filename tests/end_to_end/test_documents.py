@@ -16,8 +16,9 @@ from tests.code_blocks import commands, of, one
 pytestmark = pytest.mark.slow
 
 TUTORIAL = "docs/tutorial/csv.md"
+SMALLER = "docs/tutorial/smaller-model.md"
 ADAPTER = re.compile(r'load_classifier\("[^"]+"\)')
-COMMANDS = ("init", "validate", "run", "recommend", "report")
+COMMANDS = ("init", "validate", "run", "status", "recommend", "report", "export")
 """What is run as it stands, in the order of the pages; the others install, or ask for help."""
 SAID = {"positive": ("warm", "witty", "moving", "bright"), "negative": ("dull", "stale", "slow", "noisy")}
 
@@ -34,12 +35,22 @@ def reviews() -> str:
     return one(TUTORIAL, "csv") + "\n".join(rows) + "\n"
 
 
-def smaller(study: str) -> str:
-    """Return a study that trains two trials for one epoch of short texts."""
+def smaller(study: str, *, trials: int = 2) -> str:
+    """Return a study that trains few trials for one epoch of short texts."""
     document = load_yaml(study)
     assert isinstance(document, dict)
     document["configuration"]["training"] = {"epochs": 1, "batch_size": 16, "max_length": 16}
-    return yaml.safe_dump({**document, "budget": {"trials": 2}})
+    return yaml.safe_dump({**document, "budget": {"trials": trials}})
+
+
+def run_commands_of(*pages: str) -> None:
+    """Run what the pages type of ours, each command once."""
+    blocks = [block for block in of("console") if block.page in pages]
+    for command in dict.fromkeys(command for block in blocks for command in commands(block)):
+        if command.startswith("paretune ") and command.split()[1] in COMMANDS:
+            arguments = [*command.split()[1:], *(["--yes"] if " init " in command else [])]
+            result = CliRunner().invoke(app, arguments)
+            assert result.exit_code == 0, (command, result.output, result.exception)
 
 
 def test_the_readme_leads_from_a_csv_to_an_adapter(
@@ -56,13 +67,7 @@ def test_the_readme_leads_from_a_csv_to_an_adapter(
     monkeypatch.chdir(state_root)
     Path("reviews.csv").write_text(reviews(), encoding="utf-8")
     Path("reviews.yaml").write_text(smaller(one("README.md", "yaml")), encoding="utf-8")
-    pages = [block for block in of("console") if block.page in ("README.md", TUTORIAL)]
-    typed = dict.fromkeys(command for block in pages for command in commands(block))
-    for command in [*typed]:
-        if command.startswith("paretune ") and command.split()[1] in COMMANDS:
-            arguments = [*command.split()[1:], *(["--yes"] if " init " in command else [])]
-            result = CliRunner().invoke(app, arguments)
-            assert result.exit_code == 0, result.output
+    run_commands_of("README.md", TUTORIAL)
     assert yaml.safe_load(Path("study.yaml").read_text())["configuration"]["task"]["label_column"] == "label"
     (trial,) = Path("results").glob("reviews-*/trial-*")
     same = [ADAPTER.sub("", one(page, "python")) for page in ("README.md", "docs/usage.md")]
@@ -72,3 +77,23 @@ def test_the_readme_leads_from_a_csv_to_an_adapter(
         assert found == 1
         exec(compile(snippet, page, "exec"), {})  # noqa: S102  that it runs is what the page promises
     assert re.search(r"^(positive|negative) [01]\.\d+$", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.nightly
+def test_the_tutorial_of_a_smaller_model_leads_to_a_plain_transformer(
+    shared_stack: tuple[Stack, Client],
+    state_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its study and its commands run, with three trials, and its snippet opens what they leave."""
+    stack, _ = shared_stack
+    monkeypatch.setenv("PARETUNE_URL", stack.url)
+    monkeypatch.setenv("PARETUNE_API_KEY", stack.api_key)
+    monkeypatch.chdir(state_root)
+    Path("reviews.csv").write_text(reviews(), encoding="utf-8")
+    # The whole network, and its beginning twice: the bound of the page leaves the last.
+    Path("smaller.yaml").write_text(smaller(one(SMALLER, "yaml"), trials=3), encoding="utf-8")
+    run_commands_of(SMALLER)
+    exec(compile(one(SMALLER, "python"), SMALLER, "exec"), {})  # noqa: S102  as its reader would
+    assert re.search(r"^[1-6] layers, \d+ parameters$", capsys.readouterr().out, re.MULTILINE)

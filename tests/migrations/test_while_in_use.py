@@ -26,8 +26,10 @@ from service.storage.models import IdempotencyKey, Study, Tenant, Trial, Webhook
 from service.storage.schema_version import SchemaInUse, alembic_config, expected_revision, upgrade
 from service.trials import leases, sweeper
 from service.trials.beliefs import record_belief
+from service.trials.slices import record_slices
 from service.trials.worker_health import report_degraded
 from tests.conftest import renamed, run_on
+from tests.service.api.read_models.test_slices import ALONG
 from tests.service.studies.invariants import check_study
 from tests.service.trials.test_beliefs import belief
 from tests.service.trials.test_leases import REPORT, stored_study
@@ -78,7 +80,9 @@ def fill_every_table() -> str:
     record = ArtifactRecord(name="a", path="a", sha256="0" * 64, size_bytes=1)
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
     with transaction() as session:
-        record_belief(session, session.get_one(Study, study_id, with_for_update=True), belief(1, "b"))
+        study = session.get_one(Study, study_id, with_for_update=True)
+        record_belief(session, study, belief(1, "b"))
+        record_slices(session, study, [ALONG], observations=1)
     sweeper.sweep_once()
     report_degraded("host", reason="its disk is full")
     return study_id

@@ -92,7 +92,7 @@ def installed(wheel: Path, folder: Path, *, extra: str = "") -> Path:
     """Install the wheel into an empty environment and return the folder of its programs."""
     venv.create(folder, with_pip=False)
     programs = folder / "bin"
-    wanted = f"{wheel}[{extra}]" if extra else str(wheel)
+    wanted = f"paretune[{extra}] @ {wheel.as_uri()}" if extra else str(wheel)
     pip = [sys.executable, "-m", "pip", "--python", programs / "python", "install", "--quiet", "--no-compile"]
     run([*pip, "--constraint", ROOT / "constraints.txt", wanted])
     return programs
@@ -122,3 +122,20 @@ def test_every_extra_has_a_proof() -> None:
     """A new one is tried, or named with the reason why not."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(project["optional-dependencies"]) == PROOFS.keys() | NOT_INSTALLED
+
+
+def test_a_clone_is_found_from_the_folder_that_it_lies_in(wheel: Path, tmp_path: Path) -> None:
+    """Where a user's script lies beside it, and the clone's own folder is called as the package is."""
+    clone, site = tmp_path / "paretune", tmp_path / "site-packages"
+    shutil.copytree(wheel.parents[1], clone, ignore=shutil.ignore_patterns("build", "dist"))
+    build = f"import setuptools.build_meta as build; build.build_editable({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=clone, env=CLEAN, check=True, capture_output=True)
+    (made,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(site)
+    script = tmp_path / "use.py"
+    script.write_text(
+        f"import site; site.addsitedir({str(site)!r})\nimport paretune\nprint(paretune.__file__)\n"
+    )
+    done = subprocess.run([sys.executable, script], env=CLEAN, text=True, check=True, stdout=subprocess.PIPE)
+    assert Path(done.stdout.strip()) == clone / "paretune" / "__init__.py"

@@ -14,7 +14,7 @@ import paretune
 from api_schemas.errors import Problem
 from paretune import console as consoles
 from paretune.bridge_progress import watched
-from paretune.console import PlainConsole, complain, say, say_json, styled, working
+from paretune.console import PlainConsole, complain, explain, say, say_json, styled, working
 from paretune.printable import as_markdown, encodable, printable
 
 HOSTILE = [
@@ -45,6 +45,19 @@ def test_a_text_is_printed_as_it_is_and_on_one_line(
     monkeypatch.setattr(consoles, "console", made)
     say(written)
     assert file.getvalue() == f"{shown}\n"
+
+
+def test_sentences_break_between_words_and_commands_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal; in a file a line is a line. What is to be copied stays whole."""
+    sentence, command = "many words " * 20, f"Go on with: paretune resume {'std_0123456789' * 9} --yes"
+    for terminal, broken in ((True, True), (False, False)):
+        made, file = _recorder(terminal=terminal)
+        monkeypatch.setattr(consoles, "console", made)
+        explain(sentence, command)
+        *first, last = file.getvalue().splitlines()
+        assert (len(first) > 1) == broken
+        assert all(line.split()[-1] in ("many", "words") for line in first)
+        assert last == command
 
 
 def test_what_takes_long_shows_its_step_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

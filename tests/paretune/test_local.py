@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from paretune.cli import app
 from paretune.client import Client
 from paretune.embedded_postgres import EmbeddedPostgres, OtherPostgresMajor, embedded_postgres, free_port
-from paretune.local import _answers, _data_dir, places, running_stack
+from paretune.local import _answers, _data_dir, _one_gpu, places, running_stack
 from paretune.ports import PortTaken
 from paretune.state_directory import StateDirectoryInUse, StateDirectoryNotWritable
 
@@ -95,6 +95,13 @@ def test_folders_that_the_user_names_are_seen_from_where_the_command_was_given(
     assert places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == str(tmp_path / "weights")
     monkeypatch.setenv("PARETUNE_ARTIFACTS_URL", "s3://bucket/prefix")
     assert places(tmp_path)["PARETUNE_ARTIFACTS_URL"] == "s3://bucket/prefix"
+
+
+def test_workers_get_a_gpu_each_or_share_them() -> None:
+    """In turn where there are more workers than GPUs; without one, nothing is hidden from them."""
+    seen = [_one_gpu(["0", "GPU-5d5b"], number) for number in range(3)]
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in seen] == ["0", "GPU-5d5b", "0"]
+    assert _one_gpu([], 0) == {}
 
 
 def test_a_taken_port_is_named_before_anything_starts(state_root: Path) -> None:

@@ -1,5 +1,6 @@
 """Keys, tenants and limits from the server's command line."""
 
+import io
 import re
 from pathlib import Path
 
@@ -9,10 +10,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner, Result
 
+from paretune import admin_commands, operator_commands
 from paretune.cli import app
+from paretune.client import Client
+from paretune.console import PlainConsole
 from paretune.errors import ParetuneError
 from service.api.app import create_app
 from service.storage.models import AuditEvent
+from tests.conftest import API_KEY
 
 
 def run(*arguments: str) -> Result:
@@ -52,10 +57,32 @@ def test_a_key_of_a_new_tenant_lives_until_it_is_revoked(service_environment: No
     listed = run("keys", "list", "--tenant", "lab").output
     assert key_id[0] in listed
     assert secret[0] not in listed
-    assert "was revoked at" in run("keys", "revoke", key_id[0], "--yes").output
+    assert "was revoked at" in run("keys", "revoke", key_id[0][:-4], "--yes").output
     assert client.get("/v1/studies").status_code == 401
     events = session.scalars(select(AuditEvent).where(AuditEvent.subject == key_id[0]))
     assert [(event.type, event.key_id) for event in events] == [("key.created", None), ("key.revoked", None)]
+
+
+def test_keys_webhooks_and_what_was_done_fit_a_screen(
+    server_url: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 80 columns: no id is broken, so each can be copied."""
+    file = io.StringIO()
+    for module in (operator_commands, admin_commands):
+        monkeypatch.setattr(module, "console", PlainConsole(file=file, width=80))
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+    monkeypatch.delenv("DATABASE_URL")
+    key = client.create_key(name="a name that is longer than any id: continuous integration")
+    webhook = client.create_webhook(f"https://1.1.1.1/{'a-rather-long-path/' * 6}")
+    for command in (("keys", "list"), ("webhooks", "list"), ("audit",)):
+        assert run(*command).exit_code == 0
+    shown = file.getvalue()
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.count(key.id) == 2
+    assert shown.count(webhook.id) == 2
+    for title in ("last used (UTC)", "ends (UTC)", "waiting", "given up"):
+        assert title in shown
 
 
 def test_limits_are_set_shown_and_taken_back(service_environment: None, session: Session) -> None:

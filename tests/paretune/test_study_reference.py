@@ -137,11 +137,19 @@ def test_what_deletes_asks_first(server_url: str, client: Client, monkeypatch: p
     monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
     study_id = client.create_study_from(DOCUMENT).id
     client.cancel(study_id)
+    webhook_id = client.create_webhook("https://1.1.1.1/hook").id
+    client.create_key(name="ci")
+    commands = (
+        ["delete", "latest"], ["delete-file", "a.csv"], ["webhooks", "delete", webhook_id],
+        ["keys", "revoke", "ci"],
+    )  # fmt: skip
     for answer in ("", "n\n", "maybe\n"):
-        for command in (["delete", "latest"], ["delete-file", "a.csv"], ["webhooks", "delete", "whk_1"]):
+        for command in commands:
             done = CliRunner().invoke(app, command, input=answer)
             assert isinstance(done.exception, NotConfirmed)
     assert client.get_study(study_id).id == study_id
+    assert [webhook.id for webhook in client.webhooks()] == [webhook_id]
+    assert {key.revoked_at for key in client.api_keys()} == {None}
     done = CliRunner().invoke(app, ["delete", study_id[:20]], input="y\n")
     assert done.exit_code == 0, done.output
     assert "CANCELLED" in done.output

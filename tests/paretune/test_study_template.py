@@ -36,7 +36,9 @@ def test_many_rows_are_sampled_so_that_it_ends_in_minutes() -> None:
     many = (50_000, 6_000, 6_000)
     assert "train_rows: 640\n" in study_text(contents(rows=many), path="a.csv", texts=["x"], gpu=False)
     assert "train_rows: 20000\n" in study_text(contents(rows=many), path="a.csv", texts=["x"], gpu=True)
-    assert "train_rows" not in study_text(contents(), path="a.csv", texts=["x"], gpu=False)
+    few = study_text(contents(), path="a.csv", texts=["x"], gpu=False)
+    assert "train_rows" not in few
+    assert "# All rows: 100 to train and validate on, in folds, 10 to test at the end.\n" in few
 
 
 def test_uneven_classes_are_scored_by_macro_f1() -> None:

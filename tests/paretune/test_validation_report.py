@@ -35,6 +35,18 @@ def test_what_a_study_comes_to_is_shown(study_file: Path, client: Client) -> Non
     assert list(client.studies()) == []
 
 
+def test_an_uploaded_file_is_called_as_its_owner_calls_it(study_file: Path, tmp_path: Path) -> None:
+    """Not by the folder that the server keeps it in."""
+    rows = "".join(f"a good film number {n},yes\na dull film number {n},no\n" for n in range(30))
+    (tmp_path / "reviews.csv").write_text(f"review,label\n{rows}", encoding="utf-8")
+    task = {"name": "file:reviews.csv", "text_column": "review", "label_column": "label"}
+    study_file.write_text(
+        yaml.safe_dump(study_body(configuration={"backbone": "all-MiniLM-L6-v2", "task": task}))
+    )
+    output = CliRunner().invoke(app, ["validate", str(study_file)]).output
+    assert "on file:reviews.csv (classification, 2 outputs, 5 folds)" in output
+
+
 def test_a_custom_study_says_who_runs_its_trials(study_file: Path) -> None:
     """There is no backbone to speak of."""
     study_file.write_text(yaml.safe_dump(DOCUMENT))

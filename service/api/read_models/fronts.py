@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from api_schemas.errors import FieldError
 from api_schemas.objectives import Direction
 from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront, ParetoPoint
 from api_schemas.trials import TrialState
 from service.api.read_models.trials import is_collapsed, trial_configuration
+from service.errors import InvalidRequest, NotFound
 from service.storage import queries, typed_study
-from service.storage.models import Replicate, Study, Trial
+from service.storage.models import Replicate, StoredFront, Study, Trial
 from service.trials import beliefs
 from service.trials.beliefs import Belief
 
@@ -17,25 +19,44 @@ NOT_YET = "There is no model of this study's results yet: these are the measured
 EXACT = "The objectives of this study are taken as exact: what was measured is what is believed."
 
 
-def pareto_front(session: Session, study: Study, by: FrontBasis | None = None) -> ParetoFront:
-    """Return the latest front; it is empty before the first result.
+def pareto_front(
+    session: Session, study: Study, by: FrontBasis | None = None, *, sequence: int | None = None
+) -> ParetoFront:
+    """Return the latest front, which is empty before the first result, or the one after so many results.
 
     Unless told otherwise, the believed one where metrics are noisy. The observed one stands in for it, with
-    a reason, while nothing is believed yet.
+    a reason, while nothing is believed yet. Former fronts are observed ones.
+
+    Raises:
+        InvalidRequest: If a former front is asked for as believed.
+        NotFound: If the study has not had so many results.
     """
+    if sequence is not None:
+        return _former(session, study, by, sequence)
     noisy = beliefs.is_noisy(study)
     belief = beliefs.belief_of(session, study)
     wanted = by or (FrontBasis.BELIEVED if noisy else FrontBasis.OBSERVED)
     if belief is not None and wanted is FrontBasis.BELIEVED:
         return _believed(session, study, belief)
-    observed = _observed(session, study, belief)
+    observed = _observed(session, study, queries.latest_front(session, study), belief)
     if wanted is FrontBasis.OBSERVED:
         return observed
     return observed.model_copy(update={"reason": NOT_YET if noisy else EXACT})
 
 
-def _observed(session: Session, study: Study, belief: Belief | None) -> ParetoFront:
-    front = queries.latest_front(session, study)
+def _former(session: Session, study: Study, by: FrontBasis | None, sequence: int) -> ParetoFront:
+    if by is FrontBasis.BELIEVED:
+        detail = "Only the newest belief is kept: leave `sequence` out, or ask `by=observed`."
+        raise InvalidRequest(detail, errors=[FieldError(pointer="query:sequence", detail=detail)])
+    front = session.get(StoredFront, (study.id, sequence))
+    if front is None:
+        raise NotFound(f"Study '{study.id}' has had {study.front_sequence} results, not {sequence}.")
+    return _observed(session, study, front, beliefs.belief_of(session, study))
+
+
+def _observed(
+    session: Session, study: Study, front: StoredFront | None, belief: Belief | None
+) -> ParetoFront:
     reference = front.reference_point if front else study.reference_point
     return ParetoFront(
         study_id=study.id,

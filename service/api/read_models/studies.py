@@ -6,9 +6,10 @@ from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance
 from api_schemas.races import Race
-from api_schemas.studies import Budget, ReplicateCounts, StudyRead, TrialCounts
+from api_schemas.studies import Budget, ReplicateCounts, StudyPage, StudyQuery, StudyRead, TrialCounts
 from api_schemas.trials import TrialState
 from service.storage import queries, typed_study
+from service.storage.hypervolume_traces import hypervolume_traces
 from service.storage.models import Study
 
 
@@ -18,6 +19,15 @@ def study_reads(session: Session, studies: Sequence[Study]) -> tuple[StudyRead, 
     trials = queries.count_trials(session, ids)
     replicates = queries.count_replicates(session, ids)
     return tuple(_study(study, trials[study.id], replicates[study.id]) for study in studies)
+
+
+def study_page(session: Session, studies: Sequence[Study], wanted: StudyQuery) -> StudyPage:
+    """Return a page of studies with the course of their hypervolumes."""
+    return StudyPage(
+        studies=study_reads(session, studies),
+        hypervolume_traces=hypervolume_traces(session, studies),
+        next_page_token=studies[-1].id if len(studies) == wanted.page_size else None,
+    )
 
 
 def study_read(session: Session, study: Study) -> StudyRead:

@@ -40,6 +40,8 @@ def trial_columns(session: Session, study: Study, *, changed_after: int) -> Tria
             "started_at": [row.started_at for row in rows],
             "finished_at": [row.finished_at for row in rows],
             **columns,
+            "expected": _by_name([_of_predictions(row, "mean") for row in rows]),
+            "expected_deviations": _by_name([_of_predictions(row, "standard_deviation") for row in rows]),
         }
     )
 
@@ -48,6 +50,10 @@ def _by_name(values: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     # In the order in which they first occur, which is that of the search space.
     names = dict.fromkeys(name for of_trial in values for name in of_trial)
     return {name: [of_trial.get(name) for of_trial in values] for name in names}
+
+
+def _of_predictions(row: Row[Any], part: str) -> dict[str, float]:
+    return {name: prediction[part] for name, prediction in (row.predictions or {}).items()}
 
 
 def _is_collapsed(row: Row[Any]) -> bool:

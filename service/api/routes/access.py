@@ -1,4 +1,4 @@
-"""The routes under /v1/keys and /v1/audit_events: for admins of a tenant."""
+"""The routes under /v1/keys, /v1/limits and /v1/audit_events: for admins of a tenant, but the current key."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -6,10 +6,18 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
-from api_schemas.access import AuditEventPage, AuditEventRead, KeyCreate, KeyCreated, KeyPage, KeyRead
+from api_schemas.access import (
+    AuditEventPage,
+    AuditEventRead,
+    KeyCreate,
+    KeyCreated,
+    KeyPage,
+    KeyRead,
+    Limits,
+)
 from api_schemas.base import WITHOUT_NUL
-from service.access import keys
-from service.api.dependencies import AdminTenantDep, SessionDep
+from service.access import keys, limits
+from service.api.dependencies import AdminTenantDep, CallerDep, SessionDep, TenantDep
 from service.api.protocol.entity_tags import NOT_MODIFIED
 from service.api.protocol.idempotency import AdminIdempotentDep, run_once
 from service.api.protocol.problems import documented
@@ -42,6 +50,18 @@ def list_keys(
     page = keys.list_keys(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
     token = page[-1].id if len(page) == page_size else None
     return KeyPage(keys=tuple(map(KeyRead.model_validate, page)), next_page_token=token)
+
+
+@router.get("/keys/current", responses=NOT_MODIFIED)
+def get_current_key(session: SessionDep, caller: CallerDep, _tenant_id: TenantDep) -> KeyRead:
+    """Read the key that the request carries: its name, and what it may do."""
+    return KeyRead.model_validate(keys.get_key(session, caller.key_id))
+
+
+@router.get("/limits", responses=NOT_MODIFIED)
+def get_limits(session: SessionDep, tenant_id: AdminTenantDep) -> Limits:
+    """Read what your tenant may have at once, and how much of it is in use."""
+    return limits.usage(session, tenant_id)
 
 
 @router.delete("/keys/{key_id}", responses=documented(404, 409))

@@ -9,10 +9,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api_schemas.acceptance import Acceptance
+from api_schemas.base import WITHOUT_NUL
 from api_schemas.importance import Importance
+from api_schemas.module_maps import ModuleMaps
 from api_schemas.pareto import FrontBasis, HypervolumeHistory, ParetoFront
 from api_schemas.recommendation import Recommendation, RecommendationQuery
-from api_schemas.studies import StudyCreate, StudyPage, StudyRead
+from api_schemas.runs import RunColumns
+from api_schemas.slices import SliceRead
+from api_schemas.studies import StudyCreate, StudyPage, StudyQuery, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.study_validation import StudyValidation
 from api_schemas.trial_columns import TrialColumns
@@ -28,9 +32,12 @@ from service.api.protocol.idempotency import (
 )
 from service.api.protocol.problems import documented
 from service.api.read_models.fronts import hypervolume_history, pareto_front
+from service.api.read_models.module_maps import module_maps
 from service.api.read_models.recommendations import recommend
 from service.api.read_models.requested_study import StudyDep, StudyId, TrialId, VersionDep, set_etag
-from service.api.read_models.studies import importance, study_read, study_reads
+from service.api.read_models.runs import run_columns
+from service.api.read_models.slices import slice_read
+from service.api.read_models.studies import importance, study_page, study_read
 from service.api.read_models.trial_columns import trial_columns
 from service.api.read_models.trials import trial_read, trial_reads
 from service.storage import queries
@@ -44,11 +51,24 @@ from service.studies.validation import ValidStudy, validate_study
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=documented(401, 404, 422, 503))
 
 PageSize = Annotated[int, Query(ge=1, le=500)]
-StudyToken = Annotated[str | None, Query(pattern=r"^std_[0-9a-f]{32}$", examples=[f"std_{'0' * 32}"])]
 Basis = Annotated[
     FrontBasis | None, Query(description="`believed` if left out, where metrics are noisy; else `observed`.")
 ]
 EventNumber = Annotated[int, Query(ge=0, lt=2**31, description="A `sequence` that an answer has shown.")]
+FrontNumber = Annotated[
+    int | None,
+    Query(ge=1, lt=2**31, description="The observed front after so many results; else the latest."),
+]
+ObjectiveName = Annotated[
+    str | None, Query(max_length=100, pattern=WITHOUT_NUL, description="The first objective if left out.")
+]
+ParameterName = Annotated[
+    str | None, Query(max_length=200, pattern=WITHOUT_NUL, description="The most important one if left out.")
+]
+SecondName = Annotated[
+    str | None, Query(max_length=200, pattern=WITHOUT_NUL, description="Another one, for a slice over two.")
+]
+OneTrial = Annotated[str | None, Query(pattern=WITHOUT_NUL, max_length=100)]
 NumberToken = Annotated[int | None, Query(ge=0, le=2**31 - 1)]
 
 POSTED = documented(400, 409, 415)
@@ -72,12 +92,10 @@ def check_study(request: StudyCreate, tenant_id: TenantDep) -> StudyValidation:
 
 @router.get("", responses=NOT_MODIFIED)
 def list_studies(
-    session: SessionDep, tenant_id: TenantDep, page_size: PageSize = 50, page_token: StudyToken = None
+    session: SessionDep, tenant_id: TenantDep, wanted: Annotated[StudyQuery, Query()]
 ) -> StudyPage:
     """List your studies, newest first."""
-    studies = queries.list_studies(session, tenant_id=tenant_id, page_size=page_size, before=page_token)
-    token = studies[-1].id if len(studies) == page_size else None
-    return StudyPage(studies=study_reads(session, studies), next_page_token=token)
+    return study_page(session, queries.list_studies(session, wanted, tenant_id=tenant_id), wanted)
 
 
 @router.get("/{study_id:id}", responses=NOT_MODIFIED)
@@ -120,9 +138,11 @@ def get_trial(trial_id: TrialId, study: StudyDep, session: SessionDep) -> TrialR
 
 
 @router.get("/{study_id}/pareto_front", responses=NOT_MODIFIED)
-def get_pareto_front(study: StudyDep, session: SessionDep, by: Basis = None) -> ParetoFront:
-    """Read the Pareto front after the last accepted result, as observed or as the models estimate it."""
-    return pareto_front(session, study, by)
+def get_pareto_front(
+    study: StudyDep, session: SessionDep, by: Basis = None, sequence: FrontNumber = None
+) -> ParetoFront:
+    """Read the Pareto front after the last accepted result or an earlier one, as observed or as believed."""
+    return pareto_front(session, study, by, sequence=sequence)
 
 
 @router.get("/{study_id}/hypervolume_history", responses=NOT_MODIFIED)
@@ -143,6 +163,30 @@ def get_recommendation(
 def get_importance(study: StudyDep, session: SessionDep) -> Importance:
     """Read the importance of each parameter for each objective."""
     return importance(session, study)
+
+
+@router.get("/{study_id}/slice", responses=NOT_MODIFIED)
+def get_slice(
+    study: StudyDep,
+    session: SessionDep,
+    objective: ObjectiveName = None,
+    parameter: ParameterName = None,
+    second: SecondName = None,
+) -> SliceRead:
+    """Read how the models see an objective along a parameter or over two, with all others held."""
+    return slice_read(session, study, objective=objective, parameter=parameter, second=second)
+
+
+@router.get("/{study_id}/runs", responses=NOT_MODIFIED)
+def list_runs(study: StudyDep, session: SessionDep) -> RunColumns:
+    """Read every attempt of a study's trials: which worker ran it, when, and how it ended."""
+    return run_columns(session, study)
+
+
+@router.get("/{study_id}/module_maps", responses=NOT_MODIFIED)
+def list_module_maps(study: StudyDep, session: SessionDep, trial_id: OneTrial = None) -> ModuleMaps:
+    """Read which modules the trials of the observed front, or one trial, train in which layer."""
+    return module_maps(session, study, trial_id=trial_id)
 
 
 @router.post("/{study_id}:pause", response_model=StudyRead, responses=POSTED)

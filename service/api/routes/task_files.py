@@ -1,11 +1,11 @@
-"""The routes under /v1/task_files: upload, list and delete data to train on."""
+"""The routes under /v1/task_files: upload, look at, list and delete data to train on."""
 
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 
-from api_schemas.tasks import TaskFile, TaskFileList
+from api_schemas.tasks import TaskFile, TaskFileHead, TaskFileList
 from service.api.dependencies import SessionDep, TenantDep
 from service.api.protocol.entity_tags import NOT_MODIFIED
 from service.api.protocol.problems import documented
@@ -31,6 +31,12 @@ async def put_task_file(name: str, request: Request, tenant_id: TenantDep) -> Ta
         tenant_id=tenant_id,
         max_bytes=kept.max_task_file_bytes,
     )
+
+
+@router.get("/{name}", responses=NOT_MODIFIED | documented(404))
+def get_task_file(name: str, tenant_id: TenantDep) -> TaskFileHead:
+    """Read what one of your files is, with its first rows."""
+    return uploads.head(name, data_dir=settings().data_dir, tenant_id=tenant_id)
 
 
 @router.delete("/{name}", status_code=204, responses=documented(404, 409))

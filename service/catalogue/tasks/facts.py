@@ -1,10 +1,12 @@
 """Read a task's files: its rows, and the facts by which a study is judged. Knows no names of tasks."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from api_schemas.catalogue import LabelCount, TaskPreview
 from api_schemas.tasks import ScoreMetric, Task, TaskKind
 from service.catalogue.tasks.folds import FEW_ROWS, PoolFacts, pool_facts, pool_of
 from service.catalogue.tasks.places import open_file
@@ -93,6 +95,29 @@ def read_task(task: Task, files: SourceFiles) -> TaskData:
         pool=pool_facts(pool_of(splits, task, kind=kind), labels=rows.labels) if may_be_dealt else None,
     )
     return TaskData(facts, splits, {**rows.dropped, "files_of_other_splits": files.left_out})
+
+
+def preview_of_rows(data: TaskData) -> TaskPreview:
+    """Return what is in rows that were read; labels in their own order."""
+    rows = [row.label for split in data.splits.values() for row in split]
+    facts, counts = data.facts, Counter[int]()
+    is_value = facts.kind is TaskKind.REGRESSION
+    for label in () if is_value else rows:
+        counts.update(label if isinstance(label, tuple) else [int(label)])
+    values = [label for label in rows if is_value and not isinstance(label, tuple)]
+    train, validation, test = facts.split_rows
+    return TaskPreview(
+        kind=facts.kind,
+        labels=tuple(
+            LabelCount(label=label, rows=counts[number]) for number, label in enumerate(facts.labels)
+        ),
+        least=min(values, default=None),
+        largest=max(values, default=None),
+        train_rows=train,
+        validation_rows=validation,
+        test_rows=test,
+        dropped={reason: count for reason, count in data.dropped.items() if count},
+    )
 
 
 def _tables(task: Task, files: SourceFiles) -> Iterator[tuple[str, Table]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from api_schemas.catalogue import TaskPreview
 from api_schemas.tasks import Task, TaskKind
 from service.catalogue.tasks.facts import SourceFiles, TaskFacts
 from service.catalogue.tasks.folds import PoolFacts
@@ -62,22 +63,29 @@ def facts_of(task: Task, files: SourceFiles) -> TaskFacts:
         InvalidTask: If they cannot be used, or not be read within the limits.
         ReadersBusy: If no child had room for them.
     """
-    request = {
-        "task": task.model_dump(mode="json"),
-        "files": {
-            "folder": str(files.folder),
-            "by_split": files.by_split,
-            "class_names": files.class_names,
-            "left_out": files.left_out,
-        },
-    }
-    found = _ask([request], task.name)[0]
-    if "refused" in found:
-        refused = found["refused"]
-        raise InvalidTask(refused if isinstance(refused, dict) else {"name": refused})
+    found = _ask_of_task(task, files)
     tuples = {"labels": tuple(found["labels"]), "split_rows": tuple(found["split_rows"])}
     pool = None if found["pool"] is None else PoolFacts(**found["pool"])
     return TaskFacts(**{**found, **tuples, "kind": TaskKind(found["kind"]), "pool": pool})
+
+
+def preview_of(task: Task, files: SourceFiles) -> TaskPreview:
+    """Return what is in the rows of a task's files. Raises what `facts_of` does."""
+    return TaskPreview.model_validate(_ask_of_task(task, files, preview=True))
+
+
+def first_rows_of(file: Path) -> list[list[str]] | None:
+    """Return the first rows of a table as short texts; None if it is gone.
+
+    Raises:
+        InvalidTaskFile: If it is no table, or cannot be read within the limits.
+        ReadersBusy: If no child had room for it.
+    """
+    found = _ask([{"first_rows": str(file), "name": file.name}], file.name)[0]
+    if "refused" in found:
+        raise InvalidTaskFile(found["refused"])
+    rows: list[list[str]] | None = found.get("first_rows")
+    return rows
 
 
 def summaries_of(files: Sequence[Path], *, name: str | None = None) -> list[Summary | None]:
@@ -106,6 +114,24 @@ def summaries_of(files: Sequence[Path], *, name: str | None = None) -> list[Summ
         if "rows" in answer and stamp is not None:
             summary = Summary(answer["rows"], tuple(answer["columns"]), bytes=stamp[2])
             found[place] = _summaries[stamp] = summary
+    return found
+
+
+def _ask_of_task(task: Task, files: SourceFiles, *, preview: bool = False) -> dict[str, Any]:
+    request = {
+        "task": task.model_dump(mode="json"),
+        "files": {
+            "folder": str(files.folder),
+            "by_split": files.by_split,
+            "class_names": files.class_names,
+            "left_out": files.left_out,
+        },
+        "preview": preview,
+    }
+    found = _ask([request], task.name)[0]
+    if "refused" in found:
+        refused = found["refused"]
+        raise InvalidTask(refused if isinstance(refused, dict) else {"name": refused})
     return found
 
 

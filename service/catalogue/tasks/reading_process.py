@@ -11,17 +11,21 @@ import json
 import resource
 import sys
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from api_schemas.tasks import Task
-from service.catalogue.tasks.facts import SourceFiles, read_task
+from service.catalogue.tasks.facts import SourceFiles, preview_of_rows, read_task
 from service.catalogue.tasks.places import open_file
-from service.catalogue.tasks.tables import count_rows, open_table
+from service.catalogue.tasks.tables import ABSENT, count_rows, open_table
 from service.errors import InvalidTask, InvalidTaskFile, UnknownTask
 from service.runtime.process_lifetime import die_with_parent
 
 FIRST_TO_GO = "1000"
+FIRST_ROWS = 5
+LONGEST_SHOWN = 200
+"""Characters of a cell."""
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -29,9 +33,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         if "table" in request:
             return _summary(Path(request["table"]), name=request["name"])
+        if "first_rows" in request:
+            return _first_rows(Path(request["first_rows"]), name=request["name"])
         files = request["files"]
         source = SourceFiles(**{**files, "folder": Path(files["folder"])})
-        return asdict(read_task(Task.model_validate(request["task"]), source).facts)
+        data = read_task(Task.model_validate(request["task"]), source)
+        return preview_of_rows(data).model_dump(mode="json") if request["preview"] else asdict(data.facts)
     except (InvalidTaskFile, UnknownTask) as error:
         return {"refused": error.detail}
     except MemoryError:
@@ -48,6 +55,24 @@ def _summary(path: Path, *, name: str) -> dict[str, Any]:
     with file:
         table = open_table(file, name=name)
         return {"columns": table.columns, "rows": count_rows(table)}
+
+
+def _first_rows(path: Path, *, name: str) -> dict[str, Any]:
+    try:
+        file = open_file(path, in_cache=False)
+    except UnknownTask:
+        return {"gone": True}
+    with file:
+        table = open_table(file, name=name)
+        rows = list(islice(table.cells(table.columns), FIRST_ROWS))
+    return {"first_rows": [[_shown(cell) for cell in row] for row in rows]}
+
+
+def _shown(cell: Any) -> str:
+    if cell is None or cell is ABSENT:
+        return ""
+    text = cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def _limit(memory: int) -> None:

@@ -57,7 +57,7 @@ def task_facts(task: Task, *, data_dir: Path | None) -> TaskFacts:
         if task.folds is None:
             return _packaged_facts(task.name)
         return replace(_packaged_facts(task.name), pool=_packaged_pool(_deciding(task)))
-    files = _files(task, data_dir=data_dir)
+    files = source_files(task, data_dir=data_dir)
     return _facts_of_files(_deciding(task), files, tuple(map(_stamp, files.paths)))
 
 
@@ -69,7 +69,7 @@ def load_task(task: Task, *, data_dir: Path | None) -> TaskData:
         InvalidTask: If its data cannot be used, or is not what it was when the study was posted.
     """
     if task.is_file or task.is_hub:
-        return read_task(task, _files(task, data_dir=data_dir))
+        return read_task(task, source_files(task, data_dir=data_dir))
     rows = read_packaged(task.name)
     splits = three_splits(rows.by_split, kind=TaskKind.CLASSIFICATION)
     return TaskData(_packaged_facts(task.name), splits, rows.dropped)
@@ -98,7 +98,13 @@ def _packaged_facts(name: str) -> TaskFacts:
     )
 
 
-def _files(task: Task, *, data_dir: Path | None) -> SourceFiles:
+def source_files(task: Task, *, data_dir: Path | None) -> SourceFiles:
+    """Return the files of a settled task that is no packaged one; a hub data set is downloaded.
+
+    Raises:
+        UnknownTask: If there is no such file, or the hub does not have or give it.
+        InvalidTask: If the data set cannot be used.
+    """
     if task.is_hub:
         found = hub_datasets.download(task, max_bytes=MAX_HUB_BYTES)
         return SourceFiles(

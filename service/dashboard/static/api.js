@@ -1,7 +1,10 @@
 /** The public API, and nothing of the page: requests with the key, answers as objects, errors as problems. */
 
+import { adminCalls } from "./admin_api.js";
+import { startCalls } from "./start_api.js";
+
 /** @import {HypervolumeHistory, Importance, ParetoFront, Problem, Recommendation} from "./types.js" */
-/** @import {Study, StudyPage, Trial, TrialColumns} from "./types.js" */
+/** @import {ModuleMaps, RunColumns, SliceAnswer, Study, StudyPage, Trial, TrialColumns} from "./types.js" */
 
 /** The service answered with an error. The message is the problem's detail, and which fields are meant. */
 export class ApiProblem extends Error {
@@ -13,6 +16,8 @@ export class ApiProblem extends Error {
     const fields = (problem.errors ?? []).map((error) => ` ${error.pointer}: ${error.detail}`);
     super(`${problem.detail}${fields.join(";")}`);
     this.status = status;
+    /** What is wrong with which field. */
+    this.errors = problem.errors ?? [];
   }
 }
 
@@ -21,6 +26,14 @@ const AWAY = "The service does not answer. Check that the server runs and that y
 /** No answer came: the server is down, or the network is. */
 export class Unreachable extends Error {}
 
+/**
+ * @typedef {object} Content
+ * @property {any} [json] a value to send
+ * @property {Blob} [body] bytes to send
+ * @property {AbortSignal} [signal]
+ * @property {Object<string, string>} [headers]
+ */
+/** @typedef {(method: string, path: string, content?: Content) => Promise<Response>} Send */
 /** @typedef {ReturnType<typeof createApi>} Api */
 
 /**
@@ -31,11 +44,18 @@ export function createApi(key) {
   /** @type {(path: string, signal?: AbortSignal, method?: string) => Promise<any>} */
   const call = async (path, signal, method = "GET") => (await ask(key, method, path, signal)).json();
   const study = (/** @type {string} */ id) => `/v1/studies/${encodeURIComponent(id)}`;
+  /** @type {Send} */
+  const send = (method, path, { json, body, signal, headers } = {}) =>
+    json === undefined
+      ? ask(key, method, path, signal, headers, body)
+      : ask(key, method, path, signal, { ...headers, "Content-Type": "application/json" }, JSON.stringify(json));
   const trial = (/** @type {string} */ id, /** @type {string} */ trialId) =>
     `${study(id)}/trials/${encodeURIComponent(trialId)}`;
   return {
-    /** @type {(token: string | null, signal: AbortSignal) => Promise<StudyPage>} */
-    listStudies: (token, signal) => call(`/v1/studies${query(50, token)}`, signal),
+    ...startCalls(send, study),
+    ...adminCalls(send),
+    /** @type {(wanted: Object<string, string>, token: string | null, signal: AbortSignal) => Promise<StudyPage>} */
+    listStudies: (wanted, token, signal) => call(`/v1/studies${query(50, token, wanted)}`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Study>} */
     getStudy: (id, signal) => call(study(id), signal),
     /** @type {(id: string, after: number, signal: AbortSignal) => Promise<TrialColumns>} */
@@ -52,6 +72,15 @@ export function createApi(key) {
     getHistory: (id, signal) => call(`${study(id)}/hypervolume_history`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Importance>} */
     getImportance: (id, signal) => call(`${study(id)}/importance`, signal),
+    /** @type {(id: string, sequence: number, signal: AbortSignal) => Promise<ParetoFront>} */
+    getFormerFront: (id, sequence, signal) => call(`${study(id)}/pareto_front?sequence=${sequence}`, signal),
+    /** @type {(id: string, asked: Object<string, string>, signal: AbortSignal) => Promise<SliceAnswer>} */
+    getSlice: (id, asked, signal) => call(`${study(id)}/slice?${new URLSearchParams(asked)}`, signal),
+    /** @type {(id: string, signal: AbortSignal) => Promise<RunColumns>} */
+    getRuns: (id, signal) => call(`${study(id)}/runs`, signal),
+    /** @type {(id: string, signal: AbortSignal, trialId?: string) => Promise<ModuleMaps>} */
+    getModuleMaps: (id, signal, trialId) =>
+      call(`${study(id)}/module_maps${trialId ? `?trial_id=${encodeURIComponent(trialId)}` : ""}`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Recommendation>} */
     getKnee: (id, signal) => call(`${study(id)}/recommendation`, signal),
     /** @type {(id: string, after: number, signal: AbortSignal) => Promise<Response>} */
@@ -77,7 +106,7 @@ export function createApi(key) {
  * @param {string} path
  * @param {AbortSignal} [signal]
  * @param {Object<string, string>} [headers]
- * @param {string} [body]
+ * @param {string | Blob} [body]
  */
 async function ask(key, method, path, signal, headers = {}, body = undefined) {
   let response;
@@ -114,9 +143,10 @@ async function problemOf(response) {
 /**
  * @param {number} size
  * @param {string | null} token
+ * @param {Object<string, string>} wanted
  */
-function query(size, token) {
-  const pairs = new URLSearchParams({ page_size: String(size) });
+function query(size, token, wanted) {
+  const pairs = new URLSearchParams({ page_size: String(size), ...wanted });
   if (token !== null) pairs.set("page_token", token);
   return `?${pairs}`;
 }

@@ -19,7 +19,8 @@ export function valuesOf(points, objective) {
 }
 
 /**
- * @param {ParetoPoint[]} points
+ * @template {{metrics: Object<string, number>}} Measured
+ * @param {Measured[]} points
  * @param {Objective[]} objectives
  * @param {Bounds} bounds
  */

@@ -5,11 +5,39 @@ import { make } from "./elements.js";
 
 /**
  * @typedef {{text: string, muted: string, grid: string, surface: string, front: string, probe: string,
- *   fade: string, collapsed: string}} Colours
+ *   fade: string, collapsed: string, green: string, purple: string}} Colours
  */
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Whether the person wants dark pages. */
+export const isDark = () => dark.matches;
+
+/** What goes from the picture once it is not described any more. */
+const replaceMerge = ["series", "legend", "parallelAxis", "visualMap", "xAxis", "yAxis"];
+
+const LETTER_PX = 6.7;
+const SIGN_PX = 36;
+
+/**
+ * How many lines a legend takes: the library tells only once it has drawn it.
+ * @param {string[]} names
+ * @param {number} width in pixels
+ */
+export function legendLines(names, width) {
+  let lines = 1;
+  let used = 0;
+  for (const name of names) {
+    const needed = name.length * LETTER_PX + SIGN_PX;
+    if (used > 0 && used + needed > width) {
+      lines += 1;
+      used = 0;
+    }
+    used += needed;
+  }
+  return lines;
+}
 
 /**
  * Open a chart on an element that has a size.
@@ -20,7 +48,7 @@ export function createChart(element) {
   /** @type {((colours: Colours) => object) | null} */
   let describe = null;
   const draw = () => {
-    if (describe !== null) chart.setOption({ ...base(), ...describe(colours()) }, { notMerge: false });
+    if (describe !== null) chart.setOption({ ...base(), ...describe(colours()) }, { replaceMerge });
   };
   const sizes = new ResizeObserver(() => chart.resize());
   sizes.observe(element);
@@ -152,5 +180,7 @@ function colours() {
     probe: read("probe"),
     fade: read("fade"),
     collapsed: read("red"),
+    green: read("green"),
+    purple: read("purple"),
   };
 }

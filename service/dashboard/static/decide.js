@@ -6,16 +6,16 @@ import { counted, formatMetric, headingOf, shortName } from "./format.js";
 import { comparisonOf } from "./pinned_points.js";
 
 /** @import {StudyData} from "./study_data.js" */
-/** @import {Objective, ParetoPoint, Study} from "./types.js" */
+/** @import {Objective, ParetoPoint, Study, TrialRow} from "./types.js" */
 
 const MOST_PINNED = 4;
 const MOST_LISTED = 12;
 
 /**
  * @param {HTMLElement} panel
- * @param {(point: ParetoPoint) => void} onAccept
+ * @param {{onAccept: (point: ParetoPoint) => void, onBounds: () => void}} actions
  */
-export function createDecision(panel, onAccept) {
+export function createDecision(panel, { onAccept, onBounds }) {
   /** @type {Map<string, number>} */
   const bounds = new Map();
   /** @type {string[]} */
@@ -80,6 +80,7 @@ export function createDecision(panel, onAccept) {
       if (slider.value === "0") bounds.delete(objective.metric);
       else bounds.set(objective.metric, values[Number(slider.value)]);
       draw();
+      onBounds();
     });
     const label = make("label", {}, make("span", {}, headingOf(study, objective.metric)), slider);
     const box = make("div", { "data-bound": objective.metric }, label, make("output"), make("p", { class: "hint" }));
@@ -125,6 +126,11 @@ export function createDecision(panel, onAccept) {
       panel.hidden = latest.front.points.length < 2;
       draw();
     },
+    /**
+     * Whether a trial keeps the bounds; one that is not measured keeps none.
+     * @param {TrialRow} trial
+     */
+    keeps: (trial) => bounds.size === 0 || (data !== null && keeping([trial], data.study.objectives, bounds).length > 0),
   };
 }
 

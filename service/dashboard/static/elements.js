@@ -75,8 +75,10 @@ export function showState(element, state) {
  * @param {HTMLElement[]} rows
  */
 export function arrange(body, rows) {
+  const wanted = new Set(/** @type {Element[]} */ (rows));
+  // First, so that none that stays is moved because of one that goes: that would take the focus from it.
+  for (const child of [...body.children]) if (!wanted.has(child)) child.remove();
   rows.forEach((row, position) => {
     if (body.children[position] !== row) body.insertBefore(row, body.children[position] ?? null);
   });
-  while (body.children.length > rows.length) body.lastElementChild?.remove();
 }

@@ -168,6 +168,20 @@ export function shortName(study, name) {
 /** @param {string} name */
 export const asWords = (name) => name.replaceAll("_", " ");
 
+const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 6, useGrouping: false });
+
+/**
+ * A number of which nothing else is known: whole ones in full.
+ * @param {number} value
+ */
+export const formatNumber = (value) => (Number.isInteger(value) ? String(value) : plain.format(value));
+
+/**
+ * A parameter's value.
+ * @param {boolean | number | string} value
+ */
+export const formatValue = (value) => (typeof value === "number" ? significant.format(value) : String(value));
+
 /** @param {number} value */
 export const formatCount = (value) => whole.format(value);
 

@@ -1,9 +1,13 @@
 /** The page: which view the address names, with which key, and what is said when something goes wrong. */
 
 import { inAddress } from "./address.js";
+import { showAdmin } from "./admin_view.js";
 import { ApiProblem, Unreachable, createApi } from "./api.js";
 import { find, named, showText } from "./elements.js";
 import { showKeyForm } from "./key_form.js";
+import { showNewStudy } from "./new_study_view.js";
+import { startPolling } from "./polling.js";
+import { dropQuestion } from "./question.js";
 import { forgetSessionKey, keepSessionKey, sessionKey, takeKeyFromAddress } from "./session_key.js";
 import { showStudies } from "./studies_view.js";
 import { showStudy } from "./study_view.js";
@@ -20,6 +24,8 @@ const problem = named(document, "problem");
 let leaveView = () => {};
 /** @type {string | null} */
 let shownStudy = null;
+
+/** @import {Api} from "./api.js" */
 
 /** What a view may say about itself to the frame around it. */
 const frame = {
@@ -65,13 +71,48 @@ function show() {
   forgetButton.hidden = false;
   const api = createApi(key);
   shownStudy = inAddress("study");
-  leaveView = shownStudy === null ? showStudies(root, api, frame) : showStudy(root, api, frame, shownStudy);
+  const leaveScope = learnScope(api);
+  const leave = openView(api);
+  leaveView = () => {
+    leaveScope();
+    leave();
+  };
+}
+
+/** @param {Api} api */
+function openView(api) {
+  if (shownStudy !== null) return showStudy(root, api, frame, shownStudy);
+  for (const how of /** @type {const} */ (["clone", "extend"])) {
+    const id = inAddress(how);
+    if (id !== null) return showNewStudy(root, api, frame, { how, id });
+  }
+  if (inAddress("new") !== null) return showNewStudy(root, api, frame, { how: "new", id: null });
+  if (inAddress("admin") !== null) return showAdmin(root, api, frame);
+  return showStudies(root, api, frame);
+}
+
+/**
+ * Offer what the key may do: style sheets hide what is for keys of a larger scope.
+ * @param {Api} api
+ */
+function learnScope(api) {
+  const learning = startPolling(
+    async (signal) => {
+      const { scope } = await api.getCurrentKey(signal);
+      document.body.dataset.scope = scope;
+      return true;
+    },
+    // The view asks with the same key, and says what is wrong.
+    (error) => error instanceof ApiProblem && error.status === 401,
+  );
+  return learning.stop;
 }
 
 /** @param {string | null} message */
 function askForKey(message) {
   clear();
   forgetSessionKey();
+  delete document.body.dataset.scope;
   forgetButton.hidden = true;
   showKeyForm(root, message, (key) => {
     keepSessionKey(key);
@@ -82,6 +123,7 @@ function askForKey(message) {
 function clear() {
   leaveView();
   leaveView = () => {};
+  dropQuestion();
   shownStudy = null;
   document.title = "Paretune";
   showLiveness("");

@@ -1,9 +1,11 @@
-/** The list of studies: state, progress, the best so far, age. */
+/** The list of studies: found by words, state, tag and backbone, in an order of choice, with what may be done. */
 
-import { arrange, find, fromTemplate, make, named, showState } from "./elements.js";
-import { budgetText, formatAge, formatMetric, metricFormat, scoreName, trainingsDone } from "./format.js";
+import { arrange, find, fromTemplate, named } from "./elements.js";
+import { createListTools } from "./list_tools.js";
 import { startPolling } from "./polling.js";
 import { hintAtWidth } from "./sideways.js";
+import { createActions } from "./study_actions.js";
+import { recordOfStudy, studyRow } from "./study_row.js";
 import { offerTable } from "./take_out.js";
 import { showLoading } from "./waiting.js";
 
@@ -12,6 +14,7 @@ import { showLoading } from "./waiting.js";
 /** @import {ParetoFront, Study} from "./types.js" */
 
 /** @typedef {{results: number, front: ParetoFront}} KnownFront */
+/** @typedef {{study: Study, front: ParetoFront | undefined, trace: (number | null)[]}} Listed */
 
 /**
  * Show the list until the function that this returns is called.
@@ -25,55 +28,85 @@ export function showStudies(root, api, frame) {
   const rows = new Map();
   const fronts = new Map();
   let pages = 1;
-  /** @type {Study[]} */
+  /** @type {Listed[]} */
   let listed = [];
   const take = named(view, "take-studies");
-  offerTable(take, "list", () => "studies", () => listed.map((study) => recordOf(study, fronts.get(study.id)?.front)));
+  const tools = createListTools(named(view, "list-tools"), { again: askAnew, redraw: draw });
+  const actions = createActions(view, api, frame, askAnew);
+  offerTable(take, "list", () => "studies", () => tools.inOrder(listed).map(recordOfStudy));
   hintAtWidth(find(view, ".sideways"), named(view, "wide-table"));
 
   const polling = startPolling(async (signal) => {
-    const { studies, more } = await listPages(api, pages, signal);
-    await refreshFronts(api, studies, fronts, signal);
-    listed = studies;
-    take.hidden = studies.length === 0;
-    named(view, "no-study").hidden = studies.length > 0;
-    named(view, "studies").hidden = studies.length === 0;
-    older.hidden = !more;
-    const body = find(view, "tbody");
-    arrange(
-      body,
-      studies.map((study) => rowOf(rows, study, fronts.get(study.id)?.front)),
-    );
+    let wanted;
+    let answer;
+    do {
+      wanted = JSON.stringify(tools.wanted());
+      answer = await listPages(api, tools.wanted(), pages, signal);
+    } while (wanted !== JSON.stringify(tools.wanted()));
+    await refreshFronts(api, answer.studies, fronts, signal);
+    listed = answer.studies.map((study) => ({
+      study,
+      front: fronts.get(study.id)?.front,
+      trace: answer.traces[study.id] ?? [],
+    }));
+    older.hidden = !answer.more;
+    draw();
     if (!view.isConnected) root.replaceChildren(view);
     frame.settled("asking");
     return false;
   }, frame.failed);
 
+  function draw() {
+    const isNarrowed = Object.keys(tools.wanted()).length > 0;
+    tools.offer(listed.map(({ study }) => study));
+    const isEmpty = listed.length === 0;
+    take.hidden = isEmpty;
+    named(view, "list-tools").hidden = isEmpty && !isNarrowed;
+    named(view, "no-study").hidden = !isEmpty || isNarrowed;
+    named(view, "none-fits").hidden = !isEmpty || !isNarrowed;
+    named(view, "studies").hidden = isEmpty;
+    arrange(
+      find(view, "tbody"),
+      tools.inOrder(listed).map((one) => studyRow(rows, one, actions)),
+    );
+  }
+
+  function askAnew() {
+    return polling.again();
+  }
+
   older.addEventListener("click", () => {
     pages += 1;
     polling.again();
   });
+  named(view, "show-all").addEventListener("click", tools.clear);
   showLoading(root, "studies");
-  return polling.stop;
+  return () => {
+    polling.stop();
+    tools.stop();
+  };
 }
 
 /**
  * @param {Api} api
+ * @param {Object<string, string>} wanted
  * @param {number} pages
  * @param {AbortSignal} signal
  */
-async function listPages(api, pages, signal) {
+async function listPages(api, wanted, pages, signal) {
   /** @type {Study[]} */
   const studies = [];
+  const traces = {};
   /** @type {string | null} */
   let token = null;
   for (let page = 0; page < pages; page += 1) {
-    const answer = await api.listStudies(token, signal);
+    const answer = await api.listStudies(wanted, token, signal);
     studies.push(...answer.studies);
+    Object.assign(traces, answer.hypervolume_traces);
     token = answer.next_page_token;
     if (token === null) break;
   }
-  return { studies, more: token !== null };
+  return { studies, traces: /** @type {Object<string, (number | null)[]>} */ (traces), more: token !== null };
 }
 
 /**
@@ -97,76 +130,3 @@ async function refreshFronts(api, studies, fronts, signal) {
  * @param {Study} study
  */
 const resultsOf = ({ trials, replicate_counts }) => trials.succeeded + replicate_counts.done;
-
-/**
- * @param {Map<string, HTMLTableRowElement>} rows
- * @param {Study} study
- * @param {ParetoFront | undefined} front
- */
-function rowOf(rows, study, front) {
-  const row = rows.get(study.id) ?? newRow(study);
-  rows.set(study.id, row);
-  showState(find(row, ".chip"), study.state);
-  const bar = find(row, "progress");
-  bar.max = study.budget.trials;
-  bar.value = trainingsDone(study);
-  find(row, ".progress-text").textContent = budgetText(study);
-  find(row, ".best").textContent = bestOf(study, front);
-  find(row, ".front-size").textContent = front ? String(front.points.length) : "";
-  find(row, ".age").textContent = formatAge(study.created_at, Date.now());
-  return row;
-}
-
-/** @param {Study} study */
-function newRow(study) {
-  const { configuration } = study;
-  const what =
-    configuration === null ? "custom study" : `${configuration.backbone} · ${configuration.task.name}`;
-  const link = make("a", { href: `#study=${encodeURIComponent(study.id)}` }, study.display_name);
-  return make(
-    "tr",
-    { role: "row", "data-testid": `study-${study.id}` },
-    make("th", { scope: "row", role: "rowheader" }, link, make("p", { class: "meta" }, what)),
-    make("td", { role: "cell", "data-title": "State" }, make("span", { class: "chip" })),
-    make(
-      "td",
-      { role: "cell", "data-title": "Progress" },
-      make("span", { class: "progress-text" }),
-      make("progress", { "aria-label": "Trials ended" }),
-    ),
-    make("td", { role: "cell", class: "number best", "data-title": "Best score" }),
-    make("td", { role: "cell", class: "number front-size", "data-title": "On front" }),
-    make("td", { role: "cell", class: "number age", "data-title": "Started" }),
-  );
-}
-
-/**
- * @param {Study} study
- * @param {ParetoFront | undefined} front
- */
-function bestOf(study, front) {
-  const { metric } = study.objectives[0];
-  const best = front?.points[0]?.metrics[metric];
-  if (best === undefined) return "";
-  const { label, unit } = metricFormat(metric);
-  return metric === "score"
-    ? `${formatMetric(metric, best)} ${scoreName(study)}`.trim()
-    : `${formatMetric(metric, best)} ${unit || label.toLowerCase()}`;
-}
-
-/**
- * A study as a row of a file.
- * @param {Study} study
- * @param {ParetoFront | undefined} front
- */
-const recordOf = (study, front) => ({
-  id: study.id,
-  display_name: study.display_name,
-  state: study.state,
-  trials: study.budget.trials,
-  done: trainingsDone(study),
-  hypervolume: study.hypervolume,
-  on_front: front?.points.length ?? 0,
-  created_at: study.created_at,
-  finished_at: study.finished_at,
-});

@@ -1,12 +1,19 @@
 /** The head of a study's page: name, state, what is searched, and the verbs that its state allows. */
 
-import { find, named, showState, showText } from "./elements.js";
+import { named, showState, showText } from "./elements.js";
 import { counted } from "./format.js";
+import { askFirst } from "./question.js";
+import { EXTENDABLE } from "./study_actions.js";
 
 /** @import {Study} from "./types.js" */
 
 /** @type {Object<string, string[]>} */
 const VERBS_OF_STATE = { ACTIVE: ["pause", "cancel"], PAUSED: ["resume", "cancel"] };
+const CANCELLING = {
+  title: "Cancel this study?",
+  text: "Waiting trials are dropped and running ones stop. What has been measured stays. This cannot be undone.",
+  yes: "Cancel the study",
+};
 
 /**
  * @param {HTMLElement} view
@@ -30,7 +37,9 @@ export function showHeader(view, study) {
     .join(" · ");
   showText(named(view, "study-reason"), study.state_reason);
   named(view, "study-reason").dataset.state = study.state;
-  named(view, "cancel-keep").textContent = study.state === "PAUSED" ? "Keep it paused" : "Keep it running";
+  named(view, "clone").href = `#clone=${encodeURIComponent(study.id)}`;
+  named(view, "extend").href = `#extend=${encodeURIComponent(study.id)}`;
+  named(view, "extend").hidden = !EXTENDABLE.includes(study.state);
   const allowed = VERBS_OF_STATE[study.state] ?? [];
   for (const button of verbButtons(view)) button.disabled = !allowed.includes(button.dataset.verb ?? "");
 }
@@ -60,23 +69,21 @@ const proposerOf = ({ proposals }) => (proposals.proposer === "paretune" ? "" : 
  * @param {(verb: string) => void} tell
  */
 export function connectVerbs(view, tell) {
-  const dialog = named(view, "cancel-dialog");
   for (const button of verbButtons(view)) {
     const verb = button.dataset.verb ?? "";
-    button.addEventListener("click", () => {
-      if (verb === "cancel") {
-        dialog.returnValue = "";
-        dialog.showModal();
-      } else {
+    button.addEventListener("click", async () => {
+      if (verb !== "cancel") {
         button.disabled = true;
+        tell(verb);
+      } else if (await askFirst({ ...CANCELLING, no: `Keep it ${isPaused(view) ? "paused" : "running"}` })) {
         tell(verb);
       }
     });
   }
-  dialog.addEventListener("close", () => {
-    if (dialog.returnValue === "cancel") tell("cancel");
-  });
 }
+
+/** @param {HTMLElement} view */
+const isPaused = (view) => named(view, "study-state").dataset.state === "PAUSED";
 
 /**
  * @param {HTMLElement} view

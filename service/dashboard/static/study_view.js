@@ -7,9 +7,11 @@ import { createDecision } from "./decide.js";
 import { createAcceptDialog, createAcceptedBox } from "./accepted.js";
 import { find, fromTemplate, named, showText } from "./elements.js";
 import { followEvents } from "./event_stream.js";
+import { createFrontSlider } from "./front_slider.js";
 import { createHypervolumeChart } from "./hypervolume_chart.js";
 import { recordsOfImportance, showImportance } from "./importance_bars.js";
 import { createParetoChart } from "./pareto_chart.js";
+import { createPlotOptions } from "./plot_options.js";
 import { nextTask, startPolling } from "./polling.js";
 import { hintAtWidth } from "./sideways.js";
 import { hasEnded, studyReader } from "./study_data.js";
@@ -19,12 +21,13 @@ import { offerPicture, offerTable } from "./take_out.js";
 import { createTrialDetails } from "./trial_details.js";
 import { recordOfTrial } from "./trial_store.js";
 import { createTrialsTable } from "./trials_table.js";
+import { createUnderstanding } from "./understand.js";
 import { showLoading, showMissing } from "./waiting.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {Frame} from "./main.js" */
 /** @import {StudyData} from "./study_data.js" */
-/** @import {Study, TrialRow} from "./types.js" */
+/** @import {ParetoPoint, Study, TrialRow} from "./types.js" */
 
 /**
  * Show a study until the function that this returns is called.
@@ -114,12 +117,21 @@ function openView(root, api, frame, { tell, accept }) {
   const hypervolume = createHypervolumeChart(named(view, "hypervolume-chart"));
   const details = createTrialDetails(named(view, "details"), api, { onClose: leaveTrial, refused: frame.refused });
   const table = createTrialsTable(named(view, "trials"), named(view, "trial-filter"), select);
-  const decision = createDecision(
-    named(view, "decide"),
-    createAcceptDialog(named(view, "accept-dialog"), accept),
-  );
+  const decision = createDecision(named(view, "decide"), {
+    onAccept: createAcceptDialog(named(view, "accept-dialog"), accept),
+    onBounds: redrawPlot,
+  });
+  const options = createPlotOptions(named(view, "plot-options"), redrawPlot);
+  const slider = createFrontSlider(named(view, "front-history"), api, { onFront: showFormer, failed: frame.refused });
   const accepted = createAcceptedBox(named(view, "accepted"), api, frame.refused);
   const nameOfStudy = () => data?.study.display_name ?? "study";
+  const understanding = createUnderstanding(named(view, "understand"), {
+    api,
+    nameOfStudy,
+    select,
+    narrow,
+    failed: frame.refused,
+  });
   offerPicture(named(view, "take-pareto"), "Pareto front", nameOfStudy, pareto.picture);
   offerPicture(named(view, "take-hypervolume"), "hypervolume", nameOfStudy, hypervolume.picture);
   offerTable(named(view, "take-trials"), "trials", nameOfStudy, () => table.shown().map(recordOfTrial));
@@ -132,6 +144,10 @@ function openView(root, api, frame, { tell, accept }) {
   /** @type {TrialRow | null} */
   let selected = null;
   let isClosed = false;
+  /** @type {ParetoPoint[] | null} */
+  let former = null;
+  /** @type {Set<string> | null} */
+  let narrowed = null;
   view.addEventListener("keydown", (event) => {
     const isElsewhere = /** @type {HTMLElement} */ (event.target).closest("dialog, select, input") !== null;
     if (event.key === "Escape" && selected !== null && !isElsewhere) leaveTrial();
@@ -165,7 +181,30 @@ function openView(root, api, frame, { tell, accept }) {
   function drawPlot(/** @type {StudyData} */ latest) {
     const number = inAddress("trial");
     selected = latest.trials.find((trial) => String(trial.number) === number) ?? null;
-    pareto.update(latest, chosenAxes(axes, latest), selected);
+    const shown = chosenAxes(axes, latest);
+    options.update(latest, shown);
+    pareto.update(latest, shown, selected, {
+      shadedBy: options.shadedBy(),
+      showsBelief: options.showsBelief(),
+      former,
+      keeps: (trial) => decision.keeps(trial) && (narrowed?.has(trial.id) ?? true),
+    });
+  }
+
+  function redrawPlot() {
+    if (data !== null) drawPlot(data);
+  }
+
+  function showFormer(/** @type {ParetoPoint[] | null} */ points) {
+    former = points;
+    redrawPlot();
+  }
+
+  /** Dim what is outside of a selection that was made in another plot. */
+  function narrow(/** @type {Set<string> | null} */ ids) {
+    const isSame = narrowed === ids || (narrowed?.size === ids?.size && [...(ids ?? [])].every((id) => narrowed?.has(id)));
+    narrowed = ids;
+    if (!isSame) redrawPlot();
   }
 
   function drawTrials(/** @type {StudyData} */ latest) {
@@ -192,6 +231,7 @@ function openView(root, api, frame, { tell, accept }) {
     await nextTask();
     if (isClosed) return;
     hypervolume.update(latest);
+    slider.update(latest);
     decision.update(latest);
     accepted.update(latest.study);
     showImportance(named(view, "importance"), latest.study, latest.importance);
@@ -199,12 +239,16 @@ function openView(root, api, frame, { tell, accept }) {
     if (isClosed) return;
     drawTrials(latest);
     named(view, "reading").hidden = true;
+    await nextTask();
+    if (!isClosed) understanding.update(latest);
   }
 
   function close() {
     isClosed = true;
     pareto.dispose();
     hypervolume.dispose();
+    slider.close();
+    understanding.close();
     details.close();
     accepted.close();
   }
@@ -218,7 +262,7 @@ function openView(root, api, frame, { tell, accept }) {
  * @param {StudyData} data
  */
 function showEmptyStates(view, { study, trials, history }) {
-  const measured = trials.some((trial) => trial.state === "SUCCEEDED");
+  const measured = trials.some(({ state }) => state === "SUCCEEDED");
   const volumes = history.records.some((record) => record.hypervolume !== null);
   const nothingComes = hasEnded(study) ? "No trial of this study succeeded." : null;
   showInstead(

@@ -20,13 +20,15 @@ import {
   predictionInWords,
   predictionOf,
 } from "./learning_curve.js";
+import { mapOfModules, recordsOfMap, sizesOf } from "./module_map.js";
 import { drawingOf } from "./network_drawing.js";
+import { createPlot } from "./plot.js";
 import { offerPicture } from "./take_out.js";
 import { filesOf, runsOf } from "./trial_record.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {StudyData} from "./study_data.js" */
-/** @import {Study, Trial, TrialRow} from "./types.js" */
+/** @import {ModuleMaps, Study, Trial, TrialRow} from "./types.js" */
 
 /** @typedef {Trial & TrialRow} KnownTrial */
 
@@ -41,6 +43,8 @@ const FIRST_METRICS = [
   "peak_memory_bytes",
   "training_seconds",
 ];
+const LAYER_PX = 20;
+const AROUND_LAYERS_PX = 80;
 const OPEN_STATES = ["QUEUED", "RUNNING"];
 const INVITATION = "Choose any point or row to see what it trained.";
 
@@ -54,11 +58,15 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
   let shownId = "";
   /** @type {ReturnType<typeof createLearningCurve> | null} */
   let curve = null;
+  /** @type {ReturnType<typeof createPlot> | null} */
+  let modules = null;
   const leaving = new AbortController();
 
   function close() {
     curve?.dispose();
+    modules?.dispose();
     curve = null;
+    modules = null;
   }
 
   /**
@@ -76,8 +84,12 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
       if (shown !== wanted) return;
       put(isChosen, [headOf(row, name), ...partsOf(study, trial), ...(isChosen ? recordOf(study, trial) : [])]);
       // A chart needs an element that is on the page.
-      const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart"));
+      const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart.curve"));
       if (place !== null) showCurve(place, study, /** @type {any} */ (trial));
+      if (isChosen && !isCustom(study)) {
+        const maps = await api.getModuleMaps(study.id, leaving.signal, row.id);
+        if (shown === wanted) showModules(study, maps);
+      }
     } catch (error) {
       if (leaving.signal.aborted || shown !== wanted) return;
       // With the next news it is asked for again.
@@ -96,6 +108,31 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
     const box = make("p", { class: "take-out" });
     offerPicture(box, `learning curve of trial ${trial.number}`, () => study.display_name, curve.picture);
     place.after(box);
+  }
+
+  /**
+   * Which modules the trial trains in which layer, before its runs and files.
+   * @param {Study} study
+   * @param {ModuleMaps} maps
+   */
+  function showModules(study, maps) {
+    if (!maps.modules.length) return;
+    const root = make("section", { class: "drawer-plot", "aria-label": "Layers" });
+    panel.append(make("h3", {}, "Layers"), root);
+    const [number] = maps.numbers;
+    const cells = sizesOf(maps, 0);
+    modules = createPlot(root, {
+      name: `layers of trial ${number}`,
+      testId: "trial-modules",
+      nameOfStudy: () => study.display_name,
+      size: "modules",
+    });
+    modules.picture.style.height = `${maps.layers * LAYER_PX + AROUND_LAYERS_PX}px`;
+    modules.draw((colours) => mapOfModules(maps, cells, colours, { asShare: false, small: true }), {
+      label: `Sizes of the modules that trial ${number} trains in each layer.`,
+      note: "Numbers are ranks, widths or lengths; layer 0 is the one after the embeddings.",
+      records: recordsOfMap(maps, cells, "size"),
+    });
   }
 
   /**
@@ -286,8 +323,8 @@ function metricsOf(study, trial) {
       ...(isCustom(study) ? [] : [cell(test)]),
     );
   });
-  const titles = isCustom(study) ? ["", "Measured"] : ["", "Validation", "Test"];
-  const heads = titles.map((text) => make("th", { scope: "col", class: "number" }, text));
+  const titles = isCustom(study) ? ["Metric", "Measured"] : ["Metric", "Validation", "Test"];
+  const heads = titles.map((text, place) => make("th", { scope: "col", class: place ? "number" : "" }, text));
   return make(
     "table",
     { class: "metrics" },

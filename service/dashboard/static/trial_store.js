@@ -63,6 +63,8 @@ const rowsOf = (columns) =>
     metric_standard_errors: valuesAt(columns.metric_standard_errors, position),
     test_metrics: valuesAt(columns.test_metrics, position),
     test_metric_standard_errors: valuesAt(columns.test_metric_standard_errors, position),
+    expected: valuesAt(columns.expected, position),
+    expected_deviations: valuesAt(columns.expected_deviations, position),
     on_front: false,
     belief: null,
   }));
@@ -90,7 +92,7 @@ function valuesAt(columns, position) {
  */
 export function recordOfTrial(trial) {
   const { parameters, metrics, metric_standard_errors, test_metrics, test_metric_standard_errors, ...rest } = trial;
-  const { belief, ...plain } = rest;
+  const { belief, expected, expected_deviations, ...plain } = rest;
   return {
     ...plain,
     front_probability: belief?.chance ?? null,
@@ -99,5 +101,7 @@ export function recordOfTrial(trial) {
     ...under("metric_standard_errors", metric_standard_errors),
     ...under("test_metrics", test_metrics),
     ...under("test_metric_standard_errors", test_metric_standard_errors),
+    ...under("expected", expected),
+    ...under("expected_deviations", expected_deviations),
   };
 }

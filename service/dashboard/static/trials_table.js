@@ -43,23 +43,29 @@ export function createTrialsTable(table, filterBox, onSelect) {
     measure();
   }
 
-  /** Put the rows in view on the page, and space in the place of all others. */
+  /** Put the rows in view on the page, and space in the place of all others but the one that has the focus. */
   function drawRows() {
     const first = Math.max(0, Math.floor(frame.scrollTop / rowHeight) - BESIDE_VIEW);
     const last = Math.ceil((frame.scrollTop + frame.clientHeight) / rowHeight) + BESIDE_VIEW;
-    const visible = sorted.slice(first, last);
+    const focused = sorted.findIndex(({ id }) => rows.get(id)?.contains(document.activeElement));
+    const isAbove = focused >= 0 && focused < first;
+    const isBelow = focused >= last;
+    const positions = sorted.slice(first, last).map((_, place) => first + place);
+    if (isAbove) positions.unshift(focused);
+    if (isBelow) positions.push(focused);
     const known = rows;
-    rows = new Map(visible.map((trial) => [trial.id, known.get(trial.id) ?? newRow(trial, columns)]));
+    rows = new Map(positions.map((place) => [sorted[place].id, known.get(sorted[place].id) ?? newRow(sorted[place], columns)]));
     arrange(
       body,
-      visible.map((trial, position) => {
+      positions.map((place) => {
+        const trial = sorted[place];
         const row = /** @type {HTMLTableRowElement} */ (rows.get(trial.id));
-        row.setAttribute("aria-rowindex", String(first + position + 2));
+        row.setAttribute("aria-rowindex", String(place + 2));
         return drawRow(row, trial, columns, trial.id === selectedId);
       }),
     );
-    reserve("before", first);
-    reserve("after", Math.max(0, sorted.length - last));
+    reserve("before", first - (isAbove ? 1 : 0));
+    reserve("after", Math.max(0, sorted.length - last) - (isBelow ? 1 : 0));
   }
 
   /**

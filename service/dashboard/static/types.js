@@ -25,6 +25,9 @@
  * @typedef {{trial_id: string, number: number, reason: string, accepted_by: string | null,
  *   accepted_at: string}} AcceptedTrial
  *
+ * @typedef {{name: string, type: "bool" | "int" | "float" | "ordinal" | "categorical", log?: boolean,
+ *   low?: number, high?: number, choices?: (boolean | number | string)[]}} SearchedParameter
+ *
  * @typedef {object} Study
  * @property {string} id
  * @property {string} display_name
@@ -32,7 +35,7 @@
  * @property {string | null} state_reason
  * @property {TrialConfiguration | null} configuration null where the trials are run elsewhere
  * @property {BackboneShape | null} backbone_shape
- * @property {{parameters: {name: string}[]}} search_space
+ * @property {{parameters: SearchedParameter[]}} search_space
  * @property {Objective[]} objectives
  * @property {Constraint[]} constraints
  * @property {{trials: number}} budget
@@ -41,6 +44,9 @@
  * @property {number[] | null} reference_point
  * @property {number | null} hypervolume
  * @property {AcceptedTrial | null} accepted
+ * @property {string} notes
+ * @property {string[]} tags
+ * @property {"peft" | "custom"} kind
  * @property {TrialCounts} trials
  * @property {number} replicates
  * @property {number} final_replicates
@@ -106,6 +112,8 @@
  * @property {Object<string, number>} metric_standard_errors
  * @property {Object<string, number>} test_metrics
  * @property {Object<string, number>} test_metric_standard_errors
+ * @property {Object<string, number>} expected of a trial without metrics: what the model expected
+ * @property {Object<string, number>} expected_deviations
  * @property {boolean} on_front
  * @property {Belief | null} belief what the models believe of a member of a front
  *
@@ -126,6 +134,8 @@
  * @property {Object<string, (number | null)[]>} metric_standard_errors
  * @property {Object<string, (number | null)[]>} test_metrics
  * @property {Object<string, (number | null)[]>} test_metric_standard_errors
+ * @property {Object<string, (number | null)[]>} expected
+ * @property {Object<string, (number | null)[]>} expected_deviations
  *
  * @typedef {{mean: number, standard_deviation: number}} Prediction
  * @typedef {{metrics: Object<string, Prediction>, chance: number, onFront: boolean}} Belief
@@ -142,7 +152,45 @@
  * @typedef {{trial_id: string | null, reason: string,
  *   against_default: {default_trial_id: string} | null}} Recommendation
  *
- * @typedef {{studies: Study[], next_page_token: string | null}} StudyPage
+ * @typedef {{studies: Study[], hypervolume_traces: Object<string, (number | null)[]>,
+ *   next_page_token: string | null}} StudyPage
+ *
+ * @typedef {Object<string, any>} StudyDraft what is posted
+ * @typedef {{trainings: number, seconds_per_training: number, seconds: number, study_id: string,
+ *   measured_trainings: number}} RunEstimate
+ * @typedef {{study: StudyDraft, classes: number | null, first_trials: {modules: string | null}[],
+ *   estimate: RunEstimate | null}} StudyValidation
+ * @typedef {{backbones: string[], presets: string[], tasks: {name: string, description: string,
+ *   labels: string[], train_rows: number, validation_rows: number, test_rows: number}[]}} Catalogue
+ * @typedef {{kind: string, labels: {label: string, rows: number}[], least: number | null,
+ *   largest: number | null, train_rows: number, validation_rows: number, test_rows: number,
+ *   dropped: Object<string, number>}} TaskPreview
+ * @typedef {{name: string, rows: number, columns: string[], bytes: number}} TaskFile
+ * @typedef {TaskFile & {first_rows: string[][]}} TaskFileHead
+ *
+ * @typedef {{id: string, name: string, scope: "read" | "write" | "admin", created_at: string,
+ *   expires_at: string | null, last_used_at: string | null, revoked_at: string | null}} Key
+ * @typedef {Key & {secret: string | null}} KeyCreated
+ * @typedef {{id: string, url: string, event_types: string[], waiting: number, given_up: number,
+ *   last_error: string | null, created_at: string, disabled_at: string | null}} Webhook
+ * @typedef {Webhook & {secret: string | null}} WebhookCreated
+ * @typedef {{used: number, limit: number | null}} Limit
+ * @typedef {{active_studies: Limit, running_trials: Limit, artifact_bytes: Limit}} Limits
+ * @typedef {{sequence: number, type: string, subject: string, key_id: string | null,
+ *   body: Object<string, any>, recorded_at: string}} AuditEvent
+ * @typedef {{audit_events: AuditEvent[], next_page_token: string | null}} AuditPage
+ * @typedef {{metric: string, parameter: string, second: string | null,
+ *   values: (boolean | number | string)[], second_values: (boolean | number | string)[], means: number[],
+ *   lower: number[], upper: number[], exact: boolean, through: Parameterization}} Slice
+ * @typedef {{observations: number, slice: Slice | null, through_number: number | null, parameters: string[],
+ *   pairs: string[], reason: string | null}} SliceAnswer
+ *
+ * @typedef {{trial_ids: string[], numbers: number[], replicates: number[], attempts: number[],
+ *   workers: string[], outcomes: string[], reasons: (string | null)[], started_at: string[],
+ *   ended_at: (string | null)[]}} RunColumns
+ * @typedef {{layers: number, modules: string[], trial_ids: string[], numbers: number[],
+ *   sizes: (number | null)[][][]}} ModuleMaps
+ *
  * @typedef {{title: string, detail: string, errors?: {pointer: string, detail: string}[]}} Problem
  */
 

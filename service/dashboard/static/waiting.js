@@ -37,6 +37,17 @@ export function showMissing(root, id) {
 }
 
 /**
+ * Say that the key may not do this.
+ * @param {HTMLElement} root
+ * @param {string} reason
+ */
+export function showNotAllowed(root, reason) {
+  const link = make("a", { href: "#" }, "All studies");
+  const remedy = "An admin can make a key that may; “Use another key” takes it.";
+  root.replaceChildren(card({}, "This key may not do that", reason, remedy, link));
+}
+
+/**
  * @param {Object<string, boolean>} attributes
  * @param {string} title
  * @param {...(string | Node)} parts

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from api_schemas.access import KeyScope
 from api_schemas.trials import ArtifactRecord, ClaimedTrial, TrialReport, TrialState
 from service.access.tenants import get_tenant, set_limits
 from service.settings import settings
@@ -16,7 +17,7 @@ from service.storage.models import Study
 from service.study_worker import advance_study
 from service.trials import leases
 from tests.conftest import OTHER_KEY, study_body
-from tests.service.conftest import bearer
+from tests.service.conftest import bearer, new_key
 from tests.service.trials.test_ask_and_tell import asked, created, told
 from tests.service.trials.test_leases import stored_study
 
@@ -37,6 +38,19 @@ def claim_all() -> list[ClaimedTrial]:
     while (one := leases.claim("w")) is not None:
         claimed.append(one)
     return claimed
+
+
+def test_what_is_in_use_is_shown_beside_the_limit(client: TestClient) -> None:
+    """To admins; what has no limit says so."""
+    assert client.get("/v1/limits", headers=new_key(KeyScope.WRITE)).status_code == 403
+    limit({"active_studies": 3})
+    client.post("/v1/studies", json=study_body())
+    client.put("/v1/task_files/a.csv", content="text,label\na,b\n")
+    assert client.get("/v1/limits").json() == {
+        "active_studies": {"used": 1, "limit": 3},
+        "running_trials": {"used": 0, "limit": None},
+        "artifact_bytes": {"used": 15, "limit": None},
+    }
 
 
 def test_a_study_too_many_is_refused(client: TestClient) -> None:

@@ -44,6 +44,14 @@ def test_routes_are_complete_before_the_first_request(
         assert client.get("/v1/studies").status_code == 401
 
 
+def test_a_query_does_not_wait_for_the_document(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing it takes most of a second, in which the process would answer nobody."""
+    written: list[int] = []
+    monkeypatch.setattr(client.app, "openapi", lambda: written.append(1))
+    assert client.get("/v1/studies?page_size=1").status_code == 200
+    assert written == []
+
+
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b""])
 def test_a_body_that_is_not_json_is_a_problem(client: TestClient, body: bytes) -> None:
     """400 or 422, never a crash."""

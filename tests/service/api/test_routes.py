@@ -25,6 +25,7 @@ RUNNERS = "/v1/studies/{study_id}/trials"
 BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/studies"): study_body(),
     ("POST", "/v1/studies:validate"): study_body(),
+    ("POST", "/v1/tasks:preview"): {"name": "sms-spam"},
     ("POST", "/v1/keys"): {"name": "a key"},
     ("POST", "/v1/webhooks"): {"url": "https://1.1.1.1/"},
     ("POST", "/v1/webhooks/{webhook_id}:replay"): {"study_id": f"std_{'0' * 32}"},

@@ -83,7 +83,7 @@ def test_before_twice_the_design_nothing_is_claimed() -> None:
     """The answer is empty and says what is missing."""
     problem = problem_on([switch("a")])
     few = [Observation({"a": bool(n % 2)}, {"score": 0.1 * n, "training_seconds": 1.0}) for n in range(9)]
-    found = weigh_parameters(problem, few, earlier=(), seed=0)
+    found = weigh_parameters(problem, few, earlier=(), seed=0).importance
     assert (found.observations, found.objectives) == (9, ())
     assert found.reason is not None
     assert "from 10 on" in found.reason
@@ -98,13 +98,13 @@ def test_the_fitted_model_finds_what_the_simulation_is_made_of() -> None:
 
     drawn = density_sample(problem.search_space, 40, rng=random.Random(0))
     observations = [observe(problem, values, score) for values in drawn]
-    found = weigh_parameters(problem, observations, earlier=(), seed=0)
+    found = weigh_parameters(problem, observations, earlier=(), seed=0).importance
     by_score, by_cost = found.objectives
     assert by_score.groups[0].total_effect > 0.2
     top = {item.name for item in by_score.parameters[:4]}
     assert {"peft.serial_adapter.bottleneck_size", "peft.parallel_adapter.bottleneck_size"} & top
     assert by_cost.metric == "trainable_parameters"
-    again = weigh_parameters(problem, observations, earlier=(by_cost,), seed=1)
+    again = weigh_parameters(problem, observations, earlier=(by_cost,), seed=1).importance
     assert again.objectives[1] is by_cost
 
 

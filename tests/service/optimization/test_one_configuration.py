@@ -155,7 +155,7 @@ def _check_suggestions(space: SearchSpace, propose: Suggest, *, observed: int, s
 def test_importance_is_a_number_on_any_space(space: SearchSpace, seed: int) -> None:
     """A constant has none."""
     problem = problem_of(space)
-    found = weigh_parameters(problem, observations_of(problem, 20, seed=seed), earlier=(), seed=0)
+    found = weigh_parameters(problem, observations_of(problem, 20, seed=seed), earlier=(), seed=0).importance
     for objective in found.objectives:
         for item in objective.parameters:
             assert item.total_effect >= 0

@@ -39,7 +39,7 @@ def test_importance_takes_memory_by_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     problem = wide_problem(20, choices=500)
     observations = observations_of(problem, 20)
     tracemalloc.start()
-    found = weigh_parameters(problem, observations, earlier=(), seed=0)
+    found = weigh_parameters(problem, observations, earlier=(), seed=0).importance
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found.objectives) == 2
@@ -50,9 +50,9 @@ def test_blocks_change_no_importance(monkeypatch: pytest.MonkeyPatch) -> None:
     """But for rounding."""
     problem = wide_problem(3, choices=4)
     observations = observations_of(problem, 24)
-    whole = weigh_parameters(problem, observations, earlier=(), seed=0)
+    whole = weigh_parameters(problem, observations, earlier=(), seed=0).importance
     monkeypatch.setattr(importance, "BLOCK", 1)
-    parts = weigh_parameters(problem, observations, earlier=(), seed=0)
+    parts = weigh_parameters(problem, observations, earlier=(), seed=0).importance
     for one, other in zip(whole.objectives, parts.objectives, strict=True):
         assert [item.name for item in one.parameters] == [item.name for item in other.parameters]
         assert [item.total_effect for item in one.parameters] == pytest.approx(
@@ -64,7 +64,7 @@ def test_a_space_too_large_has_no_importance_and_says_so(monkeypatch: pytest.Mon
     """The reason names its size."""
     monkeypatch.setattr(importance, "LARGEST", 900)
     problem = wide_problem(3, choices=4)
-    found = weigh_parameters(problem, observations_of(problem, 24), earlier=(), seed=0)
+    found = weigh_parameters(problem, observations_of(problem, 24), earlier=(), seed=0).importance
     assert found.reason == "the search space is too large: 3 parameters in 12 columns"
 
 

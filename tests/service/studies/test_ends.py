@@ -16,12 +16,14 @@ from service.storage.database import transaction
 from service.storage.models import Study, Trial
 from service.trials import leases, lifecycle
 from service.trials.beliefs import record_belief
+from service.trials.slices import record_slices
 from tests.conftest import OTHER_KEY, study_body
 from tests.service.access.test_limits import limit
+from tests.service.api.read_models.test_slices import ALONG
 from tests.service.trials.test_beliefs import belief
 from tests.service.trials.test_leases import REPORT, stored_study
 
-FRONTS = ("pareto_fronts", "believed_fronts")
+FRONTS = ("pareto_fronts", "believed_fronts", "slices")
 OF_A_STUDY = ("studies", "trials", "replicates", "measurements", *FRONTS, "events", "artifacts")
 
 
@@ -49,7 +51,9 @@ def finished_study() -> tuple[str, str, Path]:
     leases.record_measurement(claimed.trial_id, 1, Measurement(step=1, metrics={"score": 0.5}))
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
     with transaction() as session:
-        record_belief(session, session.get_one(Study, study_id, with_for_update=True), belief(1, "b"))
+        study = session.get_one(Study, study_id, with_for_update=True)
+        record_belief(session, study, belief(1, "b"))
+        record_slices(session, study, [ALONG], observations=20)
     return study_id, claimed.trial_id, file
 
 

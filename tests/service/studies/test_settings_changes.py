@@ -19,7 +19,13 @@ def patched(client: TestClient, study_id: str, **changes: object) -> Any:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"seed": 3}, {"parallelism": 0}, {"display_name": ""}, {"proposals": {"proposer": "paretune"}}],
+    [
+        {"seed": 3},
+        {"parallelism": 0},
+        {"display_name": ""},
+        {"tags": [""]},
+        {"proposals": {"proposer": "paretune"}},
+    ],
 )
 def test_what_cannot_change_is_refused(client: TestClient, changes: dict[str, object]) -> None:
     """422, and nothing changes."""
@@ -45,6 +51,17 @@ def test_an_ended_study_takes_a_new_name_only(client: TestClient) -> None:
     for changes in ({"parallelism": 2}, {"budget": {"trials": 9}}, {"early_stopping": "never"}):
         assert patched(client, study_id, **changes).status_code == 409
     assert patched(client, study_id, display_name="old").json()["display_name"] == "old"
+
+
+def test_notes_and_tags_are_its_owners_whatever_the_state(client: TestClient) -> None:
+    """They are written at any time, each tag once, and taken over by a clone."""
+    study_id = stored_study(trials=1)
+    client.post(f"/v1/studies/{study_id}:cancel")
+    shown = patched(client, study_id, notes="kept for the paper", tags=["paper", "minilm", "paper"]).json()
+    assert (shown["notes"], shown["tags"]) == ("kept for the paper", ["paper", "minilm"])
+    clone = client.post(f"/v1/studies/{study_id}:clone", json={"edits": {"tags": ["again"]}}).json()
+    assert (clone["notes"], clone["tags"]) == ("kept for the paper", ["again"])
+    assert patched(client, study_id, tags=[]).json()["tags"] == []
 
 
 def test_a_running_study_takes_new_settings(client: TestClient, session: Session) -> None:

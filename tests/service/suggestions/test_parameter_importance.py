@@ -7,11 +7,13 @@ from sqlalchemy.orm import Session
 from api_schemas.importance import Importance, ObjectiveImportance
 from api_schemas.search_space import SearchSpace
 from api_schemas.trials import TrialReport, TrialState
+from service.api.read_models.slices import slice_read
 from service.api.read_models.studies import importance as importance_read
 from service.optimization.candidates import density_sample
+from service.storage import queries
 from service.storage.models import Study
 from service.study_worker import advance_study
-from service.suggestions.parameter_importance import read_importance_request, store_importance
+from service.suggestions.parameter_importance import read_importance_request, store_weighing
 from service.trials import lifecycle, study_lifecycle
 from tests.conftest import make_study_request
 from tests.service.trials.test_lifecycle import create, finish, queue, start, succeeded
@@ -35,7 +37,7 @@ def kept(observations: int) -> Importance:
 def test_a_study_that_is_gone_is_not_weighed(session: Session) -> None:
     """A late wake-up finds nothing and says nothing."""
     assert read_importance_request(session, "std_none") is None
-    store_importance(session, "std_none", kept(1))
+    store_weighing(session, "std_none", kept(1))
 
 
 def test_what_teaches_nothing_is_not_weighed(session: Session) -> None:
@@ -95,9 +97,9 @@ def test_a_late_answer_does_not_replace_a_newer_one(session: Session) -> None:
     """Two study workers may weigh at once; the one that knew more wins."""
     study = study_with(session, 0)
     for observations in (20, 12, 25):
-        store_importance(session, study.id, kept(observations))
+        store_weighing(session, study.id, kept(observations))
     assert importance_read(session, study).observations == 25
-    store_importance(session, study.id, kept(24))
+    store_weighing(session, study.id, kept(24))
     assert importance_read(session, study).observations == 25
 
 
@@ -118,4 +120,10 @@ def test_the_study_worker_weighs_what_has_ended(session: Session) -> None:
     found = importance_read(session, study)
     assert (found.observations, found.reason) == (20, None)
     assert [item.metric for item in found.objectives] == ["score", "trainable_parameters"]
+    seen = slice_read(session, study, objective=None, parameter=None, second=None)
+    assert seen.observations == 20
+    assert seen.parameters[0] == found.objectives[0].parameters[0].name
+    assert seen.slice is not None
+    best = max(queries.list_trials(session, study.id), key=lambda trial: trial.metrics["score"])
+    assert seen.through_number == best.number
     assert found.objectives[0].parameters[0].name == "peft.serial_adapter.bottleneck_size"

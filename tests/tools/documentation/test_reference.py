@@ -37,7 +37,7 @@ def test_every_command_is_listed_with_its_options() -> None:
     assert missing == []
     assert page.index("## Studies\n") < page.index("### paretune run\n") < page.index("## Results\n")
     assert "### paretune keys create\n" in page
-    assert "| `--trial-workers` | `2` | Trial workers to start. |" in page
+    assert "| `--study-workers` | `1` | Study workers to start" in page
     assert "`STUDY_FILE` | required" in page
 
 

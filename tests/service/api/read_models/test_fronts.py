@@ -178,3 +178,19 @@ def test_a_knee_must_be_believed_to_beat_the_head_alone(session: Session, http: 
     assert found["number"] is None
     assert "than the head alone (0.78)" in found["reason"]
     assert found["by"] == "believed"
+
+
+def test_a_former_front_is_that_of_its_time(session: Session, http: TestClient) -> None:
+    """Its members and hypervolume; never a belief, for only the newest is kept."""
+    study = study_of(session)
+    first = add(session, study, [0.7], 1000)
+    add(session, study, [0.8], 900)
+    session.commit()
+    former = front(http, study.id, "?sequence=1")
+    assert (former["by"], former["sequence"]) == ("observed", 1)
+    assert [point["trial_id"] for point in former["points"]] == [first.id]
+    assert front(http, study.id, "?sequence=2") == front(http, study.id, "?by=observed")
+    assert http.get(f"/v1/studies/{study.id}/pareto_front?sequence=3").status_code == 404
+    refused = http.get(f"/v1/studies/{study.id}/pareto_front?sequence=1&by=believed")
+    assert refused.status_code == 422
+    assert [item["pointer"] for item in refused.json()["errors"]] == ["query:sequence"]

@@ -5,6 +5,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from api_schemas.proposals import Explanation, Prediction
+from service.storage import queries
 from service.storage.models import Study
 from tests.service.api.read_models.test_recommendations import HEAD_ONLY, LORA_8, add, study_of
 from tests.service.trials.test_ask_and_tell import created
@@ -40,6 +42,19 @@ def test_columns_say_what_the_trials_say(session: Session, http: TestClient) -> 
     assert found["metrics"]["score"] == [0.7, 0.76, None]
     assert found["is_head_only"] == [True, False, False]
     assert {len(value) for value in found.values() if isinstance(value, list)} == {3}
+
+
+def test_what_has_no_metrics_has_what_was_expected_of_it(session: Session, http: TestClient) -> None:
+    """Of a trial that waits; what is measured needs no expectation any more."""
+    study = filled(session)
+    for trial in queries.list_trials(session, study.id):
+        trial.explanation = Explanation(
+            predictions={"score": Prediction(mean=0.75, standard_deviation=0.01)}
+        ).model_dump()
+    session.commit()
+    found = columns(http, study.id)
+    assert found["expected"] == {"score": [None, None, 0.75]}
+    assert found["expected_deviations"] == {"score": [None, None, 0.01]}
 
 
 def test_only_what_has_changed_is_read_again(session: Session, http: TestClient) -> None:

@@ -57,6 +57,13 @@ def test_a_revoked_key_opens_nothing_from_then_on(client: TestClient) -> None:
     assert f"was revoked at {first['revoked_at'][:16]}" in refused.json()["detail"]
 
 
+def test_a_key_tells_what_it_is(client: TestClient) -> None:
+    """Of the smallest scope, too; never its secret."""
+    shown = client.get("/v1/keys/current", headers=new_key(KeyScope.READ))
+    assert (shown.json()["name"], shown.json()["scope"]) == ("a test", "read")
+    assert "secret" not in shown.json()
+
+
 def test_an_expired_key_opens_nothing(client: TestClient, session: Session) -> None:
     """By the database's clock; the key is still listed."""
     key = made(client, expires_at="2090-01-01T00:00:00Z")

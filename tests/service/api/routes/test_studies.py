@@ -303,6 +303,28 @@ def test_studies_come_in_pages_newest_first(client: TestClient) -> None:
     assert rest["next_page_token"] is None
 
 
+FOUND_BY: tuple[tuple[dict[str, str], list[str]], ...] = (
+    ({"state": "PAUSED"}, ["second"]),
+    ({"tag": "paper"}, ["second", "first 50%"]),
+    ({"tag": "paper", "state": "ACTIVE"}, ["first 50%"]),
+    ({"backbone": "all-MiniLM-L6-v2", "text": "SECOND"}, ["second"]),
+    ({"backbone": "another"}, []),
+    ({"text": "phone"}, ["second"]),
+    ({"text": "50%"}, ["first 50%"]),
+    ({"text": "0%f"}, []),
+)
+
+
+def test_studies_are_found_by_what_is_said_of_them(client: TestClient) -> None:
+    """All that is asked for must fit; a text is looked for as it stands, in any case."""
+    stored_study(trials=1, display_name="first 50%", tags=["paper"])
+    paused = stored_study(trials=1, display_name="second", tags=["paper", "b"], notes="for the phone")
+    client.post(f"/v1/studies/{paused}:pause")
+    for wanted, found in FOUND_BY:
+        answer = client.get("/v1/studies", params=wanted).json()
+        assert [study["display_name"] for study in answer["studies"]] == found, wanted
+
+
 def test_a_result_shows_on_the_front_and_in_the_history(client: TestClient) -> None:
     """Trial, front, hypervolume and counts tell the same story."""
     study_id = stored_study(trials=2, parallelism=2)

@@ -1,0 +1,236 @@
+/** Parallel coordinates: a line for each measured trial through its parameters and objectives, narrowed by brushes. */
+
+import { createChooser } from "./chooser.js";
+import { make } from "./elements.js";
+import { counted, describeTrial, formatCount, formatNumber, formatValue } from "./format.js";
+import { dimensionsOf, drawnTrials, MOST_LINES } from "./parallel_axes.js";
+import { createPlot } from "./plot.js";
+
+/** @import {Colours} from "./chart_frame.js" */
+/** @import {Dimension} from "./parallel_axes.js" */
+/** @import {StudyData} from "./study_data.js" */
+/** @import {TrialRow} from "./types.js" */
+/** @import {Context, View} from "./understand.js" */
+
+const NARROW_PX = 620;
+const ROW_PX = 62;
+
+/**
+ * @param {HTMLElement} root
+ * @param {Context} context
+ * @returns {View}
+ */
+export function createParallelView(root, { nameOfStudy, narrow }) {
+  const plot = createPlot(root, { name: "parallel coordinates", testId: "parallel", nameOfStudy, size: "tall" });
+  /** @type {Dimension[]} */
+  let dimensions = [];
+  /** @type {TrialRow[]} */
+  let trials = [];
+  let all = 0;
+  /** @type {Map<string, [number, number]>} */
+  const intervals = new Map();
+  const axis = createChooser("Narrow", "brush-axis", offerEnds);
+  const low = createChooser("from", "brush-low", apply);
+  const high = createChooser("to", "brush-high", apply);
+  const clear = make("button", { type: "button", class: "quiet", "data-testid": "brush-clear" }, "Clear");
+  clear.addEventListener("click", () => {
+    intervals.clear();
+    offerEnds();
+    show();
+  });
+  const status = make("p", { class: "hint", role: "status", "data-testid": "brushed" });
+  plot.controls.append(axis.element, low.element, high.element, clear);
+  root.insertBefore(status, plot.controls.nextSibling);
+  let hears = false;
+  let isTelling = false;
+  let content = "";
+
+  const dimension = () => dimensions.find(({ id }) => id === axis.value()) ?? dimensions[0];
+
+  /** The ends that the chosen axis can be narrowed to: every value that occurs, of many some. */
+  function offerEnds() {
+    const chosen = dimension();
+    if (chosen === undefined) return;
+    const stops = chosen.stops(trials);
+    const choices = stops.map((value, position) => ({ value: String(value), text: chosen.write(value, position) }));
+    const [from, to] = intervals.get(chosen.id) ?? [stops[0], stops.at(-1) ?? stops[0]];
+    low.offer(choices);
+    high.offer(choices);
+    low.select.value = String(stops.findLast((stop) => stop <= from) ?? stops[0]);
+    high.select.value = String(stops.find((stop) => stop >= to) ?? stops.at(-1));
+  }
+
+  function apply() {
+    const ends = [Number(low.value()), Number(high.value())].sort((a, b) => a - b);
+    intervals.set(dimension().id, [ends[0], ends[1]]);
+    show();
+  }
+
+  /** Tell the library what is narrowed, then everybody. */
+  function show() {
+    isTelling = true;
+    dimensions.forEach(({ id, isCategory }, position) => {
+      const interval = intervals.get(id);
+      const slack = isCategory ? 0.4 : 0;
+      plot.library()?.dispatchAction({
+        type: "axisAreaSelect",
+        parallelAxisIndex: position,
+        intervals: interval ? [[interval[0] - slack, interval[1] + slack]] : [],
+      });
+    });
+    isTelling = false;
+    say();
+  }
+
+  function say() {
+    const within = trials.filter((trial) =>
+      dimensions.every(({ id, value }) => {
+        const interval = intervals.get(id);
+        if (interval === undefined) return true;
+        const own = value(trial);
+        return own !== null && own >= interval[0] && own <= interval[1];
+      }),
+    );
+    clear.disabled = intervals.size === 0;
+    status.textContent = intervals.size
+      ? `${counted(within.length, "trial")} of ${formatCount(trials.length)} within; the plot of the front dims the others.`
+      : "Drag along an axis, or choose its ends above, to narrow the trials.";
+    narrow(intervals.size ? new Set(within.map(({ id }) => id)) : null);
+  }
+
+  /** What the mouse has brushed, read from the axes. */
+  function listen() {
+    if (hears) return;
+    hears = true;
+    plot.library()?.on("axisareaselected", () => {
+      if (isTelling) return;
+      const models = plot.library()?.getModel().queryComponents({ mainType: "parallelAxis" }) ?? [];
+      models.forEach((/** @type {any} */ model, /** @type {number} */ position) => {
+        const [interval] = model.activeIntervals;
+        const { id } = dimensions[position];
+        if (interval) intervals.set(id, [Math.min(...interval), Math.max(...interval)]);
+        else intervals.delete(id);
+      });
+      offerEnds();
+      say();
+    });
+  }
+
+  return {
+    /** @param {StudyData} data */
+    update(data) {
+      const measured = data.trials.filter(({ state }) => state === "SUCCEEDED");
+      const key = `${data.sequence} ${root.clientWidth > NARROW_PX}`;
+      if (!measured.length) return plot.empty("A line for each trial appears here once it is measured.");
+      if (key === content) return;
+      content = key;
+      all = measured.length;
+      trials = drawnTrials(data, measured);
+      dimensions = dimensionsOf(data, trials);
+      axis.offer(dimensions.map(({ id, name }) => ({ value: id, text: name })));
+      offerEnds();
+      const isNarrow = root.clientWidth <= NARROW_PX;
+      plot.picture.style.height = isNarrow ? `${dimensions.length * ROW_PX + 40}px` : "";
+      plot.draw((colours) => option(dimensions, trials, colours, isNarrow), {
+        label: `Parallel coordinates of ${counted(trials.length, "trial")} over ${counted(dimensions.length, "axis", "axes")}.`,
+        note: noteOf(trials.length, all),
+        records: trials.map((trial) => recordOf(trial, dimensions)),
+      });
+      listen();
+      show();
+    },
+    close: () => plot.dispose(),
+  };
+}
+
+/**
+ * @param {number} shown
+ * @param {number} all
+ */
+function noteOf(shown, all) {
+  const words = "Thick lines are trials of the front; ↑ more is better, ↓ less is. A line passes over what its trial does not have.";
+  return shown < all ? `${words} Drawn are the front and the best others, ${formatCount(MOST_LINES)} in all.` : words;
+}
+
+/**
+ * @param {TrialRow} trial
+ * @param {Dimension[]} dimensions
+ */
+const recordOf = (trial, dimensions) => ({
+  trial: trial.number,
+  trained: describeTrial(trial),
+  ...Object.fromEntries(dimensions.map(({ name, raw }) => [name, raw(trial)])),
+});
+
+/**
+ * @param {Dimension[]} dimensions
+ * @param {TrialRow[]} trials
+ * @param {Colours} colours
+ * @param {boolean} isNarrow
+ */
+function option(dimensions, trials, colours, isNarrow) {
+  const rows = (/** @type {boolean} */ onFront) =>
+    trials
+      .filter((trial) => trial.on_front === onFront)
+      .map((trial) => dimensions.map(({ value }) => value(trial) ?? "-"));
+  return {
+    parallel: isNarrow
+      ? { layout: "vertical", left: 20, right: 30, top: 30, bottom: 30 }
+      : { left: 70, right: 80, top: 60, bottom: 30 },
+    parallelAxis: dimensions.map((dimension, position) => axisOf(dimension, position, colours, isNarrow)),
+    series: [
+      lines("others", rows(false), { color: colours.fade, width: 1, opacity: 0.45 }),
+      lines("front", rows(true), { color: colours.front, width: 2.5, opacity: 0.9 }),
+    ],
+  };
+}
+
+/**
+ * @param {string} id
+ * @param {(number | string)[][]} data
+ * @param {object} lineStyle
+ */
+const lines = (id, data, lineStyle) => ({
+  type: "parallel",
+  id,
+  data,
+  lineStyle,
+  inactiveOpacity: 0.04,
+  activeOpacity: 1,
+  progressive: 200,
+  silent: true,
+});
+
+/**
+ * @param {Dimension} dimension
+ * @param {number} dim
+ * @param {Colours} colours
+ * @param {boolean} isNarrow
+ */
+function axisOf({ id, name, isCategory, isLog, categories, better }, dim, colours, isNarrow) {
+  return {
+    id,
+    dim,
+    name: `${name}${better}`,
+    nameLocation: isNarrow ? "start" : "end",
+    nameGap: isNarrow ? 0 : 14,
+    nameTextStyle: isNarrow
+      ? { color: colours.text, fontSize: 12, align: "left", verticalAlign: "bottom", padding: [0, 0, 6, 0] }
+      : { color: colours.text, fontSize: 12, align: "center" },
+    nameTruncate: { maxWidth: isNarrow ? 260 : 150 },
+    ...(isCategory
+      ? { type: "category", data: categories.map(formatValue) }
+      : isLog
+        ? { type: "log" }
+        : { type: "value", scale: true }),
+    axisLabel: {
+      color: colours.muted,
+      hideOverlap: true,
+      ...(isCategory ? {} : { formatter: (/** @type {number} */ value) => formatNumber(Number(value.toPrecision(3))) }),
+    },
+    axisLine: { lineStyle: { color: colours.muted } },
+    axisTick: { lineStyle: { color: colours.muted } },
+    areaSelectStyle: { width: 22, borderColor: colours.front, color: colours.front, opacity: 0.25 },
+    splitLine: { show: false },
+  };
+}

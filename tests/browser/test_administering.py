@@ -1,0 +1,69 @@
+"""Administering in the browser: keys, webhooks, limits and the audit log, for keys of scope admin alone."""
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.browser.accessibility import findings, width_on_a_narrow_page
+from tests.browser.test_starting import asked
+from tests.conftest import API_KEY
+
+
+def test_an_admin_makes_and_revokes_what_opens_the_tenant(page: Page, server_url: str) -> None:
+    """A secret is shown once and works; what is revoked does not; every step stands in the log."""
+    page.goto(f"{server_url}/#key={API_KEY}")
+    page.get_by_test_id("administer").click()
+    page.get_by_test_id("key-create").get_by_role("button").click()
+    name = page.locator(".field", has=page.get_by_test_id("key-name"))
+    expect(name.get_by_role("alert")).to_be_visible()
+    page.get_by_test_id("key-name").fill("a reader")
+    page.get_by_test_id("key-scope").select_option("read")
+    page.keyboard.press("Enter")
+    page.get_by_test_id("key-create").get_by_role("button").click()
+    secret = page.get_by_test_id("secret").input_value()
+    reader = {"Authorization": f"Bearer {secret}"}
+    assert httpx.get(f"{server_url}/v1/keys/current", headers=reader).json()["scope"] == "read"
+    page.get_by_test_id("webhook-url").fill("https://1.1.1.1/hook")
+    page.get_by_test_id("webhook-events").fill("study.succeeded, no.such")
+    page.keyboard.press("Enter")
+    events = page.locator(".field", has=page.get_by_test_id("webhook-events"))
+    expect(events.get_by_role("alert")).to_be_visible()
+    page.get_by_test_id("webhook-events").fill("study.succeeded")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("webhooks")).to_contain_text("https://1.1.1.1/hook")
+    assert findings(page) == []
+    assert width_on_a_narrow_page(page) <= 400
+
+    limits = asked(server_url, "/limits")
+    expect(page.get_by_test_id("limits").locator("tbody tr").first).to_have_text(
+        f"Active studies{limits['active_studies']['used']}no limit"
+    )
+    page.get_by_role("button", name="Revoke: a reader").click()
+    page.get_by_test_id("question-yes").click()
+    expect(page.get_by_test_id("keys")).to_contain_text("revoked")
+    assert httpx.get(f"{server_url}/v1/studies", headers=reader).status_code == 401
+    page.get_by_role("button", name="Delete: https").click()
+    page.get_by_test_id("question-yes").click()
+    expect(page.get_by_test_id("webhooks")).to_contain_text("No webhook yet")
+    log = [event["type"] for event in asked(server_url, "/audit_events")["audit_events"]]
+    assert log[:4] == ["webhook.deleted", "key.revoked", "webhook.created", "key.created"]
+    assert page.get_by_test_id("audit").locator("tbody tr td:nth-child(2)").all_inner_texts() == log
+
+
+def test_a_key_is_offered_what_it_may_do(page: Page, server_url: str) -> None:
+    """A reader neither starts nor administers; who types the address is told why, and has a way out."""
+    made = httpx.post(
+        f"{server_url}/v1/keys",
+        json={"name": "a reader", "scope": "read"},
+        headers={"Authorization": f"Bearer {API_KEY}"},
+    ).json()
+    with page.expect_response("**/v1/keys/current"):
+        page.goto(f"{server_url}/#key={made['secret']}")
+    expect(page.get_by_test_id("no-study")).to_be_visible()
+    expect(page.get_by_test_id("new-study")).to_be_hidden()
+    expect(page.get_by_test_id("administer")).to_be_hidden()
+    for address, scope in (("new", "write"), ("admin", "admin")):
+        page.goto(f"{server_url}/#{address}")
+        expect(page.get_by_role("alert").filter(visible=True)).to_contain_text(f"scope '{scope}'")
+        expect(page.get_by_role("heading", name="This key may not do that")).to_be_visible()
+    page.locator("main").get_by_role("link", name="All studies").click()
+    expect(page.get_by_test_id("no-study")).to_be_visible()

@@ -1,0 +1,160 @@
+"""Understand: the plots of a study, each with its numbers, as the API has them."""
+
+import json
+from typing import Any
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.browser.accessibility import findings, width_on_a_narrow_page
+from tests.browser.rich_study import SERIAL, rich_study
+from tests.browser.studies import drawn, open_study
+from tests.browser.test_states import import_in_batches
+from tests.browser.test_taking_out import saved
+from tests.conftest import API_KEY
+
+TABS = ("parallel", "slice", "curves", "modules", "timeline", "failures")
+HEATMAP = """async (name) => {
+  const { getInstanceByDom } = await import("/static/vendor/echarts.esm.min.mjs");
+  return getInstanceByDom(document.querySelector(`[data-testid="${name}"]`)).getOption().series[0].data;
+}"""
+
+
+def asked(server_url: str, study_id: str, path: str) -> Any:
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    answer = httpx.get(f"{server_url}/v1/studies/{study_id}{path}", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> None:
+    """Tab by tab: parameters, model, curves, layers, workers, failures; none breaks a rule of axe."""
+    study_id = rich_study(server_url)
+    open_study(page, server_url, study_id)
+    page.get_by_test_id("understand").scroll_into_view_if_needed()
+
+    expect(page.get_by_test_id("parallel")).to_be_visible()
+    kept = json.loads(saved(page, "Save parallel coordinates as JSON"))
+    trials = {trial["number"]: trial for trial in asked(server_url, study_id, "/trials")["trials"]}
+    assert len(kept) == 12
+    for row in kept:
+        assert row["Score"] == trials[row["trial"]]["metrics"]["score"]
+    page.get_by_test_id("brush-axis").select_option("objective score")
+    page.get_by_test_id("brush-low").select_option(label="0.748")
+    expect(page.get_by_test_id("brushed")).to_contain_text("4 trials of 12 within")
+    assert len(drawn(page)["series"]["Dominated, outside"]) == 3
+    page.get_by_test_id("brush-clear").click()
+    assert "Dominated, outside" not in drawn(page)["series"]
+
+    page.get_by_test_id("tab-parallel").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_test_id("tab-slice")).to_be_focused()
+    expect(page.get_by_test_id("slice-note")).to_contain_text("model of 12 results")
+    found = asked(server_url, study_id, f"/slice?objective=score&parameter={SERIAL}")["slice"]
+    assert [point[1] for point in drawn(page, "slice")["series"]["mean"]] == found["means"]
+    page.get_by_test_id("slice-numbers").locator("summary").click()
+    first = page.get_by_test_id("slice-numbers").locator("tbody tr").first
+    expect(first).to_be_visible()
+    cells = first.locator("td").all_inner_texts()
+    assert [float(cell) for cell in cells] == [0, found["means"][0], found["lower"][0], found["upper"][0]]
+    page.get_by_test_id("slice-second").select_option("peft.active_layers.5")
+    over = asked(server_url, study_id, f"/slice?parameter={SERIAL}&second=peft.active_layers.5")["slice"]
+    page.wait_for_function(f"async () => (await ({HEATMAP})('slice')).length === 12")
+    assert [cell[2] for cell in page.evaluate(HEATMAP, "slice")] == over["means"]
+
+    page.get_by_test_id("tab-curves").click()
+    page.get_by_test_id("curves-number").fill("0")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("button", name="Take trial 0 away")).to_be_visible()
+    curve = asked(server_url, study_id, f"/trials/{trials[0]['id']}")["measurements"]
+    assert drawn(page, "curves")["series"]["curve 0"] == [
+        [one["step"], one["metrics"]["score"]] for one in curve
+    ]
+
+    page.get_by_test_id("tab-modules").click()
+    expect(page.get_by_test_id("modules-note")).to_contain_text("of the front")
+    maps = asked(server_url, study_id, "/module_maps")
+    shares = [
+        sum(trial[layer][module] > 0 for trial in maps["sizes"]) / len(maps["sizes"])
+        for layer in range(maps["layers"])
+        for module in range(len(maps["modules"]))
+    ]
+    assert [cell[2] for cell in page.evaluate(HEATMAP, "modules")] == shares
+
+    page.get_by_test_id("tab-timeline").click()
+    expect(page.get_by_test_id("timeline-note")).to_contain_text("3 workers")
+    assert len(drawn(page, "timeline")["series"]["runs"]) == len(
+        asked(server_url, study_id, "/runs")["numbers"]
+    )
+    assert saved(page, "Save workers as SVG").startswith(b"<svg")
+
+    page.get_by_test_id("tab-failures").click()
+    reasons = page.get_by_test_id("failures")
+    expect(reasons.locator("tbody tr").first).to_contain_text("out-of-memory: … GiB asked for")
+    reasons.get_by_role("button", name="Show trial 12").click()
+    expect(page.get_by_test_id("details")).to_contain_text("2 % chance of joining the front")
+    page.keyboard.press("Escape")
+
+    for tab in TABS:
+        page.get_by_test_id(f"tab-{tab}").click()
+        expect(page.locator(f"[data-view={tab}]")).to_be_visible()
+        assert width_on_a_narrow_page(page) <= 400, tab
+    # All at once, for axe looks at what can be seen and takes seconds.
+    page.evaluate("for (const view of document.querySelectorAll('[data-view]')) view.hidden = false")
+    assert findings(page) == []
+
+
+def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: str) -> None:
+    """What waits or is infeasible, beliefs, a third metric as colour, bounds, and the front of then."""
+    study_id = rich_study(server_url)
+    open_study(page, server_url, study_id)
+    series = drawn(page)["series"]
+    assert series["Waiting, as expected"] == [[30_000, 0.79]]
+    assert len(series["Infeasible"]) == 2
+    page.get_by_test_id("shows-belief").check()
+    believed = asked(server_url, study_id, "/pareto_front?by=believed")["points"]
+    [[_, height]] = drawn(page)["series"]["Believed front"]
+    assert height == believed[0]["believed"]["score"]["mean"]
+    page.get_by_test_id("shade").select_option("latency_ms")
+    shaded = [
+        points for name, points in drawn(page)["series"].items() if name.startswith("On the front, shade")
+    ]
+    assert sum(map(len, shaded)) == 7
+    page.get_by_test_id("shade").select_option("")
+    page.get_by_test_id("front-slider").focus()
+    page.keyboard.press("Home")
+    page.clock.run_for(500)
+    expect(page.get_by_test_id("front-then")).to_contain_text("front 1 of 12, hypervolume")
+    expect(page.get_by_test_id("front-then")).to_contain_text("1 trial")
+    [member] = asked(server_url, study_id, "/pareto_front?sequence=1")["points"]
+    place = [member["metrics"]["trainable_parameters"], member["metrics"]["score"]]
+    assert drawn(page)["series"]["Former front"] == [place]
+    page.get_by_role("button", name="Now", exact=True).click()
+    assert "Former front" not in drawn(page)["series"]
+    page.locator("[data-bound=score] input").focus()
+    page.keyboard.press("End")
+    assert len(drawn(page)["series"]["On the front"]) == 1
+    assert len(drawn(page)["series"]["On the front, outside"]) == 6
+    page.get_by_role("button", name="Trial 7", exact=True).click()
+    expect(page.get_by_test_id("trial-modules")).to_be_visible()
+    own = asked(server_url, study_id, f"/module_maps?trial_id={_id_of(server_url, study_id, 7)}")
+    sizes = [size for layer in own["sizes"][0] for size in layer]
+    assert [cell[2] for cell in page.evaluate(HEATMAP, "trial-modules")] == sizes
+    assert findings(page) == []
+
+
+def test_a_row_keeps_the_focus_when_it_is_scrolled_away(page: Page, server_url: str) -> None:
+    """It stays on the page, so that the keyboard goes on from where it was."""
+    open_study(page, server_url, import_in_batches(server_url, 60))
+    button = page.get_by_role("button", name="Trial 59", exact=True)
+    button.focus()
+    frame = page.locator(".scroll", has=page.get_by_test_id("trials"))
+    frame.evaluate("(element) => { element.scrollTop = element.scrollHeight; }")
+    expect(page.get_by_role("button", name="Trial 0", exact=True)).to_be_visible()
+    expect(button).to_be_focused()
+    expect(page.get_by_test_id("trial-59")).to_have_attribute("aria-rowindex", "2")
+
+
+def _id_of(server_url: str, study_id: str, number: int) -> str:
+    trials = asked(server_url, study_id, "/trials")["trials"]
+    return str(trials[number]["id"])
