@@ -1,4 +1,4 @@
-"""What parts of a network are worth: `python -m benchmarks.architecture ACTION`, one of six.
+"""What parts of a network are worth: `python -m benchmarks.architecture ACTION`, one of seven.
 
 Sub-networks of MiniLM are cut by importance, by the size of weights, at random or from the top, and all of
 each is fine-tuned with one recipe. What was measured is compared with what was predicted before training.
@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from api_schemas.architecture import Architecture
-from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trial_configuration import Distillation, TrialConfiguration
 from benchmarks import json_lines
 from benchmarks.architecture.baseline_orders import Order, magnitude_order, random_order
 from benchmarks.architecture.block_scores import BlockScores, block_scores
@@ -58,6 +58,12 @@ BATCHES = ((1, 32), (8, 32))
 """Rows and tokens of the batches that are timed."""
 
 WARM_UP_ROUNDS, ROUNDS = 3, 25
+TAUGHT = (
+    "3 layers, 1536 units by importance",
+    "2 layers, 1536 units by importance",
+    "6 layers, 384 units by importance",
+    "3 layers, 512 units by importance",
+)
 TIMED = (
     "whole",
     "5 layers, 1536 units by importance",
@@ -81,7 +87,9 @@ class Candidate:
 def main() -> None:
     """Record what is missing, or print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["predict", "proxies", "one-shot", "time", "train", "report"])
+    parser.add_argument(
+        "action", choices=["predict", "proxies", "one-shot", "time", "train", "distil", "report"]
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -118,6 +126,8 @@ def main() -> None:
     elif asked.action == "time":
         for name, times in interleaved_ms({name: networks[name] for name in TIMED}).items():
             json_lines.append(RESULTS, {"timed": name, **times})
+    elif asked.action == "distil":
+        distil([one for one in candidates if one.name in TAUGHT], networks, task, base, cache=cache)
     else:
         train(candidates, networks, task, base, seeds=asked.seeds)
 
@@ -132,7 +142,7 @@ def train(
 ) -> None:
     """Fine-tune every sub-network that was not trained with a seed yet, and write a line for each."""
     known = json_lines.read(RESULTS) if json_lines.exists(RESULTS) else []
-    done = {(line["digest"], line["seed"]) for line in known if "seed" in line}
+    done = {(line["digest"], line["seed"]) for line in known if "seed" in line and "digest" in line}
     for seed in seeds:
         for one in candidates:
             key = (one.kept.digest, seed)
@@ -140,6 +150,24 @@ def train(
                 done.add(key)
                 scores = trained(networks[one.name], task, base, seed=seed)
                 json_lines.append(RESULTS, {"digest": one.kept.digest, **scores})
+
+
+def distil(
+    candidates: Sequence[Candidate],
+    networks: Mapping[str, Backbone],
+    task: TokenisedTask,
+    base: TrialConfiguration,
+    *,
+    cache: ModelCache,
+) -> None:
+    """Fine-tune sub-networks with the whole one as their teacher, by seed 1, and write a line for each."""
+    how = Distillation(teacher_learning_rate=RATE)
+    training = base.training.model_copy(update={"distillation": how, "seed": 1})
+    taught = base.model_copy(update={"training": training})
+    with_answers = cache.taught(task, taught)
+    for one in candidates:
+        scores = trained(networks[one.name], with_answers, taught, seed=1)
+        json_lines.append(RESULTS, {"taught": one.kept.digest, "name_of_taught": one.name, **scores})
 
 
 def recipe(cache: ModelCache) -> TrialConfiguration:

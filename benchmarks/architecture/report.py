@@ -23,7 +23,7 @@ def report(lines: list[dict[str, Any]]) -> str:
     facts = {line["name"]: {**proxies.get(line["digest"], {}), **line} for line in lines if "name" in line}
     runs: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
-        if "seed" in line:
+        if "seed" in line and "digest" in line:
             runs.setdefault(line["digest"], []).append(line)
     measured = [(one, runs[one["digest"]]) for one in facts.values() if one["digest"] in runs]
     whole = facts["whole"]["layer_parameters"]
@@ -42,7 +42,13 @@ def report(lines: list[dict[str, Any]]) -> str:
     ]
     header = ["sub-network", "layers", "weights", *PREDICTIONS, "validation", "test", "test loss"]
     timed = [line for line in lines if "timed" in line]
-    tables = [markdown_table(header, rows), _rank_correlations(measured), _times(timed)]
+    taught = [line for line in lines if "taught" in line]
+    tables = [
+        markdown_table(header, rows),
+        _rank_correlations(measured),
+        _taught(taught, runs),
+        _times(timed),
+    ]
     return "\n\n".join(tables)
 
 
@@ -64,6 +70,16 @@ def _rank_correlations(measured: Sequence[tuple[dict[str, Any], list[dict[str, A
         rows.append([name, *cells])
     header = [f"Spearman over {len(distinct)} sub-networks", "validation", "test", "test loss"]
     return markdown_table(header, rows)
+
+
+def _taught(taught: Sequence[dict[str, Any]], runs: dict[str, list[dict[str, Any]]]) -> str:
+    """Write what a teacher added to each measurement, with one seed of both."""
+    rows = []
+    for line in taught:
+        [alone] = [run for run in runs[line["taught"]] if run["seed"] == line["seed"]]
+        gains = [f"{line[name] - alone[name]:+.3f}" for name in ("validation", "test", "test_loss")]
+        rows.append([line["name_of_taught"], *gains])
+    return markdown_table(["with a teacher", "validation", "test", "test loss"], rows) if rows else ""
 
 
 def _times(timed: Sequence[dict[str, Any]]) -> str:
