@@ -49,11 +49,12 @@ export function createCurvesView(root, { api, nameOfStudy, signal, failed }) {
   });
   number.addEventListener("input", () => number.setCustomValidity(""));
 
-  /** The best of the front by the first objective, or else what was measured last. */
+  /** The best of the front by the first objective, then what began last; a past result has no curve. */
   function firstChoice(/** @type {StudyData} */ { front, trials }) {
-    const best = front.points.map(({ trial_id }) => trial_id);
-    const last = trials.filter(({ state }) => state !== "QUEUED").map(({ id }) => id).reverse();
-    return (best.length ? best : last).slice(0, FIRST_CURVES);
+    const begun = trials.filter(({ state, generated_by }) => state !== "QUEUED" && generated_by !== "imported");
+    const ids = new Set(begun.map(({ id }) => id));
+    const best = front.points.map(({ trial_id }) => trial_id).filter((id) => ids.has(id));
+    return [...new Set([...best, ...[...ids].reverse()])].slice(0, FIRST_CURVES);
   }
 
   async function read() {
@@ -91,7 +92,7 @@ export function createCurvesView(root, { api, nameOfStudy, signal, failed }) {
     chips.replaceChildren(...trials.map(chip));
     const name = metric.value();
     const curves = trials.map((trial) => ({ trial, points: pointsOf(trial, name) })).filter(({ points }) => points.length);
-    if (!curves.length) return plot.empty("None of these trials has measured anything on its way yet. Add one by its number.");
+    if (!curves.length) return plot.empty("Nothing was measured on the way of these trials. Past results have no curve; add a trial by its number.");
     plot.draw((colours) => option(study, name, curves, colours), {
       label: `${headingOf(study, name)} of ${counted(curves.length, "trial")} from step to step.`,
       note: "Steps are epochs, or measurements where there are several in an epoch; of several seeds, the first is shown.",

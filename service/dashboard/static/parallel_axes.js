@@ -19,7 +19,7 @@ import { formatMetric, formatValue, headingOf, isLogarithmic, nameOf } from "./f
  * @property {(value: number, position: number) => string} write a stop in words
  */
 
-export const MOST_LINES = 1000;
+export const MOST_LINES = 400;
 const MOST_PARAMETERS = 7;
 const MOST_STOPS = 40;
 const NUMBERED = /^(.+)\.\d+$/;

@@ -14,6 +14,8 @@ import { createPlot } from "./plot.js";
 
 const NARROW_PX = 620;
 const ROW_PX = 62;
+/** From so many lines on, moving them takes longer than a person wants to wait. */
+const CALM_FROM = 100;
 
 /**
  * @param {HTMLElement} root
@@ -120,12 +122,15 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
     /** @param {StudyData} data */
     update(data) {
       const measured = data.trials.filter(({ state }) => state === "SUCCEEDED");
-      const key = `${data.sequence} ${root.clientWidth > NARROW_PX}`;
       if (!measured.length) return plot.empty("A line for each trial appears here once it is measured.");
+      const drawn = drawnTrials(data, measured);
+      const lines = drawn.map(({ id, on_front, finished_at }) => `${id} ${on_front} ${finished_at}`);
+      const key = `${lines.join()} ${data.importance.observations} ${root.clientWidth > NARROW_PX}`;
+      // Most news of a study of thousands change none of the lines.
       if (key === content) return;
       content = key;
       all = measured.length;
-      trials = drawnTrials(data, measured);
+      trials = drawn;
       dimensions = dimensionsOf(data, trials);
       axis.offer(dimensions.map(({ id, name }) => ({ value: id, text: name })));
       offerEnds();
@@ -174,6 +179,7 @@ function option(dimensions, trials, colours, isNarrow) {
       .filter((trial) => trial.on_front === onFront)
       .map((trial) => dimensions.map(({ value }) => value(trial) ?? "-"));
   return {
+    animation: trials.length < CALM_FROM,
     parallel: isNarrow
       ? { layout: "vertical", left: 20, right: 30, top: 30, bottom: 30 }
       : { left: 70, right: 80, top: 60, bottom: 30 },
@@ -225,6 +231,9 @@ function axisOf({ id, name, isCategory, isLog, categories, better }, dim, colour
         : { type: "value", scale: true }),
     axisLabel: {
       color: colours.muted,
+      // Lines pass behind the numbers.
+      textBorderColor: colours.surface,
+      textBorderWidth: 3,
       hideOverlap: true,
       ...(isCategory ? {} : { formatter: (/** @type {number} */ value) => formatNumber(Number(value.toPrecision(3))) }),
     },

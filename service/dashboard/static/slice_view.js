@@ -35,18 +35,25 @@ export function createSliceView(root, { api, nameOfStudy, signal, failed }) {
   let known = "";
   let asked = 0;
 
+  /** What the boxes ask for; what is empty is left to the service. */
+  function query() {
+    const named = { objective: objective.value(), parameter: parameter.value(), second: second.value() };
+    if (named.second === named.parameter) named.second = "";
+    return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== ""));
+  }
+
   async function read() {
     if (data === null) return;
     asked += 1;
     const mine = asked;
-    const query = { objective: objective.value(), parameter: parameter.value(), second: second.value() };
-    const named = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ""));
-    if (named.second === named.parameter) delete named.second;
+    const wanted = query();
     try {
-      const found = await api.getSlice(data.study.id, named, signal);
+      const found = await api.getSlice(data.study.id, wanted, signal);
       if (mine !== asked) return;
       answer = found;
       draw();
+      // Of another objective other parameters matter: the boxes have moved to those that there are.
+      if (found.slice === null && JSON.stringify(query()) !== JSON.stringify(wanted)) read();
     } catch (error) {
       if (!signal.aborted) failed(error);
     }

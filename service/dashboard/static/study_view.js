@@ -204,7 +204,8 @@ function openView(root, api, frame, { tell, accept }) {
   function narrow(/** @type {Set<string> | null} */ ids) {
     const isSame = narrowed === ids || (narrowed?.size === ids?.size && [...(ids ?? [])].every((id) => narrowed?.has(id)));
     narrowed = ids;
-    if (!isSame) redrawPlot();
+    // Both plots at once would take too long where there are thousands of trials.
+    if (!isSame) nextTask().then(() => isClosed || redrawPlot());
   }
 
   function drawTrials(/** @type {StudyData} */ latest) {

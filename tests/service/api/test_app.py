@@ -5,9 +5,11 @@ import sys
 
 import fastapi.routing
 import pytest
+from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
+from service.api.protocol.request_rules import query_names
 from tests.conftest import API_KEY, OTHER_KEY, study_body
 
 
@@ -50,6 +52,20 @@ def test_a_query_does_not_wait_for_the_document(client: TestClient, monkeypatch:
     monkeypatch.setattr(client.app, "openapi", lambda: written.append(1))
     assert client.get("/v1/studies?page_size=1").status_code == 200
     assert written == []
+
+
+def test_the_parameters_that_routes_take_are_those_of_the_document(client: TestClient) -> None:
+    """Fields of a query that is a schema among them; whatever else is asked is refused."""
+    document = client.get("/openapi.json").json()["paths"]
+    checked = 0
+    for route in iter_route_contexts(client.app.routes):  # type: ignore[attr-defined]
+        for method in getattr(route, "methods", None) or ():
+            operation = document.get(route.path_format, {}).get(method.lower())
+            if operation is not None and route.path_format.startswith("/v1/"):
+                wanted = {item["name"] for item in operation.get("parameters", []) if item["in"] == "query"}
+                assert query_names(route.dependant) == wanted, route.path_format
+                checked += 1
+    assert checked > 40
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b""])
