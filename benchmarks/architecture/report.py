@@ -15,11 +15,15 @@ PREDICTIONS = ("predicted_loss", "probe_loss", "distortion")
 
 def report(lines: list[dict[str, Any]]) -> str:
     """Return the table of sub-networks, how well each prediction ranked them, and their times."""
-    proxies = {line["proxies_of"]: line for line in lines if "proxies_of" in line}
+    proxies: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        for of in ("proxies_of", "one_shot_of"):
+            if of in line:
+                proxies.setdefault(line[of], {}).update(line)
     facts = {line["name"]: {**proxies.get(line["digest"], {}), **line} for line in lines if "name" in line}
     runs: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
-        if "seed" in line:
+        if "seed" in line and "digest" in line:
             runs.setdefault(line["digest"], []).append(line)
     measured = [(one, runs[one["digest"]]) for one in facts.values() if one["digest"] in runs]
     whole = facts["whole"]["layer_parameters"]
@@ -38,7 +42,13 @@ def report(lines: list[dict[str, Any]]) -> str:
     ]
     header = ["sub-network", "layers", "weights", *PREDICTIONS, "validation", "test", "test loss"]
     timed = [line for line in lines if "timed" in line]
-    tables = [markdown_table(header, rows), _rank_correlations(measured), _times(timed)]
+    taught = [line for line in lines if "taught" in line]
+    tables = [
+        markdown_table(header, rows),
+        _rank_correlations(measured),
+        _taught(taught, runs),
+        _times(timed),
+    ]
     return "\n\n".join(tables)
 
 
@@ -47,8 +57,9 @@ def _rank_correlations(measured: Sequence[tuple[dict[str, Any], list[dict[str, A
     distinct = list({one["digest"]: (one, of_one) for one, of_one in measured}.values())
     rows = []
     known = [name for name in PROXIES if all(name in one for one, _ in distinct)]
+    losses = [name for name in ("one_shot",) if all(name in one for one, _ in distinct)]
     for name, sign in {
-        **dict.fromkeys(PREDICTIONS, -1),
+        **dict.fromkeys((*PREDICTIONS, *losses), -1),
         **dict.fromkeys((*known, "layer_parameters"), 1),
     }.items():
         predicted = [sign * one[name] for one, _ in distinct]
@@ -59,6 +70,16 @@ def _rank_correlations(measured: Sequence[tuple[dict[str, Any], list[dict[str, A
         rows.append([name, *cells])
     header = [f"Spearman over {len(distinct)} sub-networks", "validation", "test", "test loss"]
     return markdown_table(header, rows)
+
+
+def _taught(taught: Sequence[dict[str, Any]], runs: dict[str, list[dict[str, Any]]]) -> str:
+    """Write what a teacher added to each measurement, with one seed of both."""
+    rows = []
+    for line in taught:
+        [alone] = [run for run in runs[line["taught"]] if run["seed"] == line["seed"]]
+        gains = [f"{line[name] - alone[name]:+.3f}" for name in ("validation", "test", "test_loss")]
+        rows.append([line["name_of_taught"], *gains])
+    return markdown_table(["with a teacher", "validation", "test", "test loss"], rows) if rows else ""
 
 
 def _times(timed: Sequence[dict[str, Any]]) -> str:

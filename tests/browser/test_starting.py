@@ -64,6 +64,7 @@ def test_a_study_starts_from_a_file(page: Page, server_url: str, tmp_path: Path)
     expect(page.get_by_test_id("study-meta")).to_contain_text(
         f"{len(study['search_space']['parameters'])} parameters searched"
     )
+    expect(page.get_by_test_id("study-words")).to_have_text("Tags: mine, small.")
     written = yaml.safe_load(Path(saved.value.path()).read_text())
     posted = httpx.post(
         f"{server_url}/v1/studies:validate", json=written, headers={"Authorization": f"Bearer {API_KEY}"}
@@ -77,7 +78,7 @@ def lose_the_answer(route: Route) -> None:
 
 
 def test_a_study_is_cloned_and_extended_on_the_same_page(page: Page, server_url: str) -> None:
-    """Only what was changed differs; an answer that was lost starts no second study."""
+    """Only what was changed differs; without a connection nothing is lost, and nothing starts twice."""
     source = create_study(server_url, display_name="the first", tags=["paper"],
         budget={"trials": 1}, constraints=[
         {"metric": "latency_ms", "op": "<=", "bound": 9}
@@ -89,7 +90,12 @@ def test_a_study_is_cloned_and_extended_on_the_same_page(page: Page, server_url:
     expect(page.get_by_test_id("estimate")).to_have_text(
         re.compile(r"About [0-9.]+ s: 1 training of [0-9.]+ s, by 1 training of a study like it\.")
     )
+    page.context.set_offline(True)
     page.get_by_test_id("field-epochs").fill("5")
+    expect(page.get_by_test_id("outcome")).to_contain_text("Not checked")
+    page.context.set_offline(False)
+    expect(page.get_by_test_id("outcome")).to_contain_text("It can run")
+    expect(page.get_by_test_id("connection-problem")).to_be_hidden()
     expect(page.get_by_test_id("estimate")).to_contain_text("No estimate of the time")
     page.get_by_test_id("field-import").check()
     page.route("**:clone", lose_the_answer)

@@ -19,6 +19,7 @@ from paretune.box_workers import StoresUnknown, box_workers
 from paretune.child_process import Child
 from paretune.cli import app
 from paretune.restarts import Supervised, restart_what_died, stop_together
+from paretune.store_addresses import SecretUnreadable
 from tests.paretune.test_local import until
 
 
@@ -45,13 +46,17 @@ def box(folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[byt
         process.wait()
 
 
-def test_without_stores_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once, and not in the logs of workers that die again and again."""
+def test_without_stores_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and not in the logs of workers that die again and again; likewise an unreadable password."""
     for name in ("DATABASE_URL", "BROKER_URL"):
         monkeypatch.delenv(name, raising=False)
     error = CliRunner().invoke(app, ["workers"]).exception
     assert isinstance(error, StoresUnknown)
-    assert "DATABASE_URL and BROKER_URL" in str(error)
+    assert "set DATABASE_URL, BROKER_URL. " in str(error)
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://postgres@db.internal/postgres")
+    monkeypatch.setenv("BROKER_URL", "redis://db.internal:6379/0")
+    monkeypatch.setenv("DATABASE_PASSWORD_FILE", str(tmp_path / "none"))
+    assert isinstance(CliRunner().invoke(app, ["workers"]).exception, SecretUnreadable)
 
 
 def test_each_worker_sees_one_gpu_and_has_a_name_of_its_own(
@@ -143,6 +148,6 @@ def test_a_box_starts_loses_one_worker_and_stops(tmp_path: Path) -> None:
         assert process.wait(60) == 0
         assert not any(item.is_running() for item in below)
     said = [line for line in output.read_text().splitlines() if line.startswith(("trials-", "Stopping"))]
-    assert said[:2] == ["trials-0 on 0", "trials-1 on 1"]
+    assert said[:2] == ["trials-0 on GPU 0", "trials-1 on GPU 1"]
     assert said[2].startswith("trials-0 ended; starting it again in")
     assert said[3:] == ["Stopping; trials that run are given back."]

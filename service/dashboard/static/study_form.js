@@ -1,7 +1,7 @@
 /** The fields of the page that starts a study, and the study that they write. Asks nobody anything. */
 
 import { make, named } from "./elements.js";
-import { metricFormat } from "./format.js";
+import { counted, metricFormat } from "./format.js";
 import { tagsIn } from "./study_actions.js";
 
 /** @import {Catalogue, Objective, Study, StudyDraft, Task, TaskFile} from "./types.js" */
@@ -35,6 +35,7 @@ const SPACES = {
   methods: "The method itself, the sizes that it reads, and the learning rate.",
   depth: "How many layers of the backbone stay, and which.",
   depth_width: "How many layers stay, which, and how wide their feed-forward blocks are.",
+  grouped: "How many layers stay, which, and a width for each part of them.",
   joint: "A smaller backbone and every method together.",
 };
 
@@ -70,7 +71,7 @@ export function createStudyForm(form, catalogue, files, source) {
     );
     for (const file of files) addFile(file);
     named(form, "backbones").append(...catalogue.backbones.map((name) => make("option", { value: name })));
-    const same = `As in the study: ${source?.search_space.parameters.length} parameters`;
+    const same = `As in the study: ${counted(source?.search_space.parameters.length ?? 0, "parameter")}`;
     field("space").append(
       ...(source === null ? [] : [make("option", { value: SAME_SPACE }, same)]),
       ...(isCustom ? [] : catalogue.presets.map((name) => make("option", { value: name }, name))),

@@ -26,9 +26,12 @@ def test_predictions_are_ranked_against_scores_and_seeds_averaged() -> None:
         {"timed": "whole", "torch 1x32": 10.0, "torch 1x32 spread": 0.1}, {"timed": "a", **LATER},
     ]  # fmt: skip
     lines += [{"proxies_of": digest, **dict.fromkeys(PROXIES, flow)} for digest, flow in FLOWS.items()]
+    of_b = {name: value for name, value in run("b", 0.65).items() if name != "digest"}
+    lines.append({"taught": "b", "name_of_taught": "b", **of_b})
     text = report(lines)
     assert "| a | 0 | 0.50 | 0.200 | 0.200 | 0.200 | 0.750 | 0.750 | 0.250 |" in text
     assert "Spearman over 3 sub-networks" in text
     assert "| predicted_loss | 1.00 | 1.00 | 1.00 |" in text
     assert "| synflow | -1.00 | -1.00 | -1.00 |" in text
+    assert "| b | +0.050 | +0.050 | -0.050 |" in text
     assert "| a | 0.50 |" in text

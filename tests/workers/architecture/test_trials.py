@@ -11,9 +11,12 @@ import torch
 from peft import PeftModel
 from transformers import AutoModel
 
+from api_schemas.peft.counts import trainable_parameters
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import store_at
+from tests.checkpoints import save_checkpoint
+from tests.workers.conftest import counted_shape
 from workers.model_cache import ModelCache
 from workers.peft_methods import attached
 from workers.run_trial import Trial, build_modules, run_trial
@@ -104,6 +107,32 @@ def test_a_backbone_is_as_it_was_after_a_sub_network_was_trained(
     run(full, cache, tmp_path)
     after = cache.backbone(full.backbone).model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_heads_and_widths_by_depth_are_trained_saved_and_loaded(
+    small_trial: TrialConfiguration, tmp_path: Path
+) -> None:
+    """With a teacher, as a study may ask for all at once; the worker counts what the service counts."""
+    save_checkpoint("llama", tmp_path / "models" / "mine")
+    cache = ModelCache(tmp_path / "models", device=torch.device("cpu"))
+    kept = {"keep_layers": 3, "heads": 2, "ffn_width_groups": [24, 8], "units_by": "magnitude"}
+    training = {**small_trial.training.model_dump(), "distillation": {"weight": 0.5}}
+    configuration = smaller(
+        small_trial, backbone="local:mine", architecture=kept, peft={"method": "full"}, training=training
+    )
+    report, _ = run(configuration, cache, tmp_path)
+    assert report.state is TrialState.SUCCEEDED, report.reason
+    folder = tmp_path / "study/trial/1"
+    classifier = load_classifier(folder, models_dir=tmp_path / "models")
+    assert classifier.backbone.sub_network == cache.network(configuration).sub_network
+    widths = [
+        classifier.backbone.part(layer, "ffn_in").get_parameter("weight").shape[0] for layer in range(3)
+    ]
+    assert widths == [24, 24, 8]
+    shape = counted_shape(cache.backbone("local:mine"))
+    counted = trainable_parameters(configuration, shape=shape, classes=2)
+    assert report.metrics["trainable_parameters"] == counted
+    assert len(classifier.predict(TEXTS)) == 2
 
 
 def test_what_can_be_merged_is_timed_merged(
