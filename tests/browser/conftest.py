@@ -1,29 +1,17 @@
 """A browser, and a page that fails its test when anything in it goes wrong."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page
 
-# How long a page may take to show what it should: beside tests that train on the same two cores, seconds.
-PATIENCE_MS = 30_000
+from tests.browser.chromium import chromium
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("no `chromium` on the PATH; on Debian: apt-get install chromium")
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=executable,
-            chromium_sandbox=False,
-            args=["--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -137,5 +137,7 @@ def test_a_clone_is_found_from_the_folder_that_it_lies_in(wheel: Path, tmp_path:
     script.write_text(
         f"import site; site.addsitedir({str(site)!r})\nimport paretune\nprint(paretune.__file__)\n"
     )
-    done = subprocess.run([sys.executable, script], env=CLEAN, text=True, check=True, stdout=subprocess.PIPE)
+    # Without the packages of this environment: the clone under test may be installed in the same way.
+    command = [sys.executable, "-S", script]
+    done = subprocess.run(command, env=CLEAN, text=True, check=True, stdout=subprocess.PIPE)
     assert Path(done.stdout.strip()) == clone / "paretune" / "__init__.py"
