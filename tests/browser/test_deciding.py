@@ -52,6 +52,17 @@ def test_bounds_leave_points_and_say_what_they_cost(page: Page, server_url: str)
     expect(remaining).to_contain_text("No point of the front keeps these bounds")
 
 
+def test_a_front_of_one_point_can_be_accepted(page: Page, server_url: str) -> None:
+    """It has nothing to bound, and still somebody decides."""
+    study_id = create_study(server_url, budget={"trials": 9})
+    add_result(study_id, 0.7, 1000)
+    open_study(page, server_url, study_id)
+    expect(page.get_by_test_id("remaining")).to_have_text("1 of 1 point of the front remains.")
+    expect(page.get_by_role("slider", name="Score")).to_be_disabled()
+    page.get_by_test_id("pin-0").click()
+    expect(page.get_by_role("button", name="Accept trial 0")).to_be_visible()
+
+
 def test_a_pinned_point_is_accepted_and_taken_home(page: Page, server_url: str) -> None:
     """The study keeps who and why; the zip holds the trial's files as they are, and a snippet loads it."""
     study_id = create_study(server_url, budget={"trials": 9})

@@ -29,7 +29,7 @@ export function createDecision(panel, { onAccept, onBounds }) {
     const remaining = keeping(front.points, study.objectives, bounds);
     for (const objective of study.objectives) drawBound(study, front.points, objective);
     named(panel, "remaining").textContent = remaining.length
-      ? `${remaining.length} of ${counted(front.points.length, "point")} of the front remain.`
+      ? `${remaining.length} of ${counted(front.points.length, "point")} of the front ${remaining.length === 1 ? "remains" : "remain"}.`
       : "No point of the front keeps these bounds: loosen one.";
     named(panel, "remaining-points").replaceChildren(
       ...remaining.slice(0, MOST_LISTED).map((point) => pinButton(study, point)),
@@ -52,6 +52,7 @@ export function createDecision(panel, { onAccept, onBounds }) {
     const position = bound === undefined ? 0 : nearest(values, bound);
     slider.max = String(values.length - 1);
     slider.value = String(position);
+    slider.disabled = values.length < 2;
     const words =
       bound === undefined
         ? "any"
@@ -123,7 +124,7 @@ export function createDecision(panel, { onAccept, onBounds }) {
     /** @param {StudyData} latest */
     update(latest) {
       data = latest;
-      panel.hidden = latest.front.points.length < 2;
+      panel.hidden = latest.front.points.length === 0;
       draw();
     },
     /**
