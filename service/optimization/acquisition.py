@@ -39,6 +39,12 @@ CELL_POINTS = {2: 2000, 3: 150, 4: 50}
 LEAST = -1e4
 """The logarithm of nothing to gain: finite, so that gradients stay numbers."""
 
+SAME_COST = 1e-9
+"""Exact outcomes that differ by less are the same."""
+
+INDISTINCT = 0.25
+"""Of the noise's deviation: rows whose outcomes differ by less are one row as far as a training can tell."""
+
 Acquisition = Callable[[Float64[Tensor, "n dk"]], Float64[Tensor, " n"]]
 
 
@@ -64,9 +70,11 @@ def acquisition_function(
     limits: Sequence[Limit],
     feasibility: Process | None,
     seed: int,
+    shared_luck: bool = False,
 ) -> tuple[Acquisition, str]:
     """Return the acquisition function of rows, and its name.
 
+    With `shared_luck` trials train with one seed: what hardly differs from a tried row is worth nothing.
     The seed draws the weights of a scalarisation: a new one for each suggestion, to cover the front.
     """
     surrogate, count = posterior.surrogate, len(reference)
@@ -75,6 +83,18 @@ def acquisition_function(
         *(_log_within(surrogate, limit) for limit in limits if not surrogate.outcomes[limit.column].exact),
         *works,
     ]
+    value, name = _value(posterior, reference, chances, seed=seed)
+    return _product(value, [_differs(posterior, objectives=count)] if shared_luck else []), name
+
+
+def _value(
+    posterior: PendingPosterior,
+    reference: Float64[Tensor, " objectives"],
+    chances: Sequence[Acquisition],
+    *,
+    seed: int,
+) -> tuple[Acquisition, str]:
+    count = len(reference)
     if count > HYPERVOLUME_OBJECTIVES:
         return _product(_scalarised(posterior, objectives=count, seed=seed), chances), "qlognparego"
     if count == 1:
@@ -237,6 +257,30 @@ def log_feasible(feasibility: Process, features: int) -> Acquisition:
         return log_probability(mean / variance.sqrt())
 
     return chance
+
+
+def _differs(posterior: PendingPosterior, *, objectives: int) -> Acquisition:
+    """Return 0 for a row that may tell something new, and the logarithm of nothing for the others.
+
+    Those cost exactly what a tried row costs, and their measured objectives differ from its by less than a part
+    of the noise: with the same seed they have the same luck, and say nothing of either.
+    """
+    surrogate, features = posterior.surrogate, posterior.surrogate.features
+    tried = posterior.X
+    processes = [
+        surrogate.process(column) for column in range(objectives) if not surrogate.outcomes[column].exact
+    ]
+
+    @torch.no_grad()
+    def value(X: Float64[Tensor, "n dk"]) -> Float64[Tensor, " n"]:
+        costs = (X[:, None, features:] - tried[None, :, features:]).abs()
+        alike = (costs < SAME_COST).all(dim=2)
+        for process in processes:
+            difference = process.prior_difference(X[:, :features], tried[:, :features])
+            alike &= difference < INDISTINCT * math.sqrt(process.noise_variance)
+        return torch.where(alike.any(dim=1), LEAST, 0.0).double()
+
+    return lambda X: torch.cat([value(part) for part in torch.split(X, CHUNK)])
 
 
 def _exact_column(surrogate: Surrogate, objective: int) -> int:

@@ -73,6 +73,13 @@ class Process:
         covariance = _kernel(X, X, self.lengthscales) - reduction.T @ reduction
         return self.shift + self.scale * mean, self.scale**2 * covariance
 
+    def prior_difference(
+        self, X: Float64[Tensor, "m d"], others: Float64[Tensor, "l d"]
+    ) -> Float64[Tensor, "m l"]:
+        """Return how far the latent function may differ between rows: a deviation, whatever was observed."""
+        correlation = _kernel(X, others, self.lengthscales)
+        return self.scale * torch.sqrt(2 * (1 - correlation).clamp_min(0.0))
+
     def condition_on_mean(self, X: Float64[Tensor, "q d"]) -> "Process":
         """Return the process after observing each row at its mean: means stay, variances shrink."""
         y = (self.posterior(X)[0] - self.shift) / self.scale

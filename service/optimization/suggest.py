@@ -190,6 +190,7 @@ def _modelled(call: Call, waiting: Sequence[Parameterization], *, position: int)
             encoded.reference,
             limits=encoded.limits,
             feasibility=model.feasibility,
+            shared_luck=any(one.row_errors for one in encoded.observations),
             seed=int(call.rng(position).integers(2**31)),
         )
         search = Search(encoded, call.allowed, acquisition, rng, call.deadline)

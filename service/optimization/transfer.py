@@ -97,6 +97,12 @@ class TransferProcess:
         mean, covariance = self.difference.joint_posterior(X)
         return mean + self.slope * self.prior(X), covariance
 
+    def prior_difference(
+        self, X: Float64[Tensor, "m d"], others: Float64[Tensor, "l d"]
+    ) -> Float64[Tensor, "m l"]:
+        """Return how far what the sources do not explain may differ between rows: a deviation."""
+        return self.difference.prior_difference(X, others)
+
     def condition_on_mean(self, X: Float64[Tensor, "q d"]) -> "TransferProcess":
         """Return the process after observing each row at its posterior mean."""
         return replace(

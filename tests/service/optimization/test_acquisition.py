@@ -9,7 +9,7 @@ import torch
 from botorch.utils.multi_objective.hypervolume import Hypervolume
 
 from api_schemas.objectives import Objective, OutcomeConstraint
-from service.optimization.acquisition import PendingPosterior, acquisition_function, cells, log_h
+from service.optimization.acquisition import LEAST, PendingPosterior, acquisition_function, cells, log_h
 from service.optimization.gaussian_process import Process, fit_process
 from service.optimization.outcomes import limits_of, outcomes_of
 from service.optimization.problem import Problem
@@ -176,3 +176,18 @@ def test_with_five_objectives_observed_rows_that_break_a_limit_do_not_count() ->
     keeps = torch.special.log_ndtr((mean + 0.3) / variance.sqrt())
     assert name == "qlognparego"
     assert float((both(at) - alone(at)).detach()) == pytest.approx(float(keeps))
+
+
+def test_what_costs_the_same_and_differs_less_than_noise_tells_is_worth_nothing() -> None:
+    """With one seed for all it has the luck of the tried row. What is cheaper or farther away counts."""
+    metrics = {"training_seconds": lambda asked: asked}
+    problem = problem_on(NUMBERS, exact_metrics=metrics)
+    state = pending_posterior(problem, torch.cat([column(0.1, 0.9), column(-1.0, -0.9)], dim=1))
+    noise = math.sqrt(state.surrogate.process(0).noise_variance)
+    reference = torch.tensor([-5.0, -5.0], dtype=torch.double)
+    asked = {"limits": (), "feasibility": None, "seed": 0}
+    plain, _ = acquisition_function(state, reference, **asked)  # type: ignore[arg-type]
+    shared, _ = acquisition_function(state, reference, **asked, shared_luck=True)  # type: ignore[arg-type]
+    near = 1e-3 * noise
+    at = torch.tensor([[0.1 + near, -1.0], [0.1 + near, -0.5], [0.5, -1.0]], dtype=torch.double)
+    assert (shared(at) - plain(at)).tolist() == [LEAST, 0.0, 0.0]
