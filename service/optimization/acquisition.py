@@ -262,8 +262,8 @@ def log_feasible(feasibility: Process, features: int) -> Acquisition:
 def _differs(posterior: PendingPosterior, *, objectives: int) -> Acquisition:
     """Return 0 for a row that may tell something new, and the logarithm of nothing for the others.
 
-    Those cost exactly what a tried row costs, and their measured objectives differ from its by less than a part
-    of the noise: with the same seed they have the same luck, and say nothing of either.
+    Those cost exactly what a tried row costs, and their measured objectives differ from its by less than a
+    part of the noise: with the same seed they have the same luck, and say nothing of either.
     """
     surrogate, features = posterior.surrogate, posterior.surrogate.features
     tried = posterior.X
