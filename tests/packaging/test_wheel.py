@@ -98,6 +98,7 @@ def installed(wheel: Path, folder: Path, *, extra: str = "") -> Path:
     return programs
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_wheel_alone_is_the_client(wheel: Path, tmp_path: Path) -> None:
     """The command runs, and says what a server needs."""

@@ -244,6 +244,7 @@ print(json.dumps([report.metrics["score"], report.metrics["loss"], report.test_m
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(sys.platform != "linux", reason="address space limits are read from /proc")
 @pytest.mark.slow
 def test_out_of_memory_is_infeasible_and_the_next_trial_is_unaffected(

@@ -63,6 +63,7 @@ from workers.model_cache import process_cache
 """
 
 
+@pytest.mark.nightly
 def test_a_trial_stopped_while_torch_loads_leaves_a_worker_that_can_train(service_environment: None) -> None:
     """The trial is given back, and torch is whole."""
     stored_study(trials=1)

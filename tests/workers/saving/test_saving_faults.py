@@ -87,6 +87,7 @@ def script(text: str, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_full_disk_leaves_nothing_and_the_next_trial_works(
     small_trial: TrialConfiguration, artifacts_dir: Path
@@ -100,6 +101,7 @@ def test_a_full_disk_leaves_nothing_and_the_next_trial_works(
     load_classifier(artifacts_dir / "study/trial/2")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_kill_while_saving_leaves_a_whole_folder_or_none(
     small_trial: TrialConfiguration, artifacts_dir: Path
