@@ -39,9 +39,6 @@ CELL_POINTS = {2: 2000, 3: 150, 4: 50}
 LEAST = -1e4
 """The logarithm of nothing to gain: finite, so that gradients stay numbers."""
 
-SAME_COST = 1e-9
-"""Exact outcomes that differ by less are the same."""
-
 INDISTINCT = 0.25
 """Of the noise's deviation: rows whose outcomes differ by less are one row as far as a training can tell."""
 
@@ -83,11 +80,11 @@ def acquisition_function(
         *(_log_within(surrogate, limit) for limit in limits if not surrogate.outcomes[limit.column].exact),
         *works,
     ]
-    value, name = _value(posterior, reference, chances, seed=seed)
+    value, name = _gain(posterior, reference, chances, seed=seed)
     return _product(value, [_differs(posterior, objectives=count)] if shared_luck else []), name
 
 
-def _value(
+def _gain(
     posterior: PendingPosterior,
     reference: Float64[Tensor, " objectives"],
     chances: Sequence[Acquisition],
@@ -273,12 +270,16 @@ def _differs(posterior: PendingPosterior, *, objectives: int) -> Acquisition:
 
     @torch.no_grad()
     def value(X: Float64[Tensor, "n dk"]) -> Float64[Tensor, " n"]:
-        costs = (X[:, None, features:] - tried[None, :, features:]).abs()
-        alike = (costs < SAME_COST).all(dim=2)
+        # Few candidates cost what a tried row costs; only those are compared with it.
+        alike = (X[:, None, features:] == tried[None, :, features:]).all(dim=2)
+        rows = alike.any(dim=1).nonzero().flatten()
+        near = alike[rows]
         for process in processes:
-            difference = process.prior_difference(X[:, :features], tried[:, :features])
-            alike &= difference < INDISTINCT * math.sqrt(process.noise_variance)
-        return torch.where(alike.any(dim=1), LEAST, 0.0).double()
+            difference = process.prior_difference(X[rows, :features], tried[:, :features])
+            near &= difference < INDISTINCT * math.sqrt(process.noise_variance)
+        found = torch.zeros(len(X), dtype=torch.double)
+        found[rows[near.any(dim=1)]] = LEAST
+        return found
 
     return lambda X: torch.cat([value(part) for part in torch.split(X, CHUNK)])
 

@@ -25,6 +25,14 @@ def test_studies_are_found_noted_on_and_deleted(page: Page, server_url: str) -> 
     httpx.post(f"{server_url}/v1/studies/{other}:cancel", headers=HEADERS)
     page.goto(f"{server_url}/#key={API_KEY}")
     expect(page.get_by_test_id(f"study-{best}")).to_contain_text("0.900")
+    _found(page, best)
+    _traced(page, server_url, best)
+    _noted_on(page, server_url, best)
+    _deleted(page, other)
+    assert [study["id"] for study in asked(server_url, "/studies")["studies"]] == [best]
+
+
+def _found(page: Page, best: str) -> None:
     page.get_by_test_id("filter-state").select_option("CANCELLED")
     expect(page.get_by_test_id(f"study-{best}")).to_have_count(0)
     assert names(page) == ["alpha"]
@@ -46,12 +54,17 @@ def test_studies_are_found_noted_on_and_deleted(page: Page, server_url: str) -> 
         page.get_by_test_id("sort").select_option(order)
         assert names(page) == expected, order
 
-    row = page.get_by_test_id(f"study-{best}")
+
+def _traced(page: Page, server_url: str, best: str) -> None:
     history = asked(server_url, f"/studies/{best}/hypervolume_history")["records"]
     trace = asked(server_url, "/studies")["hypervolume_traces"][best]
     assert trace == [record["hypervolume"] for record in history]
-    drawn = row.locator(".spark polyline").get_attribute("points") or ""
+    drawn = page.get_by_test_id(f"study-{best}").locator(".spark polyline").get_attribute("points") or ""
     assert len(drawn.split()) == len([value for value in trace if value is not None])
+
+
+def _noted_on(page: Page, server_url: str, best: str) -> None:
+    row = page.get_by_test_id(f"study-{best}")
     row.get_by_role("button", name="Notes").click()
     assert findings(page) == []
     page.get_by_test_id("edit-tags").fill("paper, minilm")
@@ -67,6 +80,8 @@ def test_studies_are_found_noted_on_and_deleted(page: Page, server_url: str) -> 
     assert findings(page) == []
     assert width_on_a_narrow_page(page) <= 400
 
+
+def _deleted(page: Page, other: str) -> None:
     gone = page.get_by_test_id(f"study-{other}")
     gone.get_by_role("button", name="Delete").click()
     page.get_by_test_id("question-no").click()
@@ -77,4 +92,3 @@ def test_studies_are_found_noted_on_and_deleted(page: Page, server_url: str) -> 
     gone.get_by_role("button", name="Delete").click()
     page.get_by_test_id("question-yes").click()
     expect(gone).to_have_count(0)
-    assert [study["id"] for study in asked(server_url, "/studies")["studies"]] == [best]

@@ -32,10 +32,25 @@ def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> N
     study_id = rich_study(server_url)
     open_study(page, server_url, study_id)
     page.get_by_test_id("understand").scroll_into_view_if_needed()
+    trials = {trial["number"]: trial for trial in asked(server_url, study_id, "/trials")["trials"]}
+    _parameters(page, trials)
+    _model(page, server_url, study_id)
+    _curves(page, server_url, study_id, trials[0]["id"])
+    _layers(page, server_url, study_id)
+    _workers(page, server_url, study_id)
+    _failures(page)
+    for tab in TABS:
+        page.get_by_test_id(f"tab-{tab}").click()
+        expect(page.locator(f"[data-view={tab}]")).to_be_visible()
+        assert width_on_a_narrow_page(page) <= 400, tab
+    # All at once, for axe looks at what can be seen and takes seconds.
+    page.evaluate("for (const view of document.querySelectorAll('[data-view]')) view.hidden = false")
+    assert findings(page) == []
 
+
+def _parameters(page: Page, trials: dict[int, Any]) -> None:
     expect(page.get_by_test_id("parallel")).to_be_visible()
     kept = json.loads(saved(page, "Save parallel coordinates as JSON"))
-    trials = {trial["number"]: trial for trial in asked(server_url, study_id, "/trials")["trials"]}
     assert len(kept) == 12
     for row in kept:
         assert row["Score"] == trials[row["trial"]]["metrics"]["score"]
@@ -46,6 +61,8 @@ def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> N
     page.get_by_test_id("brush-clear").click()
     assert "Dominated, outside" not in drawn(page)["series"]
 
+
+def _model(page: Page, server_url: str, study_id: str) -> None:
     page.get_by_test_id("tab-parallel").focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_test_id("tab-slice")).to_be_focused()
@@ -62,15 +79,19 @@ def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> N
     page.wait_for_function(f"async () => (await ({HEATMAP})('slice')).length === 12")
     assert [cell[2] for cell in page.evaluate(HEATMAP, "slice")] == over["means"]
 
+
+def _curves(page: Page, server_url: str, study_id: str, trial_id: str) -> None:
     page.get_by_test_id("tab-curves").click()
     page.get_by_test_id("curves-number").fill("0")
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("button", name="Take trial 0 away")).to_be_visible()
-    curve = asked(server_url, study_id, f"/trials/{trials[0]['id']}")["measurements"]
+    curve = asked(server_url, study_id, f"/trials/{trial_id}")["measurements"]
     assert drawn(page, "curves")["series"]["curve 0"] == [
         [one["step"], one["metrics"]["score"]] for one in curve
     ]
 
+
+def _layers(page: Page, server_url: str, study_id: str) -> None:
     page.get_by_test_id("tab-modules").click()
     expect(page.get_by_test_id("modules-note")).to_contain_text("of the front")
     maps = asked(server_url, study_id, "/module_maps")
@@ -81,6 +102,8 @@ def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> N
     ]
     assert [cell[2] for cell in page.evaluate(HEATMAP, "modules")] == shares
 
+
+def _workers(page: Page, server_url: str, study_id: str) -> None:
     page.get_by_test_id("tab-timeline").click()
     expect(page.get_by_test_id("timeline-note")).to_contain_text("3 workers")
     assert len(drawn(page, "timeline")["series"]["runs"]) == len(
@@ -88,6 +111,8 @@ def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> N
     )
     assert saved(page, "Save workers as SVG").startswith(b"<svg")
 
+
+def _failures(page: Page) -> None:
     page.get_by_test_id("tab-failures").click()
     reasons = page.get_by_test_id("failures")
     expect(reasons.locator("tbody tr").first).to_contain_text("out-of-memory: … GiB asked for")
@@ -98,14 +123,6 @@ def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> N
     given_back = page.get_by_role("list", name="Attempts that were given back")
     expect(given_back).to_contain_text("Attempt 1 (replicate 0) on cpu-2: given back")
     page.keyboard.press("Escape")
-
-    for tab in TABS:
-        page.get_by_test_id(f"tab-{tab}").click()
-        expect(page.locator(f"[data-view={tab}]")).to_be_visible()
-        assert width_on_a_narrow_page(page) <= 400, tab
-    # All at once, for axe looks at what can be seen and takes seconds.
-    page.evaluate("for (const view of document.querySelectorAll('[data-view]')) view.hidden = false")
-    assert findings(page) == []
 
 
 def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: str) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import resource
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 from api_schemas.tasks import Task
 from service.catalogue.tasks.facts import SourceFiles, preview_of_rows, read_task
 from service.catalogue.tasks.places import open_file
-from service.catalogue.tasks.tables import ABSENT, count_rows, open_table
+from service.catalogue.tasks.tables import ABSENT, Table, count_rows, open_table
 from service.errors import InvalidTask, InvalidTaskFile, UnknownTask
 from service.runtime.process_lifetime import die_with_parent
 
@@ -32,9 +33,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Return what a request asks for; `refused` has what is wrong with the files."""
     try:
         if "table" in request:
-            return _summary(Path(request["table"]), name=request["name"])
+            return _of_table(Path(request["table"]), _summary, name=request["name"])
         if "first_rows" in request:
-            return _first_rows(Path(request["first_rows"]), name=request["name"])
+            return _of_table(Path(request["first_rows"]), _first_rows, name=request["name"])
         files = request["files"]
         source = SourceFiles(**{**files, "folder": Path(files["folder"])})
         data = read_task(Task.model_validate(request["task"]), source)
@@ -47,24 +48,22 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"refused": {item.pointer.rpartition("/")[2]: item.detail for item in error.errors}}
 
 
-def _summary(path: Path, *, name: str) -> dict[str, Any]:
+def _of_table(path: Path, describe: Callable[[Table], dict[str, Any]], *, name: str) -> dict[str, Any]:
+    """Describe a table; say so if it is gone."""
     try:
         file = open_file(path, in_cache=False)
     except UnknownTask:
         return {"gone": True}
     with file:
-        table = open_table(file, name=name)
-        return {"columns": table.columns, "rows": count_rows(table)}
+        return describe(open_table(file, name=name))
 
 
-def _first_rows(path: Path, *, name: str) -> dict[str, Any]:
-    try:
-        file = open_file(path, in_cache=False)
-    except UnknownTask:
-        return {"gone": True}
-    with file:
-        table = open_table(file, name=name)
-        rows = list(islice(table.cells(table.columns), FIRST_ROWS))
+def _summary(table: Table) -> dict[str, Any]:
+    return {"columns": table.columns, "rows": count_rows(table)}
+
+
+def _first_rows(table: Table) -> dict[str, Any]:
+    rows = islice(table.cells(table.columns), FIRST_ROWS)
     return {"first_rows": [[_shown(cell) for cell in row] for row in rows]}
 
 

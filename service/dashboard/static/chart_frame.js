@@ -184,3 +184,17 @@ function colours() {
     purple: read("purple"),
   };
 }
+
+/**
+ * The scale above a map that shows numbers as colours.
+ * @param {Colours} colours
+ */
+export const scaleStyle = (colours) => ({
+  type: "continuous",
+  orient: "horizontal",
+  left: 0,
+  top: 0,
+  itemWidth: 14,
+  itemHeight: 160,
+  textStyle: { color: colours.text },
+});

@@ -1,6 +1,6 @@
 /** A map of layers by modules: sizes in one trial, or shares of a front. Knows no study. */
 
-import { axisStyle, isDark, tooltipElement, tooltipStyle } from "./chart_frame.js";
+import { axisStyle, isDark, scaleStyle, tooltipElement, tooltipStyle } from "./chart_frame.js";
 import { scaleColours } from "./shades.js";
 
 /** @import {Colours} from "./chart_frame.js" */
@@ -70,17 +70,11 @@ export function mapOfModules({ layers, modules }, cells, colours, { asShare, sma
       splitLine: { show: false },
     },
     visualMap: {
+      ...scaleStyle(colours),
       show: !small,
-      type: "continuous",
-      orient: "horizontal",
-      left: 0,
-      top: 0,
-      itemWidth: 14,
-      itemHeight: 160,
       min: 0,
       max: asShare ? 1 : most,
       text: asShare ? ["all of the front", "none"] : [String(most), "not here"],
-      textStyle: { color: colours.text },
       inRange: { color: [colours.surface, ...(isDark() ? scaleColours(true) : [...scaleColours(false)].reverse())] },
     },
     series: [

@@ -1,6 +1,6 @@
 /** Pictures of slices: a line in its band, marks with bars for choices, a map over two parameters. Asks for nothing. */
 
-import { axisStyle, decades, fitted, isDark, tooltipElement, tooltipStyle } from "./chart_frame.js";
+import { axisStyle, decades, fitted, isDark, scaleStyle, tooltipElement, tooltipStyle } from "./chart_frame.js";
 import { errorBars } from "./error_bars.js";
 import { formatMetric, formatValue, headingOf, isLogarithmic, metricFormat, nameOf } from "./format.js";
 import { scaleColours } from "./shades.js";
@@ -155,17 +155,11 @@ export function mapOption(study, slice, colours, showsWidth) {
     xAxis: { ...axis(parameter, values), nameGap: 30 },
     yAxis: { ...axis(second ?? "", second_values), nameGap: 66 },
     visualMap: {
-      type: "continuous",
-      orient: "horizontal",
-      left: 0,
-      top: 0,
-      itemWidth: 14,
-      itemHeight: 160,
+      ...scaleStyle(colours),
       min: least,
       max: most > least ? most : least + 1,
       calculable: false,
       text: [metricFormat(metric).tick(most), `${headingOf(study, metric)}${showsWidth ? ", width" : ""} ${metricFormat(metric).tick(least)}`],
-      textStyle: { color: colours.text },
       inRange: { color: scaleColours(isDark()) },
     },
     series: [

@@ -24,8 +24,8 @@ import { mapOfModules, recordsOfMap, sizesOf } from "./module_map.js";
 import { drawingOf } from "./network_drawing.js";
 import { createPlot } from "./plot.js";
 import { offerPicture } from "./take_out.js";
-import { runsOf as attemptsOf } from "./runs.js";
-import { filesOf, hasLostAttempts, lostAttemptsOf, runsOf } from "./trial_record.js";
+import { runsOf } from "./runs.js";
+import { filesOf, hasLostAttempts, lostAttemptsOf, tableOfSeeds } from "./trial_record.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {StudyData} from "./study_data.js" */
@@ -88,7 +88,7 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
       const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart.curve"));
       if (place !== null) showCurve(place, study, /** @type {any} */ (trial));
       if (isChosen && hasLostAttempts(trial)) {
-        const attempts = attemptsOf(await api.getRuns(study.id, leaving.signal, row.id));
+        const attempts = runsOf(await api.getRuns(study.id, leaving.signal, row.id));
         if (shown === wanted) panel.append(lostAttemptsOf(attempts) ?? "");
       }
       if (isChosen && !isCustom(study)) {
@@ -156,7 +156,7 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
    * @param {KnownTrial} trial
    */
   const recordOf = (study, trial) =>
-    [runsOf(trial), filesOf(api, study, trial, refused)].filter((part) => part !== null);
+    [tableOfSeeds(trial), filesOf(api, study, trial, refused)].filter((part) => part !== null);
 
   return {
     close() {

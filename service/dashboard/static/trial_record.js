@@ -12,7 +12,7 @@ import { save } from "./saving.js";
  * The runs, one for each seed; none for a result that came from elsewhere.
  * @param {Trial} trial
  */
-export function runsOf({ replicates }) {
+export function tableOfSeeds({ replicates }) {
   if (!replicates.some(({ attempt }) => attempt > 0)) return null;
   const heads = ["Seed", "State", "Worker", "Took"].map((text) => make("th", { scope: "col" }, text));
   return make(
