@@ -10,11 +10,13 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum, auto
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 from celery import Task
@@ -35,11 +37,14 @@ from service.runtime.process_lifetime import die_with_parent
 from service.runtime.telemetry import received, start_telemetry, stop_telemetry
 from service.settings import settings
 from service.trials import leases
-from workers.errors import DiskFull
+from workers.errors import DiskFull, TrialError
 from workers.interruption import TrialStopped, WorkerStopping, interruption
 from workers.measuring.devices import trial_device
 from workers.saving.storage_watch import StorageWatch
 from workers.spans import attempt_spans, mark_end, without_trace
+
+if TYPE_CHECKING:
+    from workers.model_cache import ModelCache
 
 log = structlog.get_logger(__name__)
 
@@ -171,12 +176,32 @@ def _train_all(pack: ClaimedPack) -> None:
     with interruption.allowed():
         for claimed in pack.running:
             _delete_files_of_earlier_attempts(claimed)
+            _score_sub_networks(claimed)
     reports = _reports(pack.running)
     while pack.running:
         with interruption.allowed():
             next_reports = next(reports)
         # Before the others are trained: a later failure must not cost a finished result.
         pack.complete(next_reports)
+
+
+def _score_sub_networks(claimed: ClaimedTrial) -> None:
+    """Train the super-network that a trial comes with, if any; one that fails must not fail the trial."""
+    if claimed.super_network is None:
+        return
+    from workers.one_shot import one_shot_scores
+
+    started = time.perf_counter()
+    try:
+        scores = one_shot_scores(claimed.super_network, cache=_cache())
+    except Exception as error:
+        log.exception("super-network failed")
+        reason = str(error) if isinstance(error, TrialError) else f"{type(error).__name__}: {error}"
+        leases.give_up_one_shot(claimed.trial_id, claimed.attempt, reason=reason[:1000])
+        return
+    seconds = time.perf_counter() - started
+    log.info("sub-networks scored", count=len(scores), seconds=round(seconds, 1))
+    leases.record_one_shot(claimed.trial_id, claimed.attempt, scores, seconds=seconds)
 
 
 def _reports(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
@@ -201,19 +226,9 @@ def _reports(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
 
 
 def _train(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
-    import torch
-
-    from workers.model_cache import process_cache
     from workers.run_trial import Trial, run_trial
 
-    torch.set_num_threads(settings().trial_threads)
-    cache = process_cache(
-        settings().models_dir,
-        settings().data_dir,
-        device=trial_device(),
-        activation_cache_bytes=settings().activation_cache_bytes,
-        trial_memory_bytes=settings().trial_memory_bytes,
-    )
+    cache = _cache()
     trials = [Trial(one.configuration, one.artifacts_path, partial(_report, one)) for one in claimed]
     if len(trials) == 1:
         yield [run_trial(trials[0], cache=cache, store=artifact_store())]
@@ -221,6 +236,21 @@ def _train(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
         from workers.packing.run import run_packed
 
         yield from run_packed(trials, cache=cache, store=artifact_store())
+
+
+def _cache() -> "ModelCache":
+    import torch
+
+    from workers.model_cache import process_cache
+
+    torch.set_num_threads(settings().trial_threads)
+    return process_cache(
+        settings().models_dir,
+        settings().data_dir,
+        device=trial_device(),
+        activation_cache_bytes=settings().activation_cache_bytes,
+        trial_memory_bytes=settings().trial_memory_bytes,
+    )
 
 
 def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
