@@ -1,7 +1,7 @@
 """Which sub-networks a study's super-network scores, by which recipe it is trained, and what it costs.
 
 Its cost is counted in trainings of the whole network: that of a layer grows with the rows that pass it, and
-a pass forwards is a third of a step. Layers that are left out cost nothing, units and heads do not count:
+a pass forwards is an eighth of a step. Layers that are left out cost nothing, units and heads do not count:
 inside a super-network they are computed and set to zero. Pure: knows no database.
 """
 
@@ -26,7 +26,9 @@ LOOKED_AT = 512
 """Points of the search space, at most, among which the networks are chosen."""
 
 DRAWN = 2
-FORWARD = 1 / 3
+FORWARD = 1 / 8
+"""As measured (docs/architecture-search.md): it is without gradients, optimiser and small batches."""
+
 MOST_SHARE = 1 / 4
 """Of a study's budget, for its super-network."""
 

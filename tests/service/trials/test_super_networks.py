@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from api_schemas.one_shot import OneShotRead, OneShotState, SuperNetworkOrder
 from api_schemas.trials import ClaimedTrial, TrialReport, TrialState
+from service import study_worker
 from service.api.read_models.studies import study_read
 from service.errors import StaleAttempt
 from service.storage.database import transaction
@@ -172,11 +173,22 @@ def test_scores_are_compared_with_trials(scores: list[float], correlation: float
     assert words in found.detail
 
 
-def test_equal_values_share_their_mean_rank() -> None:
-    """As scipy has it."""
-    from scipy.stats import spearmanr
+def test_a_turn_of_the_study_compares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each result, so nobody has to ask."""
+    for others in ("_propose", "_believe", "_weigh_parameters"):
+        monkeypatch.setattr(study_worker, others, lambda _: None)
+    study_id = a_study(trials=2)
+    claimed, order = claim()
+    assert order is not None
+    leases.record_one_shot(claimed.trial_id, claimed.attempt, by_depth(order), seconds=1.0)
+    finished(claimed, layers=1, score=0.5)
+    finished(claim()[0], layers=2, score=0.6)
+    study_worker.advance_study(study_id)
+    assert read(study_id)[0].rank_correlation == 1.0
 
+
+def test_equal_values_share_their_mean_rank() -> None:
+    """Ranks 1.5 1.5 3 4 5 and 4 1 2.5 2.5 5: a covariance of 5 over variances of 9.5."""
     pairs = [(0.1, 3.0), (0.1, 1.0), (0.4, 2.0), (0.7, 2.0), (0.9, 5.0)]
-    expected = spearmanr(*zip(*pairs, strict=True)).statistic
-    assert rank_correlation(pairs) == pytest.approx(expected, abs=1e-4)
+    assert rank_correlation(pairs) == pytest.approx(5 / 9.5, abs=1e-4)
     assert rank_correlation(pairs[:1]) is rank_correlation([]) is None
