@@ -69,7 +69,7 @@ def one_shot_budget_errors(draft: StudyDraft, run: OneShotRun | None) -> Iterato
     epochs = run.configuration.training.epochs
     fewer = (less for less in range(epochs - 1, 0, -1) if _fits(draft, run, epochs=less))
     fitting = next(fewer, None)
-    cure = "" if fitting is None else f"take {fitting} epochs, or "
+    cure = "" if fitting is None else f"take {fitting} epoch{'' if fitting == 1 else 's'}, or "
     yield FieldError(
         pointer="/proposals/one_shot/epochs",
         detail=f"a super-network of {epochs} epochs that scores {len(run.networks)} sub-networks costs as "

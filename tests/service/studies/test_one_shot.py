@@ -42,7 +42,7 @@ def test_more_epochs_than_a_quarter_of_the_budget_pays_for_are_refused() -> None
 def test_a_budget_that_pays_for_no_epoch_is_told_what_would() -> None:
     """There is no smaller number to take."""
     with pytest.raises(InvalidStudy, match="cannot work") as refused:
-        valid(budget={"trials": 4})
+        valid(budget={"trials": 3})
     [error] = refused.value.errors
     assert "take" not in error.detail
     assert error.detail.endswith("raise the budget to 12 trials")
