@@ -47,8 +47,8 @@ def _found(page: Page, best: str) -> None:
     page.clock.run_for(300)
     expect(page.get_by_test_id(f"study-{best}")).to_be_visible()
     for order, expected in (
-        ("name", ["alpha", "beta"]),
         ("best", ["beta", "alpha"]),
+        ("name", ["alpha", "beta"]),
         ("oldest", ["beta", "alpha"]),
     ):
         page.get_by_test_id("sort").select_option(order)

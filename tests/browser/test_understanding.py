@@ -1,6 +1,7 @@
 """Understand: the plots of a study, each with its numbers, as the API has them."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import findings, width_on_a_narrow_page
 from tests.browser.rich_study import SERIAL, rich_study
-from tests.browser.studies import drawn, open_study
+from tests.browser.studies import add_result, drawn, open_study
 from tests.browser.test_states import import_in_batches
 from tests.browser.test_taking_out import saved
 from tests.conftest import API_KEY
@@ -126,7 +127,7 @@ def _failures(page: Page) -> None:
 
 
 def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: str) -> None:
-    """What waits or is infeasible, beliefs, a third metric as colour, bounds, and the front of then."""
+    """What waits or is infeasible, beliefs, a third metric as colour, bounds, the front of then, and news."""
     study_id = rich_study(server_url)
     open_study(page, server_url, study_id)
     series = drawn(page)["series"]
@@ -156,12 +157,43 @@ def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: s
     page.keyboard.press("End")
     assert len(drawn(page)["series"]["On the front"]) == 1
     assert len(drawn(page)["series"]["On the front, outside"]) == 6
+    page.locator("[data-bound=score] input").press("Home")
+    _told_of_news(page, study_id)
+    page.route("**/module_maps*", lambda route: route.abort())
+    page.get_by_role("button", name="Trial 6", exact=True).click()
+    expect(page.get_by_test_id("details")).to_contain_text("could not be read")
+    expect(page.get_by_test_id("learning-curve")).to_be_visible()
+    page.unroute("**/module_maps*")
     page.get_by_role("button", name="Trial 7", exact=True).click()
     expect(page.get_by_test_id("trial-modules")).to_be_visible()
     own = asked(server_url, study_id, f"/module_maps?trial_id={_id_of(server_url, study_id, 7)}")
     sizes = [size for layer in own["sizes"][0] for size in layer]
     assert [cell[2] for cell in page.evaluate(HEATMAP, "trial-modules")] == sizes
     assert findings(page) == []
+
+
+def _told_of_news(page: Page, study_id: str) -> None:
+    """A brush holds for new trials, too, while another tab is open; the front of then keeps its words."""
+    page.get_by_test_id("understand").scroll_into_view_if_needed()
+    page.get_by_test_id("brush-axis").select_option("objective score")
+    page.get_by_test_id("brush-low").select_option(label="0.748")
+    page.get_by_test_id("tab-failures").click()
+    then = page.get_by_test_id("front-then")
+    page.get_by_test_id("front-slider").press("Home")
+    page.clock.run_for(500)
+    expect(then).to_have_text(re.compile("front 1 of 12, .*: 1 trial"))
+    before = drawn(page)["series"]
+    add_result(study_id, 0.75, 200_000)
+    page.clock.run_for(2000)
+    # The last part of the page to be told of news.
+    expect(page.get_by_test_id("trials")).to_contain_text("200,000")
+    expect(then).to_have_text(re.compile("front 1 of 12, .*: 1 trial"))
+    series = drawn(page)["series"]
+    assert series["Dominated"] == [*before["Dominated"], [200_000, 0.75]]
+    assert len(series["Dominated, outside"]) == 3
+    page.get_by_role("button", name="Now", exact=True).click()
+    page.get_by_test_id("tab-parallel").click()
+    page.get_by_test_id("brush-clear").click()
 
 
 def test_a_row_keeps_the_focus_when_it_is_scrolled_away(page: Page, server_url: str) -> None:

@@ -84,20 +84,22 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
     say();
   }
 
+  /** Also of a trial that no line is drawn for. */
+  const isWithin = (/** @type {TrialRow} */ trial) =>
+    dimensions.every(({ id, value }) => {
+      const interval = intervals.get(id);
+      if (interval === undefined) return true;
+      const own = value(trial);
+      return own !== null && own >= interval[0] && own <= interval[1];
+    });
+
   function say() {
-    const within = trials.filter((trial) =>
-      dimensions.every(({ id, value }) => {
-        const interval = intervals.get(id);
-        if (interval === undefined) return true;
-        const own = value(trial);
-        return own !== null && own >= interval[0] && own <= interval[1];
-      }),
-    );
+    const within = trials.filter(isWithin);
     clear.disabled = intervals.size === 0;
     status.textContent = intervals.size
       ? `${counted(within.length, "trial")} of ${formatCount(trials.length)} within; the plot of the front dims the others.`
       : "Drag along an axis, or choose its ends above, to narrow the trials.";
-    narrow(intervals.size ? new Set(within.map(({ id }) => id)) : null);
+    narrow(intervals.size ? isWithin : null);
   }
 
   /** What the mouse has brushed, read from the axes. */

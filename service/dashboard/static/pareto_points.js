@@ -14,6 +14,8 @@ import { keepsLimits } from "./study_data.js";
  */
 
 const OPEN = ["QUEUED", "RUNNING"];
+/** One may have means over the seeds that succeeded, which are no measurement of it. */
+const WITHOUT_RESULT = ["FAILED", "CANCELLED"];
 
 /**
  * Every trial that has a value on both axes: measured, stopped early, or only expected.
@@ -25,6 +27,7 @@ const OPEN = ["QUEUED", "RUNNING"];
  */
 export function pointsOf({ study, trials }, { x, y }, shadedBy, keeps) {
   return trials
+    .filter(({ state }) => !WITHOUT_RESULT.includes(state))
     .map((trial) => {
       const kind = kindOf(study, trial);
       const isExpected = kind === "expected" || kind === "infeasible";

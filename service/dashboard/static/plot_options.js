@@ -37,8 +37,10 @@ export function createPlotOptions(box, redraw) {
         shade.replaceChildren(make("option", { value: NO_SHADE }, "by standing"), ...options);
         shade.value = metrics.includes(chosen) ? chosen : NO_SHADE;
       }
-      box.hidden = metrics.length === 0;
-      /** @type {HTMLElement} */ (belief.parentElement).hidden = !trials.some((trial) => trial.belief?.onFront);
+      const hasBeliefs = trials.some((trial) => trial.belief?.onFront);
+      /** @type {HTMLElement} */ (shade.parentElement).hidden = metrics.length === 0;
+      /** @type {HTMLElement} */ (belief.parentElement).hidden = !hasBeliefs;
+      box.hidden = metrics.length === 0 && !hasBeliefs;
     },
     shadedBy: () => shade.value,
     showsBelief: () => belief.checked,

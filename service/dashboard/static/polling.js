@@ -19,7 +19,10 @@ export function startPolling(load, onError, hearsEvents = () => false) {
   let busy = false;
   let news = false;
   let finished = false;
+  /** Asked for during a load, which may have read what was there before. */
+  let repeat = false;
 
+  /** @returns {Promise<void>} */
   async function ask() {
     clearTimeout(timer);
     if (busy || finished || document.hidden || signal.aborted) return;
@@ -31,6 +34,11 @@ export function startPolling(load, onError, hearsEvents = () => false) {
       finished = signal.aborted || onError(error);
     }
     busy = false;
+    if (repeat) {
+      repeat = false;
+      finished = false;
+      return ask();
+    }
     if (!finished) timer = setTimeout(ask, pause());
   }
 
@@ -40,8 +48,10 @@ export function startPolling(load, onError, hearsEvents = () => false) {
   document.addEventListener("visibilitychange", ask, { signal });
   ask();
   return {
+    /** Load now; where a load is under way, once more right after it. */
     again() {
       finished = false;
+      repeat = busy;
       return ask();
     },
     /** Something has happened: load soon, once for all that happens until then. */

@@ -37,12 +37,7 @@ export function showStudies(root, api, frame) {
   hintAtWidth(find(view, ".sideways"), named(view, "wide-table"));
 
   const polling = startPolling(async (signal) => {
-    let wanted;
-    let answer;
-    do {
-      wanted = JSON.stringify(tools.wanted());
-      answer = await listPages(api, tools.wanted(), pages, signal);
-    } while (wanted !== JSON.stringify(tools.wanted()));
+    const answer = await listPages(api, tools.wanted(), pages, signal);
     await refreshFronts(api, answer.studies, fronts, signal);
     listed = answer.studies.map((study) => ({
       study,

@@ -35,13 +35,9 @@ export function createStudyCheck(view, api, frame, { form, draft, isExtension })
   let timer = 0;
 
   async function check(/** @type {AbortSignal} */ signal) {
-    let text;
-    do {
-      text = JSON.stringify(draft());
-      const study = JSON.parse(text);
-      named(view, "yaml").textContent = asYaml(study);
-      await Promise.all([validate(study, signal), study.configuration === undefined ? null : preview(signal)]);
-    } while (text !== JSON.stringify(draft()));
+    const study = draft();
+    named(view, "yaml").textContent = asYaml(study);
+    await Promise.all([validate(study, signal), study.configuration === undefined ? null : preview(signal)]);
     frame.settled("");
     return true;
   }

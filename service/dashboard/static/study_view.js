@@ -146,8 +146,9 @@ function openView(root, api, frame, { tell, accept }) {
   let isClosed = false;
   /** @type {ParetoPoint[] | null} */
   let former = null;
-  /** @type {Set<string> | null} */
+  /** @type {((trial: TrialRow) => boolean) | null} */
   let narrowed = null;
+  let isDue = false;
   view.addEventListener("keydown", (event) => {
     const isElsewhere = /** @type {HTMLElement} */ (event.target).closest("dialog, select, input") !== null;
     if (event.key === "Escape" && selected !== null && !isElsewhere) leaveTrial();
@@ -187,7 +188,7 @@ function openView(root, api, frame, { tell, accept }) {
       shadedBy: options.shadedBy(),
       showsBelief: options.showsBelief(),
       former,
-      keeps: (trial) => decision.keeps(trial) && (narrowed?.has(trial.id) ?? true),
+      keeps: (trial) => decision.keeps(trial) && (narrowed?.(trial) ?? true),
     });
   }
 
@@ -201,11 +202,15 @@ function openView(root, api, frame, { tell, accept }) {
   }
 
   /** Dim what is outside of a selection that was made in another plot. */
-  function narrow(/** @type {Set<string> | null} */ ids) {
-    const isSame = narrowed === ids || (narrowed?.size === ids?.size && [...(ids ?? [])].every((id) => narrowed?.has(id)));
-    narrowed = ids;
+  async function narrow(/** @type {((trial: TrialRow) => boolean) | null} */ keeps) {
+    if (keeps === null && narrowed === null) return;
+    narrowed = keeps;
+    if (isDue) return;
+    isDue = true;
     // Both plots at once would take too long where there are thousands of trials.
-    if (!isSame) nextTask().then(() => isClosed || redrawPlot());
+    await nextTask();
+    isDue = false;
+    if (!isClosed) redrawPlot();
   }
 
   function drawTrials(/** @type {StudyData} */ latest) {

@@ -19,7 +19,7 @@ import { isCustom } from "./format.js";
  * @property {() => string} nameOfStudy
  * @property {AbortSignal} signal over once the study is left
  * @property {(trial: TrialRow) => void} select
- * @property {(ids: Set<string> | null) => void} narrow
+ * @property {(keeps: ((trial: TrialRow) => boolean) | null) => void} narrow
  * @property {(error: unknown) => void} failed
  *
  * @typedef {{update: (data: StudyData) => void, close: () => void}} View
