@@ -39,7 +39,7 @@ WIDTHS = 8
 LAYERS_OF_THREE_GROUPS = 6
 """Fewer layers are cut into two groups, not three: a group should have more than one."""
 
-ORDERS = (UnitsBy.IMPORTANCE.value, UnitsBy.MAGNITUDE.value)
+ORDERS = tuple(by.value for by in UnitsBy)
 
 
 def depth_preset(shape: BackboneShape, base: TrialConfiguration | None) -> tuple[Parameter, ...]:

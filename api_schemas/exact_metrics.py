@@ -1,11 +1,12 @@
 """Every metric that is an exact function of a configuration, by name."""
 
+from functools import partial
+
 from api_schemas import network_costs
 from api_schemas.architecture import kept_by_depth
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Metric
 from api_schemas.peft.counts import Configurations, adapter_flops, over_depth, trainable_parameters
-from api_schemas.peft.own_module import Count
 from api_schemas.trial_configuration import TrialConfiguration
 
 BYTES_PER_SCALAR = 4
@@ -33,14 +34,9 @@ def _of_the_network(
     if network_costs.network_problem(shape) is not None:
         return {}
     groups = kept_by_depth(shape, configuration.architecture)
-    counted, length = Configurations.of_one(configuration.peft), configuration.training.max_length
-
-    def parameters(counted: Configurations, shape: BackboneShape) -> Count:
-        return network_costs.model_parameters(counted, shape=shape, classes=classes)
-
-    def operations(counted: Configurations, shape: BackboneShape) -> Count:
-        return network_costs.flops(counted, shape=shape, max_length=length)
-
+    counted = Configurations.of_one(configuration.peft)
+    parameters = partial(network_costs.model_parameters, classes=classes)
+    operations = partial(network_costs.flops, max_length=configuration.training.max_length)
     return {
         Metric.MODEL_PARAMETERS.value: float(over_depth(parameters, counted, groups)),
         Metric.FLOPS.value: float(over_depth(operations, counted, groups)),

@@ -15,6 +15,7 @@ from api_schemas.base import WITHOUT_NUL, Schema
 from api_schemas.json_values import NO_BOOL_NOR_TEXT, Integer
 
 FILE_PREFIX = "file:"
+UPLOADED = re.compile(r"^file:uploads/[^/]+/")
 HUB_PREFIX = "hub:"
 MOST_ROWS = 2**31 - 1
 DEFAULT_TEXT_COLUMN = "text"
@@ -169,6 +170,11 @@ class Task(Schema):
         """Return a stored task as it must be posted to mean the same: hold-out, null there, is said."""
         unsaid = self.resampling is None and self.folds_by_default
         return self.model_copy(update={"resampling": HOLD_OUT}) if unsaid else self
+
+    @property
+    def owners_name(self) -> str:
+        """What its owner calls it: of an upload, the name of the file without the tenant's folder."""
+        return UPLOADED.sub(FILE_PREFIX, self.name)
 
     @property
     def resolved_kind(self) -> TaskKind:

@@ -107,4 +107,5 @@ def replay_webhook(
 
 
 def _find_webhook(client: Client, reference: str) -> str:
-    return find_id(reference, {webhook.id: webhook.url for webhook in client.webhooks()}, kind="webhook")
+    urls = {webhook.id: webhook.url for webhook in client.webhooks()}
+    return find_id(reference, urls, kind="webhook", kinds="webhooks", listed_by="paretune webhooks list")

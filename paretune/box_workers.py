@@ -36,7 +36,7 @@ def run_trial_workers(name: str, *, say: Callable[[str], None]) -> None:
         SecretUnreadable: If the file of a password cannot be read.
     """
     _check_stores()
-    gpus = [] if os.environ.get("PARETUNE_DEVICE") == "cpu" else visible_gpus()
+    gpus = visible_gpus()
     children = box_workers(name, gpus)
     devices = [gpu if gpu.startswith(("GPU", "MIG")) else f"GPU {gpu}" for gpu in gpus]
     for child, device in zip(children, devices or ["the CPU: no GPU is visible"], strict=True):

@@ -181,7 +181,7 @@ def model_card(study: StudyRead, trial: TrialRead) -> str:
         )
         for name in metrics
     ]
-    backbone, task = as_markdown(configuration.backbone), as_markdown(configuration.task.name)
+    backbone, task = as_markdown(configuration.backbone), as_markdown(configuration.task.owners_name)
     facts = {
         "backbone": backbone,
         "task": task,

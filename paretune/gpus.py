@@ -23,9 +23,12 @@ ANSWER_SECONDS = 120.0
 def visible_gpus(devices: Path = Path("/dev")) -> list[str]:
     """Return for each GPU what CUDA_VISIBLE_DEVICES must hold for a process to see that one alone.
 
+    None where PARETUNE_DEVICE says that trials train on the CPU.
     What CUDA_VISIBLE_DEVICES names is believed. Else NVIDIA's tool lists them, by UUID and each part of a
     divided GPU by itself. Where there is a driver and no such tool, a process of its own asks torch.
     """
+    if os.environ.get("PARETUNE_DEVICE") == "cpu":
+        return []
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         parts = (part.strip() for part in named.split(","))

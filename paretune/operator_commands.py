@@ -132,28 +132,34 @@ def revoke_key(
         with server_that_runs(state_dir) as client:
             key = client.revoke_key(_agreed_key(list(client.api_keys()), reference, yes=yes))
     else:
-        from service.access.keys import list_keys as read
         from service.access.keys import revoke_key as revoke
-        from service.access.tenants import list_tenants as owners
 
+        # Nobody waits for a person with a transaction open.
+        key_id = _agreed_key(_keys_of_all(state_dir), reference, yes=yes)
         with _database(state_dir) as session:
-            found = [
-                KeyRead.model_validate(key)
-                for owner in owners(session)
-                for key in read(session, tenant_id=owner.id, page_size=MOST_KEYS, before=None)
-            ]
-            key = KeyRead.model_validate(
-                revoke(session, _agreed_key(found, reference, yes=yes), tenant_id=None)
-            )
+            key = KeyRead.model_validate(revoke(session, key_id, tenant_id=None))
     say(f"{key.id} ({key.name}) was revoked at {_minute(key.revoked_at)}Z.")
 
 
+def _keys_of_all(state_dir: Path | None) -> list[KeyRead]:
+    from service.access.keys import list_keys as read
+    from service.access.tenants import list_tenants as owners
+
+    with _database(state_dir) as session:
+        return [
+            KeyRead.model_validate(key)
+            for owner in owners(session)
+            for key in read(session, tenant_id=owner.id, page_size=MOST_KEYS, before=None)
+        ]
+
+
 def _agreed_key(found: Sequence[KeyRead], reference: str, *, yes: bool) -> str:
-    """Return the id of the key that is meant, once the person has agreed to end it."""
-    key_id = find_id(reference, {key.id: key.name for key in found}, kind="key")
+    """Return the id of the key that is meant, once the person has agreed. Ended keys are not named."""
+    lasting = {key.id: f"{key.scope}  {key.name}" for key in found if key.revoked_at is None}
+    names = {key.id: key.name for key in found if key.id in lasting}
+    key_id = find_id(reference, names, kind="key", kinds="keys", listed_by="paretune keys list")
     if not yes:
-        (key,) = (key for key in found if key.id == key_id)
-        say(f"{key.id}  {key.scope}  {key.name}")
+        say(f"{key_id}  {lasting.get(key_id, '')}".rstrip())
         insist("End this key for good? Whatever uses it is refused from now on.")
     return key_id
 

@@ -1,6 +1,5 @@
 """What a checked study comes to, as lines of text."""
 
-import re
 from collections.abc import Iterator
 
 from api_schemas.studies import StudyCreate
@@ -31,9 +30,8 @@ def _task_lines(study: StudyCreate, classes: int | None) -> Iterator[str]:
     task = study.configuration.task
     outputs = "" if classes is None else f", {classes} {'output' if classes == 1 else 'outputs'}"
     folds = "" if task.folds is None else f", {task.folds} folds"
-    # Of an upload, only its owner's folder stands between.
-    name = re.sub(r"^file:uploads/[^/]+/", "file:", task.name)
-    yield f"  fine-tunes {study.configuration.backbone} on {name} ({task.resolved_kind}{outputs}{folds})"
+    labels = f"{task.resolved_kind}{outputs}{folds}"
+    yield f"  fine-tunes {study.configuration.backbone} on {task.owners_name} ({labels})"
 
 
 def _objectives(study: StudyCreate) -> Iterator[str]:

@@ -10,14 +10,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from api_schemas.peft.registry import Peft, PeftMethod
-from api_schemas.trial_configuration import Distillation, Training, TrialConfiguration
+from api_schemas.trial_configuration import Training, TrialConfiguration
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, TokenisedTask, evaluation_batches
 from workers.errors import NotANumber, OutOfMemory, is_out_of_memory
 from workers.fine_tune import fine_tune
 from workers.measuring.evaluate import EVALUATION_BATCH_SIZE
-from workers.measuring.memory import MemoryModel, training_shape
+from workers.measuring.memory import (
+    MICRO_BATCH_DIVISORS,
+    MemoryModel,
+    release_memory,
+    training_shape,
+)
 from workers.peft_methods import TrialModules, attached, full, logits
+from workers.recently_used import kept_or_made
 from workers.spans import tracer
 
 TEACHERS_KEPT = 4
@@ -46,13 +52,12 @@ class TeacherCache:
         """
         taught_by = teacher_of(configuration)
         key = f"{taught_by.model_dump_json()}\n{task.sha256}"
-        found = self._outputs.pop(key, None)
-        if found is None:
-            found = _trained(taught_by, backbone=backbone, task=task, memory=memory)
-        self._outputs[key] = found
-        while len(self._outputs) > TEACHERS_KEPT:
-            del self._outputs[next(iter(self._outputs))]
-        return found
+        return kept_or_made(
+            self._outputs,
+            key,
+            lambda: _trained(taught_by, backbone=backbone, task=task, memory=memory),
+            most=TEACHERS_KEPT,
+        )
 
 
 def teacher_of(configuration: TrialConfiguration) -> TrialConfiguration:
@@ -62,9 +67,9 @@ def teacher_of(configuration: TrialConfiguration) -> TrialConfiguration:
     one of a trial depends on its method.
     """
     own = configuration.training
-    distillation = own.distillation or Distillation()
+    assert own.distillation is not None  # noqa: S101  who has no teacher asks for none
     training = Training(
-        learning_rate=distillation.teacher_learning_rate,
+        learning_rate=own.distillation.teacher_learning_rate,
         epochs=own.epochs,
         batch_size=own.batch_size,
         max_length=own.max_length,
@@ -83,17 +88,22 @@ def _trained(
     configuration: TrialConfiguration, *, backbone: Backbone, task: TokenisedTask, memory: MemoryModel
 ) -> Float[Tensor, "n c"]:
     try:
-        return _fine_tuned(configuration, backbone=backbone, task=task, memory=memory)
+        for divisor in MICRO_BATCH_DIVISORS:
+            try:
+                return _fine_tuned(
+                    configuration, backbone=backbone, task=task, memory=memory, micro_batch_divisor=divisor
+                )
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            release_memory()
+        raise OutOfMemory("out-of-memory: no memory left")
     except OutOfMemory as error:
         raise OutOfMemory(_of_the_teacher(str(error))) from error
     except NotANumber as error:
         raise NotANumber(
             f"{error}, while the teacher was trained. Lower training.distillation.teacher_learning_rate."
         ) from error
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(_of_the_teacher("out-of-memory: no memory left")) from error
 
 
 def _of_the_teacher(reason: str) -> str:
@@ -104,7 +114,12 @@ def _of_the_teacher(reason: str) -> str:
 
 
 def _fine_tuned(
-    configuration: TrialConfiguration, *, backbone: Backbone, task: TokenisedTask, memory: MemoryModel
+    configuration: TrialConfiguration,
+    *,
+    backbone: Backbone,
+    task: TokenisedTask,
+    memory: MemoryModel,
+    micro_batch_divisor: int,
 ) -> Float[Tensor, "n c"]:
     trained = full.count(backbone, first_layer=0)
     memory.check_weights(trained, backbone=backbone)
@@ -124,7 +139,7 @@ def _fine_tuned(
             task.train,
             backbone=backbone,
             training=configuration.training,
-            micro_batch_tokens=tokens,
+            micro_batch_tokens=tokens // micro_batch_divisor,
             measure=lambda _share, _loss: False,
         )
         return _outputs(modules, task.train, backbone=backbone, classes=task.answers.outputs)

@@ -13,6 +13,7 @@ from workers.backbones.loading import Backbone, load_backbone
 from workers.data.task_data import Partitions, TokenisedTask, tokenise_task
 from workers.distillation import TeacherCache
 from workers.measuring.memory import MemoryModel
+from workers.recently_used import kept_or_made
 
 KEPT = 2
 """How many backbones and how many tasks are kept; the least recently used is dropped first."""
@@ -43,12 +44,14 @@ class ModelCache:
     def backbone(self, name: str, quantisation: Quantisation | None = None) -> Backbone:
         """Return a backbone, loaded if necessary."""
         key = f"{name} {quantisation}"
-        backbone = self._backbones.pop(key, None) or load_backbone(
-            name, models_dir=self.models_dir, device=self.device, quantisation=quantisation
+        return kept_or_made(
+            self._backbones,
+            key,
+            lambda: load_backbone(
+                name, models_dir=self.models_dir, device=self.device, quantisation=quantisation
+            ),
+            most=KEPT,
         )
-        self._backbones[key] = backbone
-        _drop_oldest(self._backbones)
-        return backbone
 
     def network(self, configuration: TrialConfiguration) -> Backbone:
         """Return what a configuration attaches its modules to: its backbone, or the part of it that stays.
@@ -73,13 +76,14 @@ class ModelCache:
     def _partitions(self, configuration: TrialConfiguration) -> Partitions:
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
         max_length = self._max_length(configuration)
-        key = _task_key(configuration, max_length)
-        partitions = self._tasks.pop(key, None) or tokenise_task(
-            configuration.task, backbone.tokenizer, max_length=max_length, data_dir=self.data_dir
+        return kept_or_made(
+            self._tasks,
+            _task_key(configuration, max_length),
+            lambda: tokenise_task(
+                configuration.task, backbone.tokenizer, max_length=max_length, data_dir=self.data_dir
+            ),
+            most=KEPT,
         )
-        self._tasks[key] = partitions
-        _drop_oldest(self._tasks)
-        return partitions
 
     def _max_length(self, configuration: TrialConfiguration) -> int:
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
@@ -96,6 +100,8 @@ class ModelCache:
     def taught(self, task: TokenisedTask, configuration: TrialConfiguration) -> TokenisedTask:
         """Return a task with what the configuration's teacher answers for its training rows, if it has one.
 
+        The task may have a layer's stored inputs. The teacher trains all layers, so it reads the rows.
+
         Raises:
             OutOfMemory: If the teacher cannot be trained here.
             NotANumber: If its training diverges.
@@ -103,7 +109,9 @@ class ModelCache:
         if configuration.training.distillation is None:
             return task
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
-        outputs = self.teachers.outputs(configuration, backbone=backbone, task=task, memory=self.memory)
+        outputs = self.teachers.outputs(
+            configuration, backbone=backbone, task=self.task(configuration), memory=self.memory
+        )
         return replace(task, train=replace(task.train, teacher=outputs))
 
 
@@ -135,8 +143,3 @@ def _task_key(configuration: TrialConfiguration, max_length: int) -> str:
         configuration.task.model_dump_json(),
     )
     return "\n".join(map(str, parts))
-
-
-def _drop_oldest(kept: dict[str, Backbone] | dict[str, Partitions]) -> None:
-    while len(kept) > KEPT:
-        del kept[next(iter(kept))]

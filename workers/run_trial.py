@@ -25,16 +25,19 @@ from workers.fine_tune import StepCount, fine_tune
 from workers.interruption import TrialStopped, interruption
 from workers.measuring.costs import Spending, count_trainable, exact_metrics, latency_ms, measured
 from workers.measuring.evaluate import Evaluation, evaluate
-from workers.measuring.memory import MemoryModel, TrainingShape, release_memory, training_shape
+from workers.measuring.memory import (
+    MICRO_BATCH_DIVISORS,
+    MemoryModel,
+    TrainingShape,
+    release_memory,
+    training_shape,
+)
 from workers.model_cache import ModelCache
 from workers.peft_methods import TrialModules, active_layers, attached, full
 from workers.saving.artifacts import save_trial, tensor_bytes
 from workers.saving.disk_space import require_disk_space
 
 log = structlog.get_logger(__name__)
-
-MICRO_BATCH_DIVISORS = (1, 2)
-"""A trial that ran out of memory is tried once more with half as many rows at once."""
 
 CHECKPOINT_PATIENCE_SECONDS = 10.0
 """How long to wait for an unreachable store: the lease of a stopped trial is not renewed."""

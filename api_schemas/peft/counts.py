@@ -57,7 +57,7 @@ def value_at(peft: Peft, path: str) -> Any:
 
 def trainable_parameters(configuration: TrialConfiguration, *, shape: BackboneShape, classes: int) -> int:
     """Return the trained scalars of a configuration on what it keeps of a backbone of this shape."""
-    return int(over_depth(partial(_trained, classes=classes), *_of_one(configuration, shape)))
+    return int(over_depth(partial(trained_scalars, classes=classes), *_of_one(configuration, shape)))
 
 
 def adapter_flops(configuration: TrialConfiguration, *, shape: BackboneShape) -> int | None:
@@ -67,7 +67,7 @@ def adapter_flops(configuration: TrialConfiguration, *, shape: BackboneShape) ->
     """
     if not counts_operations(configuration.peft.method):
         return None
-    return int(over_depth(_added, *_of_one(configuration, shape)))
+    return int(over_depth(added_flops, *_of_one(configuration, shape)))
 
 
 def _of_one(
@@ -77,31 +77,24 @@ def _of_one(
 
 
 def over_depth(
-    count: Callable[[Configurations, BackboneShape], Count],
+    count: Callable[..., Count],
     counted: Configurations,
     groups: Sequence[tuple[BackboneShape, Count]],
 ) -> Count:
     """Return a count of a network whose layers lie in groups of one width each.
 
+    `count` takes configurations and the `shape` of a network of one width.
     Each group has a shape and the number of layers up to its end. It adds the count up to its end less that
     up to its start, both at its own width; so what layers share is counted once.
     """
     total: Count = 0
     start: Count | None = None
     for shape, end in groups:
-        total = total + count(replace(counted, kept_layers=end), shape)
+        total = total + count(replace(counted, kept_layers=end), shape=shape)
         if start is not None:
-            total = total - count(replace(counted, kept_layers=start), shape)
+            total = total - count(replace(counted, kept_layers=start), shape=shape)
         start = end
     return total
-
-
-def _trained(counted: Configurations, shape: BackboneShape, *, classes: int) -> Count:
-    return trained_scalars(counted, shape=shape, classes=classes)
-
-
-def _added(counted: Configurations, shape: BackboneShape) -> Count:
-    return added_flops(counted, shape=shape)
 
 
 def trained_scalars(counted: Configurations, *, shape: BackboneShape, classes: int) -> Count:

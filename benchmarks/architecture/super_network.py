@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from api_schemas.architecture import Architecture, WhichLayers
 from api_schemas.trial_configuration import Distillation, TrialConfiguration
-from workers.architecture.sub_network import Orders, SubNetwork, chosen, everything
+from workers.architecture.sub_network import Orders, SubNetwork, chosen
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch, TokenisedTask, training_batches
 from workers.fine_tune import MAX_GRADIENT_NORM, schedule_factor, training_kernel
@@ -93,7 +93,9 @@ def _train(
     draw = random.Random(training.seed)  # noqa: S311  no secret
     steps = math.ceil(len(task.train) / training.batch_size) * training.epochs
     factor = partial(schedule_factor, steps=steps, warmup_fraction=training.warmup_fraction)
-    optimiser = torch.optim.AdamW(modules.parameters(), lr=training.learning_rate)
+    optimiser = torch.optim.AdamW(
+        modules.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
     for epoch in range(1, training.epochs + 1):
         for batch in training_batches(
@@ -130,8 +132,7 @@ def _backward(
     """Add the gradients of the whole network, and of the smaller ones that learn from it."""
     kind = task.train.kind
     with training_kernel(backbone):
-        with only(backbone, everything(len(backbone.layers))):
-            whole = logits(modules, batch, backbone=backbone)
+        whole = logits(modules, batch, backbone=backbone)
         mean_loss(whole, batch.labels, kind=kind).backward()  # type: ignore[no-untyped-call]
         for kept in smaller:
             with only(backbone, kept):

@@ -8,6 +8,17 @@ from typing import Any
 
 from benchmarks import json_lines
 from benchmarks.live_proof.run import BY_HAND, DEFAULT, RESULTS
+from benchmarks.markdown import markdown_table
+
+HEADER = (
+    "case",
+    "LoRA 8, customary",
+    "best by hand",
+    "searches: best by score",
+    "less by hand",
+    "recommended",
+    "chance said to beat LoRA 8",
+)
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -15,17 +26,12 @@ Lines = Sequence[Mapping[str, Any]]
 def live_report(results: Path = RESULTS) -> str:
     """Return a table in Markdown, a line for each case."""
     lines = json_lines.read(results)
-    found = [
-        "| case | LoRA 8, customary | best by hand | searches: best by score | less by hand | recommended | "
-        "chance said to beat LoRA 8 |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for case in dict.fromkeys(line["case"] for line in lines):
-        found.append(_row(case, [line for line in lines if line["case"] == case]))
-    return "\n".join(found)
+    cases = dict.fromkeys(line["case"] for line in lines)
+    rows = [_row(case, [line for line in lines if line["case"] == case]) for case in cases]
+    return markdown_table(HEADER, rows)
 
 
-def _row(case: str, lines: Lines) -> str:
+def _row(case: str, lines: Lines) -> list[str]:
     tests: dict[str, list[float]] = {}
     for line in lines:
         if line["kind"] == "test" and line["score"] is not None:
@@ -39,10 +45,15 @@ def _row(case: str, lines: Lines) -> str:
         for line in searches
     )
     of_searches = [fmean(scores) for scores in best if scores]
-    return (
-        f"| {case} | {_mean(tests.get(DEFAULT, []))} | {name}: {_mean(by_hand)} | {_each(best)} | "
-        f"{_difference(of_searches, by_hand)} | {_each(recommended)} | {chances} |"
-    )
+    return [
+        case,
+        _mean(tests.get(DEFAULT, [])),
+        f"{name}: {_mean(by_hand)}",
+        _each(best),
+        _difference(of_searches, by_hand),
+        _each(recommended),
+        chances,
+    ]
 
 
 def _by_hand(lines: Lines, tests: Mapping[str, list[float]]) -> tuple[str, list[float]]:

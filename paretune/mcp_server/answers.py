@@ -148,7 +148,7 @@ def study_summary(study: StudyRead) -> StudySummary:
         study,
         study_id=study.id,
         backbone=study.configuration.backbone if study.configuration else None,
-        task=study.configuration.task.name if study.configuration else None,
+        task=study.configuration.task.owners_name if study.configuration else None,
         budget_trials=study.budget.trials,
         replicates=study.replicate_counts,
     )

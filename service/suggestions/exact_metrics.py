@@ -26,38 +26,31 @@ SIZES = (FFN_WIDTH, HEADS)
 """How the names begin of what a candidate keeps of each layer: widths of depth groups among them."""
 
 Counts = Float64[np.ndarray, " n"]
-Count = Callable[[Candidates, Configurations, BackboneShape], Any]
-"""Counts candidates whose layers have the sizes of the shape."""
+Count = Callable[..., Any]
+"""Counts configurations whose layers have the sizes of a `shape`."""
 
 
 def exact_metrics(
     base: TrialConfiguration, *, shape: BackboneShape, classes: int
 ) -> Mapping[str, Callable[[Candidates], Counts]]:
     """Return the metrics of a study that need no trial and are known, of candidates patched over its base."""
+    trained = partial(trained_scalars, classes=classes)
 
-    def trained(_: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
-        return trained_scalars(counted, shape=shape, classes=classes)
+    def stored(counted: Configurations, *, shape: BackboneShape) -> Any:
+        return BYTES_PER_SCALAR * trained(counted, shape=shape)
 
-    def stored(_: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
-        return BYTES_PER_SCALAR * trained_scalars(counted, shape=shape, classes=classes)
-
-    def added(_: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
-        return added_flops(counted, shape=shape)
-
-    def parameters(_: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
-        return network_costs.model_parameters(counted, shape=shape, classes=classes)
-
-    def operations(candidates: Candidates, counted: Configurations, shape: BackboneShape) -> Any:
+    def operations(candidates: Candidates) -> Count:
         length = _settings(candidates, MAX_LENGTH, base.training.max_length)
-        return network_costs.flops(counted, shape=shape, max_length=length)
+        return partial(network_costs.flops, max_length=length)
 
-    counts: dict[str, Count] = {
-        Metric.TRAINABLE_PARAMETERS: trained,
-        Metric.ADAPTER_BYTES: stored,
-        Metric.ADAPTER_FLOPS: added,
+    counts: dict[str, Callable[[Candidates], Count]] = {
+        Metric.TRAINABLE_PARAMETERS: lambda _: trained,
+        Metric.ADAPTER_BYTES: lambda _: stored,
+        Metric.ADAPTER_FLOPS: lambda _: added_flops,
     }
     if network_costs.network_problem(shape) is None:
-        counts |= {Metric.MODEL_PARAMETERS: parameters, Metric.FLOPS: operations}
+        parameters = partial(network_costs.model_parameters, classes=classes)
+        counts |= {Metric.MODEL_PARAMETERS: lambda _: parameters, Metric.FLOPS: operations}
     return {metric: _by_size(count, base=base, shape=shape) for metric, count in counts.items()}
 
 
@@ -81,14 +74,14 @@ def expression_metrics(
 
 
 def _by_size(
-    count: Count, *, base: TrialConfiguration, shape: BackboneShape
+    count: Callable[[Candidates], Count], *, base: TrialConfiguration, shape: BackboneShape
 ) -> Callable[[Candidates], Counts]:
     """Return a count of any candidates: those of one size at a time, which some formulas need whole."""
 
     def values(candidates: Candidates) -> Counts:
         searched = [name for name in candidates.grid.names if name.startswith(SIZES)]
         if not searched:
-            return _one_for_each(candidates, _of_one_size(count, candidates, base, shape=shape))
+            return _one_for_each(candidates, _of_one_size(count(candidates), candidates, base, shape=shape))
         usual = read(base, searched)
         sizes = np.stack([_settings(candidates, name, usual[name]) for name in searched], axis=1)
         counted = np.empty(len(candidates))
@@ -96,7 +89,7 @@ def _by_size(
             rows = np.flatnonzero((sizes == size).all(axis=1))
             alike = Candidates(candidates.grid, candidates.codes[rows])
             kept = patch(base, dict(zip(searched, map(int, size), strict=True)))
-            counted[rows] = _one_for_each(alike, _of_one_size(count, alike, kept, shape=shape))
+            counted[rows] = _one_for_each(alike, _of_one_size(count(alike), alike, kept, shape=shape))
         return counted
 
     return values
@@ -108,11 +101,11 @@ def _of_one_size(
     """Count candidates that keep of each layer what the base keeps; how many layers stay is a column."""
     counted = _columns(candidates, base)
     if base.architecture is None:
-        return count(candidates, counted, shape)
+        return count(counted, shape=shape)
     in_all_layers = base.architecture.model_copy(update={"keep_layers": shape.layers})
     shapes = [of_group for of_group, _ in kept_by_depth(shape, in_all_layers)]
     ends = group_ends(counted.kept_layers, len(shapes))
-    return over_depth(partial(count, candidates), counted, list(zip(shapes, ends, strict=True)))
+    return over_depth(count, counted, list(zip(shapes, ends, strict=True)))
 
 
 def _columns(candidates: Candidates, base: TrialConfiguration) -> Configurations:

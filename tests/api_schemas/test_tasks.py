@@ -102,3 +102,16 @@ def test_what_stands_for_no_label_is_left_out_where_nobody_says() -> None:
     said = Task(name="file:a.csv", missing_labels=())
     assert said.model_dump(mode="json")["missing_labels"] == []
     assert Task.model_validate(said.model_dump(mode="json")) == said
+
+
+@pytest.mark.parametrize(
+    ("stored", "name"),
+    [
+        ("file:uploads/tnt_01a2/reviews.csv", "file:reviews.csv"),
+        ("file:uploads.csv", "file:uploads.csv"),
+        ("rotten-tomatoes", "rotten-tomatoes"),
+    ],
+)
+def test_an_owner_reads_the_name_that_an_upload_was_given(stored: str, name: str) -> None:
+    """Not whose folder it lies in."""
+    assert Task(name=stored).owners_name == name

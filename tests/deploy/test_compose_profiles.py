@@ -78,9 +78,10 @@ def test_keys_of_the_store_are_a_file_in_the_form_of_amazon(
     assert f"aws_secret_access_key = {pair['secretKey']}\n" in keys.read_text()
     assert (pair["accessKey"], len(pair["secretKey"])) == ("paretune", 64)
     assert resolved({})["api"]["environment"]["AWS_SHARED_CREDENTIALS_FILE"] == "/run/secrets/s3_credentials"
-    make_bucket(services["s3-bucket"]["command"], endpoint=s3_endpoint, keys=keys, url="s3://new-one/weights")
+    command = services["s3-bucket"]["command"]
+    assert make_bucket(command, endpoint=s3_endpoint, keys=keys, url="s3://new-one/weights") == ""
     found = make_bucket(
-        services["s3-bucket"]["command"],
+        command,
         endpoint=s3_endpoint,
         keys=ROOT / "deploy/s3/no-credentials",
         url="s3://other/weights",

@@ -12,7 +12,8 @@ from paretune.cli import app
 from paretune.client import Client
 from paretune.command_options import studies_beginning
 from paretune.errors import NoServer, NotConfirmed
-from paretune.study_reference import NoSuchStudy, find_study
+from paretune.id_reference import NoSuchId
+from paretune.study_reference import find_study
 from tests.conftest import API_KEY
 from tests.paretune.client.studies import DOCUMENT
 from tests.paretune.trials import study
@@ -53,29 +54,29 @@ def test_a_study_is_found(reference: str, study_id: str) -> None:
 @pytest.mark.parametrize("reference", ["std_01", "std_", "same", "01"])
 def test_what_may_be_several_is_refused_with_all_of_them(reference: str) -> None:
     """Of two studies of one name, and of a name that is another's beginning."""
-    with pytest.raises(NoSuchStudy) as refused:
+    with pytest.raises(NoSuchId) as refused:
         found(reference, (NEW, "same"), (OLD, "same"))
     assert {OLD, NEW} <= set(str(refused.value).split())
 
 
 def test_a_name_that_is_the_beginning_of_another_id_is_refused() -> None:
     """Whichever was meant, the other one would be deleted by half of the people."""
-    with pytest.raises(NoSuchStudy, match="any of 2"):
+    with pytest.raises(NoSuchId, match="any of 2"):
         found("std_01a", (NEW, "std_01a"), (OLD, "other"))
 
 
 @pytest.mark.parametrize("reference", ["", " ", "film review", "latest "])
 def test_what_is_no_study_is_refused(reference: str) -> None:
     """An empty name, as of a variable that is not set, means no study, not the only one."""
-    with pytest.raises(NoSuchStudy):
+    with pytest.raises(NoSuchId):
         found(reference, (NEW, "film reviews"))
-    with pytest.raises(NoSuchStudy):
+    with pytest.raises(NoSuchId):
         found("latest")
 
 
 def test_a_near_name_is_suggested() -> None:
     """The message goes on to say where the list is."""
-    with pytest.raises(NoSuchStudy, match="Did you mean 'film reviews'"):
+    with pytest.raises(NoSuchId, match="Did you mean 'film reviews'"):
         found("film review", *STUDIES)
 
 
@@ -109,7 +110,7 @@ def test_every_command_takes_a_study_by_any_name(
         if named:
             before = ["whk_1"] if path == ["webhooks", "replay"] else []
             done = CliRunner().invoke(app, [*path, *before, "no such", *more.get(path[0], [])])
-            assert isinstance(done.exception, NoSuchStudy), (path, done.output, done.exception)
+            assert isinstance(done.exception, NoSuchId), (path, done.output, done.exception)
             seen.append(path[0])
     assert len(seen) == 17
 

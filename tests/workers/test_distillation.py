@@ -136,6 +136,40 @@ def test_a_trial_learns_from_its_teacher(small_trial: TrialConfiguration, tmp_pa
     assert first.metrics["loss"] == again.metrics["loss"] != alone.metrics["loss"]
 
 
+def test_a_teacher_reads_the_rows_and_not_what_frozen_layers_made_of_them(
+    small_trial: TrialConfiguration,
+) -> None:
+    """It trains all layers: whichever layer its trial starts at, its answers are those to the plain task."""
+    cache = ModelCache(None, device=CPU)
+    base = small_trial.model_dump(mode="json")
+    recipe = {**base["training"], "epochs": 1, "distillation": {"weight": 1.0}}
+    configuration = TrialConfiguration.model_validate({**base, "training": recipe})
+    backbone = cache.backbone(configuration.backbone)
+    wanted = answers(configuration, backbone, task=cache.task(configuration))
+    learned = cache.taught(cache.task_from(configuration, layer=5), configuration).train
+    assert learned.activations is not None
+    assert learned.teacher is not None
+    assert torch.equal(learned.teacher, wanted)
+
+
+def test_a_teacher_that_runs_out_of_memory_is_tried_with_smaller_parts(
+    bert: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a trial is; only then is it refused."""
+    asked: list[int] = []
+    train = distillation._fine_tuned
+
+    def first_fails(*of: Any, micro_batch_divisor: int, **by: Any) -> torch.Tensor:
+        asked.append(micro_batch_divisor)
+        if micro_batch_divisor == 1:
+            raise MemoryError
+        return train(*of, micro_batch_divisor=micro_batch_divisor, **by)
+
+    monkeypatch.setattr(distillation, "_fine_tuned", first_fails)
+    assert answers(taught(), bert).shape == (ROWS, 2)
+    assert asked == [1, 2]
+
+
 def test_a_teacher_leaves_the_backbone_as_it_was() -> None:
     """Its weights are copies."""
     with unchanged("bert") as bert:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from api_schemas.model_families import LayerPaths
-from service.catalogue.backbones.shapes import FFN_SIZE
+from service.catalogue.backbones.shapes import FFN_SIZE, shape_from_configuration
 from workers.architecture.heads import cut_heads, describe_heads, head_refusals
 from workers.architecture.projections import is_part, keep_parts
 from workers.architecture.sub_network import SubNetwork
@@ -116,6 +116,7 @@ def _describe(configuration: Any, sub_network: SubNetwork) -> None:
         given = configuration.to_dict()
         entry = next((name for name in FFN_SIZE if given.get(name) is not None), GPT2_FFN_SIZE)
         # Of several widths it says the largest; `workers.saving.grouped_format` writes them all.
-        setattr(configuration, entry, max(width or given[entry] for width in sub_network.widths))
+        whole = shape_from_configuration(given).ffn_size
+        setattr(configuration, entry, max(width or whole for width in sub_network.widths))
     if sub_network.heads is not None:
         describe_heads(configuration, len(sub_network.heads[0]))

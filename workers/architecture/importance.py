@@ -182,8 +182,9 @@ def magnitude_unit_order(backbone: Backbone) -> tuple[tuple[int, ...], ...]:
 
 
 def _by_weight(backbone: Backbone, layer: int) -> tuple[int, ...]:
-    entering = backbone.part(layer, "ffn_in")
-    into = unit_rows(entering, reads=False).double().norm(dim=1)
+    entering = ["ffn_in"] if backbone.paths.ffn_gate is None else ["ffn_in", "ffn_gate"]
+    rows = [unit_rows(backbone.part(layer, name), reads=False).double() for name in entering]
+    into = torch.cat(rows, dim=1).norm(dim=1)
     out_of = unit_rows(backbone.part(layer, "ffn_out"), reads=True).double().norm(dim=1)
     sizes = (into * out_of).tolist()
     return tuple(sorted(range(len(sizes)), key=lambda unit: -sizes[unit]))

@@ -3,9 +3,6 @@
 An order is found once for each backbone and task; a trial then pays for cutting weights alone.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from api_schemas.architecture import Architecture, UnitsBy, WhichLayers
 from workers.architecture.extraction import extracted
 from workers.architecture.importance import (
@@ -18,9 +15,7 @@ from workers.architecture.importance import (
 from workers.architecture.sub_network import Orders, SubNetwork, chosen
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+from workers.recently_used import kept_or_made
 
 NETWORKS_KEPT = 2
 ORDERS_KEPT = 8
@@ -46,12 +41,14 @@ class SubNetworkCache:
         Raises:
             UnsupportedBackbone: If this backbone cannot be cut so.
         """
-        asked = (key, architecture.model_dump_json())
-        found = self._networks.pop(asked, None)
-        if found is None:
-            kept = self._sub_network(architecture, backbone=backbone, rows=rows, key=key)
-            found = extracted(backbone, kept)
-        return _kept(self._networks, asked, found, most=NETWORKS_KEPT)
+        return kept_or_made(
+            self._networks,
+            (key, architecture.model_dump_json()),
+            lambda: extracted(
+                backbone, self._sub_network(architecture, backbone=backbone, rows=rows, key=key)
+            ),
+            most=NETWORKS_KEPT,
+        )
 
     def _sub_network(
         self, architecture: Architecture, *, backbone: Backbone, rows: TokenisedSplit, key: str
@@ -59,30 +56,27 @@ class SubNetworkCache:
         count = len(backbone.layers)
         layers, units, heads = tuple(range(count)), None, None
         if architecture.which is WhichLayers.IMPORTANCE and architecture.keep_layers < count:
-            layers = _found(self._layer_orders, key, lambda: layer_order(backbone, measuring_rows(rows)))
+            layers = kept_or_made(
+                self._layer_orders, key, lambda: layer_order(backbone, measuring_rows(rows)), most=ORDERS_KEPT
+            )
         widths = architecture.widths_by_layer()
         if any(width is not None and width < backbone.shape.ffn_size for width in widths):
             units = self._units(architecture, backbone, rows, key=key)
         if architecture.heads is not None:
-            heads = _found(self._head_orders, key, lambda: head_order(backbone, measuring_rows(rows)))
+            heads = kept_or_made(
+                self._head_orders, key, lambda: head_order(backbone, measuring_rows(rows)), most=ORDERS_KEPT
+            )
         return chosen(architecture, Orders(layers, units, heads))
 
     def _units(
         self, architecture: Architecture, backbone: Backbone, rows: TokenisedSplit, *, key: str
     ) -> Order:
-        if architecture.units_by is UnitsBy.MAGNITUDE:
-            return _found(self._unit_orders, f"{key}\nmagnitude", lambda: magnitude_unit_order(backbone))
-        return _found(self._unit_orders, key, lambda: unit_order(backbone, measuring_rows(rows)))
-
-
-def _found(kept: dict[str, Value], key: str, find: Callable[[], Value]) -> Value:
-    value = kept.pop(key, None)
-    return _kept(kept, key, find() if value is None else value, most=ORDERS_KEPT)
-
-
-def _kept(kept: dict[Key, Value], key: Key, value: Value, *, most: int) -> Value:
-    """Put a value last, and drop those used longest ago."""
-    kept[key] = value
-    while len(kept) > most:
-        del kept[next(iter(kept))]
-    return value
+        by_magnitude = architecture.units_by is UnitsBy.MAGNITUDE
+        return kept_or_made(
+            self._unit_orders,
+            f"{key}\n{architecture.units_by}",
+            lambda: (
+                magnitude_unit_order(backbone) if by_magnitude else unit_order(backbone, measuring_rows(rows))
+            ),
+            most=ORDERS_KEPT,
+        )

@@ -16,6 +16,9 @@ from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
 from workers.errors import OutOfMemory
 
+MICRO_BATCH_DIVISORS = (1, 2)
+"""A training that ran out of memory is tried once more with half as many rows at once."""
+
 BYTES_PER_TRAINED = 16
 """A float32 weight, its gradient and AdamW's two moments."""
 
