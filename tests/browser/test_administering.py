@@ -4,7 +4,7 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import findings, width_on_a_narrow_page
-from tests.browser.test_starting import asked
+from tests.browser.studies import asked
 from tests.conftest import API_KEY
 
 

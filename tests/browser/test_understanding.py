@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import findings, width_on_a_narrow_page
 from tests.browser.rich_study import SERIAL, rich_study
-from tests.browser.studies import drawn, open_study
+from tests.browser.studies import drawn, open_study, poll
 from tests.browser.test_states import import_in_batches
 from tests.browser.test_taking_out import saved
 from tests.conftest import API_KEY
@@ -92,7 +92,10 @@ def _curves(page: Page, server_url: str, study_id: str, trial_id: str) -> None:
 
 
 def _layers(page: Page, server_url: str, study_id: str) -> None:
+    page.route("**/module_maps", lambda route: route.abort(), times=1)
     page.get_by_test_id("tab-modules").click()
+    expect(page.get_by_test_id("problem")).to_be_visible()
+    poll(page)
     expect(page.get_by_test_id("modules-note")).to_contain_text("of the front")
     maps = asked(server_url, study_id, "/module_maps")
     shares = [
@@ -113,9 +116,12 @@ def _workers(page: Page, server_url: str, study_id: str) -> None:
 
 
 def _failures(page: Page) -> None:
+    attempts: list[str] = []
+    page.on("request", lambda request: attempts.append(request.url))
     page.get_by_test_id("tab-failures").click()
     reasons = page.get_by_test_id("failures")
     expect(reasons.locator("tbody tr").first).to_contain_text("out-of-memory: … GiB asked for")
+    assert not [url for url in attempts if url.endswith("/runs")]
     reasons.get_by_role("button", name="Show trial 12").click()
     expect(page.get_by_test_id("details")).to_contain_text("2 % chance of joining the front")
     page.keyboard.press("Escape")

@@ -15,8 +15,10 @@ const LULL_MS = 250;
 export function startPolling(load, onError, hearsEvents = () => false) {
   const leaving = new AbortController();
   const { signal } = leaving;
+  let loading = new AbortController();
   let timer = 0;
   let busy = false;
+  let isOutdated = false;
   let news = false;
   let finished = false;
 
@@ -25,13 +27,24 @@ export function startPolling(load, onError, hearsEvents = () => false) {
     if (busy || finished || document.hidden || signal.aborted) return;
     busy = true;
     news = false;
+    isOutdated = false;
+    loading = new AbortController();
     try {
-      finished = await load(signal);
+      finished = await load(loading.signal);
     } catch (error) {
-      finished = signal.aborted || onError(error);
+      if (!isOutdated) finished = signal.aborted || onError(error);
     }
     busy = false;
-    if (!finished) timer = setTimeout(ask, pause());
+    if (isOutdated) again();
+    else if (!finished) timer = setTimeout(ask, pause());
+  }
+
+  /** Load anew at once: what is being loaded was asked for before something changed. */
+  function again() {
+    finished = false;
+    isOutdated = busy;
+    if (busy) loading.abort();
+    return ask();
   }
 
   const pause = () => (news ? LULL_MS : hearsEvents() ? PERIOD_WITH_EVENTS_MS : PERIOD_MS);
@@ -40,10 +53,7 @@ export function startPolling(load, onError, hearsEvents = () => false) {
   document.addEventListener("visibilitychange", ask, { signal });
   ask();
   return {
-    again() {
-      finished = false;
-      return ask();
-    },
+    again,
     /** Something has happened: load soon, once for all that happens until then. */
     hear() {
       if (news) return;
@@ -55,6 +65,7 @@ export function startPolling(load, onError, hearsEvents = () => false) {
     stop() {
       clearTimeout(timer);
       leaving.abort();
+      loading.abort();
     },
   };
 }
