@@ -65,6 +65,12 @@ def create_study(server_url: str, **changes: object) -> str:
     return study_id
 
 
+def asked(server_url: str, path: str) -> Any:
+    answer = httpx.get(f"{server_url}/v1{path}", headers={"Authorization": f"Bearer {API_KEY}"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 def queue_trial(study_id: str, parameters: Parameterization) -> None:
     with transaction() as session:
         add_trial(session, session.get_one(Study, study_id, with_for_update=True), parameters)

@@ -6,8 +6,7 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import findings, width_on_a_narrow_page
-from tests.browser.studies import add_result, create_study
-from tests.browser.test_starting import asked
+from tests.browser.studies import add_result, asked, create_study
 from tests.conftest import API_KEY
 
 LOADS_OF_A_CHANGE_MEANWHILE = """async () => {

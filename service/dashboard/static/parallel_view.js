@@ -23,7 +23,7 @@ const CALM_FROM = 100;
  * @returns {View}
  */
 export function createParallelView(root, { nameOfStudy, narrow }) {
-  const plot = createPlot(root, { name: "parallel coordinates", testId: "parallel", nameOfStudy, size: "tall" });
+  const plot = createPlot(root, { name: "parallel coordinates", testId: "parallel", nameOfStudy, size: "tall", onChart: listen });
   /** @type {Dimension[]} */
   let dimensions = [];
   /** @type {TrialRow[]} */
@@ -43,7 +43,6 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
   const status = make("p", { class: "hint", role: "status", "data-testid": "brushed" });
   plot.controls.append(axis.element, low.element, high.element, clear);
   root.insertBefore(status, plot.controls.nextSibling);
-  let hears = false;
   let isTelling = false;
   let content = "";
 
@@ -103,12 +102,10 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
   }
 
   /** What the mouse has brushed, read from the axes. */
-  function listen() {
-    if (hears) return;
-    hears = true;
-    plot.library()?.on("axisareaselected", () => {
+  function listen(/** @type {any} */ chart) {
+    chart.on("axisareaselected", () => {
       if (isTelling) return;
-      const models = plot.library()?.getModel().queryComponents({ mainType: "parallelAxis" }) ?? [];
+      const models = chart.getModel().queryComponents({ mainType: "parallelAxis" });
       models.forEach((/** @type {any} */ model, /** @type {number} */ position) => {
         const [interval] = model.activeIntervals;
         const { id } = dimensions[position];
@@ -143,7 +140,6 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
         note: noteOf(trials.length, all),
         records: trials.map((trial) => recordOf(trial, dimensions)),
       });
-      listen();
       show();
     },
     close: () => plot.dispose(),

@@ -182,14 +182,18 @@ function openView(root, api, frame, { tell, accept }) {
   function drawPlot(/** @type {StudyData} */ latest) {
     const number = inAddress("trial");
     selected = latest.trials.find((trial) => String(trial.number) === number) ?? null;
-    const shown = chosenAxes(axes, latest);
-    options.update(latest, shown);
-    pareto.update(latest, shown, selected, {
+    pareto.update(latest, chosenAxes(axes, latest), selected, {
       shadedBy: options.shadedBy(),
       showsBelief: options.showsBelief(),
       former,
       keeps: (trial) => decision.keeps(trial) && (narrowed?.(trial) ?? true),
     });
+  }
+
+  function changeAxes() {
+    if (data === null) return;
+    options.update(data, chosenAxes(axes, data));
+    drawPlot(data);
   }
 
   function redrawPlot() {
@@ -230,7 +234,8 @@ function openView(root, api, frame, { tell, accept }) {
     showTiles(named(view, "tiles"), latest);
     showReferencePoint(named(view, "reference-point"), latest.study);
     showEmptyStates(view, latest);
-    offerAxes(axes, latest, draw);
+    offerAxes(axes, latest, changeAxes);
+    options.update(latest, chosenAxes(axes, latest));
     const recommended = latest.knee?.trial_id ? `Recommended: ${latest.knee.reason}` : latest.knee?.reason;
     showText(named(view, "knee"), recommended ?? null);
     drawPlot(latest);

@@ -19,10 +19,12 @@ import {
   percent,
   predictionInWords,
   predictionOf,
+  SAID_IN_WORDS,
 } from "./learning_curve.js";
 import { mapOfModules, recordsOfMap, sizesOf } from "./module_map.js";
 import { drawingOf } from "./network_drawing.js";
 import { createPlot } from "./plot.js";
+import { isOpen } from "./study_data.js";
 import { offerPicture } from "./take_out.js";
 import { runsOf } from "./runs.js";
 import { filesOf, hasLostAttempts, lostAttemptsOf, tableOfSeeds } from "./trial_record.js";
@@ -46,7 +48,6 @@ const FIRST_METRICS = [
 ];
 const LAYER_PX = 20;
 const AROUND_LAYERS_PX = 80;
-const OPEN_STATES = ["QUEUED", "RUNNING"];
 const INVITATION = "Choose any point or row to see what it trained.";
 
 /**
@@ -192,8 +193,7 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
      */
     update({ study, trials, front, sequence }, chosen) {
       const row = chosen ?? trials.find(({ id }) => id === front.points[0]?.trial_id) ?? null;
-      const isOpen = row !== null && OPEN_STATES.includes(row.state);
-      const content = JSON.stringify([row, chosen === null, isOpen ? sequence : 0]);
+      const content = JSON.stringify([row, chosen === null, row !== null && isOpen(row) ? sequence : 0]);
       // Left alone while nothing changes, so that a person can mark and copy the command.
       if (shown === content) return;
       shown = content;
@@ -322,13 +322,7 @@ function parametersOf(trial) {
  */
 function metricsOf(study, trial) {
   const { metrics, test_metrics, metric_standard_errors, test_metric_standard_errors } = trial;
-  const saidElsewhere = [
-    scoreMetric(study),
-    "collapsed",
-    "chance",
-    "predicted_score",
-    "predicted_score_deviation",
-  ];
+  const saidElsewhere = [scoreMetric(study), ...SAID_IN_WORDS];
   const measured = [...FIRST_METRICS, ...Object.keys(metrics), ...Object.keys(test_metrics)].filter(
     (name) => !saidElsewhere.includes(name) && (name in metrics || name in test_metrics),
   );
