@@ -78,7 +78,7 @@ def _another_file_is_chosen_at_once(page: Page, folder: Path) -> None:
     expect(label).to_have_value("label")
     other = task.input_value()
     held: list[Route] = []
-    page.route("**/my-reviews.csv", held.append, times=1)
+    page.route("**/my-reviews.csv", lambda route: held.append(route), times=1)
     with page.expect_request("**/my-reviews.csv"):
         task.select_option(first)
     with page.expect_response("**/other.csv"):

@@ -4,7 +4,6 @@ import json
 import re
 from typing import Any
 
-import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import findings, width_on_a_narrow_page
@@ -12,7 +11,6 @@ from tests.browser.rich_study import SERIAL, rich_study
 from tests.browser.studies import add_result, asked, drawn, open_study, poll
 from tests.browser.test_states import import_in_batches
 from tests.browser.test_taking_out import saved
-from tests.conftest import API_KEY
 
 TABS = ("parallel", "slice", "curves", "modules", "timeline", "failures")
 HEATMAP = """async (name) => {
