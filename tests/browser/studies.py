@@ -39,7 +39,7 @@ DRAWN = """async (name) => {
   const { series, xAxis, yAxis } = chart.getOption();
   const values = (one) => one.data.map((point) => point.value ?? point);
   return {
-    series: Object.fromEntries(series.map((one) => [one.id, values(one)])),
+    series: Object.fromEntries(series.filter(Boolean).map((one) => [one.id, values(one)])),
     x: xAxis[0].type, y: yAxis[0].name,
   };
 }"""
@@ -48,7 +48,7 @@ PLACE_OF = """async ([name, position]) => {
   const element = document.querySelector('[data-testid="pareto-chart"]');
   element.scrollIntoView();
   const chart = getInstanceByDom(element);
-  const index = chart.getOption().series.findIndex((one) => one.id === name);
+  const index = chart.getOption().series.findIndex((one) => one?.id === name);
   const { value } = chart.getOption().series[index].data[position];
   const [x, y] = chart.convertToPixel({ seriesIndex: index }, value);
   const box = element.getBoundingClientRect();
