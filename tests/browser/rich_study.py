@@ -71,6 +71,7 @@ def rich_study(server_url: str, **changes: object) -> str:
         )
     queue_trial(study_id, {SERIAL: 24})
     _end(TrialReport(state=TrialState.FAILED, reason="the disk is full"), "cpu-2")
+    believe(study_id, "score")
     _explain(study_id)
     _spread_in_time(study_id)
     return study_id
@@ -92,8 +93,8 @@ def _end(report: TrialReport, worker: str, *, scores: tuple[float, ...] = ()) ->
     leases.complete(claimed.trial_id, claimed.attempt, report)
 
 
-def _explain(study_id: str) -> None:
-    """Store what models would: beliefs, importance, slices, and what is expected of what waits."""
+def believe(study_id: str, metric: str) -> None:
+    """Store what models would believe of a noisy metric of the front; one member stays on it."""
     with transaction() as session:
         study = session.get_one(Study, study_id, with_for_update=True)
         front = queries.latest_front(session, study)
@@ -101,14 +102,19 @@ def _explain(study_id: str) -> None:
         members = queries.trials_by_id(session, front.member_trial_ids)
         beliefs = BelievedTrials(
             ids=[trial.id for trial in members],
-            means={"score": [trial.metrics["score"] - BELIEVED_DROP for trial in members]},
-            deviations={"score": [0.01] * len(members)},
+            means={metric: [trial.metrics[metric] - BELIEVED_DROP for trial in members]},
+            deviations={metric: [0.01] * len(members)},
             front_probabilities=[0.7] * len(members),
             default_trial_id=None,
             lead_deviations=None,
             noise=None,
         )
         record_belief(session, study, Belief(study.front_sequence, [members[-1].id], 0.2, beliefs))
+
+
+def _explain(study_id: str) -> None:
+    """Store what models would: importance, slices, and what is expected of what waits."""
+    with transaction() as session:
         weights = [ParameterImportance(name=name, total_effect=0.4) for name in (SERIAL, PARALLEL)]
         objective = ObjectiveImportance(metric="score", parameters=tuple(weights))
         store_weighing(session, study_id, Importance(observations=12, objectives=(objective,)), [ALONG, OVER])

@@ -39,7 +39,7 @@ DRAWN = """async (name) => {
   const { series, xAxis, yAxis } = chart.getOption();
   const values = (one) => one.data.map((point) => point.value ?? point);
   return {
-    series: Object.fromEntries(series.map((one) => [one.id, values(one)])),
+    series: Object.fromEntries(series.filter(Boolean).map((one) => [one.id, values(one)])),
     x: xAxis[0].type, y: yAxis[0].name,
   };
 }"""
@@ -48,7 +48,7 @@ PLACE_OF = """async ([name, position]) => {
   const element = document.querySelector('[data-testid="pareto-chart"]');
   element.scrollIntoView();
   const chart = getInstanceByDom(element);
-  const index = chart.getOption().series.findIndex((one) => one.id === name);
+  const index = chart.getOption().series.findIndex((one) => one?.id === name);
   const { value } = chart.getOption().series[index].data[position];
   const [x, y] = chart.convertToPixel({ seriesIndex: index }, value);
   const box = element.getBoundingClientRect();
@@ -63,6 +63,12 @@ def create_study(server_url: str, **changes: object) -> str:
     assert answer.status_code == 201, answer.text
     study_id: str = answer.json()["id"]
     return study_id
+
+
+def asked(server_url: str, path: str) -> Any:
+    answer = httpx.get(f"{server_url}/v1{path}", headers={"Authorization": f"Bearer {API_KEY}"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 def queue_trial(study_id: str, parameters: Parameterization) -> None:

@@ -1,16 +1,30 @@
 """Administering in the browser: keys, webhooks, limits and the audit log, for keys of scope admin alone."""
 
+import re
+
 import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import findings, width_on_a_narrow_page
-from tests.browser.test_starting import asked
+from tests.browser.studies import add_result, asked, create_study
 from tests.conftest import API_KEY
+
+LOADS_OF_A_CHANGE_MEANWHILE = """async () => {
+  const { nextTask, startPolling } = await import("/static/polling.js");
+  const loads = [];
+  const polling = startPolling(() => new Promise((answer) => loads.push(answer)), () => true);
+  polling.again();
+  loads[0](true);
+  await nextTask();
+  polling.stop();
+  return loads.length;
+}"""
 
 
 def test_an_admin_makes_and_revokes_what_opens_the_tenant(page: Page, server_url: str) -> None:
     """A secret is shown once and works; what is revoked does not; every step stands in the log."""
     page.goto(f"{server_url}/#key={API_KEY}")
+    assert page.evaluate(LOADS_OF_A_CHANGE_MEANWHILE) == 2
     page.get_by_test_id("administer").click()
     page.get_by_test_id("key-create").get_by_role("button").click()
     name = page.locator(".field", has=page.get_by_test_id("key-name"))
@@ -50,7 +64,7 @@ def test_an_admin_makes_and_revokes_what_opens_the_tenant(page: Page, server_url
 
 
 def test_a_key_is_offered_what_it_may_do(page: Page, server_url: str) -> None:
-    """A reader neither starts nor administers; who types the address is told why, and has a way out."""
+    """A reader starts, steers and administers nothing; who types the address is told why, with a way out."""
     made = httpx.post(
         f"{server_url}/v1/keys",
         json={"name": "a reader", "scope": "read"},
@@ -67,3 +81,14 @@ def test_a_key_is_offered_what_it_may_do(page: Page, server_url: str) -> None:
         expect(page.get_by_role("heading", name="This key may not do that")).to_be_visible()
     page.locator("main").get_by_role("link", name="All studies").click()
     expect(page.get_by_test_id("no-study")).to_be_visible()
+    _read(page, server_url)
+
+
+def _read(page: Page, server_url: str) -> None:
+    study_id = create_study(server_url)
+    add_result(study_id, 0.7, 1000)
+    page.goto(f"{server_url}/#study={study_id}")
+    page.get_by_test_id("pin-0").click()
+    expect(page.get_by_test_id("pinned").get_by_role("columnheader")).to_have_text(["Trial 0"])
+    expect(page.get_by_role("link", name=re.compile("Clone|Extend"))).to_have_count(0)
+    expect(page.get_by_role("button", name=re.compile("Pause|Resume|Cancel|Accept"))).to_have_count(0)

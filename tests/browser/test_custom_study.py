@@ -3,6 +3,7 @@
 import httpx
 from playwright.sync_api import Page, expect
 
+from tests.browser.rich_study import believe
 from tests.browser.studies import drawn, open_study
 from tests.conftest import API_KEY
 
@@ -24,15 +25,17 @@ TICKS_AROUND = """async (value) => {
 
 
 def test_a_custom_study_shows_parameters_and_its_own_metrics(page: Page, server_url: str) -> None:
-    """No modules, no test split; a metric that the caller calls logarithmic has such an axis."""
+    """No modules, no test split; a logarithmic axis if the caller says so; beliefs without a third metric."""
     with httpx.Client(base_url=server_url, headers={"Authorization": f"Bearer {API_KEY}"}) as http:
-        study_id = http.post("/v1/studies", json=STUDY).json()["id"]
+        # Seeds that differ, for there are no beliefs about what is exact.
+        study_id = http.post("/v1/studies", json={**STUDY, "final_replicates": 1}).json()["id"]
         observations = [
             {"parameters": {"rate": 0.125}, "metrics": {"error": 0.01, "watts": 40.0}},
             {"parameters": {"rate": 0.25}, "metrics": {"error": 0.1, "watts": 50.0}},
         ]
         answer = http.post(f"/v1/studies/{study_id}/trials:import", json={"observations": observations})
         assert answer.json() == {"imported": 2, "already_known": 0}
+    believe(study_id, "error")
     open_study(page, server_url, study_id)
     expect(page.get_by_test_id("study-meta")).to_contain_text("custom study")
     expect(page.get_by_test_id("progress")).to_have_text("0 / 4 trials")
@@ -43,6 +46,9 @@ def test_a_custom_study_shows_parameters_and_its_own_metrics(page: Page, server_
     picture = drawn(page)
     assert picture["series"]["On the front"] == [[40.0, 0.01]]
     assert "log scale" in picture["y"]
+    expect(page.get_by_test_id("shade")).to_be_hidden()
+    page.get_by_test_id("shows-belief").check()
+    assert len(drawn(page)["series"]["Believed front"]) == 1
     page.get_by_test_id("trial-1").click()
     expect(page.get_by_text("imported").first).to_be_visible()
     page.goto(f"{server_url}/#key={API_KEY}")

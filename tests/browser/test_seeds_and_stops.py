@@ -1,33 +1,47 @@
 """A study's page in a real browser: seeds and their errors, learning curves, early stops, names of scores."""
 
+import httpx
 from playwright.sync_api import Page, expect
 
+from api_schemas.trials import TrialReport, TrialState
 from tests.browser.studies import (
     CURVE,
+    SERIAL_24,
     add_result,
     add_seeds,
     add_stopped,
     create_study,
     drawn,
+    finish_trial,
     numbers_in_table,
     open_study,
+    queue_trial,
 )
+from tests.conftest import API_KEY
 
 PREDICTED = {**CURVE[1], "predicted_score": 0.72, "predicted_score_deviation": 0.03, "chance": 0.02}
 REASON = "2 % chance of joining the front after measurement 2 of 3"
 
 
 def test_means_over_seeds_have_bars_and_a_collapsed_member_has_a_sign(page: Page, server_url: str) -> None:
-    """Both stand in the plot, in the table and in the details."""
+    """Both stand in the plot, in the table and in the details; a mean of a cancelled trial in none."""
     study_id = create_study(server_url, replicates=2)
     add_seeds(study_id, (0.78, 0.82), 9000)
     add_seeds(study_id, (0.5, 0.5), 1000, collapsed=True)
+    queue_trial(study_id, SERIAL_24)
+    first_seed = {"score": 0.6, "trainable_parameters": 9500.0}
+    finish_trial(TrialReport(state=TrialState.SUCCEEDED, metrics=first_seed))
+    httpx.post(
+        f"{server_url}/v1/studies/{study_id}:cancel", headers={"Authorization": f"Bearer {API_KEY}"}
+    ).raise_for_status()
     open_study(page, server_url, study_id)
     series = drawn(page)["series"]
     assert [[round(number, 3) for number in bar] for bar in series["front errors"]] == [
         [9000, 0.8, 9000, 9000, 0.78, 0.82]
     ]
     assert series["Collapsed"] == [[1000, 0.5]]
+    assert series["Dominated"] == []
+    expect(page.get_by_test_id("trial-2").locator(".chip")).to_have_text("cancelled")
     assert series["On the front"] == [[9000, 0.8]]
     expect(page.get_by_test_id("trial-0")).to_contain_text("0.800 ± 0.020")
     expect(page.get_by_test_id("trial-1")).to_contain_text("on front, collapsed")

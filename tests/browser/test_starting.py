@@ -2,24 +2,17 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import httpx
 import yaml
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.accessibility import findings, width_on_a_narrow_page
-from tests.browser.studies import add_result, create_study
+from tests.browser.studies import add_result, asked, create_study
 from tests.conftest import API_KEY
 
 ROWS = [("words", "mood"), *((f"text {number}", "good" if number % 4 else "bad") for number in range(80))]
 UNUSABLE = [("text 1", "good"), ("", "good"), ("no label", "")]
-
-
-def asked(server_url: str, path: str) -> Any:
-    answer = httpx.get(f"{server_url}/v1{path}", headers={"Authorization": f"Bearer {API_KEY}"})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def test_a_study_starts_from_a_file(page: Page, server_url: str, tmp_path: Path) -> None:
@@ -29,8 +22,12 @@ def test_a_study_starts_from_a_file(page: Page, server_url: str, tmp_path: Path)
     page.goto(f"{server_url}/#key={API_KEY}")
     page.get_by_role("link", name="New study").first.click()
     expect(page.get_by_test_id("outcome")).to_contain_text("It can run")
+    page.get_by_test_id("field-task").select_option("hub:")
+    page.get_by_test_id("field-hub").fill("no organisation")
+    expect(page.locator(".field", has=page.get_by_test_id("field-hub")).get_by_role("alert")).to_be_visible()
     page.get_by_test_id("upload").set_input_files(file)
     expect(page.get_by_test_id("field-label_column")).to_have_value("mood")
+    _another_file_is_chosen_at_once(page, tmp_path)
     expect(page.get_by_test_id("first-rows").locator("tbody tr")).to_have_count(5)
     expect(page.get_by_test_id("label-counts").locator("tr")).to_have_text(
         [re.compile("bad.*20"), re.compile("good.*60")]
@@ -72,6 +69,28 @@ def test_a_study_starts_from_a_file(page: Page, server_url: str, tmp_path: Path)
     assert posted.json()["study"]["search_space"]["parameters"] == study["search_space"]["parameters"]
 
 
+def _another_file_is_chosen_at_once(page: Page, folder: Path) -> None:
+    """The columns are those of the file that was chosen last, and not of the one whose head came last."""
+    task, label = page.get_by_test_id("field-task"), page.get_by_test_id("field-label_column")
+    first = task.input_value()
+    (folder / "other.csv").write_text("text,label\nwords,good\n")
+    page.get_by_test_id("upload").set_input_files(folder / "other.csv")
+    expect(label).to_have_value("label")
+    other = task.input_value()
+    held: list[Route] = []
+    page.route("**/my-reviews.csv", lambda route: held.append(route), times=1)
+    with page.expect_request("**/my-reviews.csv"):
+        task.select_option(first)
+    with page.expect_response("**/other.csv"):
+        task.select_option(other)
+    with page.expect_response("**/my-reviews.csv"):
+        held[0].continue_()
+    expect(page.get_by_test_id("first-rows")).to_contain_text("First rows of other.csv")
+    expect(label).to_have_value("label")
+    task.select_option(first)
+    expect(label).to_have_value("mood")
+
+
 def lose_the_answer(route: Route) -> None:
     route.fetch()
     route.abort()
@@ -86,6 +105,7 @@ def test_a_study_is_cloned_and_extended_on_the_same_page(page: Page, server_url:
     add_result(source, 0.7, 1000)
     page.goto(f"{server_url}/#key={API_KEY}&clone={source}")
     expect(page.get_by_test_id("field-name")).to_have_value("the first (copy)")
+    expect(page.get_by_test_id("yaml-card")).to_be_hidden()
     expect(page.get_by_test_id("outcome")).to_contain_text("It can run")
     expect(page.get_by_test_id("estimate")).to_have_text(
         re.compile(r"About [0-9.]+ s: 1 training of [0-9.]+ s, by 1 training of a study like it\.")

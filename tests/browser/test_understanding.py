@@ -1,17 +1,16 @@
 """Understand: the plots of a study, each with its numbers, as the API has them."""
 
 import json
+import re
 from typing import Any
 
-import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import findings, width_on_a_narrow_page
 from tests.browser.rich_study import SERIAL, rich_study
-from tests.browser.studies import drawn, open_study
+from tests.browser.studies import add_result, asked, drawn, open_study, poll
 from tests.browser.test_states import import_in_batches
 from tests.browser.test_taking_out import saved
-from tests.conftest import API_KEY
 
 TABS = ("parallel", "slice", "curves", "modules", "timeline", "failures")
 HEATMAP = """async (name) => {
@@ -20,11 +19,8 @@ HEATMAP = """async (name) => {
 }"""
 
 
-def asked(server_url: str, study_id: str, path: str) -> Any:
-    headers = {"Authorization": f"Bearer {API_KEY}"}
-    answer = httpx.get(f"{server_url}/v1/studies/{study_id}{path}", headers=headers)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+def of_study(server_url: str, study_id: str, path: str) -> Any:
+    return asked(server_url, f"/studies/{study_id}{path}")
 
 
 def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> None:
@@ -32,7 +28,7 @@ def test_every_plot_has_the_numbers_of_the_api(page: Page, server_url: str) -> N
     study_id = rich_study(server_url)
     open_study(page, server_url, study_id)
     page.get_by_test_id("understand").scroll_into_view_if_needed()
-    trials = {trial["number"]: trial for trial in asked(server_url, study_id, "/trials")["trials"]}
+    trials = {trial["number"]: trial for trial in of_study(server_url, study_id, "/trials")["trials"]}
     _parameters(page, trials)
     _model(page, server_url, study_id)
     _curves(page, server_url, study_id, trials[0]["id"])
@@ -67,7 +63,7 @@ def _model(page: Page, server_url: str, study_id: str) -> None:
     page.keyboard.press("ArrowRight")
     expect(page.get_by_test_id("tab-slice")).to_be_focused()
     expect(page.get_by_test_id("slice-note")).to_contain_text("model of 12 results")
-    found = asked(server_url, study_id, f"/slice?objective=score&parameter={SERIAL}")["slice"]
+    found = of_study(server_url, study_id, f"/slice?objective=score&parameter={SERIAL}")["slice"]
     assert [point[1] for point in drawn(page, "slice")["series"]["mean"]] == found["means"]
     page.get_by_test_id("slice-numbers").locator("summary").click()
     first = page.get_by_test_id("slice-numbers").locator("tbody tr").first
@@ -75,7 +71,7 @@ def _model(page: Page, server_url: str, study_id: str) -> None:
     cells = first.locator("td").all_inner_texts()
     assert [float(cell) for cell in cells] == [0, found["means"][0], found["lower"][0], found["upper"][0]]
     page.get_by_test_id("slice-second").select_option("peft.active_layers.5")
-    over = asked(server_url, study_id, f"/slice?parameter={SERIAL}&second=peft.active_layers.5")["slice"]
+    over = of_study(server_url, study_id, f"/slice?parameter={SERIAL}&second=peft.active_layers.5")["slice"]
     page.wait_for_function(f"async () => (await ({HEATMAP})('slice')).length === 12")
     assert [cell[2] for cell in page.evaluate(HEATMAP, "slice")] == over["means"]
 
@@ -85,16 +81,19 @@ def _curves(page: Page, server_url: str, study_id: str, trial_id: str) -> None:
     page.get_by_test_id("curves-number").fill("0")
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("button", name="Take trial 0 away")).to_be_visible()
-    curve = asked(server_url, study_id, f"/trials/{trial_id}")["measurements"]
+    curve = of_study(server_url, study_id, f"/trials/{trial_id}")["measurements"]
     assert drawn(page, "curves")["series"]["curve 0"] == [
         [one["step"], one["metrics"]["score"]] for one in curve
     ]
 
 
 def _layers(page: Page, server_url: str, study_id: str) -> None:
+    page.route("**/module_maps", lambda route: route.abort(), times=1)
     page.get_by_test_id("tab-modules").click()
+    expect(page.get_by_test_id("problem")).to_be_visible()
+    poll(page)
     expect(page.get_by_test_id("modules-note")).to_contain_text("of the front")
-    maps = asked(server_url, study_id, "/module_maps")
+    maps = of_study(server_url, study_id, "/module_maps")
     shares = [
         sum(trial[layer][module] > 0 for trial in maps["sizes"]) / len(maps["sizes"])
         for layer in range(maps["layers"])
@@ -107,15 +106,18 @@ def _workers(page: Page, server_url: str, study_id: str) -> None:
     page.get_by_test_id("tab-timeline").click()
     expect(page.get_by_test_id("timeline-note")).to_contain_text("3 workers")
     assert len(drawn(page, "timeline")["series"]["runs"]) == len(
-        asked(server_url, study_id, "/runs")["numbers"]
+        of_study(server_url, study_id, "/runs")["numbers"]
     )
     assert saved(page, "Save workers as SVG").startswith(b"<svg")
 
 
 def _failures(page: Page) -> None:
+    attempts: list[str] = []
+    page.on("request", lambda request: attempts.append(request.url))
     page.get_by_test_id("tab-failures").click()
     reasons = page.get_by_test_id("failures")
     expect(reasons.locator("tbody tr").first).to_contain_text("out-of-memory: … GiB asked for")
+    assert not [url for url in attempts if url.endswith("/runs")]
     reasons.get_by_role("button", name="Show trial 12").click()
     expect(page.get_by_test_id("details")).to_contain_text("2 % chance of joining the front")
     page.keyboard.press("Escape")
@@ -126,14 +128,14 @@ def _failures(page: Page) -> None:
 
 
 def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: str) -> None:
-    """What waits or is infeasible, beliefs, a third metric as colour, bounds, and the front of then."""
+    """What waits or is infeasible, beliefs, a third metric as colour, bounds, the front of then, and news."""
     study_id = rich_study(server_url)
     open_study(page, server_url, study_id)
     series = drawn(page)["series"]
     assert series["Waiting, as expected"] == [[30_000, 0.79]]
     assert len(series["Infeasible"]) == 2
     page.get_by_test_id("shows-belief").check()
-    believed = asked(server_url, study_id, "/pareto_front?by=believed")["points"]
+    believed = of_study(server_url, study_id, "/pareto_front?by=believed")["points"]
     [[_, height]] = drawn(page)["series"]["Believed front"]
     assert height == believed[0]["believed"]["score"]["mean"]
     page.get_by_test_id("shade").select_option("latency_ms")
@@ -147,7 +149,7 @@ def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: s
     page.clock.run_for(500)
     expect(page.get_by_test_id("front-then")).to_contain_text("front 1 of 12, hypervolume")
     expect(page.get_by_test_id("front-then")).to_contain_text("1 trial")
-    [member] = asked(server_url, study_id, "/pareto_front?sequence=1")["points"]
+    [member] = of_study(server_url, study_id, "/pareto_front?sequence=1")["points"]
     place = [member["metrics"]["trainable_parameters"], member["metrics"]["score"]]
     assert drawn(page)["series"]["Former front"] == [place]
     page.get_by_role("button", name="Now", exact=True).click()
@@ -156,12 +158,43 @@ def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: s
     page.keyboard.press("End")
     assert len(drawn(page)["series"]["On the front"]) == 1
     assert len(drawn(page)["series"]["On the front, outside"]) == 6
+    page.locator("[data-bound=score] input").press("Home")
+    _told_of_news(page, study_id)
+    page.route("**/module_maps*", lambda route: route.abort())
+    page.get_by_role("button", name="Trial 6", exact=True).click()
+    expect(page.get_by_test_id("details")).to_contain_text("could not be read")
+    expect(page.get_by_test_id("learning-curve")).to_be_visible()
+    page.unroute("**/module_maps*")
     page.get_by_role("button", name="Trial 7", exact=True).click()
     expect(page.get_by_test_id("trial-modules")).to_be_visible()
-    own = asked(server_url, study_id, f"/module_maps?trial_id={_id_of(server_url, study_id, 7)}")
+    own = of_study(server_url, study_id, f"/module_maps?trial_id={_id_of(server_url, study_id, 7)}")
     sizes = [size for layer in own["sizes"][0] for size in layer]
     assert [cell[2] for cell in page.evaluate(HEATMAP, "trial-modules")] == sizes
     assert findings(page) == []
+
+
+def _told_of_news(page: Page, study_id: str) -> None:
+    """A brush holds for new trials, too, while another tab is open; the front of then keeps its words."""
+    page.get_by_test_id("understand").scroll_into_view_if_needed()
+    page.get_by_test_id("brush-axis").select_option("objective score")
+    page.get_by_test_id("brush-low").select_option(label="0.748")
+    page.get_by_test_id("tab-failures").click()
+    then = page.get_by_test_id("front-then")
+    page.get_by_test_id("front-slider").press("Home")
+    page.clock.run_for(500)
+    expect(then).to_have_text(re.compile("front 1 of 12, .*: 1 trial"))
+    before = drawn(page)["series"]
+    add_result(study_id, 0.75, 200_000)
+    page.clock.run_for(2000)
+    # The last part of the page to be told of news.
+    expect(page.get_by_test_id("trials")).to_contain_text("200,000")
+    expect(then).to_have_text(re.compile("front 1 of 12, .*: 1 trial"))
+    series = drawn(page)["series"]
+    assert series["Dominated"] == [*before["Dominated"], [200_000, 0.75]]
+    assert len(series["Dominated, outside"]) == 3
+    page.get_by_role("button", name="Now", exact=True).click()
+    page.get_by_test_id("tab-parallel").click()
+    page.get_by_test_id("brush-clear").click()
 
 
 def test_a_row_keeps_the_focus_when_it_is_scrolled_away(page: Page, server_url: str) -> None:
@@ -177,5 +210,5 @@ def test_a_row_keeps_the_focus_when_it_is_scrolled_away(page: Page, server_url: 
 
 
 def _id_of(server_url: str, study_id: str, number: int) -> str:
-    trials = asked(server_url, study_id, "/trials")["trials"]
+    trials = of_study(server_url, study_id, "/trials")["trials"]
     return str(trials[number]["id"])

@@ -3,6 +3,7 @@
 import { ApiProblem } from "./api.js";
 import { find, fromTemplate, make, named } from "./elements.js";
 import { formatBytes, formatCount } from "./format.js";
+import { readPages } from "./pages.js";
 import { startPolling } from "./polling.js";
 import { askFirst } from "./question.js";
 import { showRefusals } from "./refusals.js";
@@ -31,9 +32,9 @@ export function showAdmin(root, api, frame) {
       api.listKeys(signal),
       api.listWebhooks(signal),
       api.getLimits(signal),
-      auditPages(api, pages, signal),
+      readPages(pages, (token) => api.listAuditEvents(token, signal)),
     ]);
-    events = audit.events;
+    events = audit.pages.flatMap((page) => page.audit_events);
     const names = new Map(keys.map(({ id, name }) => [id, name]));
     named(view, "keys").replaceChildren(keyTable(keys, revoke));
     named(view, "webhooks").replaceChildren(webhookTable(webhooks, removeWebhook));
@@ -134,25 +135,6 @@ export function showAdmin(root, api, frame) {
   });
   showLoading(root, "keys, webhooks and the audit log");
   return polling.stop;
-}
-
-/**
- * @param {Api} api
- * @param {number} pages
- * @param {AbortSignal} signal
- */
-async function auditPages(api, pages, signal) {
-  /** @type {AuditEvent[]} */
-  const events = [];
-  /** @type {string | null} */
-  let token = null;
-  for (let page = 0; page < pages; page += 1) {
-    const answer = await api.listAuditEvents(token, signal);
-    events.push(...answer.audit_events);
-    token = answer.next_page_token;
-    if (token === null) break;
-  }
-  return { events, more: token !== null };
 }
 
 /**

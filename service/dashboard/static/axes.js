@@ -1,6 +1,7 @@
 /** Which two metrics the Pareto plot shows. With two objectives there is nothing to choose. */
 
-import { find, make } from "./elements.js";
+import { offerChoices } from "./chooser.js";
+import { named } from "./elements.js";
 import { headingOf } from "./format.js";
 
 /** @import {Study} from "./types.js" */
@@ -17,11 +18,13 @@ import { headingOf } from "./format.js";
  */
 export function offerAxes(box, data, redraw) {
   box.hidden = data.study.objectives.length === 2;
-  const metrics = offeredMetrics(data);
   const [y, x] = defaultMetrics(data.study);
-  const options = metrics.map((metric) => ({ metric, heading: headingOf(data.study, metric) }));
-  offer(find(box, '[data-testid="axis-y"]'), options, y, redraw);
-  offer(find(box, '[data-testid="axis-x"]'), options, x, redraw);
+  const choices = offeredMetrics(data).map((metric) => ({ value: metric, text: headingOf(data.study, metric) }));
+  for (const [name, preset] of [["axis-y", y], ["axis-x", x]]) {
+    const select = named(box, name);
+    select.onchange = redraw;
+    offerChoices(select, choices, preset);
+  }
 }
 
 /**
@@ -32,7 +35,7 @@ export function offerAxes(box, data, redraw) {
 export function chosenAxes(box, { study }) {
   const [y, x] = box.hidden
     ? defaultMetrics(study)
-    : [find(box, '[data-testid="axis-y"]').value, find(box, '[data-testid="axis-x"]').value];
+    : [named(box, "axis-y").value, named(box, "axis-x").value];
   return { x: axisOf(study, x), y: axisOf(study, y) };
 }
 
@@ -46,28 +49,13 @@ const defaultMetrics = ({ objectives }) => [objectives[0].metric, objectives[1]?
  * The objectives, then whatever else the trials measured.
  * @param {StudyData} data
  */
-function offeredMetrics({ study, trials }) {
+export function offeredMetrics({ study, trials }) {
   const measured = trials
     .filter(({ state }) => state === "SUCCEEDED")
     .flatMap(({ metrics }) => Object.keys(metrics))
     .filter((metric) => metric !== "collapsed")
     .sort();
   return [...new Set([...study.objectives.map((objective) => objective.metric), ...measured, "number"])];
-}
-
-/**
- * @param {HTMLSelectElement} select
- * @param {{metric: string, heading: string}[]} options
- * @param {string} preset
- * @param {() => void} redraw
- */
-function offer(select, options, preset, redraw) {
-  select.onchange = redraw;
-  const offered = [...select.options].map((option) => option.value);
-  if (offered.join() === options.map(({ metric }) => metric).join()) return;
-  const chosen = select.value || preset;
-  select.replaceChildren(...options.map(({ metric, heading }) => make("option", { value: metric }, heading)));
-  select.value = chosen;
 }
 
 /**

@@ -3,7 +3,8 @@
 import { axisStyle, fitted, tooltipElement, tooltipStyle } from "./chart_frame.js";
 import { createChooser } from "./chooser.js";
 import { make } from "./elements.js";
-import { counted, formatMetric, headingOf, isLogarithmic, metricFormat } from "./format.js";
+import { asWords, counted, formatMetric, headingOf, isLogarithmic, metricFormat } from "./format.js";
+import { SAID_IN_WORDS } from "./learning_curve.js";
 import { createPlot } from "./plot.js";
 
 /** @import {Colours} from "./chart_frame.js" */
@@ -13,7 +14,6 @@ import { createPlot } from "./plot.js";
 
 const MOST_CURVES = 8;
 const FIRST_CURVES = 4;
-const INNER = ["predicted_score", "predicted_score_deviation", "chance", "collapsed"];
 /** Each line differs in colour, sign and dashes from every other. */
 const SYMBOLS = ["circle", "rect", "triangle", "diamond"];
 const DASHES = ["solid", "dashed"];
@@ -85,7 +85,7 @@ export function createCurvesView(root, { api, nameOfStudy, signal, failed }) {
     const { study } = data;
     const trials = chosen.flatMap((id) => known.get(id)?.trial ?? []);
     const names = [...new Set(trials.flatMap(({ measurements }) => measurements.flatMap(({ metrics }) => Object.keys(metrics))))];
-    const offered = names.filter((name) => !INNER.includes(name));
+    const offered = names.filter((name) => !SAID_IN_WORDS.includes(name));
     const preset = offered.includes(study.objectives[0].metric) ? study.objectives[0].metric : offered[0];
     metric.offer(offered.map((name) => ({ value: name, text: headingOf(study, name) })), preset);
     metric.element.hidden = offered.length < 2;
@@ -161,7 +161,7 @@ function option(study, name, curves, colours) {
     series: curves.map(({ trial, points }, position) => ({
       type: "line",
       id: `curve ${trial.number}`,
-      name: `Trial ${trial.number}${trial.state === "SUCCEEDED" ? "" : ` (${trial.state.toLowerCase().replace("_", " ")})`}`,
+      name: `Trial ${trial.number}${trial.state === "SUCCEEDED" ? "" : ` (${asWords(trial.state).toLowerCase()})`}`,
       symbol: SYMBOLS[position % SYMBOLS.length],
       symbolSize: 7,
       lineStyle: { color: palette[position % 4], width: 2, type: DASHES[Math.floor(position / 4) % 2] },

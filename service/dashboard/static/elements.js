@@ -20,6 +20,20 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
+ * Make a part of a drawing.
+ * @param {string} tag
+ * @param {Object<string, string | number>} attributes
+ * @param {...(Node | string)} children
+ * @returns {any} an element of SVG
+ */
+export function makeDrawn(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
+/**
  * Copy a template's one element.
  * @param {string} id
  */

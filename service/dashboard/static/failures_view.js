@@ -3,14 +3,13 @@
 import { make } from "./elements.js";
 import { asWords, counted, formatCount } from "./format.js";
 import { createNumbers } from "./plot.js";
-import { runReader } from "./runs.js";
 
 /** @import {Run} from "./runs.js" */
 /** @import {StudyData} from "./study_data.js" */
 /** @import {TrialRow} from "./types.js" */
 /** @import {Context, View} from "./understand.js" */
 
-/** @typedef {{state: string, reason: string, numbers: number[], count: number}} Group */
+/** @typedef {{state: string, reason: string, numbers: number[]}} Group one number for each end */
 
 const ENDED = ["FAILED", "INFEASIBLE", "STOPPED_EARLY", "CANCELLED"];
 const MOST_EXAMPLES = 5;
@@ -20,31 +19,30 @@ const MOST_EXAMPLES = 5;
  * @param {Context} context
  * @returns {View}
  */
-export function createFailuresView(root, { api, nameOfStudy, signal, select, failed }) {
-  const read = runReader(api, signal);
+export function createFailuresView(root, { nameOfStudy, signal, readRuns, select, failed }) {
   const words = make("p", { class: "hint", "data-testid": "failures-note" });
   const frame = make("div", { class: "sideways", tabindex: 0, role: "region", "aria-label": "Reasons" });
   const numbers = createNumbers("failures", "failures", nameOfStudy);
   root.append(words, frame, numbers.takeOut, numbers.element);
   let known = -1;
 
-  async function show(/** @type {StudyData} */ { study, trials, sequence }, /** @type {Run[]} */ runs) {
+  function show(/** @type {StudyData} */ { study, trials, sequence }, /** @type {Run[]} */ runs) {
     known = sequence;
     const groups = groupsOf(trials, runs);
     words.textContent = groups.length
-      ? `${counted(groups.reduce((sum, { count }) => sum + count, 0), "end")} without a result, by reason. Numbers in a reason are left out.`
+      ? `${counted(groups.reduce((sum, group) => sum + group.numbers.length, 0), "end")} without a result, by reason. Numbers in a reason are left out.`
       : "No trial has failed, proved infeasible, been stopped or been lost.";
     frame.hidden = !groups.length;
     numbers.element.hidden = !groups.length;
     numbers.takeOut.hidden = !groups.length;
     frame.replaceChildren(tableOf(study.display_name, groups, trials, select));
-    numbers.take(groups.map(({ state, reason, count, numbers: of }) => ({ end: state, reason, count, trials: of.join(" ") })));
+    numbers.take(groups.map(({ state, reason, numbers: of }) => ({ end: state, reason, count: of.length, trials: of.join(" ") })));
   }
 
   return {
     update(data) {
       if (data.sequence === known) return;
-      read(data).then((runs) => show(data, runs)).catch((error) => signal.aborted || failed(error));
+      readRuns(data).then((runs) => show(data, runs)).catch((error) => signal.aborted || failed(error));
     },
     close() {},
   };
@@ -69,12 +67,11 @@ function groupsOf(trials, runs) {
   for (const { state, reason, number } of ends) {
     const text = (reason ?? "no reason given").replaceAll(/\d+(?:[.,]\d+)*/g, "…");
     const key = `${state} ${text}`;
-    const group = groups.get(key) ?? { state, reason: text, numbers: [], count: 0 };
-    group.count += 1;
+    const group = groups.get(key) ?? { state, reason: text, numbers: [] };
     group.numbers.push(number);
     groups.set(key, group);
   }
-  return [...groups.values()].sort((a, b) => b.count - a.count);
+  return [...groups.values()].sort((a, b) => b.numbers.length - a.numbers.length);
 }
 
 /**
@@ -85,8 +82,8 @@ function groupsOf(trials, runs) {
  */
 function tableOf(study, groups, trials, select) {
   const byNumber = new Map(trials.map((trial) => [trial.number, trial]));
-  const most = Math.max(1, ...groups.map(({ count }) => count));
-  const rows = groups.map(({ state, reason, numbers, count }) =>
+  const most = Math.max(1, ...groups.map((group) => group.numbers.length));
+  const rows = groups.map(({ state, reason, numbers }) =>
     make(
       "tr",
       {},
@@ -95,8 +92,8 @@ function tableOf(study, groups, trials, select) {
       make(
         "td",
         { class: "number" },
-        formatCount(count),
-        make("progress", { max: most, value: count, "aria-label": `${state}, ${reason}: ${count}` }),
+        formatCount(numbers.length),
+        make("progress", { max: most, value: numbers.length, "aria-label": `${state}, ${reason}: ${numbers.length}` }),
       ),
       make("td", {}, ...numbers.slice(-MOST_EXAMPLES).flatMap((number) => example(byNumber.get(number), select))),
     ),

@@ -226,9 +226,7 @@ export function formatAge(time, now) {
 export function describeParameters(parameters) {
   return Object.entries(parameters)
     .filter(([path]) => !path.startsWith("peft.") || BESIDE_SIZES.test(path))
-    .map(
-      ([path, value]) => `${nameOf(path)} ${typeof value === "number" ? significant.format(value) : value}`,
-    );
+    .map(([path, value]) => `${nameOf(path)} ${formatValue(value)}`);
 }
 
 /**

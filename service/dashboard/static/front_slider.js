@@ -1,6 +1,6 @@
 /** A slider through the front's history: at each accepted result, the front as it was then, beside the one of now. */
 
-import { make, named } from "./elements.js";
+import { make } from "./elements.js";
 import { counted, formatCount, formatHypervolume } from "./format.js";
 
 /** @import {Api} from "./api.js" */
@@ -25,6 +25,8 @@ export function createFrontSlider(box, api, { onFront, failed }) {
   let data = null;
   /** @type {number | null} */
   let wanted = null;
+  /** @type {number | null} how many trials the wanted front has, once that is read */
+  let size = null;
   let timer = 0;
   const leaving = new AbortController();
 
@@ -32,7 +34,11 @@ export function createFrontSlider(box, api, { onFront, failed }) {
     const last = data?.history.records.length ?? 0;
     const record = data?.history.records[(wanted ?? last) - 1];
     const volume = record?.hypervolume == null ? "" : `, hypervolume ${formatHypervolume(record.hypervolume)}`;
-    const text = wanted === null ? `now, after ${counted(last, "front")}` : `front ${formatCount(wanted)} of ${formatCount(last)}${volume}`;
+    const members = size === null ? "" : `: ${counted(size, "trial")}`;
+    const text =
+      wanted === null
+        ? `now, after ${counted(last, "front")}`
+        : `front ${formatCount(wanted)} of ${formatCount(last)}${volume}${members}`;
     words.textContent = text;
     slider.setAttribute("aria-valuetext", text);
     now.disabled = wanted === null;
@@ -46,7 +52,8 @@ export function createFrontSlider(box, api, { onFront, failed }) {
       const front = await api.getFormerFront(data.study.id, sequence, leaving.signal);
       if (asked !== wanted) return;
       onFront(front.points);
-      words.textContent = `${words.textContent?.split(":")[0]}: ${counted(front.points.length, "trial")}`;
+      size = front.points.length;
+      say();
     } catch (error) {
       if (!leaving.signal.aborted) failed(error);
     }
@@ -54,6 +61,7 @@ export function createFrontSlider(box, api, { onFront, failed }) {
 
   function choose(/** @type {number | null} */ position) {
     wanted = position;
+    size = null;
     clearTimeout(timer);
     if (position === null) {
       slider.value = slider.max;

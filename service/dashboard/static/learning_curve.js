@@ -11,6 +11,8 @@ import { formatMetric, headingOf, metricFormat } from "./format.js";
 
 /** @typedef {Trial & {configuration: NonNullable<Trial["configuration"]>}} TrainedTrial */
 
+/** What is kept beside a trial's metrics and shown in words, not as one of them. */
+export const SAID_IN_WORDS = ["collapsed", "chance", "predicted_score", "predicted_score_deviation"];
 const LOSSES = ["loss", "train_loss"];
 
 /** @param {TrainedTrial["configuration"]["training"]} training */

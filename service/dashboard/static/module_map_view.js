@@ -19,9 +19,10 @@ export function createModuleMapView(root, { api, nameOfStudy, signal, failed }) 
   const plot = createPlot(root, { name: "layers of the front", testId: "modules", nameOfStudy });
   let known = "";
 
-  async function read(/** @type {StudyData} */ { study, front }) {
+  async function read(/** @type {StudyData} */ { study, front }, /** @type {string} */ key) {
     try {
       const maps = await api.getModuleMaps(study.id, signal);
+      if (key !== known) return;
       if (!maps.modules.length) return plot.empty("No member of the front trains anything inside a layer yet.");
       const cells = sharesOf(maps);
       const members = counted(maps.numbers.length, "trial");
@@ -32,7 +33,10 @@ export function createModuleMapView(root, { api, nameOfStudy, signal, failed }) 
         records: recordsOfMap(maps, cells, "share"),
       });
     } catch (error) {
-      if (!signal.aborted) failed(error);
+      if (signal.aborted || key !== known) return;
+      // With the next news it is asked for again.
+      known = "";
+      failed(error);
     }
   }
 
@@ -41,9 +45,9 @@ export function createModuleMapView(root, { api, nameOfStudy, signal, failed }) 
       const key = data.front.points.map(({ trial_id }) => trial_id).join();
       if (!data.front.points.length) return plot.empty("There is no front yet.");
       if (key === known) return;
-      if (known === "") plot.empty("Reading the front");
+      if (plot.library() === null) plot.empty("Reading the front");
       known = key;
-      read(data);
+      read(data, key);
     },
     close: () => plot.dispose(),
   };

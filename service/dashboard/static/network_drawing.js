@@ -1,8 +1,9 @@
 /** What a trial keeps of its backbone, drawn: a row for each layer, a bar each for heads and units. */
 
+import { makeDrawn } from "./elements.js";
+
 /** @import {Architecture, BackboneShape, Study, Trial} from "./types.js" */
 
-const SVG = "http://www.w3.org/2000/svg";
 const ROW = 14;
 const BARS = [
   { name: "attention", at: 28, wide: 64 },
@@ -17,7 +18,7 @@ const TOP = 18;
  * @param {BackboneShape} shape of the whole backbone
  * @returns {{heads: number, units: number}[]}
  */
-export function rowsOf(architecture, shape) {
+function rowsOf(architecture, shape) {
   const { keep_layers: kept, which, ffn_width: width, ffn_width_groups: groups, heads } = architecture;
   const size = shape.weights?.heads?.size;
   const first = which === "last" ? shape.layers - kept : 0;
@@ -42,16 +43,12 @@ export function drawingOf({ backbone_shape: shape }, { configuration }) {
   if (!architecture || !shape) return null;
   const rows = rowsOf(architecture, shape).reverse();
   const words = `${architecture.keep_layers} of ${shape.layers} layers stay`;
-  const picture = element("svg", { viewBox: `0 0 280 ${TOP + ROW * rows.length}`, role: "img", class: "network", "aria-label": words });
-  picture.append(
-    ...BARS.map(({ name, at }) => {
-      const text = element("text", { x: at, y: 11 });
-      text.textContent = name;
-      return text;
-    }),
+  return makeDrawn(
+    "svg",
+    { viewBox: `0 0 280 ${TOP + ROW * rows.length}`, role: "img", class: "network", "aria-label": words },
+    ...BARS.map(({ name, at }) => makeDrawn("text", { x: at, y: 11 }, name)),
     ...rows.flatMap(({ heads, units }, row) => [heads, units].flatMap((share, bar) => barsOf(share, BARS[bar], TOP + ROW * row))),
   );
-  return /** @type {any} */ (picture);
 }
 
 /**
@@ -60,16 +57,6 @@ export function drawingOf({ backbone_shape: shape }, { configuration }) {
  * @param {number} y
  */
 function barsOf(share, { at, wide }, y) {
-  const bar = (/** @type {string} */ kind, /** @type {number} */ width) => element("rect", { class: kind, x: at, y, width, height: ROW - 4 });
+  const bar = (/** @type {string} */ kind, /** @type {number} */ width) => makeDrawn("rect", { class: kind, x: at, y, width, height: ROW - 4 });
   return share ? [bar("kept", share * wide), bar("whole", wide)] : [bar("dropped", wide)];
-}
-
-/**
- * @param {string} tag
- * @param {Object<string, string | number>} attributes
- */
-function element(tag, attributes) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-  return made;
 }

@@ -78,6 +78,7 @@ function openPage(root, api, frame, { start, catalogue, files, source }) {
   const view = fromTemplate("new-study");
   const form = createStudyForm(find(view, "form"), catalogue, files, source);
   const before = form.draft();
+  const leaving = new AbortController();
   describePage(view, start, source);
   if (start.how === "clone") named(view, "field-name").value = `${source?.display_name} (copy)`.slice(0, 200);
   root.replaceChildren(view);
@@ -86,12 +87,20 @@ function openPage(root, api, frame, { start, catalogue, files, source }) {
   /** The study as it would be posted. */
   const draft = () =>
     source === null ? form.draft() : patched(postedOf(source), patchBetween(before, form.draft()));
-  const checking = createStudyCheck(view, api, frame, { form, draft, isExtension: start.how === "extend" });
+  const checking = createStudyCheck(view, api, frame, { form, draft, how: start.how });
 
   async function chooseFile(/** @type {TaskFile} */ file) {
     form.choose(file);
     named(view, "preview").replaceChildren();
-    const head = await api.getTaskFile(file.name, new AbortController().signal);
+    let head;
+    try {
+      head = await api.getTaskFile(file.name, leaving.signal);
+    } catch (error) {
+      if (leaving.signal.aborted) return;
+      throw error;
+    }
+    // Another one may have been chosen meanwhile.
+    if (form.chosenFile()?.name !== file.name) return;
     form.nameColumns(guessColumns(head));
     checking.read(head);
     changed();
@@ -118,7 +127,10 @@ function openPage(root, api, frame, { start, catalogue, files, source }) {
   named(view, "save-yaml").addEventListener("click", () => {
     saveText(asYaml(draft()), "application/yaml", `${asFileName(draft().display_name)}.yaml`);
   });
-  return checking.stop;
+  return () => {
+    leaving.abort();
+    checking.stop();
+  };
 }
 
 /**
@@ -186,6 +198,8 @@ function describePage(view, { how }, source) {
   named(view, "start").textContent = buttons[how];
   named(view, "import-field").hidden = how !== "clone";
   if (how === "extend") allowTrialsAlone(view);
+  // A clone keeps what this page cannot tell from a default: starting points, a race.
+  named(view, "yaml-card").hidden = how !== "new";
   if (source === null) return;
   const budget = counted(source.budget.trials, "trial");
   const sentence =
@@ -203,7 +217,7 @@ function allowTrialsAlone(view) {
   named(view, "field-parallelism").disabled = true;
   named(view, "trials-label").textContent = "Trials to add";
   find(view, "#outcome-title").textContent = "Extend";
-  for (const name of ["yaml-card", "upload-field"]) named(view, name).hidden = true;
+  named(view, "upload-field").hidden = true;
 }
 
 /**

@@ -23,7 +23,7 @@ const CALM_FROM = 100;
  * @returns {View}
  */
 export function createParallelView(root, { nameOfStudy, narrow }) {
-  const plot = createPlot(root, { name: "parallel coordinates", testId: "parallel", nameOfStudy, size: "tall" });
+  const plot = createPlot(root, { name: "parallel coordinates", testId: "parallel", nameOfStudy, size: "tall", onChart: listen });
   /** @type {Dimension[]} */
   let dimensions = [];
   /** @type {TrialRow[]} */
@@ -43,7 +43,6 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
   const status = make("p", { class: "hint", role: "status", "data-testid": "brushed" });
   plot.controls.append(axis.element, low.element, high.element, clear);
   root.insertBefore(status, plot.controls.nextSibling);
-  let hears = false;
   let isTelling = false;
   let content = "";
 
@@ -84,29 +83,29 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
     say();
   }
 
+  /** Also of a trial that no line is drawn for. */
+  const isWithin = (/** @type {TrialRow} */ trial) =>
+    dimensions.every(({ id, value }) => {
+      const interval = intervals.get(id);
+      if (interval === undefined) return true;
+      const own = value(trial);
+      return own !== null && own >= interval[0] && own <= interval[1];
+    });
+
   function say() {
-    const within = trials.filter((trial) =>
-      dimensions.every(({ id, value }) => {
-        const interval = intervals.get(id);
-        if (interval === undefined) return true;
-        const own = value(trial);
-        return own !== null && own >= interval[0] && own <= interval[1];
-      }),
-    );
+    const within = trials.filter(isWithin);
     clear.disabled = intervals.size === 0;
     status.textContent = intervals.size
       ? `${counted(within.length, "trial")} of ${formatCount(trials.length)} within; the plot of the front dims the others.`
       : "Drag along an axis, or choose its ends above, to narrow the trials.";
-    narrow(intervals.size ? new Set(within.map(({ id }) => id)) : null);
+    narrow(intervals.size ? isWithin : null);
   }
 
   /** What the mouse has brushed, read from the axes. */
-  function listen() {
-    if (hears) return;
-    hears = true;
-    plot.library()?.on("axisareaselected", () => {
+  function listen(/** @type {any} */ chart) {
+    chart.on("axisareaselected", () => {
       if (isTelling) return;
-      const models = plot.library()?.getModel().queryComponents({ mainType: "parallelAxis" }) ?? [];
+      const models = chart.getModel().queryComponents({ mainType: "parallelAxis" });
       models.forEach((/** @type {any} */ model, /** @type {number} */ position) => {
         const [interval] = model.activeIntervals;
         const { id } = dimensions[position];
@@ -141,7 +140,6 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
         note: noteOf(trials.length, all),
         records: trials.map((trial) => recordOf(trial, dimensions)),
       });
-      listen();
       show();
     },
     close: () => plot.dispose(),

@@ -18,7 +18,6 @@ import { shadesOf } from "./shades.js";
 /** @import {Axes, Axis} from "./axes.js" */
 /** @import {Colours} from "./chart_frame.js" */
 /** @import {Point} from "./pareto_points.js" */
-/** @import {Picture} from "./pareto_series.js" */
 /** @import {StudyData} from "./study_data.js" */
 /** @import {ParetoPoint, Study, TrialRow} from "./types.js" */
 

@@ -1,7 +1,7 @@
 /** What the Pareto plot has a place for: each trial's values on two axes, its errors and its standing. Draws nothing. */
 
 import { isCustom, metricFormat } from "./format.js";
-import { keepsLimits } from "./study_data.js";
+import { isOpen, keepsLimits } from "./study_data.js";
 
 /** @import {Axes, Axis} from "./axes.js" */
 /** @import {StudyData} from "./study_data.js" */
@@ -13,7 +13,8 @@ import { keepsLimits } from "./study_data.js";
  *   isDim: boolean}} Point `shade` is the value that its colour stands for
  */
 
-const OPEN = ["QUEUED", "RUNNING"];
+/** One may have means over the seeds that succeeded, which are no measurement of it. */
+const WITHOUT_RESULT = ["FAILED", "CANCELLED"];
 
 /**
  * Every trial that has a value on both axes: measured, stopped early, or only expected.
@@ -25,6 +26,7 @@ const OPEN = ["QUEUED", "RUNNING"];
  */
 export function pointsOf({ study, trials }, { x, y }, shadedBy, keeps) {
   return trials
+    .filter(({ state }) => !WITHOUT_RESULT.includes(state))
     .map((trial) => {
       const kind = kindOf(study, trial);
       const isExpected = kind === "expected" || kind === "infeasible";
@@ -96,7 +98,7 @@ function kindOf(study, trial) {
   if (trial.on_front) return "front";
   if (trial.state === "STOPPED_EARLY") return "stopped early";
   if (trial.state === "INFEASIBLE") return "infeasible";
-  if (OPEN.includes(trial.state)) return "expected";
+  if (isOpen(trial)) return "expected";
   return keepsLimits(study, trial) ? "dominated" : "beyond limits";
 }
 

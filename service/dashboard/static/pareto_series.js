@@ -15,10 +15,10 @@ import { shadeAt } from "./shades.js";
  */
 /** @typedef {{id: string, name: string, points: Point[], style: any}} Group points that look alike */
 
-export const HEAD_ONLY = "Head only";
-export const COLLAPSED = "Collapsed";
-export const RECOMMENDED = "Recommended";
-export const MANY = 1000;
+const HEAD_ONLY = "Head only";
+const COLLAPSED = "Collapsed";
+const RECOMMENDED = "Recommended";
+const MANY = 1000;
 const STARTING_POINTS = "starting_point";
 const CROSS = "path://M0,0L8,8M8,0L0,8";
 const PLUS = "path://M4,0L4,8M0,4L8,4";

@@ -30,7 +30,7 @@ export function comparisonOf(data, points, onAccept) {
   );
   const accept = make(
     "tr",
-    {},
+    { class: "for-writers" },
     make("th", { scope: "row" }, "Decide"),
     ...pinned.map(({ point }) => make("td", {}, ...(point ? [acceptButton(point, onAccept)] : []))),
   );

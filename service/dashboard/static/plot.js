@@ -13,9 +13,10 @@ const MOST_ROWS = 200;
 
 /**
  * @param {HTMLElement} root on the page, and with a width
- * @param {{name: string, testId: string, nameOfStudy: () => string, size?: string}} what
+ * @param {{name: string, testId: string, nameOfStudy: () => string, size?: string,
+ *   onChart?: (chart: any) => void}} what `onChart` is given the library's own object, once there is one
  */
-export function createPlot(root, { name, testId, nameOfStudy, size = "middle" }) {
+export function createPlot(root, { name, testId, nameOfStudy, size = "middle", onChart }) {
   const controls = make("div", { class: "plot-controls" });
   const empty = make("p", { class: "hint empty-chart", "data-testid": `${testId}-empty` });
   const picture = make("div", { class: `chart ${size}`, role: "img", "data-testid": testId });
@@ -51,6 +52,7 @@ export function createPlot(root, { name, testId, nameOfStudy, size = "middle" })
         // A chart needs an element that has a size.
         chart = createChart(picture);
         offerPicture(takePicture, name, nameOfStudy, chart.picture);
+        onChart?.(chart.chart);
       }
       chart.draw(describe);
       numbers.take(records);

@@ -1,6 +1,8 @@
 /** What the Pareto plot shows beside two axes: a third metric as colour, and the front that the models believe. */
 
-import { make, named } from "./elements.js";
+import { offeredMetrics } from "./axes.js";
+import { offerChoices } from "./chooser.js";
+import { named } from "./elements.js";
 import { headingOf } from "./format.js";
 
 /** @import {Axes} from "./axes.js" */
@@ -19,26 +21,21 @@ export function createPlotOptions(box, redraw) {
   const belief = named(box, "shows-belief");
   shade.addEventListener("change", redraw);
   belief.addEventListener("change", redraw);
-  let offered = "";
   return {
     /**
      * Offer the metrics that no axis shows, and beliefs where there are any.
      * @param {StudyData} data
      * @param {Axes} axes
      */
-    update({ study, trials }, { x, y }) {
-      const measured = new Set(trials.flatMap(({ metrics, state }) => (state === "SUCCEEDED" ? Object.keys(metrics) : [])));
-      const names = [...new Set([...study.objectives.map(({ metric }) => metric), ...[...measured].sort()])];
-      const metrics = names.filter((name) => ![x.metric, y.metric, "collapsed"].includes(name) && measured.has(name));
-      if (metrics.join() !== offered) {
-        offered = metrics.join();
-        const chosen = shade.value;
-        const options = metrics.map((name) => make("option", { value: name }, headingOf(study, name)));
-        shade.replaceChildren(make("option", { value: NO_SHADE }, "by standing"), ...options);
-        shade.value = metrics.includes(chosen) ? chosen : NO_SHADE;
-      }
-      box.hidden = metrics.length === 0;
-      /** @type {HTMLElement} */ (belief.parentElement).hidden = !trials.some((trial) => trial.belief?.onFront);
+    update(data, { x, y }) {
+      const { study, trials } = data;
+      const metrics = offeredMetrics(data).filter((name) => ![x.metric, y.metric, "number"].includes(name));
+      const choices = metrics.map((name) => ({ value: name, text: headingOf(study, name) }));
+      offerChoices(shade, [{ value: NO_SHADE, text: "by standing" }, ...choices]);
+      const hasBeliefs = trials.some((trial) => trial.belief?.onFront);
+      /** @type {HTMLElement} */ (shade.parentElement).hidden = metrics.length === 0;
+      /** @type {HTMLElement} */ (belief.parentElement).hidden = !hasBeliefs;
+      box.hidden = metrics.length === 0 && !hasBeliefs;
     },
     shadedBy: () => shade.value,
     showsBelief: () => belief.checked,

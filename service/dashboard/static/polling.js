@@ -15,23 +15,38 @@ const LULL_MS = 250;
 export function startPolling(load, onError, hearsEvents = () => false) {
   const leaving = new AbortController();
   const { signal } = leaving;
+  let loading = new AbortController();
   let timer = 0;
   let busy = false;
+  /** Something changed during a load, which may have read what was there before. */
+  let isOutdated = false;
   let news = false;
   let finished = false;
 
+  /** @returns {Promise<void>} */
   async function ask() {
     clearTimeout(timer);
     if (busy || finished || document.hidden || signal.aborted) return;
     busy = true;
     news = false;
+    isOutdated = false;
+    loading = new AbortController();
     try {
-      finished = await load(signal);
+      finished = await load(loading.signal);
     } catch (error) {
-      finished = signal.aborted || onError(error);
+      if (!isOutdated) finished = signal.aborted || onError(error);
     }
     busy = false;
-    if (!finished) timer = setTimeout(ask, pause());
+    if (isOutdated) again();
+    else if (!finished) timer = setTimeout(ask, pause());
+  }
+
+  /** Load anew at once: what is being loaded was asked for before something changed. */
+  function again() {
+    finished = false;
+    isOutdated = busy;
+    if (busy) loading.abort();
+    return ask();
   }
 
   const pause = () => (news ? LULL_MS : hearsEvents() ? PERIOD_WITH_EVENTS_MS : PERIOD_MS);
@@ -40,10 +55,7 @@ export function startPolling(load, onError, hearsEvents = () => false) {
   document.addEventListener("visibilitychange", ask, { signal });
   ask();
   return {
-    again() {
-      finished = false;
-      return ask();
-    },
+    again,
     /** Something has happened: load soon, once for all that happens until then. */
     hear() {
       if (news) return;
@@ -55,6 +67,7 @@ export function startPolling(load, onError, hearsEvents = () => false) {
     stop() {
       clearTimeout(timer);
       leaving.abort();
+      loading.abort();
     },
   };
 }

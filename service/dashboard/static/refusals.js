@@ -36,7 +36,8 @@ export function focusRefused(form) {
 }
 
 /**
- * Find the field that writes what a pointer points to: the one whose own pointer is the longest part of it.
+ * Find the field that writes what a pointer points to: the one whose own pointer is the longest part of it,
+ * and of those that share one the last that is shown: it says more of what the first one chose.
  * @param {HTMLElement} form
  * @param {string} pointer
  */
@@ -48,7 +49,7 @@ function fieldOf(form, pointer) {
     if (field.closest("[hidden]")) continue;
     for (const own of (field.dataset.pointer ?? "").split(" ")) {
       const holds = pointer === own || pointer.startsWith(`${own}/`);
-      if (holds && own.length > length) [best, length] = [field, own.length];
+      if (holds && own.length >= length) [best, length] = [field, own.length];
     }
   }
   return best;

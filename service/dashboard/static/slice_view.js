@@ -55,7 +55,10 @@ export function createSliceView(root, { api, nameOfStudy, signal, failed }) {
       // Of another objective other parameters matter: the boxes have moved to those that there are.
       if (found.slice === null && JSON.stringify(query()) !== JSON.stringify(wanted)) read();
     } catch (error) {
-      if (!signal.aborted) failed(error);
+      if (signal.aborted || mine !== asked) return;
+      // With the next news it is asked for again.
+      known = "";
+      failed(error);
     }
   }
 

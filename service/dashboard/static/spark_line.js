@@ -1,8 +1,9 @@
 /** The course of a number as a line without axes, in the height of a line of text. */
 
+import { makeDrawn } from "./elements.js";
+
 const WIDTH = 88;
 const HEIGHT = 22;
-const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * Draw it; nothing where there are fewer than two points. The number itself stands beside it as text.
@@ -20,18 +21,6 @@ export function sparkLine(trace) {
     const y = HEIGHT - 3 - ((value - least) / span) * (HEIGHT - 6);
     return `${x.toFixed(1)},${y.toFixed(1)}`;
   });
-  const svg = document.createElementNS(SVG, "svg");
-  for (const [name, value] of Object.entries({
-    class: "spark",
-    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
-    width: WIDTH,
-    height: HEIGHT,
-    "aria-hidden": "true",
-  })) {
-    svg.setAttribute(name, String(value));
-  }
-  const line = document.createElementNS(SVG, "polyline");
-  line.setAttribute("points", points.join(" "));
-  svg.append(line);
-  return svg;
+  const frame = { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, "aria-hidden": "true" };
+  return makeDrawn("svg", frame, makeDrawn("polyline", { points: points.join(" ") }));
 }

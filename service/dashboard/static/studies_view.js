@@ -2,6 +2,7 @@
 
 import { arrange, find, fromTemplate, named } from "./elements.js";
 import { createListTools } from "./list_tools.js";
+import { readPages } from "./pages.js";
 import { startPolling } from "./polling.js";
 import { hintAtWidth } from "./sideways.js";
 import { createActions } from "./study_actions.js";
@@ -30,6 +31,7 @@ export function showStudies(root, api, frame) {
   let pages = 1;
   /** @type {Listed[]} */
   let listed = [];
+  let isNarrowed = false;
   const take = named(view, "take-studies");
   const tools = createListTools(named(view, "list-tools"), { again: askAnew, redraw: draw });
   const actions = createActions(view, api, frame, askAnew);
@@ -37,17 +39,16 @@ export function showStudies(root, api, frame) {
   hintAtWidth(find(view, ".sideways"), named(view, "wide-table"));
 
   const polling = startPolling(async (signal) => {
-    let wanted;
-    let answer;
-    do {
-      wanted = JSON.stringify(tools.wanted());
-      answer = await listPages(api, tools.wanted(), pages, signal);
-    } while (wanted !== JSON.stringify(tools.wanted()));
-    await refreshFronts(api, answer.studies, fronts, signal);
-    listed = answer.studies.map((study) => ({
+    const wanted = tools.wanted();
+    const answer = await readPages(pages, (token) => api.listStudies(wanted, token, signal));
+    const studies = answer.pages.flatMap((page) => page.studies);
+    const traces = Object.assign({}, ...answer.pages.map((page) => page.hypervolume_traces));
+    isNarrowed = Object.keys(wanted).length > 0;
+    await refreshFronts(api, studies, fronts, signal);
+    listed = studies.map((study) => ({
       study,
       front: fronts.get(study.id)?.front,
-      trace: answer.traces[study.id] ?? [],
+      trace: traces[study.id] ?? [],
     }));
     older.hidden = !answer.more;
     draw();
@@ -57,7 +58,6 @@ export function showStudies(root, api, frame) {
   }, frame.failed);
 
   function draw() {
-    const isNarrowed = Object.keys(tools.wanted()).length > 0;
     tools.offer(listed.map(({ study }) => study));
     const isEmpty = listed.length === 0;
     take.hidden = isEmpty;
@@ -85,28 +85,6 @@ export function showStudies(root, api, frame) {
     polling.stop();
     tools.stop();
   };
-}
-
-/**
- * @param {Api} api
- * @param {Object<string, string>} wanted
- * @param {number} pages
- * @param {AbortSignal} signal
- */
-async function listPages(api, wanted, pages, signal) {
-  /** @type {Study[]} */
-  const studies = [];
-  const traces = {};
-  /** @type {string | null} */
-  let token = null;
-  for (let page = 0; page < pages; page += 1) {
-    const answer = await api.listStudies(wanted, token, signal);
-    studies.push(...answer.studies);
-    Object.assign(traces, answer.hypervolume_traces);
-    token = answer.next_page_token;
-    if (token === null) break;
-  }
-  return { studies, traces: /** @type {Object<string, (number | null)[]>} */ (traces), more: token !== null };
 }
 
 /**

@@ -4,6 +4,7 @@ import { ApiProblem } from "./api.js";
 import { find, make, named, showText } from "./elements.js";
 import { asWords } from "./format.js";
 import { askFirst } from "./question.js";
+import { hasEnded } from "./study_data.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {Frame} from "./main.js" */
@@ -11,7 +12,6 @@ import { askFirst } from "./question.js";
 
 /** @typedef {ReturnType<typeof createActions>} Actions */
 
-const ENDED = ["SUCCEEDED", "FAILED", "CANCELLED"];
 export const EXTENDABLE = ["ACTIVE", "PAUSED", "SUCCEEDED"];
 const CHANGED_MEANWHILE = "Somebody has changed the study meanwhile. Save again to write over that, or leave it and look.";
 
@@ -36,6 +36,8 @@ export function createActions(view, api, frame, changed) {
       frame.refused(error);
       return;
     }
+    // The list may have been left meanwhile.
+    if (!dialog.isConnected) return;
     named(form, "edit-name").value = read.study.display_name;
     named(form, "edit-tags").value = read.study.tags.join(", ");
     named(form, "edit-notes").value = read.study.notes;
@@ -128,7 +130,7 @@ export function createActions(view, api, frame, changed) {
       }
       find(row, "[data-verb=extend]").hidden = !EXTENDABLE.includes(study.state);
       const drop = find(row, "[data-verb=delete]");
-      drop.disabled = !ENDED.includes(study.state);
+      drop.disabled = !hasEnded(study);
       drop.title = drop.disabled ? `It is ${asWords(study.state).toLowerCase()}: cancel it first.` : "";
     },
   };

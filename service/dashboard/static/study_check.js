@@ -17,7 +17,7 @@ import { asYaml } from "./yaml.js";
 /** After the last key of a field. */
 const LULL_MS = 400;
 const NO_ESTIMATE =
-  "No estimate of the time: none of your studies with this backbone, data and recipe has trained anything yet.";
+  "No estimate of the time: none of your ended studies with this backbone, data and recipe has trained anything.";
 const NO_ESTIMATE_OF_A_CUSTOM_STUDY = "No estimate of the time: what a trial of yours takes is not known here.";
 const UNCHECKED = "Not checked: the service gave no answer. It is asked again every two seconds.";
 
@@ -25,9 +25,9 @@ const UNCHECKED = "Not checked: the service gave no answer. It is asked again ev
  * @param {HTMLElement} view
  * @param {Api} api
  * @param {Frame} frame
- * @param {{form: StudyForm, draft: () => StudyDraft, isExtension: boolean}} written
+ * @param {{form: StudyForm, draft: () => StudyDraft, how: "new" | "clone" | "extend"}} written
  */
-export function createStudyCheck(view, api, frame, { form, draft, isExtension }) {
+export function createStudyCheck(view, api, frame, { form, draft, how }) {
   const refuse = (/** @type {unknown} */ error) => showRefused(view, error);
   /** @type {TaskFileHead | null} */
   let head = null;
@@ -35,13 +35,9 @@ export function createStudyCheck(view, api, frame, { form, draft, isExtension })
   let timer = 0;
 
   async function check(/** @type {AbortSignal} */ signal) {
-    let text;
-    do {
-      text = JSON.stringify(draft());
-      const study = JSON.parse(text);
-      named(view, "yaml").textContent = asYaml(study);
-      await Promise.all([validate(study, signal), study.configuration === undefined ? null : preview(signal)]);
-    } while (text !== JSON.stringify(draft()));
+    const study = draft();
+    named(view, "yaml").textContent = asYaml(study);
+    await Promise.all([validate(study, signal), study.configuration === undefined ? null : preview(signal)]);
     frame.settled("");
     return true;
   }
@@ -50,7 +46,7 @@ export function createStudyCheck(view, api, frame, { form, draft, isExtension })
     try {
       const found = await api.validateStudy(study, signal);
       showRefusals(find(view, "form"), named(view, "other-refusals"), []);
-      showOutcome(view, found, isExtension);
+      showOutcome(view, found, how);
     } catch (error) {
       refuse(error);
       showText(named(view, "estimate"), null);
@@ -120,12 +116,13 @@ function showRefused(view, error) {
 /**
  * @param {HTMLElement} view
  * @param {StudyValidation} found
- * @param {boolean} isExtension
+ * @param {"new" | "clone" | "extend"} how
  */
-function showOutcome(view, { study, first_trials, estimate }, isExtension) {
+function showOutcome(view, { study, first_trials, estimate }, how) {
   const searched = counted(study.search_space.parameters.length, "parameter");
-  const begins = first_trials.length ? `, begins with ${counted(first_trials.length, "starting point")}` : "";
-  showText(named(view, "outcome"), isExtension ? null : `It can run: it searches ${searched}${begins}.`);
+  // A clone keeps starting points that were not sent with this question.
+  const begins = how === "new" && first_trials.length ? `, begins with ${counted(first_trials.length, "starting point")}` : "";
+  showText(named(view, "outcome"), how === "extend" ? null : `It can run: it searches ${searched}${begins}.`);
   const none = study.configuration ? NO_ESTIMATE : NO_ESTIMATE_OF_A_CUSTOM_STUDY;
   showText(named(view, "estimate"), estimate === null ? none : sentenceOf(estimate));
 }

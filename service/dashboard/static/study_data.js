@@ -17,6 +17,9 @@ const FEWEST_WITH_KNEE = 3;
 /** @param {Study} study */
 export const hasEnded = (study) => TERMINAL_STUDY_STATES.includes(study.state);
 
+/** @param {{state: string}} trial */
+export const isOpen = ({ state }) => ["QUEUED", "RUNNING"].includes(state);
+
 /**
  * Whether a measured trial keeps every limit of its study; one that does not cannot stand on the front.
  * @param {Study} study

@@ -6,7 +6,7 @@ import { tagsIn } from "./study_actions.js";
 
 /** @import {Catalogue, Objective, Study, StudyDraft, Task, TaskFile} from "./types.js" */
 
-export const HUB = "hub:";
+const HUB = "hub:";
 const FILE = "file:";
 /** The space of the study that is cloned. */
 const SAME_SPACE = "";
@@ -124,7 +124,7 @@ export function createStudyForm(form, catalogue, files, source) {
   /** Show the fields that the chosen task has, and name the study after it until it has a name. */
   function followTask() {
     const task = field("task").value;
-    const isTable = task.startsWith(FILE) || task === HUB || task.startsWith(HUB);
+    const isTable = task.startsWith(FILE) || task.startsWith(HUB);
     named(form, "tabular").hidden = !isTable;
     named(form, "hub-name").hidden = task !== HUB;
     named(form, "space-hint").textContent = SPACES[field("space").value] ?? "";
@@ -190,7 +190,6 @@ export function createStudyForm(form, catalogue, files, source) {
     draft,
     task,
     followTask,
-    addFile,
     /** The upload that is chosen, if one is. */
     chosenFile: () => files.find(({ name }) => `${FILE}${name}` === field("task").value) ?? null,
     /**
@@ -219,7 +218,7 @@ export function createStudyForm(form, catalogue, files, source) {
  * A task without the place where its file lies.
  * @param {string} name
  */
-export const shortName = (name) => name.replace(/^(file:uploads\/[^/]*\/|file:|hub:)/, "");
+const shortName = (name) => name.replace(/^(file:uploads\/[^/]*\/|file:|hub:)/, "");
 
 /**
  * @param {Object<string, any>} values

@@ -146,8 +146,9 @@ function openView(root, api, frame, { tell, accept }) {
   let isClosed = false;
   /** @type {ParetoPoint[] | null} */
   let former = null;
-  /** @type {Set<string> | null} */
+  /** @type {((trial: TrialRow) => boolean) | null} */
   let narrowed = null;
+  let isDue = false;
   view.addEventListener("keydown", (event) => {
     const isElsewhere = /** @type {HTMLElement} */ (event.target).closest("dialog, select, input") !== null;
     if (event.key === "Escape" && selected !== null && !isElsewhere) leaveTrial();
@@ -181,14 +182,18 @@ function openView(root, api, frame, { tell, accept }) {
   function drawPlot(/** @type {StudyData} */ latest) {
     const number = inAddress("trial");
     selected = latest.trials.find((trial) => String(trial.number) === number) ?? null;
-    const shown = chosenAxes(axes, latest);
-    options.update(latest, shown);
-    pareto.update(latest, shown, selected, {
+    pareto.update(latest, chosenAxes(axes, latest), selected, {
       shadedBy: options.shadedBy(),
       showsBelief: options.showsBelief(),
       former,
-      keeps: (trial) => decision.keeps(trial) && (narrowed?.has(trial.id) ?? true),
+      keeps: (trial) => decision.keeps(trial) && (narrowed?.(trial) ?? true),
     });
+  }
+
+  function changeAxes() {
+    if (data === null) return;
+    options.update(data, chosenAxes(axes, data));
+    drawPlot(data);
   }
 
   function redrawPlot() {
@@ -201,11 +206,15 @@ function openView(root, api, frame, { tell, accept }) {
   }
 
   /** Dim what is outside of a selection that was made in another plot. */
-  function narrow(/** @type {Set<string> | null} */ ids) {
-    const isSame = narrowed === ids || (narrowed?.size === ids?.size && [...(ids ?? [])].every((id) => narrowed?.has(id)));
-    narrowed = ids;
+  async function narrow(/** @type {((trial: TrialRow) => boolean) | null} */ keeps) {
+    if (keeps === null && narrowed === null) return;
+    narrowed = keeps;
+    if (isDue) return;
+    isDue = true;
     // Both plots at once would take too long where there are thousands of trials.
-    if (!isSame) nextTask().then(() => isClosed || redrawPlot());
+    await nextTask();
+    isDue = false;
+    if (!isClosed) redrawPlot();
   }
 
   function drawTrials(/** @type {StudyData} */ latest) {
@@ -225,7 +234,8 @@ function openView(root, api, frame, { tell, accept }) {
     showTiles(named(view, "tiles"), latest);
     showReferencePoint(named(view, "reference-point"), latest.study);
     showEmptyStates(view, latest);
-    offerAxes(axes, latest, draw);
+    offerAxes(axes, latest, changeAxes);
+    options.update(latest, chosenAxes(axes, latest));
     const recommended = latest.knee?.trial_id ? `Recommended: ${latest.knee.reason}` : latest.knee?.reason;
     showText(named(view, "knee"), recommended ?? null);
     drawPlot(latest);

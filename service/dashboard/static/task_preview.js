@@ -46,7 +46,7 @@ function labelTable({ labels }) {
       {},
       make("th", { scope: "row" }, label),
       make("td", { class: "number" }, formatCount(count)),
-      make("td", { class: "share", "aria-hidden": "true" }, make("progress", { max: most, value: count, "aria-label": label })),
+      make("td", { class: "share", "aria-hidden": "true" }, make("progress", { max: most, value: count })),
     ),
   );
   const others = labels.length - rows.length;

@@ -3,7 +3,6 @@
 import { axisStyle, tooltipElement, tooltipStyle } from "./chart_frame.js";
 import { asWords, counted, formatDuration } from "./format.js";
 import { createPlot } from "./plot.js";
-import { runReader } from "./runs.js";
 
 /** @import {Colours} from "./chart_frame.js" */
 /** @import {Run} from "./runs.js" */
@@ -24,18 +23,23 @@ const NARROW_PX = 620;
  * @param {Context} context
  * @returns {View}
  */
-export function createTimelineView(root, { api, nameOfStudy, signal, select, failed }) {
-  const plot = createPlot(root, { name: "workers", testId: "timeline", nameOfStudy });
-  const read = runReader(api, signal);
+export function createTimelineView(root, { nameOfStudy, signal, readRuns, select, failed }) {
+  const plot = createPlot(root, { name: "workers", testId: "timeline", nameOfStudy, onChart: listen });
   /** @type {Bar[]} */
   let bars = [];
   /** @type {StudyData | null} */
   let data = null;
-  let hears = false;
+
+  function listen(/** @type {any} */ chart) {
+    chart.on("click", (/** @type {any} */ { dataIndex }) => {
+      const trial = data?.trials.find(({ id }) => id === bars[dataIndex]?.trialId);
+      if (trial) select(trial);
+    });
+  }
 
   async function show(/** @type {StudyData} */ latest) {
     try {
-      const runs = await read(latest);
+      const runs = await readRuns(latest);
       if (!runs.length) return plot.empty("No worker has taken a trial of this study: results were imported, or none has begun.");
       bars = runs.slice(-MOST_BARS).map((run) => ({ ...run, until: Math.max(run.start, run.end ?? Date.now()) }));
       const workers = [...new Set(bars.map(({ worker }) => worker))].sort();
@@ -46,13 +50,6 @@ export function createTimelineView(root, { api, nameOfStudy, signal, select, fai
         note: `${spoken(bars, workers)} A gap in a row is an idle device.${runs.length > bars.length ? ` Drawn are the last ${MOST_BARS} attempts.` : ""}`,
         records: bars.map(recordOf),
       });
-      if (!hears) {
-        hears = true;
-        plot.library()?.on("click", (/** @type {any} */ { dataIndex }) => {
-          const trial = data?.trials.find(({ id }) => id === bars[dataIndex]?.trialId);
-          if (trial) select(trial);
-        });
-      }
     } catch (error) {
       if (!signal.aborted) failed(error);
     }

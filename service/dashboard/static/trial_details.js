@@ -19,10 +19,12 @@ import {
   percent,
   predictionInWords,
   predictionOf,
+  SAID_IN_WORDS,
 } from "./learning_curve.js";
 import { mapOfModules, recordsOfMap, sizesOf } from "./module_map.js";
 import { drawingOf } from "./network_drawing.js";
 import { createPlot } from "./plot.js";
+import { isOpen } from "./study_data.js";
 import { offerPicture } from "./take_out.js";
 import { runsOf } from "./runs.js";
 import { filesOf, hasLostAttempts, lostAttemptsOf, tableOfSeeds } from "./trial_record.js";
@@ -46,7 +48,6 @@ const FIRST_METRICS = [
 ];
 const LAYER_PX = 20;
 const AROUND_LAYERS_PX = 80;
-const OPEN_STATES = ["QUEUED", "RUNNING"];
 const INVITATION = "Choose any point or row to see what it trained.";
 
 /**
@@ -61,6 +62,8 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
   let curve = null;
   /** @type {ReturnType<typeof createPlot> | null} */
   let modules = null;
+  /** @type {Map<string, ModuleMaps>} by trial, for none ever changes */
+  const maps = new Map();
   const leaving = new AbortController();
 
   function close() {
@@ -87,19 +90,34 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
       // A chart needs an element that is on the page.
       const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart.curve"));
       if (place !== null) showCurve(place, study, /** @type {any} */ (trial));
-      if (isChosen && hasLostAttempts(trial)) {
-        const attempts = runsOf(await api.getRuns(study.id, leaving.signal, row.id));
-        if (shown === wanted) panel.append(lostAttemptsOf(attempts) ?? "");
-      }
-      if (isChosen && !isCustom(study)) {
-        const maps = await api.getModuleMaps(study.id, leaving.signal, row.id);
-        if (shown === wanted) showModules(study, maps);
-      }
+      if (isChosen) await showMore(study, trial, () => shown === wanted);
     } catch (error) {
       if (leaving.signal.aborted || shown !== wanted) return;
       // With the next news it is asked for again.
       shown = "";
       put(isChosen, [headOf(row, name), hint("This trial could not be read; the page asks for it again.")]);
+    }
+  }
+
+  /**
+   * What has to be asked for by itself: attempts that were given back, and which layers train what.
+   * @param {Study} study
+   * @param {KnownTrial} trial
+   * @param {() => boolean} isWanted whether the drawer still shows the trial as it is here
+   */
+  async function showMore(study, trial, isWanted) {
+    try {
+      if (hasLostAttempts(trial)) {
+        const attempts = runsOf(await api.getRuns(study.id, leaving.signal, trial.id));
+        if (isWanted()) panel.append(lostAttemptsOf(attempts) ?? "");
+      }
+      if (isCustom(study)) return;
+      const map = maps.get(trial.id) ?? (await api.getModuleMaps(study.id, leaving.signal, trial.id));
+      maps.set(trial.id, map);
+      if (isWanted()) showModules(study, map);
+    } catch {
+      if (leaving.signal.aborted || !isWanted()) return;
+      panel.append(hint("More of this trial could not be read. Close it and choose it again."));
     }
   }
 
@@ -116,27 +134,27 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
   }
 
   /**
-   * Which modules the trial trains in which layer, before its runs and files.
+   * Which modules the trial trains in which layer, below its files.
    * @param {Study} study
-   * @param {ModuleMaps} maps
+   * @param {ModuleMaps} map
    */
-  function showModules(study, maps) {
-    if (!maps.modules.length) return;
-    const root = make("section", { class: "drawer-plot", "aria-label": "Layers" });
+  function showModules(study, map) {
+    if (!map.modules.length) return;
+    const root = make("section", { "aria-label": "Layers" });
     panel.append(make("h3", {}, "Layers"), root);
-    const [number] = maps.numbers;
-    const cells = sizesOf(maps, 0);
+    const [number] = map.numbers;
+    const cells = sizesOf(map, 0);
     modules = createPlot(root, {
       name: `layers of trial ${number}`,
       testId: "trial-modules",
       nameOfStudy: () => study.display_name,
       size: "modules",
     });
-    modules.picture.style.height = `${maps.layers * LAYER_PX + AROUND_LAYERS_PX}px`;
-    modules.draw((colours) => mapOfModules(maps, cells, colours, { asShare: false, small: true }), {
+    modules.picture.style.height = `${map.layers * LAYER_PX + AROUND_LAYERS_PX}px`;
+    modules.draw((colours) => mapOfModules(map, cells, colours, { asShare: false, small: true }), {
       label: `Sizes of the modules that trial ${number} trains in each layer.`,
       note: "Numbers are ranks, widths or lengths; layer 0 is the one after the embeddings.",
-      records: recordsOfMap(maps, cells, "size"),
+      records: recordsOfMap(map, cells, "size"),
     });
   }
 
@@ -175,8 +193,7 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
      */
     update({ study, trials, front, sequence }, chosen) {
       const row = chosen ?? trials.find(({ id }) => id === front.points[0]?.trial_id) ?? null;
-      const isOpen = row !== null && OPEN_STATES.includes(row.state);
-      const content = JSON.stringify([row, chosen === null, isOpen ? sequence : 0]);
+      const content = JSON.stringify([row, chosen === null, row !== null && isOpen(row) ? sequence : 0]);
       // Left alone while nothing changes, so that a person can mark and copy the command.
       if (shown === content) return;
       shown = content;
@@ -305,13 +322,7 @@ function parametersOf(trial) {
  */
 function metricsOf(study, trial) {
   const { metrics, test_metrics, metric_standard_errors, test_metric_standard_errors } = trial;
-  const saidElsewhere = [
-    scoreMetric(study),
-    "collapsed",
-    "chance",
-    "predicted_score",
-    "predicted_score_deviation",
-  ];
+  const saidElsewhere = [scoreMetric(study), ...SAID_IN_WORDS];
   const measured = [...FIRST_METRICS, ...Object.keys(metrics), ...Object.keys(test_metrics)].filter(
     (name) => !saidElsewhere.includes(name) && (name in metrics || name in test_metrics),
   );

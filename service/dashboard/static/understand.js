@@ -5,6 +5,7 @@ import { createCurvesView } from "./curves_view.js";
 import { createFailuresView } from "./failures_view.js";
 import { createModuleMapView } from "./module_map_view.js";
 import { createParallelView } from "./parallel_view.js";
+import { runReader } from "./runs.js";
 import { createSliceView } from "./slice_view.js";
 import { createTimelineView } from "./timeline_view.js";
 import { isCustom } from "./format.js";
@@ -18,8 +19,9 @@ import { isCustom } from "./format.js";
  * @property {Api} api
  * @property {() => string} nameOfStudy
  * @property {AbortSignal} signal over once the study is left
+ * @property {ReturnType<typeof runReader>} readRuns read once for all views
  * @property {(trial: TrialRow) => void} select
- * @property {(ids: Set<string> | null) => void} narrow
+ * @property {(keeps: ((trial: TrialRow) => boolean) | null) => void} narrow
  * @property {(error: unknown) => void} failed
  *
  * @typedef {{update: (data: StudyData) => void, close: () => void}} View
@@ -39,11 +41,11 @@ const STEPS = new Map([["ArrowRight", 1], ["ArrowLeft", -1]]);
 
 /**
  * @param {HTMLElement} card
- * @param {Omit<Context, "signal">} actions
+ * @param {Omit<Context, "signal" | "readRuns">} actions
  */
 export function createUnderstanding(card, actions) {
   const leaving = new AbortController();
-  const context = { ...actions, signal: leaving.signal };
+  const context = { ...actions, signal: leaving.signal, readRuns: runReader(actions.api, leaving.signal) };
   const list = named(card, "understand-tabs");
   const panel = named(card, "understand-panel");
   /** @type {Map<string, {root: HTMLElement, view: View}>} */
