@@ -263,6 +263,19 @@ class TrialMeasurement(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class AttemptLog(Base):
+    """The last lines that an attempt has said. Read for one trial at a time, and by nothing else."""
+
+    __tablename__ = "attempt_logs"
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    replicate: Mapped[int]
+    lines: Mapped[str]
+    omitted_lines: Mapped[int]
+    recorded_at: Mapped[datetime]
+
+
 class StoredFront(Base):
     """The front of a study after `sequence` accepted results, written in the transaction of the last."""
 

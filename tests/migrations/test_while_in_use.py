@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, func, select, text
 from sqlalchemy.orm import Session
 
+from api_schemas.log_tail import LastLines
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, Measurement
 from service.storage import database, schema_version
@@ -77,6 +78,7 @@ def fill_every_table() -> str:
     claimed = leases.claim("w")
     assert claimed is not None
     leases.record_measurement(claimed.trial_id, 1, Measurement(step=1, metrics={"score": 0.5}))
+    leases.store_log(claimed.trial_id, 1, LastLines("step 1", 0))
     record = ArtifactRecord(name="a", path="a", sha256="0" * 64, size_bytes=1)
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
     with transaction() as session:

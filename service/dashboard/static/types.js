@@ -188,6 +188,9 @@
  * @typedef {{trial_ids: string[], numbers: number[], replicates: number[], attempts: number[],
  *   workers: string[], outcomes: string[], reasons: (string | null)[], started_at: string[],
  *   ended_at: (string | null)[]}} RunColumns
+ * @typedef {{attempt: number, replicate: number, text: string, omitted_lines: number,
+ *   recorded_at: string}} AttemptLog
+ * @typedef {{logs: AttemptLog[]}} TrialLogs
  * @typedef {{layers: number, modules: string[], trial_ids: string[], numbers: number[],
  *   sizes: (number | null)[][][]}} ModuleMaps
  *
