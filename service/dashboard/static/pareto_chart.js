@@ -2,6 +2,7 @@
 
 import { axisStyle, createChart, decades, fitted, isDark, legendLines, tooltipElement, tooltipStyle } from "./chart_frame.js";
 import {
+  counted,
   describeParameters,
   formatCount,
   formatMetric,
@@ -11,8 +12,9 @@ import {
   metricFormat,
   scoreName,
 } from "./format.js";
-import { believedPoints, formerPoints, isMeasured, pointsOf } from "./pareto_points.js";
+import { believedPoints, formerPoints, isMeasured, knownOf, pointsOf } from "./pareto_points.js";
 import { seriesOf } from "./pareto_series.js";
+import { metricSoFar, progressInWords } from "./progress.js";
 import { shadesOf } from "./shades.js";
 
 /** @import {Axes, Axis} from "./axes.js" */
@@ -156,18 +158,24 @@ const STANDINGS = {
 function tooltip(study, point) {
   if (point === undefined) return "";
   const { trial, kind, isDim } = point;
-  const isExpected = kind === "expected" || kind === "infeasible";
-  const values = isExpected ? trial.expected : trial.metrics;
-  const errors = isExpected ? trial.expected_deviations : trial.metric_standard_errors;
-  const metrics = study.objectives.map(
-    ({ metric }) => `${headingOf(study, metric)}: ${formatWithError(metric, values[metric], errors[metric])}`,
-  );
-  const standing = (STANDINGS[kind] ?? kind) + (trial.collapsed ? ", collapsed" : "");
+  const metrics = study.objectives.map(({ metric }) => `${headingOf(study, metric)}: ${valueInWords(trial, metric)}`);
+  const how = kind === "measured so far" ? `measured so far: ${progressInWords(trial)}` : (STANDINGS[kind] ?? kind);
+  const standing = how + (trial.collapsed ? ", collapsed" : "");
   return tooltipElement(
     `Trial ${trial.number}`,
     [...metrics, isDim ? `${standing}; outside your bounds` : standing],
     [trial.modules, ...describeParameters(trial.parameters)].filter(Boolean).join(" · "),
   );
+}
+
+/**
+ * @param {TrialRow} trial
+ * @param {string} metric
+ */
+function valueInWords(trial, metric) {
+  const { values, errors } = knownOf(trial);
+  const soFar = trial.progress === null ? "" : metricSoFar(trial.progress, metric);
+  return soFar || formatWithError(metric, values[metric], errors[metric]) + (trial.progress ? " as expected" : "");
 }
 
 /**
@@ -184,6 +192,8 @@ function spoken(points, { x, y }) {
     `${formatCount(measured.length)} measured trials, ${formatCount(onFront)} on the front.`,
   ];
   const best = measured.toSorted((a, b) => (y.maximize ? b.y - a.y : a.y - b.y))[0];
+  const underWay = points.filter(({ kind }) => kind === "measured so far").length;
+  if (underWay) words.push(`${counted(underWay, "trial")} under way, measured so far.`);
   if (best) words.push(`Best: ${formatMetric(y.metric, best.y)} in trial ${best.trial.number}.`);
   return [...words, "The table below has the numbers."].join(" ");
 }

@@ -273,7 +273,7 @@ function openView(root, api, frame, { tell, accept }) {
  * @param {StudyData} data
  */
 function showEmptyStates(view, { study, trials, history }) {
-  const measured = trials.some(({ state }) => state === "SUCCEEDED");
+  const measured = trials.some(({ state, progress }) => state === "SUCCEEDED" || progress !== null);
   const volumes = history.records.some((record) => record.hypervolume !== null);
   const nothingComes = hasEnded(study) ? "No trial of this study succeeded." : null;
   showInstead(
