@@ -179,6 +179,9 @@
  * @typedef {{id: string, url: string, event_types: string[], waiting: number, given_up: number,
  *   last_error: string | null, created_at: string, disabled_at: string | null}} Webhook
  * @typedef {Webhook & {secret: string | null}} WebhookCreated
+ * @typedef {{study_id: string, sequence: number, type: string, recorded_at: string, attempts: number,
+ *   next_attempt_at: string | null}} Delivery without a next attempt it was given up
+ * @typedef {{deliveries: Delivery[], next_page_token: string | null}} DeliveryPage
  * @typedef {{used: number, limit: number | null}} Limit
  * @typedef {{active_studies: Limit, running_trials: Limit, artifact_bytes: Limit}} Limits
  * @typedef {{sequence: number, type: string, subject: string, key_id: string | null,
