@@ -143,6 +143,7 @@ class Study(Base):
     proposals: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     importance: Mapped[dict[str, Any] | None]
     accepted: Mapped[dict[str, Any] | None]
+    one_shot: Mapped[dict[str, Any] | None]
     notes: Mapped[str] = mapped_column(Text, server_default="", default="")
     tags: Mapped[list[Any]] = mapped_column(server_default="[]", default=list)
     backbone_shape: Mapped[dict[str, Any] | None]

@@ -52,6 +52,7 @@
  * @property {number} final_replicates
  * @property {{share: number}} race
  * @property {{rounds: number, racers: string[], is_over: boolean} | null} race_progress
+ * @property {{detail: string, trainings: number} | null} one_shot
  * @property {number} budget_spent
  * @property {{queued: number, running: number, done: number}} replicate_counts
  * @property {string} created_at
