@@ -1,4 +1,4 @@
-"""What our trial workers call: claim, heartbeat, report, complete, release.
+"""What our trial workers call: claim, heartbeat, log, report, complete, release.
 
 Every write names its attempt, the fencing token; one that another attempt has followed writes nothing and
 raises `StaleAttempt`. Each function is one short transaction, repeated while the database is away, and safe
@@ -8,9 +8,10 @@ to repeat. Runners over HTTP have the same functions in `ask_and_tell`.
 from collections.abc import Callable, Sequence
 
 import stamina
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from api_schemas.log_tail import LastLines
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialReport, TrialState
@@ -21,7 +22,7 @@ from service.storage import queries
 from service.storage.database import engine, transaction
 from service.storage.models import Replicate, Study, Trial
 from service.storage.queries import OpenReplicates
-from service.trials import lifecycle, replication, super_networks
+from service.trials import attempt_logs, lifecycle, replication, super_networks
 from service.trials.claimable_studies import claimable_studies
 
 RELEASE_SECONDS = 3.0
@@ -86,6 +87,31 @@ def heartbeat(trial_id: str, attempt: int) -> bool:
         return lifecycle.extend_lease(
             session, study, trial_id, attempt=attempt, lease_seconds=settings().lease_seconds
         )
+
+
+def store_log(trial_id: str, attempt: int, said: LastLines) -> bool:
+    """Store the last lines of an attempt. Return whether the database took them.
+
+    Nothing hangs on them, so they are not sent again: what is sent next has them, too.
+    """
+    try:
+        with transaction() as session:
+            study = queries.study_of_trial(session, trial_id)
+            if study is None:
+                raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")
+            attempt_logs.store_log(session, study, trial_id, attempt=attempt, said=said)
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def log_for(worker: str, line: str) -> int:
+    """Add a line to the logs of what a worker ran that can say nothing any more; return to how many."""
+    try:
+        with transaction() as session:
+            return attempt_logs.add_line(session, worker=worker, line=line)
+    except SQLAlchemyError:
+        return 0
 
 
 @retry_while_database_is_away

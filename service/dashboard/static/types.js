@@ -97,6 +97,9 @@
  * @property {string | null} started_at
  * @property {string | null} finished_at
  *
+ * @typedef {{trial_id: string, seeds: number, seeds_done: number, step: number | null, steps: number | null,
+ *   metrics: Object<string, number>, exact: Object<string, number>}} Progress
+ *
  * @typedef {object} TrialRow what table and plot show of a trial
  * @property {string} id
  * @property {number} number
@@ -115,6 +118,7 @@
  * @property {Object<string, number>} test_metric_standard_errors
  * @property {Object<string, number>} expected of a trial without metrics: what the model expected
  * @property {Object<string, number>} expected_deviations
+ * @property {Progress | null} progress of one that has measured something and has not ended
  * @property {boolean} on_front
  * @property {Belief | null} belief what the models believe of a member of a front
  *
@@ -137,6 +141,7 @@
  * @property {Object<string, (number | null)[]>} test_metric_standard_errors
  * @property {Object<string, (number | null)[]>} expected
  * @property {Object<string, (number | null)[]>} expected_deviations
+ * @property {Progress[]} progress
  *
  * @typedef {{mean: number, standard_deviation: number}} Prediction
  * @typedef {{metrics: Object<string, Prediction>, chance: number, onFront: boolean}} Belief
@@ -175,6 +180,9 @@
  * @typedef {{id: string, url: string, event_types: string[], waiting: number, given_up: number,
  *   last_error: string | null, created_at: string, disabled_at: string | null}} Webhook
  * @typedef {Webhook & {secret: string | null}} WebhookCreated
+ * @typedef {{study_id: string, sequence: number, type: string, recorded_at: string, attempts: number,
+ *   next_attempt_at: string | null}} Delivery without a next attempt it was given up
+ * @typedef {{deliveries: Delivery[], next_page_token: string | null}} DeliveryPage
  * @typedef {{used: number, limit: number | null}} Limit
  * @typedef {{active_studies: Limit, running_trials: Limit, artifact_bytes: Limit}} Limits
  * @typedef {{sequence: number, type: string, subject: string, key_id: string | null,
@@ -189,6 +197,9 @@
  * @typedef {{trial_ids: string[], numbers: number[], replicates: number[], attempts: number[],
  *   workers: string[], outcomes: string[], reasons: (string | null)[], started_at: string[],
  *   ended_at: (string | null)[]}} RunColumns
+ * @typedef {{attempt: number, replicate: number, text: string, omitted_lines: number,
+ *   recorded_at: string}} AttemptLog
+ * @typedef {{logs: AttemptLog[]}} TrialLogs
  * @typedef {{layers: number, modules: string[], trial_ids: string[], numbers: number[],
  *   sizes: (number | null)[][][]}} ModuleMaps
  *
