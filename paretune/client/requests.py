@@ -203,8 +203,8 @@ def recommendation(
     study_id: str, *, at_most: Sequence[str] = (), at_least: Sequence[str] = (), weights: Sequence[str] = ()
 ) -> Request[Recommendation]:
     """Choose one point of the front by bounds or by weights, each as `METRIC:NUMBER`; else its knee."""
-    query = {"at_most": at_most, "at_least": at_least, "weights": weights}
-    return replace(_get(f"{_study(study_id)}/recommendation", Recommendation), query=query)
+    path = f"{_study(study_id)}/recommendation"
+    return _get(path, Recommendation, at_most=at_most, at_least=at_least, weights=weights)
 
 
 def importance(study_id: str) -> Request[Importance]:
@@ -336,7 +336,7 @@ def delete_task_file(name: str) -> Request[None]:
     return Request("DELETE", path, lambda _: None, gone_when_repeated=True)
 
 
-def _get(path: str, schema: type[Answer], **query: str | None) -> Request[Answer]:
+def _get(path: str, schema: type[Answer], **query: str | Sequence[str] | None) -> Request[Answer]:
     asked = {name: value for name, value in query.items() if value is not None}
     return Request("GET", path, schema.model_validate_json, query=asked)
 

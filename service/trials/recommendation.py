@@ -159,7 +159,7 @@ def _no_clear_knee(objectives: Sequence[Objective], points: Sequence[Point], *, 
     return (
         "No trial is recommended, for the front has no clear knee: none lies beyond what joins its ends, off "
         f"the worst of each objective{head}. From worst to best it spans {spans}. Choose by bounds, such as "
-        f"{bounds}."
+        f"{bounds}, or take the best in {_words(objectives[0].metric)}: weights={objectives[0].metric}:1."
     )
 
 

@@ -85,8 +85,10 @@ def test_two_points_have_no_clear_knee() -> None:
     assert choice.reason == (
         "No trial is recommended, for the front has no clear knee: none lies beyond what joins its ends, off "
         "the worst of each objective. From worst to best it spans score 0.725 to 0.785 and trainable "
-        "parameters 163,784 to 770. Choose by bounds, such as at_most=trainable_parameters:163784."
+        "parameters 163,784 to 770. Choose by bounds, such as at_most=trainable_parameters:163784, or take "
+        "the best in score: weights=score:1."
     )
+    assert choose(OBJECTIVES, FRONT[::2], query(weights=["score:1"])).position is not None
 
 
 def test_the_worst_of_an_objective_is_no_knee() -> None:
