@@ -120,7 +120,8 @@ class _Handler(logging.Handler):
 
 def log_line(level: str, text: str) -> str:
     """Return a line as it stands in a log, beginning with the time."""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ} {level} {text}"
+    mark = "" if level == "info" else f"{level}: "
+    return f"{datetime.now(UTC):%m-%d %H:%M:%SZ} {mark}{text}"
 
 
 def _short(value: object) -> str:

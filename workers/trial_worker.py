@@ -76,7 +76,7 @@ def tell_of_lost_child(lost: LostChild) -> None:
     memory = (
         ", and the kernel has killed a process for lack of memory meanwhile" if lost.memory_was_short else ""
     )
-    line = log_line("error", f"the process of this attempt is gone: {lost.how}{memory}")
+    line = log_line("error", f"the process of this attempt was ended: {lost.how}{memory}")
     told = leases.log_for(_name_of(lost.pid), line)
     log.error("a child is gone", how=lost.how, memory_was_short=lost.memory_was_short, trials=told)
 
