@@ -57,6 +57,27 @@ class WebhookPage(Schema):
     next_page_token: str | None
 
 
+class DeliveryRead(Schema):
+    """An event that has not arrived: after how many attempts, and when the next one is due.
+
+    Without a next one it has been given up. `last_error` of the webhook says why; what arrived is not kept.
+    """
+
+    study_id: str
+    sequence: int
+    type: EventType
+    recorded_at: datetime
+    attempts: int
+    next_attempt_at: datetime | None
+
+
+class DeliveryPage(Schema):
+    """Deliveries that have not arrived, those of the newest studies and of their last events first."""
+
+    deliveries: tuple[DeliveryRead, ...]
+    next_page_token: str | None
+
+
 class WebhookReplay(Schema):
     """Which events to send again: those of a study after a number, of the types of the webhook."""
 

@@ -10,11 +10,13 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from enum import Enum, auto
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 from celery import Task
@@ -37,11 +39,14 @@ from service.runtime.telemetry import received, start_telemetry, stop_telemetry
 from service.settings import settings
 from service.trials import leases
 from workers.attempt_log import PackLog, log_line
-from workers.errors import DiskFull
+from workers.errors import DiskFull, TrialError
 from workers.interruption import TrialStopped, WorkerStopping, interruption
 from workers.measuring.devices import trial_device
 from workers.saving.storage_watch import StorageWatch
 from workers.spans import attempt_spans, mark_end, without_trace
+
+if TYPE_CHECKING:
+    from workers.model_cache import ModelCache
 
 log = structlog.get_logger(__name__)
 
@@ -195,6 +200,7 @@ def _run_heard(pack: ClaimedPack) -> None:
 def _load_training() -> None:
     # torch loads in the pool's child, never in its parent. And while no signal can raise: one that broke into
     # the import would leave torch half loaded, and every further trial of this process would fail.
+    import workers.one_shot
     import workers.packing.run
     import workers.run_trial  # noqa: F401
 
@@ -203,12 +209,33 @@ def _train_all(pack: ClaimedPack) -> None:
     with interruption.allowed():
         for claimed in pack.running:
             _delete_files_of_earlier_attempts(claimed)
+            with pack.log.about(claimed):
+                _score_sub_networks(claimed)
     reports = _reports(pack.running, pack.log)
     while pack.running:
         with interruption.allowed():
             next_reports = next(reports)
         # Before the others are trained: a later failure must not cost a finished result.
         pack.complete(next_reports)
+
+
+def _score_sub_networks(claimed: ClaimedTrial) -> None:
+    """Train the super-network that a trial comes with, if any; one that fails must not fail the trial."""
+    if claimed.super_network is None:
+        return
+    from workers.one_shot import one_shot_scores
+
+    started = time.perf_counter()
+    try:
+        scores = one_shot_scores(claimed.super_network, cache=_cache())
+    except Exception as error:
+        log.exception("super-network failed")
+        reason = str(error) if isinstance(error, TrialError) else f"{type(error).__name__}: {error}"
+        leases.give_up_one_shot(claimed.trial_id, claimed.attempt, reason=reason[:1000])
+        return
+    seconds = time.perf_counter() - started
+    log.info("sub-networks scored", count=len(scores), seconds=round(seconds, 1))
+    leases.record_one_shot(claimed.trial_id, claimed.attempt, scores, seconds=seconds)
 
 
 def _reports(claimed: Sequence[ClaimedTrial], said: PackLog) -> Iterator[list[TrialReport]]:
@@ -234,19 +261,9 @@ def _reports(claimed: Sequence[ClaimedTrial], said: PackLog) -> Iterator[list[Tr
 
 
 def _train(claimed: Sequence[ClaimedTrial], said: PackLog) -> Iterator[list[TrialReport]]:
-    import torch
-
-    from workers.model_cache import process_cache
     from workers.run_trial import Trial, run_trial
 
-    torch.set_num_threads(settings().trial_threads)
-    cache = process_cache(
-        settings().models_dir,
-        settings().data_dir,
-        device=trial_device(),
-        activation_cache_bytes=settings().activation_cache_bytes,
-        trial_memory_bytes=settings().trial_memory_bytes,
-    )
+    cache = _cache()
     trials = [Trial(one.configuration, one.artifacts_path, partial(_report, one, said)) for one in claimed]
     if len(trials) == 1:
         yield [run_trial(trials[0], cache=cache, store=artifact_store())]
@@ -254,6 +271,21 @@ def _train(claimed: Sequence[ClaimedTrial], said: PackLog) -> Iterator[list[Tria
         from workers.packing.run import run_packed
 
         yield from run_packed(trials, cache=cache, store=artifact_store())
+
+
+def _cache() -> "ModelCache":
+    import torch
+
+    from workers.model_cache import process_cache
+
+    torch.set_num_threads(settings().trial_threads)
+    return process_cache(
+        settings().models_dir,
+        settings().data_dir,
+        device=trial_device(),
+        activation_cache_bytes=settings().activation_cache_bytes,
+        trial_memory_bytes=settings().trial_memory_bytes,
+    )
 
 
 def _report(claimed: ClaimedTrial, said: PackLog, measurement: Measurement) -> bool:

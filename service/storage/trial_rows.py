@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, case, select
+from sqlalchemy import ARRAY, Row, String, any_, case, literal, select
 from sqlalchemy.orm import Session
 
 from api_schemas.trials import TrialState
-from service.storage.models import Event, Trial
+from service.storage.models import Event, Replicate, Trial, TrialMeasurement
 
 WITHOUT_METRICS = (TrialState.QUEUED, TrialState.RUNNING, TrialState.INFEASIBLE)
 
@@ -41,3 +41,28 @@ def trial_rows(session: Session, study_id: str, *, changed_after: int) -> Sequen
         changed = select(Event.trial_id).where(Event.study_id == study_id, Event.sequence > changed_after)
         query = query.where(Trial.id.in_(changed))
     return session.execute(query.order_by(Trial.number)).all()
+
+
+def seed_rows(session: Session, trial_ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """Read the seeds of trials in order, with the last measurement of each first one that runs, or null."""
+    latest = (
+        select(TrialMeasurement.step, TrialMeasurement.metrics)
+        .where(TrialMeasurement.trial_id == Replicate.trial_id, TrialMeasurement.attempt == Replicate.attempt)
+        .order_by(TrialMeasurement.step.desc())
+        .limit(1)
+        .lateral("latest")
+    )
+    runs_first = (Replicate.number == 0) & (Replicate.state == TrialState.RUNNING)
+    query = (
+        select(
+            Replicate.trial_id,
+            Replicate.state,
+            Replicate.metrics,
+            latest.c.step,
+            latest.c.metrics.label("measured"),
+        )
+        .outerjoin(latest, runs_first)
+        .where(Replicate.trial_id == any_(literal(list(trial_ids), ARRAY(String))))
+        .order_by(Replicate.trial_id, Replicate.number)
+    )
+    return session.execute(query).all()

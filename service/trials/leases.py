@@ -22,7 +22,7 @@ from service.storage import queries
 from service.storage.database import engine, transaction
 from service.storage.models import Replicate, Study, Trial
 from service.storage.queries import OpenReplicates
-from service.trials import attempt_logs, lifecycle, replication
+from service.trials import attempt_logs, lifecycle, replication, super_networks
 from service.trials.claimable_studies import claimable_studies
 
 RELEASE_SECONDS = 3.0
@@ -132,11 +132,28 @@ def complete(trial_id: str, attempt: int, report: TrialReport) -> None:
         )
 
 
+@retry_while_database_is_away
+def record_one_shot(trial_id: str, attempt: int, scores: Sequence[float], *, seconds: float) -> None:
+    """Store what the super-network scored that a claimed trial came with."""
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        super_networks.record_scores(session, study, trial, attempt=attempt, scores=scores, seconds=seconds)
+
+
+@retry_while_database_is_away
+def give_up_one_shot(trial_id: str, attempt: int, *, reason: str) -> None:
+    """Store why the super-network cannot be trained that a claimed trial came with."""
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        super_networks.give_up(session, study, trial, attempt=attempt, reason=reason)
+
+
 @stamina.retry(on=OperationalError, attempts=None, timeout=RELEASE_SECONDS, wait_max=0.5)
 def release(trial_id: str, attempt: int, *, reason: str = "its worker was stopped") -> None:
     """Give a trial back unfinished: its worker stops or cannot train it, or its study is cancelled."""
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
+        super_networks.let_go(study, trial, attempt=attempt)
         lifecycle.release_trial(session, study, trial, attempt=attempt, reason=reason)
 
 
@@ -145,6 +162,7 @@ def give_up(trial_id: str, attempt: int, *, checkpoint: Sequence[ArtifactRecord]
     """Give back a trial that is no longer wanted, with its checkpoint."""
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
+        super_networks.let_go(study, trial, attempt=attempt)
         lifecycle.release_trial(session, study, trial, attempt=attempt, checkpoint=checkpoint)
 
 
@@ -182,7 +200,9 @@ def _claim_from(session: Session, study_id: str, worker: str, *, wait: bool) -> 
     trial = queries.next_queued(session, study_id)
     if trial is None:
         return None
-    return _start(session, study, trial, worker)
+    claimed = _start(session, study, trial, worker)
+    order = super_networks.take_order(session, study, trial, attempt=claimed.attempt)
+    return claimed.model_copy(update={"super_network": order})
 
 
 def _start(session: Session, study: Study, trial: Trial, worker: str) -> ClaimedTrial:
@@ -196,6 +216,7 @@ def _start(session: Session, study: Study, trial: Trial, worker: str) -> Claimed
         replicate=replicate.number,
         configuration=_configuration(trial, replicate),
         artifacts_path=path if replicate.number == 0 else None,
+        super_network=None,
     )
 
 

@@ -1,17 +1,19 @@
-"""The webhooks of a tenant: make, list, delete, replay. Sends nothing."""
+"""The webhooks of a tenant and what has not arrived: make, list, delete, replay. Sends nothing."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, func, literal, select
+from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType
-from api_schemas.webhooks import WebhookCreate, WebhookRead, WebhookReplay
+from api_schemas.events import EventRead
+from api_schemas.webhooks import DeliveryRead, WebhookCreate, WebhookRead, WebhookReplay
 from service.errors import InvalidWebhook, LimitReached, NotFound
 from service.storage.audit_log import record_audit_event
 from service.storage.ids import new_id
-from service.storage.models import Delivery, Event, Study, Tenant, Webhook
+from service.storage.models import Event, Study, Tenant
+from service.storage.webhook_models import Delivery, Webhook
 from service.webhooks.signatures import new_secret
 
 MOST_WEBHOOKS = 20
@@ -56,6 +58,23 @@ def list_webhooks(session: Session, *, tenant_id: str, page_size: int, before: s
     """Read a tenant's webhooks, newest first, older than `before`."""
     query = _of(tenant_id).order_by(Webhook.id.desc()).limit(page_size)
     return list(session.scalars(query if before is None else query.where(Webhook.id < before)))
+
+
+def list_deliveries(
+    session: Session, webhook: Webhook, *, page_size: int, before: tuple[str, int] | None
+) -> tuple[DeliveryRead, ...]:
+    """Read what a webhook has not got, newest study and event first, before a study's event of a number."""
+    place = tuple_(Delivery.study_id, Delivery.sequence)
+    query = (
+        select(Delivery, Event)
+        .outerjoin(Event, (Event.study_id == Delivery.study_id) & (Event.sequence == Delivery.sequence))
+        .where(Delivery.webhook_id == webhook.id)
+        .order_by(Delivery.study_id.desc(), Delivery.sequence.desc())
+        .limit(page_size)
+    )
+    if before is not None:
+        query = query.where(place < before)
+    return tuple(_delivery(delivery, event) for delivery, event in session.execute(query).all())
 
 
 def delete_webhook(session: Session, webhook_id: str, *, tenant_id: str) -> None:
@@ -121,6 +140,11 @@ def webhook_reads(session: Session, webhooks: Sequence[Webhook]) -> tuple[Webhoo
     }
     nothing = {"waiting": 0, "given_up": 0}
     return tuple(WebhookRead.copied_from(webhook, **counts.get(webhook.id, nothing)) for webhook in webhooks)
+
+
+def _delivery(delivery: Delivery, event: Event | None) -> DeliveryRead:
+    sent = EventRead.model_validate(event if delivery.event is None else delivery.event)
+    return DeliveryRead.copied_from(delivery, type=sent.type, recorded_at=sent.recorded_at)
 
 
 def _of(tenant_id: str) -> Select[Webhook]:

@@ -4,7 +4,10 @@ import re
 
 import httpx
 from playwright.sync_api import Page, expect
+from sqlalchemy import insert
 
+from service.storage.database import transaction
+from service.storage.webhook_models import Delivery
 from tests.browser.accessibility import findings, width_on_a_narrow_page
 from tests.browser.studies import add_result, asked, create_study
 from tests.conftest import API_KEY
@@ -23,6 +26,7 @@ LOADS_OF_A_CHANGE_MEANWHILE = """async () => {
 
 def test_an_admin_makes_and_revokes_what_opens_the_tenant(page: Page, server_url: str) -> None:
     """A secret is shown once and works; what is revoked does not; every step stands in the log."""
+    study_id = create_study(server_url)
     page.goto(f"{server_url}/#key={API_KEY}")
     assert page.evaluate(LOADS_OF_A_CHANGE_MEANWHILE) == 2
     page.get_by_test_id("administer").click()
@@ -47,6 +51,7 @@ def test_an_admin_makes_and_revokes_what_opens_the_tenant(page: Page, server_url
     assert findings(page) == []
     assert width_on_a_narrow_page(page) <= 400
 
+    _deliveries(page, server_url, study_id)
     limits = asked(server_url, "/limits")
     expect(page.get_by_test_id("limits").locator("tbody tr").first).to_have_text(
         f"Active studies{limits['active_studies']['used']}no limit"
@@ -61,6 +66,28 @@ def test_an_admin_makes_and_revokes_what_opens_the_tenant(page: Page, server_url
     log = [event["type"] for event in asked(server_url, "/audit_events")["audit_events"]]
     assert log[:4] == ["webhook.deleted", "key.revoked", "webhook.created", "key.created"]
     assert page.get_by_test_id("audit").locator("tbody tr td:nth-child(2)").all_inner_texts() == log
+
+
+def _deliveries(page: Page, server_url: str, study_id: str) -> None:
+    """What has not arrived stands there one by one; it is sent again from an event on, after a question."""
+    [webhook] = asked(server_url, "/webhooks")["webhooks"]
+    with transaction() as session:
+        session.execute(
+            insert(Delivery).values(study_id=study_id, sequence=1, webhook_id=webhook["id"], attempts=10)
+        )
+    page.get_by_role("button", name="Deliveries: https").click()
+    row = page.get_by_test_id("deliveries").locator("tbody tr")
+    expect(row).to_contain_text("given up")
+    [delivery] = asked(server_url, f"/webhooks/{webhook['id']}/deliveries")["deliveries"]
+    expect(row).to_contain_text(delivery["type"])
+    expect(row).to_contain_text(f"{study_id}, number {delivery['sequence']}")
+    expect(row).to_contain_text(str(delivery["attempts"]))
+    assert findings(page) == []
+    assert width_on_a_narrow_page(page) <= 400
+    row.get_by_role("button", name="Send again").click()
+    with page.expect_response("**:replay") as answer:
+        page.get_by_test_id("question-yes").click()
+    assert answer.value.json() == {"scheduled": 0}
 
 
 def test_a_key_is_offered_what_it_may_do(page: Page, server_url: str) -> None:

@@ -10,6 +10,7 @@ from api_schemas.trials import TrialReport, TrialState
 from service.settings import settings
 from service.storage.database import transaction
 from service.storage.models import Study
+from tests.browser.accessibility import findings
 from tests.browser.studies import (
     HEAD_ONLY,
     PLACE_OF,
@@ -79,6 +80,37 @@ def test_a_click_on_a_point_selects_its_row(page: Page, server_url: str) -> None
     expect(page.get_by_test_id("details")).to_contain_text("nothing but the classifier is trained")
     expect(page.get_by_test_id("trial-0")).to_have_attribute("data-selected", "")
     expect(page.locator("tr[data-selected]")).to_have_count(1)
+
+
+def test_points_are_walked_through_by_keyboard(page: Page, server_url: str) -> None:
+    """Along the front, then the others; each is ringed and said, through news as well; Enter opens it."""
+    study_id = create_study(server_url)
+    add_result(study_id, 0.8, 98_690)
+    add_result(study_id, 0.75, 500_000)
+    add_result(study_id, 0.7, 770, parameters=HEAD_ONLY)
+    open_study(page, server_url, study_id)
+    page.get_by_role("application").focus()
+    said = page.get_by_test_id("walked")
+    page.keyboard.press("ArrowRight")
+    expect(said).to_have_text(
+        "Trial 2, on the front. Score: 0.700; Trainable parameters: 770. 1 of 3.", use_inner_text=True
+    )
+    page.keyboard.press("End")
+    expect(said).to_contain_text("Trial 1, dominated. Score: 0.750")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    expect(said).to_contain_text("Trial 0, on the front. Score: 0.800; Trainable parameters: 98,690. 2 of 3.")
+    assert findings(page) == []
+    add_result(study_id, 0.72, 5000)
+    poll(page)
+    expect(said).to_contain_text("3 of 4.")
+    x, y = page.evaluate(PLACE_OF, ["On the front", 0])
+    ring = page.locator(".walked-point").bounding_box()
+    assert ring is not None
+    assert (ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2) == pytest.approx((x, y), abs=1)
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("details")).to_be_focused()
+    expect(page.get_by_test_id("details")).to_contain_text("Trial 0")
 
 
 def test_a_row_is_selected_by_keyboard(page: Page, server_url: str) -> None:
@@ -229,8 +261,16 @@ def test_a_long_study_is_read_whole_and_shown_in_parts(page: Page, server_url: s
 
 
 def test_what_a_trial_keeps_of_its_backbone_is_drawn(page: Page, server_url: str) -> None:
-    """Two bars for each layer, as long as what stays; of a layer that is left out the outline."""
-    study_id = create_study(server_url, search_space={"preset": "depth_width"})
+    """Two bars for each layer, as long as what stays; of a layer that is left out the outline.
+
+    The study's super-network is spoken of in its head.
+    """
+    study_id = create_study(
+        server_url,
+        search_space={"preset": "depth_width"},
+        budget={"trials": 12},
+        proposals={"one_shot": {"epochs": 1}},
+    )
     parameters = {"architecture.keep_layers": 4, "architecture.which": "first", "architecture.ffn_width": 768}
     add_result(study_id, 0.8, 98_690, parameters=parameters)
     open_study(page, server_url, study_id)
@@ -238,3 +278,4 @@ def test_what_a_trial_keeps_of_its_backbone_is_drawn(page: Page, server_url: str
     expect(picture.locator(".dropped")).to_have_count(4)
     widths = [bar.get_attribute("width") for bar in picture.locator(".kept").all()]
     assert widths == ["64", "86"] * 4
+    expect(page.get_by_test_id("study-words")).to_contain_text("One-shot: a super-network is trained first")

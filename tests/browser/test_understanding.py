@@ -7,10 +7,20 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from api_schemas.log_tail import LastLines
+from api_schemas.trials import Measurement
 from service.trials import leases
 from tests.browser.accessibility import findings, width_on_a_narrow_page
 from tests.browser.rich_study import SERIAL, rich_study
-from tests.browser.studies import POLL_MS, add_result, asked, drawn, open_study, poll
+from tests.browser.studies import (
+    CURVE,
+    POLL_MS,
+    add_result,
+    asked,
+    claim_and_measure,
+    drawn,
+    open_study,
+    poll,
+)
 from tests.browser.test_states import import_in_batches
 from tests.browser.test_taking_out import saved
 
@@ -183,6 +193,7 @@ def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: s
     assert len(drawn(page)["series"]["On the front, outside"]) == 6
     page.locator("[data-bound=score] input").press("Home")
     _told_of_news(page, study_id)
+    _measured_so_far(page, server_url, study_id)
     page.route("**/module_maps*", lambda route: route.abort())
     page.get_by_role("button", name="Trial 6", exact=True).click()
     expect(page.get_by_test_id("details")).to_contain_text("could not be read")
@@ -218,6 +229,27 @@ def _told_of_news(page: Page, study_id: str) -> None:
     page.get_by_role("button", name="Now", exact=True).click()
     page.get_by_test_id("tab-parallel").click()
     page.get_by_test_id("brush-clear").click()
+
+
+def _measured_so_far(page: Page, server_url: str, study_id: str) -> None:
+    """A running trial stands at its last measurement, moves with the next, and no word calls it a result."""
+    claimed = claim_and_measure(CURVE[:1])
+    for step, score in ((1, CURVE[0]["score"]), (2, 0.65)):
+        if step > 1:
+            leases.record_measurement(
+                claimed.trial_id, claimed.attempt, Measurement(step=step, metrics={"score": score})
+            )
+        page.clock.run_for(2000)
+        row = page.get_by_test_id(f"trial-{claimed.number}")
+        [progress] = of_study(server_url, study_id, "/trial_columns")["progress"]
+        expect(row.locator(".reason")).to_have_text(f"step {step} of {progress['steps']}")
+        expect(row).to_contain_text(f"{score:.3f} so far")
+        trained = progress["exact"]["trainable_parameters"]
+        expect(row).to_contain_text(f"{trained:,.0f}")
+        assert drawn(page)["series"]["Under way, measured so far"] == [[trained, score]]
+    expect(page.get_by_test_id("pareto-chart")).to_have_attribute(
+        "aria-label", re.compile("1 trial under way, measured so far")
+    )
 
 
 def test_a_row_keeps_the_focus_when_it_is_scrolled_away(page: Page, server_url: str) -> None:

@@ -23,8 +23,9 @@ from api_schemas.trials import ArtifactRecord, Measurement
 from service.storage import database, schema_version
 from service.storage.base_table import Base
 from service.storage.database import transaction
-from service.storage.models import IdempotencyKey, Study, Tenant, Trial, Webhook
+from service.storage.models import IdempotencyKey, Study, Tenant, Trial
 from service.storage.schema_version import SchemaInUse, alembic_config, expected_revision, upgrade
+from service.storage.webhook_models import Webhook
 from service.trials import leases, sweeper
 from service.trials.beliefs import record_belief
 from service.trials.slices import record_slices

@@ -11,6 +11,8 @@ from api_schemas.architecture import Architecture
 from api_schemas.peft.description import describe_parts
 from api_schemas.peft.registry import Peft
 from api_schemas.trial_columns import TrialColumns
+from api_schemas.trials import TERMINAL_TRIAL_STATES
+from service.api.read_models.progress import trial_progress
 from service.storage.models import Study
 from service.storage.trial_rows import trial_rows
 
@@ -23,6 +25,7 @@ def trial_columns(session: Session, study: Study, *, changed_after: int) -> Tria
     """Return the trials of a study that have changed since one of its events; after 0, all of them."""
     rows = trial_rows(session, study.id, changed_after=changed_after)
     described = [("", False) if row.peft is None else _described(row.peft, row.architecture) for row in rows]
+    unfinished = [row.id for row in rows if row.state not in TERMINAL_TRIAL_STATES]
     columns = {name: _by_name([getattr(row, name) for row in rows]) for name in NAMED}
     # Validated as a whole: each value by itself would take several times as long.
     return TrialColumns.model_validate(
@@ -42,6 +45,7 @@ def trial_columns(session: Session, study: Study, *, changed_after: int) -> Tria
             **columns,
             "expected": _by_name([_of_predictions(row, "mean") for row in rows]),
             "expected_deviations": _by_name([_of_predictions(row, "standard_deviation") for row in rows]),
+            "progress": trial_progress(session, study, unfinished),
         }
     )
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.base import WITHOUT_NUL
 from api_schemas.webhooks import (
+    DeliveryPage,
     WebhookCreate,
     WebhookCreated,
     WebhookPage,
@@ -26,6 +27,9 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], responses=documente
 
 PageSize = Annotated[int, Query(ge=1, le=500)]
 WebhookId = Annotated[str, Path(pattern=WITHOUT_NUL, max_length=100)]
+DeliveryToken = Annotated[
+    str | None, Query(pattern=r"^std_[0-9a-f]{32}/[0-9]{1,9}$", examples=[f"std_{'0' * 32}/7"])
+]
 WebhookToken = Annotated[str | None, Query(pattern=r"^whk_[0-9a-f]{32}$", examples=[f"whk_{'0' * 32}"])]
 
 
@@ -58,6 +62,24 @@ def get_webhook(webhook_id: WebhookId, session: SessionDep, tenant_id: AdminTena
     """Read a webhook, with the number of waiting deliveries and the last error."""
     webhook = registry.get_webhook(session, webhook_id, tenant_id=tenant_id)
     return registry.webhook_reads(session, [webhook])[0]
+
+
+@router.get("/{webhook_id:id}/deliveries", responses=NOT_MODIFIED | documented(404))
+def list_deliveries(
+    webhook_id: WebhookId,
+    session: SessionDep,
+    tenant_id: AdminTenantDep,
+    page_size: PageSize = 100,
+    page_token: DeliveryToken = None,
+) -> DeliveryPage:
+    """List what a webhook has not got: deliveries that wait for another attempt, or were given up."""
+    webhook = registry.get_webhook(session, webhook_id, tenant_id=tenant_id)
+    study_id, _, sequence = (page_token or "").partition("/")
+    before = (study_id, int(sequence)) if page_token else None
+    deliveries = registry.list_deliveries(session, webhook, page_size=page_size, before=before)
+    last = deliveries[-1] if len(deliveries) == page_size else None
+    token = f"{last.study_id}/{last.sequence}" if last else None
+    return DeliveryPage(deliveries=deliveries, next_page_token=token)
 
 
 @router.delete("/{webhook_id:id}", status_code=204, responses=documented(404))

@@ -1,7 +1,7 @@
 /** The calls of the public API that need a key of scope admin. */
 
 /** @import {Send} from "./api.js" */
-/** @import {AuditPage, Key, KeyCreated, Limits, Webhook, WebhookCreated} from "./types.js" */
+/** @import {AuditPage, DeliveryPage, Key, KeyCreated, Limits, Webhook, WebhookCreated} from "./types.js" */
 
 /** @param {Send} send */
 export function adminCalls(send) {
@@ -17,6 +17,10 @@ export function adminCalls(send) {
     listWebhooks: async (signal) => (await json(send("GET", "/v1/webhooks", { signal }))).webhooks,
     /** @type {(webhook: {url: string, event_types: string[]}) => Promise<WebhookCreated>} */
     createWebhook: (webhook) => json(send("POST", "/v1/webhooks", { json: webhook })),
+    /** @type {(id: string, signal: AbortSignal) => Promise<DeliveryPage>} */
+    listDeliveries: (id, signal) => json(send("GET", `/v1/webhooks/${encodeURIComponent(id)}/deliveries?page_size=50`, { signal })),
+    /** @type {(id: string, from: {study_id: string, after_sequence: number}) => Promise<Response>} */
+    replayWebhook: (id, from) => send("POST", `/v1/webhooks/${encodeURIComponent(id)}:replay`, { json: from }),
     /** @type {(id: string) => Promise<Response>} */
     deleteWebhook: (id) => send("DELETE", `/v1/webhooks/${encodeURIComponent(id)}`),
     /** @type {(signal: AbortSignal) => Promise<Limits>} */

@@ -1,6 +1,7 @@
 /** Administer: keys, webhooks, limits and the audit log of a tenant, for keys of scope admin. */
 
 import { ApiProblem } from "./api.js";
+import { cardedTable, moment } from "./carded_table.js";
 import { find, fromTemplate, make, named } from "./elements.js";
 import { formatBytes, formatCount } from "./format.js";
 import { readPages } from "./pages.js";
@@ -10,10 +11,11 @@ import { showRefusals } from "./refusals.js";
 import { tagsIn } from "./study_actions.js";
 import { offerTable } from "./take_out.js";
 import { showLoading, showNotAllowed } from "./waiting.js";
+import { deliveryTable, webhookTable } from "./webhook_tables.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {Frame} from "./main.js" */
-/** @import {AuditEvent, Key, Limit, Limits, Webhook} from "./types.js" */
+/** @import {AuditEvent, Delivery, Key, Limit, Limits, Webhook} from "./types.js" */
 
 /**
  * Show the page until the function that this returns is called.
@@ -26,6 +28,8 @@ export function showAdmin(root, api, frame) {
   /** @type {AuditEvent[]} */
   let events = [];
   let pages = 1;
+  /** The webhook whose deliveries are shown. */
+  let looked = "";
 
   async function load(/** @type {AbortSignal} */ signal) {
     const [keys, webhooks, limits, audit] = await Promise.all([
@@ -35,9 +39,16 @@ export function showAdmin(root, api, frame) {
       readPages(pages, (token) => api.listAuditEvents(token, signal)),
     ]);
     events = audit.pages.flatMap((page) => page.audit_events);
+    const shown = webhooks.find(({ id }) => id === looked);
+    const deliveries = shown === undefined ? null : await api.listDeliveries(shown.id, signal);
     const names = new Map(keys.map(({ id, name }) => [id, name]));
     named(view, "keys").replaceChildren(keyTable(keys, revoke));
-    named(view, "webhooks").replaceChildren(webhookTable(webhooks, removeWebhook));
+    named(view, "webhooks").replaceChildren(webhookTable(webhooks, { show: showDeliveries, remove: removeWebhook }));
+    named(view, "deliveries").hidden = deliveries === null;
+    if (shown && deliveries) {
+      const sendAgain = (/** @type {Delivery} */ delivery) => replay(shown, delivery);
+      named(view, "deliveries").replaceChildren(...deliveryTable(shown, deliveries, sendAgain));
+    }
     named(view, "limits").replaceChildren(limitTable(limits));
     named(view, "audit").replaceChildren(auditTable(events, names));
     named(view, "older-audit").hidden = !audit.more;
@@ -81,6 +92,22 @@ export function showAdmin(root, api, frame) {
       no: "Keep it",
     });
     if (isMeant) await after(api.deleteWebhook(id));
+  }
+
+  async function showDeliveries(/** @type {Webhook} */ { id }) {
+    looked = id;
+    await polling.again();
+    view.querySelector("[data-testid=deliveries] h3")?.focus();
+  }
+
+  async function replay(/** @type {Webhook} */ { id, url }, /** @type {Delivery} */ { study_id, sequence }) {
+    const isMeant = await askFirst({
+      title: "Send again from this event on?",
+      text: `${url} gets event ${sequence} of the study and all after it once more, also those that have arrived.`,
+      yes: "Send again",
+      no: "Leave it",
+    });
+    if (isMeant) await after(api.replayWebhook(id, { study_id, after_sequence: sequence - 1 }));
   }
 
   createByForm(view, "key", () => {
@@ -158,7 +185,7 @@ function showSecret(box, secret) {
  * @param {(key: Key) => void} revoke
  */
 function keyTable(keys, revoke) {
-  return table("API keys", ["Name", "Scope", "Made", "Last used", "Valid until", ""], keys.map((key) => {
+  return cardedTable("API keys", ["Name", "Scope", "Made", "Last used", "Valid until", ""], keys.map((key) => {
     const isOver = key.revoked_at !== null;
     const button = make("button", { type: "button", class: "quiet", "aria-label": `Revoke: ${key.name}` }, "Revoke");
     button.addEventListener("click", () => revoke(key));
@@ -173,26 +200,6 @@ function keyTable(keys, revoke) {
   }));
 }
 
-/**
- * @param {Webhook[]} webhooks
- * @param {(webhook: Webhook) => void} remove
- */
-function webhookTable(webhooks, remove) {
-  if (!webhooks.length) return make("p", { class: "hint" }, "No webhook yet: no event is sent anywhere.");
-  return table("Webhooks", ["URL", "Events", "Waiting", "Given up", "Last error", ""], webhooks.map((webhook) => {
-    const button = make("button", { type: "button", class: "quiet", "aria-label": `Delete: ${webhook.url}` }, "Delete");
-    button.addEventListener("click", () => remove(webhook));
-    return [
-      webhook.disabled_at === null ? webhook.url : `${webhook.url} (disabled: its receiver is gone)`,
-      webhook.event_types.join(", ") || "all",
-      formatCount(webhook.waiting),
-      formatCount(webhook.given_up),
-      webhook.last_error ?? "none",
-      button,
-    ];
-  }));
-}
-
 /** @param {Limits} limits */
 function limitTable({ active_studies, running_trials, artifact_bytes }) {
   const row = (/** @type {string} */ what, /** @type {Limit} */ { used, limit }, write = formatCount) => [
@@ -200,7 +207,7 @@ function limitTable({ active_studies, running_trials, artifact_bytes }) {
     write(used),
     limit === null ? "no limit" : write(limit),
   ];
-  return table("Limits", ["What", "In use", "Limit"], [
+  return cardedTable("Limits", ["What", "In use", "Limit"], [
     row("Active studies", active_studies),
     row("Running trials", running_trials),
     row("Artifacts and uploads", artifact_bytes, formatBytes),
@@ -212,7 +219,7 @@ function limitTable({ active_studies, running_trials, artifact_bytes }) {
  * @param {Map<string, string>} names of keys
  */
 function auditTable(events, names) {
-  return table("Audit log", ["When", "What", "Subject", "By", "Details"], events.map((event) => [
+  return cardedTable("Audit log", ["When", "What", "Subject", "By", "Details"], events.map((event) => [
     moment(event.recorded_at),
     event.type,
     event.subject,
@@ -220,27 +227,3 @@ function auditTable(events, names) {
     Object.entries(event.body).map(([name, value]) => `${name}: ${value}`).join(", "),
   ]));
 }
-
-/**
- * Make a table that is cards on a narrow page.
- * @param {string} name
- * @param {string[]} headings
- * @param {(string | Node)[][]} rows
- */
-function table(name, headings, rows) {
-  const heads = headings.map((heading) =>
-    make("th", { scope: "col", role: "columnheader" }, heading || make("span", { class: "unseen" }, "What may be done")),
-  );
-  const cells = (/** @type {(string | Node)[]} */ row) =>
-    row.map((cell, place) => make("td", { role: "cell", "data-title": headings[place] }, cell));
-  return make(
-    "table",
-    { class: "carded", role: "table", "aria-label": name },
-    make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
-    make("tbody", { role: "rowgroup" }, ...rows.map((row) => make("tr", { role: "row" }, ...cells(row)))),
-  );
-}
-
-/** @param {string | null} time */
-const moment = (time) =>
-  time === null ? "" : new Date(time).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });

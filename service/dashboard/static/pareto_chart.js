@@ -2,6 +2,7 @@
 
 import { axisStyle, createChart, decades, fitted, isDark, legendLines, tooltipElement, tooltipStyle } from "./chart_frame.js";
 import {
+  counted,
   describeParameters,
   formatCount,
   formatMetric,
@@ -11,8 +12,10 @@ import {
   metricFormat,
   scoreName,
 } from "./format.js";
-import { believedPoints, formerPoints, isMeasured, pointsOf } from "./pareto_points.js";
+import { believedPoints, formerPoints, isMeasured, knownOf, pointsOf } from "./pareto_points.js";
 import { seriesOf } from "./pareto_series.js";
+import { createPointWalk } from "./point_walk.js";
+import { metricSoFar, progressInWords } from "./progress.js";
 import { shadesOf } from "./shades.js";
 
 /** @import {Axes, Axis} from "./axes.js" */
@@ -32,9 +35,10 @@ const ROOM_BESIDE_LEGEND = 16;
 
 /**
  * @param {HTMLElement} element
+ * @param {HTMLElement} status where the point that the keyboard is at is said
  * @param {(trial: TrialRow) => void} onSelect
  */
-export function createParetoChart(element, onSelect) {
+export function createParetoChart(element, status, onSelect) {
   const { chart, draw, dispose, picture } = createChart(element);
   /** @type {ReturnType<typeof seriesOf> | null} */
   let drawn = null;
@@ -44,6 +48,15 @@ export function createParetoChart(element, onSelect) {
     const point = pointOf(place);
     if (point) onSelect(point.trial);
   });
+  /** @type {Study | null} */
+  let study = null;
+  const walk = createPointWalk(element, status, {
+    pixelOf: ({ x, y }) => chart.convertToPixel({ gridIndex: 0 }, [x, y]),
+    inWords: (point) => (study === null ? "" : pointInWords(study, point)),
+    onOpen: ({ trial }) => onSelect(trial),
+  });
+  // After the library has laid out a new size, too.
+  chart.on("finished", walk.drawn);
   return {
     dispose,
     picture,
@@ -56,7 +69,10 @@ export function createParetoChart(element, onSelect) {
     update(data, axes, selected, look) {
       const points = pointsOf(data, axes, look.shadedBy, look.keeps);
       element.setAttribute("aria-label", spoken(points, axes));
-      const { study, knee } = data;
+      const { knee } = data;
+      const shown = data.study;
+      study = shown;
+      walk.update(points);
       const room = element.clientWidth - ROOM_BESIDE_LEGEND;
       draw((colours) => {
         drawn = seriesOf(
@@ -72,20 +88,21 @@ export function createParetoChart(element, onSelect) {
           axes,
           colours,
         );
-        const legend = legends(drawn, look.shadedBy, study, colours, room);
+        const legend = legends(drawn, look.shadedBy, shown, colours, room);
         return {
           legend: legend.options,
-          xAxis: { ...axisOption(study, axes.x, colours), nameGap: 32 },
-          yAxis: { ...axisOption(study, axes.y, colours), nameGap: 46 },
+          xAxis: { ...axisOption(shown, axes.x, colours), nameGap: 32 },
+          yAxis: { ...axisOption(shown, axes.y, colours), nameGap: 46 },
           series: drawn.series.map(withoutPoints),
           tooltip: {
             ...tooltipStyle(colours),
             trigger: "item",
-            formatter: (/** @type {Place} */ place) => tooltip(study, pointOf(place)),
+            formatter: (/** @type {Place} */ place) => tooltip(shown, pointOf(place)),
           },
           grid: { left: 64, right: 28, top: legend.height + 20, bottom: 52 },
         };
       });
+      walk.drawn();
     },
   };
 }
@@ -155,19 +172,45 @@ const STANDINGS = {
  */
 function tooltip(study, point) {
   if (point === undefined) return "";
-  const { trial, kind, isDim } = point;
-  const isExpected = kind === "expected" || kind === "infeasible";
-  const values = isExpected ? trial.expected : trial.metrics;
-  const errors = isExpected ? trial.expected_deviations : trial.metric_standard_errors;
-  const metrics = study.objectives.map(
-    ({ metric }) => `${headingOf(study, metric)}: ${formatWithError(metric, values[metric], errors[metric])}`,
-  );
-  const standing = (STANDINGS[kind] ?? kind) + (trial.collapsed ? ", collapsed" : "");
+  const { trial, isDim } = point;
+  const metrics = metricsInWords(study, trial);
+  const standing = standingOf(point);
   return tooltipElement(
     `Trial ${trial.number}`,
     [...metrics, isDim ? `${standing}; outside your bounds` : standing],
     [trial.modules, ...describeParameters(trial.parameters)].filter(Boolean).join(" · "),
   );
+}
+
+/**
+ * A point as it is said to whoever walks to it.
+ * @param {Study} study
+ * @param {Point} point
+ */
+const pointInWords = (study, point) =>
+  `Trial ${point.trial.number}, ${standingOf(point)}. ${metricsInWords(study, point.trial).join("; ")}.`;
+
+/**
+ * @param {Study} study
+ * @param {TrialRow} trial
+ */
+const metricsInWords = (study, trial) =>
+  study.objectives.map(({ metric }) => `${headingOf(study, metric)}: ${valueInWords(trial, metric)}`);
+
+/** @param {Point} point */
+function standingOf({ trial, kind }) {
+  const how = kind === "measured so far" ? `measured so far: ${progressInWords(trial)}` : (STANDINGS[kind] ?? kind);
+  return how + (trial.collapsed ? ", collapsed" : "");
+}
+
+/**
+ * @param {TrialRow} trial
+ * @param {string} metric
+ */
+function valueInWords(trial, metric) {
+  const { values, errors } = knownOf(trial);
+  const soFar = trial.progress === null ? "" : metricSoFar(trial.progress, metric);
+  return soFar || formatWithError(metric, values[metric], errors[metric]) + (trial.progress ? " as expected" : "");
 }
 
 /**
@@ -184,6 +227,8 @@ function spoken(points, { x, y }) {
     `${formatCount(measured.length)} measured trials, ${formatCount(onFront)} on the front.`,
   ];
   const best = measured.toSorted((a, b) => (y.maximize ? b.y - a.y : a.y - b.y))[0];
+  const underWay = points.filter(({ kind }) => kind === "measured so far").length;
+  if (underWay) words.push(`${counted(underWay, "trial")} under way, measured so far.`);
   if (best) words.push(`Best: ${formatMetric(y.metric, best.y)} in trial ${best.trial.number}.`);
-  return [...words, "The table below has the numbers."].join(" ");
+  return [...words, "The table below has the numbers; arrow keys go from point to point."].join(" ");
 }

@@ -8,7 +8,8 @@ import { isOpen, keepsLimits } from "./study_data.js";
 /** @import {ParetoPoint, Study, TrialRow} from "./types.js" */
 
 /**
- * @typedef {"front" | "dominated" | "beyond limits" | "stopped early" | "expected" | "infeasible"} Kind
+ * @typedef {"front" | "dominated" | "beyond limits" | "stopped early" | "measured so far" | "expected" |
+ *   "infeasible"} Kind
  * @typedef {{trial: TrialRow, x: number, y: number, xError: number, yError: number, kind: Kind, shade: number,
  *   isDim: boolean}} Point `shade` is the value that its colour stands for
  */
@@ -17,7 +18,7 @@ import { isOpen, keepsLimits } from "./study_data.js";
 const WITHOUT_RESULT = ["FAILED", "CANCELLED"];
 
 /**
- * Every trial that has a value on both axes: measured, stopped early, or only expected.
+ * Every trial that has a value on both axes: measured, stopped early, measured so far, or only expected.
  * @param {StudyData} data
  * @param {Axes} axes
  * @param {string} shadedBy a metric, or nothing
@@ -28,10 +29,8 @@ export function pointsOf({ study, trials }, { x, y }, shadedBy, keeps) {
   return trials
     .filter(({ state }) => !WITHOUT_RESULT.includes(state))
     .map((trial) => {
-      const kind = kindOf(study, trial);
-      const isExpected = kind === "expected" || kind === "infeasible";
-      const values = isExpected ? { ...trial.expected, ...trial.metrics } : trial.metrics;
-      const errors = isExpected ? trial.expected_deviations : trial.metric_standard_errors;
+      const kind = kindOf(study, trial, [x.metric, y.metric]);
+      const { values, errors } = knownOf(trial);
       return {
         trial,
         x: valueOn(study, x.metric, trial, values),
@@ -90,14 +89,29 @@ export function formerPoints({ study, trials }, members, { x, y }) {
 }
 
 /**
+ * What is known of a trial by metric: measured or exact; of one without a result what was expected, else.
+ * @param {TrialRow} trial
+ * @returns {{values: Object<string, number>, errors: Object<string, number>}}
+ */
+export function knownOf({ state, metrics, metric_standard_errors, expected, expected_deviations, progress }) {
+  if (!isOpen({ state }) && state !== "INFEASIBLE") return { values: metrics, errors: metric_standard_errors };
+  const known = { ...metrics, ...progress?.metrics, ...progress?.exact };
+  const errors = Object.entries(expected_deviations).filter(([metric]) => !(metric in known));
+  return { values: { ...expected, ...known }, errors: Object.fromEntries(errors) };
+}
+
+/**
  * @param {Study} study
  * @param {TrialRow} trial
+ * @param {string[]} metrics on the axes
  * @returns {Kind}
  */
-function kindOf(study, trial) {
+function kindOf(study, trial, metrics) {
   if (trial.on_front) return "front";
   if (trial.state === "STOPPED_EARLY") return "stopped early";
   if (trial.state === "INFEASIBLE") return "infeasible";
+  const soFar = trial.progress?.metrics ?? {};
+  if (metrics.some((metric) => metric in soFar)) return "measured so far";
   if (isOpen(trial)) return "expected";
   return keepsLimits(study, trial) ? "dominated" : "beyond limits";
 }

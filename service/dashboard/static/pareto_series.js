@@ -23,6 +23,7 @@ const STARTING_POINTS = "starting_point";
 const CROSS = "path://M0,0L8,8M8,0L0,8";
 const PLUS = "path://M4,0L4,8M0,4L8,4";
 const DOWN = "path://M0,0L8,0L4,8Z";
+const ONWARD = "path://M0,0L8,4L0,8Z";
 const DIM = 0.18;
 
 /**
@@ -37,7 +38,7 @@ export function seriesOf(picture, axes, colours) {
   const groups = groupsOf(points, axes, colours);
   const drawn = groups.flatMap((group) => shaded(group, shades, isCrowd));
   const onFront = points.filter(({ kind, isDim }) => kind === "front" && !isDim);
-  const others = points.filter((point) => point.kind !== "front" && isMeasured(point) && !point.isDim);
+  const others = points.filter((point) => !point.isDim && (point.kind === "measured so far" || (point.kind !== "front" && isMeasured(point))));
   return {
     names: [
       ...ALWAYS.map((wanted) => groups.find(({ id }) => id === wanted)?.name ?? wanted),
@@ -97,6 +98,12 @@ function groupsOf(points, axes, colours) {
     }),
     group("Stopped early", of("stopped early"), { symbol: DOWN, symbolSize: small, itemStyle: filled, ...large }),
     group("Starting point", rest.filter(isStart), { symbol: "rect", symbolSize: 10, itemStyle: hollow(colours.text) }),
+    group("Under way, measured so far", of("measured so far"), {
+      symbol: ONWARD,
+      symbolSize: 11,
+      z: 4,
+      itemStyle: hollow(colours.text),
+    }),
     group("Waiting, as expected", of("expected"), {
       symbol: "circle",
       symbolSize: 9,
@@ -265,7 +272,7 @@ function formerFront(points, axes, colours) {
  * @param {Colours} colours
  */
 function ring(name, trialId, points, symbolSize, position, colours) {
-  const own = points.filter(({ trial, kind }) => trial.id === trialId && kind !== "expected");
+  const own = points.filter(({ trial, kind }) => trial.id === trialId && kind !== "expected" && kind !== "measured so far");
   const itemStyle = { color: "transparent", borderColor: colours.front, borderWidth: 2, borderType: "dotted" };
   return {
     ...scatter(name, name, own, { symbol: "circle", symbolSize, silent: true, z: 3, itemStyle }),

@@ -113,7 +113,7 @@ function openView(root, api, frame, { tell, accept }) {
   root.replaceChildren(view);
   connectVerbs(view, tell);
   const axes = named(view, "axes");
-  const pareto = createParetoChart(named(view, "pareto-chart"), select);
+  const pareto = createParetoChart(named(view, "pareto-chart"), named(view, "walked"), select);
   const hypervolume = createHypervolumeChart(named(view, "hypervolume-chart"));
   const details = createTrialDetails(named(view, "details"), api, { onClose: leaveTrial, refused: frame.refused });
   const table = createTrialsTable(named(view, "trials"), named(view, "trial-filter"), select);
@@ -273,7 +273,7 @@ function openView(root, api, frame, { tell, accept }) {
  * @param {StudyData} data
  */
 function showEmptyStates(view, { study, trials, history }) {
-  const measured = trials.some(({ state }) => state === "SUCCEEDED");
+  const measured = trials.some(({ state, progress }) => state === "SUCCEEDED" || progress !== null);
   const volumes = history.records.some((record) => record.hypervolume !== null);
   const nothingComes = hasEnded(study) ? "No trial of this study succeeded." : null;
   showInstead(

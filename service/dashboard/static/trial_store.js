@@ -46,8 +46,9 @@ export function createTrialStore() {
  * @param {TrialColumns} columns
  * @returns {TrialRow[]}
  */
-const rowsOf = (columns) =>
-  columns.ids.map((id, position) => ({
+function rowsOf(columns) {
+  const progress = new Map(columns.progress.map((one) => [one.trial_id, one]));
+  return columns.ids.map((id, position) => ({
     id,
     number: columns.numbers[position],
     state: columns.states[position],
@@ -65,9 +66,11 @@ const rowsOf = (columns) =>
     test_metric_standard_errors: valuesAt(columns.test_metric_standard_errors, position),
     expected: valuesAt(columns.expected, position),
     expected_deviations: valuesAt(columns.expected_deviations, position),
+    progress: progress.get(id) ?? null,
     on_front: false,
     belief: null,
   }));
+}
 
 /**
  * @template Value
@@ -92,7 +95,7 @@ function valuesAt(columns, position) {
  */
 export function recordOfTrial(trial) {
   const { parameters, metrics, metric_standard_errors, test_metrics, test_metric_standard_errors, ...rest } = trial;
-  const { belief, expected, expected_deviations, ...plain } = rest;
+  const { belief, expected, expected_deviations, progress, ...plain } = rest;
   return {
     ...plain,
     front_probability: belief?.chance ?? null,
@@ -103,5 +106,6 @@ export function recordOfTrial(trial) {
     ...under("test_metric_standard_errors", test_metric_standard_errors),
     ...under("expected", expected),
     ...under("expected_deviations", expected_deviations),
+    ...under("so_far", progress?.metrics ?? {}),
   };
 }

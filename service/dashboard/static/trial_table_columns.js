@@ -2,6 +2,7 @@
 
 import { describeTrial, formatSeconds, formatWithError, headingOf, isCustom } from "./format.js";
 import { percent } from "./learning_curve.js";
+import { metricSoFar } from "./progress.js";
 
 /** @import {Study, TrialRow} from "./types.js" */
 
@@ -78,6 +79,7 @@ const standingOf = ({ on_front, belief, collapsed }) =>
     .join(", ");
 
 /**
+ * Sorted by results: what a trial has measured so far is none, and stands after them.
  * @param {Study} study
  * @param {string} metric
  * @returns {Column}
@@ -85,7 +87,10 @@ const standingOf = ({ on_front, belief, collapsed }) =>
 const metricColumn = (study, metric) => ({
   ...numbers(headingOf(study, metric)),
   sortBy: (trial) => trial.metrics[metric],
-  text: (trial) => formatWithError(metric, trial.metrics[metric], trial.metric_standard_errors[metric]),
+  text: (trial) =>
+    trial.progress === null
+      ? formatWithError(metric, trial.metrics[metric], trial.metric_standard_errors[metric])
+      : metricSoFar(trial.progress, metric),
 });
 
 /**

@@ -2,6 +2,7 @@
 
 import { arrange, find, make, showState, showText } from "./elements.js";
 import { columnsOf } from "./trial_table_columns.js";
+import { progressInWords } from "./progress.js";
 import { createStateFilter } from "./state_filter.js";
 
 /** @import {StudyData} from "./study_data.js" */
@@ -251,7 +252,8 @@ function drawState(cell, trial) {
   const chip = find(cell, ".chip");
   if (chip.dataset.state !== trial.state) showState(chip, trial.state);
   const reason = find(cell, ".reason");
-  showText(reason, trial.state_reason);
-  reason.title = trial.state_reason ?? "";
+  const words = [progressInWords(trial), trial.state_reason].filter(Boolean).join("; ");
+  showText(reason, words);
+  reason.title = words;
   reason.dataset.state = trial.state;
 }

@@ -52,6 +52,7 @@
  * @property {number} final_replicates
  * @property {{share: number}} race
  * @property {{rounds: number, racers: string[], is_over: boolean} | null} race_progress
+ * @property {{detail: string, trainings: number} | null} one_shot
  * @property {number} budget_spent
  * @property {{queued: number, running: number, done: number}} replicate_counts
  * @property {string} created_at
@@ -96,6 +97,9 @@
  * @property {string | null} started_at
  * @property {string | null} finished_at
  *
+ * @typedef {{trial_id: string, seeds: number, seeds_done: number, step: number | null, steps: number | null,
+ *   metrics: Object<string, number>, exact: Object<string, number>}} Progress
+ *
  * @typedef {object} TrialRow what table and plot show of a trial
  * @property {string} id
  * @property {number} number
@@ -114,6 +118,7 @@
  * @property {Object<string, number>} test_metric_standard_errors
  * @property {Object<string, number>} expected of a trial without metrics: what the model expected
  * @property {Object<string, number>} expected_deviations
+ * @property {Progress | null} progress of one that has measured something and has not ended
  * @property {boolean} on_front
  * @property {Belief | null} belief what the models believe of a member of a front
  *
@@ -136,6 +141,7 @@
  * @property {Object<string, (number | null)[]>} test_metric_standard_errors
  * @property {Object<string, (number | null)[]>} expected
  * @property {Object<string, (number | null)[]>} expected_deviations
+ * @property {Progress[]} progress
  *
  * @typedef {{mean: number, standard_deviation: number}} Prediction
  * @typedef {{metrics: Object<string, Prediction>, chance: number, onFront: boolean}} Belief
@@ -174,6 +180,9 @@
  * @typedef {{id: string, url: string, event_types: string[], waiting: number, given_up: number,
  *   last_error: string | null, created_at: string, disabled_at: string | null}} Webhook
  * @typedef {Webhook & {secret: string | null}} WebhookCreated
+ * @typedef {{study_id: string, sequence: number, type: string, recorded_at: string, attempts: number,
+ *   next_attempt_at: string | null}} Delivery without a next attempt it was given up
+ * @typedef {{deliveries: Delivery[], next_page_token: string | null}} DeliveryPage
  * @typedef {{used: number, limit: number | null}} Limit
  * @typedef {{active_studies: Limit, running_trials: Limit, artifact_bytes: Limit}} Limits
  * @typedef {{sequence: number, type: string, subject: string, key_id: string | null,

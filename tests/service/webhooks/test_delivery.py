@@ -19,7 +19,8 @@ from service.access.tenants import get_tenant
 from service.api.app import create_app
 from service.storage.database import engine, transaction
 from service.storage.event_log import record_event
-from service.storage.models import Delivery, Event, Study
+from service.storage.models import Event, Study
+from service.storage.webhook_models import Delivery
 from service.webhooks import outbox, registry
 from service.webhooks.sender import ATTEMPT_SECONDS, send_webhooks, start_batches
 from service.webhooks.signatures import signed_headers
@@ -181,6 +182,8 @@ def test_failures_are_tried_again_ever_later_and_then_given_up(
     assert len(receiver.received) == len(outbox.PAUSES) + 1 == 10
     found = shown(client, made)
     assert (found["waiting"], found["given_up"]) == (0, 1)
+    (lost,) = client.get(f"/v1/webhooks/{made['id']}/deliveries").json()["deliveries"]
+    assert (lost["type"], lost["attempts"], lost["next_attempt_at"]) == ("study.created", 10, None)
     receiver.answers = [200]
     answer = client.post(f"/v1/webhooks/{made['id']}:replay", json={"study_id": study_id})
     assert answer.json() == {"scheduled": 1}
@@ -188,6 +191,25 @@ def test_failures_are_tried_again_ever_later_and_then_given_up(
     assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1
     found = shown(client, made)
     assert (found["waiting"], found["given_up"], found["last_error"]) == (0, 0, None)
+
+
+def test_what_has_not_arrived_is_listed_page_by_page(client: TestClient, receiver: Receiver) -> None:
+    """The last event first, each once, with what its study's log says of it; a broken token is refused."""
+    made = webhook(client, receiver)
+    study_id = stored_study(trials=2)
+    path = f"/v1/webhooks/{made['id']}/deliveries"
+    found, token = [], ""
+    while token is not None:
+        page = client.get(f"{path}?page_size=2{token and f'&page_token={token}'}").json()
+        found += page["deliveries"]
+        token = page["next_page_token"]
+    events = client.get(f"/v1/studies/{study_id}/events").json()["events"]
+    said = ("study_id", "sequence", "type", "recorded_at")
+    assert [[one[name] for name in said] for one in found] == [
+        [event[name] for name in said] for event in reversed(events)
+    ]
+    assert {(one["attempts"], one["next_attempt_at"] is None) for one in found} == {(0, False)}
+    assert client.get(f"{path}?page_token=7").status_code == 422
 
 
 def test_a_sender_that_dies_is_replaced(client: TestClient, receiver: Receiver) -> None:
