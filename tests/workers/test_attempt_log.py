@@ -145,6 +145,9 @@ def test_a_log_that_cannot_be_sent_costs_the_trial_nothing(
     """The result is stored, and what was said goes with the next lines; a stale attempt sends nothing."""
     pack = trial_worker.ClaimedPack([claimed])
     pack.log.tail(claimed).add("a line")
+    with monkeypatch.context() as impatient, pack.log.sending:
+        impatient.setattr(trial_worker, "SENDING_SECONDS", 0.01)
+        trial_worker._send_log(pack.log, claimed)
     monkeypatch.setattr(leases, "store_log", lambda *_: False)
     trial_worker._send_log(pack.log, claimed)
     assert pack.log.tail(claimed).news() is not None
