@@ -46,7 +46,9 @@ def left_for_search(study: Study) -> int:
 
 def noise_probes(study: Study) -> int:
     """Return how many of the first starting points of a study get `SEEDS_OF_A_PROBE` seeds."""
-    return NOISE_PROBES if study.race_share > 0 and _part_of_search(study) >= LEAST_SEARCH else 0
+    run = typed_study.one_shot(study)
+    trainings = _part_of_search(study) - (0 if run is None else run.trainings)
+    return NOISE_PROBES if study.race_share > 0 and trainings >= LEAST_SEARCH else 0
 
 
 def left_for_race(study: Study) -> int:

@@ -9,9 +9,11 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from api_schemas.tasks import TaskKind
 from api_schemas.trial_configuration import Distillation, Training
@@ -46,22 +48,13 @@ class Sizes:
 def only(backbone: Backbone, kept: SubNetwork) -> Iterator[None]:
     """Compute a sub-network inside this block, with the weights of the whole one."""
     every = backbone.layer_list._modules
-    gates = []
-    for place, layer in enumerate(kept.layers):
-        units, heads = kept.ffn_units[place], None if kept.heads is None else kept.heads[place]
-        if units is not None:
-            gate = torch.zeros(backbone.shape.ffn_size, device=backbone.device)
-            gate[list(units)] = 1.0
-            gates.append(_gate(backbone.part(layer, "ffn_out"), gate))
-        if heads is not None:
-            of_head = torch.zeros(head_counts(backbone.model.config)[0], device=backbone.device)
-            of_head[list(heads)] = 1.0
-            gate = of_head.repeat_interleave(backbone.shape.query_size // len(of_head))
-            gates.append(_gate(backbone.part(layer, "attention_output"), gate))
-    backbone.layer_list._modules = {
-        str(place): backbone.layers[layer] for place, layer in enumerate(kept.layers)
-    }
+    gates: list[RemovableHandle] = []
     try:
+        for reader, gate in _gates(backbone, kept):
+            gates.append(reader.register_forward_pre_hook(partial(_gated, gate)))
+        backbone.layer_list._modules = {
+            str(place): backbone.layers[layer] for place, layer in enumerate(kept.layers)
+        }
         yield
     finally:
         backbone.layer_list._modules = every
@@ -69,8 +62,23 @@ def only(backbone: Backbone, kept: SubNetwork) -> Iterator[None]:
             handle.remove()
 
 
-def _gate(reader: nn.Module, gate: Tensor) -> torch.utils.hooks.RemovableHandle:
-    return reader.register_forward_pre_hook(lambda _, inputs: (inputs[0] * gate.to(inputs[0].dtype),))
+def _gates(backbone: Backbone, kept: SubNetwork) -> Iterator[tuple[nn.Module, Tensor]]:
+    """Yield each module that reads units or heads of which some are left out, and 1 for what stays."""
+    for place, layer in enumerate(kept.layers):
+        units, heads = kept.ffn_units[place], None if kept.heads is None else kept.heads[place]
+        if units is not None:
+            gate = torch.zeros(backbone.shape.ffn_size, device=backbone.device)
+            gate[list(units)] = 1.0
+            yield backbone.part(layer, "ffn_out"), gate
+        if heads is not None:
+            of_head = torch.zeros(head_counts(backbone.model.config)[0], device=backbone.device)
+            of_head[list(heads)] = 1.0
+            gate = of_head.repeat_interleave(backbone.shape.query_size // len(of_head))
+            yield backbone.part(layer, "attention_output"), gate
+
+
+def _gated(gate: Tensor, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
+    return (inputs[0] * gate.to(inputs[0].dtype),)
 
 
 @tracer.start_as_current_span("train super-network")

@@ -2,9 +2,13 @@
 
 import pytest
 
+from api_schemas.one_shot import OneShotRun
 from api_schemas.races import RaceProgress
+from api_schemas.trial_configuration import TrialConfiguration
 from service.storage.models import Study
 from service.trials import race_budget
+
+BASE = TrialConfiguration.model_validate({"backbone": "b", "task": {"name": "t"}})
 
 
 def study(budget: int, *, share: float, created: int = 0, progress: RaceProgress | None = None) -> Study:
@@ -64,3 +68,12 @@ def test_only_a_search_that_can_afford_it_measures_the_noise() -> None:
     assert [race_budget.noise_probes(study(budget, share=0.25)) for budget in (15, 16, 32)] == [2, 2, 2]
     assert race_budget.noise_probes(study(14, share=0.25)) == 0
     assert race_budget.noise_probes(study(100, share=0.0)) == 0
+
+
+@pytest.mark.parametrize(("trainings", "probes"), [(0, 2), (3, 0)])
+def test_what_a_super_network_costs_measures_no_noise(trainings: int, probes: int) -> None:
+    """Of 16 trainings 12 are the search's, which is just enough."""
+    made = study(16, share=0.25, created=trainings)
+    run = OneShotRun(configuration=BASE, networks=(), smallest=1, trainings=trainings)
+    made.one_shot = run.model_dump(mode="json")
+    assert race_budget.noise_probes(made) == probes

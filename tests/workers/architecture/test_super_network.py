@@ -51,7 +51,11 @@ def test_heads_that_are_left_out_add_nothing(kind: str) -> None:
         assert not torch.allclose(inside, with_all_units)
 
 
-@pytest.mark.parametrize("peft", [{"method": "full"}, {"lora": {"rank": 2}}], ids=["full", "lora"])
+@pytest.mark.parametrize(
+    "peft",
+    [{"method": "full"}, {"lora": {"rank": 2}}, {"method": "lora", "library": {"rank": 2}}],
+    ids=["full", "our lora", "library's lora"],
+)
 def test_every_network_is_scored_and_the_same_again(peft: dict[str, object]) -> None:
     """From one training, whose batches may be run in parts; the backbone stays as it was."""
     bert, task, base = tiny("bert"), replace(TASK, sha256="super"), recipe(**peft)
