@@ -23,6 +23,9 @@ WIDTH_LIMIT = 4_000_000
 WIDTH_STEP = 32
 """A width is a multiple of it, as matrix products on CPUs like them, or the whole width."""
 
+MEASURING_ROWS = 512
+"""How many rows, at most, tell which parts matter, or score sub-networks of a super-network."""
+
 SAFE_DEPTH = 0.75
 """The share of a decoder's layers below which what it writes is not known to recover."""
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from api_schemas.base import WITHOUT_NUL, Schema
 from api_schemas.json_values import Integer, Number
+from api_schemas.one_shot import OneShot
 
 
 class Proposer(StrEnum):
@@ -63,6 +64,10 @@ class ProposalSettings(Schema):
     `time_limit_seconds` of one proposal, what is still missing is sampled instead of modelled.
     With `default_starting_points`, LoRA of rank 8, the Pfeiffer adapter and the head alone run after
     the study's own starting points, where its search space contains them.
+
+    `one_shot` trains a super-network of a study that makes its backbone smaller, before the first trial;
+    what it scores best, along the front of score and cost, is among the starting points. It costs part of
+    the budget, by the time that it takes in trainings of the whole network.
     """
 
     proposer: Proposer = Proposer.PARETUNE
@@ -71,6 +76,8 @@ class ProposalSettings(Schema):
     duplicates: DuplicatePolicy = DuplicatePolicy.REJECT
     default_starting_points: bool = True
     warm_start: WarmStart | None = None
+    # Versions of before refuse what they do not know.
+    one_shot: OneShot | None = Field(default=None, exclude_if=lambda wanted: wanted is None)
 
 
 class Prediction(Schema):

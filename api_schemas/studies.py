@@ -12,6 +12,7 @@ from api_schemas.backbones import BackboneShape
 from api_schemas.base import WITHOUT_NUL, Schema, one_of
 from api_schemas.json_values import Integer
 from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.one_shot import OneShotRead
 from api_schemas.proposals import ProposalSettings
 from api_schemas.races import Race, RaceProgress
 from api_schemas.search_space import (
@@ -192,8 +193,8 @@ class StudyRead(Schema):
     """A study as the service keeps it: search space expanded, reference point as far as it is known.
 
     A custom study has no configuration, no backbone and no classes. `budget_spent` counts its trials and the
-    further seeds that cost as much; `race_progress` is null until its race begins, `accepted` until somebody
-    decides for a trial.
+    further seeds that cost as much, and what a super-network costs; `race_progress` is null until its race
+    begins, `accepted` until somebody decides for a trial, `one_shot` where no super-network was asked for.
     """
 
     id: str
@@ -215,6 +216,7 @@ class StudyRead(Schema):
     final_replicates: int = 0
     race: Race = Race(share=0)
     race_progress: RaceProgress | None = None
+    one_shot: OneShotRead | None = None
     budget_spent: int = 0
     accepted: AcceptedTrial | None = None
     notes: str = ""
@@ -238,11 +240,16 @@ class StudyRead(Schema):
     def trainings_done(self) -> int:
         """Return how much of the budget is done: ended trials, and further seeds that cost as much."""
         if self.race.share == 0:
-            return self.trials.ended
+            return self.trials.ended + self.trainings_of_one_shot
         if self.race_progress is not None and self.race_progress.is_over:
             return self.budget_spent
         still_open = self.replicate_counts.queued + self.replicate_counts.running
-        return max(self.trials.ended, self.budget_spent - still_open)
+        return max(self.trials.ended + self.trainings_of_one_shot, self.budget_spent - still_open)
+
+    @property
+    def trainings_of_one_shot(self) -> int:
+        """Return how much of the budget pays for its super-network."""
+        return 0 if self.one_shot is None else self.one_shot.trainings
 
 
 class StudyQuery(Schema):

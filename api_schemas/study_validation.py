@@ -43,7 +43,8 @@ class StudyValidation(Schema):
     `study` has its space expanded, its task pinned and its defaults written out; posted, it means the same.
     `natural_references` are the worst values of the objectives where they follow from the space or the task.
     `first_trials` are its starting points, 20 at most. There is no `estimate` until a study of yours
-    with the same backbone, task and recipe has trained something.
+    with the same backbone, task and recipe has trained something. `one_shot_trainings` of the budget pay for
+    the super-network that it asks for.
     """
 
     study: StudyCreate
@@ -52,3 +53,4 @@ class StudyValidation(Schema):
     natural_references: tuple[float | None, ...]
     first_trials: tuple[FirstTrial, ...]
     estimate: RunEstimate | None
+    one_shot_trainings: int = 0

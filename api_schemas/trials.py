@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api_schemas.base import Schema, one_of
+from api_schemas.one_shot import SuperNetworkOrder
 from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization
 from api_schemas.trial_configuration import TrialConfiguration
@@ -88,7 +89,8 @@ class ClaimedTrial(Schema):
     """What a worker gets: one replicate of a trial, and the attempt it must name in every write.
 
     The configuration carries the replicate's own seed. `artifacts_path` is where to save what was
-    trained, in the artifact store; null means that nothing is kept of this replicate.
+    trained, in the artifact store; null means that nothing is kept of this replicate. `super_network` is
+    what to train and score for the study first.
     """
 
     trial_id: str
@@ -98,6 +100,7 @@ class ClaimedTrial(Schema):
     attempt: int
     configuration: TrialConfiguration
     artifacts_path: str | None
+    super_network: SuperNetworkOrder | None = None
 
 
 class TrialReport(Schema):

@@ -91,8 +91,12 @@ def _run_trial(
 def _metrics(
     trial: RunningTrial, command: Sequence[str], *, show: Callable[[str], None]
 ) -> Mapping[str, float]:
+    def heard(line: str) -> None:
+        show(line)
+        trial.log(line)
+
     with tempfile.TemporaryDirectory(prefix="paretune-trial-") as folder:
-        return run_script(command, trial.suggested, folder=Path(folder), show=show, check=trial.check)
+        return run_script(command, trial.suggested, folder=Path(folder), show=heard, check=trial.check)
 
 
 def _listed(values: Mapping[str, ParameterValue]) -> str:

@@ -37,6 +37,8 @@ def follow_to_the_end(client: Client, study_id: str, *, output: Path, check: Cal
         say(f"The study is paused{why}. Go on with: paretune resume {study_id}")
         return
     say(f"{study.display_name}: {study.state}" + (f", {study.state_reason}" if study.state_reason else ""))
+    if study.one_shot is not None:
+        explain(study.one_shot.detail)
     _write_results(client, study, folder=output / _folder_name(study))
     if study.state is StudyState.FAILED:
         raise typer.Exit(1)

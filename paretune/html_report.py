@@ -98,6 +98,7 @@ def _summary(study: StudyRead) -> str:
         f"made {study.created_at:%Y-%m-%d %H:%MZ}",
         *([] if took is None else [f"took {format_duration(took)}"]),
         *([] if study.state_reason is None else [study.state_reason]),
+        *([] if study.one_shot is None else [study.one_shot.detail]),
     ]
     return " · ".join(map(printable, words))
 

@@ -120,8 +120,8 @@ def seconds_left(study: StudyRead, trials: Sequence[TrialRead], *, now: datetime
 
 
 def budget_text(study: StudyRead, *, done: int | None = None) -> str:
-    """Return how much of the budget is done; a study that races counts trainings."""
-    unit = "trainings" if study.race.share else "trials"
+    """Return how much of the budget is done: in trainings, where it pays for a race or a super-network."""
+    unit = "trainings" if study.race.share or study.one_shot else "trials"
     return f"{study.trainings_done if done is None else done} / {study.budget.trials} {unit}"
 
 
@@ -180,7 +180,8 @@ def picture(study: StudyRead, trials: Sequence[TrialRead]) -> Group:
     newest = sorted(trials, key=lambda trial: trial.number)[-SHOWN_TRIALS:]
     bar = Table.grid()  # a bar alone would not end its line
     bar.add_row(ProgressBar(total=study.budget.trials, completed=ended, width=60))
-    return Group(heading, bar, trials_table(study, newest))
+    one_shot = [] if study.one_shot is None else [styled((study.one_shot.detail, "dim"))]
+    return Group(heading, bar, *one_shot, trials_table(study, newest))
 
 
 def _read(client: Client, study_id: str, *, heard: float) -> tuple[StudyRead, list[TrialRead]] | None:
@@ -204,7 +205,7 @@ def _ended(trials: Sequence[TrialRead]) -> int:
 
 
 def _done(study: StudyRead, trials: Sequence[TrialRead]) -> int:
-    return study.trainings_done if study.race.share else _ended(trials)
+    return study.trainings_done if study.race.share else _ended(trials) + study.trainings_of_one_shot
 
 
 def _print_ended(

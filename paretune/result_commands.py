@@ -26,7 +26,7 @@ from paretune.html_report import Report, report_page
 from paretune.progress import studies_table, study_line, trials_table
 from paretune.recommendation_report import recommendation_lines
 from paretune.study_file import write_study_file
-from paretune.study_reference import find_study
+from paretune.study_reference import find_study, numbered_trial
 
 app = typer.Typer()
 
@@ -214,7 +214,6 @@ def report(
 
 
 def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRead:
-    trials = list(client.trials(study.id))
     if number is None:
         front = client.pareto_front(study.id)
         if not front.points:
@@ -222,10 +221,7 @@ def _choose(client: Client, study: StudyRead, *, number: int | None) -> TrialRea
                 f"Study {study.id} has no front yet. Wait for a trial, or name one with --trial."
             )
         number = front.points[0].number  # best first
-    for trial in trials:
-        if trial.number == number:
-            return trial
-    raise ParetuneError(f"Study {study.id} has no trial {number}; it has {len(trials)}, counted from 0.")
+    return numbered_trial(client, study.id, number=number)
 
 
 def _follow(client: Client, study_id: str, *, after: int, show: Callable[[EventRead], None]) -> None:

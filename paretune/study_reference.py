@@ -1,6 +1,8 @@
 """Which study a beginning of an id, a name or `latest` means."""
 
+from api_schemas.trials import TrialRead
 from paretune.client import Client
+from paretune.errors import ParetuneError
 from paretune.id_reference import WHOLE_ID, NoSuchId, find_id
 
 LATEST = "latest"
@@ -32,3 +34,17 @@ def find_study(client: Client, reference: str) -> str:
             for study in studies
         },
     )
+
+
+def numbered_trial(client: Client, study_id: str, *, number: int) -> TrialRead:
+    """Return the trial of a study that has a number.
+
+    Raises:
+        ParetuneError: If it has none.
+    """
+    count = 0
+    for trial in client.trials(study_id):
+        if trial.number == number:
+            return trial
+        count += 1
+    raise ParetuneError(f"Study {study_id} has no trial {number}; it has {count}, counted from 0.")

@@ -18,6 +18,7 @@ def validation_lines(found: StudyValidation) -> list[str]:
         *_task_lines(study, found.classes),
         f"  searches {searched} parameters for {', '.join(_objectives(study))}",
         f"  trains {study.budget.trials} times, {study.parallelism} at once{_race(study)}",
+        *_one_shot(found.one_shot_trainings),
         *_first_trials(found.first_trials),
         *([] if found.estimate is None else [_estimate(found.estimate)]),
     ]
@@ -43,6 +44,11 @@ def _objectives(study: StudyCreate) -> Iterator[str]:
 def _race(study: StudyCreate) -> str:
     share = 0 if study.race is None else study.race.share
     return f"; {share:.0%} of that for further seeds of the best" if share else ""
+
+
+def _one_shot(trainings: int) -> Iterator[str]:
+    if trainings:
+        yield f"  trains a super-network first, for as much as {trainings} of these trainings"
 
 
 def _first_trials(trials: tuple[FirstTrial, ...]) -> Iterator[str]:

@@ -39,7 +39,7 @@ from service.suggestions.study_suggestions import (
     read_request,
     store_suggestions,
 )
-from service.trials import turns
+from service.trials import super_networks, turns
 from service.trials.leases import forget_inherited_connections
 from service.trials.turns import Turn
 
@@ -110,6 +110,7 @@ def _take(turn: Turn) -> None:
         with at_most(TURN_SECONDS + TIME_LIMITS * turn.time_limit_seconds):
             _propose(turn.study_id)
         _try(_believe, turn, seconds=BELIEVING_SECONDS)
+        _compare_one_shot(turn.study_id)
         _race(turn.study_id)
     except OperationalError as error:
         log.warning("the database is away; the study has its turn later", error=str(error.orig))
@@ -213,6 +214,11 @@ def _believe(turn: Turn) -> None:
 def _race(study_id: str) -> None:
     with transaction() as session:
         advance_race(session, study_id)
+
+
+def _compare_one_shot(study_id: str) -> None:
+    with transaction() as session:
+        super_networks.compare(session, study_id)
 
 
 def _weigh_parameters(turn: Turn) -> None:

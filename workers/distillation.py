@@ -13,15 +13,10 @@ from api_schemas.peft.registry import Peft, PeftMethod
 from api_schemas.trial_configuration import Training, TrialConfiguration
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, TokenisedTask, evaluation_batches
-from workers.errors import NotANumber, OutOfMemory, is_out_of_memory
+from workers.errors import NotANumber, OutOfMemory
 from workers.fine_tune import fine_tune
 from workers.measuring.evaluate import EVALUATION_BATCH_SIZE
-from workers.measuring.memory import (
-    MICRO_BATCH_DIVISORS,
-    MemoryModel,
-    release_memory,
-    training_shape,
-)
+from workers.measuring.memory import MemoryModel, in_smaller_parts, training_shape
 from workers.peft_methods import TrialModules, attached, full, logits
 from workers.recently_used import kept_or_made
 from workers.spans import tracer
@@ -88,16 +83,11 @@ def _trained(
     configuration: TrialConfiguration, *, backbone: Backbone, task: TokenisedTask, memory: MemoryModel
 ) -> Float[Tensor, "n c"]:
     try:
-        for divisor in MICRO_BATCH_DIVISORS:
-            try:
-                return _fine_tuned(
-                    configuration, backbone=backbone, task=task, memory=memory, micro_batch_divisor=divisor
-                )
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            release_memory()
-        raise OutOfMemory("out-of-memory: no memory left")
+        return in_smaller_parts(
+            lambda divisor: _fine_tuned(
+                configuration, backbone=backbone, task=task, memory=memory, micro_batch_divisor=divisor
+            )
+        )
     except OutOfMemory as error:
         raise OutOfMemory(_of_the_teacher(str(error))) from error
     except NotANumber as error:

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from api_schemas.tasks import TaskKind
-from api_schemas.trial_configuration import Distillation, Training
+from api_schemas.trial_configuration import Training
 from workers.backbones.loading import Backbone
 from workers.data.task_data import Batch, TokenisedSplit, micro_batches, training_batches
 from workers.errors import NotANumber
@@ -46,13 +46,15 @@ def fine_tune(
     micro_batch_tokens: int | None = None,
     measure: Callable[[float, float], bool],
     count: StepCount | None = None,
+    backward: Callable[[Batch], float] | None = None,
 ) -> None:
     """Train attached modules until the last epoch, or until a measurement says stop.
 
     `measure` gets the share of the training that is done and the mean loss since the last time, and
     returns whether to stop. AdamW, linear warm-up over `warmup_fraction` of the steps, linear decay to
     zero, gradient norm clipped at 1. The order of batches depends on the seed only. A batch of more
-    than `micro_batch_tokens` tokens is run in parts whose gradients are summed.
+    than `micro_batch_tokens` tokens is run in parts whose gradients are summed. `backward` adds the gradients
+    of a batch, and returns its loss, in place of the task's own loss or the teacher's.
 
     Raises:
         NotANumber: If a loss or a gradient norm is not finite.
@@ -62,6 +64,9 @@ def fine_tune(
     optimiser, schedule = _optimiser(modules, training, steps=steps)
     measured_after = measured_steps(steps_per_epoch, training)
     count = count or StepCount()
+    backward = backward or partial(
+        _backward, modules, kind=split.kind, backbone=backbone, training=training, tokens=micro_batch_tokens
+    )
     seen, total = 0, 0.0
     for epoch in range(1, training.epochs + 1):
         for batch in training_batches(
@@ -72,14 +77,7 @@ def fine_tune(
             epoch=epoch,
             device=backbone.device,
         ):
-            loss = _backward(
-                modules,
-                batch,
-                kind=split.kind,
-                backbone=backbone,
-                tokens=micro_batch_tokens,
-                distillation=training.distillation,
-            )
+            loss = backward(batch)
             norm = torch.nn.utils.clip_grad_norm_(modules.parameters(), MAX_GRADIENT_NORM)
             # Clipping by an infinite norm would set every gradient to zero and hide the divergence.
             for name, value in (("loss", loss), ("gradient norm", norm.item())):
@@ -133,11 +131,11 @@ def _backward(
     *,
     kind: TaskKind,
     backbone: Backbone,
+    training: Training,
     tokens: int | None,
-    distillation: Distillation | None,
 ) -> float:
     """Add the gradients of a batch's mean loss, and return that loss."""
-    loss = torch.zeros((), device=backbone.device)
+    loss, distillation = torch.zeros((), device=backbone.device), training.distillation
     with training_kernel(backbone):
         for part in micro_batches(batch, tokens=tokens):
             scores = logits(modules, part, backbone=backbone)

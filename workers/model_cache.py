@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from api_schemas.trial_configuration import Quantisation, TrialConfiguration
+from workers.architecture.sub_network import SubNetwork, everything
 from workers.architecture.sub_network_cache import SubNetworkCache
 from workers.backbones.activation_cache import ActivationCache
 from workers.backbones.loading import Backbone, load_backbone
-from workers.data.task_data import Partitions, TokenisedTask, tokenise_task
+from workers.data.task_data import Partitions, TokenisedSplit, TokenisedTask, tokenise_task
 from workers.distillation import TeacherCache
 from workers.measuring.memory import MemoryModel
 from workers.recently_used import kept_or_made
@@ -65,9 +66,22 @@ class ModelCache:
         backbone = self.backbone(configuration.backbone, configuration.quantisation)
         if configuration.architecture is None:
             return backbone
-        rows = self._partitions(configuration)(0).train
-        key = _task_key(configuration, self._max_length(configuration))
+        rows, key = self._deciding_rows(configuration)
         return self.sub_networks.network(configuration.architecture, backbone=backbone, rows=rows, key=key)
+
+    def sub_network(self, configuration: TrialConfiguration) -> SubNetwork:
+        """Return which parts of its backbone a configuration keeps; as `network` does, but nothing is cut."""
+        backbone = self.backbone(configuration.backbone, configuration.quantisation)
+        if configuration.architecture is None:
+            return everything(len(backbone.layers))
+        rows, key = self._deciding_rows(configuration)
+        return self.sub_networks.sub_network(
+            configuration.architecture, backbone=backbone, rows=rows, key=key
+        )
+
+    def _deciding_rows(self, configuration: TrialConfiguration) -> tuple[TokenisedSplit, str]:
+        key = _task_key(configuration, self._max_length(configuration))
+        return self._partitions(configuration)(0).train, key
 
     def task(self, configuration: TrialConfiguration) -> TokenisedTask:
         """Return a tokenised task as the configuration's seed partitions it, read if necessary."""

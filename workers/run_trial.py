@@ -112,6 +112,7 @@ def run_trial(trial: Trial, *, cache: ModelCache, store: ArtifactStore) -> Trial
                 if not is_out_of_memory(error):
                     raise
                 reason = f"out-of-memory: {(str(error) or 'no memory left').splitlines()[0]}"[:1000]
+                log.warning("out of memory", reason=reason, micro_batch_divisor=divisor)
             # Outside the handler, where the error would hold every tensor of the trial.
             release_memory()
     except TrialError as error:
@@ -169,6 +170,13 @@ def run_steps(
                     network.end(number, reason)
         return len(network.ended) == len(pack)
 
+    log.info(
+        "training",
+        trials=len(pack),
+        rows=len(task.train),
+        device=str(first.backbone.device),
+        micro_batch_tokens=first.micro_batch_tokens,
+    )
     try:
         with network.attached():
             with measured(first.backbone.device) as spending:

@@ -10,11 +10,13 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from enum import Enum, auto
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 from celery import Task
@@ -28,18 +30,23 @@ from celery.signals import (
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import ArtifactStoreAway, artifact_store
-from service.errors import StaleAttempt
+from service.errors import NotFound, StaleAttempt
 from service.runtime.broker import RUN_TRIAL, celery_app
 from service.runtime.logs import configure_logs, write_json
 from service.runtime.process_lifetime import die_with_parent
+from service.runtime.received_wake_ups import LostChild, on_lost_child
 from service.runtime.telemetry import received, start_telemetry, stop_telemetry
 from service.settings import settings
 from service.trials import leases
-from workers.errors import DiskFull
+from workers.attempt_log import PackLog, log_line
+from workers.errors import DiskFull, TrialError
 from workers.interruption import TrialStopped, WorkerStopping, interruption
 from workers.measuring.devices import trial_device
 from workers.saving.storage_watch import StorageWatch
 from workers.spans import attempt_spans, mark_end, without_trace
+
+if TYPE_CHECKING:
+    from workers.model_cache import ModelCache
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +57,8 @@ after_setup_task_logger.connect(write_json)
 storage = StorageWatch()
 
 HEARTBEATS_PER_LEASE = 3
+SHOWN = ("share", "train_loss", "loss", "score")
+"""What a line of the log says of a measurement; all of it stands in the database."""
 
 
 @worker_process_init.connect
@@ -65,6 +74,19 @@ def prepare_child(**_: object) -> None:
 def end_child(**_: object) -> None:
     """Send the last traces."""
     stop_telemetry()
+
+
+def tell_of_lost_child(lost: LostChild) -> None:
+    """Add to the logs of a killed child's trials what killed it, as far as its parent knows."""
+    memory = (
+        ", and the kernel has killed a process for lack of memory meanwhile" if lost.memory_was_short else ""
+    )
+    line = log_line("error", f"the process of this attempt is gone: {lost.how}{memory}")
+    told = leases.log_for(_name_of(lost.pid), line)
+    log.error("a child is gone", how=lost.how, memory_was_short=lost.memory_was_short, trials=told)
+
+
+on_lost_child.append(tell_of_lost_child)
 
 
 @celery_app.task(name=RUN_TRIAL, bind=True)
@@ -84,13 +106,17 @@ def run_next_trial(self: Task) -> None:
 
 
 def _run_next() -> None:
-    worker = f"{socket.gethostname()}:{os.getpid()}"
+    worker = _name_of(os.getpid())
     claimed = leases.claim(worker)
     if claimed is not None:
         with _named_in_logs(claimed):
             pack = [claimed, *_claim_more(worker, claimed)]
             with attempt_spans(pack):
                 _run_claimed(pack)
+
+
+def _name_of(pid: int) -> str:
+    return f"{socket.gethostname()}:{pid}"
 
 
 def _claim_more(worker: str, claimed: ClaimedTrial) -> list[ClaimedTrial]:
@@ -121,18 +147,23 @@ class ClaimedPack:
     def __init__(self, claimed: Sequence[ClaimedTrial]) -> None:
         self.running = tuple(claimed)
         self.reported: list[ClaimedTrial] = []
+        self.log = PackLog(claimed, running=lambda: self.running)
 
     def complete(self, reports: Sequence[TrialReport]) -> None:
         """Store how the first running trials have ended. Heartbeats go on until the database has it."""
         for claimed, report in zip(self.running[: len(reports)], reports, strict=True):
             self.reported.append(claimed)
-            _complete(claimed, report)
+            with self.log.about(claimed):
+                self.log.end(claimed, report)
+                _send_log(self.log, claimed)
+                _complete(claimed, report)
             self.running = self.running[1:]
 
     def drain(self) -> Iterator[ClaimedTrial]:
         """Yield the trials that have not ended, for the caller to give back."""
         for claimed in self.running:
             self.reported.append(claimed)
+            _send_log(self.log, claimed)
             yield claimed
 
 
@@ -143,6 +174,14 @@ def _run_claimed(claimed: Sequence[ClaimedTrial]) -> None:
     keep_alive = partial(contextvars.copy_context().run, _keep_alive, pack, ended)
     heartbeat = threading.Thread(target=keep_alive, name="heartbeat", daemon=True)
     heartbeat.start()
+    try:
+        with pack.log.heard():
+            _run_heard(pack)
+    finally:
+        ended.set()
+
+
+def _run_heard(pack: ClaimedPack) -> None:
     try:
         _load_training()
         _train_all(pack)
@@ -156,13 +195,12 @@ def _run_claimed(claimed: Sequence[ClaimedTrial]) -> None:
         for one in pack.drain():
             _release(one, reason=str(error))
         storage.wait_for_space(error)
-    finally:
-        ended.set()
 
 
 def _load_training() -> None:
     # torch loads in the pool's child, never in its parent. And while no signal can raise: one that broke into
     # the import would leave torch half loaded, and every further trial of this process would fail.
+    import workers.one_shot
     import workers.packing.run
     import workers.run_trial  # noqa: F401
 
@@ -171,7 +209,9 @@ def _train_all(pack: ClaimedPack) -> None:
     with interruption.allowed():
         for claimed in pack.running:
             _delete_files_of_earlier_attempts(claimed)
-    reports = _reports(pack.running)
+            with pack.log.about(claimed):
+                _score_sub_networks(claimed)
+    reports = _reports(pack.running, pack.log)
     while pack.running:
         with interruption.allowed():
             next_reports = next(reports)
@@ -179,11 +219,30 @@ def _train_all(pack: ClaimedPack) -> None:
         pack.complete(next_reports)
 
 
-def _reports(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
+def _score_sub_networks(claimed: ClaimedTrial) -> None:
+    """Train the super-network that a trial comes with, if any; one that fails must not fail the trial."""
+    if claimed.super_network is None:
+        return
+    from workers.one_shot import one_shot_scores
+
+    started = time.perf_counter()
+    try:
+        scores = one_shot_scores(claimed.super_network, cache=_cache())
+    except Exception as error:
+        log.exception("super-network failed")
+        reason = str(error) if isinstance(error, TrialError) else f"{type(error).__name__}: {error}"
+        leases.give_up_one_shot(claimed.trial_id, claimed.attempt, reason=reason[:1000])
+        return
+    seconds = time.perf_counter() - started
+    log.info("sub-networks scored", count=len(scores), seconds=round(seconds, 1))
+    leases.record_one_shot(claimed.trial_id, claimed.attempt, scores, seconds=seconds)
+
+
+def _reports(claimed: Sequence[ClaimedTrial], said: PackLog) -> Iterator[list[TrialReport]]:
     """Train trials and yield their reports in order, each time those that are finished."""
     left = len(claimed)
     try:
-        for reports in _train(claimed):
+        for reports in _train(claimed, said):
             left -= len(reports)
             yield reports
         return
@@ -197,24 +256,15 @@ def _reports(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
         return
     # Alone, so that only the trial that causes the error fails.
     for one in claimed[-left:]:
-        yield from _reports([one])
+        with said.about(one):
+            yield from _reports([one], said)
 
 
-def _train(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
-    import torch
-
-    from workers.model_cache import process_cache
+def _train(claimed: Sequence[ClaimedTrial], said: PackLog) -> Iterator[list[TrialReport]]:
     from workers.run_trial import Trial, run_trial
 
-    torch.set_num_threads(settings().trial_threads)
-    cache = process_cache(
-        settings().models_dir,
-        settings().data_dir,
-        device=trial_device(),
-        activation_cache_bytes=settings().activation_cache_bytes,
-        trial_memory_bytes=settings().trial_memory_bytes,
-    )
-    trials = [Trial(one.configuration, one.artifacts_path, partial(_report, one)) for one in claimed]
+    cache = _cache()
+    trials = [Trial(one.configuration, one.artifacts_path, partial(_report, one, said)) for one in claimed]
     if len(trials) == 1:
         yield [run_trial(trials[0], cache=cache, store=artifact_store())]
     else:
@@ -223,7 +273,25 @@ def _train(claimed: Sequence[ClaimedTrial]) -> Iterator[list[TrialReport]]:
         yield from run_packed(trials, cache=cache, store=artifact_store())
 
 
-def _report(claimed: ClaimedTrial, measurement: Measurement) -> bool:
+def _cache() -> "ModelCache":
+    import torch
+
+    from workers.model_cache import process_cache
+
+    torch.set_num_threads(settings().trial_threads)
+    return process_cache(
+        settings().models_dir,
+        settings().data_dir,
+        device=trial_device(),
+        activation_cache_bytes=settings().activation_cache_bytes,
+        trial_memory_bytes=settings().trial_memory_bytes,
+    )
+
+
+def _report(claimed: ClaimedTrial, said: PackLog, measurement: Measurement) -> bool:
+    shown = {name: measurement.metrics[name] for name in SHOWN if name in measurement.metrics}
+    with _named_in_logs(claimed), said.about(claimed):
+        log.info("measured", step=measurement.step, **shown)
     return leases.record_measurement(claimed.trial_id, claimed.attempt, measurement)
 
 
@@ -249,6 +317,18 @@ def _keep_alive(pack: ClaimedPack, ended: threading.Event) -> None:
             # The main thread is inside a training step; only a signal reaches it there.
             os.kill(os.getpid(), signal.SIGUSR1)
             return
+        for one in pack.running:
+            _send_log(pack.log, one)
+
+
+def _send_log(said: PackLog, claimed: ClaimedTrial) -> None:
+    """Send the last lines of a trial if it has said more. One that is no longer ours has its lines by now."""
+    tail = said.tail(claimed)
+    # One at a time: older lines that a heartbeat sends must not arrive after the last ones.
+    with said.sending, suppress(StaleAttempt, NotFound), without_trace():
+        news = tail.news()
+        if news is not None and leases.store_log(claimed.trial_id, claimed.attempt, news[1]):
+            tail.seen(news[0])
 
 
 def _renew(pack: ClaimedPack, claimed: ClaimedTrial) -> Lease:

@@ -74,8 +74,8 @@ Searcher = Callable[[Game], Report]
 
 
 def observed_front(game: Game) -> tuple[int, ...]:
-    """Return the trained rows whose mean score and parameters no other trained row dominates."""
-    rows = sorted(game.seen, key=lambda row: (game.table.parameters[row], -game.mean(row)))
+    """Return the trained rows whose mean score and cost no other trained row dominates."""
+    rows = sorted(game.seen, key=lambda row: (game.table.cost[row], -game.mean(row)))
     found: list[int] = []
     for row in rows:
         if not found or game.mean(row) > game.mean(found[-1]):
@@ -84,8 +84,8 @@ def observed_front(game: Game) -> tuple[int, ...]:
 
 
 def observed_best(game: Game) -> int:
-    """Return the trained row with the best mean score; of equal ones that with fewer parameters."""
-    return max(game.seen, key=lambda row: (game.mean(row), -game.table.parameters[row]))
+    """Return the trained row with the best mean score; of equal ones the one that costs less."""
+    return max(game.seen, key=lambda row: (game.mean(row), -game.table.cost[row]))
 
 
 def true_scores(table: Table) -> Float64[np.ndarray, " n"]:

@@ -67,8 +67,8 @@ def _nearest(parameter: Parameter, value: ParameterValue) -> ParameterValue:
 class Nearest:
     """Distances between points of the space and rows of a table."""
 
-    def __init__(self, points: Sequence[Parameterization]) -> None:
-        self.grid = Grid(space())
+    def __init__(self, points: Sequence[Parameterization], space: SearchSpace) -> None:
+        self.grid = Grid(space)
         self.points = list(points)
         self._X = self._embedded(self.points)
 

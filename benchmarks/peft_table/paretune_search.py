@@ -13,10 +13,9 @@ import numpy as np
 
 from api_schemas.objectives import Metric
 from api_schemas.trial_configuration import canonical, patch
-from benchmarks.autopeft.protocol import OBJECTIVES, VALIDATION_ROWS, base_configuration
+from benchmarks.autopeft.protocol import VALIDATION_ROWS
 from benchmarks.peft_table.configurations import searched_shape
 from benchmarks.peft_table.game import Game, Report, observed_best, observed_front
-from benchmarks.peft_table.nearest import space
 from benchmarks.peft_table.searchers import reachable
 from service.noise import noise_of
 from service.optimization.believed_front import believe
@@ -26,6 +25,9 @@ from service.suggestions.exact_metrics import exact_metrics
 from service.trials import race_rules
 from service.trials.default_protection import Lead, probability_better
 from service.trials.race_rules import Contender
+
+CLASSES = {"tweets": 3, "20newsgroups": 20}
+"""Of tasks with more than two."""
 
 PROBED = 2
 PROBE_SEEDS = 3
@@ -71,15 +73,13 @@ class _Player:
         self.game, self.parts = game, parts
         self.rows, self.nearest = reachable(game)
         self.place = {row: place for place, row in enumerate(self.rows)}
-        shape = searched_shape()
-        base = base_configuration(game.table.task, shape=shape)
-        classes = 20 if game.table.task == "20newsgroups" else 3 if game.table.task == "tweets" else 2
+        shape, base = searched_shape(), game.table.base
         self.problem = Problem(
-            search_space=space(),
-            objectives=OBJECTIVES,
+            search_space=game.table.space,
+            objectives=game.table.objectives,
             constraints=(),
-            exact_metrics=exact_metrics(base, shape=shape, classes=classes),
-            key=lambda point: canonical(patch(base, point)).model_dump_json(),
+            exact_metrics=exact_metrics(base, shape=shape, classes=CLASSES.get(game.table.task, 2)),
+            key=lambda point: canonical(patch(base, point), shape=shape).model_dump_json(),
             reference_point=None,
             starting_points=(),
             sources=parts.sources,
@@ -97,7 +97,7 @@ class _Player:
                 self.nearest.points[self.place[row]],
                 {
                     Metric.SCORE: self.game.mean(row),
-                    Metric.TRAINABLE_PARAMETERS: float(self.game.table.parameters[row]),
+                    self.game.table.objectives[1].metric: float(self.game.table.cost[row]),
                 },
                 {Metric.SCORE: _error(scores)} if len(scores) > 1 else None,
                 self.keys[row],
@@ -198,7 +198,7 @@ class _Player:
             return Report(observed_best(self.game), observed_front(self.game))
         believed = self.believed()
         best = max(believed, key=lambda row: believed[row][0])
-        ordered = sorted(believed, key=lambda row: (self.game.table.parameters[row], -believed[row][0]))
+        ordered = sorted(believed, key=lambda row: (self.game.table.cost[row], -believed[row][0]))
         front: list[int] = []
         for row in ordered:
             if not front or believed[row][0] > believed[front[-1]][0]:

@@ -14,7 +14,6 @@ from api_schemas.peft.registry import PeftMethod
 from benchmarks import json_lines
 from benchmarks.peft_table.configurations import CUSTOMARY
 from benchmarks.peft_table.game import Game, Report, Searcher, true_scores
-from benchmarks.peft_table.nearest import point_of
 from benchmarks.peft_table.paretune_search import Parts, search
 from benchmarks.peft_table.searchers import by_hand, gp_sampler, random_search, tpe
 from benchmarks.peft_table.table import Table
@@ -72,13 +71,12 @@ def searchers(tables: Sequence[Table], played: Table, rows: Sequence[int]) -> di
 
 def recorded_trials(tables: Sequence[Table]) -> tuple[Source, ...]:
     """Return what other tasks say of every configuration that `auto` holds, as former studies."""
-    points = [point_of(one) for one in tables[0].configurations]
     return tuple(
         Source(
             table.task,
             observations=tuple(
                 Observation(point, {Metric.SCORE: float(score)})
-                for point, score in zip(points, table.validation.mean(axis=1), strict=True)
+                for point, score in zip(table.points, table.validation.mean(axis=1), strict=True)
                 if point is not None
             ),
         )
@@ -150,9 +148,9 @@ def _said(report: Report, table: Table, truth: Float64[np.ndarray, " n"]) -> dic
 
 
 def true_front(table: Table, rows: Sequence[int]) -> set[int]:
-    """Return which of the rows no other one dominates on test, in parameters and mean score."""
+    """Return which of the rows no other one dominates on test, in cost and mean score."""
     truth, best, found = true_scores(table), -np.inf, set()
-    for row in sorted(rows, key=lambda row: (table.parameters[row], -truth[row])):
+    for row in sorted(rows, key=lambda row: (table.cost[row], -truth[row])):
         if truth[row] > best:
             best = truth[row]
             found.add(row)

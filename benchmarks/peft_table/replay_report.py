@@ -79,9 +79,9 @@ def _table(lines: Lines, budget: int, without: bool) -> str:
                 key: fmean(line[key] for line in own) for key in ("test", "against_default", "hypervolume")
             }
             found.append(
-                f"| {name} | {len(own)} | {means['test']:.2f} | {_paired(pairs, 'test')} | "
+                f"| {name} | {len(own)} | {means['test']:.2f} | {paired(pairs, 'test')} | "
                 f"{means['against_default']:+.2f} | {means['hypervolume']:.4f} | "
-                f"{_paired(pairs, 'hypervolume')} |"
+                f"{paired(pairs, 'hypervolume')} |"
             )
     return "\n".join(found)
 
@@ -90,7 +90,7 @@ def _game(line: Mapping[str, Any]) -> tuple[str, int]:
     return line["task"], line["draw"]
 
 
-def _paired(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], key: str) -> str:
+def paired(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], key: str) -> str:
     """Return the mean difference and its standard error; games of one task share its table."""
     differences = [line[key] - other[key] for line, other in pairs]
     if len(differences) < 2:

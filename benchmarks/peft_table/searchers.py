@@ -18,10 +18,11 @@ from api_schemas.search_space import (
     Parameter,
     Parameterization,
     ParameterValue,
+    SearchSpace,
 )
 from benchmarks.autopeft.protocol import MANUAL
 from benchmarks.peft_table.game import Game, Report, observed_best, observed_front
-from benchmarks.peft_table.nearest import Nearest, point_of, space
+from benchmarks.peft_table.nearest import Nearest
 
 
 def by_hand(game: Game) -> Report:
@@ -64,7 +65,7 @@ def tpe(game: Game) -> Report:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=game.seed, multivariate=True, group=True)
-    return _optuna(game, sampler)
+    return search_with(game, sampler)
 
 
 def gp_sampler(game: Game) -> Report:
@@ -72,35 +73,37 @@ def gp_sampler(game: Game) -> Report:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.GPSampler(seed=game.seed, deterministic_objective=False)
-    return _optuna(game, sampler)
+    return search_with(game, sampler)
 
 
 def reachable(game: Game) -> tuple[list[int], Nearest]:
-    """Return the rows that `auto` holds, and their distances."""
-    points = [point_of(game.table.configurations[row]) for row in game.rows]
+    """Return the rows that the space holds, and their distances."""
+    points = [game.table.points[row] for row in game.rows]
     kept = [(row, point) for row, point in zip(game.rows, points, strict=True) if point is not None]
-    return [row for row, _ in kept], Nearest([point for _, point in kept])
+    return [row for row, _ in kept], Nearest([point for _, point in kept], game.table.space)
 
 
-def _optuna(game: Game, sampler: optuna.samplers.BaseSampler) -> Report:
+def search_with(game: Game, sampler: optuna.samplers.BaseSampler) -> Report:
+    """Search with a sampler of Optuna, which is told what was trained in the place of what it asked for."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rows, nearest = reachable(game)
     study = optuna.create_study(sampler=sampler, directions=["maximize", "minimize"])
     while game.left:
         asked = study.ask()
-        wanted = _walk(lambda one, trial=asked: _suggested(one, trial))  # type: ignore[misc]
+        wanted = _walk(game.table.space, lambda one, trial=asked: _suggested(one, trial))  # type: ignore[misc]
         free = [place for place, row in enumerate(rows) if row not in game.seen]
         place = nearest.row(wanted, among=free)
         study.tell(asked, state=optuna.trial.TrialState.FAIL)
         score = game.train(rows[place])
-        study.add_trial(_told(nearest.points[place], score, float(game.table.parameters[rows[place]])))
+        cost = float(game.table.cost[rows[place]])
+        study.add_trial(_told(game.table.space, nearest.points[place], score, cost))
     return Report(observed_best(game), observed_front(game))
 
 
-def _walk(value_of: Callable[[Parameter], ParameterValue]) -> Parameterization:
+def _walk(space: SearchSpace, value_of: Callable[[Parameter], ParameterValue]) -> Parameterization:
     """Ask for a value of every parameter that those before it make active."""
     found: Parameterization = {}
-    for parameter in space().parameters:
+    for parameter in space.parameters:
         when = parameter.when
         if when is None or (when.parameter in found and when.met_by(found[when.parameter])):
             found[parameter.name] = value_of(parameter)
@@ -122,12 +125,12 @@ def _suggested(parameter: Parameter, trial: optuna.Trial) -> ParameterValue:
             return trial.suggest_categorical(name, (False, True))
 
 
-def _told(point: Parameterization, score: float, parameters: float) -> optuna.trial.FrozenTrial:
-    parameters_of = space().by_name
+def _told(space: SearchSpace, point: Parameterization, score: float, cost: float) -> optuna.trial.FrozenTrial:
+    parameters_of = space.by_name
     return optuna.trial.create_trial(
         params={name: _internal(parameters_of[name], value) for name, value in point.items()},
         distributions={name: _distribution(parameters_of[name]) for name in point},
-        values=[score, float(np.log10(parameters))],
+        values=[score, float(np.log10(cost))],
     )
 
 

@@ -42,7 +42,7 @@ class Measured:
 def train(configuration: TrialConfiguration, *, cache: ModelCache) -> dict[str, Any]:
     """Train a configuration on its seed's partition and measure it. Scores are null where it diverged."""
     started, begun = time.perf_counter(), _cpu_seconds()
-    backbone = cache.backbone(configuration.backbone)
+    backbone = cache.network(configuration)
     whole = pool_configuration(configuration)
     classes = cache.task(whole).answers.outputs
     modules = TrialModules(

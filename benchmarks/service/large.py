@@ -18,7 +18,8 @@ from benchmarks.service.results import Measured
 from service.settings import settings
 from service.storage.database import transaction
 from service.storage.ids import new_id
-from service.storage.models import Artifact, Tenant, Trial, Webhook
+from service.storage.models import Artifact, Tenant, Trial
+from service.storage.webhook_models import Webhook
 
 TRIALS = 5_000
 QUEUED = 220

@@ -10,7 +10,7 @@ import httpx
 
 from api_schemas.events import EventRead
 from api_schemas.tasks import TaskFile
-from paretune.client import access_requests, requests
+from paretune.client import access_requests, log_requests, requests
 from paretune.client.address import checked_address, checked_key
 from paretune.client.async_following import follow_events
 from paretune.client.async_study import AsyncStudy
@@ -85,6 +85,7 @@ class AsyncClient:
     studies = iterating(requests.studies)
     trials = iterating(requests.trials)
     get_trial = awaiting(requests.get_trial)
+    trial_logs = awaiting(log_requests.trial_logs)
     pareto_front = awaiting(requests.pareto_front)
     hypervolume_history = awaiting(requests.hypervolume_history)
     recommendation = awaiting(requests.recommendation)
@@ -101,6 +102,7 @@ class AsyncClient:
     delete = awaiting(requests.delete)
     suggest_trials = awaiting(requests.suggest_trials)
     send_heartbeat = awaiting(requests.send_heartbeat)
+    send_log = awaiting(log_requests.send_log)
     report_measurement = awaiting(requests.report_measurement)
     complete_trial = awaiting(requests.complete_trial)
     release_trial = awaiting(requests.release_trial)

@@ -1,15 +1,16 @@
 """The twin of `running_trial`: `async with await study.trial() as trial`. A task sends its heartbeats."""
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from api_schemas.ask_and_tell import SuggestedTrial
 from api_schemas.search_space import Parameterization
 from api_schemas.trials import TrialRead
-from paretune.client import requests
+from paretune.client import log_requests, requests
 from paretune.client.requests import Request
 from paretune.client.trial_block import NO_METRIC, TrialBlock, completion, ends_quietly, failure
-from paretune.errors import NothingReported, RequestRefused, ServerUnreachable
+from paretune.errors import NothingReported, ParetuneError, RequestRefused, ServerUnreachable
 
 if TYPE_CHECKING:
     from paretune.client.async_client import AsyncClient
@@ -60,9 +61,17 @@ class AsyncRunningTrial:
             self._block.take_signal(await self._client.send(request))
         self._block.check()
 
+    def log(self, text: str) -> None:
+        """Add a line or several to the trial's log, which the dashboard shows.
+
+        The last lines go with the next heartbeat and with the end; keys and passwords do not.
+        """
+        self._block.log.add(text)
+
     async def complete(self, **metrics: float) -> None:
         """Tell the result."""
         await self._stop_heartbeats()
+        await self._send_log()
         with self._block.unless_lost():
             await self._client.send(completion(self.suggested, metrics))
         self._block.is_done = True
@@ -75,6 +84,8 @@ class AsyncRunningTrial:
         await self._stop_heartbeats()
         ending = self._block.ending(error)
         if ending is not None:
+            self._block.log_error(error)
+            await self._send_log()
             await self._end(ending, error)
         return ends_quietly(error)
 
@@ -105,3 +116,12 @@ class AsyncRunningTrial:
                     return
             except ServerUnreachable:
                 continue  # the next heartbeat may get through
+            await self._send_log()
+
+    async def _send_log(self) -> None:
+        news = self._block.log.news()
+        # What is not taken goes with what is said next; nothing of the trial hangs on it.
+        with suppress(ParetuneError):
+            if news is not None:
+                await self._client.send(log_requests.send_log(self.suggested, news[1]))
+                self._block.log.seen(news[0])

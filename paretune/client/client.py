@@ -10,7 +10,7 @@ import httpx
 
 from api_schemas.events import EventRead
 from api_schemas.tasks import TaskFile
-from paretune.client import access_requests, requests
+from paretune.client import access_requests, log_requests, requests
 from paretune.client.address import checked_address, checked_key
 from paretune.client.describing import described
 from paretune.client.files import UPLOAD_TIMEOUT, IncomingFile, artifact_path, upload_path
@@ -86,6 +86,7 @@ class Client:
     studies = iterating(requests.studies)
     trials = iterating(requests.trials)
     get_trial = blocking(requests.get_trial)
+    trial_logs = blocking(log_requests.trial_logs)
     pareto_front = blocking(requests.pareto_front)
     hypervolume_history = blocking(requests.hypervolume_history)
     recommendation = blocking(requests.recommendation)
@@ -102,6 +103,7 @@ class Client:
     delete = blocking(requests.delete)
     suggest_trials = blocking(requests.suggest_trials)
     send_heartbeat = blocking(requests.send_heartbeat)
+    send_log = blocking(log_requests.send_log)
     report_measurement = blocking(requests.report_measurement)
     complete_trial = blocking(requests.complete_trial)
     release_trial = blocking(requests.release_trial)

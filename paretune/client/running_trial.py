@@ -1,15 +1,16 @@
 """A trial while it runs: `with study.trial() as trial`. A thread sends its heartbeats."""
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from api_schemas.ask_and_tell import SuggestedTrial
 from api_schemas.search_space import Parameterization
 from api_schemas.trials import TrialRead
-from paretune.client import requests
+from paretune.client import log_requests, requests
 from paretune.client.requests import Request
 from paretune.client.trial_block import NO_METRIC, TrialBlock, completion, ends_quietly, failure
-from paretune.errors import NothingReported, RequestRefused, ServerUnreachable
+from paretune.errors import NothingReported, ParetuneError, RequestRefused, ServerUnreachable
 
 if TYPE_CHECKING:
     from paretune.client.client import Client
@@ -63,9 +64,17 @@ class RunningTrial:
             self._block.take_signal(self._client.send(request))
         self._block.check()
 
+    def log(self, text: str) -> None:
+        """Add a line or several to the trial's log, which the dashboard shows.
+
+        The last lines go with the next heartbeat and with the end; keys and passwords do not.
+        """
+        self._block.log.add(text)
+
     def complete(self, **metrics: float) -> None:
         """Tell the result."""
         self._stop_heartbeats()
+        self._send_log()
         with self._block.unless_lost():
             self._client.send(completion(self.suggested, metrics))
         self._block.is_done = True
@@ -78,6 +87,8 @@ class RunningTrial:
         self._stop_heartbeats()
         ending = self._block.ending(error)
         if ending is not None:
+            self._block.log_error(error)
+            self._send_log()
             self._end(ending, error)
         return ends_quietly(error)
 
@@ -108,3 +119,12 @@ class RunningTrial:
                     return
             except ServerUnreachable:
                 continue  # the next heartbeat may get through
+            self._send_log()
+
+    def _send_log(self) -> None:
+        news = self._block.log.news()
+        # What is not taken goes with what is said next; nothing of the trial hangs on it.
+        with suppress(ParetuneError):
+            if news is not None:
+                self._client.send(log_requests.send_log(self.suggested, news[1]))
+                self._block.log.seen(news[0])

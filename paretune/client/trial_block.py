@@ -2,15 +2,26 @@
 
 import logging
 import math
+import os
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from api_schemas.ask_and_tell import CompletionRequest, StopReason, SuggestedTrial, TrialSignal
+from api_schemas.log_tail import LogTail
 from api_schemas.objectives import LARGEST_METRIC
+from api_schemas.redaction import secrets_of
 from api_schemas.trials import TrialRead, TrialState
 from paretune.client import requests
 from paretune.client.requests import Request
-from paretune.errors import RequestRefused, TrialEnded, TrialInfeasible, TrialLost, TrialStopped
+from paretune.errors import (
+    ParetuneError,
+    RequestRefused,
+    TrialEnded,
+    TrialInfeasible,
+    TrialLost,
+    TrialStopped,
+)
 from paretune.printable import encodable
 
 log = logging.getLogger(__name__)
@@ -31,6 +42,7 @@ class TrialBlock:
         self.stop_reason: StopReason | None = None
         self.is_lost = False
         self.is_done = False
+        self.log = LogTail(secrets=secrets_of(os.environ))
 
     def measurement(self, step: int, metrics: Mapping[str, float]) -> Request[TrialSignal]:
         """Return what reports a measurement.
@@ -73,6 +85,13 @@ class TrialBlock:
             raise TrialLost(f"Trial {self.suggested.number} was given to another runner.")
         if self.stop_reason is not None:
             raise TrialStopped(f"Trial {self.suggested.number} is to stop: {self.stop_reason}.")
+
+    def log_error(self, error: BaseException | None) -> None:
+        """Add to the log what broke the block: where, unless a sentence says it all."""
+        if isinstance(error, ParetuneError):
+            self.log.add(_sentence(error))
+        elif isinstance(error, Exception):
+            self.log.add("".join(traceback.format_exception(error)))
 
     def ending(self, error: BaseException | None) -> Request[TrialRead] | None:
         """Return the request that reports how the block ended; None if that was reported or is not wanted."""

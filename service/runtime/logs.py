@@ -7,7 +7,9 @@ full, lines are lost and the work goes on.
 import logging
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import structlog
 from opentelemetry import trace
@@ -16,6 +18,7 @@ from structlog.types import EventDict, Processor, WrappedLogger
 from service.runtime import request_context
 
 _printing = threading.Lock()
+_listeners: list[Callable[[Mapping[str, Any]], None]] = []
 
 
 class Lines:
@@ -35,7 +38,7 @@ class Lines:
 
 def configure_logs() -> None:
     """Set up structlog for this process, and the loggers that are there already."""
-    structlog.configure(processors=[*_common(), *_rendering()], logger_factory=Lines)
+    structlog.configure(processors=[*_common(), *_rendering(_hand_on)], logger_factory=Lines)
     for name in ("uvicorn", "uvicorn.access"):
         write_json(logging.getLogger(name))
 
@@ -50,6 +53,16 @@ def write_json(logger: logging.Logger, **_: object) -> None:
         handler.setFormatter(formatter)
 
 
+@contextmanager
+def listening(listener: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
+    """Hand what this process says through structlog to a listener, too, before it is written as JSON."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
 def _common() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
@@ -60,8 +73,14 @@ def _common() -> list[Processor]:
     ]
 
 
-def _rendering() -> list[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+def _rendering(*between: Processor) -> list[Processor]:
+    return [structlog.processors.format_exc_info, *between, structlog.processors.JSONRenderer()]
+
+
+def _hand_on(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for listener in _listeners:
+        listener(event)
+    return event
 
 
 def _name_the_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

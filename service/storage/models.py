@@ -143,6 +143,7 @@ class Study(Base):
     proposals: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     importance: Mapped[dict[str, Any] | None]
     accepted: Mapped[dict[str, Any] | None]
+    one_shot: Mapped[dict[str, Any] | None]
     notes: Mapped[str] = mapped_column(Text, server_default="", default="")
     tags: Mapped[list[Any]] = mapped_column(server_default="[]", default=list)
     backbone_shape: Mapped[dict[str, Any] | None]
@@ -263,6 +264,19 @@ class TrialMeasurement(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class AttemptLog(Base):
+    """The last lines that an attempt has said. Read for one trial at a time, and by nothing else."""
+
+    __tablename__ = "attempt_logs"
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    replicate: Mapped[int]
+    lines: Mapped[str]
+    omitted_lines: Mapped[int]
+    recorded_at: Mapped[datetime]
+
+
 class StoredFront(Base):
     """The front of a study after `sequence` accepted results, written in the transaction of the last."""
 
@@ -320,39 +334,6 @@ class Event(Base):
     attempt: Mapped[int | None]
     body: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class Webhook(Base):
-    """Where events of a tenant are sent. Its secret signs, so it is kept as it is; no types are all types."""
-
-    __tablename__ = "webhooks"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
-    url: Mapped[str]
-    event_types: Mapped[list[Any]]
-    secret: Mapped[str]
-    last_error: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    disabled_at: Mapped[datetime | None]
-
-
-class Delivery(Base):
-    """An event that a webhook has not got yet: the outbox, filled by a trigger of `events`.
-
-    It is deleted once the receiver has accepted it; without `next_attempt_at` it has been given up.
-    `event` is the copy of one that was deleted with its study, which another trigger makes.
-    """
-
-    __tablename__ = "deliveries"
-    __table_args__ = (Index("ix_deliveries_due", "webhook_id", "next_attempt_at"),)
-
-    study_id: Mapped[str] = mapped_column(primary_key=True)
-    sequence: Mapped[int] = mapped_column(primary_key=True)
-    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True)
-    attempts: Mapped[int] = mapped_column(server_default="0", default=0)
-    next_attempt_at: Mapped[datetime | None]
-    event: Mapped[dict[str, Any] | None]
 
 
 class Artifact(Base):

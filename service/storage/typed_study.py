@@ -13,6 +13,7 @@ from api_schemas.acceptance import AcceptedTrial
 from api_schemas.backbones import BackboneShape
 from api_schemas.importance import Importance
 from api_schemas.objectives import Objective, OutcomeConstraint
+from api_schemas.one_shot import OneShotRun
 from api_schemas.proposals import ProposalSettings
 from api_schemas.races import RaceProgress
 from api_schemas.search_space import SearchSpace
@@ -94,6 +95,11 @@ def race_progress(study: Study) -> RaceProgress | None:
 def accepted(study: Study) -> AcceptedTrial | None:
     """Return the trial that the owner of a study has decided for; None before that."""
     return _typed(study, "accepted", _unless_none(AcceptedTrial.model_validate))
+
+
+def one_shot(study: Study) -> OneShotRun | None:
+    """Return the super-network of a study; None where none was asked for."""
+    return _typed(study, "one_shot", _unless_none(OneShotRun.model_validate))
 
 
 def importance(study: Study) -> Importance | None:

@@ -61,12 +61,12 @@ def edited(source: StudyRead, edits: dict[str, JsonValue]) -> StudyCreate:
 
 
 def _own_starting_points(source: StudyRead) -> list[Parameterization]:
-    """Return the starting points without the default ones: the new study gets those of its own space."""
+    """Return the starting points that its owner posted: the new study gets those of its own space."""
     configuration, shape = source.configuration, source.backbone_shape
-    if configuration is None or shape is None or not source.proposals.default_starting_points:
-        return list(source.starting_points)
-    learns = source.proposals.warm_start is not None
-    added = list(default_starting_points(source.search_space, configuration, shape=shape, learns=learns))
+    added = [] if source.one_shot is None else list(source.one_shot.starting_points)
+    if configuration is not None and shape is not None and source.proposals.default_starting_points:
+        learns = source.proposals.warm_start is not None
+        added += default_starting_points(source.search_space, configuration, shape=shape, learns=learns)
     return [point for point in source.starting_points if point not in added]
 
 

@@ -4,6 +4,7 @@ from sqlalchemy.orm import Session
 
 from api_schemas.access import AuditEventType
 from api_schemas.events import EventType
+from api_schemas.one_shot import OneShotRun
 from api_schemas.studies import StudyState
 from service.access import limits
 from service.catalogue.tasks.sources import settled
@@ -14,6 +15,7 @@ from service.storage.ids import new_id
 from service.storage.models import Study
 from service.studies import steering
 from service.studies.inherited_trials import inherit_trials
+from service.studies.one_shot import behind_baselines
 from service.studies.own_winners import with_own_winners
 from service.studies.race_checks import settled_race
 from service.studies.validation import ValidStudy
@@ -69,6 +71,7 @@ def new_study(tenant_id: str, valid: ValidStudy) -> Study:
     posted = request.model_dump(mode="json", by_alias=True)
     # Without `known: null`, which versions before would refuse to read.
     stated = request.model_dump(mode="json", include={"objectives", "constraints"}, exclude_none=True)
+    run = _one_shot(valid)
     return Study(
         id=new_id("std"),
         tenant_id=tenant_id,
@@ -92,4 +95,14 @@ def new_study(tenant_id: str, valid: ValidStudy) -> Study:
         backbone_shape=None if shape is None else shape.model_dump(mode="json"),
         classes=valid.classes,
         reference_defaults=list(valid.reference_defaults),
+        one_shot=None if run is None else run.model_dump(mode="json"),
+        trials_created=0 if run is None else run.trainings,
     )
+
+
+def _one_shot(valid: ValidStudy) -> OneShotRun | None:
+    """Return its super-network with the place that its starting points get among those it has by now."""
+    run, base, shape = valid.one_shot, valid.configuration, valid.backbone_shape
+    if run is None or base is None or shape is None:
+        return None
+    return run.model_copy(update={"place": behind_baselines(valid.starting_points, base, shape=shape)})

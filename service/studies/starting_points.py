@@ -114,9 +114,7 @@ def _by_hand(
     """
     if not searches_architecture(search_space):
         return
-    own = configuration.peft
-    recipes = (Peft(method=PeftMethod.FULL), own) if configuration.is_head_only else (own,)
-    whole = _first_point(recipes, search_space, configuration, shape=shape)
+    whole = whole_network(search_space, configuration, shape=shape)
     if whole is None:
         return
     widths = _searched_widths(search_space)
@@ -139,6 +137,19 @@ def _by_hand(
             kept.model_copy(update=wanted), shape
         ):
             yield point
+
+
+def whole_network(
+    search_space: SearchSpace, configuration: TrialConfiguration, *, shape: BackboneShape
+) -> Parameterization | None:
+    """Return the point at which the recipe by hand trains as much of the backbone as the space has.
+
+    None if the space does not hold the recipe: the configuration's own, or all weights in place of the head
+    alone.
+    """
+    own = configuration.peft
+    recipes = (Peft(method=PeftMethod.FULL), own) if configuration.is_head_only else (own,)
+    return _first_point(recipes, search_space, configuration, shape=shape)
 
 
 def _searched_widths(search_space: SearchSpace) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from itertools import chain, islice
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import MOST_ERRORS, FieldError
+from api_schemas.one_shot import OneShotRun
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.studies import EarlyStopping, StudyCreate
 from api_schemas.trial_configuration import TrialConfiguration
@@ -44,6 +45,12 @@ from service.studies.metric_checks import (
     reserved_metric_errors,
     unknown_metric_errors,
 )
+from service.studies.one_shot import one_shot_budget_errors, one_shot_run
+from service.studies.one_shot_checks import (
+    custom_one_shot_errors,
+    one_shot_errors,
+    one_shot_recipe_errors,
+)
 from service.studies.parameter_checks import parameter_errors
 from service.studies.race_checks import race_errors
 from service.studies.reference_defaults import custom_reference_defaults, reference_defaults
@@ -64,6 +71,7 @@ CHECKS: tuple[Callable[[StudyDraft], Iterable[FieldError]], ...] = (
     task_errors,
     resampling_errors,
     architecture_errors,
+    one_shot_errors,
     parameter_errors,
 )
 """What a PEFT study is checked for."""
@@ -76,6 +84,7 @@ CHECKS_OF_LEGAL_VALUES: tuple[Callable[[StudyDraft], Iterable[FieldError]], ...]
     frozen_weight_errors,
     projection_errors,
     setting_errors,
+    one_shot_recipe_errors,
 )
 """What it is checked for once `CHECKS` have found nothing: these rely on every value being legal."""
 
@@ -85,6 +94,7 @@ CUSTOM_CHECKS: tuple[Callable[[StudyCreate], Iterable[FieldError]], ...] = (
     custom_starting_point_errors,
     expression_errors,
     race_errors,
+    custom_one_shot_errors,
 )
 """What a study is checked for whose trials its owner runs: nothing but the request is known of it."""
 
@@ -100,6 +110,7 @@ class ValidStudy:
     classes: int | None
     starting_points: tuple[Parameterization, ...]
     reference_defaults: tuple[float | None, ...]
+    one_shot: OneShotRun | None = None
 
 
 def validate_study(request: StudyCreate, *, tenant_id: str) -> ValidStudy:
@@ -114,14 +125,18 @@ def validate_study(request: StudyCreate, *, tenant_id: str) -> ValidStudy:
     draft = draft_study(request, request.configuration, tenant_id=tenant_id)
     _refuse_if_any([*(check(draft) for check in CHECKS), race_errors(request)])
     _refuse_if_any(check(draft) for check in CHECKS_OF_LEGAL_VALUES)
+    points = starting_points(draft)
+    run = one_shot_run(draft, points)
+    _refuse_if_any([one_shot_budget_errors(draft, run)])
     return ValidStudy(
         request=request,
         configuration=draft.configuration,
         search_space=draft.search_space,
         backbone_shape=draft.backbone.shape,
         classes=draft.task.classes,
-        starting_points=starting_points(draft),
+        starting_points=points,
         reference_defaults=reference_defaults(draft),
+        one_shot=run,
     )
 
 

@@ -1,4 +1,4 @@
-"""What our trial workers call: claim, heartbeat, report, complete, release.
+"""What our trial workers call: claim, heartbeat, log, report, complete, release.
 
 Every write names its attempt, the fencing token; one that another attempt has followed writes nothing and
 raises `StaleAttempt`. Each function is one short transaction, repeated while the database is away, and safe
@@ -8,9 +8,10 @@ to repeat. Runners over HTTP have the same functions in `ask_and_tell`.
 from collections.abc import Callable, Sequence
 
 import stamina
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from api_schemas.log_tail import LastLines
 from api_schemas.studies import StudyState
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialReport, TrialState
@@ -21,7 +22,7 @@ from service.storage import queries
 from service.storage.database import engine, transaction
 from service.storage.models import Replicate, Study, Trial
 from service.storage.queries import OpenReplicates
-from service.trials import lifecycle, replication
+from service.trials import attempt_logs, lifecycle, replication, super_networks
 from service.trials.claimable_studies import claimable_studies
 
 RELEASE_SECONDS = 3.0
@@ -88,6 +89,31 @@ def heartbeat(trial_id: str, attempt: int) -> bool:
         )
 
 
+def store_log(trial_id: str, attempt: int, said: LastLines) -> bool:
+    """Store the last lines of an attempt. Return whether the database took them.
+
+    Nothing hangs on them, so they are not sent again: what is sent next has them, too.
+    """
+    try:
+        with transaction() as session:
+            study = queries.study_of_trial(session, trial_id)
+            if study is None:
+                raise StaleAttempt(f"Trial '{trial_id}' is gone. Stop.")
+            attempt_logs.store_log(session, study, trial_id, attempt=attempt, said=said)
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def log_for(worker: str, line: str) -> int:
+    """Add a line to the logs of what a worker ran that can say nothing any more; return to how many."""
+    try:
+        with transaction() as session:
+            return attempt_logs.add_line(session, worker=worker, line=line)
+    except SQLAlchemyError:
+        return 0
+
+
 @retry_while_database_is_away
 def record_measurement(trial_id: str, attempt: int, measurement: Measurement) -> bool:
     """Store metrics of a running attempt at one step. Return whether the trial should stop early."""
@@ -106,11 +132,28 @@ def complete(trial_id: str, attempt: int, report: TrialReport) -> None:
         )
 
 
+@retry_while_database_is_away
+def record_one_shot(trial_id: str, attempt: int, scores: Sequence[float], *, seconds: float) -> None:
+    """Store what the super-network scored that a claimed trial came with."""
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        super_networks.record_scores(session, study, trial, attempt=attempt, scores=scores, seconds=seconds)
+
+
+@retry_while_database_is_away
+def give_up_one_shot(trial_id: str, attempt: int, *, reason: str) -> None:
+    """Store why the super-network cannot be trained that a claimed trial came with."""
+    with transaction() as session:
+        study, trial = lock_study_and_trial(session, trial_id)
+        super_networks.give_up(session, study, trial, attempt=attempt, reason=reason)
+
+
 @stamina.retry(on=OperationalError, attempts=None, timeout=RELEASE_SECONDS, wait_max=0.5)
 def release(trial_id: str, attempt: int, *, reason: str = "its worker was stopped") -> None:
     """Give a trial back unfinished: its worker stops or cannot train it, or its study is cancelled."""
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
+        super_networks.let_go(study, trial, attempt=attempt)
         lifecycle.release_trial(session, study, trial, attempt=attempt, reason=reason)
 
 
@@ -119,6 +162,7 @@ def give_up(trial_id: str, attempt: int, *, checkpoint: Sequence[ArtifactRecord]
     """Give back a trial that is no longer wanted, with its checkpoint."""
     with transaction() as session:
         study, trial = lock_study_and_trial(session, trial_id)
+        super_networks.let_go(study, trial, attempt=attempt)
         lifecycle.release_trial(session, study, trial, attempt=attempt, checkpoint=checkpoint)
 
 
@@ -156,7 +200,9 @@ def _claim_from(session: Session, study_id: str, worker: str, *, wait: bool) -> 
     trial = queries.next_queued(session, study_id)
     if trial is None:
         return None
-    return _start(session, study, trial, worker)
+    claimed = _start(session, study, trial, worker)
+    order = super_networks.take_order(session, study, trial, attempt=claimed.attempt)
+    return claimed.model_copy(update={"super_network": order})
 
 
 def _start(session: Session, study: Study, trial: Trial, worker: str) -> ClaimedTrial:
@@ -170,6 +216,7 @@ def _start(session: Session, study: Study, trial: Trial, worker: str) -> Claimed
         replicate=replicate.number,
         configuration=_configuration(trial, replicate),
         artifacts_path=path if replicate.number == 0 else None,
+        super_network=None,
     )
 
 

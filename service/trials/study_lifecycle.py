@@ -6,13 +6,14 @@ Each function runs in the caller's transaction and holds the study's row lock. T
     SUCCEEDED -> ACTIVE again when its budget is extended
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from api_schemas.events import EventType
 from api_schemas.importance import Importance
+from api_schemas.search_space import Parameterization
 from api_schemas.studies import TERMINAL_STUDY_STATES, StudyState
 from service.errors import WrongState
 from service.storage import counters, queries
@@ -104,6 +105,21 @@ def record_importance(session: Session, study: Study, importance: Importance) ->
     study.importance = importance.model_dump(mode="json")
     record_event(session, study, EventType.IMPORTANCE_STORED, observations=importance.observations)
     return True
+
+
+def add_starting_points(
+    session: Session, study: Study, points: Sequence[Parameterization], *, place: int
+) -> None:
+    """Put starting points at a place among those of a study, which gets its turn for them."""
+    own = study.starting_points
+    study.starting_points = [*own[:place], *points, *own[place:]]
+    wake_study_worker(session, study)
+
+
+def give_budget_back(session: Session, study: Study, *, trainings: int) -> None:
+    """Let trials have what was kept of the budget for something else."""
+    study.trials_created -= trainings
+    wake_study_worker(session, study)
 
 
 def _finish_search(session: Session, study: Study, *, reason: str | None) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from api_schemas.events import EventRead
 from service.storage.database import transaction
-from service.storage.models import Delivery, Event, Webhook
+from service.storage.models import Event
+from service.storage.webhook_models import Delivery, Webhook
 
 PAUSES = tuple(
     timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)

@@ -12,7 +12,8 @@ from api_schemas.webhooks import DeliveryRead, WebhookCreate, WebhookRead, Webho
 from service.errors import InvalidWebhook, LimitReached, NotFound
 from service.storage.audit_log import record_audit_event
 from service.storage.ids import new_id
-from service.storage.models import Delivery, Event, Study, Tenant, Webhook
+from service.storage.models import Event, Study, Tenant
+from service.storage.webhook_models import Delivery, Webhook
 from service.webhooks.signatures import new_secret
 
 MOST_WEBHOOKS = 20

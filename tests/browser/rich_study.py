@@ -5,6 +5,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from api_schemas.importance import Importance, ObjectiveImportance, ParameterImportance
+from api_schemas.log_tail import LastLines
 from api_schemas.proposals import Explanation, Prediction
 from api_schemas.search_space import Parameterization
 from api_schemas.slices import Slice
@@ -20,6 +21,7 @@ from tests.browser.studies import HEAD_ONLY, add_stopped, create_study, queue_tr
 SERIAL = "peft.serial_adapter.bottleneck_size"
 PARALLEL = "peft.parallel_adapter.bottleneck_size"
 SIZES = (0, 1, 3, 6, 12, 24)
+SAID = LastLines("step 1\n<img src=x onerror=alert(1)>\nOSError: the disk is full", 1234)
 BELIEVED_DROP = 0.015
 EXPLAINED = Explanation(
     predictions={
@@ -70,7 +72,7 @@ def rich_study(server_url: str, **changes: object) -> str:
             "cpu-1",
         )
     queue_trial(study_id, {SERIAL: 24})
-    _end(TrialReport(state=TrialState.FAILED, reason="the disk is full"), "cpu-2")
+    _end(TrialReport(state=TrialState.FAILED, reason="the disk is full"), "cpu-2", said=SAID)
     believe(study_id, "score")
     _explain(study_id)
     _spread_in_time(study_id)
@@ -84,9 +86,13 @@ def _result(study_id: str, parameters: Parameterization, score: float, trained: 
     _end(report, worker, scores=(score - 0.1, score - 0.02, score))
 
 
-def _end(report: TrialReport, worker: str, *, scores: tuple[float, ...] = ()) -> None:
+def _end(
+    report: TrialReport, worker: str, *, scores: tuple[float, ...] = (), said: LastLines | None = None
+) -> None:
     claimed = leases.claim(worker)
     assert claimed is not None
+    if said is not None:
+        leases.store_log(claimed.trial_id, claimed.attempt, said)
     for step, score in enumerate(scores, start=1):
         metrics = {"score": score, "loss": 1 - score}
         leases.record_measurement(claimed.trial_id, claimed.attempt, Measurement(step=step, metrics=metrics))

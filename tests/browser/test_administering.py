@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import insert
 
 from service.storage.database import transaction
-from service.storage.models import Delivery
+from service.storage.webhook_models import Delivery
 from tests.browser.accessibility import findings, width_on_a_narrow_page
 from tests.browser.studies import add_result, asked, create_study
 from tests.conftest import API_KEY

@@ -261,8 +261,16 @@ def test_a_long_study_is_read_whole_and_shown_in_parts(page: Page, server_url: s
 
 
 def test_what_a_trial_keeps_of_its_backbone_is_drawn(page: Page, server_url: str) -> None:
-    """Two bars for each layer, as long as what stays; of a layer that is left out the outline."""
-    study_id = create_study(server_url, search_space={"preset": "depth_width"})
+    """Two bars for each layer, as long as what stays; of a layer that is left out the outline.
+
+    The study's super-network is spoken of in its head.
+    """
+    study_id = create_study(
+        server_url,
+        search_space={"preset": "depth_width"},
+        budget={"trials": 12},
+        proposals={"one_shot": {"epochs": 1}},
+    )
     parameters = {"architecture.keep_layers": 4, "architecture.which": "first", "architecture.ffn_width": 768}
     add_result(study_id, 0.8, 98_690, parameters=parameters)
     open_study(page, server_url, study_id)
@@ -270,3 +278,4 @@ def test_what_a_trial_keeps_of_its_backbone_is_drawn(page: Page, server_url: str
     expect(picture.locator(".dropped")).to_have_count(4)
     widths = [bar.get_attribute("width") for bar in picture.locator(".kept").all()]
     assert widths == ["64", "86"] * 4
+    expect(page.get_by_test_id("study-words")).to_contain_text("One-shot: a super-network is trained first")

@@ -6,11 +6,21 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from api_schemas.log_tail import LastLines
 from api_schemas.trials import Measurement
 from service.trials import leases
 from tests.browser.accessibility import findings, width_on_a_narrow_page
 from tests.browser.rich_study import SERIAL, rich_study
-from tests.browser.studies import CURVE, add_result, asked, claim_and_measure, drawn, open_study, poll
+from tests.browser.studies import (
+    CURVE,
+    POLL_MS,
+    add_result,
+    asked,
+    claim_and_measure,
+    drawn,
+    open_study,
+    poll,
+)
 from tests.browser.test_states import import_in_batches
 from tests.browser.test_taking_out import saved
 
@@ -126,7 +136,28 @@ def _failures(page: Page) -> None:
     reasons.get_by_role("button", name="Show trial 15").click()
     given_back = page.get_by_role("list", name="Attempts that were given back")
     expect(given_back).to_contain_text("Attempt 1 (replicate 0) on cpu-2: given back")
+    _log(page)
     page.keyboard.press("Escape")
+
+
+def _log(page: Page) -> None:
+    """Lines of a failed attempt, as text; then those of the next one, live, though no event tells of them."""
+    log = page.get_by_test_id("trial-log")
+    first = log.get_by_role("region", name="Last lines of attempt 1")
+    expect(first).to_have_text(
+        re.compile("step 1\\s<img src=x onerror=alert\\(1\\)>\\sOSError: the disk is full")
+    )
+    expect(log).to_contain_text("1,234 lines before these are not kept.")
+    assert log.locator("img").count() == 0
+    claimed = leases.claim("cpu-3")
+    assert claimed is not None
+    poll(page)
+    for said in ("step 1", "step 1\nstep 2"):
+        leases.store_log(claimed.trial_id, claimed.attempt, LastLines(said, 0))
+        page.clock.run_for(POLL_MS)
+        expect(log.get_by_role("region", name="Last lines of attempt 2")).to_have_text(said)
+    expect(first).to_be_hidden()
+    assert findings(page) == []
 
 
 def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: str) -> None:

@@ -17,13 +17,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, func, select, text
 from sqlalchemy.orm import Session
 
+from api_schemas.log_tail import LastLines
 from api_schemas.studies import StudyState
 from api_schemas.trials import ArtifactRecord, Measurement
 from service.storage import database, schema_version
 from service.storage.base_table import Base
 from service.storage.database import transaction
-from service.storage.models import IdempotencyKey, Study, Tenant, Trial, Webhook
+from service.storage.models import IdempotencyKey, Study, Tenant, Trial
 from service.storage.schema_version import SchemaInUse, alembic_config, expected_revision, upgrade
+from service.storage.webhook_models import Webhook
 from service.trials import leases, sweeper
 from service.trials.beliefs import record_belief
 from service.trials.slices import record_slices
@@ -77,6 +79,7 @@ def fill_every_table() -> str:
     claimed = leases.claim("w")
     assert claimed is not None
     leases.record_measurement(claimed.trial_id, 1, Measurement(step=1, metrics={"score": 0.5}))
+    leases.store_log(claimed.trial_id, 1, LastLines("step 1", 0))
     record = ArtifactRecord(name="a", path="a", sha256="0" * 64, size_bytes=1)
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
     with transaction() as session:

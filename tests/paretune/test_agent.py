@@ -57,6 +57,12 @@ def test_a_study_is_run_to_its_end_by_a_script(
     assert [trial.state for trial in trials] == [TrialState.SUCCEEDED] * 2 + [TrialState.INFEASIBLE] * 2
     assert [trial.metrics.get("cost") for trial in trials[:2]] == [0.1, 0.2]
     assert client.get_study(study_id).state is StudyState.SUCCEEDED
+    of_second = CliRunner().invoke(app, ["logs", "latest", "1"])
+    assert of_second.output.startswith("attempt 1, replicate 0, last heard ")
+    assert '  epoch 1\n  {"cost": 0.2, "gain": 1.0}\n' in of_second.output
+    [of_last] = client.trial_logs(study_id, trials[3].id).logs
+    assert "MemoryError" in of_last.text
+    assert of_last.text.splitlines()[-1] == "out of memory: MemoryError"
 
 
 def test_a_broken_script_does_not_spend_the_budget(client: Client) -> None:

@@ -31,7 +31,7 @@ def test_every_command_has_a_group() -> None:
     assert all(f"\n  {name} " in shown for name in names)
 
 
-@pytest.mark.parametrize("command", ["status", "recommend", "events", "importance", "files", "audit"])
+@pytest.mark.parametrize("command", ["status", "recommend", "events", "logs", "importance", "files", "audit"])
 def test_what_reads_can_answer_in_json(command: str) -> None:
     """For programs."""
     assert "--json" in help_of(command)

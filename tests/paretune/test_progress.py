@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from api_schemas.errors import Problem
+from api_schemas.one_shot import OneShotRun, one_shot_read
 from api_schemas.studies import StudyRead, StudyState
 from api_schemas.tasks import Task
 from api_schemas.trials import TrialRead, TrialState
@@ -131,6 +132,17 @@ def test_the_heading_says_how_many_final_seeds_are_left() -> None:
     console = PlainConsole(width=160, record=True, file=io.StringIO())
     console.print(picture(waiting, [trial(0, score=0.7, parameters=10.0)]))
     assert "3 final seeds of the front left" in console.export_text()
+
+
+def test_what_a_super_network_costs_and_says_is_shown() -> None:
+    """Its trainings count as done, and its sentence has a line of its own."""
+    run = OneShotRun(configuration=BASE, networks=(), smallest=1, trainings=3)
+    found = study(one_shot=one_shot_read(run))
+    console = PlainConsole(width=160, file=io.StringIO(), record=True)
+    console.print(picture(found, [trial(0, score=0.7, parameters=10.0)]))
+    text = console.export_text()
+    assert f"4 / {found.budget.trials} trainings" in text
+    assert "\nOne-shot: a super-network is trained first, to score 0 sub-networks." in text
 
 
 def test_seeds_of_the_search_are_not_called_final() -> None:

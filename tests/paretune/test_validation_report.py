@@ -47,6 +47,22 @@ def test_an_uploaded_file_is_called_as_its_owner_calls_it(study_file: Path, tmp_
     assert "on file:reviews.csv (classification, 2 outputs, 5 folds)" in output
 
 
+def test_a_super_network_says_what_it_costs(study_file: Path) -> None:
+    """Before it is paid for."""
+    body = study_body(
+        search_space={"preset": "depth"},
+        objectives=[
+            {"metric": "score", "direction": "maximize"},
+            {"metric": "flops", "direction": "minimize"},
+        ],
+        budget={"trials": 12},
+        proposals={"one_shot": {"epochs": 1}},
+    )
+    study_file.write_text(yaml.safe_dump(body))
+    output = CliRunner().invoke(app, ["validate", str(study_file)]).output
+    assert "trains a super-network first, for as much as 1 of these trainings" in output
+
+
 def test_a_custom_study_says_who_runs_its_trials(study_file: Path) -> None:
     """There is no backbone to speak of."""
     study_file.write_text(yaml.safe_dump(DOCUMENT))

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from api_schemas.architecture import MEASURING_ROWS
 from api_schemas.model_families import FAMILIES
 from workers.architecture.extraction import extracted
 from workers.architecture.heads import head_counts
@@ -25,13 +26,12 @@ from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, evaluation_batches
 from workers.spans import tracer
 
-ROWS = 512
 BATCH_SIZE = 64
 
 
 def measuring_rows(split: TokenisedSplit) -> TokenisedSplit:
-    """Return at most `ROWS` rows of a split, evenly spaced."""
-    count = min(ROWS, len(split))
+    """Return at most `MEASURING_ROWS` rows of a split, evenly spaced."""
+    count = min(MEASURING_ROWS, len(split))
     rows = [number * len(split) // count for number in range(count)]
     return replace(
         split,

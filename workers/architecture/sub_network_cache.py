@@ -45,14 +45,15 @@ class SubNetworkCache:
             self._networks,
             (key, architecture.model_dump_json()),
             lambda: extracted(
-                backbone, self._sub_network(architecture, backbone=backbone, rows=rows, key=key)
+                backbone, self.sub_network(architecture, backbone=backbone, rows=rows, key=key)
             ),
             most=NETWORKS_KEPT,
         )
 
-    def _sub_network(
+    def sub_network(
         self, architecture: Architecture, *, backbone: Backbone, rows: TokenisedSplit, key: str
     ) -> SubNetwork:
+        """Return the parts of a backbone that a task's rows lead to, and cut nothing."""
         count = len(backbone.layers)
         layers, units, heads = tuple(range(count)), None, None
         if architecture.which is WhichLayers.IMPORTANCE and architecture.keep_layers < count:

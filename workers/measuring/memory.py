@@ -6,7 +6,9 @@ from the peaks that trials reached.
 
 import gc
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psutil
 import torch
@@ -14,7 +16,7 @@ import torch
 from service.runtime.work_limits import memory_of_machine
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
-from workers.errors import OutOfMemory
+from workers.errors import OutOfMemory, is_out_of_memory
 
 MICRO_BATCH_DIVISORS = (1, 2)
 """A training that ran out of memory is tried once more with half as many rows at once."""
@@ -36,6 +38,9 @@ FIRST_FACTOR = 1.25
 """Before a peak was observed, the estimate is raised by a quarter."""
 
 REMEMBERED_PEAKS = 32
+
+
+Trained = TypeVar("Trained")
 
 
 @dataclass(frozen=True)
@@ -175,3 +180,20 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def in_smaller_parts(train: Callable[[int], Trained]) -> Trained:
+    """Return what a training gives; it gets the number by which to divide its micro-batches.
+
+    Raises:
+        OutOfMemory: If it runs out of memory each time.
+    """
+    for divisor in MICRO_BATCH_DIVISORS:
+        try:
+            return train(divisor)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the handler, where the error would hold every tensor of the training.
+        release_memory()
+    raise OutOfMemory("out-of-memory: no memory left")

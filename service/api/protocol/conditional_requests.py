@@ -18,8 +18,8 @@ from service.api.protocol.kept_answers import KeptAnswer, KeptAnswers, Making
 from service.runtime.loop_local import LoopLocal
 
 PREFIX = "/v1/"
-# Resources of a study that its version does not identify: streams, and files that never change.
-WITHOUT_VERSION = re.compile(r"/events$|/artifacts/")
+# Resources of a study that its version does not identify: streams, logs, and files that never change.
+WITHOUT_VERSION = re.compile(r"/events$|/logs$|/artifacts/")
 # Clients keep the answer but revalidate each time: a 304 costs little.
 CACHE_CONTROL = "no-cache"
 UNCHANGED = SimpleNamespace(path_format="/v1/studies/{study_id} unchanged")

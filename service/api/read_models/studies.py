@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from api_schemas.importance import Importance
+from api_schemas.one_shot import one_shot_read
 from api_schemas.races import Race
 from api_schemas.studies import Budget, ReplicateCounts, StudyPage, StudyQuery, StudyRead, TrialCounts
 from api_schemas.trials import TrialState
@@ -48,6 +49,7 @@ def importance(session: Session, study: Study) -> Importance:
 
 
 def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> StudyRead:
+    run = typed_study.one_shot(study)
     return StudyRead.copied_from(
         study,
         configuration=typed_study.configuration(study),
@@ -58,6 +60,7 @@ def _study(study: Study, trials: TrialCounts, replicates: ReplicateCounts) -> St
         proposals=typed_study.proposals(study),
         race=Race(share=study.race_share),
         race_progress=typed_study.race_progress(study),
+        one_shot=None if run is None else one_shot_read(run),
         budget_spent=study.trials_created,
         accepted=typed_study.accepted(study),
         backbone_shape=typed_study.backbone_shape(study),

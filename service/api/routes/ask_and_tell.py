@@ -1,4 +1,4 @@
-"""The routes of external runners: suggest, heartbeat, report, complete, release, correct and import."""
+"""The routes of external runners: suggest, heartbeat, log, report, complete, release, correct and import."""
 
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
@@ -14,6 +14,8 @@ from api_schemas.ask_and_tell import (
     SuggestRequest,
     TrialSignal,
 )
+from api_schemas.log_tail import LastLines
+from api_schemas.trial_logs import LogReport
 from api_schemas.trials import TrialRead
 from service.api.dependencies import SessionDep, TenantDep
 from service.api.protocol.idempotency import IdempotentDep, accept_key, run_once
@@ -22,7 +24,7 @@ from service.api.read_models.requested_study import StudyId, TrialId
 from service.api.read_models.trials import trial_read
 from service.storage import queries
 from service.studies.imported_trials import import_observations
-from service.trials import ask_and_tell, lifecycle
+from service.trials import ask_and_tell, attempt_logs, lifecycle
 
 router = APIRouter(
     prefix="/v1/studies/{study_id}",
@@ -59,6 +61,16 @@ def send_heartbeat(
     """Renew the lease of a trial. The answer says whether its result is still wanted."""
     study = queries.get_study(session, study_id, tenant_id=tenant_id)
     return ask_and_tell.heartbeat(session, study, trial_id, attempt=body.attempt)
+
+
+@router.post("/trials/{trial_id}:log", status_code=204, dependencies=REPEATABLE)
+def send_log(
+    study_id: StudyId, trial_id: TrialId, body: LogReport, session: SessionDep, tenant_id: TenantDep
+) -> None:
+    """Send the last lines of a running attempt, in place of those that it sent before."""
+    study = queries.get_study(session, study_id, tenant_id=tenant_id)
+    said = LastLines(body.text, body.omitted_lines)
+    attempt_logs.store_log(session, study, trial_id, attempt=body.attempt, said=said)
 
 
 @router.post("/trials/{trial_id}:report", dependencies=REPEATABLE)

@@ -20,6 +20,7 @@ from api_schemas.studies import StudyCreate, StudyPage, StudyQuery, StudyRead
 from api_schemas.study_changes import StudyClone, StudyExtension, StudyUpdate
 from api_schemas.study_validation import StudyValidation
 from api_schemas.trial_columns import TrialColumns
+from api_schemas.trial_logs import TrialLogs
 from api_schemas.trials import TrialPage, TrialRead
 from service.api.dependencies import SessionDep, TenantDep
 from service.api.protocol.entity_tags import NOT_MODIFIED
@@ -39,6 +40,7 @@ from service.api.read_models.runs import run_columns
 from service.api.read_models.slices import slice_read
 from service.api.read_models.studies import importance, study_page, study_read
 from service.api.read_models.trial_columns import trial_columns
+from service.api.read_models.trial_logs import trial_logs
 from service.api.read_models.trials import trial_read, trial_reads
 from service.storage import queries
 from service.storage.database import transaction
@@ -135,6 +137,16 @@ def list_trial_columns(study: StudyDep, session: SessionDep, changed_after: Even
 def get_trial(trial_id: TrialId, study: StudyDep, session: SessionDep) -> TrialRead:
     """Read a trial."""
     return trial_read(session, study, queries.get_trial(session, study.id, trial_id))
+
+
+@router.get("/{study_id}/trials/{trial_id:id}/logs", responses=NOT_MODIFIED)
+def list_trial_logs(
+    study_id: StudyId, trial_id: TrialId, session: SessionDep, tenant_id: TenantDep
+) -> TrialLogs:
+    """Read the last lines of each of a trial's attempts, live while it runs and after it."""
+    # The version of the study says nothing of logs, so it is no ETag of them.
+    study = queries.get_study(session, study_id, tenant_id=tenant_id)
+    return trial_logs(session, queries.get_trial(session, study.id, trial_id))
 
 
 @router.get("/{study_id}/pareto_front", responses=NOT_MODIFIED)

@@ -4,7 +4,7 @@ import { adminCalls } from "./admin_api.js";
 import { startCalls } from "./start_api.js";
 
 /** @import {HypervolumeHistory, Importance, ParetoFront, Problem, Recommendation} from "./types.js" */
-/** @import {ModuleMaps, RunColumns, SliceAnswer, Study, StudyPage, Trial, TrialColumns} from "./types.js" */
+/** @import {ModuleMaps, RunColumns, SliceAnswer, Study, StudyPage, Trial, TrialColumns, TrialLogs} from "./types.js" */
 
 /** The service answered with an error. The message is the problem's detail, and which fields are meant. */
 export class ApiProblem extends Error {
@@ -81,6 +81,8 @@ export function createApi(key) {
     getSlice: (id, asked, signal) => call(`${study(id)}/slice?${new URLSearchParams(asked)}`, signal),
     /** @type {(id: string, signal: AbortSignal, trialId?: string) => Promise<RunColumns>} */
     getRuns: (id, signal, trialId) => call(`${study(id)}/runs${ofTrial(trialId)}`, signal),
+    /** @type {(id: string, trialId: string, signal: AbortSignal) => Promise<TrialLogs>} */
+    getLogs: (id, trialId, signal) => call(`${trial(id, trialId)}/logs`, signal),
     /** @type {(id: string, signal: AbortSignal, trialId?: string) => Promise<ModuleMaps>} */
     getModuleMaps: (id, signal, trialId) => call(`${study(id)}/module_maps${ofTrial(trialId)}`, signal),
     /** @type {(id: string, signal: AbortSignal) => Promise<Recommendation>} */

@@ -260,21 +260,22 @@ export function endedTrials({ trials }) {
 }
 
 /**
- * How much of a study's budget is done: trials that ended, and further seeds that cost as much.
+ * How much of a study's budget is done: trials that ended, further seeds, and what a super-network costs.
  * @param {Study} study
  */
 export function trainingsDone(study) {
-  if (study.race.share === 0) return endedTrials(study);
+  const done = endedTrials(study) + (study.one_shot?.trainings ?? 0);
+  if (study.race.share === 0) return done;
   if (study.race_progress?.is_over) return study.budget_spent;
   const open = study.replicate_counts.queued + study.replicate_counts.running;
-  return Math.max(endedTrials(study), study.budget_spent - open);
+  return Math.max(done, study.budget_spent - open);
 }
 
 /**
- * How much of how much is done; a study that races counts trainings.
+ * How much of how much is done; a study that races or trains a super-network counts trainings.
  * @param {Study} study
  */
 export function budgetText(study) {
-  const unit = study.race.share > 0 ? "trainings" : "trials";
+  const unit = study.race.share > 0 || study.one_shot ? "trainings" : "trials";
   return `${formatCount(trainingsDone(study))} / ${formatCount(study.budget.trials)} ${unit}`;
 }

@@ -36,7 +36,7 @@ export function showHeader(view, study) {
     .filter(Boolean)
     .join(" · ");
   const tags = study.tags.length ? `Tags: ${study.tags.join(", ")}.` : "";
-  showText(named(view, "study-words"), [tags, study.notes].filter(Boolean).join(" "));
+  showText(named(view, "study-words"), [study.one_shot?.detail, tags, study.notes].filter(Boolean).join(" "));
   showText(named(view, "study-reason"), study.state_reason);
   named(view, "study-reason").dataset.state = study.state;
   named(view, "clone").href = `#clone=${encodeURIComponent(study.id)}`;

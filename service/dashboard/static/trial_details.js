@@ -27,7 +27,8 @@ import { createPlot } from "./plot.js";
 import { isOpen } from "./study_data.js";
 import { offerPicture } from "./take_out.js";
 import { runsOf } from "./runs.js";
-import { filesOf, hasLostAttempts, lostAttemptsOf, tableOfSeeds } from "./trial_record.js";
+import { createTrialLog } from "./trial_log.js";
+import { filesOf, hasLostAttempts, hasRuns, lostAttemptsOf, tableOfSeeds } from "./trial_record.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {StudyData} from "./study_data.js" */
@@ -65,8 +66,10 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
   /** @type {Map<string, ModuleMaps>} by trial, for none ever changes */
   const maps = new Map();
   const leaving = new AbortController();
+  const log = createTrialLog(api);
 
   function close() {
+    log.stop();
     curve?.dispose();
     modules?.dispose();
     curve = null;
@@ -90,6 +93,7 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
       // A chart needs an element that is on the page.
       const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart.curve"));
       if (place !== null) showCurve(place, study, /** @type {any} */ (trial));
+      if (isChosen && hasRuns(trial)) log.show(study, trial);
       if (isChosen) await showMore(study, trial, () => shown === wanted);
     } catch (error) {
       if (leaving.signal.aborted || shown !== wanted) return;
@@ -174,7 +178,7 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
    * @param {KnownTrial} trial
    */
   const recordOf = (study, trial) =>
-    [tableOfSeeds(trial), filesOf(api, study, trial, refused)].filter((part) => part !== null);
+    [tableOfSeeds(trial), hasRuns(trial) ? log.root : null, filesOf(api, study, trial, refused)].filter((part) => part !== null);
 
   return {
     close() {

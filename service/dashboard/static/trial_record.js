@@ -9,17 +9,23 @@ import { save } from "./saving.js";
 /** @import {ArtifactRecord, Replicate, Study, Trial} from "./types.js" */
 
 /**
+ * Whether it was run here: a result that came from elsewhere was not.
+ * @param {Trial} trial
+ */
+export const hasRuns = ({ replicates }) => replicates.some(({ attempt }) => attempt > 0);
+
+/**
  * The runs, one for each seed; none for a result that came from elsewhere.
  * @param {Trial} trial
  */
-export function tableOfSeeds({ replicates }) {
-  if (!replicates.some(({ attempt }) => attempt > 0)) return null;
+export function tableOfSeeds(trial) {
+  if (!hasRuns(trial)) return null;
   const heads = ["Seed", "State", "Worker", "Took"].map((text) => make("th", { scope: "col" }, text));
   return make(
     "table",
     { class: "runs", "data-testid": "runs" },
     make("thead", {}, make("tr", {}, ...heads)),
-    make("tbody", {}, ...replicates.map(runOf)),
+    make("tbody", {}, ...trial.replicates.map(runOf)),
   );
 }
 

@@ -52,6 +52,7 @@
  * @property {number} final_replicates
  * @property {{share: number}} race
  * @property {{rounds: number, racers: string[], is_over: boolean} | null} race_progress
+ * @property {{detail: string, trainings: number} | null} one_shot
  * @property {number} budget_spent
  * @property {{queued: number, running: number, done: number}} replicate_counts
  * @property {string} created_at
@@ -197,6 +198,9 @@
  * @typedef {{trial_ids: string[], numbers: number[], replicates: number[], attempts: number[],
  *   workers: string[], outcomes: string[], reasons: (string | null)[], started_at: string[],
  *   ended_at: (string | null)[]}} RunColumns
+ * @typedef {{attempt: number, replicate: number, text: string, omitted_lines: number,
+ *   recorded_at: string}} AttemptLog
+ * @typedef {{logs: AttemptLog[]}} TrialLogs
  * @typedef {{layers: number, modules: string[], trial_ids: string[], numbers: number[],
  *   sizes: (number | null)[][][]}} ModuleMaps
  *

@@ -69,5 +69,5 @@ def test_a_front_has_no_member_that_another_dominates(table: Table) -> None:
     random_search(played)
     front = observed_front(played)
     assert observed_best(played) == front[-1]
-    pairs = [(table.parameters[row], played.mean(row)) for row in front]
+    pairs = [(table.cost[row], played.mean(row)) for row in front]
     assert pairs == sorted(pairs)

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks import json_lines
 from benchmarks.autopeft.protocol import TASKS
-from benchmarks.peft_table.nearest import Nearest, point_of
+from benchmarks.peft_table.nearest import Nearest, point_of, space
 from benchmarks.peft_table.record import SEEDS
 from benchmarks.peft_table.table import read_tables
 from benchmarks.portfolio import coverage, portfolio, shipped
@@ -52,7 +52,7 @@ def test_a_row_of_auto_is_nearest_to_itself(tmp_path: Path) -> None:
     """And a row that is not free gives way to another."""
     table = recorded_tables(tmp_path)[0]
     points = [point for one in table.configurations if (point := point_of(one)) is not None]
-    nearest = Nearest(points)
+    nearest = Nearest(points, space())
     everything = range(len(points))
     assert [nearest.row(point, among=everything) for point in points] == list(everything)
     assert nearest.row(points[3], among=[0, 4]) in (0, 4)

@@ -87,9 +87,13 @@ def test_the_asynchronous_twin_does_the_same(server_url: str) -> None:
             assert (await study.tell(asked, cost=1.0, gain=1.0)).state is TrialState.SUCCEEDED
             async with await study.trial() as trial:
                 await trial.report(step=1, cost=2.0, gain=1.0)
+            trial = await study.trial()
+            trial.log("epoch 1")
             with pytest.raises(ValueError, match="broken"):
-                async with await study.trial():
+                async with trial:
                     raise ValueError("broken")
+            found = await client.trial_logs(study.id, trial.suggested.trial_id)
+            assert found.logs[0].text.startswith("epoch 1\nTraceback")
             past = ImportedObservation(parameters={"x": 0.75}, metrics={"cost": 3.0, "gain": 1.0})
             assert (await study.import_observations([past])).imported == 1
             states = [trial.state.value async for trial in study.trials()]

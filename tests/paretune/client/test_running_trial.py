@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from api_schemas.trial_logs import LogReport
 from api_schemas.trials import TrialRead, TrialState
 from paretune.client import AsyncClient, Client, RunningTrial
 from paretune.errors import NothingReported, RequestRefused, StudyEnded, TrialInfeasible
@@ -53,6 +54,40 @@ def test_an_exception_fails_the_trial_and_leaves_the_block(client: Client, runni
     after = ended(client, running)
     assert (after.state, after.state_reason) == (TrialState.QUEUED, "ValueError: no such file")
     assert replicate_of(after.id).lost_attempts == 1
+
+
+def test_what_a_trial_says_and_what_breaks_it_stands_in_its_log(
+    client: Client, running: RunningTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the traceback, and without the keys of its environment."""
+    monkeypatch.setenv("MY_API_KEY", "open sesame please")
+    trial = client.study(queued_study()).trial()
+    trial.log("epoch 1\nopen sesame please\0")
+    with pytest.raises(ValueError, match="no such file"), trial:
+        raise ValueError("no such file")
+    [log] = client.trial_logs(trial.suggested.study_id, trial.suggested.trial_id).logs
+    lines = log.text.splitlines()
+    assert lines[:3] == ["epoch 1", "[redacted]", "Traceback (most recent call last):"]
+    assert lines[-1] == "ValueError: no such file"
+    assert client.trial_logs(running.suggested.study_id, running.suggested.trial_id).logs == ()
+
+
+def test_lines_go_with_heartbeats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once each; a server that does not take them costs the trial nothing."""
+    monkeypatch.setattr("paretune.client.trial_block.HEARTBEATS_PER_LEASE", 600)
+    trial = client.study(queued_study()).trial()
+    place = (trial.suggested.study_id, trial.suggested.trial_id)
+    with trial:
+        trial.log("epoch 1")
+        while not client.trial_logs(*place).logs:
+            time.sleep(0.02)
+        monkeypatch.setattr(
+            "paretune.client.log_requests.LogReport", lambda **_: LogReport(attempt=9, text="")
+        )
+        trial.log("epoch 2")
+        trial.complete(**GOOD)
+    assert ended(client, trial).state is TrialState.SUCCEEDED
+    assert client.trial_logs(*place).logs[0].text == "epoch 1"
 
 
 def test_out_of_memory_and_odd_numbers_are_infeasible(client: Client) -> None:

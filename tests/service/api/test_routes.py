@@ -36,6 +36,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("POST", f"{RUNNERS}:suggest"): {"worker_id": "w"},
     ("POST", f"{RUNNERS}:import"): {"observations": [{"parameters": {}, "infeasible": "no"}]},
     ("POST", f"{RUNNERS}/{{trial_id}}:heartbeat"): {"attempt": 1},
+    ("POST", f"{RUNNERS}/{{trial_id}}:log"): {"attempt": 1, "text": "a line"},
     ("POST", f"{RUNNERS}/{{trial_id}}:report"): {"attempt": 1, "step": 1, "metrics": {"score": 0.5}},
     ("POST", f"{RUNNERS}/{{trial_id}}:complete"): {"attempt": 1, "state": "FAILED", "reason": "r"},
     ("POST", f"{RUNNERS}/{{trial_id}}:release"): {"attempt": 1},

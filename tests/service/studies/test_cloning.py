@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api_schemas.one_shot import OneShotState
 from api_schemas.studies import StudyCreate, StudyRead
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import TrialReport, TrialState
@@ -25,6 +26,7 @@ from service.trials import leases, lifecycle
 from tests.conftest import OTHER_KEY, make_study_request, study_body
 from tests.service.studies.invariants import check_study
 from tests.service.studies.test_imported_trials import imported
+from tests.service.trials import test_super_networks as super_networks
 from tests.service.trials.test_ask_and_tell import METRICS, POINT, SPACE, created
 
 RATE = {"type": "float", "name": "training.learning_rate", "low": 1e-4, "high": 1e-2}
@@ -256,6 +258,20 @@ def test_a_clone_of_a_clone_has_the_same_trials(client: TestClient, source: str)
     assert len(of_first) == 3
     for one, other in zip(of_first, of_second, strict=True):
         assert {key: one[key] for key in one.keys() - own} == {key: other[key] for key in other.keys() - own}
+
+
+def test_a_clone_trains_a_super_network_of_its_own(client: TestClient) -> None:
+    """What the source's had chosen is no starting point of the clone before its own has scored."""
+    source = super_networks.a_study(trials=1)
+    claimed, order = super_networks.claim()
+    assert order is not None
+    leases.record_one_shot(claimed.trial_id, claimed.attempt, super_networks.by_depth(order), seconds=1.0)
+    clone = StudyRead.model_validate(cloned(client, source).json())
+    assert clone.one_shot is not None
+    assert clone.one_shot.state is OneShotState.PENDING
+    shown = client.get(f"/v1/studies/{source}").json()
+    chosen = shown["one_shot"]["starting_points"]
+    assert [*map(dict, clone.starting_points), *chosen] == shown["starting_points"]
 
 
 def test_a_clone_races_if_its_own_budget_is_worth_it(client: TestClient) -> None:

@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from api_schemas.log_tail import LastLines
 from api_schemas.trials import ArtifactRecord, Measurement, TrialReport, TrialState
 from service.errors import StaleAttempt
 from service.settings import settings
@@ -24,7 +25,16 @@ from tests.service.trials.test_beliefs import belief
 from tests.service.trials.test_leases import REPORT, stored_study
 
 FRONTS = ("pareto_fronts", "believed_fronts", "slices")
-OF_A_STUDY = ("studies", "trials", "replicates", "measurements", *FRONTS, "events", "artifacts")
+OF_A_STUDY = (
+    "studies",
+    "trials",
+    "replicates",
+    "measurements",
+    "attempt_logs",
+    *FRONTS,
+    "events",
+    "artifacts",
+)
 
 
 def test_the_tables_of_a_study_are_all_looked_at() -> None:
@@ -49,6 +59,7 @@ def finished_study() -> tuple[str, str, Path]:
     path = str(file.relative_to(settings().artifacts_url))
     record = ArtifactRecord(name=file.name, path=path, sha256="0" * 64, size_bytes=7)
     leases.record_measurement(claimed.trial_id, 1, Measurement(step=1, metrics={"score": 0.5}))
+    leases.store_log(claimed.trial_id, 1, LastLines("step 1", 0))
     leases.complete(claimed.trial_id, 1, REPORT.model_copy(update={"artifacts": (record,)}))
     with transaction() as session:
         study = session.get_one(Study, study_id, with_for_update=True)

@@ -19,7 +19,8 @@ from service.access.tenants import get_tenant
 from service.api.app import create_app
 from service.storage.database import engine, transaction
 from service.storage.event_log import record_event
-from service.storage.models import Delivery, Event, Study
+from service.storage.models import Event, Study
+from service.storage.webhook_models import Delivery
 from service.webhooks import outbox, registry
 from service.webhooks.sender import ATTEMPT_SECONDS, send_webhooks, start_batches
 from service.webhooks.signatures import signed_headers

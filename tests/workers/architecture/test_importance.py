@@ -2,10 +2,10 @@
 
 import torch
 
+from api_schemas.architecture import MEASURING_ROWS
 from api_schemas.tasks import TaskKind
 from tests.workers.conftest import tiny, unchanged
 from workers.architecture.importance import (
-    ROWS,
     features,
     head_order,
     head_sizes,
@@ -105,5 +105,5 @@ def test_no_more_rows_are_read_than_are_needed() -> None:
     """Evenly spaced, so that data sorted by label is not read for one label alone."""
     long = TokenisedSplit(ids=((1,),) * 5000, labels=(0,) * 2500 + (1,) * 2500)
     rows = measuring_rows(long)
-    assert len(rows) == ROWS
-    assert sum(rows.labels) == ROWS / 2  # type: ignore[arg-type]
+    assert len(rows) == MEASURING_ROWS
+    assert sum(rows.labels) == MEASURING_ROWS / 2  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+/** The last lines of log of a trial's attempts, live while it runs. The newest attempt is open. */
+
+import { ApiProblem } from "./api.js";
+import { make } from "./elements.js";
+import { startPolling } from "./polling.js";
+import { isOpen } from "./study_data.js";
+
+/** @import {Api} from "./api.js" */
+/** @import {AttemptLog, Study, Trial} from "./types.js" */
+
+/** @typedef {{details: HTMLDetailsElement, summary: HTMLElement, note: HTMLElement, lines: HTMLElement, top: number | null}} Shown */
+
+const AT_THE_END_PX = 4;
+const NOTHING_YET = "Nothing has been said yet. Lines arrive with the heartbeats of its worker.";
+const NOTHING = "No line of log was sent for this trial.";
+
+/** @param {Api} api */
+export function createTrialLog(api) {
+  const hint = make("p", { class: "hint" });
+  const root = make("section", { class: "log", "aria-label": "Log", "data-testid": "trial-log" });
+  /** @type {Map<number, Shown>} by attempt */
+  const shown = new Map();
+  let shownId = "";
+  /** @type {ReturnType<typeof startPolling> | null} */
+  let polling = null;
+
+  /**
+   * @param {AttemptLog[]} logs
+   * @param {string} withoutLines
+   */
+  function draw(logs, withoutLines) {
+    hint.textContent = logs.length ? "" : withoutLines;
+    for (const log of logs) {
+      let known = shown.get(log.attempt);
+      if (known === undefined) {
+        for (const { details } of shown.values()) details.open = false;
+        known = attemptOf(log);
+        shown.set(log.attempt, known);
+        hint.before(known.details);
+      }
+      fill(known, log);
+    }
+  }
+
+  function stop() {
+    polling?.stop();
+    polling = null;
+  }
+
+  return {
+    root,
+    stop,
+    /**
+     * Show the lines of a trial; `root` is on the page.
+     * @param {Study} study
+     * @param {Trial} trial
+     */
+    show(study, trial) {
+      stop();
+      if (trial.id !== shownId) {
+        shownId = trial.id;
+        shown.clear();
+        root.replaceChildren(make("h3", {}, "Log"), hint);
+        hint.textContent = "";
+      }
+      // Moved on the page, an element forgets how far it was scrolled.
+      for (const one of shown.values()) scroll(one);
+      const runs = isOpen(trial) || trial.replicates.some(isOpen);
+      const withoutLines = runs ? NOTHING_YET : NOTHING;
+      polling = startPolling(
+        async (signal) => {
+          draw((await api.getLogs(study.id, trial.id, signal)).logs, withoutLines);
+          return !runs;
+        },
+        (error) => {
+          if (!shown.size) hint.textContent = "The log could not be read.";
+          return error instanceof ApiProblem;
+        },
+      );
+    },
+  };
+}
+
+/**
+ * @param {AttemptLog} log
+ * @returns {Shown}
+ */
+function attemptOf({ attempt }) {
+  const summary = make("summary", {});
+  const note = make("p", { class: "hint" });
+  const lines = make("pre", { tabindex: 0, "aria-label": `Last lines of attempt ${attempt}`, role: "region" });
+  const details = make("details", { open: true }, summary, note, lines);
+  /** @type {Shown} */
+  const known = { details, summary, note, lines, top: null };
+  lines.addEventListener("scroll", () => {
+    const left = lines.scrollHeight - lines.clientHeight - lines.scrollTop;
+    known.top = left <= AT_THE_END_PX ? null : lines.scrollTop;
+  });
+  details.addEventListener("toggle", () => scroll(known));
+  return known;
+}
+
+/**
+ * @param {Shown} known
+ * @param {AttemptLog} log
+ */
+function fill(known, { attempt, replicate, text, omitted_lines, recorded_at }) {
+  const heard = new Date(recorded_at).toLocaleTimeString("en-GB");
+  known.summary.textContent = `Attempt ${attempt} (replicate ${replicate}), last heard ${heard}`;
+  known.note.textContent = omitted_lines ? `${omitted_lines.toLocaleString("en")} lines before these are not kept.` : "";
+  if (known.lines.textContent === text) return;
+  known.lines.textContent = text;
+  scroll(known);
+}
+
+/**
+ * To where a person had scrolled, or to the end, which then stays in view.
+ * @param {Shown} known
+ */
+function scroll({ lines, top }) {
+  lines.scrollTop = top ?? lines.scrollHeight;
+}

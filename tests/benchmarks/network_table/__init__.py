@@ -1,0 +1,1 @@
+"""Tests of benchmarks.network_table."""

@@ -1,0 +1,228 @@
+"""What is said while trials run reaches their logs, wherever it comes from, and ends with them."""
+
+import logging
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import select
+
+from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
+from service.errors import StaleAttempt
+from service.runtime import received_wake_ups
+from service.runtime.received_wake_ups import ReceivedWakeUp
+from service.storage.database import transaction
+from service.storage.models import AttemptLog
+from service.trials import leases
+from tests.service.trials.test_leases import stored_study
+from workers import trial_worker
+from workers.attempt_log import PackLog
+from workers.interruption import WorkerStopping
+
+
+def pack_of(*trials: tuple[str, int]) -> list[ClaimedTrial]:
+    return [ClaimedTrial.model_construct(trial_id=trial_id, attempt=attempt) for trial_id, attempt in trials]
+
+
+def said(log: PackLog, claimed: ClaimedTrial) -> list[str]:
+    """The lines without their times."""
+    return [line[21:] for line in log.tail(claimed).read().text.splitlines()]
+
+
+def stored(trial_id: str, attempt: int = 1) -> str:
+    with transaction() as session:
+        lines = session.scalar(
+            select(AttemptLog.lines).where(AttemptLog.trial_id == trial_id, AttemptLog.attempt == attempt)
+        )
+        return lines or ""
+
+
+def lines_of_all() -> list[str]:
+    with transaction() as session:
+        return "\n".join(session.scalars(select(AttemptLog.lines))).splitlines()
+
+
+def test_loggers_and_warnings_are_heard_and_only_while_the_trials_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With their tracebacks; a library's logger that hands nothing on is heard once; secrets are not."""
+    monkeypatch.setenv("HUB_TOKEN", "open sesame please")
+    [one] = pack = pack_of(("trl_1", 1))
+    log = PackLog(pack, running=lambda: pack)
+    library = logging.getLogger("transformers.modeling")
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", False)
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        with log.heard():
+            trial_worker.log.info("measured", step=3, score=0.123456789, trial_id="trl_1", study_id="std_1")
+            logging.getLogger("some.library").warning("%d rows", 3)
+            library.warning("open sesame please")
+            warnings.warn("odd", UserWarning, stacklevel=1)
+            try:
+                raise ValueError("broken")
+            except ValueError:
+                trial_worker.log.exception("trial failed")
+        trial_worker.log.info("afterwards")
+        logging.getLogger("some.library").warning("afterwards")
+    lines = said(log, one)
+    assert lines[:3] == [
+        "info measured step=3 score=0.123457",
+        "warning some.library: 3 rows",
+        "warning transformers.modeling: [redacted]",
+    ]
+    assert lines[3].startswith(f"warning UserWarning: odd ({__file__}:")
+    assert lines[4] == "error trial failed"
+    assert log.tail(one).read().text.endswith("ValueError: broken")
+    assert not [line for line in lines if "afterwards" in line]
+
+
+def test_what_is_said_of_one_trial_of_a_pack_stands_in_its_log_alone() -> None:
+    """What is said of none in particular stands in each that has not ended; seeds of a trial are two."""
+    pack = pack_of(("trl_1", 1), ("trl_1", 2), ("trl_2", 1))
+    running = list(pack)
+    log = PackLog(pack, running=lambda: running)
+    with log.heard():
+        trial_worker.log.info("all")
+        with log.about(pack[1]):
+            trial_worker.log.info("second")
+        del running[0]
+        trial_worker.log.info("later")
+    assert [said(log, one) for one in pack] == [
+        ["info all"],
+        ["info all", "info second", "info later"],
+        ["info all", "info later"],
+    ]
+
+
+@pytest.fixture
+def claimed(service_environment: None, monkeypatch: pytest.MonkeyPatch) -> ClaimedTrial:
+    monkeypatch.setattr(trial_worker, "_load_training", lambda: None)
+    stored_study(trials=1)
+    trial = leases.claim("host:1")
+    assert trial is not None
+    return trial
+
+
+def test_a_failure_leaves_its_traceback(claimed: ClaimedTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below what was measured before it, and above how the attempt ended."""
+
+    def train(claimed: Sequence[ClaimedTrial], log: PackLog) -> Iterator[list[TrialReport]]:
+        trial_worker._report(claimed[0], log, Measurement(step=1, metrics={"score": 0.5, "share": 0.25}))
+        raise RuntimeError("bad luck")
+        yield []
+
+    monkeypatch.setattr(trial_worker, "_train", train)
+    trial_worker._run_claimed([claimed])
+    first, *middle, last = stored(claimed.trial_id).splitlines()
+    assert first.endswith("info measured step=1 share=0.25 score=0.5")
+    assert "Traceback (most recent call last):" in middle
+    assert "RuntimeError: bad luck" in middle
+    assert last.endswith("ends FAILED: RuntimeError: bad luck")
+
+
+def test_a_worker_that_is_stopped_leaves_its_lines(
+    claimed: ClaimedTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what stopped it."""
+
+    def train(*_: object) -> Iterator[list[TrialReport]]:
+        raise WorkerStopping("the worker was asked to stop")
+        yield []
+
+    monkeypatch.setattr(trial_worker, "_train", train)
+    trial_worker._run_claimed([claimed])
+    assert "trial given back reason=the worker was asked to stop" in stored(claimed.trial_id)
+
+
+def test_a_log_that_cannot_be_sent_costs_the_trial_nothing(
+    claimed: ClaimedTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result is stored, and what was said goes with the next lines; a stale attempt sends nothing."""
+    pack = trial_worker.ClaimedPack([claimed])
+    pack.log.tail(claimed).add("a line")
+    monkeypatch.setattr(leases, "store_log", lambda *_: False)
+    trial_worker._send_log(pack.log, claimed)
+    assert pack.log.tail(claimed).news() is not None
+
+    def stale(*_: object) -> bool:
+        raise StaleAttempt("another attempt has the trial")
+
+    monkeypatch.setattr(leases, "store_log", stale)
+    pack.complete([TrialReport(state=TrialState.INFEASIBLE, reason="no")])
+    monkeypatch.undo()
+    with transaction() as session:
+        assert session.scalar(select(AttemptLog.attempt)) is None
+    with pytest.raises(StaleAttempt):
+        leases.heartbeat(claimed.trial_id, 1)
+
+
+def test_nothing_is_sent_while_nothing_is_said(
+    claimed: ClaimedTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quiet trial costs the database nothing."""
+    sent: list[object] = []
+    pack = trial_worker.ClaimedPack([claimed])
+    monkeypatch.setattr(leases, "store_log", lambda *words: not sent.append(words))
+    for _ in range(2):
+        trial_worker._send_log(pack.log, claimed)
+    pack.log.tail(claimed).add("a line")
+    for _ in range(2):
+        trial_worker._send_log(pack.log, claimed)
+    assert len(sent) == 1
+
+
+TALKS_UNTIL_KILLED = """
+import logging
+import time
+from service.trials import leases
+from workers import trial_worker
+
+def train(claimed, log):
+    logging.getLogger("a.library").warning("epoch 7 begins")
+    time.sleep(600)
+    yield []
+
+trial_worker._load_training = lambda: None
+trial_worker._train = train
+trial_worker._run_claimed([leases.claim("host:1")])
+"""
+
+
+def test_a_killed_worker_leaves_the_lines_that_it_had_sent(
+    service_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL, as the kernel does when memory runs out; its parent adds what it knows."""
+    monkeypatch.setenv("PARETUNE_LEASE_SECONDS", "1")
+    stored_study(trials=1)
+    command = [sys.executable, "-c", TALKS_UNTIL_KILLED]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        give_up = time.monotonic() + 60
+        while not lines_of_all() and process.poll() is None and time.monotonic() < give_up:
+            time.sleep(0.05)
+        process.kill()
+    lost = received_wake_ups.LostChild(1, "Worker exited prematurely: signal 9 (SIGKILL)", True)
+    monkeypatch.setattr(trial_worker.socket, "gethostname", lambda: "host")
+    trial_worker.tell_of_lost_child(lost)
+    lines = lines_of_all()
+    assert lines[0].endswith("warning a.library: epoch 7 begins")
+    assert "signal 9 (SIGKILL), and the kernel has killed a process for lack of memory" in lines[-1]
+
+
+def test_a_parent_tells_of_a_child_that_was_killed_in_its_work_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of a task that raised an error: that one has said so itself."""
+    from billiard.exceptions import WorkerLostError
+    from celery.worker.request import Request
+
+    told: list[received_wake_ups.LostChild] = []
+    monkeypatch.setattr(received_wake_ups, "on_lost_child", [told.append])
+    monkeypatch.setattr(Request, "on_failure", lambda *_: None)
+    monkeypatch.setattr(received_wake_ups, "memory_kills", lambda: 5)
+    wake_up = ReceivedWakeUp.__new__(ReceivedWakeUp)
+    wake_up.worker_pid, wake_up.memory_kills = 7, 4
+    for error in (ValueError("odd"), WorkerLostError("signal 9")):
+        wake_up.on_failure(SimpleNamespace(exception=error))
+    assert told == [received_wake_ups.LostChild(7, "signal 9", memory_was_short=True)]
