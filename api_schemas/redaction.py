@@ -24,6 +24,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1://{REDACTED}",
     ),
     (re.compile(r"(connection to server at )\S+(?: \([^)\s]*\))?, port \d+"), rf"\1{REDACTED}"),
+    (re.compile(r"(connection to server on socket )\"[^\"]*\""), rf"\1{REDACTED}"),
     (re.compile(r"((?:host name|resolve host) )(?:\"[^\"]*\"|'[^']*')"), rf"\1{REDACTED}"),
     (re.compile(r"(\bconnecting to )\S+:\d+"), rf"\1{REDACTED}"),
     # A name and a password before a host; the query of an address, which may be its signature.

@@ -18,6 +18,7 @@ from api_schemas.log_tail import LogTail
 from api_schemas.redaction import secrets_of
 from api_schemas.trials import ClaimedTrial, TrialReport
 from service.runtime.logs import listening
+from service.settings import settings
 
 WITH_OWN_HANDLER = "transformers"
 """It hands its lines to no other logger."""
@@ -34,7 +35,11 @@ class PackLog:
     def __init__(
         self, claimed: Sequence[ClaimedTrial], *, running: Callable[[], Sequence[ClaimedTrial]]
     ) -> None:
-        secrets = secrets_of(os.environ)
+        addresses = {
+            "database": settings().database_url.get_secret_value(),
+            "broker": settings().broker_url.get_secret_value(),
+        }
+        secrets = secrets_of({**os.environ, **addresses})
         self._tails = {_key(one): LogTail(secrets=secrets) for one in claimed}
         self._running = running
         self._subject: ClaimedTrial | None = None
@@ -120,7 +125,8 @@ class _Handler(logging.Handler):
 
 def log_line(level: str, text: str) -> str:
     """Return a line as it stands in a log, beginning with the time."""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ} {level} {text}"
+    mark = "" if level == "info" else f"{level}: "
+    return f"{datetime.now(UTC):%m-%d %H:%M:%SZ} {mark}{text}"
 
 
 def _short(value: object) -> str:

@@ -57,6 +57,8 @@ after_setup_task_logger.connect(write_json)
 storage = StorageWatch()
 
 HEARTBEATS_PER_LEASE = 3
+SENDING_SECONDS = 5.0
+"""A result does not wait longer for lines that a database is slow to take."""
 SHOWN = ("share", "train_loss", "loss", "score")
 """What a line of the log says of a measurement; all of it stands in the database."""
 
@@ -81,7 +83,7 @@ def tell_of_lost_child(lost: LostChild) -> None:
     memory = (
         ", and the kernel has killed a process for lack of memory meanwhile" if lost.memory_was_short else ""
     )
-    line = log_line("error", f"the process of this attempt is gone: {lost.how}{memory}")
+    line = log_line("error", f"the process of this attempt was ended: {lost.how}{memory}")
     told = leases.log_for(_name_of(lost.pid), line)
     log.error("a child is gone", how=lost.how, memory_was_short=lost.memory_was_short, trials=told)
 
@@ -325,10 +327,15 @@ def _send_log(said: PackLog, claimed: ClaimedTrial) -> None:
     """Send the last lines of a trial if it has said more. One that is no longer ours has its lines by now."""
     tail = said.tail(claimed)
     # One at a time: older lines that a heartbeat sends must not arrive after the last ones.
-    with said.sending, suppress(StaleAttempt, NotFound), without_trace():
-        news = tail.news()
-        if news is not None and leases.store_log(claimed.trial_id, claimed.attempt, news[1]):
-            tail.seen(news[0])
+    if not said.sending.acquire(timeout=SENDING_SECONDS):
+        return
+    try:
+        with suppress(StaleAttempt, NotFound), without_trace():
+            news = tail.news()
+            if news is not None and leases.store_log(claimed.trial_id, claimed.attempt, news[1]):
+                tail.seen(news[0])
+    finally:
+        said.sending.release()
 
 
 def _renew(pack: ClaimedPack, claimed: ClaimedTrial) -> Lease:

@@ -64,7 +64,7 @@ class AsyncRunningTrial:
     def log(self, text: str) -> None:
         """Add a line or several to the trial's log, which the dashboard shows.
 
-        The last lines go with the next heartbeat and with the end; keys and passwords do not.
+        The last lines are sent every ten seconds and with the end; keys and passwords are not.
         """
         self._block.log.add(text)
 
@@ -108,9 +108,10 @@ class AsyncRunningTrial:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(self._block.heartbeat_seconds)
+            await asyncio.sleep(self._block.pause_seconds)
             try:
-                self._block.take_signal(await self._client.send(requests.send_heartbeat(self.suggested)))
+                if self._block.owes_heartbeat():
+                    self._block.take_signal(await self._client.send(requests.send_heartbeat(self.suggested)))
             except RequestRefused as refused:
                 if self._block.lose(refused):
                     return

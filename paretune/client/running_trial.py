@@ -67,7 +67,7 @@ class RunningTrial:
     def log(self, text: str) -> None:
         """Add a line or several to the trial's log, which the dashboard shows.
 
-        The last lines go with the next heartbeat and with the end; keys and passwords do not.
+        The last lines are sent every ten seconds and with the end; keys and passwords are not.
         """
         self._block.log.add(text)
 
@@ -111,9 +111,10 @@ class RunningTrial:
             self._beating.join()
 
     def _beat(self) -> None:
-        while not self._over.wait(self._block.heartbeat_seconds):
+        while not self._over.wait(self._block.pause_seconds):
             try:
-                self._block.take_signal(self._client.send(requests.send_heartbeat(self.suggested)))
+                if self._block.owes_heartbeat():
+                    self._block.take_signal(self._client.send(requests.send_heartbeat(self.suggested)))
             except RequestRefused as refused:
                 if self._block.lose(refused):
                     return

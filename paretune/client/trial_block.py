@@ -27,6 +27,8 @@ from paretune.printable import encodable
 log = logging.getLogger(__name__)
 
 HEARTBEATS_PER_LEASE = 3
+SECONDS_BETWEEN_LOGS = 10.0
+"""The log of a trial with a lease of a night is news all the same."""
 GONE = (404, 409)
 LONGEST_REASON = 2000
 NO_METRIC = "the block ended without a metric: call report or complete in it"
@@ -38,6 +40,8 @@ class TrialBlock:
     def __init__(self, suggested: SuggestedTrial, *, lease_seconds: float) -> None:
         self.suggested = suggested
         self.heartbeat_seconds = lease_seconds / HEARTBEATS_PER_LEASE
+        self.pause_seconds = min(self.heartbeat_seconds, SECONDS_BETWEEN_LOGS)
+        self._silent_seconds = 0.0
         self.last_metrics: dict[str, float] = {}
         self.stop_reason: StopReason | None = None
         self.is_lost = False
@@ -58,6 +62,14 @@ class TrialBlock:
             raise TrialInfeasible(reason)
         self.last_metrics = dict(metrics)
         return requests.report_measurement(self.suggested, step=step, metrics=metrics)
+
+    def owes_heartbeat(self) -> bool:
+        """Return, after another pause, whether a heartbeat is due; then the next one is due as much later."""
+        self._silent_seconds += self.pause_seconds
+        if self._silent_seconds < self.heartbeat_seconds:
+            return False
+        self._silent_seconds = 0.0
+        return True
 
     def take_signal(self, signal: TrialSignal) -> None:
         """Remember whether the service wants the trial stopped."""

@@ -58,4 +58,9 @@ class ReceivedWakeUp(Request):  # type: ignore[misc]  # Celery ships no types
         if isinstance(cause, WorkerLostError) and self.worker_pid is not None:
             short = memory_kills() > getattr(self, "memory_kills", 0)
             for tell in on_lost_child:
-                tell(LostChild(self.worker_pid, str(cause), memory_was_short=short))
+                tell(LostChild(self.worker_pid, _how(str(cause)), memory_was_short=short))
+
+
+def _how(said: str) -> str:
+    """Return what Celery says of a death without the words around it: the signal, or the exit code."""
+    return said.removeprefix("Worker exited prematurely: ").partition(" Job:")[0].rstrip(".")

@@ -20,6 +20,7 @@ from service.storage.models import AttemptLog, Replicate, Study
 from service.trials import replication
 
 LARGEST_COUNT = 2**31 - 1
+STILL_HEARD = (TrialState.RUNNING, TrialState.QUEUED)
 
 
 def store_log(session: Session, study: Study, trial_id: str, *, attempt: int, said: LastLines) -> None:
@@ -32,7 +33,6 @@ def store_log(session: Session, study: Study, trial_id: str, *, attempt: int, sa
         NotFound: If the study has no such trial.
     """
     kept = last_lines(said.text)
-    open_states = Replicate.state.in_((TrialState.RUNNING, TrialState.QUEUED))
     its_replicate = (Replicate.trial_id == trial_id) & (Replicate.attempt == attempt)
     row = select(
         Replicate.trial_id,
@@ -41,7 +41,7 @@ def store_log(session: Session, study: Study, trial_id: str, *, attempt: int, sa
         literal(kept.text),
         literal(min(said.omitted_lines + kept.omitted_lines, LARGEST_COUNT)),
         func.clock_timestamp(),
-    ).where(its_replicate, Replicate.study_id == study.id, open_states)
+    ).where(its_replicate, Replicate.study_id == study.id, Replicate.state.in_(STILL_HEARD))
     adding = insert(AttemptLog).from_select(AttemptLog.__table__.columns.keys(), row)
     changed = {name: adding.excluded[name] for name in ("lines", "omitted_lines", "recorded_at")}
     storing = adding.on_conflict_do_update(index_elements=["trial_id", "attempt"], set_=changed)
@@ -57,7 +57,7 @@ def store_log(session: Session, study: Study, trial_id: str, *, attempt: int, sa
 
 
 def add_line(session: Session, *, worker: str, line: str) -> int:
-    """Add a line to the log of every attempt that a worker runs; return to how many."""
+    """Add a line to the log of every attempt that a worker was last heard to run; return to how many."""
     query = (
         select(Replicate, Study, AttemptLog)
         .join(Study, Study.id == Replicate.study_id)
@@ -65,7 +65,7 @@ def add_line(session: Session, *, worker: str, line: str) -> int:
             AttemptLog,
             (AttemptLog.trial_id == Replicate.trial_id) & (AttemptLog.attempt == Replicate.attempt),
         )
-        .where(Replicate.state == TrialState.RUNNING, Replicate.worker == worker)
+        .where(Replicate.state.in_(STILL_HEARD), Replicate.worker == worker)
     )
     running = session.execute(query).all()
     for replicate, study, known in running:

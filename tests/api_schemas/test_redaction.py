@@ -11,6 +11,7 @@ SECRET_LINES = {
     "a database": f"cannot reach postgresql+psycopg://paretune:{SECRET}@db.internal:5432/paretune?sslmode=on",
     "a broker": f'redis.url = "rediss://:{SECRET}@cache:6379/0"',
     "a server of psycopg": f'connection to server at "{SECRET}" (10.0.0.9), port 5432 failed: timeout',
+    "a socket of psycopg": f'connection to server on socket "/run/{SECRET}/.s.PGSQL.5432" failed: no',
     "a host of psycopg": f"failed to resolve host '{SECRET}': Name or service not known",
     "a broker that is away": f"Error 111 connecting to {SECRET}:6379. Connection refused.",
     "a signed address": f"GET https://s3.example.org/b/w.bin?X-Amz-Signature={SECRET}&X-Amz-Expires=60 403",

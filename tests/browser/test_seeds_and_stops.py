@@ -15,6 +15,7 @@ from tests.browser.studies import (
     finish_trial,
     numbers_in_table,
     open_study,
+    poll,
     queue_trial,
 )
 from tests.conftest import API_KEY
@@ -24,24 +25,28 @@ REASON = "2 % chance of joining the front after measurement 2 of 3"
 
 
 def test_means_over_seeds_have_bars_and_a_collapsed_member_has_a_sign(page: Page, server_url: str) -> None:
-    """Both stand in the plot, in the table and in the details; a mean of a cancelled trial in none."""
+    """In plot, table and details; one seed of two is called that, and is gone with its trial."""
     study_id = create_study(server_url, replicates=2)
     add_seeds(study_id, (0.78, 0.82), 9000)
     add_seeds(study_id, (0.5, 0.5), 1000, collapsed=True)
     queue_trial(study_id, SERIAL_24)
     first_seed = {"score": 0.6, "trainable_parameters": 9500.0}
     finish_trial(TrialReport(state=TrialState.SUCCEEDED, metrics=first_seed))
+    open_study(page, server_url, study_id)
+    assert drawn(page)["series"]["Under way, measured so far"][0][1] == 0.6
+    expect(page.get_by_test_id("trial-2")).to_contain_text("1 of 2 seeds")
+    expect(page.get_by_test_id("trial-2")).to_contain_text("0.600 so far")
     httpx.post(
         f"{server_url}/v1/studies/{study_id}:cancel", headers={"Authorization": f"Bearer {API_KEY}"}
     ).raise_for_status()
-    open_study(page, server_url, study_id)
+    poll(page)
+    expect(page.get_by_test_id("trial-2").locator(".chip")).to_have_text("cancelled")
     series = drawn(page)["series"]
     assert [[round(number, 3) for number in bar] for bar in series["front errors"]] == [
         [9000, 0.8, 9000, 9000, 0.78, 0.82]
     ]
     assert series["Collapsed"] == [[1000, 0.5]]
     assert series["Dominated"] == []
-    expect(page.get_by_test_id("trial-2").locator(".chip")).to_have_text("cancelled")
     assert series["On the front"] == [[9000, 0.8]]
     expect(page.get_by_test_id("trial-0")).to_contain_text("0.800 ± 0.020")
     expect(page.get_by_test_id("trial-1")).to_contain_text("on front, collapsed")

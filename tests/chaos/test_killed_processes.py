@@ -12,7 +12,7 @@ from api_schemas.trials import TrialState
 from paretune.client import Client
 from paretune.local import Stack
 from tests.conftest import reachable_directory
-from tests.end_to_end.stack import check_history, stack_on, submit, wait_for, wait_until_ended
+from tests.end_to_end.stack import TINY, check_history, stack_on, submit, wait_for, wait_until_ended
 
 pytestmark = pytest.mark.chaos
 
@@ -66,6 +66,30 @@ def test_a_killed_process_costs_nothing(stack_to_break: tuple[Stack, Client], vi
     assert ended.state is StudyState.SUCCEEDED
     assert ended.trials.succeeded == 4
     check_history(stack, ended)
+
+
+@pytest.mark.nightly
+def test_what_killed_the_child_of_a_worker_stands_in_the_log_of_its_trial(
+    stack_to_break: tuple[Stack, Client],
+) -> None:
+    """Below what it had said while it trained."""
+    stack, client = stack_to_break
+    training = {"epochs": 200, "max_length": 16, "batch_size": 16}
+    study = submit(client, configuration={**TINY, "training": training}, budget={"trials": 1})
+
+    def said() -> str:
+        texts = [
+            log.text for one in client.trials(study.id) for log in client.trial_logs(study.id, one.id).logs
+        ]
+        return texts[0] if texts else ""
+
+    wait_for(stack, lambda: "measured step=" in said())
+    worker = next(iter(client.trials(study.id))).worker
+    assert worker is not None
+    os.kill(int(worker.rpartition(":")[2]), signal.SIGKILL)
+    wait_for(stack, lambda: "error: the process of this attempt was ended: signal 9 (SIGKILL)" in said())
+    assert "measured step=" in said()
+    client.cancel(study.id)
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,7 @@ STUDY = (
     "paretune status [STUDY]",
     "paretune recommend STUDY",
     "paretune report STUDY",
+    "paretune logs STUDY 7",
     "curl -H 'Authorization: Bearer $PARETUNE_API_KEY' $PARETUNE_URL/v1/studies/std_.../pareto_front",
     STREAM,
     "paretune extend STUDY --trials 8",
@@ -238,7 +239,13 @@ def test_a_study_is_steered_and_taken_elsewhere(client: Client, monkeypatch: pyt
             params={"x": 0.5}, distributions={"x": optuna.distributions.FloatDistribution(0, 1)}, value=1.0
         )
     )
-    gaps = {"[STUDY]": study_id, " STUDY ": f" {study_id} ", "std_...": study_id, "NAME": "mine"}
+    gaps = {
+        "logs STUDY 7": f"logs {study_id} 0",
+        "[STUDY]": study_id,
+        " STUDY ": f" {study_id} ",
+        "std_...": study_id,
+        "NAME": "mine",
+    }
     with proposing(study_id), measuring(study_id, client):
         printed = {command: typed(f"{command} ", gaps) for command in STUDY if command != CREATE}
     assert study_id in printed["paretune status [STUDY]"]

@@ -30,7 +30,7 @@ def pack_of(*trials: tuple[str, int]) -> list[ClaimedTrial]:
 
 def said(log: PackLog, claimed: ClaimedTrial) -> list[str]:
     """The lines without their times."""
-    return [line[21:] for line in log.tail(claimed).read().text.splitlines()]
+    return [line[16:] for line in log.tail(claimed).read().text.splitlines()]
 
 
 def stored(trial_id: str, attempt: int = 1) -> str:
@@ -57,6 +57,7 @@ def test_loggers_and_warnings_are_heard_and_only_while_the_trials_run(
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", False)
     with warnings.catch_warnings():
         warnings.resetwarnings()
+        monkeypatch.setattr(warnings, "showwarning", lambda *_: None)
         with log.heard():
             trial_worker.log.info("measured", step=3, score=0.123456789, trial_id="trl_1", study_id="std_1")
             logging.getLogger("some.library").warning("%d rows", 3)
@@ -70,12 +71,12 @@ def test_loggers_and_warnings_are_heard_and_only_while_the_trials_run(
         logging.getLogger("some.library").warning("afterwards")
     lines = said(log, one)
     assert lines[:3] == [
-        "info measured step=3 score=0.123457",
-        "warning some.library: 3 rows",
-        "warning transformers.modeling: [redacted]",
+        "measured step=3 score=0.123457",
+        "warning: some.library: 3 rows",
+        "warning: transformers.modeling: [redacted]",
     ]
-    assert lines[3].startswith(f"warning UserWarning: odd ({__file__}:")
-    assert lines[4] == "error trial failed"
+    assert lines[3].startswith(f"warning: UserWarning: odd ({__file__}:")
+    assert lines[4] == "error: trial failed"
     assert log.tail(one).read().text.endswith("ValueError: broken")
     assert not [line for line in lines if "afterwards" in line]
 
@@ -92,9 +93,9 @@ def test_what_is_said_of_one_trial_of_a_pack_stands_in_its_log_alone() -> None:
         del running[0]
         trial_worker.log.info("later")
     assert [said(log, one) for one in pack] == [
-        ["info all"],
-        ["info all", "info second", "info later"],
-        ["info all", "info later"],
+        ["all"],
+        ["all", "second", "later"],
+        ["all", "later"],
     ]
 
 
@@ -118,7 +119,7 @@ def test_a_failure_leaves_its_traceback(claimed: ClaimedTrial, monkeypatch: pyte
     monkeypatch.setattr(trial_worker, "_train", train)
     trial_worker._run_claimed([claimed])
     first, *middle, last = stored(claimed.trial_id).splitlines()
-    assert first.endswith("info measured step=1 share=0.25 score=0.5")
+    assert first.endswith("measured step=1 share=0.25 score=0.5")
     assert "Traceback (most recent call last):" in middle
     assert "RuntimeError: bad luck" in middle
     assert last.endswith("ends FAILED: RuntimeError: bad luck")
@@ -144,6 +145,9 @@ def test_a_log_that_cannot_be_sent_costs_the_trial_nothing(
     """The result is stored, and what was said goes with the next lines; a stale attempt sends nothing."""
     pack = trial_worker.ClaimedPack([claimed])
     pack.log.tail(claimed).add("a line")
+    with monkeypatch.context() as impatient, pack.log.sending:
+        impatient.setattr(trial_worker, "SENDING_SECONDS", 0.01)
+        trial_worker._send_log(pack.log, claimed)
     monkeypatch.setattr(leases, "store_log", lambda *_: False)
     trial_worker._send_log(pack.log, claimed)
     assert pack.log.tail(claimed).news() is not None
@@ -204,11 +208,11 @@ def test_a_killed_worker_leaves_the_lines_that_it_had_sent(
         while not lines_of_all() and process.poll() is None and time.monotonic() < give_up:
             time.sleep(0.05)
         process.kill()
-    lost = received_wake_ups.LostChild(1, "Worker exited prematurely: signal 9 (SIGKILL)", True)
+    lost = received_wake_ups.LostChild(1, "signal 9 (SIGKILL)", memory_was_short=True)
     monkeypatch.setattr(trial_worker.socket, "gethostname", lambda: "host")
     trial_worker.tell_of_lost_child(lost)
     lines = lines_of_all()
-    assert lines[0].endswith("warning a.library: epoch 7 begins")
+    assert lines[0].endswith("warning: a.library: epoch 7 begins")
     assert "signal 9 (SIGKILL), and the kernel has killed a process for lack of memory" in lines[-1]
 
 
@@ -223,6 +227,9 @@ def test_a_parent_tells_of_a_child_that_was_killed_in_its_work_alone(monkeypatch
     monkeypatch.setattr(received_wake_ups, "memory_kills", lambda: 5)
     wake_up = ReceivedWakeUp.__new__(ReceivedWakeUp)
     wake_up.worker_pid, wake_up.memory_kills = 7, 4
-    for error in (ValueError("odd"), WorkerLostError("signal 9")):
+    for error in (
+        ValueError("odd"),
+        WorkerLostError("Worker exited prematurely: signal 9 (SIGKILL) Job: 3."),
+    ):
         wake_up.on_failure(SimpleNamespace(exception=error))
-    assert told == [received_wake_ups.LostChild(7, "signal 9", memory_was_short=True)]
+    assert told == [received_wake_ups.LostChild(7, "signal 9 (SIGKILL)", memory_was_short=True)]

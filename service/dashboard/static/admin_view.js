@@ -97,7 +97,8 @@ export function showAdmin(root, api, frame) {
   async function showDeliveries(/** @type {Webhook} */ { id }) {
     looked = id;
     await polling.again();
-    view.querySelector("[data-testid=deliveries] h3")?.focus();
+    const title = /** @type {HTMLElement | null} */ (view.querySelector("[data-testid=deliveries] h3"));
+    title?.focus();
   }
 
   async function replay(/** @type {Webhook} */ { id, url }, /** @type {Delivery} */ { study_id, sequence }) {

@@ -1,6 +1,14 @@
 /** The axes of parallel coordinates: the parameters that matter most and the objectives, each as numbers. Draws nothing. */
 
-import { formatMetric, formatValue, headingOf, isLogarithmic, nameOf } from "./format.js";
+import {
+  formatMetric,
+  formatNumber,
+  formatValue,
+  headingOf,
+  isLogarithmic,
+  metricFormat,
+  nameOf,
+} from "./format.js";
 
 /** @import {StudyData} from "./study_data.js" */
 /** @import {SearchedParameter, Study, TrialRow} from "./types.js" */
@@ -12,6 +20,8 @@ import { formatMetric, formatValue, headingOf, isLogarithmic, nameOf } from "./f
  * @property {string} better an arrow to where it is better, of an objective
  * @property {boolean} isCategory
  * @property {boolean} isLog
+ * @property {boolean} isWhole whether there is nothing between two whole numbers
+ * @property {(value: number) => string} tick a number beside the axis
  * @property {(boolean | number | string)[]} categories
  * @property {(trial: TrialRow) => number | null} value where a trial stands; a category by its place
  * @property {(trial: TrialRow) => boolean | number | string | null} raw
@@ -78,7 +88,11 @@ function ofSwitches(group) {
     const own = Object.entries(parameters).filter(([name]) => name.startsWith(`${group}.`));
     return own.length ? own.filter(([, on]) => on === true).length : null;
   };
-  return number(group, nameOf(`${group}.*`).replace("*", "on"), value, { isLog: false, write: String });
+  return number(group, nameOf(`${group}.*`).replace("*", "on"), value, {
+    isLog: false,
+    isWhole: true,
+    write: String,
+  });
 }
 
 /**
@@ -89,7 +103,7 @@ function ofParameter({ name, type, log = false, choices = [] }) {
   const raw = (/** @type {TrialRow} */ { parameters }) => parameters[name] ?? null;
   if (type === "int" || type === "float") {
     const value = (/** @type {TrialRow} */ trial) => /** @type {number | null} */ (raw(trial));
-    return number(name, nameOf(name), value, { isLog: log, write: formatValue });
+    return number(name, nameOf(name), value, { isLog: log, isWhole: type === "int", write: formatValue });
   }
   const categories = type === "bool" ? [false, true] : choices;
   const value = (/** @type {TrialRow} */ trial) => {
@@ -102,6 +116,8 @@ function ofParameter({ name, type, log = false, choices = [] }) {
     better: "",
     isCategory: true,
     isLog: false,
+    isWhole: false,
+    tick: String,
     categories,
     value,
     raw,
@@ -124,24 +140,28 @@ function ofObjective(study, metric, direction) {
   };
   const made = number(`objective ${metric}`, headingOf(study, metric), value, {
     isLog,
+    isWhole: false,
     write: (/** @type {number} */ one) => formatMetric(metric, one),
   });
-  return { ...made, better: direction === "maximize" ? " ↑" : " ↓" };
+  const { tick } = metricFormat(metric);
+  return { ...made, tick, better: direction === "maximize" ? " ↑" : " ↓" };
 }
 
 /**
  * @param {string} id
  * @param {string} name
  * @param {(trial: TrialRow) => number | null} value
- * @param {{isLog: boolean, write: (value: number) => string}} scale
+ * @param {{isLog: boolean, isWhole: boolean, write: (value: number) => string}} scale
  * @returns {Dimension}
  */
-const number = (id, name, value, { isLog, write }) => ({
+const number = (id, name, value, { isLog, isWhole, write }) => ({
   id,
   name,
   better: "",
   isCategory: false,
   isLog,
+  isWhole,
+  tick: (one) => formatNumber(Number(one.toPrecision(3))),
   categories: [],
   value,
   raw: value,

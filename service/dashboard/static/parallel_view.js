@@ -2,7 +2,7 @@
 
 import { createChooser } from "./chooser.js";
 import { make } from "./elements.js";
-import { counted, describeTrial, formatCount, formatNumber, formatValue } from "./format.js";
+import { counted, describeTrial, formatCount, formatValue } from "./format.js";
 import { dimensionsOf, drawnTrials, MOST_LINES } from "./parallel_axes.js";
 import { createPlot } from "./plot.js";
 
@@ -14,6 +14,11 @@ import { createPlot } from "./plot.js";
 
 const NARROW_PX = 620;
 const ROW_PX = 62;
+const LETTER_PX = 6.5;
+const LEFT_PX = 70;
+const RIGHT_PX = 80;
+/** Names are broken to the room between axes, which so much more or less of the page changes. */
+const RESIZED_PX = 100;
 /** From so many lines on, moving them takes longer than a person wants to wait. */
 const CALM_FROM = 100;
 
@@ -124,7 +129,7 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
       if (!measured.length) return plot.empty("A line for each trial appears here once it is measured.");
       const drawn = drawnTrials(data, measured);
       const lines = drawn.map(({ id, on_front, finished_at }) => `${id} ${on_front} ${finished_at}`);
-      const key = `${lines.join()} ${data.importance.observations} ${root.clientWidth > NARROW_PX}`;
+      const key = `${lines.join()} ${data.importance.observations} ${root.clientWidth > NARROW_PX} ${Math.round(root.clientWidth / RESIZED_PX)}`;
       // Most news of a study of thousands change none of the lines.
       if (key === content) return;
       content = key;
@@ -135,7 +140,7 @@ export function createParallelView(root, { nameOfStudy, narrow }) {
       offerEnds();
       const isNarrow = root.clientWidth <= NARROW_PX;
       plot.picture.style.height = isNarrow ? `${dimensions.length * ROW_PX + 40}px` : "";
-      plot.draw((colours) => option(dimensions, trials, colours, isNarrow), {
+      plot.draw((colours) => option(dimensions, trials, colours, isNarrow ? 0 : root.clientWidth), {
         label: `Parallel coordinates of ${counted(trials.length, "trial")} over ${counted(dimensions.length, "axis", "axes")}.`,
         note: noteOf(trials.length, all),
         records: trials.map((trial) => recordOf(trial, dimensions)),
@@ -169,9 +174,11 @@ const recordOf = (trial, dimensions) => ({
  * @param {Dimension[]} dimensions
  * @param {TrialRow[]} trials
  * @param {Colours} colours
- * @param {boolean} isNarrow
+ * @param {number} width in pixels; 0 where the axes lie one below the other
  */
-function option(dimensions, trials, colours, isNarrow) {
+function option(dimensions, trials, colours, width) {
+  const isNarrow = width === 0;
+  const between = (width - LEFT_PX - RIGHT_PX) / (dimensions.length - 1);
   const rows = (/** @type {boolean} */ onFront) =>
     trials
       .filter((trial) => trial.on_front === onFront)
@@ -180,8 +187,8 @@ function option(dimensions, trials, colours, isNarrow) {
     animation: trials.length < CALM_FROM,
     parallel: isNarrow
       ? { layout: "vertical", left: 20, right: 30, top: 30, bottom: 30 }
-      : { left: 70, right: 80, top: 60, bottom: 30 },
-    parallelAxis: dimensions.map((dimension, position) => axisOf(dimension, position, colours, isNarrow)),
+      : { left: LEFT_PX, right: RIGHT_PX, top: 68, bottom: 30 },
+    parallelAxis: dimensions.map((dimension, position) => axisOf(dimension, position, colours, isNarrow ? 0 : between)),
     series: [
       lines("others", rows(false), { color: colours.fade, width: 1, opacity: 0.45 }),
       lines("front", rows(true), { color: colours.front, width: 2.5, opacity: 0.9 }),
@@ -206,34 +213,54 @@ const lines = (id, data, lineStyle) => ({
 });
 
 /**
+ * A name in as many lines as it needs, broken between words: the library only cuts it off.
+ * @param {string} name
+ * @param {number} letters of a line
+ */
+function inLines(name, letters) {
+  const [first, ...words] = name.split(" ");
+  let line = first;
+  const lines = [];
+  for (const word of words) {
+    if (line.length + 1 + word.length <= letters) line += ` ${word}`;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  return [...lines, line].join("\n");
+}
+
+/**
  * @param {Dimension} dimension
  * @param {number} dim
  * @param {Colours} colours
- * @param {boolean} isNarrow
+ * @param {number} between this axis and the next, in pixels; 0 where they lie one below the other
  */
-function axisOf({ id, name, isCategory, isLog, categories, better }, dim, colours, isNarrow) {
+function axisOf({ id, name, isCategory, isLog, isWhole, tick, categories, better }, dim, colours, between) {
+  const isNarrow = between === 0;
   return {
     id,
     dim,
-    name: `${name}${better}`,
+    name: isNarrow ? `${name}${better}` : inLines(`${name}${better}`, between / LETTER_PX - 1),
     nameLocation: isNarrow ? "start" : "end",
     nameGap: isNarrow ? 0 : 14,
     nameTextStyle: isNarrow
       ? { color: colours.text, fontSize: 12, align: "left", verticalAlign: "bottom", padding: [0, 0, 6, 0] }
-      : { color: colours.text, fontSize: 12, align: "center" },
-    nameTruncate: { maxWidth: isNarrow ? 260 : 150 },
+      : { color: colours.text, fontSize: 12, lineHeight: 15, align: "center" },
+    nameTruncate: { maxWidth: isNarrow ? 260 : 1.5 * between },
     ...(isCategory
       ? { type: "category", data: categories.map(formatValue) }
       : isLog
         ? { type: "log" }
-        : { type: "value", scale: true }),
+        : { type: "value", scale: true, minInterval: isWhole ? 1 : 0 }),
     axisLabel: {
       color: colours.muted,
       // Lines pass behind the numbers.
       textBorderColor: colours.surface,
       textBorderWidth: 3,
       hideOverlap: true,
-      ...(isCategory ? {} : { formatter: (/** @type {number} */ value) => formatNumber(Number(value.toPrecision(3))) }),
+      ...(isCategory ? {} : { formatter: tick }),
     },
     axisLine: { lineStyle: { color: colours.muted } },
     axisTick: { lineStyle: { color: colours.muted } },

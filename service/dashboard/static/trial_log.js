@@ -2,6 +2,7 @@
 
 import { ApiProblem } from "./api.js";
 import { make } from "./elements.js";
+import { formatCount } from "./format.js";
 import { startPolling } from "./polling.js";
 import { isOpen } from "./study_data.js";
 
@@ -105,9 +106,9 @@ function attemptOf({ attempt }) {
  * @param {AttemptLog} log
  */
 function fill(known, { attempt, replicate, text, omitted_lines, recorded_at }) {
-  const heard = new Date(recorded_at).toLocaleTimeString("en-GB");
+  const heard = new Date(recorded_at).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium" });
   known.summary.textContent = `Attempt ${attempt} (replicate ${replicate}), last heard ${heard}`;
-  known.note.textContent = omitted_lines ? `${omitted_lines.toLocaleString("en")} lines before these are not kept.` : "";
+  known.note.textContent = omitted_lines ? `${formatCount(omitted_lines)} lines before these are not kept.` : "";
   if (known.lines.textContent === text) return;
   known.lines.textContent = text;
   scroll(known);

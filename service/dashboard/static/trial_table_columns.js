@@ -17,6 +17,8 @@ import { metricSoFar } from "./progress.js";
  */
 
 const NARROWEST = 11;
+/** A score with its error, or with the word that it is none yet. */
+const WITH_ERROR = 15;
 const BESIDE_TEXT = 4;
 
 /**
@@ -29,26 +31,29 @@ export function columnsOf(study) {
   const objectives = study.objectives.map(({ metric }) => metric);
   const metrics = new Set(isCustom(study) ? objectives : ["score", "trainable_parameters", ...objectives]);
   return [
-    { ...numbers("Trial"), width: 9, sortBy: ({ number }) => number, text: ({ number }) => String(number) },
-    { ...words("State", "state", 18), sortBy: ({ state }) => state, text: ({ state }) => state },
+    { ...numbers("Trial"), width: 8, sortBy: ({ number }) => number, text: ({ number }) => String(number) },
+    { ...words("State", "state", 22), sortBy: ({ state }) => state, text: ({ state }) => state },
     {
-      ...words(isCustom(study) ? "Parameters" : "Trained", "modules", 24),
+      ...words(isCustom(study) ? "Parameters" : "Trained", "modules", 19),
       sortBy: describeTrial,
       text: describeTrial,
     },
     ...[...metrics].map((metric) => metricColumn(study, metric)),
     ...(isCustom(study) ? [] : [TEST_SCORE]),
-    { ...numbers("Time (s)"), sortBy: secondsOf, text: (trial) => formatSeconds(secondsOf(trial)) },
+    { ...numbers("Time (s)"), width: 10, sortBy: secondsOf, text: (trial) => formatSeconds(secondsOf(trial)) },
     { ...words("On front", "standing", 16), sortBy: (trial) => (trial.on_front ? 0 : 1), text: standingOf },
   ];
 }
 
-/** @param {string} title */
-const numbers = (title) => ({
+/**
+ * @param {string} title
+ * @param {number} narrowest
+ */
+const numbers = (title, narrowest = NARROWEST) => ({
   title,
   name: "",
   number: true,
-  width: Math.max(NARROWEST, Math.round(0.85 * title.length) + BESIDE_TEXT),
+  width: Math.max(narrowest, Math.round(0.85 * title.length) + BESIDE_TEXT),
 });
 
 /**
@@ -61,7 +66,7 @@ const words = (title, name, width) => ({ title, name, number: false, width });
 /** @type {Column} */
 const TEST_SCORE = {
   ...numbers("Test score"),
-  width: 15,
+  width: WITH_ERROR,
   sortBy: (trial) => trial.test_metrics.score,
   text: ({ test_metrics, test_metric_standard_errors: errors }) =>
     formatWithError("score", test_metrics.score, errors.score),
@@ -85,7 +90,7 @@ const standingOf = ({ on_front, belief, collapsed }) =>
  * @returns {Column}
  */
 const metricColumn = (study, metric) => ({
-  ...numbers(headingOf(study, metric)),
+  ...numbers(headingOf(study, metric), WITH_ERROR),
   sortBy: (trial) => trial.metrics[metric],
   text: (trial) =>
     trial.progress === null

@@ -66,7 +66,8 @@
  * @typedef {{step: number, metrics: Object<string, number>}} Measurement
  *
  * @typedef {{predictions: Object<string, {mean: number, standard_deviation: number}>,
- *   acquisition_value: number | null, front_probability: number | null}} Explanation
+ *   acquisition_value: number | null, front_probability: number | null,
+ *   learned_from: Object<string, number>}} Explanation
  *
  * @typedef {"QUEUED" | "RUNNING" | "SUCCEEDED" | "INFEASIBLE" | "FAILED" | "STOPPED_EARLY" |
  *   "CANCELLED"} TrialState

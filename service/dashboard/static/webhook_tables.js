@@ -41,20 +41,19 @@ export function deliveryTable(webhook, { deliveries, next_page_token }, sendAgai
     return [title, hint("Everything that was sent to it has arrived. The server does not keep what has arrived.")];
   }
   const rows = deliveries.map((delivery) => {
-    const { study_id, sequence, type, recorded_at, attempts, next_attempt_at } = delivery;
+    const { study_id, sequence, type, recorded_at, attempts } = delivery;
     return [
       moment(recorded_at),
-      type,
-      make("span", {}, make("a", { href: `#study=${study_id}` }, study_id), `, number ${sequence}`),
+      `${type}, number ${sequence}`,
+      make("a", { href: `#study=${study_id}` }, study_id),
       statusOf(webhook, delivery),
       formatCount(attempts),
-      moment(next_attempt_at),
       webhook.disabled_at === null
         ? quiet("Send again", `Send again from event ${sequence} of ${study_id}`, () => sendAgain(delivery))
         : "",
     ];
   });
-  const parts = [title, cardedTable("Not delivered", ["When", "Event", "Of", "Status", "Attempts", "Next attempt", ""], rows)];
+  const parts = [title, cardedTable("Not delivered", ["When", "Event", "Study", "Status", "Attempts", ""], rows)];
   if (webhook.last_error !== null) parts.splice(1, 0, hint(`The last attempt of all failed: ${webhook.last_error}`));
   if (next_page_token !== null) parts.push(hint(`The latest ${counted(deliveries.length, "delivery", "deliveries")}; the API has all.`));
   return parts;
@@ -67,7 +66,7 @@ export function deliveryTable(webhook, { deliveries, next_page_token }, sendAgai
 function statusOf({ disabled_at }, { attempts, next_attempt_at }) {
   if (next_attempt_at === null) return "given up";
   if (disabled_at !== null) return "kept back: the webhook is disabled";
-  return attempts === 0 ? "about to be sent" : "failed, tried again";
+  return attempts === 0 ? "about to be sent" : `failed, next attempt ${moment(next_attempt_at)}`;
 }
 
 /** @param {string} text */

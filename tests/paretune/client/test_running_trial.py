@@ -182,6 +182,8 @@ def test_a_lease_may_last_a_night_in_both_clients(server_url: str, client: Clien
     assert asked.lease_seconds == 43_200.0
     with study.trial(lease_seconds=7_200) as trial:
         assert trial._block.heartbeat_seconds == 2_400.0
+        assert trial._block.pause_seconds == 10.0
+        assert [trial._block.owes_heartbeat() for _ in range(480)].index(True) == 239
         trial.complete(**GOOD)
 
     async def ask() -> float:
