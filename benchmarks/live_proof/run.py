@@ -22,6 +22,7 @@ from benchmarks.live_proof.cases import (
     best_by_hand_elsewhere,
     default,
     methods_by_hand,
+    tested,
 )
 from benchmarks.live_proof.service_without import service_without
 from paretune.client import Client
@@ -75,6 +76,7 @@ def run_case(case: Case, *, folder: Path, trial_workers: int, results: Path = RE
         for choice in ("best", "recommended"):
             if line[choice] is not None:
                 configuration = TrialConfiguration.model_validate(line[choice]["configuration"])
+                configuration = tested(case, configuration)
                 test(run, f"search {line['search']} {choice}", configuration)
     test(run, DEFAULT, default(case))
     by_hand(run)
@@ -162,7 +164,7 @@ def _study(case: Case, number: int) -> StudyCreate:
         {
             "display_name": _title(case, number),
             # Each search has its own luck, in training as in what it proposes.
-            "configuration": patch(case.base, {"training.seed": number * TRAININGS}).model_dump(
+            "configuration": patch(case.searched, {"training.seed": number * TRAININGS}).model_dump(
                 mode="json", exclude={"peft"}
             ),
             "search_space": {"preset": "auto"},
