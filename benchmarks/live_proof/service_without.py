@@ -20,7 +20,7 @@ from paretune.client import Client
 from paretune.embedded_postgres import free_port
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("api_schemas", "service", "workers", "paretune")
+PACKAGES = ("api_schemas", "service", "workers", "paretune", "migrations")
 READY_SECONDS = 120.0
 
 

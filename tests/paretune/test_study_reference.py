@@ -100,7 +100,7 @@ def test_every_command_takes_a_study_by_any_name(
     monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
     client.create_study_from(DOCUMENT)
     more = {
-        "agent": ["true"], "extend": ["--trials", "1"], "export-optuna": ["sqlite:///none.db"],
+        "agent": ["true"], "logs": ["0"], "extend": ["--trials", "1"], "export-optuna": ["sqlite:///none.db"],
         "export-mlflow": ["--tracking-uri", "sqlite:///none.db"],
     }  # fmt: skip
     seen = []
@@ -112,7 +112,7 @@ def test_every_command_takes_a_study_by_any_name(
             done = CliRunner().invoke(app, [*path, *before, "no such", *more.get(path[0], [])])
             assert isinstance(done.exception, NoSuchId), (path, done.output, done.exception)
             seen.append(path[0])
-    assert len(seen) == 17
+    assert len(seen) == 18
 
 
 READING = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement
+from api_schemas.trials import ArtifactRecord
 from service.api.app import create_app
 from service.artifacts.artifact_store import ArtifactStore, ArtifactStoreAway
 from service.settings import settings
@@ -35,7 +35,7 @@ def quick_heartbeats(
 def run_and_cancel(monkeypatch: pytest.MonkeyPatch, study_id: str) -> None:
     """Run what waits, and cancel its study at the first measurement."""
 
-    def cancel(_: ClaimedTrial, __: Measurement) -> bool:
+    def cancel(*_: object) -> bool:
         set_state(study_id, steering.cancel)
         # The next heartbeat hears of it; its signal breaks in here.
         threading.Event().wait(60)

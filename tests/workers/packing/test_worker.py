@@ -15,6 +15,7 @@ from service.trials import leases
 from tests.service.trials.test_leases import stored_study
 from tests.workers.conftest import SMALL
 from workers import trial_worker
+from workers.attempt_log import PackLog
 from workers.packing import run as packing_run
 
 
@@ -46,11 +47,11 @@ def test_what_stops_a_later_trial_costs_no_result_of_an_earlier_one(monkeypatch:
     report = trial_worker._report
     measured: set[str] = set()
 
-    def lose_the_second(claimed: ClaimedTrial, measurement: Measurement) -> bool:
+    def lose_the_second(claimed: ClaimedTrial, said: PackLog, measurement: Measurement) -> bool:
         measured.add(claimed.trial_id)
         if len(measured) == 2:
             leases.release(claimed.trial_id, claimed.attempt)
-        return report(claimed, measurement)
+        return report(claimed, said, measurement)
 
     monkeypatch.setattr(trial_worker, "_report", lose_the_second)
     trial_worker.run_next_trial()
@@ -74,7 +75,7 @@ def test_what_stops_one_trial_of_a_pack_gives_back_the_others(monkeypatch: pytes
     """A lost lease costs the trial that lost it; the others wait for another worker."""
     stored_study(trials=3, parallelism=3, configuration=SMALL)
 
-    def lost(_: ClaimedTrial, __: Measurement) -> bool:
+    def lost(*_: object) -> bool:
         raise StaleAttempt("taken over")
 
     monkeypatch.setattr(trial_worker, "_report", lost)

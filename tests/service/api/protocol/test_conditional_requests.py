@@ -44,7 +44,7 @@ def urls(client: TestClient, study_id: str) -> list[str]:
         path.format(study_id=study_id, trial_id=trial_id)
         for path, operations in client.get("/openapi.json").json()["paths"].items()
         if path.startswith("/v1/")
-        and not path.endswith(("/recommendation", "{webhook_id}", "{name}"))
+        and not path.endswith(("/recommendation", "{webhook_id}", "/deliveries", "{name}"))
         and "application/json"
         in operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
     ]
