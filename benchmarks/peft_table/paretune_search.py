@@ -22,6 +22,7 @@ from service.optimization.believed_front import believe
 from service.optimization.problem import Beliefs, Compared, Observation, Problem, Source
 from service.optimization.suggest import suggest
 from service.suggestions.exact_metrics import exact_metrics
+from service.suggestions.spellings import one_spelling
 from service.trials import race_rules
 from service.trials.default_protection import Lead, probability_better
 from service.trials.race_rules import Contender
@@ -83,6 +84,7 @@ class _Player:
             reference_point=None,
             starting_points=(),
             sources=parts.sources,
+            spelled=one_spelling(base, shape=shape, classes=CLASSES.get(game.table.task, 2)),
         )
         self.keys = {row: self.problem.key(self.nearest.points[place]) for row, place in self.place.items()}
 

@@ -127,7 +127,12 @@ class EncodedProblem:
 
     def rows_at(self, codes: Codes) -> Float64[Tensor, "c dk"]:
         """Return the rows of candidates."""
-        return torch.cat([features(self.problem.grid, codes), self.exact_at(codes)], dim=1)
+        return torch.cat([self.features_at(codes), self.exact_at(codes)], dim=1)
+
+    def features_at(self, codes: Codes) -> Float64[Tensor, "c d"]:
+        """Return what a Gaussian process reads of candidates."""
+        grid, spelled = self.problem.grid, self.problem.spelled
+        return features(grid, codes if spelled is None else spelled(Candidates(grid, codes)))
 
     def exact_at(self, codes: Codes) -> Float64[Tensor, "c k"]:
         """Return the exact outcomes of candidates."""
@@ -142,13 +147,13 @@ class EncodedProblem:
         if not observed:
             return None
         grid = self.problem.grid
-        X = features(grid, grid.codes([parameterization for parameterization, _ in observed]))
+        X = self.features_at(grid.codes([parameterization for parameterization, _ in observed]))
         y = observed_values([outcome], [metrics for _, metrics in observed]).squeeze(-1)
         return SourceObservations(source.study_id, X, y)
 
 
 def features(grid: Grid, codes: Codes) -> Float64[Tensor, "c d"]:
-    """Return what a Gaussian process reads of candidates."""
+    """Return the features of candidates as they are spelled."""
     return torch.from_numpy(with_share(grid, grid.encode(codes)))
 
 

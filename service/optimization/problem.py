@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from api_schemas.objectives import LOG_METRICS, Objective, OutcomeConstraint
 from api_schemas.proposals import Explanation
 from api_schemas.search_space import Parameterization, SearchSpace
-from service.optimization.grid import Candidates, Grid
+from service.optimization.grid import Candidates, Codes, Grid
 
 MODELLED_POINTS = 150
 """Observations of a former study that are modelled; of more, a random part."""
@@ -68,6 +68,8 @@ class Problem:
     sources: tuple[Source, ...] = ()
     counts: frozenset[str] = LOG_METRICS
     """Metrics that are counts or sizes; none in a custom study, whose names carry no meaning."""
+    spelled: Callable[[Candidates], Codes] | None = None
+    """Writes candidates that are one trial in one way, where many settings come to it; models read that."""
 
     @cached_property
     def grid(self) -> Grid:

@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from api_schemas.importance import ObjectiveImportance
 from api_schemas.search_space import FloatParameter, IntParameter, Parameterization, ParameterValue
 from api_schemas.slices import Slice
-from service.optimization.encoded_problem import EncodedProblem, features
+from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.grid import Axis, Candidates, Codes, Grid
 from service.optimization.number_scale import is_stepped, rounded
 from service.optimization.outcomes import in_unit, keeps_limits
@@ -133,7 +133,7 @@ def _predicted(
         exact = encoded.problem.exact_metrics[outcome.metric]
         values = np.asarray(exact(Candidates(encoded.problem.grid, rows)), dtype=float)
         return values, values, values
-    mean, variance = process.posterior(features(encoded.problem.grid, rows))
+    mean, variance = process.posterior(encoded.features_at(rows))
     deviation = variance.clamp_min(0.0).sqrt()
     ends = [np.array(in_unit(outcome, mean + side * deviation)) for side in (-1.0, 1.0)]
     return np.array(in_unit(outcome, mean)), np.minimum(*ends), np.maximum(*ends)

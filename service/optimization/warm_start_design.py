@@ -17,7 +17,7 @@ from torch import Tensor
 
 from api_schemas.proposals import Explanation
 from service.optimization.candidate_filter import CandidateFilter
-from service.optimization.encoded_problem import EncodedProblem, features
+from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.grid import Codes
 from service.optimization.initial_design import design_size, spread
 from service.optimization.problem import Suggestion
@@ -134,7 +134,7 @@ def _by_cost(encoded: EncodedProblem, expected: Float64[Tensor, "n objectives"])
 def _expected(
     encoded: EncodedProblem, codes: Codes, priors: Mapping[int, PriorMean]
 ) -> Float64[Tensor, "n objectives"]:
-    X = features(encoded.problem.grid, codes)
+    X = encoded.features_at(codes)
     exact = iter(encoded.exact_at(codes).T)
     columns = [
         next(exact)

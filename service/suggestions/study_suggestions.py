@@ -25,6 +25,7 @@ from service.suggestions import duplicates, revision
 from service.suggestions.exact_metrics import exact_metrics, expression_metrics
 from service.suggestions.former_studies import sources_of
 from service.suggestions.observations import observations_of
+from service.suggestions.spellings import one_spelling
 from service.trials import lifecycle, race_budget, study_lifecycle
 from service.trials.demand import results_in_a_turn
 from service.trials.queue_deficit import replicate_deficit, trial_deficit
@@ -241,6 +242,7 @@ def _problem(study: Study, *, sources: tuple[Source, ...] = ()) -> Problem:
         custom,
         counts=LOG_METRICS,
         exact_metrics=exact_metrics(base, shape=shape, classes=study.classes),
+        spelled=one_spelling(base, shape=shape, classes=study.classes),
         starting_points=tuple(
             starting_parameterization(search_space, base, point) for point in study.starting_points
         ),
