@@ -201,13 +201,13 @@ def _run(
     assert process.stdout is not None  # noqa: S101  both are pipes
     assert process.stderr is not None  # noqa: S101
     output, errors = (deque[str](maxlen=TAIL_LINES) for _ in range(2))
-    readers = [
-        threading.Thread(target=_forward, args=(stream, tail, show), daemon=True)
-        for stream, tail in ((process.stdout, output), (process.stderr, errors))
-    ]
-    for reader in readers:
-        reader.start()
+    readers: list[threading.Thread] = []
     try:
+        # In here already: whatever interrupts from now on ends the script.
+        for stream, tail in ((process.stdout, output), (process.stderr, errors)):
+            reader = threading.Thread(target=_forward, args=(stream, tail, show), daemon=True)
+            reader.start()
+            readers.append(reader)
         while process.poll() is None:
             check()
             with suppress(subprocess.TimeoutExpired):
