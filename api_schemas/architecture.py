@@ -211,6 +211,12 @@ def depth_caution(architecture: Architecture | None, shape: BackboneShape) -> st
     )
 
 
+def sub_network_key(architecture: Architecture | None, shape: BackboneShape | None) -> str:
+    """Return a name that all spellings of a sub-network have, and no other; empty for the whole one."""
+    kept = canonical_architecture(architecture, shape)
+    return "" if kept is None else kept.model_dump_json()
+
+
 def canonical_architecture(
     architecture: Architecture | None, shape: BackboneShape | None
 ) -> Architecture | None:

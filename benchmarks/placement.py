@@ -10,9 +10,8 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from api_schemas.backbones import ROLES, projections
 from api_schemas.trial_configuration import TrialConfiguration
 from benchmarks import json_lines
+from benchmarks.architecture.training import trained
 from benchmarks.autopeft.protocol import BACKBONE, base_configuration
 from benchmarks.markdown import markdown_table
 from workers.backbones.loading import Backbone
@@ -69,10 +69,11 @@ def main() -> None:
     for number in range(RANDOM_PLACEMENTS):
         chosen[f"random {number}"] = drawn(sizes, budget=budget, seed=number)
     for name, places in chosen.items():
-        found = trained(placed(base, places, layers=len(backbone.layers)), backbone=backbone, task=task)
+        placement = placed(base, places, layers=len(backbone.layers))
+        found = trained(backbone, task, placement, seed=asked.seed)
         more = {"relaxed_cpu_seconds": round(spent, 1)} if name == "by perturbation" else {}
         size = sum(sizes[place] for place in places)
-        json_lines.append(RESULTS, {"name": name, "seed": asked.seed, "scalars": size, **found, **more})
+        json_lines.append(RESULTS, {"name": name, "scalars": size, **found, **more})
 
 
 def recipe(cache: ModelCache, *, seed: int) -> TrialConfiguration:
@@ -187,25 +188,6 @@ def silent(update: nn.Module) -> Iterator[None]:
 
 def _never_stop(_share: float, _loss: float) -> bool:
     return False
-
-
-def trained(
-    configuration: TrialConfiguration, *, backbone: Backbone, task: TokenisedTask
-) -> dict[str, float]:
-    """Train a placement alone, and return its scores."""
-    classes, started = task.answers.outputs, time.process_time()
-    training = configuration.training
-    modules = TrialModules(configuration.peft, backbone=backbone, classes=classes, seed=training.seed)
-    with attached(modules, backbone=backbone):
-        fine_tune(modules, task.train, backbone=backbone, training=training, measure=_never_stop)
-        measure: Callable[..., Any] = partial(evaluate, modules, backbone=backbone, classes=classes)
-        validation, test = measure(task.validation), measure(task.test)
-    return {
-        "validation": round(validation.score, 4),
-        "test": round(test.score, 4),
-        "test_loss": round(test.loss, 4),
-        "cpu_seconds": round(time.process_time() - started, 1),
-    }
 
 
 def report(lines: Sequence[dict[str, Any]]) -> str:

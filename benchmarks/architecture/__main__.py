@@ -29,6 +29,7 @@ from benchmarks.architecture.block_scores import BlockScores, block_scores
 from benchmarks.architecture.proxies import zero_cost_proxies
 from benchmarks.architecture.report import report
 from benchmarks.architecture.super_network import one_shot_losses
+from benchmarks.architecture.training import trained
 from benchmarks.autopeft.protocol import BACKBONE, base_configuration
 from workers.architecture.extraction import extracted
 from workers.architecture.importance import features, layer_losses, measuring_rows, unit_order
@@ -36,10 +37,7 @@ from workers.architecture.linear_probe import unexplained
 from workers.architecture.sub_network import Orders, SubNetwork, chosen, everything
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, TokenisedTask
-from workers.fine_tune import fine_tune
-from workers.measuring.evaluate import evaluate
 from workers.model_cache import ModelCache
-from workers.peft_methods import TrialModules, attached
 from workers.saving.merged import HEAD
 from workers.saving.onnx_format import INPUTS, export_onnx
 
@@ -269,26 +267,6 @@ def _passes(network: Backbone, folder: Path) -> dict[str, Callable[[], object]]:
 @torch.inference_mode()
 def _forward(model: nn.Module, ids: Tensor, mask: Tensor) -> object:
     return model(input_ids=ids, attention_mask=mask)
-
-
-def trained(network: Backbone, task: TokenisedTask, base: TrialConfiguration, *, seed: int) -> dict[str, Any]:
-    """Fine-tune all of a network, and return its scores."""
-    classes, started = task.answers.outputs, time.process_time()
-    modules = TrialModules(base.peft, backbone=network, classes=classes, seed=seed)
-    training = base.training.model_copy(update={"seed": seed})
-    with attached(modules, backbone=network):
-        fine_tune(modules, task.train, backbone=network, training=training, measure=lambda *_: False)
-        validation, test = (
-            evaluate(modules, split, backbone=network, classes=classes)
-            for split in (task.validation, task.test)
-        )
-    return {
-        "seed": seed,
-        "validation": round(validation.score, 4),
-        "test": round(test.score, 4),
-        "test_loss": round(test.loss, 4),
-        "cpu_seconds": round(time.process_time() - started, 1),
-    }
 
 
 if __name__ == "__main__":

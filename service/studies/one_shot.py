@@ -9,7 +9,12 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from api_schemas.architecture import MEASURING_ROWS, Architecture, canonical_architecture
+from api_schemas.architecture import (
+    MEASURING_ROWS,
+    Architecture,
+    canonical_architecture,
+    sub_network_key,
+)
 from api_schemas.backbones import BackboneShape
 from api_schemas.errors import FieldError
 from api_schemas.exact_metrics import exact_metrics
@@ -125,9 +130,9 @@ def _distinct(
     for size in sizes:
         point = space.active({**whole, **size})
         configuration = patch(base, point)
-        kept = canonical_architecture(configuration.architecture, shape)
-        key = "" if kept is None else kept.model_dump_json()
+        key = sub_network_key(configuration.architecture, shape)
         if key not in found:
+            kept = canonical_architecture(configuration.architecture, shape)
             costs = exact_metrics(configuration, shape=shape, classes=draft.task.classes)
             found[key] = OneShotNetwork(architecture=kept, parameters=point, cost=costs[metric])
     return found

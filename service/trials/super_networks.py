@@ -13,11 +13,11 @@ from statistics import correlation
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api_schemas.architecture import canonical_architecture
+from api_schemas.architecture import Architecture, sub_network_key
 from api_schemas.backbones import BackboneShape
 from api_schemas.objectives import Metric
 from api_schemas.one_shot import Holder, OneShotNetwork, OneShotRun, SuperNetworkOrder
-from api_schemas.trial_configuration import TrialConfiguration, patch
+from api_schemas.trial_configuration import patch
 from api_schemas.trials import TrialState
 from service.storage import queries, typed_study
 from service.storage.models import Study, Trial
@@ -167,25 +167,19 @@ def _measured(session: Session, study: Study, shape: BackboneShape) -> Iterator[
         query.where(Trial.study_id == study.id, Trial.state == TrialState.SUCCEEDED)
     ):
         if score is not None:
-            network = OneShotNetwork.model_validate({"architecture": kept, "parameters": {}, "cost": 0})
-            yield _key(network, shape=shape), score
+            yield sub_network_key(None if kept is None else Architecture.model_validate(kept), shape), score
 
 
 def _tried(study: Study) -> frozenset[str]:
     base, shape = typed_study.configuration(study), typed_study.backbone_shape(study)
     assert base is not None and shape is not None  # noqa: S101, PT018  a study with a super-network has both
-    return frozenset(_key_of(patch(base, point), shape) for point in study.starting_points)
+    tried = (patch(base, point).architecture for point in study.starting_points)
+    return frozenset(sub_network_key(architecture, shape) for architecture in tried)
 
 
-def _key_of(configuration: TrialConfiguration, shape: BackboneShape) -> str:
-    network = OneShotNetwork(architecture=configuration.architecture, parameters={}, cost=0)
-    return _key(network, shape=shape)
-
-
-def _key(network: OneShotNetwork, *, shape: BackboneShape | None = None) -> str:
-    """Return a name that only the same sub-network has; a run's networks need no shape for it."""
-    kept = canonical_architecture(network.architecture, shape)
-    return "" if kept is None else kept.model_dump_json()
+def _key(network: OneShotNetwork) -> str:
+    # A run's networks are canonical already, so no shape is needed.
+    return sub_network_key(network.architecture, None)
 
 
 def _store(study: Study, run: OneShotRun) -> None:

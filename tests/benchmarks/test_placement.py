@@ -5,6 +5,7 @@ from dataclasses import replace
 from api_schemas.backbones import ROLES
 from api_schemas.trial_configuration import TrialConfiguration
 from benchmarks import placement
+from benchmarks.architecture.training import trained
 from tests.workers.conftest import tiny
 from tests.workers.test_distillation import TASK
 
@@ -41,7 +42,7 @@ def test_a_relaxed_training_judges_every_place() -> None:
     alone = placement.placed(BASE, [(1, "value")], layers=3)
     assert alone.peft.lora.by_layer is not None
     assert [entry.present() for entry in alone.peft.lora.by_layer] == [{}, {"value": 8}, {}]
-    assert 0 <= placement.trained(alone, backbone=bert, task=task)["test"] <= 1
+    assert 0 <= trained(bert, task, alone, seed=1)["test"] <= 1
 
 
 def test_random_placements_are_one_row_of_the_report() -> None:
