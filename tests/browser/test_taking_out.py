@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.studies import add_result, create_study, open_study
 from tests.conftest import API_KEY
@@ -36,6 +36,24 @@ def test_tables_leave_with_the_numbers_of_the_api(page: Page, server_url: str) -
     page.get_by_role("link", name="All studies").click()
     listed = list(csv.DictReader(io.StringIO(saved(page, "Save list as CSV").decode())))
     assert [row["display_name"] for row in listed] == ['a "quoted", long name']
+
+
+def test_nothing_is_offered_before_it_is_read(page: Page, server_url: str) -> None:
+    """A file without rows would look like a study without trials."""
+    study_id = create_study(server_url)
+    add_result(study_id, 0.7, 98_690)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/trial_columns*", hold)
+    page.goto(f"{server_url}/#key={API_KEY}&study={study_id}")
+    expect(page.get_by_test_id("reading")).to_be_visible()
+    for name in ("trials as CSV", "importance as JSON", "Pareto front as PNG", "hypervolume as SVG"):
+        expect(page.get_by_role("button", name=f"Save {name}", exact=True)).to_have_count(0)
+    held.pop().continue_()
+    assert len(saved(page, "Save trials as CSV").splitlines()) == 2
 
 
 def test_plots_leave_as_pictures(page: Page, server_url: str) -> None:

@@ -249,7 +249,7 @@ function openView(root, api, frame, { tell, accept }) {
     await nextTask();
     if (isClosed) return;
     drawTrials(latest);
-    named(view, "reading").hidden = true;
+    showWhatIsRead(view);
     await nextTask();
     if (!isClosed) understanding.update(latest);
   }
@@ -290,6 +290,15 @@ function showEmptyStates(view, { study, trials, history }) {
     named(view, "no-trial"),
     trials.length ? null : (nothingComes ?? "The first trial is being proposed."),
   );
+}
+
+/**
+ * Offer files only now: before, they would hold nothing.
+ * @param {HTMLElement} view
+ */
+function showWhatIsRead(view) {
+  named(view, "reading").hidden = true;
+  for (const name of ["pareto", "hypervolume", "importance", "trials"]) named(view, `take-${name}`).hidden = false;
 }
 
 /**
