@@ -131,8 +131,12 @@ class EncodedProblem:
 
     def features_at(self, codes: Codes) -> Float64[Tensor, "c d"]:
         """Return what a Gaussian process reads of candidates."""
-        grid, spelled = self.problem.grid, self.problem.spelled
-        return features(grid, codes if spelled is None else spelled(Candidates(grid, codes)))
+        return features(self.problem.grid, self.spelled(codes))
+
+    def spelled(self, codes: Codes) -> Codes:
+        """Return candidates as the models read them: what is one configuration, in one spelling."""
+        spelled = self.problem.spelled
+        return codes if spelled is None else spelled(Candidates(self.problem.grid, codes))
 
     def exact_at(self, codes: Codes) -> Float64[Tensor, "c k"]:
         """Return the exact outcomes of candidates."""

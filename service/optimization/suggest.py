@@ -205,7 +205,7 @@ def _modelled(call: Call, waiting: Sequence[Parameterization], *, position: int)
         return _drawn(call, waiting, rng=rng, generated_by=name)
     if call.shortlists is not None:
         call.shortlists.append(best.shortlist)
-    (chosen,) = encoded.problem.grid.parameterizations(best.codes)
+    (chosen,) = encoded.problem.grid.parameterizations(encoded.spelled(best.codes))
     explanation = explain(
         encoded,
         chosen,

@@ -1,7 +1,9 @@
 """The optimiser's promises: never twice, always an answer, exact costs, and better than chance."""
 
+import dataclasses
 import random
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from service.optimization import acquisition
 from service.optimization import suggest as suggest_module
 from service.optimization.candidates import density_sample
 from service.optimization.encoded_problem import EncodedProblem
-from service.optimization.grid import Codes
+from service.optimization.grid import Candidates, Codes
 from service.optimization.modelled_part import MODELLED_OBSERVATIONS, modelled_part
 from service.optimization.outcomes import exact_values, outcomes_of
 from service.optimization.problem import Observation, Problem, Suggestion
@@ -85,6 +87,21 @@ def test_equivalent_parameterizations_are_one() -> None:
     problem = problem_on(SWITCHES[:2], key=lambda values: values["a"])
     found = suggest(problem, [], pending=[{"a": True, "b": True}], count=5, seed=0)
     assert [suggestion.parameterization["a"] for suggestion in found] == [False]
+
+
+def test_what_the_models_read_is_what_is_suggested() -> None:
+    """With `a` off the rest is without effect; whoever looks at the trials should not see spellings."""
+
+    def spelled(candidates: Candidates) -> Codes:
+        return np.where(candidates.codes[:, :1] == 1.0, candidates.codes, [0.0, 1.0, 0.0, 1.0])
+
+    problem = problem_on(SWITCHES[:4], key=lambda values: items(values) if values["a"] else False)
+    problem = dataclasses.replace(problem, spelled=spelled)
+    with_a = [dict(zip("abcd", (True, *rest), strict=True)) for rest in product((False, True), repeat=3)]
+    observations = [measured(values, score=0.1, seconds=1.0 + n) for n, values in enumerate(with_a)]
+    found = only(suggest(problem, observations, pending=[], count=9, seed=0))
+    assert found.explanation is not None
+    assert found.parameterization == {"a": False, "b": True, "c": False, "d": True}
 
 
 def test_a_key_that_is_at_hand_is_not_computed_again() -> None:
