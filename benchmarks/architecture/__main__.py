@@ -5,27 +5,21 @@ each is fine-tuned with one recipe. What was measured is compared with what was 
 """
 
 import argparse
-import copy
-import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
 
 from api_schemas.architecture import Architecture
 from api_schemas.trial_configuration import Distillation, TrialConfiguration
 from benchmarks import json_lines
 from benchmarks.architecture.baseline_orders import Order, magnitude_order, random_order
 from benchmarks.architecture.block_scores import BlockScores, block_scores
+from benchmarks.architecture.latency import interleaved_ms
 from benchmarks.architecture.proxies import zero_cost_proxies
 from benchmarks.architecture.report import report
 from benchmarks.architecture.super_network import one_shot_losses
@@ -38,8 +32,6 @@ from workers.architecture.sub_network import Orders, SubNetwork, chosen, everyth
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, TokenisedTask
 from workers.model_cache import ModelCache
-from workers.saving.merged import HEAD
-from workers.saving.onnx_format import INPUTS, export_onnx
 
 RESULTS = Path(__file__).parents[1] / "results" / "architecture.jsonl"
 TASK = "tweets"
@@ -52,10 +44,6 @@ BOTH = ((4, 768), (3, 512))
 SIZES = tuple(product((2, 3, 4, 5, 6), (384, 768, 1152, 1536)))
 """Layers and units of what a super-network is trained for, the smallest first."""
 
-BATCHES = ((1, 32), (8, 32))
-"""Rows and tokens of the batches that are timed."""
-
-WARM_UP_ROUNDS, ROUNDS = 3, 25
 TAUGHT = (
     "3 layers, 1536 units by importance",
     "2 layers, 1536 units by importance",
@@ -216,57 +204,6 @@ def _facts(
             float((outputs - of_whole).square().sum() / of_whole.var(dim=0).sum()) / len(rows), 5
         ),
     }
-
-
-def interleaved_ms(networks: Mapping[str, Backbone]) -> dict[str, dict[str, float]]:
-    """Time one pass of every network in each round, so that what else the machine does hits all alike.
-
-    Return medians of the CPU milliseconds of the one thread that computes, which other processes change
-    little, and the distance of their quartiles as a share: in the worker's precision, in float32, in ONNX.
-    """
-    runs: dict[tuple[str, str], list[float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        passes = {
-            name: _passes(network, Path(folder) / str(number))
-            for number, (name, network) in enumerate(networks.items())
-        }
-        for round_ in range(WARM_UP_ROUNDS + ROUNDS):
-            for name, of_network in passes.items():
-                for how, one_pass in of_network.items():
-                    started = time.thread_time()
-                    one_pass()
-                    if round_ >= WARM_UP_ROUNDS:
-                        runs.setdefault((name, how), []).append(1000 * (time.thread_time() - started))
-    found: dict[str, dict[str, float]] = {}
-    for (name, how), times in runs.items():
-        lower, middle, upper = statistics.quantiles(times, n=4)
-        found.setdefault(name, {})[how] = round(middle, 3)
-        found[name][f"{how} spread"] = round((upper - lower) / middle, 3)
-    return found
-
-
-def _passes(network: Backbone, folder: Path) -> dict[str, Callable[[], object]]:
-    """Return what is timed of a network, by runtime and size of the batch."""
-    precise = copy.deepcopy(network.model).float()
-    precise.save_pretrained(folder)  # type: ignore[operator]  # transformers ships no types
-    save_file({"weight": torch.zeros(3, network.shape.hidden_size), "bias": torch.zeros(3)}, folder / HEAD)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    graph = onnxruntime.InferenceSession(export_onnx(folder), options, providers=["CPUExecutionProvider"])
-    found: dict[str, Callable[[], object]] = {}
-    for rows, tokens in BATCHES:
-        ids = torch.full((rows, tokens), 2000)
-        mask = torch.ones_like(ids)
-        batch = dict(zip(INPUTS, (ids.numpy(), mask.numpy()), strict=True))
-        found[f"torch {rows}x{tokens}"] = partial(_forward, network.model, ids, mask)
-        found[f"torch float32 {rows}x{tokens}"] = partial(_forward, precise, ids, mask)
-        found[f"ONNX {rows}x{tokens}"] = partial(graph.run, None, batch)
-    return found
-
-
-@torch.inference_mode()
-def _forward(model: nn.Module, ids: Tensor, mask: Tensor) -> object:
-    return model(input_ids=ids, attention_mask=mask)
 
 
 if __name__ == "__main__":
