@@ -96,10 +96,17 @@ def test_what_a_runner_outside_says_is_cut_and_cleaned(client: TestClient) -> No
     [trial] = asked(client, study_id)
     path = f"/v1/studies/{study_id}/trials/{trial['trial_id']}"
 
-    def send(text: str, **body: object) -> int:
+    def send(text: object, **body: object) -> int:
         return client.post(f"{path}:log", json={"attempt": 1, "text": text, **body}).status_code
 
     assert send("a\0b") == 422
+    assert send(["a line"]) == 422
+    assert send(None) == 422
+    raw = b'{"attempt": 1, "text": "half of \\ud83d"}'
+    headers = {"Content-Type": "application/json"}
+    assert client.post(f"{path}:log", content=raw, headers=headers).status_code == 422
+    assert client.post(f"{path}:log", content=raw[:20], headers=headers).status_code in (400, 422)
+    assert client.post(f"{path}:log", content=b'{"text": "\xff"}', headers=headers).status_code in (400, 422)
     assert send("x" * (LONGEST_LOG + 1)) == 422
     assert send("a line", omitted_lines=-1) == 422
     assert send("a line", attempt=2) == 409
