@@ -5,6 +5,7 @@ Adding a line costs an append; whoever trains pays nothing else. Knows no proces
 
 import itertools
 import re
+import threading
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -44,19 +45,21 @@ class LogTail:
         self._lines: deque[tuple[int, str]] = deque(maxlen=MOST_LINES)
         self._numbers = itertools.count(1)
         self._secrets = secrets
+        # Reentrant: a signal may break into `add`, and its handler say something.
+        self._adding = threading.RLock()
         self._version = 0
         self._seen = 0
 
     def add(self, text: str) -> None:
         """Add a line, or several. Of a progress bar only the last state stays."""
-        for line in text.rstrip("\n").split("\n"):
-            shown = line.rstrip("\r").rpartition("\r")[2][:READ_OF_A_LINE]
-            if PROGRESS in shown and self._lines and PROGRESS in self._lines[-1][1]:
-                number, _ = self._lines.pop()
-                self._lines.append((number, shown))
-            else:
-                self._lines.append((next(self._numbers), shown))
-        self._version += 1
+        with self._adding:
+            for line in text.rstrip("\n").split("\n"):
+                shown = line.rstrip("\r").rpartition("\r")[2][:READ_OF_A_LINE]
+                if PROGRESS in shown and self._lines and PROGRESS in self._lines[-1][1]:
+                    self._lines[-1] = (self._lines[-1][0], shown)
+                else:
+                    self._lines.append((next(self._numbers), shown))
+            self._version += 1
 
     def news(self) -> tuple[int, LastLines] | None:
         """Return the last lines with their version; None if that was `seen` already."""

@@ -2,21 +2,26 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC
 from typing import Annotated
 
 import typer
 
 from api_schemas.trial_logs import AttemptLogRead
-from api_schemas.trials import TERMINAL_TRIAL_STATES
+from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialRead
+from paretune.client import Client
 from paretune.command_groups import RESULTS
 from paretune.command_options import Json, StateDir, StudyReference
 from paretune.connection import server_that_runs
 from paretune.console import say, say_json, working
+from paretune.errors import RequestRefused, ServerUnreachable
 from paretune.study_reference import find_study, numbered_trial
 
 POLL_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+"""How long to go on asking a server that is away."""
+PASSING = (429, 502, 503, 504)
+"""What a busy server answers, or a proxy before one that starts again."""
 
 app = typer.Typer()
 
@@ -30,34 +35,75 @@ def logs(
     state_dir: StateDir = None,
 ) -> None:
     """Show the last lines that each attempt at a trial has said: steps, warnings, what broke it."""
-    with server_that_runs(state_dir) as client, suppress(KeyboardInterrupt):
+    with server_that_runs(state_dir) as client:
         with working("Reading the study"):
             trial = numbered_trial(client, find_study(client, reference), number=number)
             found = client.trial_logs(trial.study_id, trial.id)
         if as_json:
             say_json(found)
             return
-        shown: dict[int, int] = {}
-        say(*_news(found.logs, shown))
+        shown = Shown()
+        say(*shown.news(found.logs))
         if not found.logs and not follow:
             say("Nothing was said yet." if trial.state not in TERMINAL_TRIAL_STATES else "Nothing was said.")
-        while follow and trial.state not in TERMINAL_TRIAL_STATES:
-            time.sleep(POLL_SECONDS)
+        try:
+            if follow and trial.state not in TERMINAL_TRIAL_STATES:
+                _follow(client, trial, shown)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+
+def _follow(client: Client, trial: TrialRead, shown: "Shown") -> None:
+    heard = time.monotonic()
+    ended = False
+    while not ended:
+        time.sleep(POLL_SECONDS)
+        try:
             # In this order: what a trial says last is there before it ends.
-            trial = client.get_trial(trial.study_id, trial.id)
-            say(*_news(client.trial_logs(trial.study_id, trial.id).logs, shown))
+            state = client.get_trial(trial.study_id, trial.id).state
+            found = client.trial_logs(trial.study_id, trial.id)
+        except ServerUnreachable:
+            if time.monotonic() > heard + PATIENCE_SECONDS:
+                raise
+        except RequestRefused as refused:
+            if refused.problem.status not in PASSING or time.monotonic() > heard + PATIENCE_SECONDS:
+                raise
+        else:
+            heard = time.monotonic()
+            say(*shown.news(found.logs))
+            ended = state in TERMINAL_TRIAL_STATES
 
 
-def _news(found: tuple[AttemptLogRead, ...], shown: dict[int, int]) -> Iterator[str]:
-    """Yield the lines that were not shown yet; `shown` has the number of the last one of each attempt."""
-    for log in found:
-        lines = log.text.split("\n")
-        last = log.omitted_lines + len(lines)
-        known = shown.get(log.attempt)
-        if known is None:
-            heard = log.recorded_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-            yield f"attempt {log.attempt}, replicate {log.replicate}, last heard {heard}"
-            if log.omitted_lines:
-                yield f"  ({log.omitted_lines} lines before these are not kept)"
-        yield from (f"  {line}" for line in lines[max(0, (known or 0) - log.omitted_lines) :])
-        shown[log.attempt] = max(last, known or 0)
+class Shown:
+    """What was shown of the logs of a trial so far."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, str]] = {}
+        """By attempt, the number and the text of its last line."""
+        self._under: int | None = None
+
+    def news(self, found: tuple[AttemptLogRead, ...]) -> Iterator[str]:
+        """Yield the lines that were not shown yet, under the attempt that said them.
+
+        A last line that has changed is one of a progress bar, which has moved.
+        """
+        for log in found:
+            lines = log.text.split("\n")
+            number, text = self._last.get(log.attempt, (0, ""))
+            first = max(0, number - log.omitted_lines)
+            if 0 < first <= len(lines) and lines[first - 1] != text:
+                first -= 1
+            if lines[first:]:
+                yield from self._heading(log)
+            yield from (f"  {line}" for line in lines[first:])
+            if log.omitted_lines + len(lines) >= number:
+                self._last[log.attempt] = (log.omitted_lines + len(lines), lines[-1])
+
+    def _heading(self, log: AttemptLogRead) -> Iterator[str]:
+        if self._under == log.attempt:
+            return
+        heard = log.recorded_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        yield f"attempt {log.attempt}, replicate {log.replicate}, last heard {heard}"
+        if log.omitted_lines and log.attempt not in self._last:
+            yield f"  ({log.omitted_lines} lines before these are not kept)"
+        self._under = log.attempt

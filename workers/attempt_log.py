@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from pydantic import SecretStr
+
 from api_schemas.log_tail import LogTail
 from api_schemas.redaction import secrets_of
 from api_schemas.trials import ClaimedTrial, TrialReport
@@ -22,6 +24,9 @@ from service.settings import settings
 
 WITH_OWN_HANDLER = "transformers"
 """It hands its lines to no other logger."""
+
+CAPTURED_WARNINGS = "py.warnings"
+"""Where `logging.captureWarnings`, which Celery calls, sends warnings that were heard already."""
 
 NOT_SHOWN = frozenset(
     {"event", "level", "timestamp", "exception", "study_id", "trial_id", "attempt", "trace_id", "span_id"}
@@ -35,11 +40,9 @@ class PackLog:
     def __init__(
         self, claimed: Sequence[ClaimedTrial], *, running: Callable[[], Sequence[ClaimedTrial]]
     ) -> None:
-        addresses = {
-            "database": settings().database_url.get_secret_value(),
-            "broker": settings().broker_url.get_secret_value(),
-        }
-        secrets = secrets_of({**os.environ, **addresses})
+        # Those that were read from files are not in the environment.
+        given = {name: value.get_secret_value() for name, value in settings() if isinstance(value, SecretStr)}
+        secrets = secrets_of({**os.environ, **given})
         self._tails = {_key(one): LogTail(secrets=secrets) for one in claimed}
         self._running = running
         self._subject: ClaimedTrial | None = None
@@ -114,6 +117,7 @@ class _Handler(logging.Handler):
         super().__init__()
         self._hand_on = say
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        self.addFilter(lambda record: record.name != CAPTURED_WARNINGS)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand on a record, with its traceback if it has one."""

@@ -20,16 +20,15 @@ from api_schemas.trials import ArtifactKind, ArtifactRecord, Measurement, TrialR
 from service.artifacts.artifact_store import UPLOAD_PATIENCE_SECONDS, ArtifactStore
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit, TokenisedTask
-from workers.errors import NotANumber, TrialError, TrialNotSaved, is_out_of_memory
+from workers.errors import NotANumber, TrialError, TrialNotSaved
 from workers.fine_tune import StepCount, fine_tune
 from workers.interruption import TrialStopped, interruption
 from workers.measuring.costs import Spending, count_trainable, exact_metrics, latency_ms, measured
 from workers.measuring.evaluate import Evaluation, evaluate
 from workers.measuring.memory import (
-    MICRO_BATCH_DIVISORS,
     MemoryModel,
     TrainingShape,
-    release_memory,
+    in_smaller_parts,
     training_shape,
 )
 from workers.model_cache import ModelCache
@@ -103,21 +102,12 @@ def run_trial(trial: Trial, *, cache: ModelCache, store: ArtifactStore) -> Trial
     A configuration that cannot work (out of memory, not a number, no place for a module) gives an
     INFEASIBLE report and leaves nothing behind; other errors are raised.
     """
-    reason = ""
     try:
-        for divisor in MICRO_BATCH_DIVISORS:
-            try:
-                return _run_alone(trial, cache, store, micro_batch_divisor=divisor)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = f"out-of-memory: {(str(error) or 'no memory left').splitlines()[0]}"[:1000]
-                log.warning("out of memory", reason=reason, micro_batch_divisor=divisor)
-            # Outside the handler, where the error would hold every tensor of the trial.
-            release_memory()
+        return in_smaller_parts(
+            lambda divisor: _run_alone(trial, cache, store, micro_batch_divisor=divisor),
+        )
     except TrialError as error:
-        reason = str(error)
-    return TrialReport(state=TrialState.INFEASIBLE, reason=reason)
+        return TrialReport(state=TrialState.INFEASIBLE, reason=str(error))
 
 
 def _run_alone(

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from enum import Enum, auto
 from functools import partial
 from types import FrameType
@@ -30,7 +30,7 @@ from celery.signals import (
 from api_schemas.trial_configuration import TrialConfiguration
 from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import ArtifactStoreAway, artifact_store
-from service.errors import NotFound, StaleAttempt
+from service.errors import StaleAttempt
 from service.runtime.broker import RUN_TRIAL, celery_app
 from service.runtime.logs import configure_logs, write_json
 from service.runtime.process_lifetime import die_with_parent
@@ -41,6 +41,7 @@ from service.trials import leases
 from workers.attempt_log import PackLog, log_line
 from workers.errors import DiskFull, TrialError
 from workers.interruption import TrialStopped, WorkerStopping, interruption
+from workers.log_sending import GIVING_BACK_SECONDS, SENDING_SECONDS, send_last, send_log
 from workers.measuring.devices import trial_device
 from workers.saving.storage_watch import StorageWatch
 from workers.spans import attempt_spans, mark_end, without_trace
@@ -57,8 +58,6 @@ after_setup_task_logger.connect(write_json)
 storage = StorageWatch()
 
 HEARTBEATS_PER_LEASE = 3
-SENDING_SECONDS = 5.0
-"""A result does not wait longer for lines that a database is slow to take."""
 SHOWN = ("share", "train_loss", "loss", "score")
 """What a line of the log says of a measurement; all of it stands in the database."""
 
@@ -157,15 +156,15 @@ class ClaimedPack:
             self.reported.append(claimed)
             with self.log.about(claimed):
                 self.log.end(claimed, report)
-                _send_log(self.log, claimed)
+                send_last(self.log, [claimed], seconds=SENDING_SECONDS)
                 _complete(claimed, report)
             self.running = self.running[1:]
 
     def drain(self) -> Iterator[ClaimedTrial]:
         """Yield the trials that have not ended, for the caller to give back."""
+        send_last(self.log, self.running, seconds=GIVING_BACK_SECONDS)
         for claimed in self.running:
             self.reported.append(claimed)
-            _send_log(self.log, claimed)
             yield claimed
 
 
@@ -320,22 +319,7 @@ def _keep_alive(pack: ClaimedPack, ended: threading.Event) -> None:
             os.kill(os.getpid(), signal.SIGUSR1)
             return
         for one in pack.running:
-            _send_log(pack.log, one)
-
-
-def _send_log(said: PackLog, claimed: ClaimedTrial) -> None:
-    """Send the last lines of a trial if it has said more. One that is no longer ours has its lines by now."""
-    tail = said.tail(claimed)
-    # One at a time: older lines that a heartbeat sends must not arrive after the last ones.
-    if not said.sending.acquire(timeout=SENDING_SECONDS):
-        return
-    try:
-        with suppress(StaleAttempt, NotFound), without_trace():
-            news = tail.news()
-            if news is not None and leases.store_log(claimed.trial_id, claimed.attempt, news[1]):
-                tail.seen(news[0])
-    finally:
-        said.sending.release()
+            send_log(pack.log, one)
 
 
 def _renew(pack: ClaimedPack, claimed: ClaimedTrial) -> Lease:

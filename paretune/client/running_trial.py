@@ -68,8 +68,11 @@ class RunningTrial:
         """Add a line or several to the trial's log, which the dashboard shows.
 
         The last lines are sent every ten seconds and with the end; keys and passwords are not.
+
+        Raises:
+            TypeError: If it is no text.
         """
-        self._block.log.add(text)
+        self._block.say(text)
 
     def complete(self, **metrics: float) -> None:
         """Tell the result."""

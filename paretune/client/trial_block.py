@@ -1,4 +1,4 @@
-"""What a trial's block must say to the service, and when. Pure state; sends nothing and knows no thread."""
+"""What a trial's block must say to the service, and when. Sends nothing, knows a clock and no thread."""
 
 import logging
 import math
@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from time import monotonic
 
 from api_schemas.ask_and_tell import CompletionRequest, StopReason, SuggestedTrial, TrialSignal
 from api_schemas.log_tail import LogTail
@@ -40,8 +41,7 @@ class TrialBlock:
     def __init__(self, suggested: SuggestedTrial, *, lease_seconds: float) -> None:
         self.suggested = suggested
         self.heartbeat_seconds = lease_seconds / HEARTBEATS_PER_LEASE
-        self.pause_seconds = min(self.heartbeat_seconds, SECONDS_BETWEEN_LOGS)
-        self._silent_seconds = 0.0
+        self._heartbeat_due = monotonic() + self.heartbeat_seconds
         self.last_metrics: dict[str, float] = {}
         self.stop_reason: StopReason | None = None
         self.is_lost = False
@@ -63,13 +63,28 @@ class TrialBlock:
         self.last_metrics = dict(metrics)
         return requests.report_measurement(self.suggested, step=step, metrics=metrics)
 
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait until a heartbeat or the log is due."""
+        return min(max(self._heartbeat_due - monotonic(), 0.0), SECONDS_BETWEEN_LOGS)
+
     def owes_heartbeat(self) -> bool:
-        """Return, after another pause, whether a heartbeat is due; then the next one is due as much later."""
-        self._silent_seconds += self.pause_seconds
-        if self._silent_seconds < self.heartbeat_seconds:
+        """Return whether a heartbeat is due; then the next one is due a third of the lease from now."""
+        now = monotonic()
+        if now < self._heartbeat_due:
             return False
-        self._silent_seconds = 0.0
+        self._heartbeat_due = now + self.heartbeat_seconds
         return True
+
+    def say(self, text: str) -> None:
+        """Add to the log what the block says.
+
+        Raises:
+            TypeError: If it is no text.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"trial.log takes text, not {type(text).__name__}: give it str(...) of that.")
+        self.log.add(text)
 
     def take_signal(self, signal: TrialSignal) -> None:
         """Remember whether the service wants the trial stopped."""

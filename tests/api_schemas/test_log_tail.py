@@ -1,5 +1,6 @@
 """The last lines of a log: bounded, legible, without what would break a terminal or a database."""
 
+import sys
 import threading
 
 import pytest
@@ -75,3 +76,29 @@ def test_threads_may_add_while_another_reads() -> None:
         tail.read()
     last = tail.read()
     assert last.omitted_lines + len(last.text.split("\n")) == 1000
+
+
+def test_two_progress_bars_may_move_at_the_same_time() -> None:
+    """Of a script's output and its errors, each read by a thread: neither loses the other's line."""
+    tail = LogTail()
+    broken: list[BaseException] = []
+
+    def move() -> None:
+        try:
+            for percent in range(5000):
+                tail.add(f"{percent}%|#")
+        except IndexError as error:
+            broken.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        bars = [threading.Thread(target=move) for _ in range(4)]
+        for bar in bars:
+            bar.start()
+        for bar in bars:
+            bar.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not broken
+    assert len(tail.read().text.split("\n")) == 1

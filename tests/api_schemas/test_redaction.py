@@ -1,5 +1,6 @@
 """What a log never shows, whatever stands around it."""
 
+import re
 import time
 
 import pytest
@@ -23,6 +24,20 @@ SECRET_LINES = {
     "a field of JSON": f'{{"password": "{SECRET}", "user": "me"}}',
     "a keyword": f"connect(secret='{SECRET}')",
     "a web token": f"cookie eyJ{SECRET}.{SECRET}.{SECRET}",
+    "an Authorization of any scheme": f"authorization: token {SECRET}",
+    "a scheme in capitals": f"AUTHORIZATION: BEARER {SECRET}",
+    "a field of JSON in JSON": f'{{"body": "{{\\"password\\": \\"{SECRET}\\"}}"}}',
+    "several words in quotes": f'"Password": "correct horse, {SECRET}; battery"',
+    "a quote in quotes": f'{{"secret": "a\\"{SECRET}"}}',
+    "signs in a value": f"PASSWORD=a,b;{SECRET}",
+    "a signing key": f"DJANGO_SECRET_KEY={SECRET}",
+    "an argument": f"train.py --db-password {SECRET} --epochs 3",
+    "a secret key of AWS": f"aws_secret_access_key = {SECRET}",
+    "a broker in capitals": f"REDIS://:{SECRET}@cache:6379/0",
+    "a login in any address": f"ftp://me:{SECRET}@files.example.org/x",
+    "a password with signs in an address": f"git+ssh://me:a@{SECRET}@git.example.org/x.git",
+    "a key behind a name": f"key_hf_{SECRET}",
+    "a signature without an address": f"GET /b/w.bin?X-Amz-Signature={SECRET}",
 }
 
 
@@ -35,6 +50,18 @@ def test_a_secret_is_not_shown(name: str) -> None:
     assert REDACTED in shown
 
 
+def test_the_key_of_a_header_may_be_short() -> None:
+    """What follows the header's name is its key, whatever it looks like."""
+    for header in ("Authorization: Bearer abc", "proxy-authorization=Basic abc", "'authorization': 'abc'"):
+        assert "abc" not in redacted(header)
+
+
+@pytest.mark.parametrize("said", ["password=12345678", "password: 7a", "passphrase='1 2 3 4'", "secret=0.25"])
+def test_a_password_may_be_a_number_or_short(said: str) -> None:
+    """Only tokens are counted."""
+    assert re.sub(r"^\w+\W+", "", redacted(said)) == "redacted]"
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -42,6 +69,8 @@ def test_a_secret_is_not_shown(name: str) -> None:
         "dropped 12 tokens: too long",
         "reading https://example.org/data.csv to /tmp/x",
         'File "/srv/train.py", line 7, in step',
+        "bucket in asia-northeast1-a, task-sk-2, a bearer of news",
+        "train.py --max-tokens 4096 --token-limit 12 --password-file /run/x",
     ],
 )
 def test_what_is_no_secret_stays(line: str) -> None:
@@ -65,8 +94,35 @@ def test_a_known_secret_is_found_by_its_value() -> None:
     )
 
 
+def test_of_known_secrets_the_longest_goes_first() -> None:
+    """One that is a part of another leaves nothing of it, in whatever order they are known."""
+    secrets = ["openses", "opensesame-please", "same-please"]
+    assert redacted("it is opensesame-please", secrets=secrets) == f"it is {REDACTED}"
+    assert redacted("it is opensesame-please", secrets=secrets[::-1]) == f"it is {REDACTED}"
+
+
+def test_a_password_of_an_address_is_known_as_it_is_meant_too() -> None:
+    """Percent signs, signs of its own; and what an exporter of traces sends along."""
+    secrets = secrets_of(
+        {
+            "DATABASE_URL": "postgresql://u:p%40ss%2Fw0rd@h/db",
+            "BROKER_URL": "redis://:first@second@h:6379/0",
+            "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=opensesame",
+        }
+    )
+    assert secrets == {"p%40ss%2Fw0rd", "p@ss/w0rd", "first@second"} | {
+        "x-tenant=opensesame",
+        "x-tenant",
+        "opensesame",
+    }
+
+
 @pytest.mark.parametrize(
-    "piece", ["http://", "a://b@", "token", "https://x?", "eyJ", "password=", "redis://"]
+    "piece",
+    [
+        *("http://", "a://b@", "token", "https://x?", "eyJ", "password=", "redis://"),
+        *("authorization: ", "secret\\", 'password="', "--token ", "://", "password=\\'"),
+    ],
 )
 def test_no_line_takes_long(piece: str) -> None:
     """Text of others decides what the patterns meet; a backtracking one would take minutes."""

@@ -1,14 +1,18 @@
 """What `paretune logs` shows of a trial, and what it says where there is nothing."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
 
+from api_schemas.errors import Problem
 from api_schemas.log_tail import LastLines
+from api_schemas.trial_logs import AttemptLogRead, TrialLogs
 from paretune import log_commands
 from paretune.cli import app
 from paretune.client import Client
+from paretune.errors import RequestRefused
 from service.trials import leases
 from tests.conftest import API_KEY
 from tests.service.trials.test_leases import REPORT, stored_study
@@ -65,3 +69,57 @@ def test_following_shows_each_line_once_until_the_trial_ends(
     shown = output_of(study_id, "0", "--follow").splitlines()
     assert shown[1:] == ["  one", "  two", "  three", "  four"]
     assert client.get_trial(study_id, claimed.trial_id).state.value == "SUCCEEDED"
+
+
+def test_following_outlasts_a_server_that_is_away_and_shows_a_bar_move(
+    study_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy answers 502 meanwhile, also when the trial has just ended: its last lines are shown."""
+    claimed = leases.claim("host:1")
+    assert claimed is not None
+    leases.store_log(claimed.trial_id, 1, LastLines("one\n 3%|#", 0))
+    read, calls = Client.trial_logs, iter(range(100))
+
+    def trial_logs(self: Client, *place: str) -> TrialLogs:
+        number = next(calls)
+        if number in (1, 3):
+            gateway = Problem(type="about:blank", title="Bad Gateway", status=502, detail="")
+            raise RequestRefused(gateway)
+        return read(self, *place)
+
+    def go_on(_: float) -> None:
+        if claimed is not None and next(rounds) == 2:
+            leases.store_log(claimed.trial_id, 1, LastLines("one\n99%|#\ntwo", 0))
+            leases.complete(claimed.trial_id, 1, REPORT)
+
+    rounds = iter(range(100))
+    monkeypatch.setattr(Client, "trial_logs", trial_logs)
+    monkeypatch.setattr(log_commands.time, "sleep", go_on)
+    assert output_of(study_id, "0", "--follow").splitlines()[1:] == ["  one", "   3%|#", "  99%|#", "  two"]
+
+
+def test_following_ends_quietly_when_it_is_interrupted(
+    study_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 130, as the other commands."""
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(log_commands.time, "sleep", interrupt)
+    done = CliRunner().invoke(app, ["logs", study_id, "0", "--follow"])
+    assert (done.exit_code, done.output) == (130, "")
+
+
+def test_lines_of_attempts_that_run_side_by_side_stand_under_their_own() -> None:
+    """Seeds of a trial talk at the same time."""
+
+    def log(attempt: int, text: str) -> AttemptLogRead:
+        heard = datetime(2026, 1, 1, tzinfo=UTC)
+        return AttemptLogRead(attempt=attempt, replicate=0, text=text, omitted_lines=0, recorded_at=heard)
+
+    shown = log_commands.Shown()
+    list(shown.news((log(1, "a"), log(2, "b"))))
+    lines = list(shown.news((log(1, "a\nc"), log(2, "b"))))
+    assert lines == ["attempt 1, replicate 0, last heard 2026-01-01 00:00:00Z", "  c"]
+    assert list(shown.news((log(1, "a\nc\nd"), log(2, "b")))) == ["  d"]

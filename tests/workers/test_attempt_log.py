@@ -6,13 +6,14 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
 
-from api_schemas.trials import ClaimedTrial, Measurement, TrialReport, TrialState
-from service.errors import StaleAttempt
+from api_schemas.trials import ClaimedTrial, Measurement, TrialReport
+from service import settings
 from service.runtime import received_wake_ups
 from service.runtime.received_wake_ups import ReceivedWakeUp
 from service.storage.database import transaction
@@ -83,6 +84,33 @@ def test_loggers_and_warnings_are_heard_and_only_while_the_trials_run(
     assert not [line for line in lines if "afterwards" in line]
 
 
+def test_a_warning_is_heard_once_where_logging_captures_warnings() -> None:
+    """As Celery has it in a worker."""
+    [one] = pack = pack_of(("trl_1", 1))
+    log = PackLog(pack, running=lambda: pack)
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        logging.captureWarnings(True)
+        try:
+            with log.heard():
+                warnings.warn("odd", UserWarning, stacklevel=1)
+        finally:
+            logging.captureWarnings(False)
+    assert [line.split(" (")[0] for line in said(log, one)] == ["warning: UserWarning: odd"]
+
+
+def test_keys_that_were_read_from_files_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable holds them."""
+    (tmp_path / "key").write_text("opensesame please")
+    monkeypatch.setenv("PARETUNE_METRICS_TOKEN_FILE", str(tmp_path / "key"))
+    settings.settings.cache_clear()
+    [one] = pack = pack_of(("trl_1", 1))
+    log = PackLog(pack, running=lambda: pack)
+    log.tail(one).add("it is opensesame please.")
+    settings.settings.cache_clear()
+    assert log.tail(one).read().text == "it is [redacted]."
+
+
 def test_what_is_said_of_one_trial_of_a_pack_stands_in_its_log_alone() -> None:
     """What is said of none in particular stands in each that has not ended; seeds of a trial are two."""
     pack = pack_of(("trl_1", 1), ("trl_1", 2), ("trl_2", 1))
@@ -139,46 +167,6 @@ def test_a_worker_that_is_stopped_leaves_its_lines(
     monkeypatch.setattr(trial_worker, "_train", train)
     trial_worker._run_claimed([claimed])
     assert "trial given back reason=the worker was asked to stop" in stored(claimed.trial_id)
-
-
-def test_a_log_that_cannot_be_sent_costs_the_trial_nothing(
-    claimed: ClaimedTrial, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The result is stored, and what was said goes with the next lines; a stale attempt sends nothing."""
-    pack = trial_worker.ClaimedPack([claimed])
-    pack.log.tail(claimed).add("a line")
-    with monkeypatch.context() as impatient, pack.log.sending:
-        impatient.setattr(trial_worker, "SENDING_SECONDS", 0.01)
-        trial_worker._send_log(pack.log, claimed)
-    monkeypatch.setattr(leases, "store_log", lambda *_: False)
-    trial_worker._send_log(pack.log, claimed)
-    assert pack.log.tail(claimed).news() is not None
-
-    def stale(*_: object) -> bool:
-        raise StaleAttempt("another attempt has the trial")
-
-    monkeypatch.setattr(leases, "store_log", stale)
-    pack.complete([TrialReport(state=TrialState.INFEASIBLE, reason="no")])
-    monkeypatch.undo()
-    with transaction() as session:
-        assert session.scalar(select(AttemptLog.attempt)) is None
-    with pytest.raises(StaleAttempt):
-        leases.heartbeat(claimed.trial_id, 1)
-
-
-def test_nothing_is_sent_while_nothing_is_said(
-    claimed: ClaimedTrial, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A quiet trial costs the database nothing."""
-    sent: list[object] = []
-    pack = trial_worker.ClaimedPack([claimed])
-    monkeypatch.setattr(leases, "store_log", lambda *words: not sent.append(words))
-    for _ in range(2):
-        trial_worker._send_log(pack.log, claimed)
-    pack.log.tail(claimed).add("a line")
-    for _ in range(2):
-        trial_worker._send_log(pack.log, claimed)
-    assert len(sent) == 1
 
 
 TALKS_UNTIL_KILLED = """

@@ -219,7 +219,9 @@ def test_packaged_tasks_are_trained_on(
 OUT_OF_MEMORY = """
 import json, os, resource, sys
 from pathlib import Path
+import structlog
 import torch
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 torch.set_num_threads(1)
 from api_schemas.trial_configuration import TrialConfiguration, patch
 from service.artifacts.artifact_store import store_at

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import psutil
+import structlog
 import torch
 
 from service.runtime.work_limits import memory_of_machine
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
 from workers.errors import OutOfMemory, is_out_of_memory
+
+log = structlog.get_logger(__name__)
 
 MICRO_BATCH_DIVISORS = (1, 2)
 """A training that ran out of memory is tried once more with half as many rows at once."""
@@ -188,12 +191,15 @@ def in_smaller_parts(train: Callable[[int], Trained]) -> Trained:
     Raises:
         OutOfMemory: If it runs out of memory each time.
     """
+    reason = ""
     for divisor in MICRO_BATCH_DIVISORS:
         try:
             return train(divisor)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+            reason = f"out-of-memory: {(str(error) or 'no memory left').splitlines()[0]}"[:1000]
+            log.warning("out of memory", reason=reason, micro_batch_divisor=divisor)
         # Outside the handler, where the error would hold every tensor of the training.
         release_memory()
-    raise OutOfMemory("out-of-memory: no memory left")
+    raise OutOfMemory(reason)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, event, func, select, text
 
 from api_schemas.log_tail import LastLines
 from api_schemas.trial_logs import LONGEST_LOG, MOST_ATTEMPTS
 from api_schemas.trials import TrialReport, TrialState
 from service.errors import StaleAttempt
-from service.storage.database import transaction
+from service.storage.database import engine, transaction
 from service.storage.models import Replicate, Trial
 from service.study_worker import advance_study
 from service.trials import leases, sweeper
@@ -96,10 +96,17 @@ def test_what_a_runner_outside_says_is_cut_and_cleaned(client: TestClient) -> No
     [trial] = asked(client, study_id)
     path = f"/v1/studies/{study_id}/trials/{trial['trial_id']}"
 
-    def send(text: str, **body: object) -> int:
+    def send(text: object, **body: object) -> int:
         return client.post(f"{path}:log", json={"attempt": 1, "text": text, **body}).status_code
 
     assert send("a\0b") == 422
+    assert send(["a line"]) == 422
+    assert send(None) == 422
+    raw = b'{"attempt": 1, "text": "half of \\ud83d"}'
+    headers = {"Content-Type": "application/json"}
+    assert client.post(f"{path}:log", content=raw, headers=headers).status_code == 422
+    assert client.post(f"{path}:log", content=raw[:20], headers=headers).status_code in (400, 422)
+    assert client.post(f"{path}:log", content=b'{"text": "\xff"}', headers=headers).status_code in (400, 422)
     assert send("x" * (LONGEST_LOG + 1)) == 422
     assert send("a line", omitted_lines=-1) == 422
     assert send("a line", attempt=2) == 409
@@ -132,6 +139,46 @@ def test_what_killed_a_worker_stands_in_the_log_of_its_trial(client: TestClient)
     assert leases.log_for("host:1", "killed by signal 9") == 1
     [log] = logs(client, study_id, trial_id)
     assert (log["text"], log["omitted_lines"]) == ("step 7\nkilled by signal 9", 6)
+
+
+def test_what_killed_a_worker_is_no_news_of_trials_that_it_has_lost(client: TestClient) -> None:
+    """The worker went on to another trial, and was killed in that one."""
+    study_id, lost = claimed_trial()
+    leases.store_log(lost, 1, LINES)
+    expire_all_leases()
+    sweeper.sweep_once()
+    assert leases.log_for("host:1", "killed") == 0
+    assert [log["text"] for log in logs(client, study_id, lost)] == [LINES.text]
+
+
+def test_what_killed_a_worker_is_said_although_a_trial_of_it_vanishes(client: TestClient) -> None:
+    """The other trials of its pack hear it; the parent hears no error."""
+    _, vanishing = claimed_trial()
+    study_id, other = claimed_trial()
+    waits = select(func.count()).select_from(text("pg_locks WHERE NOT granted"))
+    with ThreadPoolExecutor(1) as parent:
+        with transaction() as session:
+            session.execute(delete(Replicate).where(Replicate.trial_id == vanishing))
+            session.execute(delete(Trial).where(Trial.id == vanishing))
+            telling = parent.submit(leases.log_for, "host:1", "killed")
+            while not session.scalar(waits):
+                time.sleep(0.01)
+        assert telling.result() == 1
+    assert [log["text"] for log in logs(client, study_id, other)] == ["killed"]
+
+
+def test_nothing_is_looked_for_to_delete_before_there_can_be_any(service_environment: None) -> None:
+    """Lines come with every heartbeat, and few trials have so many attempts."""
+    _, trial_id = claimed_trial()
+    said: list[str] = []
+    listen = (engine(), "before_cursor_execute", lambda *words: said.append(words[2]))
+    event.listen(*listen)
+    try:
+        leases.store_log(trial_id, 1, LINES)
+    finally:
+        event.remove(*listen)
+    assert [statement for statement in said if "INSERT INTO attempt_logs" in statement]
+    assert not [statement for statement in said if "DELETE" in statement]
 
 
 def test_only_the_last_attempts_of_a_trial_have_logs(client: TestClient) -> None:

@@ -151,3 +151,16 @@ def test_a_container_has_what_its_limit_leaves(monkeypatch: pytest.MonkeyPatch) 
     resident = psutil.Process().memory_info().rss
     monkeypatch.setattr(memory, "memory_of_machine", lambda: 2 * resident)
     assert 0 < MemoryModel(None).free_bytes(torch.device("cpu")) <= resident
+
+
+def test_a_training_that_never_fits_says_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its reason, the first line; and in a line of the log for each try."""
+    warned: list[int] = []
+    monkeypatch.setattr(memory.log, "warning", lambda _, **of: warned.append(of["micro_batch_divisor"]))
+
+    def fails(_: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory: tried 3 GiB\nmore")
+
+    with pytest.raises(OutOfMemory, match=r"^out-of-memory: CUDA out of memory: tried 3 GiB$"):
+        memory.in_smaller_parts(fails)
+    assert warned == list(memory.MICRO_BATCH_DIVISORS)
