@@ -51,7 +51,7 @@ export function startPolling(load, onError, hearsEvents = () => false) {
 
   /**
    * Load anew at once: what is being loaded was asked for before something changed. Resolves after a load that
-   * began since.
+   * began since; in a hidden tab at once, for there it loads when the tab is seen.
    */
   function again() {
     finished = false;

@@ -80,6 +80,7 @@ export function createTrialLog(api, refused) {
       stop();
       if (trial.id !== shownId) {
         shownId = trial.id;
+        failures = 0;
         shown.clear();
         root.replaceChildren(make("h3", {}, "Log"), hint);
         hint.textContent = "";
