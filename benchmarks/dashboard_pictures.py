@@ -61,7 +61,7 @@ def take_pictures(context: BrowserContext, address: str, *, folder: Path) -> Non
 def _end_of_cards(page: Page) -> float:
     """Return where the lower one of the page's first two cards ends."""
     boxes = [card.bounding_box() for card in (page.locator(".card.pareto"), page.get_by_test_id("details"))]
-    return max(box["y"] + box["height"] for box in boxes if box is not None)
+    return float(max(box["y"] + box["height"] for box in boxes if box is not None))
 
 
 def _save(picture: bytes, file: Path) -> None:
