@@ -8,15 +8,15 @@ longest task of the page's thread while a further result comes in.
 import argparse
 import json
 import random
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from benchmarks.chromium import chromium
 from benchmarks.service.server import API_KEY, running_server
 
 RESULTS = 5_000
@@ -104,18 +104,11 @@ def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 def measure(url: str, study_id: str, screenshot: Path | None) -> dict[str, float]:
     """Return what a new browser measured."""
-    executable = shutil.which("chromium")
-    assert executable, "apt-get install chromium"
-    with sync_playwright() as playwright:
-        arguments = ["--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(
-            executable_path=executable, chromium_sandbox=False, args=arguments
-        )
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         found = watch(page, url, study_id)
         if screenshot is not None:
             page.screenshot(path=screenshot)
-        browser.close()
     return {name: round(value, 1) for name, value in found.items()}
 
 

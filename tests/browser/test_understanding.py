@@ -165,7 +165,7 @@ def test_the_plot_of_the_front_shows_what_is_asked_for(page: Page, server_url: s
     study_id = rich_study(server_url)
     open_study(page, server_url, study_id)
     series = drawn(page)["series"]
-    assert series["Waiting, as expected"] == [[30_000, 0.79]]
+    assert series["Only expected so far"] == [[30_000, 0.79]]
     assert len(series["Infeasible"]) == 2
     page.get_by_test_id("shows-belief").check()
     believed = of_study(server_url, study_id, "/pareto_front?by=believed")["points"]

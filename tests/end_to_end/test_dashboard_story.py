@@ -171,7 +171,7 @@ def _bounds_leave_one_point(page: Page, points: Sequence[ParetoPoint]) -> None:
 def _score(metrics: Mapping[str, float]) -> str:
     """As the page writes it: half a thousandth is rounded up."""
     if "score" not in metrics:
-        return ""
+        return "not measured"
     return str(Decimal(repr(metrics["score"])).quantize(Decimal("0.001"), ROUND_HALF_UP))
 
 

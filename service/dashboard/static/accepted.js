@@ -1,6 +1,7 @@
 /** The trial that was decided for: asks why, says who took it, and gives it away with the lines that load it. */
 
-import { find, make, named } from "./elements.js";
+import { find, hint, make, named } from "./elements.js";
+import { formatMoment } from "./format.js";
 import { asFileName, save } from "./saving.js";
 import { zipOf } from "./zip.js";
 
@@ -67,9 +68,8 @@ export function createAcceptedBox(panel, api, refused) {
 /** @param {AcceptedTrial} accepted */
 function sentences({ number, reason, accepted_by, accepted_at }) {
   const by = accepted_by ? ` by “${accepted_by}”` : "";
-  const when = new Date(accepted_at).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
   return [
-    make("p", {}, make("strong", {}, `Trial ${number} was accepted`), `${by} on ${when}.`),
+    make("p", {}, make("strong", {}, `Trial ${number} was accepted`), `${by} on ${formatMoment(accepted_at)}.`),
     ...(reason ? [make("p", { class: "meta" }, `Because: ${reason}`)] : []),
   ];
 }
@@ -82,7 +82,7 @@ function sentences({ number, reason, accepted_by, accepted_at }) {
  */
 function takingHome(api, study, trial, refused) {
   if (!trial.artifacts.length) {
-    return [make("p", { class: "hint" }, "What it trained is not here: it ran, or was measured, elsewhere.")];
+    return [hint("What it trained is not here: it ran, or was measured, elsewhere.")];
   }
   const folder = `${asFileName(study.display_name)}-trial-${trial.number}`;
   const button = make("button", { type: "button", class: "primary", "data-testid": "download-accepted" }, "Download as one zip");
@@ -96,7 +96,7 @@ function takingHome(api, study, trial, refused) {
     button.disabled = false;
   });
   const lines = make("pre", { "data-testid": "snippet" }, snippet(study, trial, folder));
-  return [button, make("p", { class: "hint" }, "Unpacked, it is loaded so:"), lines];
+  return [button, hint("Unpacked, it is loaded so:"), lines];
 }
 
 /**

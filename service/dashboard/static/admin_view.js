@@ -1,9 +1,9 @@
 /** Administer: keys, webhooks, limits and the audit log of a tenant, for keys of scope admin. */
 
 import { ApiProblem } from "./api.js";
-import { cardedTable, moment } from "./carded_table.js";
+import { cardedTable } from "./carded_table.js";
 import { find, fromTemplate, make, named } from "./elements.js";
-import { formatBytes, formatCount } from "./format.js";
+import { formatBytes, formatCount, formatMoment } from "./format.js";
 import { readPages } from "./pages.js";
 import { startPolling } from "./polling.js";
 import { askFirst } from "./question.js";
@@ -193,9 +193,9 @@ function keyTable(keys, revoke) {
     return [
       key.name,
       key.scope,
-      moment(key.created_at),
-      key.last_used_at === null ? "never" : moment(key.last_used_at),
-      isOver ? `revoked ${moment(key.revoked_at)}` : key.expires_at === null ? "no end" : moment(key.expires_at),
+      formatMoment(key.created_at),
+      key.last_used_at === null ? "never" : formatMoment(key.last_used_at),
+      isOver ? `revoked ${formatMoment(key.revoked_at)}` : key.expires_at === null ? "no end" : formatMoment(key.expires_at),
       isOver ? "" : button,
     ];
   }));
@@ -221,7 +221,7 @@ function limitTable({ active_studies, running_trials, artifact_bytes }) {
  */
 function auditTable(events, names) {
   return cardedTable("Audit log", ["When", "What", "Subject", "By", "Details"], events.map((event) => [
-    moment(event.recorded_at),
+    formatMoment(event.recorded_at),
     event.type,
     event.subject,
     event.key_id === null ? "the operator" : (names.get(event.key_id) ?? event.key_id),

@@ -27,6 +27,19 @@ const AWAY = "The service does not answer. Check that the server runs and that y
 export class Unreachable extends Error {}
 
 /**
+ * Whether a request came to nothing, which can happen at any time; all else is a mistake of this page.
+ * @param {unknown} error
+ */
+export const isNoAnswer = (error) => error instanceof ApiProblem || error instanceof Unreachable;
+
+/**
+ * Whether the same request may be answered a little later: the service is busy, restarts, or is out of reach.
+ * @param {unknown} error
+ */
+export const mayPass = (error) =>
+  error instanceof Unreachable || (error instanceof ApiProblem && (error.status === 429 || error.status >= 500));
+
+/**
  * @typedef {object} Content
  * @property {any} [json] a value to send
  * @property {Blob} [body] bytes to send

@@ -11,15 +11,18 @@ import { headingOf } from "./format.js";
 /** @typedef {{x: Axis, y: Axis}} Axes */
 
 /**
- * Fill the select boxes, and redraw when the person chooses.
+ * Fill the select boxes with the objectives and whatever else was measured, and redraw when the person chooses.
  * @param {HTMLElement} box
- * @param {StudyData} data
+ * @param {Study} study
+ * @param {string[]} measured
  * @param {() => void} redraw
  */
-export function offerAxes(box, data, redraw) {
-  box.hidden = data.study.objectives.length === 2;
-  const [y, x] = defaultMetrics(data.study);
-  const choices = offeredMetrics(data).map((metric) => ({ value: metric, text: headingOf(data.study, metric) }));
+export function offerAxes(box, study, measured, redraw) {
+  const { objectives } = study;
+  box.hidden = objectives.length === 2;
+  const [y, x] = defaultMetrics(study);
+  const offered = new Set([...objectives.map(({ metric }) => metric), ...measured, "number"]);
+  const choices = [...offered].map((metric) => ({ value: metric, text: headingOf(study, metric) }));
   for (const [name, preset] of [["axis-y", y], ["axis-x", x]]) {
     const select = named(box, name);
     select.onchange = redraw;
@@ -46,16 +49,18 @@ export function chosenAxes(box, { study }) {
 const defaultMetrics = ({ objectives }) => [objectives[0].metric, objectives[1]?.metric ?? "number"];
 
 /**
- * The objectives, then whatever else the trials measured.
+ * What trials have measured to their end: the objectives first, as far as they are among it.
  * @param {StudyData} data
+ * @returns {string[]}
  */
-export function offeredMetrics({ study, trials }) {
-  const measured = trials
-    .filter(({ state }) => state === "SUCCEEDED")
-    .flatMap(({ metrics }) => Object.keys(metrics))
-    .filter((metric) => metric !== "collapsed")
-    .sort();
-  return [...new Set([...study.objectives.map((objective) => objective.metric), ...measured, "number"])];
+export function measuredMetrics({ study, trials }) {
+  const measured = new Set();
+  for (const { state, metrics } of trials) {
+    if (state === "SUCCEEDED") for (const metric of Object.keys(metrics)) measured.add(metric);
+  }
+  measured.delete("collapsed");
+  const objectives = study.objectives.map(({ metric }) => metric).filter((metric) => measured.has(metric));
+  return [...new Set([...objectives, ...[...measured].sort()])];
 }
 
 /**

@@ -20,7 +20,3 @@ export function cardedTable(name, headings, rows) {
     make("tbody", { role: "rowgroup" }, ...rows.map((row) => make("tr", { role: "row" }, ...cells(row)))),
   );
 }
-
-/** @param {string | null} time */
-export const moment = (time) =>
-  time === null ? "" : new Date(time).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });

@@ -20,6 +20,12 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
+ * A remark beside what it is about.
+ * @param {string} text
+ */
+export const hint = (text) => make("p", { class: "hint" }, text);
+
+/**
  * Make a part of a drawing.
  * @param {string} tag
  * @param {Object<string, string | number>} attributes

@@ -3,6 +3,8 @@
  * Tells that there is news, not which.
  */
 
+import { isNoAnswer } from "./api.js";
+
 /** @import {Api} from "./api.js" */
 
 const RETRY_MS = 5000;
@@ -31,16 +33,25 @@ export function followEvents(api, id, after, onNews) {
     turn += 1;
     const mine = turn;
     connection = new AbortController();
-    try {
-      const response = await api.openEvents(id, last, connection.signal);
+    const response = await open(connection.signal);
+    if (response !== null) {
       tell(true);
       await read(/** @type {ReadableStream<Uint8Array>} */ (response.body), mine);
-    } catch {
-      // Whatever ended it, the page asks by itself until there is a stream again.
     }
     if (mine !== turn || leaving.signal.aborted) return;
     tell(false);
     timer = setTimeout(connect, RETRY_MS);
+  }
+
+  /** @param {AbortSignal} signal */
+  async function open(signal) {
+    try {
+      return await api.openEvents(id, last, signal);
+    } catch (error) {
+      // Without a stream the page asks by itself, and says there what stands in the way.
+      if (signal.aborted || isNoAnswer(error)) return null;
+      throw error;
+    }
   }
 
   /**
@@ -52,7 +63,8 @@ export function followEvents(api, id, after, onNews) {
     let rest = "";
     for (;;) {
       const silence = setTimeout(() => connection.abort(), SILENCE_MS);
-      const { done, value } = await reader.read();
+      // Rejected only where the connection was lost or left: an end like any other.
+      const { done, value } = await reader.read().catch(() => ({ done: true, value: "" }));
       clearTimeout(silence);
       if (done || mine !== turn) return;
       const frames = (rest + value).split("\n\n");

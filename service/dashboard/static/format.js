@@ -209,6 +209,10 @@ export function formatDuration(seconds) {
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} d`;
 }
 
+/** @param {string | null} time */
+export const formatMoment = (time) =>
+  time === null ? "" : new Date(time).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+
 /**
  * @param {string} time
  * @param {number} now in milliseconds

@@ -1,6 +1,6 @@
 /** Which parameters matter to each objective: a short list of bars. */
 
-import { make } from "./elements.js";
+import { hint, make } from "./elements.js";
 import { formatCount, nameOf, shortName } from "./format.js";
 
 /** @import {Importance, ParameterImportance, Study} from "./types.js" */
@@ -22,7 +22,7 @@ export function showImportance(panel, study, { observations, objectives, reason 
     ),
   );
   const note = reason ?? `Share of the variance lost without it, from ${formatCount(observations)} results.`;
-  panel.replaceChildren(make("p", { class: "hint" }, note), make("div", { class: "bar-lists" }, ...lists));
+  panel.replaceChildren(hint(note), make("div", { class: "bar-lists" }, ...lists));
 }
 
 /**

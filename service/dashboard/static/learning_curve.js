@@ -1,8 +1,10 @@
 /** A trial's learning curve: score and losses from step to step, and where the score was predicted to end. */
 
 import { axisStyle, createChart, fitted, tooltipElement, tooltipStyle } from "./chart_frame.js";
+import { hint, make } from "./elements.js";
 import { errorBars } from "./error_bars.js";
 import { formatMetric, headingOf, metricFormat } from "./format.js";
+import { offerPicture } from "./take_out.js";
 
 /** @import {Colours} from "./chart_frame.js" */
 /** @import {Measurement, Study, Trial} from "./types.js" */
@@ -24,7 +26,7 @@ const stepName = ({ measurements_per_epoch }) => (measurements_per_epoch === 1 ?
  * @param {Trial} trial
  * @returns {trial is TrainedTrial}
  */
-export const hasCurve = (trial) =>
+const hasCurve = (trial) =>
   isTrained(trial) && (trial.measurements.length > 1 || predictionOf(trial) !== null);
 
 /**
@@ -38,7 +40,7 @@ const isTrained = (trial) => trial.configuration !== null;
  * @param {TrainedTrial} trial
  * @returns {Prediction | null}
  */
-export function predictionOf({ measurements, configuration: { training } }) {
+function predictionOf({ measurements, configuration: { training } }) {
   const last = measurements.findLast(({ metrics }) => metrics.predicted_score !== undefined);
   if (last === undefined) return null;
   const { predicted_score, predicted_score_deviation, chance } = last.metrics;
@@ -55,7 +57,7 @@ export function predictionOf({ measurements, configuration: { training } }) {
  * The prediction in a sentence.
  * @param {Prediction} prediction
  */
-export function predictionInWords({ after, score, deviation, chance }) {
+function predictionInWords({ after, score, deviation, chance }) {
   const bounds = deviation ? ` ± ${formatMetric("score", deviation)}` : "";
   const words = `Predicted after ${after}: ${formatMetric("score", score)}${bounds} at the end`;
   return chance === undefined ? `${words}.` : `${words}, ${percent(chance)} to join the front.`;
@@ -74,20 +76,46 @@ export function percent(chance) {
  * The scores in words, for those who do not see the picture.
  * @param {TrainedTrial} trial
  */
-export function curveInWords({ measurements, configuration: { training } }) {
+function curveInWords({ measurements, configuration: { training } }) {
   const scores = measurements.map(({ metrics }) => formatMetric("score", metrics.score));
   return `Score by ${stepName(training)}: ${scores.filter(Boolean).join(" → ")}`;
 }
 
-/**
- * @param {HTMLElement} element on the page, with a size
- * @param {Study} study
- * @param {TrainedTrial} trial
- */
-export function createLearningCurve(element, study, trial) {
-  const { draw, dispose, picture } = createChart(element);
-  draw((colours) => option(study, trial, colours));
-  return { dispose, picture };
+/** The learning curve of one trial; while the trial goes on, it grows where it stands. */
+export function createCurvePart() {
+  const place = make("div", { class: "chart curve", role: "img", "data-testid": "learning-curve" });
+  const box = make("p", { class: "take-out" });
+  /** @type {ReturnType<typeof createChart> | null} */
+  let chart = null;
+  let drawn = "";
+  return {
+    /**
+     * The curve, and in words what it was predicted to come to; nothing where there is none.
+     * @param {Trial} trial
+     */
+    parts(trial) {
+      if (!hasCurve(trial)) return [];
+      place.setAttribute("aria-label", curveInWords(trial));
+      const prediction = predictionOf(trial);
+      return prediction ? [place, box, hint(predictionInWords(prediction))] : [place, box];
+    },
+    /**
+     * Draw it, once its parts are on the page: a chart needs an element that has a size.
+     * @param {Study} study
+     * @param {Trial} trial
+     */
+    draw(study, trial) {
+      const measured = JSON.stringify(trial.measurements);
+      if (!hasCurve(trial) || measured === drawn) return;
+      drawn = measured;
+      if (chart === null) {
+        chart = createChart(place);
+        offerPicture(box, `learning curve of trial ${trial.number}`, () => study.display_name, chart.picture);
+      }
+      chart.draw((colours) => option(study, trial, colours));
+    },
+    dispose: () => chart?.dispose(),
+  };
 }
 
 /**

@@ -17,6 +17,7 @@ import { seriesOf } from "./pareto_series.js";
 import { createPointWalk } from "./point_walk.js";
 import { metricSoFar, progressInWords } from "./progress.js";
 import { shadesOf } from "./shades.js";
+import { isOpen } from "./study_data.js";
 
 /** @import {Axes, Axis} from "./axes.js" */
 /** @import {Colours} from "./chart_frame.js" */
@@ -200,6 +201,7 @@ const metricsInWords = (study, trial) =>
 /** @param {Point} point */
 function standingOf({ trial, kind }) {
   const how = kind === "measured so far" ? `measured so far: ${progressInWords(trial)}` : (STANDINGS[kind] ?? kind);
+  if (kind === "expected" && trial.progress !== null) return `${progressInWords(trial)}, here as the model expects it`;
   return how + (trial.collapsed ? ", collapsed" : "");
 }
 
@@ -210,7 +212,9 @@ function standingOf({ trial, kind }) {
 function valueInWords(trial, metric) {
   const { values, errors } = knownOf(trial);
   const soFar = trial.progress === null ? "" : metricSoFar(trial.progress, metric);
-  return soFar || formatWithError(metric, values[metric], errors[metric]) + (trial.progress ? " as expected" : "");
+  if (soFar) return soFar;
+  if (values[metric] === undefined) return isOpen(trial) ? "not measured yet" : "not measured";
+  return formatWithError(metric, values[metric], errors[metric]) + (trial.progress ? " as expected" : "");
 }
 
 /**

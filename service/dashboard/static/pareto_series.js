@@ -104,7 +104,7 @@ function groupsOf(points, axes, colours) {
       z: 4,
       itemStyle: hollow(colours.text),
     }),
-    group("Waiting, as expected", of("expected"), {
+    group("Only expected so far", of("expected"), {
       symbol: "circle",
       symbolSize: 9,
       itemStyle: { ...hollow(colours.muted), borderType: "dashed" },

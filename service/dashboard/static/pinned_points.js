@@ -19,11 +19,11 @@ export function comparisonOf(data, points, onAccept) {
   const pinned = pinnedTrials(data, points);
   const objectives = study.objectives.map(({ metric }) =>
     row(headingOf(study, metric), pinned, ({ trial }) =>
-      formatWithError(metric, trial.metrics[metric], trial.metric_standard_errors[metric]),
+      measured(metric, trial.metrics, trial.metric_standard_errors),
     ),
   );
   const test = row("Test score, on rows that no choice has seen", pinned, ({ trial }) =>
-    formatWithError("score", trial.test_metrics.score, trial.test_metric_standard_errors.score),
+    measured("score", trial.test_metrics, trial.test_metric_standard_errors),
   );
   const chance = row("Chance to be on the front, as the models believe", pinned, ({ trial }) =>
     trial.belief ? percent(trial.belief.chance) : "not known",
@@ -69,6 +69,15 @@ function pinnedTrials({ trials, knee }, points) {
   if (known === undefined || pinned.some(({ isDefault }) => isDefault)) return pinned;
   return [...pinned, { trial: known, point: null, isDefault: true }];
 }
+
+/**
+ * A result that came from elsewhere has no score on test rows.
+ * @param {string} metric
+ * @param {Object<string, number>} values
+ * @param {Object<string, number>} errors
+ */
+const measured = (metric, values, errors) =>
+  formatWithError(metric, values[metric], errors[metric]) || "not measured";
 
 /**
  * @param {string} title

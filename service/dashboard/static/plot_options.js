@@ -1,6 +1,5 @@
 /** What the Pareto plot shows beside two axes: a third metric as colour, and the front that the models believe. */
 
-import { offeredMetrics } from "./axes.js";
 import { offerChoices } from "./chooser.js";
 import { named } from "./elements.js";
 import { headingOf } from "./format.js";
@@ -23,13 +22,13 @@ export function createPlotOptions(box, redraw) {
   belief.addEventListener("change", redraw);
   return {
     /**
-     * Offer the metrics that no axis shows, and beliefs where there are any.
+     * Offer what was measured and no axis shows, and beliefs where there are any.
      * @param {StudyData} data
+     * @param {string[]} measured
      * @param {Axes} axes
      */
-    update(data, { x, y }) {
-      const { study, trials } = data;
-      const metrics = offeredMetrics(data).filter((name) => ![x.metric, y.metric, "number"].includes(name));
+    update({ study, trials }, measured, { x, y }) {
+      const metrics = measured.filter((name) => name !== x.metric && name !== y.metric);
       const choices = metrics.map((name) => ({ value: name, text: headingOf(study, name) }));
       offerChoices(shade, [{ value: NO_SHADE, text: "by standing" }, ...choices]);
       const hasBeliefs = trials.some((trial) => trial.belief?.onFront);

@@ -11,7 +11,7 @@ const HINT = "Arrow keys go along the front, then through the other points; Home
  * The order to walk in: the front from left to right, then all others. What is dimmed is left out.
  * @param {Point[]} points
  */
-export function walkingOrder(points) {
+function walkingOrder(points) {
   const rank = (/** @type {Point} */ { kind }) => (kind === "front" ? 0 : 1);
   return points.filter(({ isDim }) => !isDim).sort((a, b) => rank(a) - rank(b) || a.x - b.x || a.y - b.y);
 }

@@ -22,11 +22,19 @@ export function startPolling(load, onError, hearsEvents = () => false) {
   let isOutdated = false;
   let news = false;
   let finished = false;
+  /** The load under way, with those that follow it at once because it was outdated. */
+  let asking = Promise.resolve();
 
   /** @returns {Promise<void>} */
-  async function ask() {
+  function ask() {
     clearTimeout(timer);
-    if (busy || finished || document.hidden || signal.aborted) return;
+    if (busy) return asking;
+    if (finished || document.hidden || signal.aborted) return Promise.resolve();
+    asking = loadNow();
+    return asking;
+  }
+
+  async function loadNow() {
     busy = true;
     news = false;
     isOutdated = false;
@@ -37,11 +45,14 @@ export function startPolling(load, onError, hearsEvents = () => false) {
       if (!isOutdated) finished = signal.aborted || onError(error);
     }
     busy = false;
-    if (isOutdated) again();
+    if (isOutdated) await again();
     else if (!finished) timer = setTimeout(ask, pause());
   }
 
-  /** Load anew at once: what is being loaded was asked for before something changed. */
+  /**
+   * Load anew at once: what is being loaded was asked for before something changed. Resolves after a load that
+   * began since; in a hidden tab at once, for there it loads when the tab is seen.
+   */
   function again() {
     finished = false;
     isOutdated = busy;

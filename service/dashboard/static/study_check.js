@@ -1,7 +1,7 @@
 /** Has a study that is being written checked by the server, and shows what the answer says: refusals, rows, time. */
 
 import { ApiProblem } from "./api.js";
-import { find, make, named, showText } from "./elements.js";
+import { find, hint, make, named, showText } from "./elements.js";
 import { counted, formatDuration } from "./format.js";
 import { startPolling } from "./polling.js";
 import { showRefusals } from "./refusals.js";
@@ -67,7 +67,7 @@ export function createStudyCheck(view, api, frame, { form, draft, how }) {
       shown.push(...contents(await api.previewTask(task, signal)));
     } catch (error) {
       if (!(error instanceof ApiProblem) || error.status !== 422) throw error;
-      shown.push(make("p", { class: "hint" }, "Labels are counted once the fields above fit the rows."));
+      shown.push(hint("Labels are counted once the fields above fit the rows."));
     }
     named(view, "preview").replaceChildren(...shown);
     previewed = wanted;

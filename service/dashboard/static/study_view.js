@@ -2,7 +2,7 @@
 
 import { inAddress, nameTrial } from "./address.js";
 import { ApiProblem } from "./api.js";
-import { chosenAxes, offerAxes } from "./axes.js";
+import { chosenAxes, measuredMetrics, offerAxes } from "./axes.js";
 import { createDecision } from "./decide.js";
 import { createAcceptDialog, createAcceptedBox } from "./accepted.js";
 import { find, fromTemplate, named, showText } from "./elements.js";
@@ -141,6 +141,8 @@ function openView(root, api, frame, { tell, accept }) {
   hintAtWidth(find(view, ".scroll"), named(view, "wide-table"));
   /** @type {StudyData | null} */
   let data = null;
+  /** @type {string[]} */
+  let measured = [];
   /** @type {TrialRow | null} */
   let selected = null;
   let isClosed = false;
@@ -192,7 +194,7 @@ function openView(root, api, frame, { tell, accept }) {
 
   function changeAxes() {
     if (data === null) return;
-    options.update(data, chosenAxes(axes, data));
+    options.update(data, measured, chosenAxes(axes, data));
     drawPlot(data);
   }
 
@@ -234,8 +236,9 @@ function openView(root, api, frame, { tell, accept }) {
     showTiles(named(view, "tiles"), latest);
     showReferencePoint(named(view, "reference-point"), latest.study);
     showEmptyStates(view, latest);
-    offerAxes(axes, latest, changeAxes);
-    options.update(latest, chosenAxes(axes, latest));
+    measured = measuredMetrics(latest);
+    offerAxes(axes, latest.study, measured, changeAxes);
+    options.update(latest, measured, chosenAxes(axes, latest));
     const recommended = latest.knee?.trial_id ? `Recommended: ${latest.knee.reason}` : latest.knee?.reason;
     showText(named(view, "knee"), recommended ?? null);
     drawPlot(latest);

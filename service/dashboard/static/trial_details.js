@@ -1,55 +1,42 @@
-/** The chosen trial: what it trained, how it learned, what came out, and how to take it home. */
+/**
+ * The chosen trial: what it trained, how it learned, what came out, and how to take it home. While a trial stays
+ * on show, news change what they are about and leave everything else where a person has it.
+ */
 
-import { make, showState } from "./elements.js";
-import { explanationOf } from "./explanation.js";
-import {
-  asWords,
-  describeParameters,
-  formatMetric,
-  formatWithError,
-  headingOf,
-  isCustom,
-  metricFormat,
-  scoreMetric,
-} from "./format.js";
-import {
-  createLearningCurve,
-  curveInWords,
-  hasCurve,
-  percent,
-  predictionInWords,
-  predictionOf,
-  SAID_IN_WORDS,
-} from "./learning_curve.js";
+import { isNoAnswer } from "./api.js";
+import { arrange, hint, make } from "./elements.js";
+import { isCustom } from "./format.js";
+import { createCurvePart } from "./learning_curve.js";
 import { mapOfModules, recordsOfMap, sizesOf } from "./module_map.js";
-import { drawingOf } from "./network_drawing.js";
 import { createPlot } from "./plot.js";
-import { isOpen } from "./study_data.js";
-import { offerPicture } from "./take_out.js";
 import { runsOf } from "./runs.js";
 import { createTrialLog } from "./trial_log.js";
 import { filesOf, hasLostAttempts, hasRuns, lostAttemptsOf, tableOfSeeds } from "./trial_record.js";
+import { headOf, partsOf, title } from "./trial_words.js";
 
 /** @import {Api} from "./api.js" */
 /** @import {StudyData} from "./study_data.js" */
+/** @import {KnownTrial} from "./trial_words.js" */
 /** @import {ModuleMaps, Study, Trial, TrialRow} from "./types.js" */
 
-/** @typedef {Trial & TrialRow} KnownTrial */
+/**
+ * @typedef {object} Shown what stays while one trial stays on show
+ * @property {string} id
+ * @property {boolean} isChosen else it is the best one
+ * @property {{changed: number, trial: Trial} | null} known the trial as it was read last
+ * @property {boolean} isWhole whether `lost` and `layers` are those of the known trial
+ * @property {HTMLElement[]} parts
+ * @property {HTMLElement | null} lost
+ * @property {HTMLElement[]} layers
+ * @property {ReturnType<typeof createCurvePart>} curve
+ * @property {ReturnType<typeof createPlot> | null} plot of the layers
+ */
 
-const FIRST_METRICS = [
-  "score",
-  "trainable_parameters",
-  "adapter_bytes",
-  "adapter_flops",
-  "model_parameters",
-  "flops",
-  "latency_ms",
-  "peak_memory_bytes",
-  "training_seconds",
-];
 const LAYER_PX = 20;
 const AROUND_LAYERS_PX = 80;
 const INVITATION = "Choose any point or row to see what it trained.";
+const NOT_READ = "This trial could not be read; the page asks for it again.";
+const NOT_WHOLE = "More of this trial could not be read. Close it and choose it again.";
 
 /**
  * @param {HTMLElement} panel a card that becomes a drawer once a trial is chosen
@@ -57,23 +44,36 @@ const INVITATION = "Choose any point or row to see what it trained.";
  * @param {{onClose: () => void, refused: (error: unknown) => void}} actions
  */
 export function createTrialDetails(panel, api, { onClose, refused }) {
-  let shown = "";
-  let shownId = "";
-  /** @type {ReturnType<typeof createLearningCurve> | null} */
-  let curve = null;
-  /** @type {ReturnType<typeof createPlot> | null} */
-  let modules = null;
+  /** What is shown of which trial; nothing where it has to be asked for again. */
+  let content = "";
+  /** @type {Shown | null} */
+  let shown = null;
   /** @type {Map<string, ModuleMaps>} by trial, for none ever changes */
   const maps = new Map();
   const leaving = new AbortController();
-  const log = createTrialLog(api);
+  const log = createTrialLog(api, refused);
+  const closer = closeButton(onClose);
 
-  function close() {
+  function leave() {
     log.stop();
-    curve?.dispose();
-    modules?.dispose();
-    curve = null;
-    modules = null;
+    shown?.curve.dispose();
+    shown?.plot?.dispose();
+    shown = null;
+  }
+
+  /**
+   * Begin to show another trial, or go on with the same.
+   * @param {TrialRow} row
+   * @param {boolean} isChosen
+   */
+  function enter(row, isChosen) {
+    if (shown?.id === row.id && shown.isChosen === isChosen) return shown;
+    leave();
+    const parts = [headOf(row, isChosen)];
+    const curve = createCurvePart();
+    shown = { id: row.id, isChosen, known: null, isWhole: false, parts, lost: null, layers: [], curve, plot: null };
+    put(shown, "Loading");
+    return shown;
   }
 
   /**
@@ -82,80 +82,94 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
    * @param {boolean} isChosen
    */
   async function show(study, row, isChosen) {
-    const name = isChosen ? "Trial" : "Best: trial";
-    const wanted = shown;
-    if (shownId !== row.id || isChosen !== panel.hasAttribute("data-open")) put(isChosen, [headOf(row, name), hint("Loading")]);
-    shownId = row.id;
+    const wanted = content;
+    const isWanted = () => content === wanted && !leaving.signal.aborted;
+    const own = enter(row, isChosen);
     try {
-      const trial = { ...row, ...(await api.getTrial(study.id, row.id, leaving.signal)) };
-      if (shown !== wanted) return;
-      put(isChosen, [headOf(row, name), ...partsOf(study, trial), ...(isChosen ? recordOf(study, trial) : [])]);
-      // A chart needs an element that is on the page.
-      const place = /** @type {HTMLElement | null} */ (panel.querySelector(".chart.curve"));
-      if (place !== null) showCurve(place, study, /** @type {any} */ (trial));
-      if (isChosen && hasRuns(trial)) log.show(study, trial);
-      if (isChosen) await showMore(study, trial, () => shown === wanted);
+      const isNews = own.known?.changed !== row.changed;
+      const read = isNews ? await api.getTrial(study.id, row.id, leaving.signal) : own.known?.trial;
+      if (!isWanted()) return;
+      const trial = /** @type {KnownTrial} */ ({ ...row, ...read, on_front: row.on_front });
+      own.known = { changed: row.changed, trial };
+      own.isWhole &&= !isNews;
+      draw(study, trial, own);
+      if (isNews && isChosen && hasRuns(trial)) log.show(study, trial);
+      if (isChosen && !own.isWhole) await showMore(study, trial, own, isWanted);
     } catch (error) {
-      if (leaving.signal.aborted || shown !== wanted) return;
+      if (!isWanted()) return;
       // With the next news it is asked for again.
-      shown = "";
-      put(isChosen, [headOf(row, name), hint("This trial could not be read; the page asks for it again.")]);
+      content = "";
+      if (!isNoAnswer(error)) refused(error);
+      put(own, NOT_READ);
     }
+  }
+
+  /**
+   * @param {Study} study
+   * @param {KnownTrial} trial
+   * @param {Shown} own
+   */
+  function draw(study, trial, own) {
+    const { isChosen, curve } = own;
+    const words = partsOf(study, trial, curve.parts(trial));
+    own.parts = [headOf(trial, isChosen), ...words, ...(isChosen ? recordOf(study, trial) : [])];
+    put(own);
+    curve.draw(study, trial);
   }
 
   /**
    * What has to be asked for by itself: attempts that were given back, and which layers train what.
    * @param {Study} study
    * @param {KnownTrial} trial
+   * @param {Shown} own
    * @param {() => boolean} isWanted whether the drawer still shows the trial as it is here
    */
-  async function showMore(study, trial, isWanted) {
+  async function showMore(study, trial, own, isWanted) {
     try {
-      if (hasLostAttempts(trial)) {
-        const attempts = runsOf(await api.getRuns(study.id, leaving.signal, trial.id));
-        if (isWanted()) panel.append(lostAttemptsOf(attempts) ?? "");
-      }
-      if (isCustom(study)) return;
-      const map = maps.get(trial.id) ?? (await api.getModuleMaps(study.id, leaving.signal, trial.id));
-      maps.set(trial.id, map);
-      if (isWanted()) showModules(study, map);
-    } catch {
-      if (leaving.signal.aborted || !isWanted()) return;
-      panel.append(hint("More of this trial could not be read. Close it and choose it again."));
+      const attempts = hasLostAttempts(trial) ? await api.getRuns(study.id, leaving.signal, trial.id) : null;
+      const map = isCustom(study) ? null : await mapOf(study, trial);
+      if (!isWanted()) return;
+      own.lost = attempts === null ? null : lostAttemptsOf(runsOf(attempts));
+      own.isWhole = true;
+      put(own);
+      if (map?.modules.length && own.plot === null) showLayers(study, map, own);
+    } catch (error) {
+      if (!isNoAnswer(error)) throw error;
+      if (isWanted()) put(own, NOT_WHOLE);
     }
   }
 
   /**
-   * @param {HTMLElement} place
    * @param {Study} study
-   * @param {any} trial with a curve
+   * @param {KnownTrial} trial
    */
-  function showCurve(place, study, trial) {
-    curve = createLearningCurve(place, study, trial);
-    const box = make("p", { class: "take-out" });
-    offerPicture(box, `learning curve of trial ${trial.number}`, () => study.display_name, curve.picture);
-    place.after(box);
+  async function mapOf(study, { id }) {
+    const map = maps.get(id) ?? (await api.getModuleMaps(study.id, leaving.signal, id));
+    maps.set(id, map);
+    return map;
   }
 
   /**
    * Which modules the trial trains in which layer, below its files.
    * @param {Study} study
    * @param {ModuleMaps} map
+   * @param {Shown} own
    */
-  function showModules(study, map) {
-    if (!map.modules.length) return;
+  function showLayers(study, map, own) {
     const root = make("section", { "aria-label": "Layers" });
-    panel.append(make("h3", {}, "Layers"), root);
+    own.layers = [make("h3", {}, "Layers"), root];
+    // A chart needs an element that is on the page.
+    put(own);
     const [number] = map.numbers;
     const cells = sizesOf(map, 0);
-    modules = createPlot(root, {
+    own.plot = createPlot(root, {
       name: `layers of trial ${number}`,
       testId: "trial-modules",
       nameOfStudy: () => study.display_name,
       size: "modules",
     });
-    modules.picture.style.height = `${map.layers * LAYER_PX + AROUND_LAYERS_PX}px`;
-    modules.draw((colours) => mapOfModules(map, cells, colours, { asShare: false, small: true }), {
+    own.plot.picture.style.height = `${map.layers * LAYER_PX + AROUND_LAYERS_PX}px`;
+    own.plot.draw((colours) => mapOfModules(map, cells, colours, { asShare: false, small: true }), {
       label: `Sizes of the modules that trial ${number} trains in each layer.`,
       note: "Numbers are ranks, widths or lengths; layer 0 is the one after the embeddings.",
       records: recordsOfMap(map, cells, "size"),
@@ -163,14 +177,17 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
   }
 
   /**
-   * @param {boolean} isChosen
-   * @param {HTMLElement[]} parts
+   * Put on the page what there is of the trial. What stands there already stays, and with it how far it was
+   * scrolled and what a person has marked.
+   * @param {Pick<Shown, "isChosen" | "parts" | "lost" | "layers">} own
+   * @param {string} [remark]
    */
-  function put(isChosen, parts) {
-    close();
+  function put({ isChosen, parts, lost, layers }, remark = "") {
     panel.toggleAttribute("data-open", isChosen);
-    panel.replaceChildren(...(isChosen ? [closeButton(onClose)] : []), ...parts);
-    if (!isChosen) panel.append(hint(INVITATION));
+    const begin = isChosen ? [closer] : [];
+    const end = [...(remark ? [hint(remark)] : []), ...(isChosen ? [] : [hint(INVITATION)])];
+    const wanted = [...begin, ...parts, ...(lost === null ? [] : [lost]), ...layers, ...end];
+    arrange(panel, asTheyStand(panel, wanted));
   }
 
   /**
@@ -183,7 +200,7 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
   return {
     close() {
       leaving.abort();
-      close();
+      leave();
     },
     /** Move the focus to the drawer, which stands beside whatever is in view, and show its beginning. */
     focus() {
@@ -195,14 +212,16 @@ export function createTrialDetails(panel, api, { onClose, refused }) {
      * @param {StudyData} data
      * @param {TrialRow | null} chosen
      */
-    update({ study, trials, front, sequence }, chosen) {
+    update({ study, trials, front }, chosen) {
       const row = chosen ?? trials.find(({ id }) => id === front.points[0]?.trial_id) ?? null;
-      const content = JSON.stringify([row, chosen === null, row !== null && isOpen(row) ? sequence : 0]);
-      // Left alone while nothing changes, so that a person can mark and copy the command.
-      if (shown === content) return;
-      shown = content;
-      if (row === null) put(false, [title("Trial")]);
-      else show(study, row, chosen !== null);
+      const latest = JSON.stringify([row, chosen === null]);
+      if (content === latest) return;
+      content = latest;
+      if (row !== null) show(study, row, chosen !== null);
+      else {
+        leave();
+        put({ isChosen: false, parts: [title("Trial")], lost: null, layers: [] });
+      }
     },
   };
 }
@@ -215,182 +234,14 @@ function closeButton(onClose) {
 }
 
 /**
- * @param {TrialRow} trial
- * @param {string} name
+ * Parts of one trial, each as it stands on the page already where it says the same.
+ * @param {HTMLElement} panel
+ * @param {HTMLElement[]} parts
  */
-function headOf(trial, name) {
-  const chip = make("span");
-  showState(chip, trial.state);
-  const head = title(`${name} ${trial.number} `);
-  head.append(chip);
-  return head;
-}
-
-/**
- * @param {Study} study
- * @param {KnownTrial} trial
- * @returns {HTMLElement[]}
- */
-function partsOf(study, trial) {
-  const parts = [
-    trial.is_head_only || isCustom(trial) ? null : make("p", { class: "modules" }, trial.modules),
-    drawingOf(study, trial),
-    hint(standingOf(trial)),
-    beliefOf(trial),
-    learnedOf(trial),
-    reasonOf(trial),
-    parametersOf(trial),
-    metricsOf(study, trial),
-    seedsOf(study, trial),
-    ...curveOf(trial),
-    ...explanationOf(study, trial).map(hint),
-    exportOf(study, trial),
-  ];
-  return parts.filter((part) => part !== null);
-}
-
-/** @param {string} text */
-const title = (text) => make("h2", { id: "details-title" }, text);
-
-/** @param {string} text */
-const hint = (text) => make("p", { class: "hint" }, text);
-
-/** @param {KnownTrial} trial */
-function standingOf(trial) {
-  const words = [
-    trial.on_front ? "on the front" : "",
-    trial.is_head_only ? "head only: nothing but the classifier is trained" : "",
-    trial.generated_by === "imported" ? "imported" : `generated by ${asWords(trial.generated_by)}`,
-    trial.attempt > trial.replicates.length ? `${trial.attempt} attempts` : "",
-  ];
-  return words.filter(Boolean).join(" · ");
-}
-
-/**
- * What the models believe of its noisy metrics, and its chance of being on the front.
- * @param {TrialRow} trial
- */
-function beliefOf({ belief }) {
-  if (!belief) return null;
-  const metrics = Object.entries(belief.metrics).map(
-    ([name, { mean, standard_deviation }]) =>
-      `${asWords(name)} ${formatWithError(name, mean, standard_deviation)}`,
-  );
-  return hint(
-    `Believed: ${metrics.join(", ")}; ${percent(belief.chance)} to be on the front.`,
-  );
-}
-
-/**
- * The former studies that the proposal rests on.
- * @param {Trial} trial
- */
-function learnedOf({ explanation }) {
-  const studies = Object.entries(explanation?.learned_from ?? {});
-  if (!studies.length) return null;
-  const words = studies.map(([id, weight]) => `${id} (${Math.round(100 * weight)} %)`);
-  return hint(`learned from ${words.join(", ")}`);
-}
-
-/**
- * What stands in the way of taking the numbers at their word.
- * @param {Trial} trial
- */
-function reasonOf({ state, state_reason, collapsed }) {
-  if (collapsed) return warning("FAILED", "Collapsed: it predicts one and the same thing for every input.");
-  return state_reason ? warning(state, state_reason) : null;
-}
-
-/**
- * @param {string} state
- * @param {string} text
- */
-const warning = (state, text) => make("p", { class: "reason", "data-state": state }, text);
-
-/** @param {Trial} trial */
-function parametersOf(trial) {
-  const words = describeParameters(trial.parameters);
-  if (!words.length) return null;
-  return make(
-    "ul",
-    { class: "words", "aria-label": "Parameters" },
-    ...words.map((word) => make("li", {}, word)),
-  );
-}
-
-/**
- * Validation beside test, a row for each metric: means over seeds with their standard errors. The metric
- * that is the score has one row, and what words say has none.
- * @param {Study} study
- * @param {Trial} trial
- */
-function metricsOf(study, trial) {
-  const { metrics, test_metrics, metric_standard_errors, test_metric_standard_errors } = trial;
-  const saidElsewhere = [scoreMetric(study), ...SAID_IN_WORDS];
-  const measured = [...FIRST_METRICS, ...Object.keys(metrics), ...Object.keys(test_metrics)].filter(
-    (name) => !saidElsewhere.includes(name) && (name in metrics || name in test_metrics),
-  );
-  const names = [...new Set(measured)];
-  if (!names.length) return null;
-  const cell = (/** @type {string} */ text) => make("td", { class: "number" }, text);
-  const rows = names.map((name) => {
-    const test = formatWithError(name, test_metrics[name], test_metric_standard_errors[name]);
-    return make(
-      "tr",
-      {},
-      make("th", { scope: "row" }, headingOf(study, name)),
-      cell(formatWithError(name, metrics[name], metric_standard_errors[name])),
-      ...(isCustom(study) ? [] : [cell(test)]),
-    );
+function asTheyStand(panel, parts) {
+  const old = /** @type {HTMLElement[]} */ ([...panel.children]).filter((child) => !parts.includes(child));
+  return parts.map((part) => {
+    const same = part.parentElement === panel ? -1 : old.findIndex((child) => child.isEqualNode(part));
+    return same < 0 ? part : old.splice(same, 1)[0];
   });
-  const titles = isCustom(study) ? ["Metric", "Measured"] : ["Metric", "Validation", "Test"];
-  const heads = titles.map((text, place) => make("th", { scope: "col", class: place ? "number" : "" }, text));
-  return make(
-    "table",
-    { class: "metrics" },
-    make("thead", {}, make("tr", {}, ...heads)),
-    make("tbody", {}, ...rows),
-  );
-}
-
-/**
- * Each seed by itself, once there is more than one.
- * @param {Study} study
- * @param {Trial} trial
- */
-function seedsOf(study, { replicates }) {
-  if (replicates.length < 2) return null;
-  const name = isCustom(study) ? study.objectives[0].metric : "score";
-  const words = replicates.map(({ seed, state, metrics }) => {
-    const value =
-      metrics[name] === undefined ? asWords(state).toLowerCase() : formatMetric(name, metrics[name]);
-    return `${seed}: ${value}`;
-  });
-  return hint(`${metricFormat(name).label} by seed: ${words.join(" · ")}`);
-}
-
-/**
- * The learning curve, and in words what it was predicted to come to.
- * @param {Trial} trial
- */
-function curveOf(trial) {
-  if (!hasCurve(trial)) return [];
-  const prediction = predictionOf(trial);
-  const picture = make("div", {
-    class: "chart curve",
-    role: "img",
-    "aria-label": curveInWords(trial),
-    "data-testid": "learning-curve",
-  });
-  return prediction ? [picture, hint(predictionInWords(prediction))] : [picture];
-}
-
-/**
- * @param {Study} study
- * @param {Trial} trial
- */
-function exportOf(study, trial) {
-  if (trial.state !== "SUCCEEDED" || isCustom(trial)) return null;
-  const command = `paretune export ${study.id} --trial ${trial.number}`;
-  return make("p", { class: "hint" }, "Download it: ", make("code", {}, command));
 }

@@ -1,6 +1,6 @@
 /** The last lines of log of a trial's attempts, live while it runs. The newest attempt is open. */
 
-import { ApiProblem } from "./api.js";
+import { isNoAnswer, mayPass } from "./api.js";
 import { make } from "./elements.js";
 import { formatCount } from "./format.js";
 import { startPolling } from "./polling.js";
@@ -14,14 +14,22 @@ import { isOpen } from "./study_data.js";
 const AT_THE_END_PX = 4;
 const NOTHING_YET = "Nothing has been said yet. Lines arrive with the heartbeats of its worker.";
 const NOTHING = "No line of log was sent for this trial.";
+const NOT_READ = "The log could not be read.";
+const GOES_ON = "The log cannot be read at the moment; the page goes on asking.";
+/** In a row; one alone is over before anybody could act on it. */
+const LASTING_FAILURES = 3;
 
-/** @param {Api} api */
-export function createTrialLog(api) {
+/**
+ * @param {Api} api
+ * @param {(error: unknown) => void} refused told of a mistake of this page
+ */
+export function createTrialLog(api, refused) {
   const hint = make("p", { class: "hint" });
   const root = make("section", { class: "log", "aria-label": "Log", "data-testid": "trial-log" });
   /** @type {Map<number, Shown>} by attempt */
   const shown = new Map();
   let shownId = "";
+  let failures = 0;
   /** @type {ReturnType<typeof startPolling> | null} */
   let polling = null;
 
@@ -43,6 +51,18 @@ export function createTrialLog(api) {
     }
   }
 
+  /**
+   * Say what stands in the way of the log, and whether to give up.
+   * @param {unknown} error
+   */
+  function failed(error) {
+    failures += 1;
+    if (!isNoAnswer(error)) refused(error);
+    if (!mayPass(error)) hint.textContent = NOT_READ;
+    else if (failures >= LASTING_FAILURES) hint.textContent = GOES_ON;
+    return !mayPass(error);
+  }
+
   function stop() {
     polling?.stop();
     polling = null;
@@ -60,6 +80,7 @@ export function createTrialLog(api) {
       stop();
       if (trial.id !== shownId) {
         shownId = trial.id;
+        failures = 0;
         shown.clear();
         root.replaceChildren(make("h3", {}, "Log"), hint);
         hint.textContent = "";
@@ -68,16 +89,11 @@ export function createTrialLog(api) {
       for (const one of shown.values()) scroll(one);
       const runs = isOpen(trial) || trial.replicates.some(isOpen);
       const withoutLines = runs ? NOTHING_YET : NOTHING;
-      polling = startPolling(
-        async (signal) => {
-          draw((await api.getLogs(study.id, trial.id, signal)).logs, withoutLines);
-          return !runs;
-        },
-        (error) => {
-          if (!shown.size) hint.textContent = "The log could not be read.";
-          return error instanceof ApiProblem;
-        },
-      );
+      polling = startPolling(async (signal) => {
+        draw((await api.getLogs(study.id, trial.id, signal)).logs, withoutLines);
+        failures = 0;
+        return !runs;
+      }, failed);
     },
   };
 }

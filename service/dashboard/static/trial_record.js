@@ -1,6 +1,6 @@
 /** What a trial leaves behind: each run of it with its worker and reason, and the files to take home. */
 
-import { make, showState } from "./elements.js";
+import { hint, make, showState } from "./elements.js";
 import { asWords, formatBytes, formatDuration } from "./format.js";
 import { save } from "./saving.js";
 
@@ -33,7 +33,7 @@ export function tableOfSeeds(trial) {
 function runOf({ seed, state, state_reason, attempt, worker, started_at, finished_at }) {
   const chip = make("span");
   showState(chip, state);
-  const attempts = attempt > 1 ? make("p", { class: "hint" }, `attempt ${attempt}`) : "";
+  const attempts = attempt > 1 ? hint(`attempt ${attempt}`) : "";
   const reason = state_reason ? make("p", { class: "reason", "data-state": state }, state_reason) : "";
   const seconds =
     started_at !== null && finished_at !== null ? (Date.parse(finished_at) - Date.parse(started_at)) / 1000 : null;

@@ -50,6 +50,7 @@ function rowsOf(columns) {
   const progress = new Map(columns.progress.map((one) => [one.trial_id, one]));
   return columns.ids.map((id, position) => ({
     id,
+    changed: columns.sequence,
     number: columns.numbers[position],
     state: columns.states[position],
     state_reason: columns.state_reasons[position],
@@ -95,7 +96,7 @@ function valuesAt(columns, position) {
  */
 export function recordOfTrial(trial) {
   const { parameters, metrics, metric_standard_errors, test_metrics, test_metric_standard_errors, ...rest } = trial;
-  const { belief, expected, expected_deviations, progress, ...plain } = rest;
+  const { belief, changed, expected, expected_deviations, progress, ...plain } = rest;
   return {
     ...plain,
     front_probability: belief?.chance ?? null,

@@ -103,6 +103,7 @@
  *
  * @typedef {object} TrialRow what table and plot show of a trial
  * @property {string} id
+ * @property {number} changed the study's last event when an event of the trial was last heard of
  * @property {number} number
  * @property {TrialState} state
  * @property {string | null} state_reason

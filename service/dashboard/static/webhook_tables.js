@@ -1,8 +1,8 @@
 /** The webhooks of a tenant, and one by one what each of them has not got. Asks for nothing, sends nothing. */
 
-import { cardedTable, moment } from "./carded_table.js";
-import { make } from "./elements.js";
-import { counted, formatCount } from "./format.js";
+import { cardedTable } from "./carded_table.js";
+import { hint, make } from "./elements.js";
+import { counted, formatCount, formatMoment } from "./format.js";
 
 /** @import {Delivery, DeliveryPage, Webhook} from "./types.js" */
 
@@ -11,7 +11,7 @@ import { counted, formatCount } from "./format.js";
  * @param {{show: (webhook: Webhook) => void, remove: (webhook: Webhook) => void}} actions
  */
 export function webhookTable(webhooks, { show, remove }) {
-  if (!webhooks.length) return make("p", { class: "hint" }, "No webhook yet: no event is sent anywhere.");
+  if (!webhooks.length) return hint("No webhook yet: no event is sent anywhere.");
   return cardedTable("Webhooks", ["URL", "Events", "Waiting", "Given up", "Last error", ""], webhooks.map((webhook) => {
     const { url, event_types, waiting, given_up, last_error, disabled_at } = webhook;
     return [
@@ -43,7 +43,7 @@ export function deliveryTable(webhook, { deliveries, next_page_token }, sendAgai
   const rows = deliveries.map((delivery) => {
     const { study_id, sequence, type, recorded_at, attempts } = delivery;
     return [
-      moment(recorded_at),
+      formatMoment(recorded_at),
       `${type}, number ${sequence}`,
       make("a", { href: `#study=${study_id}` }, study_id),
       statusOf(webhook, delivery),
@@ -66,11 +66,8 @@ export function deliveryTable(webhook, { deliveries, next_page_token }, sendAgai
 function statusOf({ disabled_at }, { attempts, next_attempt_at }) {
   if (next_attempt_at === null) return "given up";
   if (disabled_at !== null) return "kept back: the webhook is disabled";
-  return attempts === 0 ? "about to be sent" : `failed, next attempt ${moment(next_attempt_at)}`;
+  return attempts === 0 ? "about to be sent" : `failed, next attempt ${formatMoment(next_attempt_at)}`;
 }
-
-/** @param {string} text */
-const hint = (text) => make("p", { class: "hint" }, text);
 
 /**
  * @param {string} text
