@@ -1,27 +1,24 @@
 """The command that shows what a trial has said while it ran."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Annotated
 
 import typer
 
-from api_schemas.trial_logs import AttemptLogRead
+from api_schemas.trial_logs import AttemptLogRead, TrialLogs
 from api_schemas.trials import TERMINAL_TRIAL_STATES, TrialRead
 from paretune.client import Client
+from paretune.client.following import PASSING, PATIENCE_SECONDS
 from paretune.command_groups import RESULTS
 from paretune.command_options import Json, StateDir, StudyReference
 from paretune.connection import server_that_runs
-from paretune.console import say, say_json, working
+from paretune.console import say, say_json, say_json_line, working
 from paretune.errors import RequestRefused, ServerUnreachable
 from paretune.study_reference import find_study, numbered_trial
 
 POLL_SECONDS = 2.0
-PATIENCE_SECONDS = 60.0
-"""How long to go on asking a server that is away."""
-PASSING = (429, 502, 503, 504)
-"""What a busy server answers, or a proxy before one that starts again."""
 
 app = typer.Typer()
 
@@ -34,26 +31,42 @@ def logs(
     as_json: Json = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Show the last lines that each attempt at a trial has said: steps, warnings, what broke it."""
+    """Show the last lines that each attempt at a trial has said: steps, warnings, what broke it.
+
+    With --json as the API has them; with --follow, too, a line each time they have changed.
+    """
     with server_that_runs(state_dir) as client:
         with working("Reading the study"):
             trial = numbered_trial(client, find_study(client, reference), number=number)
             found = client.trial_logs(trial.study_id, trial.id)
-        if as_json:
+        if as_json and not follow:
             say_json(found)
             return
-        shown = Shown()
-        say(*shown.news(found.logs))
+        show = _say_changes() if as_json else Shown().say_news
+        show(found)
         if not found.logs and not follow:
             say("Nothing was said yet." if trial.state not in TERMINAL_TRIAL_STATES else "Nothing was said.")
         try:
             if follow and trial.state not in TERMINAL_TRIAL_STATES:
-                _follow(client, trial, shown)
+                _follow(client, trial, show)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
 
 
-def _follow(client: Client, trial: TrialRead, shown: "Shown") -> None:
+def _say_changes() -> Callable[[TrialLogs], None]:
+    """Return what prints logs as a line of JSON where they differ from those before."""
+    last: TrialLogs | None = None
+
+    def show(found: TrialLogs) -> None:
+        nonlocal last
+        if found != last:
+            say_json_line(found)
+        last = found
+
+    return show
+
+
+def _follow(client: Client, trial: TrialRead, show: Callable[[TrialLogs], None]) -> None:
     heard = time.monotonic()
     ended = False
     while not ended:
@@ -70,7 +83,7 @@ def _follow(client: Client, trial: TrialRead, shown: "Shown") -> None:
                 raise
         else:
             heard = time.monotonic()
-            say(*shown.news(found.logs))
+            show(found)
             ended = state in TERMINAL_TRIAL_STATES
 
 
@@ -81,6 +94,10 @@ class Shown:
         self._last: dict[int, tuple[int, str]] = {}
         """By attempt, the number and the text of its last line."""
         self._under: int | None = None
+
+    def say_news(self, found: TrialLogs) -> None:
+        """Print what was not shown yet."""
+        say(*self.news(found.logs))
 
     def news(self, found: tuple[AttemptLogRead, ...]) -> Iterator[str]:
         """Yield the lines that were not shown yet, under the attempt that said them.

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from typing import Annotated
@@ -175,14 +174,17 @@ def events(
 ) -> None:
     """Show what has happened to a study, one event a line; with --json an object a line."""
     show = say_json_line if as_json else _say_event
-    with server_that_runs(state_dir) as client, suppress(KeyboardInterrupt):
+    with server_that_runs(state_dir) as client:
         study_id = find_study(client, reference)
         last = after
         for event in client.past_events(study_id, after=after):
             show(event)
             last = event.sequence
-        if follow and not has_ended(client.get_study(study_id)):
-            _follow(client, study_id, after=last, show=show)
+        try:
+            if follow and not has_ended(client.get_study(study_id)):
+                _follow(client, study_id, after=last, show=show)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
 
 
 @app.command(rich_help_panel=RESULTS)

@@ -17,7 +17,13 @@ PATIENCE_SECONDS = 60.0
 """How long a stream that has been heard waits for a server that is away."""
 
 PAUSE_SECONDS = 1.0
-PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+PASSING = (
+    httpx.codes.TOO_MANY_REQUESTS,
+    httpx.codes.BAD_GATEWAY,
+    httpx.codes.SERVICE_UNAVAILABLE,
+    httpx.codes.GATEWAY_TIMEOUT,
+)
+"""What a busy server answers, or a proxy before one that starts again."""
 STREAM_TIMEOUT = httpx.Timeout(30.0, read=45.0)
 """Three heartbeats without a word, and the connection is lost."""
 

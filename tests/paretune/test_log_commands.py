@@ -71,6 +71,24 @@ def test_following_shows_each_line_once_until_the_trial_ends(
     assert client.get_trial(study_id, claimed.trial_id).state.value == "SUCCEEDED"
 
 
+def test_followed_as_json_each_change_is_a_line(study_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays the same is not said again."""
+    claimed = leases.claim("host:1")
+    assert claimed is not None
+    rounds = iter(range(100))
+
+    def go_on(_: float) -> None:
+        number = next(rounds)
+        if number == 1:
+            leases.store_log(claimed.trial_id, 1, LastLines("one", 0))
+        elif number == 3:
+            leases.complete(claimed.trial_id, 1, REPORT)
+
+    monkeypatch.setattr(log_commands.time, "sleep", go_on)
+    found = map(json.loads, output_of(study_id, "0", "--follow", "--json").splitlines())
+    assert [[log["text"] for log in one["logs"]] for one in found] == [[], ["one"]]
+
+
 def test_following_outlasts_a_server_that_is_away_and_shows_a_bar_move(
     study_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,20 @@ def test_following_ends_with_the_study(said: Say, server_url: str) -> None:
     assert lines[-1].split()[3] == "study.cancelled"
 
 
+def test_who_stops_following_gets_no_success(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with 130 as everywhere: a script does not take it for the end of the study."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("PARETUNE_URL", server_url)
+    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
+    monkeypatch.setattr(Client, "events", interrupt)
+    with Client(server_url, api_key=API_KEY) as client:
+        study_id = client.create_study_from(DOCUMENT).id
+    assert CliRunner().invoke(app, ["events", study_id, "--follow"]).exit_code == 130
+
+
 def test_an_admin_steers_webhooks_and_reads_the_audit_log(said: Say) -> None:
     """The secret is shown as the webhook is made, and never again."""
     made = said("webhooks", "create", "https://1.1.1.1/hook", "--event", "study.created").splitlines()
