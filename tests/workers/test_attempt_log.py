@@ -90,6 +90,8 @@ def test_a_warning_is_heard_once_where_logging_captures_warnings() -> None:
     log = PackLog(pack, running=lambda: pack)
     with warnings.catch_warnings():
         warnings.resetwarnings()
+        # Whoever captured before in this process: a second time would change nothing.
+        logging.captureWarnings(False)
         logging.captureWarnings(True)
         try:
             with log.heard():
