@@ -23,6 +23,9 @@ TRAININGS = 32
 TEST_SEEDS = (101, 102, 103, 104, 105)
 """No study gets so far: its seeds begin at its own and count up."""
 
+AGAIN_SEEDS = tuple(range(101, 111))
+"""Where five seeds left a doubt: the same ten of both sides."""
+
 LARGE_TASK, LARGE_TRAIN_ROWS = "imdb", 2000
 LARGE = f"{LARGE_TASK} {LARGE_TRAIN_ROWS}"
 FOLDS = 2
@@ -81,6 +84,13 @@ def methods_by_hand(case: Case) -> dict[str, dict[float, TrialConfiguration]]:
         values = {METHOD: PeftMethod.FULL.value} if name == FULL else dict(method.values)
         found[name] = {rate: canonical(patch(case.base, values | {RATE: rate})) for rate in method.rates}
     return found
+
+
+def configuration_by_hand(case: Case) -> TrialConfiguration:
+    """Return the method that tuning chose elsewhere, at its rate."""
+    name, _ = best_by_hand_elsewhere(case)
+    method, rate = name.split(" @ ")
+    return methods_by_hand(case)[method][float(rate)]
 
 
 def best_by_hand_elsewhere(case: Case) -> tuple[str, dict[int, float]]:

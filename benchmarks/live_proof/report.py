@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks import json_lines
-from benchmarks.live_proof.run import BY_HAND, DEFAULT, RESULTS
+from benchmarks.live_proof.run import AGAIN, BY_HAND, DEFAULT, RESULTS
 from benchmarks.markdown import markdown_table
 
 HEADER = (
@@ -20,15 +20,34 @@ HEADER = (
     "chance said to beat LoRA 8",
 )
 
+AGAIN_HEADER = ("case", "once more", "seeds", "best by hand", "best by score", "less by hand")
+
 Lines = Sequence[Mapping[str, Any]]
 
 
 def live_report(results: Path = RESULTS) -> str:
-    """Return a table in Markdown, a line for each case."""
+    """Return a table in Markdown with a line for each case, and one of what was tested once more."""
     lines = json_lines.read(results)
     cases = dict.fromkeys(line["case"] for line in lines)
-    rows = [_row(case, [line for line in lines if line["case"] == case]) for case in cases]
-    return markdown_table(HEADER, rows)
+    of_cases = {case: [line for line in lines if line["case"] == case] for case in cases}
+    found = markdown_table(HEADER, [_row(case, of_case) for case, of_case in of_cases.items()])
+    once_more = [row for case, of_case in of_cases.items() for row in _again(case, of_case)]
+    return f"{found}\n\n{markdown_table(AGAIN_HEADER, once_more)}" if once_more else found
+
+
+def _again(case: str, lines: Lines) -> list[list[str]]:
+    """Return a row for each search that was tested once more: differences are by seed."""
+    scores: dict[str, dict[int, float]] = {}
+    for line in lines:
+        if line["kind"] == AGAIN and line["score"] is not None:
+            scores.setdefault(line["name"], {})[line["seed"]] = 100 * line["score"]
+    by_hand = scores.pop(BY_HAND, {})
+    rows = []
+    for name, of_search in scores.items():
+        less = [score - by_hand[seed] for seed, score in of_search.items() if seed in by_hand]
+        means = _mean(list(by_hand.values())), _mean(list(of_search.values()))
+        rows.append([case, name, str(len(less)), *means, _signed(less)])
+    return rows
 
 
 def _row(case: str, lines: Lines) -> list[str]:
@@ -74,6 +93,10 @@ def _mean(scores: Sequence[float]) -> str:
     if len(scores) < 2:
         return "none"
     return f"{fmean(scores):.1f} ± {_error(scores):.1f}"
+
+
+def _signed(differences: Sequence[float]) -> str:
+    return "none" if len(differences) < 2 else f"{fmean(differences):+.2f} ± {_error(differences):.2f}"
 
 
 def _difference(ours: Sequence[float], theirs: Sequence[float]) -> str:

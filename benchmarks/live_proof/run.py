@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from benchmarks import json_lines
 from benchmarks.autopeft.protocol import OBJECTIVES, TUNING_SEED
 from benchmarks.autopeft.training import train
 from benchmarks.live_proof.cases import (
+    AGAIN_SEEDS,
     SEARCHES,
     TEST_SEEDS,
     TRAININGS,
     Case,
     best_by_hand_elsewhere,
+    configuration_by_hand,
     default,
     methods_by_hand,
     tested,
@@ -34,6 +37,7 @@ CACHE_BYTES = 2**30
 BY_SCORE = ("score:1",)
 DEFAULT = "LoRA 8, customary"
 BY_HAND = "by hand"
+AGAIN = "again"
 
 
 @dataclass
@@ -153,6 +157,26 @@ def by_hand(run: Run) -> None:
     chosen = max(run.lines("tuning"), key=lambda line: (line["score"] or 0.0, -line["rate"]))
     name = f"{BY_HAND}: {chosen['method']} @ {chosen['rate']:g}"
     test(run, name, methods_by_hand(run.case)[chosen["method"]][chosen["rate"]])
+
+
+def again(case: Case, *, results: Path = RESULTS) -> None:
+    """Train the best by hand and what the searches found once more, both here, with ten seeds.
+
+    Methods by hand were tested elsewhere, with other seeds and perhaps in another precision.
+    """
+    torch.set_num_threads(1)
+    run = Run(case, results)
+    chosen = {BY_HAND: configuration_by_hand(case)}
+    for line in run.lines("search"):
+        found_best = TrialConfiguration.model_validate(line["best"]["configuration"])
+        chosen[f"search {line['search']}"] = tested(case, found_best)
+    written = {(line["name"], line["seed"]) for line in run.lines(AGAIN)}
+    for seed, (name, configuration) in product(AGAIN_SEEDS, chosen.items()):
+        if (name, seed) not in written:
+            seeded = canonical(patch(configuration, {"training.seed": seed}))
+            outcome = train(seeded, cache=run.cache, trains_backbone=False, tested=True)
+            score = outcome.test_score
+            run.write(AGAIN, name=name, seed=seed, score=score, cpu_seconds=outcome.cpu_seconds)
 
 
 def _title(case: Case, number: int) -> str:

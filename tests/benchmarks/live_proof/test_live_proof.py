@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from api_schemas.peft.registry import PeftMethod
 from benchmarks import json_lines
 from benchmarks.live_proof.cases import (
     SEARCHES,
@@ -10,6 +11,7 @@ from benchmarks.live_proof.cases import (
     TRAININGS,
     best_by_hand_elsewhere,
     cases,
+    configuration_by_hand,
     default,
 )
 from benchmarks.live_proof.report import live_report
@@ -52,3 +54,21 @@ def test_differences_are_between_searches(tmp_path: Path) -> None:
             test = {"kind": "test", "name": f"search {number} best", "seed": seed, "score": score}
             json_lines.append(results, head | test)
     assert "+2.00 ± 1.15" in live_report(results)
+
+
+def test_what_is_tested_once_more_is_compared_seed_by_seed(tmp_path: Path) -> None:
+    """A seed that one side lacks says nothing."""
+    results = tmp_path / "lines.jsonl"
+    scores = {"by hand": {101: 0.70, 102: 0.72}, "search 0": {101: 0.71, 102: 0.71, 103: 0.9}}
+    json_lines.append(results, {"case": "imdb", "kind": "by hand", "name": "BitFit", "scores": [0.7] * 5})
+    for name, by_seed in scores.items():
+        for seed, score in by_seed.items():
+            line = {"case": "imdb", "kind": "again", "name": name, "seed": seed, "score": score}
+            json_lines.append(results, line)
+    assert live_report(results).splitlines()[-1].endswith("| 2 | 71.0 ± 1.0 | 77.3 ± 6.3 | +0.00 ± 1.00 |")
+
+
+def test_the_best_by_hand_is_a_configuration_that_can_be_trained_again() -> None:
+    """By its name and rate."""
+    found = configuration_by_hand(cases()["tweets"])
+    assert (found.peft.method, found.training.learning_rate) == (PeftMethod.FULL, 1e-4)
