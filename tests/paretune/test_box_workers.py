@@ -146,7 +146,9 @@ def test_a_box_starts_loses_one_worker_and_stops(tmp_path: Path) -> None:
         assert first not in below
         process.send_signal(signal.SIGQUIT)
         assert process.wait(60) == 0
-        assert not any(item.is_running() for item in below)
+        # What a worker had started ends when it sees that its parent has; on a busy machine a moment later.
+        _, left = psutil.wait_procs(below, timeout=30)
+        assert left == []
     said = [line for line in output.read_text().splitlines() if line.startswith(("trials-", "Stopping"))]
     assert said[:2] == ["trials-0 on GPU 0", "trials-1 on GPU 1"]
     assert said[2].startswith("trials-0 ended; starting it again in")
