@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 from api_schemas.architecture import Architecture
 from benchmarks import json_lines
-from benchmarks.architecture.latency import timed_by_turns
+from benchmarks.architecture.latency import in_shares, timed_by_turns, ways_of
 from benchmarks.markdown import markdown_table
 from workers.architecture.extraction import extracted
 from workers.architecture.sub_network import Orders, SubNetwork, chosen, everything
@@ -92,15 +92,10 @@ def report(lines: Sequence[Mapping[str, Any]]) -> str:
     """Return a table: the last measurement of each network, as shares of the whole one's."""
     last = {line["timed"]: line for line in lines}
     whole = last[WHOLE]
-    ways = [name for name in whole if " " in name and not name.endswith("spread")]
-    rows = [["whole", f"{whole['parameters'] / 1e6:.1f} M", *(f"{whole[way]:.1f} ms" for way in ways)]]
-    rows += [
-        [name, f"{line['parameters'] / whole['parameters']:.2f}"]
-        + [f"{line[way] / whole[way]:.2f}" for way in ways]
-        for name, line in last.items()
-        if name != WHOLE
+    rows = [
+        [name, f"{line['parameters'] / 1e6:.1f} M", *in_shares(line, whole)] for name, line in last.items()
     ]
-    return markdown_table([f"kept, one thread, {whole['precision']}", "parameters", *ways], rows)
+    return markdown_table([f"kept, one thread, {whole['precision']}", "parameters", *ways_of(whole)], rows)
 
 
 @torch.inference_mode()

@@ -7,11 +7,9 @@ network shares, so networks are compared in pairs.
 
 import argparse
 import math
-import platform
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,11 @@ import torch
 from api_schemas.architecture import WhichLayers
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from benchmarks import json_lines
-from benchmarks.architecture.latency import interleaved_ms
+from benchmarks.architecture.latency import in_shares, interleaved_ms, ways_of
 from benchmarks.autopeft.protocol import base_configuration
 from benchmarks.markdown import markdown_table
 from benchmarks.peft_table.configurations import searched_shape
-from benchmarks.peft_table.record import LIBRARIES
+from benchmarks.peft_table.record import provenance
 from benchmarks.peft_table.training import train
 from workers.model_cache import ModelCache
 
@@ -97,9 +95,8 @@ def line_of(cell: tuple[int, str, str, Cut], found: Mapping[str, Any]) -> dict[s
     """Return what is kept of a training."""
     seed, task, backbone, cut = cell
     scores = {name: found[name] and found[name]["score"] for name in ("validation", "test")}
-    provenance = {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()}
     named = {"backbone": backbone, "task": task, "cut": cut.name, "seed": seed}
-    return {**named, **scores, "cpu_seconds": found["cpu_seconds"], "provenance": provenance}
+    return {**named, **scores, "cpu_seconds": found["cpu_seconds"], "provenance": provenance()}
 
 
 def cut_down(backbone: str, task: str, cut: Cut, cache: ModelCache) -> TrialConfiguration:
@@ -154,14 +151,11 @@ def _mean(values: Sequence[float]) -> str:
 def _times(timed: Sequence[Mapping[str, Any]]) -> str:
     """Write times as shares of the whole network's in the same runtime, and its milliseconds."""
     last = {(line["backbone"], line["timed"]): line for line in timed}
-    ways = [name for name in timed[0] if name not in {"timed", "backbone"} and not name.endswith("spread")]
-    rows = []
-    for (backbone, name), line in last.items():
-        whole = last[backbone, WHOLE.name]
-        shares = [f"{line[way] / whole[way]:.2f}" for way in ways]
-        of_whole = [f"{whole[way]:.1f} ms" for way in ways]
-        rows.append([backbone, name, *(of_whole if name == WHOLE.name else shares)])
-    return markdown_table(["backbone", "one thread", *ways], rows)
+    rows = [
+        [backbone, name, *in_shares(line, last[backbone, WHOLE.name])]
+        for (backbone, name), line in last.items()
+    ]
+    return markdown_table(["backbone", "one thread", *ways_of(timed[0])], rows)
 
 
 def _cell(line: Mapping[str, Any]) -> tuple[int, str, str, str]:

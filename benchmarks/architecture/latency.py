@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import torch
@@ -54,6 +55,18 @@ def timed_by_turns(passes: Mapping[str, Mapping[str, Callable[[], object]]]) -> 
         found.setdefault(name, {})[how] = round(middle, 3)
         found[name][f"{how} spread"] = round((upper - lower) / middle, 3)
     return found
+
+
+def ways_of(line: Mapping[str, Any]) -> list[str]:
+    """Return the names of the passes that a line of results has times of: they end in a size."""
+    return [name for name in line if name[-1:].isdigit()]
+
+
+def in_shares(line: Mapping[str, Any], whole: Mapping[str, Any]) -> list[str]:
+    """Write the times of a network as shares of the whole one's, and those of the whole in milliseconds."""
+    if line is whole:
+        return [f"{whole[way]:.1f} ms" for way in ways_of(whole)]
+    return [f"{line[way] / whole[way]:.2f}" for way in ways_of(whole)]
 
 
 def _passes(network: Backbone, folder: Path) -> dict[str, Callable[[], object]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
+from benchmarks.architecture.latency import in_shares, ways_of
 from benchmarks.architecture.proxies import PROXIES
 from benchmarks.markdown import markdown_table
 
@@ -87,11 +88,5 @@ def _times(timed: Sequence[dict[str, Any]]) -> str:
     if not timed:
         return ""
     last = {line["timed"]: line for line in timed}
-    ways = [name for name in last["whole"] if name != "timed" and not name.endswith("spread")]
-    rows = [["whole, ms", *(f"{last['whole'][way]:.1f}" for way in ways)]]
-    rows += [
-        [name, *(f"{line[way] / last['whole'][way]:.2f}" for way in ways)]
-        for name, line in last.items()
-        if name != "whole"
-    ]
-    return markdown_table(["one thread", *ways], rows)
+    rows = [[name, *in_shares(line, last["whole"])] for name, line in last.items()]
+    return markdown_table(["one thread", *ways_of(last["whole"])], rows)

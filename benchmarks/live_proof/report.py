@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks import json_lines
-from benchmarks.live_proof.run import AGAIN, BY_HAND, DEFAULT, RESULTS
+from benchmarks.live_proof.run import AGAIN, BY_HAND, DEFAULT, RESULTS, TEST
 from benchmarks.markdown import markdown_table
 
 HEADER = (
@@ -53,7 +53,7 @@ def _again(case: str, lines: Lines) -> list[list[str]]:
 def _row(case: str, lines: Lines) -> list[str]:
     tests: dict[str, list[float]] = {}
     for line in lines:
-        if line["kind"] == "test" and line["score"] is not None:
+        if line["kind"] == TEST and line["score"] is not None:
             tests.setdefault(line["name"], []).append(100 * line["score"])
     name, by_hand = _by_hand(lines, tests)
     searches = [line for line in lines if line["kind"] == "search"]

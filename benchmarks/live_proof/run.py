@@ -1,10 +1,9 @@
 """Search, then test: lines are written as they are known; a second run goes on where the first stopped."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ CACHE_BYTES = 2**30
 BY_SCORE = ("score:1",)
 DEFAULT = "LoRA 8, customary"
 BY_HAND = "by hand"
-AGAIN = "again"
+TEST, AGAIN = "test", "again"
 
 
 @dataclass
@@ -81,8 +80,8 @@ def run_case(case: Case, *, folder: Path, trial_workers: int, results: Path = RE
             if line[choice] is not None:
                 configuration = TrialConfiguration.model_validate(line[choice]["configuration"])
                 configuration = tested(case, configuration)
-                test(run, f"search {line['search']} {choice}", configuration)
-    test(run, DEFAULT, default(case))
+                measure_on_test(run, f"search {line['search']} {choice}", configuration)
+    measure_on_test(run, DEFAULT, default(case))
     by_hand(run)
 
 
@@ -122,15 +121,22 @@ def found(client: Client, study_id: str) -> dict[str, Any]:
     }
 
 
-def test(run: Run, name: str, configuration: TrialConfiguration) -> None:
-    """Train a configuration with each seed of the test that it lacks, and look at test rows."""
-    written = {(line["name"], line["seed"]) for line in run.lines("test")}
-    for seed in TEST_SEEDS:
+def measure_on_test(
+    run: Run,
+    name: str,
+    configuration: TrialConfiguration,
+    *,
+    kind: str = TEST,
+    seeds: Sequence[int] = TEST_SEEDS,
+) -> None:
+    """Train a configuration with each seed that it lacks, and look at test rows."""
+    written = {(line["name"], line["seed"]) for line in run.lines(kind)}
+    for seed in seeds:
         if (name, seed) not in written:
             seeded = canonical(patch(configuration, {"training.seed": seed}))
             outcome = train(seeded, cache=run.cache, trains_backbone=False, tested=True)
             run.write(
-                "test",
+                kind,
                 name=name,
                 seed=seed,
                 score=outcome.test_score,
@@ -156,7 +162,7 @@ def by_hand(run: Run) -> None:
                 run.write("tuning", method=method, rate=rate, score=outcome.validation_score)
     chosen = max(run.lines("tuning"), key=lambda line: (line["score"] or 0.0, -line["rate"]))
     name = f"{BY_HAND}: {chosen['method']} @ {chosen['rate']:g}"
-    test(run, name, methods_by_hand(run.case)[chosen["method"]][chosen["rate"]])
+    measure_on_test(run, name, methods_by_hand(run.case)[chosen["method"]][chosen["rate"]])
 
 
 def again(case: Case, *, results: Path = RESULTS) -> None:
@@ -166,17 +172,10 @@ def again(case: Case, *, results: Path = RESULTS) -> None:
     """
     torch.set_num_threads(1)
     run = Run(case, results)
-    chosen = {BY_HAND: configuration_by_hand(case)}
+    measure_on_test(run, BY_HAND, configuration_by_hand(case), kind=AGAIN, seeds=AGAIN_SEEDS)
     for line in run.lines("search"):
-        found_best = TrialConfiguration.model_validate(line["best"]["configuration"])
-        chosen[f"search {line['search']}"] = tested(case, found_best)
-    written = {(line["name"], line["seed"]) for line in run.lines(AGAIN)}
-    for seed, (name, configuration) in product(AGAIN_SEEDS, chosen.items()):
-        if (name, seed) not in written:
-            seeded = canonical(patch(configuration, {"training.seed": seed}))
-            outcome = train(seeded, cache=run.cache, trains_backbone=False, tested=True)
-            score = outcome.test_score
-            run.write(AGAIN, name=name, seed=seed, score=score, cpu_seconds=outcome.cpu_seconds)
+        best = TrialConfiguration.model_validate(line["best"]["configuration"])
+        measure_on_test(run, f"search {line['search']}", tested(case, best), kind=AGAIN, seeds=AGAIN_SEEDS)
 
 
 def _title(case: Case, number: int) -> str:

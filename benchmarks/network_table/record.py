@@ -1,8 +1,6 @@
 """Train what the table lacks: seed by seed, so that a table cut short has every network."""
 
-import platform
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import torch
 from api_schemas.trial_configuration import patch
 from benchmarks import json_lines
 from benchmarks.network_table.networks import Network, networks
-from benchmarks.peft_table.record import LIBRARIES, SEEDS, key_of
+from benchmarks.peft_table.record import SEEDS, key_of, provenance
 from benchmarks.peft_table.training import train
 from workers.model_cache import ModelCache
 
@@ -52,5 +50,5 @@ def trained(network: Network, seed: int, *, task: str, cache: ModelCache) -> dic
         "seed": seed,
         "point": network.point,
         **{name: value for name, value in found.items() if name not in ("curve", "seconds")},
-        "provenance": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        "provenance": provenance(),
     }

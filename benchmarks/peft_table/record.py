@@ -72,8 +72,13 @@ def trained(entry: Entry, seed: int, *, task: str, cache: ModelCache) -> dict[st
         "peft": entry.configuration.peft.model_dump(mode="json", exclude_defaults=True),
         "learning_rate": entry.configuration.training.learning_rate,
         **train(configuration, cache=cache),
-        "provenance": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        "provenance": provenance(),
     }
+
+
+def provenance() -> dict[str, str]:
+    """Return the versions that a training depends on."""
+    return {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()}
 
 
 def key_of(line: dict[str, Any]) -> tuple[str, int]:

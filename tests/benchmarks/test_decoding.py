@@ -35,4 +35,4 @@ def test_times_are_shares_of_the_whole() -> None:
     ]
     header, _, whole, half = report(lines).splitlines()
     assert header == "| kept, one thread, float32 | parameters | prefill 8x32 |"
-    assert (whole, half) == ("| whole | 1.0 M | 10.0 ms |", "| half | 0.50 | 0.60 |")
+    assert (whole, half) == ("| whole | 1.0 M | 10.0 ms |", "| half | 0.5 M | 0.60 |")

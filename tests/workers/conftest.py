@@ -29,7 +29,11 @@ from transformers import (
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trials import ClaimedTrial
 from service.catalogue.backbones.weight_counts import weight_counts
+from service.trials import leases
+from tests.service.trials.test_leases import stored_study
+from workers import trial_worker
 from workers.backbones.loading import Backbone, freeze, model_class
 from workers.model_cache import ModelCache
 
@@ -183,3 +187,13 @@ def small_trial() -> TrialConfiguration:
 @pytest.fixture
 def artifacts_dir(tmp_path: Path) -> Path:
     return tmp_path / "artifacts"
+
+
+@pytest.fixture
+def claimed(service_environment: None, monkeypatch: pytest.MonkeyPatch) -> ClaimedTrial:
+    """A trial that this process runs; whatever trains it is the test's."""
+    monkeypatch.setattr(trial_worker, "_load_training", lambda: None)
+    stored_study(trials=1)
+    trial = leases.claim("host:1")
+    assert trial is not None
+    return trial

@@ -18,7 +18,6 @@ from service.runtime import received_wake_ups
 from service.runtime.received_wake_ups import ReceivedWakeUp
 from service.storage.database import transaction
 from service.storage.models import AttemptLog
-from service.trials import leases
 from tests.service.trials.test_leases import stored_study
 from workers import trial_worker
 from workers.attempt_log import PackLog
@@ -129,15 +128,6 @@ def test_what_is_said_of_one_trial_of_a_pack_stands_in_its_log_alone() -> None:
         ["all", "second", "later"],
         ["all", "later"],
     ]
-
-
-@pytest.fixture
-def claimed(service_environment: None, monkeypatch: pytest.MonkeyPatch) -> ClaimedTrial:
-    monkeypatch.setattr(trial_worker, "_load_training", lambda: None)
-    stored_study(trials=1)
-    trial = leases.claim("host:1")
-    assert trial is not None
-    return trial
 
 
 def test_a_failure_leaves_its_traceback(claimed: ClaimedTrial, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,19 +12,9 @@ from service.errors import StaleAttempt
 from service.storage.database import transaction
 from service.storage.models import AttemptLog, Replicate
 from service.trials import leases
-from tests.service.trials.test_leases import stored_study
 from workers import log_sending, trial_worker
 from workers.interruption import WorkerStopping
 from workers.log_sending import send_log
-
-
-@pytest.fixture
-def claimed(service_environment: None, monkeypatch: pytest.MonkeyPatch) -> ClaimedTrial:
-    monkeypatch.setattr(trial_worker, "_load_training", lambda: None)
-    stored_study(trials=1)
-    trial = leases.claim("host:1")
-    assert trial is not None
-    return trial
 
 
 def test_a_trial_is_given_back_although_the_database_takes_no_lines(

@@ -35,7 +35,7 @@ import { headOf, partsOf, title } from "./trial_words.js";
 const LAYER_PX = 20;
 const AROUND_LAYERS_PX = 80;
 const INVITATION = "Choose any point or row to see what it trained.";
-const NOT_READ = "This trial could not be read. Close it and choose it again.";
+const NOT_READ = "This trial could not be read. Choose it to try again.";
 const NOT_WHOLE = "More of this trial could not be read. Close it and choose it again.";
 
 /**
