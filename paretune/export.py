@@ -34,7 +34,9 @@ for prediction in classifier.predict(texts):
 CARD = "README.md"
 MERGED = "merged"
 PICTURE = "kept.svg"
-OPTIONAL_FILES = frozenset({"adapter_config.json", "adapter_model.safetensors", PICTURE})
+OPTIONAL_FILES = frozenset(
+    {"adapter_config.json", "adapter_model.safetensors", "refitted.safetensors", PICTURE}
+)
 """Files that only some trials leave."""
 
 

@@ -5,16 +5,16 @@ transformers loads what it saves. Weights that are kept whole are shared with th
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from api_schemas.model_families import LayerPaths
 from service.catalogue.backbones.shapes import FFN_SIZE, shape_from_configuration
 from workers.architecture.heads import cut_heads, describe_heads, head_refusals
-from workers.architecture.projections import is_part, keep_parts
+from workers.architecture.projections import frozen, is_part, keep_parts, unit_rows
 from workers.architecture.sub_network import SubNetwork
 from workers.backbones.loading import Backbone, freeze, layer_list_of
 from workers.errors import UnsupportedBackbone
@@ -23,19 +23,30 @@ GPT2_FFN_SIZE = "n_inner"
 """The one entry for this size that a configuration may leave empty."""
 
 
-def extracted(backbone: Backbone, sub_network: SubNetwork) -> Backbone:
+def extracted(
+    backbone: Backbone, sub_network: SubNetwork, *, refitted: Mapping[str, Tensor] | None = None
+) -> Backbone:
     """Return the sub-network as a backbone of its own, whose layers are numbered from 0.
+
+    `refitted` are weights that its narrower blocks get in place of those that were there
+    (`workers.architecture.refitting`).
 
     Raises:
         UnsupportedBackbone: If this backbone cannot be cut so.
     """
     refuse_what_cannot_be_cut(backbone, sub_network)
-    model = cut(backbone.model, sub_network, paths=backbone.paths)
+    model = cut(backbone.model, sub_network, paths=backbone.paths, refitted=refitted)
     smaller = freeze(model, backbone.tokenizer, name=backbone.name, device=backbone.device)
-    return replace(smaller, sub_network=sub_network)
+    return replace(smaller, sub_network=sub_network, refitted=refitted or {})
 
 
-def cut(model: nn.Module, sub_network: SubNetwork, *, paths: LayerPaths) -> nn.Module:
+def cut(
+    model: nn.Module,
+    sub_network: SubNetwork,
+    *,
+    paths: LayerPaths,
+    refitted: Mapping[str, Tensor] | None = None,
+) -> nn.Module:
     """Return a copy of a transformer with some of its layers and units; weights kept whole are shared."""
     configuration: Any = copy.deepcopy(model.config)
     memo: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
@@ -53,6 +64,7 @@ def cut(model: nn.Module, sub_network: SubNetwork, *, paths: LayerPaths) -> nn.M
             narrow(layer, units, paths=paths)
         if sub_network.heads is not None:
             cut_heads(layer, sub_network.heads[place], paths=paths, configuration=configuration)
+        _refit(layer.get_submodule(paths.ffn_out), place, refitted or {})
     _describe(configuration, sub_network)
     return smaller
 
@@ -97,6 +109,17 @@ def narrow(layer: nn.Module, units: Sequence[int], *, paths: LayerPaths) -> None
         if path is not None:
             keep_parts(layer.get_submodule(path), units, reads=False)
     keep_parts(layer.get_submodule(paths.ffn_out), units, reads=True)
+
+
+def _refit(reader: nn.Module, place: int, refitted: Mapping[str, Tensor]) -> None:
+    """Replace the weights of what reads a block's units by those that were found for it, if any were."""
+    for name in ("weight", "bias"):
+        found = refitted.get(f"{place}.{name}")
+        if found is not None:
+            present = reader.get_parameter(name)
+            is_transposed = name == "weight" and unit_rows(reader, reads=True) is present
+            fitted = (found.T if is_transposed else found).to(present.device, present.dtype)
+            setattr(reader, name, frozen(fitted))
 
 
 def _number(layer: nn.Module, place: int) -> None:

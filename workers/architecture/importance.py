@@ -98,7 +98,7 @@ def unit_sizes(backbone: Backbone, split: TokenisedSplit) -> Float[Tensor, "l f"
     def add(layer: int, read: Tensor) -> None:
         squares[layer] += read.double().square().sum(dim=0).cpu()
 
-    tokens = _read_by(readers, add, backbone=backbone, split=split)
+    tokens = read_by_layers(readers, add, backbone=backbone, split=split)
     weights = [unit_rows(reader, reads=True).double().square().sum(dim=1).cpu() for reader in readers]
     return squares / tokens * torch.stack(weights)
 
@@ -136,14 +136,14 @@ def head_sizes(backbone: Backbone, split: TokenisedSplit) -> Float[Tensor, "l a"
         of_heads = read.double().reshape(-1, heads, size)
         moments[layer] += torch.einsum("nha,nhb->hab", of_heads, of_heads).cpu()
 
-    tokens = _read_by(readers, add, backbone=backbone, split=split)
+    tokens = read_by_layers(readers, add, backbone=backbone, split=split)
     weights = torch.stack(
         [unit_rows(reader, reads=True).double().cpu().reshape(heads, size, -1) for reader in readers]
     )
     return torch.einsum("lhab,lham,lhbm->lh", moments, weights, weights) / tokens
 
 
-def _read_by(
+def read_by_layers(
     readers: Sequence[nn.Module],
     add: Callable[[int, Float[Tensor, "n f"]], None],
     *,

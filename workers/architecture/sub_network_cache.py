@@ -1,7 +1,10 @@
 """Orders of importance and extracted sub-networks that a worker keeps between trials.
 
-An order is found once for each backbone and task; a trial then pays for cutting weights alone.
+Orders and moments are found once for each backbone and task; a trial then pays for cutting weights, and for
+the least squares that fit what stays.
 """
+
+from torch import Tensor
 
 from api_schemas.architecture import Architecture, UnitsBy, WhichLayers
 from workers.architecture.extraction import extracted
@@ -12,6 +15,7 @@ from workers.architecture.importance import (
     measuring_rows,
     unit_order,
 )
+from workers.architecture.refitting import Moments, layer_groups, refitted, second_moments
 from workers.architecture.sub_network import Orders, SubNetwork, chosen
 from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
@@ -19,6 +23,8 @@ from workers.recently_used import kept_or_made
 
 NETWORKS_KEPT = 2
 ORDERS_KEPT = 8
+MOMENTS_KEPT = 1
+"""Groups of layers; each takes up to `refitting.MOMENTS_BYTES`."""
 
 Order = tuple[tuple[int, ...], ...]
 """For each layer of a backbone."""
@@ -32,6 +38,7 @@ class SubNetworkCache:
         self._layer_orders: dict[str, tuple[int, ...]] = {}
         self._unit_orders: dict[str, Order] = {}
         self._head_orders: dict[str, Order] = {}
+        self._moments: dict[tuple[str, tuple[int, ...]], dict[int, Moments]] = {}
 
     def network(
         self, architecture: Architecture, *, backbone: Backbone, rows: TokenisedSplit, key: str
@@ -44,10 +51,31 @@ class SubNetworkCache:
         return kept_or_made(
             self._networks,
             (key, architecture.model_dump_json()),
-            lambda: extracted(
-                backbone, self.sub_network(architecture, backbone=backbone, rows=rows, key=key)
-            ),
+            lambda: self._extracted(architecture, backbone, rows, key=key),
             most=NETWORKS_KEPT,
+        )
+
+    def _extracted(
+        self, architecture: Architecture, backbone: Backbone, rows: TokenisedSplit, *, key: str
+    ) -> Backbone:
+        kept = self.sub_network(architecture, backbone=backbone, rows=rows, key=key)
+        # Units by magnitude are what people do by hand, who fit nothing.
+        if architecture.units_by is UnitsBy.MAGNITUDE or all(units is None for units in kept.ffn_units):
+            return extracted(backbone, kept)
+        weights: dict[str, Tensor] = {}
+        for layers in layer_groups(backbone):
+            if not set(layers).isdisjoint(kept.layers):
+                weights |= refitted(backbone, kept, moments=self._moments_of(layers, backbone, rows, key=key))
+        return extracted(backbone, kept, refitted=weights)
+
+    def _moments_of(
+        self, layers: tuple[int, ...], backbone: Backbone, rows: TokenisedSplit, *, key: str
+    ) -> dict[int, Moments]:
+        return kept_or_made(
+            self._moments,
+            (key, layers),
+            lambda: second_moments(backbone, measuring_rows(rows), layers=layers),
+            most=MOMENTS_KEPT,
         )
 
     def sub_network(

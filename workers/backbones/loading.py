@@ -3,7 +3,8 @@
 Knows nothing about what will be attached.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,8 @@ class Backbone:
     device: torch.device
     sub_network: SubNetwork | None = None
     """What it keeps of the backbone of its name; None if it is that backbone."""
+    refitted: Mapping[str, Tensor] = field(default_factory=dict)
+    """Weights of narrower blocks that are not the backbone's (`workers.architecture.refitting`)."""
 
     @property
     def hub_repository(self) -> str | None:

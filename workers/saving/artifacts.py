@@ -2,8 +2,8 @@
 
 Two files: `weights.safetensors` with the trained tensors under stable names, and
 `configuration.json` with everything needed to rebuild the network around them and the hash of every
-other file; and two more in the format of HF `peft` where it has the method. The store keeps them all or
-none.
+other file. A third one holds what was fitted to narrower blocks, if any are; two more are in the format of
+HF `peft` where it has the method. The store keeps them all or none.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from api_schemas.backbones import BackboneShape
 from api_schemas.base import Schema
@@ -37,6 +38,8 @@ from workers.spans import tracer
 
 WEIGHTS = "weights.safetensors"
 CONFIGURATION = "configuration.json"
+REFITTED = "refitted.safetensors"
+"""Weights of narrower blocks that are neither the backbone's nor trained."""
 FORMAT = 3
 """Of `configuration.json`. Format 1 had no `answers`, format 2 no hashes but that of the weights."""
 PREDICTION_BATCH_SIZE = 64
@@ -51,6 +54,9 @@ class SavedTrial(Schema):
     answers: AnswerForm
     sub_network: SubNetwork | None = Field(default=None, exclude_if=lambda kept: kept is None)
     """What stayed of the backbone; without it all of it."""
+    # Versions of before would take the backbone's weights, so they must refuse it.
+    is_refitted: bool = Field(default=False, exclude_if=lambda refitted: not refitted)
+    """Whether the blocks of that part have the weights of `refitted.safetensors`."""
     sha256: dict[str, str]
     """Of every other file of the trial, by name."""
 
@@ -108,12 +114,16 @@ def save_trial(
     try:
         with store.new_folder(path, patience_seconds=patience_seconds) as folder:
             write_tensors(modules.state_dict(), folder / WEIGHTS)
-            others = (WEIGHTS, *save_peft_format(modules, folder, backbone=backbone))
+            others = [WEIGHTS, *save_peft_format(modules, folder, backbone=backbone)]
+            if backbone.refitted:
+                write_tensors(backbone.refitted, folder / REFITTED)
+                others.append(REFITTED)
             saved = SavedTrial(
                 configuration=configuration,
                 backbone_shape=backbone.shape,
                 answers=answers,
                 sub_network=backbone.sub_network,
+                is_refitted=bool(backbone.refitted),
                 sha256={name: _sha256(folder / name) for name in others},
             )
             (folder / CONFIGURATION).write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -161,7 +171,7 @@ def load_classifier(
         quantisation=saved.configuration.quantisation,
     )
     if saved.sub_network is not None:
-        backbone = extracted(backbone, saved.sub_network)
+        backbone = extracted(backbone, saved.sub_network, refitted=_refitted(folder, saved))
     if backbone.shape != saved.backbone_shape:
         raise ArtifactError(
             f"The backbone '{saved.configuration.backbone}' here has another shape than the one trained on."
@@ -177,6 +187,18 @@ def load_classifier(
     except (SafetensorError, RuntimeError) as error:
         raise ArtifactError(f"{weights} does not fit its configuration: {error}") from error
     return Classifier(saved=saved, backbone=backbone, modules=modules.to(backbone.device))
+
+
+def _refitted(folder: Path, saved: SavedTrial) -> dict[str, Tensor]:
+    if not saved.is_refitted:
+        return {}
+    if REFITTED not in saved.sha256:
+        raise ArtifactError(f"{folder / CONFIGURATION} is damaged: it lists no {REFITTED}.")
+    try:
+        weights: dict[str, Tensor] = load_file(folder / REFITTED)
+    except SafetensorError as error:
+        raise ArtifactError(f"{folder / REFITTED} is damaged: {error}") from error
+    return weights
 
 
 def _read_saved(folder: Path) -> SavedTrial:

@@ -55,7 +55,8 @@ def export_merged(folder: Path, out: Path, *, models_dir: Path | None = None) ->
     source = backbone_folder(name, models_dir=models_dir)
     model = whole_network(name, source, dtype=torch.float32)
     if classifier.saved.sub_network is not None:
-        model = cut(model, classifier.saved.sub_network, paths=classifier.backbone.paths)
+        backbone = classifier.backbone
+        model = cut(model, classifier.saved.sub_network, paths=backbone.paths, refitted=backbone.refitted)
     merged = _merged(model, classifier, folder=folder)
     merged.config.id2label, merged.config.label2id = {}, {}  # type: ignore[union-attr]  # ships no types
     kept = classifier.saved.sub_network

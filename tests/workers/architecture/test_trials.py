@@ -17,10 +17,12 @@ from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import store_at
 from tests.checkpoints import save_checkpoint
 from tests.workers.conftest import counted_shape
+from workers.architecture.extraction import extracted
+from workers.errors import ArtifactError
 from workers.model_cache import ModelCache
 from workers.peft_methods import attached
 from workers.run_trial import Trial, build_modules, run_trial
-from workers.saving.artifacts import load_classifier
+from workers.saving.artifacts import REFITTED, load_classifier
 from workers.saving.merged import export_merged
 
 SMALLER = {"keep_layers": 3, "ffn_width": 512}
@@ -133,6 +135,49 @@ def test_heads_and_widths_by_depth_are_trained_saved_and_loaded(
     counted = trainable_parameters(configuration, shape=shape, classes=2)
     assert report.metrics["trainable_parameters"] == counted
     assert len(classifier.predict(TEXTS)) == 2
+
+
+def test_fitted_blocks_are_saved_and_loaded(
+    small_trial: TrialConfiguration, cache: ModelCache, tmp_path: Path
+) -> None:
+    """An adapter was trained beside them, so it must not meet the backbone's own weights."""
+    configuration = smaller(small_trial)
+    report, _ = run(configuration, cache, tmp_path)
+    folder = tmp_path / "study/trial/1"
+    assert (folder / REFITTED).is_file()
+    assert REFITTED in {record.name for record in report.artifacts}
+    trained, loaded = cache.network(configuration), load_classifier(folder).backbone
+    plain = extracted(cache.backbone(configuration.backbone), load_classifier(folder).saved.sub_network)  # type: ignore[arg-type]
+    for name in ("weight", "bias"):
+        of_trained, of_loaded, of_plain = (
+            network.part(1, "ffn_out").get_parameter(name) for network in (trained, loaded, plain)
+        )
+        assert torch.equal(of_loaded, of_trained)
+        assert not torch.equal(of_loaded, of_plain)
+
+
+def test_units_by_magnitude_are_cut_as_people_do_it_by_hand(
+    small_trial: TrialConfiguration, cache: ModelCache, tmp_path: Path
+) -> None:
+    """Nothing is fitted, so nothing is saved beside what was trained."""
+    configuration = smaller(small_trial, architecture={**SMALLER, "units_by": "magnitude"})
+    run(configuration, cache, tmp_path)
+    assert not (tmp_path / "study/trial/1" / REFITTED).exists()
+    assert not cache.network(configuration).refitted
+
+
+def test_a_trial_without_its_fitted_blocks_is_refused(
+    small_trial: TrialConfiguration, cache: ModelCache, tmp_path: Path
+) -> None:
+    """With the backbone's own weights it would answer something else."""
+    run(smaller(small_trial), cache, tmp_path)
+    file = tmp_path / "study/trial/1" / "configuration.json"
+    content = json.loads(file.read_text())
+    del content["sha256"][REFITTED]
+    (file.parent / REFITTED).unlink()
+    file.write_text(json.dumps(content))
+    with pytest.raises(ArtifactError, match=f"lists no {REFITTED}"):
+        load_classifier(file.parent)
 
 
 def test_what_can_be_merged_is_timed_merged(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.depth import CUTS, HALF, SEEDS, WHOLE, Cut, cells, line_of, report
+from benchmarks.cuts import CUTS, HALF, SEEDS, WHOLE, Cut, cells, line_of, report
 
 
 def line(cut: Cut, seed: int, test: float | None) -> dict[str, Any]:
@@ -17,6 +17,14 @@ def test_a_cut_is_compared_with_the_whole_by_the_same_seeds() -> None:
     assert header == "| backbone | task | kept | seeds | test | less the whole |"
     assert whole == "| b | t | whole | 2 | 75.0 ± 5.0 |  |"
     assert half.endswith("| 3 | 52.0 ± 21.1 | -2.0 ± 1.0 |")
+
+
+def test_what_fitting_brings_is_a_difference_of_pairs() -> None:
+    """Networks that differ in it alone, by the same seed."""
+    fitted, plain = (Cut(1.0, units=0.25, is_fitted=is_fitted) for is_fitted in (True, False))
+    lines = [line(fitted, 1, 0.70), line(fitted, 2, 0.72), line(fitted, 3, 0.9)]
+    lines += [line(plain, 1, 0.69), line(plain, 2, 0.69), line(WHOLE, 1, 0.75)]
+    assert "Fitted less not fitted: 2.0 ± 1.0 points, 2 of 2 above 0." in report(lines)
 
 
 def test_what_diverged_counts_as_nothing_known() -> None:
@@ -39,6 +47,8 @@ def test_times_are_shares_of_the_whole_in_the_same_runtime() -> None:
 
 def test_a_table_cut_short_compares_the_half_with_the_whole() -> None:
     """These two come with every seed before any other cut; no training comes twice."""
-    found = list(cells(["b"], ["t"]))
+    backbone = "all-MiniLM-L6-v2"
+    found = list(cells([backbone], ["t"]))
     assert [cut for *_, cut in found[:6]] == [WHOLE, HALF] * len(SEEDS)
-    assert len(set(found)) == len(found) == len(SEEDS) * len(CUTS)
+    assert len(set(found)) == len(found) == len(SEEDS) * len(CUTS[backbone])
+    assert len({cut.name for cut in CUTS[backbone]}) == len(CUTS[backbone])

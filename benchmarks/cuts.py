@@ -1,8 +1,8 @@
-"""What half the layers are worth: `python -m benchmarks.depth train` and `time`, then `report`.
+"""What layers and units are worth: `python -m benchmarks.cuts train` and `time`, then `report`.
 
-Two backbones are cut to shares of their layers, the ones that importance chooses or the lowest ones, and all
-of what is left is fine-tuned by one recipe, with several seeds. Each seed has its own partition, which every
-network shares, so networks are compared in pairs.
+Two backbones are cut to shares of their layers, the ones that importance chooses or the lowest ones, and of
+the units of their feed-forward blocks, and all of what is left is fine-tuned by one recipe, with several
+seeds. Each seed has its own partition, which every network shares, so networks are compared in pairs.
 """
 
 import argparse
@@ -25,36 +25,65 @@ from benchmarks.markdown import markdown_table
 from benchmarks.peft_table.configurations import searched_shape
 from benchmarks.peft_table.record import provenance
 from benchmarks.peft_table.training import train
+from workers.architecture.extraction import extracted
+from workers.backbones.loading import Backbone
 from workers.model_cache import ModelCache
 
-RESULTS = Path(__file__).parent / "results" / "depth.jsonl"
+RESULTS = Path(__file__).parent / "results" / "cuts.jsonl"
 TASKS = ("tweets", "rotten-tomatoes")
 RATES: Mapping[str, float] = {"all-MiniLM-L6-v2": 3e-4, "all-mpnet-base-v2": 1e-4}
 """Backbones, each with its rate of full fine-tuning; what is cut is trained at the same one."""
 
 SEEDS = (1, 2, 3)
+Runs = dict[tuple[str, str], dict[str, dict[int, float]]]
+"""Points of test accuracy by backbone and task, cut and seed."""
+
+NOT_FITTED = "not fitted"
 IMPORTANCE, LOWEST = WhichLayers.IMPORTANCE, WhichLayers.FIRST
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How much of a backbone stays, and which layers these are."""
+    """How much of a backbone stays, which layers these are, and whether narrower blocks are fitted."""
 
     share: float
     which: WhichLayers = IMPORTANCE
+    units: float = 1.0
+    is_fitted: bool = True
 
     @property
     def name(self) -> str:
         """A cut in words."""
-        if self.share == 1.0:
-            return "whole"
         how = {IMPORTANCE: "by importance", LOWEST: "the lowest"}[self.which]
-        return f"{self.share:.2f} of the layers, {how}"
+        layers = [] if self.share == 1.0 else [f"{self.share:.2f} of the layers, {how}"]
+        units = [] if self.units == 1.0 else [f"{self.units:.2f} of the units"]
+        return ", ".join([*layers, *units, *([] if self.is_fitted else [NOT_FITTED])]) or "whole"
+
+
+class WithoutFit(ModelCache):
+    """Cuts sub-networks and leaves the weights that stay as they were."""
+
+    def network(self, configuration: TrialConfiguration) -> Backbone:
+        """Return the part of the backbone that stays."""
+        backbone = self.backbone(configuration.backbone)
+        return extracted(backbone, self.sub_network(configuration))
 
 
 WHOLE = Cut(1.0)
 HALF = Cut(1 / 2)
-CUTS = (WHOLE, HALF, Cut(2 / 3), Cut(1 / 2, LOWEST))
+DEPTHS = (WHOLE, HALF, Cut(2 / 3), Cut(1 / 2, LOWEST))
+WIDTHS = tuple(
+    Cut(layers, units=units, is_fitted=is_fitted)
+    for layers, units in ((1.0, 1 / 4), (1.0, 1 / 2), (2 / 3, 1 / 4))
+    for is_fitted in (True, False)
+)
+FAST = (Cut(5 / 6, LOWEST, units=1 / 3),)
+"""Twice as fast as the whole backbone of 12 layers."""
+
+CUTS: Mapping[str, tuple[Cut, ...]] = {
+    "all-MiniLM-L6-v2": DEPTHS + WIDTHS,
+    "all-mpnet-base-v2": DEPTHS + FAST,
+}
 
 
 def main() -> None:
@@ -75,11 +104,13 @@ def main() -> None:
 
 def train_missing(backbones: Sequence[str], tasks: Sequence[str]) -> None:
     """Run every training that is not written down yet."""
-    cache = ModelCache(None, device=torch.device("cpu"))
+    cpu = torch.device("cpu")
+    caches = {True: ModelCache(None, device=cpu), False: WithoutFit(None, device=cpu)}
     known = json_lines.read(RESULTS) if json_lines.exists(RESULTS) else []
     done = {_cell(line) for line in known if "seed" in line}
     for cell in cells(backbones, tasks):
         seed, task, backbone, cut = cell
+        cache = caches[cut.is_fitted]
         if (seed, task, backbone, cut.name) not in done:
             found = train(patch(cut_down(backbone, task, cut, cache), {"training.seed": seed}), cache=cache)
             json_lines.append(RESULTS, line_of(cell, found))
@@ -87,8 +118,9 @@ def train_missing(backbones: Sequence[str], tasks: Sequence[str]) -> None:
 
 def cells(backbones: Sequence[str], tasks: Sequence[str]) -> Iterator[tuple[int, str, str, Cut]]:
     """Yield the trainings: the whole and its half with every seed, then the other cuts."""
-    for cuts in (CUTS[:2], CUTS[2:]):
-        yield from product(SEEDS, tasks, backbones, cuts)
+    for compared in (slice(0, 2), slice(2, None)):
+        for seed, task, backbone in product(SEEDS, tasks, backbones):
+            yield from ((seed, task, backbone, cut) for cut in CUTS[backbone][compared])
 
 
 def line_of(cell: tuple[int, str, str, Cut], found: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +136,11 @@ def cut_down(backbone: str, task: str, cut: Cut, cache: ModelCache) -> TrialConf
     written = base_configuration(task, shape=searched_shape()).model_dump(mode="json")
     training = {**written["training"], "learning_rate": RATES[backbone]}
     shape = cache.backbone(backbone).shape
-    kept = {"keep_layers": round(cut.share * shape.layers), "which": cut.which.value}
+    kept = {
+        "keep_layers": round(cut.share * shape.layers),
+        "which": cut.which.value,
+        "ffn_width": round(cut.units * shape.ffn_size),
+    }
     changed = {"backbone": backbone, "training": training, "peft": {"method": "full"}, "architecture": kept}
     return canonical(TrialConfiguration.model_validate({**written, **changed}), shape=shape)
 
@@ -113,25 +149,47 @@ def time_cuts(backbones: Sequence[str]) -> None:
     """Time the networks of the first task, all interleaved, and write a line for each."""
     cache = ModelCache(None, device=torch.device("cpu"))
     for backbone in backbones:
-        networks = {cut.name: cache.network(cut_down(backbone, TASKS[0], cut, cache)) for cut in CUTS[:3]}
+        cuts = [cut for cut in CUTS[backbone] if cut.is_fitted and cut != Cut(1 / 2, LOWEST)]
+        networks = {cut.name: cache.network(cut_down(backbone, TASKS[0], cut, cache)) for cut in cuts}
         for name, times in interleaved_ms(networks).items():
             json_lines.append(RESULTS, {"timed": name, "backbone": backbone, **times})
 
 
 def report(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table of scores and one of times."""
-    tables = [_scores([line for line in lines if "seed" in line])]
+    """Return a table of scores, what fitting brought, and a table of times."""
+    runs = _points([line for line in lines if "seed" in line])
     timed = [line for line in lines if "timed" in line]
-    return "\n\n".join([*tables, *([_times(timed)] if timed else [])])
+    return "\n\n".join(part for part in (_scores(runs), _fits(runs), _times(timed) if timed else "") if part)
 
 
-def _scores(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Write points of test accuracy, and what a cut loses against the whole by the same seeds."""
-    runs: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
+def _points(lines: Sequence[Mapping[str, Any]]) -> Runs:
+    runs: Runs = {}
     for line in lines:
         of_pair = runs.setdefault((line["backbone"], line["task"]), {})
         # What diverged knows nothing.
         of_pair.setdefault(line["cut"], {})[line["seed"]] = 100 * (line["test"] or 0.0)
+    return runs
+
+
+def _fits(runs: Runs) -> str:
+    """Return what fitting brought in the mean over all pairs of networks that differ in it alone."""
+    gains = [
+        by_cut[fitted][seed] - score
+        for by_cut in runs.values()
+        for name, scores in by_cut.items()
+        for fitted in [name.removesuffix(f", {NOT_FITTED}")]
+        if fitted != name and fitted in by_cut
+        for seed, score in scores.items()
+        if seed in by_cut[fitted]
+    ]
+    better = sum(gain > 0 for gain in gains)
+    return (
+        f"Fitted less not fitted: {_mean(gains)} points, {better} of {len(gains)} above 0." if gains else ""
+    )
+
+
+def _scores(runs: Runs) -> str:
+    """Write points of test accuracy, and what a cut loses against the whole by the same seeds."""
     rows = []
     for (backbone, task), by_cut in sorted(runs.items()):
         whole = by_cut[WHOLE.name]
