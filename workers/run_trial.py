@@ -146,7 +146,7 @@ def run_steps(
         TrialNotSaved: If a result cannot be written.
     """
     first, task, batch_size = pack[0], pack[0].task, pack[0].configuration.training.batch_size
-    saved = [one.modules for one in pack if one.trial.artifacts_path is not None]
+    saved = [(one.modules, one.backbone) for one in pack if one.trial.artifacts_path is not None]
     require_disk_space(tensor_bytes(saved), store=store)
     count = StepCount(interruption.held_back)
 

@@ -145,10 +145,13 @@ def save_trial(
         raise TrialNotSaved(f"the trained weights could not be uploaded. {error.detail}") from error
 
 
-def tensor_bytes(trials: Iterable[TrialModules]) -> int:
-    """Return the size of the trained tensors of some trials, in bytes."""
-    tensors = (tensor for modules in trials for tensor in modules.state_dict().values())
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+def tensor_bytes(trials: Iterable[tuple[TrialModules, Backbone]]) -> int:
+    """Return the size of the tensors that are saved of some trials, in bytes."""
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for modules, backbone in trials
+        for tensor in (*modules.state_dict().values(), *backbone.refitted.values())
+    )
 
 
 def load_classifier(

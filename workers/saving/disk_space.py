@@ -4,7 +4,7 @@ from service.artifacts.artifact_store import ArtifactStore
 from workers.errors import DiskFull
 
 COPIES = 2
-"""Of the trained tensors: under our names, and in the format of HF `peft`."""
+"""Of the saved tensors: under our names, and in the format of HF `peft`."""
 RESERVE_BYTES = 2**24
 """For the other files of a trial, and for what other processes write meanwhile."""
 

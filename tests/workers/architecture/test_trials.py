@@ -22,7 +22,7 @@ from workers.errors import ArtifactError
 from workers.model_cache import ModelCache
 from workers.peft_methods import attached
 from workers.run_trial import Trial, build_modules, run_trial
-from workers.saving.artifacts import REFITTED, load_classifier
+from workers.saving.artifacts import REFITTED, load_classifier, tensor_bytes
 from workers.saving.merged import export_merged
 
 SMALLER = {"keep_layers": 3, "ffn_width": 512}
@@ -147,6 +147,9 @@ def test_fitted_blocks_are_saved_and_loaded(
     assert (folder / REFITTED).is_file()
     assert REFITTED in {record.name for record in report.artifacts}
     trained, loaded = cache.network(configuration), load_classifier(folder).backbone
+    modules = build_modules(configuration, cache)
+    of_modules = tensor_bytes([(modules, cache.backbone(configuration.backbone))])
+    assert tensor_bytes([(modules, trained)]) - of_modules == 4 * 3 * (512 + 1) * 384
     plain = extracted(cache.backbone(configuration.backbone), load_classifier(folder).saved.sub_network)  # type: ignore[arg-type]
     for name in ("weight", "bias"):
         of_trained, of_loaded, of_plain = (
