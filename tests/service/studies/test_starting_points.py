@@ -102,7 +102,7 @@ def test_they_follow_the_study_s_own_points_and_repeat_none() -> None:
 
 
 ARCHITECTURE = ("architecture.keep_layers", "architecture.which", "architecture.ffn_width", "peft.method")
-MAGNITUDE = [(6, None, 1152, "full"), (6, None, 768, "full")]
+NARROWER = [(6, None, 1152, "full"), (6, None, 768, "full"), (5, "first", 576, "full")]
 
 
 @pytest.mark.usefixtures("service_environment")
@@ -112,7 +112,7 @@ MAGNITUDE = [(6, None, 1152, "full"), (6, None, 768, "full")]
         ("depth", {}, [(6, None, None, "full"), (5, "first", None, "full"), (3, "first", None, "full")]),
         (
             "depth_width", {},
-            [(6, None, 1536, "full"), (5, "first", 1536, "full"), (3, "first", 1536, "full"), *MAGNITUDE],
+            [(6, None, 1536, "full"), (5, "first", 1536, "full"), (3, "first", 1536, "full"), *NARROWER],
         ),
         (
             "depth",
@@ -123,7 +123,7 @@ MAGNITUDE = [(6, None, 1152, "full"), (6, None, 768, "full")]
             "joint", {},
             [
                 (6, None, 1536, "modules"), (6, None, 1536, "full"), (5, "first", 1536, "full"),
-                (3, "first", 1536, "full"), *MAGNITUDE,
+                (3, "first", 1536, "full"), *NARROWER,
             ],
         ),
     ],
@@ -140,18 +140,18 @@ def test_a_smaller_backbone_is_compared_with_all_of_it_and_with_the_last_layers_
     if preset != "joint":
         assert len(points) == len(expected)
     units = [point["architecture.units_by"] for point in points if "architecture.units_by" in point]
-    assert units[:2] == ([] if preset == "depth" else ["magnitude"] * 2)
+    assert units[:3] == ([] if preset == "depth" else ["magnitude", "magnitude", "importance"])
 
 
 @pytest.mark.usefixtures("service_environment")
 def test_groups_of_layers_begin_with_one_width() -> None:
-    """Uniform widths by the size of weights are what several widths must beat."""
+    """Uniform widths are what several widths must beat."""
     base = {"backbone": "all-MiniLM-L6-v2", "task": {"name": "rotten-tomatoes"}}
     request = make_study_request(configuration=base, search_space={"preset": "grouped"})
     points = validate_study(request, tenant_id="tnt_1").starting_points
     names = [f"architecture.ffn_width_groups.{group}" for group in range(3)]
     widths = [tuple(point[name] for name in names) for point in points]
-    assert widths == [(1536,) * 3] * 3 + [(1152,) * 3, (768,) * 3]
+    assert widths == [(1536,) * 3] * 3 + [(1152,) * 3, (768,) * 3, (576,) * 3]
 
 
 @pytest.mark.usefixtures("service_environment")
