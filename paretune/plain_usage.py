@@ -40,6 +40,7 @@ SEVERAL_WIDTHS = (
     "transformers cannot open it. `paretune.load_network` does, in this folder, from `network.json` and "
     "`network.safetensors`; `paretune export --onnx` writes a graph that ONNX Runtime opens."
 )
+FITTED = ", with the weights of `refitted.safetensors` where its narrower blocks read their units"
 WHERE_THE_HEAD_IS = (
     "The head is a linear map of the mean of the hidden states over the text's tokens. It stands in "
     "`weights.safetensors` as `head.weight` and `head.bias`"
@@ -56,7 +57,8 @@ def adapter_usage(folder: Path) -> str:
         return _section(
             "Without Paretune",
             "What this trial trained belongs to a part of the backbone, which `sub_network` in "
-            "`configuration.json` lists. `load.py` cuts it out; `paretune export --merged` also writes it as "
+            f"`configuration.json` lists{FITTED if saved.get('is_refitted') else ''}. "
+            "`load.py` cuts it out; `paretune export --merged` also writes it as "
             f"a plain transformer where the method changes weights. {WHERE_THE_HEAD_IS}.",
         )
     weights = configuration.peft.method.definition.trains_weights

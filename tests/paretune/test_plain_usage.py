@@ -122,6 +122,15 @@ def test_the_card_of_a_sub_network_does_not_send_to_the_whole_backbone(tmp_path:
     assert "from_pretrained" not in text
 
 
+def test_the_card_of_fitted_blocks_says_whose_weights_they_have(tmp_path: Path) -> None:
+    """Who cuts by hand would take the backbone's own."""
+    folder = exported("bert", LORA, tmp_path, architecture={"keep_layers": 2, "ffn_width": 16})
+    assert "refitted" not in adapter_usage(folder)
+    file = folder / "configuration.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "is_refitted": True}))
+    assert "with the weights of `refitted.safetensors`" in adapter_usage(folder)
+
+
 SEVERAL_WIDTHS = SubNetwork(layers=(0, 2), ffn_units=(None, tuple(range(0, 32, 2))))
 
 
