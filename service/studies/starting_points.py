@@ -113,8 +113,8 @@ def _smaller(
 ) -> Iterator[Parameterization]:
     """Yield the whole network, it without its last quarter and half, and with less of each block's width.
 
-    The last is the one at double speed. All are trained by one recipe. What is not searched stays as the base has it, so a network that the space
-    does not hold is left out.
+    The last is the one at double speed. All are trained by one recipe. What is not searched stays as the base
+    has it, so a network that the space does not hold is left out.
     """
     if not searches_architecture(search_space):
         return
