@@ -8,7 +8,7 @@ import math
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from api_schemas.base import Schema
@@ -65,6 +65,17 @@ RESERVED_METRICS = frozenset({"stop", "chance", "predicted_score", "predicted_sc
 
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64, examples=["latency_ms"])]
 """A `Metric`, or a number of the caller's own where the caller runs the trials."""
+
+METRIC_NAMES = TypeAdapter[str](MetricName)
+
+
+def is_metric_name(name: str) -> bool:
+    """Return whether a metric may be called so."""
+    try:
+        METRIC_NAMES.validate_python(name)
+    except ValidationError:
+        return False
+    return True
 
 
 class Objective(Schema):

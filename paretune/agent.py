@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from api_schemas.json_values import ParameterValue
+from api_schemas.objectives import is_metric_name
 from api_schemas.studies import StudyKind
 from paretune.client import Client, RunningTrial
 from paretune.errors import ParetuneError, TrialInfeasible, TrialLost, TrialStopped
@@ -96,7 +97,14 @@ def _metrics(
         trial.log(line)
 
     with tempfile.TemporaryDirectory(prefix="paretune-trial-") as folder:
-        return run_script(command, trial.suggested, folder=Path(folder), show=heard, check=trial.check)
+        told = run_script(command, trial.suggested, folder=Path(folder), show=heard, check=trial.check)
+    metrics = {name: value for name, value in told.items() if is_metric_name(name)}
+    odd = sorted(told.keys() - metrics.keys())
+    if odd:
+        heard(f"Not taken, for a metric is a letter with letters, digits and _ behind it: {', '.join(odd)}.")
+    if not metrics:
+        raise ScriptFailed("the script told no metric that can be taken: no metric may be called so")
+    return metrics
 
 
 def _listed(values: Mapping[str, ParameterValue]) -> str:

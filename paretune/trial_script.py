@@ -202,13 +202,16 @@ def _run(
     assert process.stderr is not None  # noqa: S101
     output, errors = (deque[str](maxlen=TAIL_LINES) for _ in range(2))
     readers: list[threading.Thread] = []
+    broken: list[BaseException] = []
     try:
         # In here already: whatever interrupts from now on ends the script.
         for stream, tail in ((process.stdout, output), (process.stderr, errors)):
-            reader = threading.Thread(target=_forward, args=(stream, tail, show), daemon=True)
+            reader = threading.Thread(target=_forward, args=(stream, tail, show, broken), daemon=True)
             reader.start()
             readers.append(reader)
         while process.poll() is None:
+            if broken:
+                raise broken[0]
             check()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(POLL_SECONDS)
@@ -236,10 +239,18 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait()
 
 
-def _forward(stream: IO[str], tail: deque[str], show: Callable[[str], None]) -> None:
+def _forward(
+    stream: IO[str], tail: deque[str], show: Callable[[str], None], broken: list[BaseException]
+) -> None:
+    """Show each line; keep what showing raises, and read on: a script whose pipe is full stands still."""
     for line in stream:
         tail.append(line.rstrip("\n"))
-        show(line.rstrip("\n"))
+        try:
+            if not broken:
+                show(line.rstrip("\n"))
+        # Such as SystemExit, where the terminal is gone. It is the agent's to raise, not this thread's.
+        except BaseException as error:  # noqa: BLE001
+            broken.append(error)
 
 
 def _write_parameters(parameters: Parameterization, file: Path) -> None:

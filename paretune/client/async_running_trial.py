@@ -9,7 +9,7 @@ from api_schemas.search_space import Parameterization
 from api_schemas.trials import TrialRead
 from paretune.client import log_requests, requests
 from paretune.client.requests import Request
-from paretune.client.trial_block import NO_METRIC, TrialBlock, completion, ends_quietly, failure
+from paretune.client.trial_block import NO_METRIC, TrialBlock, completion, failure
 from paretune.errors import NothingReported, ParetuneError, RequestRefused, ServerUnreachable
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ class AsyncRunningTrial:
 
     The block may report measurements and should call `complete`; without it, the last measurement is the
     result. An exception makes the trial FAILED and leaves the block; torch's out-of-memory error and
-    `TrialInfeasible` make it INFEASIBLE and do not; an interrupted program gives it back.
+    `TrialInfeasible` make it INFEASIBLE and do not; an interrupted program gives it back, and so does one
+    that no server answers. A result that no server took is sent once more at the end of the block.
     """
 
     def __init__(self, client: "AsyncClient", suggested: SuggestedTrial, *, lease_seconds: float) -> None:
@@ -71,13 +72,13 @@ class AsyncRunningTrial:
         """
         self._block.say(text)
 
-    async def complete(self, **metrics: float) -> None:
+    async def complete(self, /, **metrics: float) -> None:
         """Tell the result."""
         await self._stop_heartbeats()
         await self._send_log()
-        with self._block.unless_lost():
-            await self._client.send(completion(self.suggested, metrics))
-        self._block.is_done = True
+        result = completion(self.suggested, metrics)
+        with self._block.telling(result):
+            await self._client.send(result)
 
     async def __aenter__(self) -> Self:
         self._beating = asyncio.create_task(self._beat())
@@ -90,7 +91,7 @@ class AsyncRunningTrial:
             self._block.log_error(error)
             await self._send_log()
             await self._end(ending, error)
-        return ends_quietly(error)
+        return self._block.ends_quietly(error)
 
     async def _end(self, ending: Request[TrialRead], error: BaseException | None) -> None:
         try:
@@ -101,7 +102,8 @@ class AsyncRunningTrial:
             if error is None:
                 await self._client.send(failure(self.suggested, str(refused)))
             raise
-        if error is None and not self._block.last_metrics:
+        self._block.told(ending)
+        if error is None and self._block.has_no_result:
             raise NothingReported(f"Trial {self.suggested.number}: {NO_METRIC}.")
 
     async def _stop_heartbeats(self) -> None:

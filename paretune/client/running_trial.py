@@ -9,7 +9,7 @@ from api_schemas.search_space import Parameterization
 from api_schemas.trials import TrialRead
 from paretune.client import log_requests, requests
 from paretune.client.requests import Request
-from paretune.client.trial_block import NO_METRIC, TrialBlock, completion, ends_quietly, failure
+from paretune.client.trial_block import NO_METRIC, TrialBlock, completion, failure
 from paretune.errors import NothingReported, ParetuneError, RequestRefused, ServerUnreachable
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ class RunningTrial:
 
     The block may report measurements and should call `complete`; without it, the last measurement is the
     result. An exception makes the trial FAILED and leaves the block; torch's out-of-memory error and
-    `TrialInfeasible` make it INFEASIBLE and do not; an interrupted program gives it back.
+    `TrialInfeasible` make it INFEASIBLE and do not; an interrupted program gives it back, and so does one
+    that no server answers. A result that no server took is sent once more at the end of the block.
     """
 
     def __init__(self, client: "Client", suggested: SuggestedTrial, *, lease_seconds: float) -> None:
@@ -74,13 +75,13 @@ class RunningTrial:
         """
         self._block.say(text)
 
-    def complete(self, **metrics: float) -> None:
+    def complete(self, /, **metrics: float) -> None:
         """Tell the result."""
         self._stop_heartbeats()
         self._send_log()
-        with self._block.unless_lost():
-            self._client.send(completion(self.suggested, metrics))
-        self._block.is_done = True
+        result = completion(self.suggested, metrics)
+        with self._block.telling(result):
+            self._client.send(result)
 
     def __enter__(self) -> Self:
         self._beating.start()
@@ -93,7 +94,7 @@ class RunningTrial:
             self._block.log_error(error)
             self._send_log()
             self._end(ending, error)
-        return ends_quietly(error)
+        return self._block.ends_quietly(error)
 
     def _end(self, ending: Request[TrialRead], error: BaseException | None) -> None:
         try:
@@ -104,7 +105,8 @@ class RunningTrial:
             if error is None:
                 self._client.send(failure(self.suggested, str(refused)))
             raise
-        if error is None and not self._block.last_metrics:
+        self._block.told(ending)
+        if error is None and self._block.has_no_result:
             raise NothingReported(f"Trial {self.suggested.number}: {NO_METRIC}.")
 
     def _stop_heartbeats(self) -> None:

@@ -14,10 +14,12 @@ from api_schemas.objectives import LARGEST_METRIC
 from api_schemas.redaction import secrets_of
 from api_schemas.trials import TrialRead, TrialState
 from paretune.client import requests
+from paretune.client.describing import described
 from paretune.client.requests import Request
 from paretune.errors import (
     ParetuneError,
     RequestRefused,
+    ServerUnreachable,
     TrialEnded,
     TrialInfeasible,
     TrialLost,
@@ -46,6 +48,8 @@ class TrialBlock:
         self.stop_reason: StopReason | None = None
         self.is_lost = False
         self.is_done = False
+        self._untold: Request[TrialRead] | None = None
+        self._told_at_last = False
         self.log = LogTail(secrets=secrets_of(os.environ))
 
     def measurement(self, step: int, metrics: Mapping[str, float]) -> Request[TrialSignal]:
@@ -55,13 +59,15 @@ class TrialBlock:
             TrialInfeasible: If a metric is not a number.
             TrialStopped: If the service has said meanwhile that it wants no more.
             TrialLost: If another runner has the trial now.
+            CannotBeSent: If no metric may be called so.
         """
         self.check()
         reason = not_a_number(metrics)
         if reason is not None:
             raise TrialInfeasible(reason)
+        request = described(requests.report_measurement, self.suggested, step=step, metrics=metrics)
         self.last_metrics = dict(metrics)
-        return requests.report_measurement(self.suggested, step=step, metrics=metrics)
+        return request
 
     @property
     def pause_seconds(self) -> float:
@@ -106,6 +112,31 @@ class TrialBlock:
             if not self.lose(refused):
                 raise
 
+    @contextmanager
+    def telling(self, result: Request[TrialRead]) -> Iterator[None]:
+        """Let a block send its result; the end of the block sends it again if no server took it."""
+        try:
+            with self.unless_lost():
+                yield
+        except ServerUnreachable:
+            self._untold = result
+            raise
+        self.is_done = True
+
+    def told(self, ending: Request[TrialRead]) -> None:
+        """Remember that the end of the block has been taken."""
+        self._told_at_last = ending is self._untold
+
+    @property
+    def has_no_result(self) -> bool:
+        """Whether nothing was measured and no result told."""
+        return not self.last_metrics and not self._told_at_last
+
+    def ends_quietly(self, error: BaseException | None) -> bool:
+        """Return whether what left the block is dealt with, so that a loop over trials goes on."""
+        is_back = self._told_at_last and isinstance(error, ServerUnreachable)
+        return is_back or isinstance(error, TrialEnded) or is_out_of_memory(error)
+
     def check(self) -> None:
         """Leave the block if there is no reason to go on."""
         if self.is_lost:
@@ -124,6 +155,8 @@ class TrialBlock:
         """Return the request that reports how the block ended; None if that was reported or is not wanted."""
         if self.is_done or isinstance(error, TrialLost):
             return None
+        if self._untold is not None and (error is None or isinstance(error, ServerUnreachable)):
+            return self._untold
         if self.is_lost and (error is not None or not self.last_metrics):
             return None
         # A result is always sent: the service takes it while no other runner has the trial.
@@ -136,17 +169,12 @@ class TrialBlock:
                 self.suggested,
                 CompletionRequest(attempt=self.suggested.attempt, state=TrialState.STOPPED_EARLY),
             )
-        # An interrupted program says nothing about the trial: release it.
-        if isinstance(error, TrialStopped) or not isinstance(error, Exception):
+        # An interrupted program, or a server that is away, says nothing about the trial: release it.
+        if isinstance(error, TrialStopped | ServerUnreachable) or not isinstance(error, Exception):
             return requests.release_trial(self.suggested)
         if isinstance(error, TrialInfeasible) or is_out_of_memory(error):
             return infeasibility(self.suggested, _sentence(error))
         return failure(self.suggested, _sentence(error))
-
-
-def ends_quietly(error: BaseException | None) -> bool:
-    """Return whether what left the block is dealt with, so that a loop over trials goes on."""
-    return isinstance(error, TrialEnded) or is_out_of_memory(error)
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
@@ -158,11 +186,17 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def completion(trial: SuggestedTrial, metrics: Mapping[str, float]) -> Request[TrialRead]:
-    """Return what tells a result; one that is not a number says that the parameters cannot work."""
+    """Return what tells a result; one that is not a number says that the parameters cannot work.
+
+    Raises:
+        CannotBeSent: If no metric may be called so, or there are too many.
+    """
     reason = not_a_number(metrics)
     if reason is not None:
         return infeasibility(trial, reason)
-    ended = CompletionRequest(attempt=trial.attempt, state=TrialState.SUCCEEDED, metrics=dict(metrics))
+    ended = described(
+        CompletionRequest, attempt=trial.attempt, state=TrialState.SUCCEEDED, metrics=dict(metrics)
+    )
     return requests.complete_trial(trial, ended)
 
 

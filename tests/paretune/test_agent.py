@@ -1,5 +1,6 @@
 """Trials of a custom study, run by a script through an agent, against the real application."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -63,6 +64,25 @@ def test_a_study_is_run_to_its_end_by_a_script(
     [of_last] = client.trial_logs(study_id, trials[3].id).logs
     assert "MemoryError" in of_last.text
     assert of_last.text.splitlines()[-1] == "out of memory: MemoryError"
+
+
+@pytest.mark.parametrize(
+    ("told", "states"),
+    [
+        ('{"cost": 0.5, "gain": 1, "val/acc": 0.9, "self": 1}', [TrialState.SUCCEEDED]),
+        ('{"val/acc": 0.9}', [TrialState.FAILED]),
+    ],
+)
+def test_numbers_that_no_metric_may_be_called_as_cost_no_trial(
+    client: Client, told: str, states: list[TrialState]
+) -> None:
+    """They are named; where nothing else is told, the script has failed."""
+    study_id, said = queued_study(trials=1, budget={"trials": 1}, parallelism=1), list[str]()
+    command = [sys.executable, "-c", f"print({told!r})"]
+    with contextlib.suppress(ScriptBroken):
+        run_agent(client, study_id, command, show=said.append, tell=quiet)
+    assert [trial.state for trial in client.trials(study_id)][:1] == states
+    assert any("letters, digits and _ behind it: val/acc." in line for line in said)
 
 
 def test_a_broken_script_does_not_spend_the_budget(client: Client) -> None:

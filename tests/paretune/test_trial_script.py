@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -108,6 +109,18 @@ def test_a_script_that_is_no_longer_wanted_is_ended_with_its_children(tmp_path: 
     with pytest.raises(TrialStopped):
         run_script([sys.executable, "-c", script], TRIAL, folder=tmp_path, show=lines.append, check=check)
     assert time.monotonic() - started < 60
+
+
+def test_an_agent_that_cannot_show_what_the_script_says_ends_it() -> None:
+    """As where its terminal is gone; the script does not stand still before a pipe that nobody reads."""
+
+    def show(line: str) -> None:
+        raise SystemExit(1)
+
+    script = "import time\nfor n in range(30_000): print('a line of it')\ntime.sleep(600)"
+    command = [sys.executable, "-c", script]
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(SystemExit):
+        run_script(command, TRIAL, folder=Path(folder), show=show, check=lambda: None)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a process to its parent")

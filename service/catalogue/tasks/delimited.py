@@ -11,7 +11,7 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, NamedTuple, TextIO
 
 from service.catalogue.tasks.limits import LONGEST_CELL
 from service.catalogue.tasks.tables import Cells, Table, check_row_count, checked_columns, ending, not_utf8
@@ -35,6 +35,16 @@ class Dialect:
     separator: str
     quoted: bool
     begins_with_separator: bool = False
+
+
+class Fitness(NamedTuple):
+    """How well a separator fits a file; the larger, the better."""
+
+    most: bool
+    """Whether most rows have the cells of a header of several columns."""
+    several: bool
+    every: bool
+    columns: int
 
 
 def open_delimited(file: BinaryIO, name: str) -> Table:
@@ -99,7 +109,10 @@ def _lines(file: BinaryIO, name: str, dialect: Dialect) -> Generator[tuple[int, 
     except UnicodeDecodeError as error:
         raise _at_first_bad_byte(file, name) from error
     except csv.Error as error:
-        raise InvalidTaskFile(f"'{name}' is no CSV {error}. Is a quotation mark left open?") from error
+        raise InvalidTaskFile(
+            f"'{name}' is no CSV {error}. Is a quotation mark left open? "
+            'One within a cell is written twice ("").'
+        ) from error
     finally:
         text.detach()  # or the file would be closed with it
 
@@ -133,12 +146,16 @@ def dialect_of(file: BinaryIO, suffix: str) -> Dialect:
     quoted = suffix == ".csv" or QUOTED_HEADER.match(sample) is not None
     candidates = [Dialect(separator, quoted=quoted or separator != "\t") for separator in SEPARATORS[suffix]]
     whole = len(content) < SAMPLE_BYTES
+    fitness = {dialect: _fitness(sample, dialect, whole=whole) for dialect in candidates}
     # max() takes the first of those that are alike.
-    return max(candidates, key=lambda dialect: _fitness(sample, dialect, whole=whole))
+    best, usual = max(candidates, key=fitness.__getitem__), candidates[0]
+    # Any line is one column of something. Where the usual separator breaks off instead, say why.
+    is_broken = not fitness[best].several and fitness[usual].columns > 1
+    return usual if is_broken else best
 
 
-def _fitness(sample: str, dialect: Dialect, *, whole: bool) -> tuple[bool, bool, bool, int]:
-    """Return whether most rows fit several columns, whether there are any, whether all fit, and how many."""
+def _fitness(sample: str, dialect: Dialect, *, whole: bool) -> Fitness:
+    """Return how well the rows of a sample fit their header."""
     lines = io.StringIO(sample, newline="" if dialect.quoted else None)
     records: list[list[str]] = []
     try:
@@ -150,11 +167,13 @@ def _fitness(sample: str, dialect: Dialect, *, whole: bool) -> tuple[bool, bool,
             # The end of the sample may have cut the last one.
             records = records if whole else records[:-1]
     except csv.Error:
-        return False, False, False, 0
+        # Where nothing is left to read, the end of the sample may lie within a cell.
+        if whole or lines.read(1):
+            return Fitness(False, False, False, columns=len(records[0]) if records else 0)
     header, *rows = records or [[]]
     fit = [_fits(row, len(header)) for row in rows]
     several = len(header) > 1
-    return several and 2 * sum(fit) >= len(fit), several, all(fit), len(header)
+    return Fitness(several and 2 * sum(fit) >= len(fit), several, all(fit), len(header))
 
 
 def _at_first_bad_byte(file: BinaryIO, name: str) -> InvalidTaskFile:

@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -9,8 +12,16 @@ from api_schemas.ask_and_tell import SuggestedTrial
 from api_schemas.trial_logs import LogReport
 from api_schemas.trials import TrialRead, TrialState
 from paretune.client import AsyncClient, Client, RunningTrial
-from paretune.client.trial_block import TrialBlock
-from paretune.errors import NothingReported, RequestRefused, StudyEnded, TrialInfeasible
+from paretune.client.requests import Request
+from paretune.client.trial_block import TrialBlock, completion
+from paretune.errors import (
+    CannotBeSent,
+    NothingReported,
+    RequestRefused,
+    ServerUnreachable,
+    StudyEnded,
+    TrialInfeasible,
+)
 from service import settings
 from service.trials import sweeper
 from tests.conftest import API_KEY
@@ -252,3 +263,79 @@ def test_a_result_is_told_although_a_heartbeat_was_refused(client: Client, runni
         trial.report(step=1, **GOOD)
         trial._block.is_lost = True
     assert ended(client, running).state is TrialState.SUCCEEDED
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A server that does not answer the paths which end so, each once."""
+    paths: list[str] = []
+    send, send_async = Client.send, AsyncClient.send
+
+    def check(request: Request[Any]) -> None:
+        for path in [path for path in paths if request.path.endswith(path)]:
+            paths.remove(path)
+            raise ServerUnreachable("No server answers.")
+
+    def once(self: Client, request: Request[Any]) -> Any:
+        check(request)
+        return send(self, request)
+
+    async def once_async(self: AsyncClient, request: Request[Any]) -> Any:
+        check(request)
+        return await send_async(self, request)
+
+    monkeypatch.setattr(Client, "send", once)
+    monkeypatch.setattr(AsyncClient, "send", once_async)
+    yield paths
+    assert not paths
+
+
+def test_a_result_that_no_server_took_is_told_again_at_the_end(
+    server_url: str, client: Client, away: list[str]
+) -> None:
+    """By both clients: a finished training is no failure, and the loop goes on."""
+    study = client.study(queued_study(trials=2))
+    away.append(":complete")
+    with study.trial() as trial:
+        trial.complete(**GOOD)
+
+    async def again() -> None:
+        async with (
+            AsyncClient(server_url, api_key=API_KEY) as other,
+            await other.study(study.id).trial() as trial,
+        ):
+            away.append(":complete")
+            await trial.complete(**GOOD)
+
+    asyncio.run(again())
+    assert [(item.state, item.metrics) for item in study.trials()] == [(TrialState.SUCCEEDED, GOOD)] * 2
+
+
+def test_a_result_is_told_again_where_the_block_went_on(
+    client: Client, running: RunningTrial, away: list[str]
+) -> None:
+    """Whoever catches that no server answers has told it all the same."""
+    away.append(":complete")
+    with running as trial, suppress(ServerUnreachable):
+        trial.complete(**GOOD)
+    assert ended(client, running).metrics == GOOD
+
+
+def test_a_trial_whose_server_was_away_is_given_back(
+    client: Client, running: RunningTrial, away: list[str]
+) -> None:
+    """It says nothing against the parameters, and costs none of the attempts."""
+    away.append(":report")
+    with pytest.raises(ServerUnreachable), running as trial:
+        trial.report(step=1, cost=3.0)
+    after = ended(client, running)
+    assert (after.state, after.state_reason) == (TrialState.QUEUED, "its worker was stopped")
+    assert replicate_of(after.id).lost_attempts == 0
+
+
+def test_a_name_that_no_metric_has_is_refused_with_a_sentence(running: RunningTrial) -> None:
+    """Before anything is sent."""
+    with pytest.raises(CannotBeSent, match="val/acc"), running as trial:
+        trial.report(step=1, **{"val/acc": 0.9})
+    with pytest.raises(CannotBeSent, match="val/acc"):
+        completion(running.suggested, {"val/acc": 0.9})

@@ -47,6 +47,7 @@ def read(content: bytes, name: str) -> tuple[tuple[str, ...], list[dict[str, Any
         ("a.csv", b"text,label\nx\n", "Line 2 of 'a.csv' has 1 cells where the header has 2"),
         ("a.csv", b"text,text\nx,1\n", "names a column twice"),
         ("a.csv", b'text,label\n"never closed,1\n', "no CSV at line 2.*quotation mark"),
+        ("a.csv", b'id,text,label\n0,"a \\"b\\", c",1\n', r'no CSV at line 2.*written twice \(""\)'),
         ("a.csv", b"text,label\ncaf\xe9,1\n", r"offset 14 \(0xe9\)"),
         ("a.csv", b"\xef\xbb\xbftext,label\ncaf\xe9,1\n", "offset 17"),
         ("a.tsv", b"text\tlabel\nx\n", "Line 2"),
@@ -141,6 +142,20 @@ def test_a_separator_is_found_in_the_beginning_of_a_large_file() -> None:
     """Whose last line is cut off there."""
     lines = "".join(f'"{n}, {"x" * 2000}";{n}\n' for n in range(300))
     assert len(read(f"text;label\n{lines}".encode(), "a.csv")[1]) == 300
+
+
+def test_documents_longer_than_the_beginning_that_is_looked_at_are_read() -> None:
+    """The end of it lies within a cell, behind fewer rows than are counted."""
+    cell = '"' + "a, b\n" * 1200 + '"'
+    lines = "".join(f"{n},{cell},{n % 2}\n" for n in range(100))
+    columns, rows = read(f"id,text,label\n{lines}".encode(), "a.csv")
+    assert columns == ("id", "text", "label")
+    assert len(rows) == 100
+
+
+def test_a_column_of_texts_may_have_commas_and_quotes() -> None:
+    """Its header says that it is one column."""
+    assert read(b'text\nfine,"really" fine\n', "a.csv")[1] == [{"text": 'fine,"really" fine'}]
 
 
 @pytest.mark.parametrize("at", [0, 1, 2**20 - 2, 2**20, 2**20 + 1])
