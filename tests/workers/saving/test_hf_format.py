@@ -148,7 +148,8 @@ def test_peft_loads_every_method_with_the_same_hidden_states(
     script.write_text(LOAD)
     subprocess.run(
         [sys.executable, str(script), str(source), str(tmp_path / "all")],
-        check=True, capture_output=True, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin"},
+        check=True, capture_output=True, cwd=tmp_path,
+        env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     found = load_file(tmp_path / "found.safetensors")
     assert found.keys() == PEFTS.keys()
