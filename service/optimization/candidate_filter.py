@@ -73,9 +73,9 @@ class CandidateFilter:
 def filter_after(
     problem: Problem, observations: Iterable[Observation], *, pending: Iterable[Parameterization]
 ) -> CandidateFilter:
-    """Return the filter that drops what is observed or pending."""
+    """Return the filter that drops what is observed, pending or excluded."""
     keys = (
         problem.key(observation.parameterization) if observation.key is None else observation.key
         for observation in observations
     )
-    return CandidateFilter(problem, {*keys, *map(problem.key, pending)})
+    return CandidateFilter(problem, {*keys, *map(problem.key, (*pending, *problem.excluded))})

@@ -146,7 +146,10 @@ class EncodedProblem:
         observed = [
             (observation.parameterization, observation.metrics)
             for observation in source.observations
-            if observation.metrics is not None and outcome.metric in observation.metrics
+            if observation.metrics is not None
+            and outcome.metric in observation.metrics
+            # A former study need not have taken the metric on a scale on which only positive values lie.
+            and outcome.has_place_for(observation.metrics[outcome.metric])
         ]
         if not observed:
             return None

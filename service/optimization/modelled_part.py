@@ -20,12 +20,18 @@ MODELLED_NUMBERS = 8_000_000
 """Observations times columns: fewer are modelled of more than 13,000 columns."""
 
 FEWEST_MODELLED = 50
+FIRST = 16
+"""Observations that a study began with."""
 
 
 def modelled_part(
     problem: Problem, outcomes: Sequence[Outcome], observations: Sequence[Observation], *, seed: int
 ) -> Sequence[Observation]:
-    """Return what is modelled: the front within the limits, up to half of it, and a random rest."""
+    """Return what is modelled: the front within the limits, up to half of it, and a random rest.
+
+    The rest begins with what others are compared with: the first observations, among them the default and
+    the head alone, and what was measured with several seeds, as contenders are.
+    """
     within_memory = MODELLED_NUMBERS // max(problem.grid.dimensions, 1)
     most = min(MODELLED_OBSERVATIONS, max(FEWEST_MODELLED, within_memory))
     if len(observations) <= most:
@@ -40,6 +46,8 @@ def modelled_part(
     if len(members) > most // 2:
         members = members[far_apart(objectives[front], count=most // 2)]
     priority = np.random.default_rng(seed).random(len(observations))
-    priority[members.numpy()] = -1.0
+    priority[[item.seeds > 1 for item in observations]] = -1.0
+    priority[:FIRST] = -2.0
+    priority[members.numpy()] = -3.0
     chosen = np.sort(np.argsort(priority, kind="stable")[:most])
     return [observations[index] for index in chosen.tolist()]

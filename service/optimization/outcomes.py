@@ -36,6 +36,10 @@ class Outcome:
         """Return whether the optimiser's scale is the log10."""
         return self.log or self.count
 
+    def has_place_for(self, raw: float) -> bool:
+        """Return whether the optimiser's scale has a raw value."""
+        return raw > 0 or self.count or not self.log
+
     def value(self, raw: float) -> float:
         """Return a raw value on the optimiser's scale."""
         return self.sign * (log_scaled(raw, count=self.count) if self.is_log else raw)

@@ -70,6 +70,8 @@ class Problem:
     """Metrics that are counts or sizes; none in a custom study, whose names carry no meaning."""
     spelled: Callable[[Candidates], Codes] | None = None
     """Writes candidates that are one trial in one way, where many settings come to it; models read that."""
+    excluded: tuple[Parameterization, ...] = ()
+    """What is neither suggested again nor awaited: trials that failed or were cancelled tell nothing."""
 
     @cached_property
     def grid(self) -> Grid:

@@ -49,7 +49,7 @@ SCORED_AT_A_TIME, NUMBERS_AT_A_TIME = 512, 2_000_000
 LOCAL_STARTS = 6
 LOCAL_ROUNDS = 6
 LOOKED_AT = 400
-"""How many of the best candidates are compared with those taken before the search gives up."""
+"""How many of the best candidates are compared with those taken before fewer new ones will do."""
 
 GRADIENT_STARTS = 4
 GRADIENT_STEPS = 15
@@ -107,12 +107,16 @@ class Search:
         return np.asarray(np.where(kept, values, -np.inf))
 
     def new(self, codes: Codes, scores: Scores, *, count: int) -> tuple[Codes, Scores]:
-        """Return the best candidates that are new, each once, best first."""
+        """Return the best candidates that are new, each once, best first.
+
+        Those taken may all stand before the first new one, where many results are not modelled.
+        """
         order = np.argsort(-scores, kind="stable")
         kept: dict[Hashable, int] = {}
         looked_at: set[bytes] = set()
         for index in order.tolist():
-            if len(kept) == count or len(looked_at) == LOOKED_AT or scores[index] == -np.inf:
+            given_up = bool(kept) and len(looked_at) >= LOOKED_AT
+            if len(kept) == count or given_up or scores[index] == -np.inf:
                 break
             row = codes[index].tobytes()
             if row not in looked_at:

@@ -91,7 +91,7 @@ def suggest(
 ) -> list[Suggestion]:
     """Return up to `count` suggestions, best first; fewer only if the space holds nothing new.
 
-    Nothing that is evaluated, pending or equivalent to either is suggested again. After
+    Nothing that is evaluated, pending, excluded or equivalent to one of these is suggested again. After
     `time_limit_seconds` no model is asked any more, and a search in progress stops with the best so far; the
     rest are random draws with `generated_by` "time_limit". Within the limit the result depends on the
     arguments alone. The global random state is left unchanged.
@@ -120,7 +120,7 @@ def suggest(
 def _next(call: Call, waiting: Sequence[Parameterization]) -> Suggestion | None:
     """Return the suggestion that follows those that are `waiting` for a result."""
     encoded, allowed, deadline = call.encoded, call.allowed, call.deadline
-    position = len(encoded.observations) + len(waiting)
+    position = len(encoded.observations) + len(encoded.problem.excluded) + len(waiting)
     starting = allowed.keep(encoded.problem.starting_points)
     if starting:
         return Suggestion(starting[0], "starting_point")
@@ -202,7 +202,7 @@ def _modelled(call: Call, waiting: Sequence[Parameterization], *, position: int)
     except FIT_FAILURES:
         return _drawn(call, waiting, rng=rng, generated_by="fallback_random")
     if best is None:
-        return _drawn(call, waiting, rng=rng, generated_by=name)
+        return _drawn(call, waiting, rng=rng, generated_by="fallback_random")
     if call.shortlists is not None:
         call.shortlists.append(best.shortlist)
     (chosen,) = encoded.problem.grid.parameterizations(encoded.spelled(best.codes))

@@ -119,4 +119,7 @@ def _nearest(parameter: Parameter, value: object, *, otherwise: object) -> Param
     if isinstance(parameter, OrdinalParameter):
         return min(parameter.choices, key=lambda choice: abs(choice - number))
     clipped = min(max(number, parameter.low), parameter.high)
+    if parameter.step is not None and parameter.steps is not None:
+        nearest = round((clipped - parameter.low) / parameter.step)
+        clipped = parameter.value_at(min(nearest, parameter.steps))
     return float(clipped) if isinstance(parameter, FloatParameter) else round(clipped)

@@ -70,16 +70,14 @@ def read_request(session: Session, study_id: str) -> SuggestionRequest | None:
     count = _wanted(session, study, trials) + len(outdated)
     if count == 0:
         return None
+    untaught = [trial for trial in trials if trial.state not in TEACHING_STATES and trial.id not in outdated]
+    lost = [trial for trial in untaught if trial.state in TERMINAL_TRIAL_STATES]
+    problem = _problem(study, sources=sources_of(session, study))
     return SuggestionRequest(
         proposer=typed_study.proposals(study).proposer,
-        problem=_problem(study, sources=sources_of(session, study)),
+        problem=replace(problem, excluded=tuple(trial.parameters for trial in lost)),
         observations=observations_of(session, study, results),
-        # FAILED and cancelled trials carry no information, but must not be suggested again.
-        pending=tuple(
-            trial.parameters
-            for trial in trials
-            if trial.state not in TEACHING_STATES and trial.id not in outdated
-        ),
+        pending=tuple(trial.parameters for trial in untaught if trial.state not in TERMINAL_TRIAL_STATES),
         outdated=outdated,
         known_results=len(results),
         count=count,

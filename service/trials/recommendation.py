@@ -109,9 +109,11 @@ def front_ranges(objectives: Sequence[Objective], points: Sequence[Point]) -> tu
 
 def _knee(objectives: Sequence[Objective], points: Sequence[Point], *, floor: Floor | None) -> Choice:
     # Das (1999): the point farthest beyond the plane through the individual optima. On shares these are
-    # the unit vectors, so the distance is the sum of the shares less 1, over sqrt(m).
+    # the unit vectors, so the distance is the sum of the shares less 1, over sqrt(m). In an objective in
+    # which all points are alike there is nothing to give up: it bends no front.
     Z = shares(objectives, points)
-    bulge = Z.sum(axis=1) - 1.0
+    spread = (Z < 1).any(axis=0)
+    bulge = Z[:, spread].sum(axis=1) - 1.0
     if len(points) == 1:
         return Choice(0, f"{_titled(objectives, points[0])} is the only point of the front.")
     if (Z == 1).all():
@@ -277,7 +279,9 @@ def _lost(
             objective.metric: other.metrics[objective.metric] - chosen.metrics[objective.metric]
             for objective in objectives
         },
-        reason=f"Trial {other.number} has {change(better_in)}, for {_listed(map(change, worse))}.",
+        # A default that stands may be beaten in nothing but certainty.
+        reason=f"Trial {other.number} has {change(better_in)}, "
+        + (f"for {_listed(map(change, worse))}." if worse else "and is worse in nothing."),
     )
 
 

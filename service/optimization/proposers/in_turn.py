@@ -43,7 +43,7 @@ def suggest_in_turn(
     allowed = filter_after(problem, observations, pending=pending)
     suggestions: list[Suggestion] = []
     while len(suggestions) < count:
-        waiting = [*pending, *(suggestion.parameterization for suggestion in suggestions)]
+        waiting = [*problem.excluded, *pending, *(suggestion.parameterization for suggestion in suggestions)]
         rng = generator("fallback", seed, len(observations) + len(waiting))
         late = time.monotonic() >= deadline
         suggestion = _next(None if late else pick, allowed, waiting, rng=rng, generated_by=generated_by)

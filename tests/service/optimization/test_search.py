@@ -69,6 +69,16 @@ def test_the_taken_best_gives_way_to_the_second() -> None:
     assert search.grid.parameterizations(found.codes) == [{"a": True, "b": True, "c": False}]
 
 
+def test_what_is_new_is_found_behind_everything_that_is_taken() -> None:
+    """Also where more is taken, and stands before it, than is looked at for a better one."""
+    search = search_on(SWITCHES[:10], torch.tensor([2.0**n for n in range(10)]).double())
+    for code in range(500, 1024):
+        search.allowed.take({name: bool(code >> n & 1) for n, name in enumerate("abcdefghij")})
+    found = maximise(search, np.zeros((1, 10)))
+    assert found is not None
+    assert found.score == 499
+
+
 def test_exchange_reaches_the_best_of_sixteen_thousand() -> None:
     """Some weights are negative; the best candidate is known switch by switch."""
     weights = torch.tensor([(-1.0) ** n * (n + 1) for n in range(14)]).double()

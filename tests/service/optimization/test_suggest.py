@@ -20,7 +20,7 @@ from service.optimization.encoded_problem import EncodedProblem
 from service.optimization.grid import Candidates, Codes
 from service.optimization.modelled_part import MODELLED_OBSERVATIONS, modelled_part
 from service.optimization.outcomes import exact_values, outcomes_of
-from service.optimization.problem import Observation, Problem, Suggestion
+from service.optimization.problem import Observation, Problem, Source, Suggestion
 from service.optimization.search import Scores, Search
 from service.optimization.suggest import suggest
 from service.optimization.surrogate import fit_surrogate
@@ -255,6 +255,52 @@ def test_of_many_observations_the_front_within_the_limits_is_modelled() -> None:
     assert min(even) < 0.01 * count
     assert len(even) > MODELLED_OBSERVATIONS // 2
     assert len(even) < len(rows)
+
+
+def test_what_is_excluded_is_not_suggested_and_says_nothing_of_its_neighbours() -> None:
+    """A trial that failed: unlike one that is under way, it makes nothing near it less worth a trial."""
+    problem = problem_on(SWITCHES[:6], objectives=(SCORE,))
+    observations = some_observations(problem, 12)
+    first = only(suggest(problem, observations, pending=[], count=1, seed=0))
+    beside = {**first.parameterization, "a": not first.parameterization["a"]}
+    excluding = dataclasses.replace(problem, excluded=(beside,))
+    found = only(suggest(excluding, observations, pending=[], count=1, seed=0))
+    assert found.parameterization == first.parameterization
+    assert found.explanation is not None
+    assert found.explanation == first.explanation
+    rest = suggest(excluding, observations, pending=[], count=64, seed=0)
+    assert items(beside) not in {items(one.parameterization) for one in rest}
+    assert len(rest) == 64 - 1 - len({items(one.parameterization) for one in observations})
+
+
+def test_what_others_are_compared_with_is_modelled_among_very_many() -> None:
+    """What a study began with, and what was measured with several seeds."""
+    problem = problem_on(NUMBERS, objectives=(SCORE,))
+    observations = [
+        Observation({"x": row / 2000, "y": 0.5}, {"score": float(row)}, seeds=3 if row % 500 == 0 else 1)
+        for row in range(2000)
+    ]
+    kept = modelled_part(problem, outcomes_of(problem), observations, seed=0)
+    rows = {round(2000 * float(item.parameterization["x"])) for item in kept}
+    assert {*range(10), 500, 1000, 1500, 1999} <= rows
+
+
+def test_a_former_study_teaches_what_the_scale_has_a_place_for() -> None:
+    """It may have taken a metric by its value that this study takes by its logarithm."""
+    log_loss = Objective.model_validate({"metric": "loss", "direction": "minimize", "log": True})
+    past = tuple(
+        Observation({"x": row / 10, "y": 0.5}, {"loss": -1.0 if row == 3 else row + 1.0}) for row in range(8)
+    )
+    problem = dataclasses.replace(
+        problem_on(NUMBERS, objectives=(log_loss,)), sources=(Source("std_before", past),)
+    )
+    (observed,) = EncodedProblem(problem, [], 0).sources["loss"]
+    assert len(observed.y) == 7
+    known = [
+        Observation({"x": 0.1, "y": 0.2}, {"loss": 1.0}),
+        Observation({"x": 0.6, "y": 0.2}, {"loss": 2.0}),
+    ]
+    assert suggest(problem, known, pending=[], count=1, seed=0)
 
 
 def test_the_unit_of_a_metric_does_not_matter() -> None:

@@ -120,6 +120,23 @@ def test_numbers_are_clipped_and_rounded() -> None:
     assert found == {"training.epochs": 9}
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value", "expected"),
+    [
+        ({"type": "int", "low": 0, "high": 16, "step": 4}, 7, 8),
+        ({"type": "int", "low": 1, "high": 15, "step": 4}, 15, 13),
+        ({"type": "float", "low": 0.0, "high": 1.0, "step": 0.25}, 0.33, 0.25),
+        ({"type": "float", "low": 0.0, "high": 1.0, "step": 0.3}, 1.0, 0.9),
+    ],
+)
+def test_a_number_takes_its_nearest_step(parameter: dict[str, Any], value: float, expected: float) -> None:
+    """The last one, where the step leads beyond the bound."""
+    wide = {key: bound for key, bound in parameter.items() if key != "step"}
+    name = "training.epochs" if parameter["type"] == "int" else "peft.lora.alpha"
+    found = mapped({name: value}, space({"name": name, **wide}), space({"name": name, **parameter}))
+    assert found == {name: expected}
+
+
 def test_a_parameter_the_source_did_not_search_takes_the_sources_base_value() -> None:
     """That is what its trials were trained with."""
     source = space(RATE, lora={"rank": 16})

@@ -54,6 +54,21 @@ def test_the_optimiser_hears_standard_errors(session: Session) -> None:
         assert (errors and errors["score"]) == (expected and pytest.approx(expected))
 
 
+def test_a_failed_trial_is_excluded_and_one_under_way_is_pending(session: Session) -> None:
+    """The optimiser awaits no result of the first."""
+    study = create(session, make_study_request(parallelism=4))
+    failed, running = queue(session, study), queue(session, study)
+    while failed.state is not TrialState.FAILED:
+        finish(
+            session, study, start(session, study, failed), TrialReport(state=TrialState.FAILED, reason="x")
+        )
+    start(session, study, running)
+    asked = read_request(session, study.id)
+    assert asked is not None
+    assert asked.problem.excluded == (failed.parameters,)
+    assert asked.pending == (running.parameters,)
+
+
 @pytest.mark.parametrize("request_body", [make_study_request(parallelism=4), custom_study()])
 def test_the_key_of_a_stored_trial_is_the_one_that_its_problem_gives(
     session: Session, request_body: StudyCreate

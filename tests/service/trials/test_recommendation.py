@@ -179,3 +179,17 @@ def test_the_next_better_in_each_objective_is_named_with_its_price() -> None:
     assert (cheaper.number, cheaper.better_in) == (0, "trainable_parameters")
     assert [item.better_in for item in lost_alternatives(OBJECTIVES, FRONT, 0)] == ["trainable_parameters"]
     assert lost_alternatives(OBJECTIVES, FRONT, 0)[0].number == 4
+
+
+def test_what_beats_a_default_that_stands_in_something_and_loses_in_nothing_is_named() -> None:
+    """It was not sure enough to take its place."""
+    better, default = scored(5, 0.81, 770), scored(0, 0.80, 770)
+    (lost,) = lost_alternatives(OBJECTIVES, [better, default], 1)
+    assert lost.reason == "Trial 5 has score 0.81 instead of 0.8, and is worse in nothing."
+
+
+def test_an_objective_in_which_all_are_alike_makes_no_knee() -> None:
+    """A hollow front has none, whatever else is the same for all."""
+    hollow = [scored(0, 0.9, 100_000), scored(1, 0.72, 5_000), scored(2, 0.7, 100)]
+    assert choose(OBJECTIVES, hollow, query()).position is None
+    assert choose([*OBJECTIVES, LATENCY], hollow, query()).position is None
