@@ -108,12 +108,9 @@ def front_ranges(objectives: Sequence[Objective], points: Sequence[Point]) -> tu
 
 
 def _knee(objectives: Sequence[Objective], points: Sequence[Point], *, floor: Floor | None) -> Choice:
-    # Das (1999): the point farthest beyond the plane through the individual optima. On shares these are
-    # the unit vectors, so the distance is the sum of the shares less 1, over sqrt(m). In an objective in
-    # which all points are alike there is nothing to give up: it bends no front.
     Z = shares(objectives, points)
-    spread = (Z < 1).any(axis=0)
-    bulge = Z[:, spread].sum(axis=1) - 1.0
+    # In an objective in which all points are alike there is nothing to give up: it bends no front.
+    bulge = _beyond_optima(Z[:, (Z < 1).any(axis=0)])
     if len(points) == 1:
         return Choice(0, f"{_titled(objectives, points[0])} is the only point of the front.")
     if (Z == 1).all():
@@ -134,6 +131,20 @@ def _knee(objectives: Sequence[Objective], points: Sequence[Point], *, floor: Fl
         f"{_titled(objectives, points[position])} lies farthest beyond the {shape} through the front's best "
         f"in each objective: of what the front spans it reaches {reached}.",
     )
+
+
+def _beyond_optima(Z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far points lie beyond the plane through the individual optima (Das 1999), from their shares.
+
+    Of two objectives the optima are the unit vectors. Of more, the best in one need not be worst in the
+    others; where one is so good in them that no plane rises to all optima, that of the unit vectors counts.
+    """
+    optima = Z[[max(range(len(Z)), key=lambda row: (Z[row, one], Z[row].sum())) for one in range(Z.shape[1])]]
+    normal = np.linalg.lstsq(optima, np.ones(len(optima)))[0]
+    if (normal < -LEAST_BULGE).any():
+        normal = np.ones(Z.shape[1])
+    distance: NDArray[np.float64] = Z @ normal - 1.0
+    return distance
 
 
 def _above(

@@ -193,3 +193,28 @@ def test_an_objective_in_which_all_are_alike_makes_no_knee() -> None:
     hollow = [scored(0, 0.9, 100_000), scored(1, 0.72, 5_000), scored(2, 0.7, 100)]
     assert choose(OBJECTIVES, hollow, query()).position is None
     assert choose([*OBJECTIVES, LATENCY], hollow, query()).position is None
+
+
+def shared(*shares: tuple[float, float, float]) -> list[Point]:
+    """Points of three objectives, by their shares of the ranges; the latency is 1 ms at its best."""
+    return [
+        point(number, score=a, trainable_parameters=10 ** (4 - 4 * b), latency_ms=2 - c)
+        for number, (a, b, c) in enumerate(shares)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("front", "position"),
+    [
+        ([(1, 0.5, 0.5), (0.5, 1, 0.5), (0.5, 0.5, 1), (0.6, 0.6, 0.6), (0, 0, 0)], None),
+        ([(1, 0.5, 0.5), (0.5, 1, 0.5), (0.5, 0.5, 1), (0.8, 0.8, 0.8), (0, 0, 0)], 3),
+        ([(1, 0.9, 0.9), (0, 1, 0), (0, 0, 1), (0.3, 0.3, 0.5)], 0),
+        ([(1, 1, 0), (0, 0, 1), (0.8, 0.8, 0.8)], 2),
+    ],
+    ids=["hollow", "bent", "best in one and near it in the others", "best in two"],
+)
+def test_the_plane_of_three_objectives_goes_through_their_optima(
+    front: list[tuple[float, float, float]], position: int | None
+) -> None:
+    """The best in one objective may be good in others, and is no knee for that alone."""
+    assert choose([*OBJECTIVES, LATENCY], shared(*front), query()).position == position
