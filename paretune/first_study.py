@@ -21,6 +21,7 @@ from paretune.table_look import (
     look_at,
     separator_of,
 )
+from paretune.validation_report import left_out_lines
 
 STUDY_FILE = "study.yaml"
 MOST_SHOWN = 12
@@ -117,13 +118,12 @@ def _what_was_found(file: Path, columns: Sequence[Column], found: Contents) -> l
         f"{len(found.labels)} labels: {', '.join(found.labels[:MOST_SHOWN])}" if found.labels else "numbers"
     )
     more = ", ..." if len(found.labels) > MOST_SHOWN else ""
-    dropped = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in found.dropped.items())
     return [
         f"{file.name}: {cells}{len(columns)} columns: {_listed(columns)}",
         f"  text:  {task.text_column}",
         f"  label: {task.label_column} ({task.resolved_kind}, {labels}{more})",
         f"  rows:  {train:,} to train, {validation:,} to validate, {test:,} to test",
-        *([f"  left out: {dropped}"] if dropped else []),
+        *left_out_lines(found.dropped),
     ]
 
 

@@ -37,6 +37,7 @@ def preview(session: Session, valid: ValidStudy, *, tenant_id: str) -> StudyVali
         natural_references=valid.reference_defaults,
         first_trials=tuple(_first_trial(valid, point) for point in valid.starting_points[:MOST_FIRST_TRIALS]),
         estimate=next(_estimates(session, valid, tenant_id=tenant_id), None),
+        dropped=dict(valid.dropped),
         one_shot_trainings=0 if valid.one_shot is None else valid.one_shot.trainings,
     )
 
