@@ -39,7 +39,7 @@ configuration:
     label_column: {label}
     # {labels}
     kind: {kind}  # or {other_kinds}
-{score}{rows}  training:
+{missing}{score}{rows}  training:
     epochs: 3
     batch_size: 32
     # Tokens of a text; the rest is cut off. Nine texts in ten are shorter, at four characters a token.
@@ -74,6 +74,7 @@ def study_text(contents: Contents, *, path: str, texts: Sequence[str], gpu: bool
         labels=_labels(contents),
         kind=task.resolved_kind,
         other_kinds=", ".join(kind for kind in TaskKind if kind != task.resolved_kind),
+        missing=_missing(task),
         score=_score(task),
         rows=_rows(contents.split_rows, labels=len(contents.labels), gpu=gpu),
         max_length=_length(texts),
@@ -92,6 +93,16 @@ def _labels(contents: Contents) -> str:
     shown = ", ".join(json.dumps(label, ensure_ascii=False) for label in contents.labels[:5])
     more = ", ..." if len(contents.labels) > 5 else ""
     return f"{len(contents.labels)} labels: {shown}{more}"
+
+
+def _missing(task: Task) -> str:
+    if task.missing_labels is None:
+        return ""
+    names = json.dumps(list(task.missing_labels), ensure_ascii=False)
+    return (
+        "    # Labels that mean that there is none: their rows are left out. With [] they are classes.\n"
+        f"    missing_labels: {names}\n"
+    )
 
 
 def _score(task: Task) -> str:
