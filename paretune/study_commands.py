@@ -17,7 +17,7 @@ from paretune.finished_study import follow_to_the_end
 from paretune.progress import resumable, where_it_stands
 from paretune.study_file import lines_named, read_study_file
 from paretune.study_reference import find_study
-from paretune.task_file import with_task_file
+from paretune.task_file import checked_study, with_task_file
 from paretune.validation_report import validation_lines
 
 app = typer.Typer()
@@ -66,7 +66,7 @@ def validate(study_file: StudyFile, as_json: Json = False, state_dir: StateDir =
         lines_named(study_file),
         working("Checking the study"),
     ):
-        found = client.validate_study(with_task_file(client, study, study_file=study_file))
+        found = checked_study(client, study, study_file=study_file)
     if as_json:
         say_json(found)
         return
