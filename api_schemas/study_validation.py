@@ -44,7 +44,7 @@ class StudyValidation(Schema):
     `natural_references` are the worst values of the objectives where they follow from the space or the task.
     `first_trials` are its starting points, 20 at most. There is no `estimate` until a study of yours
     with the same backbone, task and recipe has trained something. `one_shot_trainings` of the budget pay for
-    the super-network that it asks for.
+    the super-network that it asks for. `dropped` counts the rows of files that are left out, by the reason.
     """
 
     study: StudyCreate
@@ -54,3 +54,4 @@ class StudyValidation(Schema):
     first_trials: tuple[FirstTrial, ...]
     estimate: RunEstimate | None
     one_shot_trainings: int = 0
+    dropped: dict[str, int] = Field(default_factory=dict)

@@ -5,9 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paretune.console import chosen, say, working
+from api_schemas.tasks import TaskKind
+from paretune.console import agreed, chosen, say, working
 from paretune.errors import FileExists, ParetuneError
 from paretune.gpus import gpu_is_visible
+from paretune.label_look import guess_kind, guess_missing, stands_beside_words
 from paretune.study_template import study_text
 from paretune.table_look import (
     Column,
@@ -20,7 +22,9 @@ from paretune.table_look import (
     guess_text,
     look_at,
     separator_of,
+    whole_column,
 )
+from paretune.validation_report import left_out_lines
 
 STUDY_FILE = "study.yaml"
 MOST_SHOWN = 12
@@ -30,14 +34,27 @@ class ColumnUnknown(ParetuneError):
     """It is not clear which column is meant."""
 
 
+class LabelsUnknown(ParetuneError):
+    """It is not clear what the labels are."""
+
+
 def write_first_study(
-    file: Path, *, text: str | None, label: str | None, output: Path | None, ask: bool, force: bool
+    file: Path,
+    *,
+    text: str | None,
+    label: str | None,
+    kind: TaskKind | None,
+    missing_labels: Sequence[str] | None,
+    output: Path | None,
+    ask: bool,
+    force: bool,
 ) -> Path:
     """Write a study on the rows of a file, and return where.
 
     Raises:
         UnreadableTable: If the file cannot be trained on; the message names the line or the column.
         ColumnUnknown: If a column is not there, or cannot be guessed and nobody is there to ask.
+        LabelsUnknown: If somebody who was asked what the labels are does not say it.
         FileExists: If the study file is there already.
     """
     target = output or file.parent / STUDY_FILE
@@ -57,9 +74,14 @@ def write_first_study(
     if not others:
         raise ColumnUnknown(f"{file.name} has one column; a study needs one of texts and one of labels.")
     guess = guess_label(columns, text=texts.name)
-    labels = by_name[_settled("label", label, others, guess=guess, ask=ask)]
+    named = _settled("label", label, others, guess=guess, ask=ask)
     with working(f"Reading {file.name}"):
-        found = contents_of(file, text=texts, label=labels)
+        labels = whole_column(file, named)
+    asks = ask and somebody_is_there()
+    settled_kind = kind or _settled_kind(labels, ask=asks)
+    missing = _settled_missing(labels, missing_labels, kind=settled_kind, ask=asks)
+    with working(f"Reading {file.name}"):
+        found = contents_of(file, text=texts.name, label=labels, kind=settled_kind, missing=missing)
     say(*_what_was_found(file, columns, found))
     target.write_text(study_text(found, path=path, texts=texts.cells, gpu=gpu_is_visible()), encoding="utf-8")
     return target
@@ -104,6 +126,32 @@ def _settled(role: str, given: str | None, columns: Sequence[Column], *, guess: 
     return answer
 
 
+def _settled_kind(labels: Column, *, ask: bool) -> TaskKind:
+    guess = guess_kind(labels)
+    if guess.sure or not ask:
+        return guess.kind
+    kinds = [str(TaskKind.CLASSIFICATION), str(TaskKind.REGRESSION)]
+    question = f"'{labels.name}' has {len(labels.counts)} different numbers: classes, or values to predict"
+    answer = chosen(f"{question} ({', '.join(kinds)})?", kinds, guess=guess.kind)
+    if answer is None:
+        raise LabelsUnknown(f"{question}? Say --kind with one of: {', '.join(kinds)}.")
+    return TaskKind(answer)
+
+
+def _settled_missing(
+    labels: Column, given: Sequence[str] | None, *, kind: TaskKind, ask: bool
+) -> tuple[str, ...] | None:
+    """Return the `missing_labels` of the task; None where nothing needs to be said."""
+    if given:
+        return tuple(name for name in given if name)
+    guess = guess_missing(labels, kind)
+    if guess and ask and stands_beside_words(labels, guess):
+        names = " and ".join(f"'{name}'" for name in guess)
+        question = f"{names} among the labels of '{labels.name}': leave these rows out, as without a label?"
+        return guess if agreed(question, by_default=True) else ()
+    return guess or None
+
+
 def somebody_is_there() -> bool:
     """Return whether a person can be asked."""
     return sys.stdin.isatty()
@@ -117,13 +165,14 @@ def _what_was_found(file: Path, columns: Sequence[Column], found: Contents) -> l
         f"{len(found.labels)} labels: {', '.join(found.labels[:MOST_SHOWN])}" if found.labels else "numbers"
     )
     more = ", ..." if len(found.labels) > MOST_SHOWN else ""
-    dropped = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in found.dropped.items())
+    missing = ", ".join(task.missing_labels or ())
     return [
         f"{file.name}: {cells}{len(columns)} columns: {_listed(columns)}",
         f"  text:  {task.text_column}",
         f"  label: {task.label_column} ({task.resolved_kind}, {labels}{more})",
+        *([f"  no label: {missing} (missing_labels in the study)"] if missing else []),
         f"  rows:  {train:,} to train, {validation:,} to validate, {test:,} to test",
-        *([f"  left out: {dropped}"] if dropped else []),
+        *left_out_lines(found.dropped),
     ]
 
 

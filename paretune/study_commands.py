@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from api_schemas.studies import StudyKind, StudyRead, StudyState
+from api_schemas.tasks import TaskKind
 from paretune.client import Client
 from paretune.client.asking import has_ended
 from paretune.command_groups import STUDIES
@@ -16,7 +17,7 @@ from paretune.finished_study import follow_to_the_end
 from paretune.progress import resumable, where_it_stands
 from paretune.study_file import lines_named, read_study_file
 from paretune.study_reference import find_study
-from paretune.task_file import with_task_file
+from paretune.task_file import checked_study, with_task_file
 from paretune.validation_report import validation_lines
 
 app = typer.Typer()
@@ -29,6 +30,11 @@ def init(
     file: Annotated[Path, typer.Argument(help="A CSV, TSV, JSONL or Parquet file of texts and labels.")],
     text: Annotated[str | None, typer.Option(help="The column of the texts.")] = None,
     label: Annotated[str | None, typer.Option(help="The column of the labels.")] = None,
+    kind: Annotated[TaskKind | None, typer.Option(help="What the labels are.")] = None,
+    missing_label: Annotated[
+        list[str] | None,
+        typer.Option(help='A label that means that there is none, such as NA; several times; "": none does.'),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The study file to write; study.yaml beside the rows if left out.")
     ] = None,
@@ -38,7 +44,16 @@ def init(
     """Look at a file of rows, and write a study on it."""
     from paretune.first_study import write_first_study
 
-    written = write_first_study(file, text=text, label=label, output=output, ask=not yes, force=force)
+    written = write_first_study(
+        file,
+        text=text,
+        label=label,
+        kind=kind,
+        missing_labels=missing_label,
+        output=output,
+        ask=not yes,
+        force=force,
+    )
     say(f"Wrote {written}. Next: paretune validate {written}; paretune run {written}")
 
 
@@ -51,7 +66,7 @@ def validate(study_file: StudyFile, as_json: Json = False, state_dir: StateDir =
         lines_named(study_file),
         working("Checking the study"),
     ):
-        found = client.validate_study(with_task_file(client, study, study_file=study_file))
+        found = checked_study(client, study, study_file=study_file)
     if as_json:
         say_json(found)
         return

@@ -18,6 +18,8 @@ OF_TEN_LONGEST = 0.9
 
 ROWS_WITHOUT_GPU = (640, 600, 600)
 ROWS_WITH_GPU = (20_000, 4_000, 4_000)
+LEAST_ROWS_OF_A_LABEL = 8
+"""To train on, on average, where not all rows are taken."""
 FEW_ROWS = 2000
 """Below so many rows the server deals folds, unless counts say otherwise."""
 
@@ -37,7 +39,7 @@ configuration:
     label_column: {label}
     # {labels}
     kind: {kind}  # or {other_kinds}
-{score}{rows}  training:
+{missing}{score}{rows}  training:
     epochs: 3
     batch_size: 32
     # Tokens of a text; the rest is cut off. Nine texts in ten are shorter, at four characters a token.
@@ -72,8 +74,9 @@ def study_text(contents: Contents, *, path: str, texts: Sequence[str], gpu: bool
         labels=_labels(contents),
         kind=task.resolved_kind,
         other_kinds=", ".join(kind for kind in TaskKind if kind != task.resolved_kind),
+        missing=_missing(task),
         score=_score(task),
-        rows=_rows(contents.split_rows, gpu=gpu),
+        rows=_rows(contents.split_rows, labels=len(contents.labels), gpu=gpu),
         max_length=_length(texts),
     )
 
@@ -92,15 +95,26 @@ def _labels(contents: Contents) -> str:
     return f"{len(contents.labels)} labels: {shown}{more}"
 
 
+def _missing(task: Task) -> str:
+    if task.missing_labels is None:
+        return ""
+    names = json.dumps(list(task.missing_labels), ensure_ascii=False)
+    return (
+        "    # Labels that mean that there is none: their rows are left out. With [] they are classes.\n"
+        f"    missing_labels: {names}\n"
+    )
+
+
 def _score(task: Task) -> str:
     if task.score is None:
         return ""
     return f"    # Most rows have one label, so accuracy would say little.\n    score: {task.score}\n"
 
 
-def _rows(split_rows: Sequence[int], *, gpu: bool) -> str:
+def _rows(split_rows: Sequence[int], *, labels: int, gpu: bool) -> str:
     train, validation, test = split_rows
     most = ROWS_WITH_GPU if gpu else ROWS_WITHOUT_GPU
+    most = (max(most[0], LEAST_ROWS_OF_A_LABEL * labels), *most[1:])
     if train + validation < FEW_ROWS:
         known = f"{train + validation:,}"
         return f"    # All rows: {known} to train and validate on, in folds, {test:,} to test at the end.\n"

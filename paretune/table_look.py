@@ -3,14 +3,21 @@
 The file is read by the code with which the server reads uploads, so what is said here is what will be.
 """
 
+import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from api_schemas.tasks import FILE_PREFIX, ScoreMetric, Task, TaskKind
 from paretune.errors import ParetuneError
+
+if TYPE_CHECKING:
+    from service.catalogue.tasks.tables import Table
 
 SAMPLE_ROWS = 2000
 TEXT_NAMES = ("text", "sentence", "review", "content", "message", "body", "comment", "tweet", "utterance",
@@ -20,10 +27,7 @@ LABEL_NAMES = ("label", "labels", "class", "category", "target", "sentiment", "i
 MOST_LABELS = 50
 """Different values of a column that may be a class without being called one."""
 ROWS_OF_A_LABEL = 4
-VALUES_OF_A_SCALE = 20
-"""Whole numbers with more different values than this are something to predict, not classes."""
 SEVERAL = "|"
-SHARE_OF_SEVERAL = 0.02
 UNEVEN = 0.7
 """A class with a larger share of the rows makes accuracy say little."""
 LONGEST_NAME = 80
@@ -77,17 +81,9 @@ def look_at(file: Path) -> tuple[Column, ...]:
     Raises:
         UnreadableTable: If it is no table; the message names the line where reading ends.
     """
-    from service.catalogue.tasks.places import open_file
-    from service.catalogue.tasks.tables import open_table
-    from service.errors import ServiceError
-
-    try:
-        with open_file(file.resolve(), in_cache=False) as opened:
-            table = open_table(opened, name=file.name)
-            rows = list(islice(table.cells(table.columns), SAMPLE_ROWS))
-            table.count()
-    except ServiceError as error:
-        raise UnreadableTable(error.detail) from error
+    with _table_of(file) as table:
+        rows = list(islice(table.cells(table.columns), SAMPLE_ROWS))
+        table.count()
     if not rows:
         raise UnreadableTable(f"'{file.name}' has no rows below the names of its columns.")
     return tuple(_column(name, [row[place] for row in rows]) for place, name in enumerate(table.columns))
@@ -128,23 +124,23 @@ def guess_label(columns: Sequence[Column], *, text: str) -> Guess:
 
 def first_line_is_data(columns: Sequence[Column]) -> bool:
     """Return whether what should be names of columns reads like a row."""
-    return any(len(column.name) > LONGEST_NAME or _is_number(column.name) for column in columns)
+    return any(len(column.name) > LONGEST_NAME or is_number(column.name) for column in columns)
 
 
-def kind_of(label: Column) -> TaskKind:
-    """Return what the labels seem to be: several in a cell, numbers to predict, or classes."""
-    several = sum(SEVERAL in cell for cell in label.cells)
-    if several > SHARE_OF_SEVERAL * len(label.cells):
-        return TaskKind.MULTI_LABEL
-    if all(map(_is_number, label.counts)) and (
-        len(label.counts) > VALUES_OF_A_SCALE or not all(float(cell).is_integer() for cell in label.counts)
-    ):
-        return TaskKind.REGRESSION
-    return TaskKind.CLASSIFICATION
+def whole_column(file: Path, name: str) -> Column:
+    """Return a column with all of its cells.
+
+    Raises:
+        UnreadableTable: If the file cannot be read.
+    """
+    with _table_of(file) as table:
+        return _column(name, [row[0] for row in table.cells([name])])
 
 
-def contents_of(file: Path, *, text: Column, label: Column) -> Contents:
-    """Read the whole file as a task.
+def contents_of(
+    file: Path, *, text: str, label: Column, kind: TaskKind, missing: tuple[str, ...] | None
+) -> Contents:
+    """Read the whole file as a task; `missing` becomes its `missing_labels`.
 
     Raises:
         UnreadableTable: If a study could not train on it; the message says which row, or what is missing.
@@ -152,25 +148,47 @@ def contents_of(file: Path, *, text: Column, label: Column) -> Contents:
     from service.catalogue.tasks.facts import SourceFiles, read_task
     from service.errors import ServiceError
 
-    kind, place = kind_of(label), file.resolve()
-    most = max(label.counts.values(), default=0) / max(len(label.cells), 1)
-    uneven = kind is TaskKind.CLASSIFICATION and most > UNEVEN
+    place = file.resolve()
+    labelled = [count for cell, count in label.counts.items() if cell not in (missing or ())]
+    uneven = kind is TaskKind.CLASSIFICATION and max(labelled, default=0) > UNEVEN * sum(labelled)
     task = Task(
         name=f"{FILE_PREFIX}{file.name}",
         kind=kind,
-        text_column=text.name,
+        text_column=text,
         label_column=label.name,
+        missing_labels=missing,
         score=ScoreMetric.MACRO_F1 if uneven else None,
     )
     try:
         data = read_task(task, SourceFiles(place.parent, (("train", (place.name,)),)))
     except ServiceError as error:
         raise UnreadableTable(
-            f"'{file.name}' cannot be trained on with the texts of '{text.name}' and the labels of "
-            f"'{label.name}': {error.detail}."
+            f"'{file.name}' cannot be trained on with the texts of '{text}' and the labels of "
+            f"'{label.name}': {error.detail}.{_options_for(error.detail)}"
         ) from error
     dropped = {reason: count for reason, count in data.dropped.items() if count}
     return Contents(task, data.facts.labels, data.facts.split_rows, dropped)
+
+
+@contextmanager
+def _table_of(file: Path) -> "Iterator[Table]":
+    from service.catalogue.tasks.places import open_file
+    from service.catalogue.tasks.tables import open_table
+    from service.errors import ServiceError
+
+    try:
+        with open_file(file.resolve(), in_cache=False) as opened:
+            yield open_table(opened, name=file.name)
+    except ServiceError as error:
+        raise UnreadableTable(error.detail) from error
+
+
+def _options_for(problem: str) -> str:
+    """Return the options that set the fields of a task which a refusal names; there is no study file yet."""
+    of_missing = re.search(r"missing_labels to \[(\".*?\")\]", problem)
+    if of_missing is not None:
+        return f' Here: --missing-label {of_missing[1]} if so, and --missing-label "" if it is a class.'
+    return " Here: --kind sets it." if re.search(r"\bkind\b", problem) else ""
 
 
 def _column(name: str, cells: Sequence[object]) -> Column:
@@ -180,6 +198,8 @@ def _column(name: str, cells: Sequence[object]) -> Column:
 
 def _texts(cells: Sequence[object]) -> Iterator[str]:
     for cell in cells:
+        if isinstance(cell, float) and math.isnan(cell):
+            continue
         if isinstance(cell, list):
             yield SEVERAL.join(map(str, cell)) + SEVERAL
         elif isinstance(cell, str | int | float) and str(cell).strip():
@@ -191,9 +211,9 @@ def _named(columns: Sequence[Column], names: Sequence[str]) -> str | None:
     return next((by_name[name] for name in names if name in by_name), None)
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Return whether a cell is a finite number."""
     try:
-        float(cell)
+        return math.isfinite(float(cell))
     except ValueError:
         return False
-    return True

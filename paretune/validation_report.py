@@ -1,6 +1,6 @@
 """What a checked study comes to, as lines of text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from api_schemas.studies import StudyCreate
 from api_schemas.study_validation import FirstTrial, RunEstimate, StudyValidation
@@ -16,6 +16,7 @@ def validation_lines(found: StudyValidation) -> list[str]:
     return [
         f"This study can run: {study.display_name}",
         *_task_lines(study, found.classes),
+        *left_out_lines(found.dropped),
         f"  searches {searched} parameters for {', '.join(_objectives(study))}",
         f"  trains {study.budget.trials} times, {study.parallelism} at once{_race(study)}",
         *_one_shot(found.one_shot_trainings),
@@ -33,6 +34,12 @@ def _task_lines(study: StudyCreate, classes: int | None) -> Iterator[str]:
     folds = "" if task.folds is None else f", {task.folds} folds"
     labels = f"{task.resolved_kind}{outputs}{folds}"
     yield f"  fine-tunes {study.configuration.backbone} on {task.owners_name} ({labels})"
+
+
+def left_out_lines(dropped: Mapping[str, int]) -> list[str]:
+    """Return what rows are not used, and why; nothing where all are."""
+    counts = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in dropped.items()]
+    return [f"  left out: {', '.join(counts)}"] if counts else []
 
 
 def _objectives(study: StudyCreate) -> Iterator[str]:

@@ -24,6 +24,7 @@
     ├── LastAdminKey            409  the tenant's last key that can make others
     ├── LimitReached            409  a limit of the tenant is reached
     ├── TaskFileInUse           409  an open study reads the file
+    ├── TaskFileChanged         409  the study's file is not what it was
     ├── RequestInProgress       409  the first request with this Idempotency-Key is running
     ├── OutdatedVersion         412  the study has changed since it was read
     ├── BodyTooLarge            413

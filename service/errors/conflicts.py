@@ -28,6 +28,14 @@ class TaskFileInUse(ServiceError, status=HTTPStatus.CONFLICT):
     """
 
 
+class TaskFileChanged(ServiceError, status=HTTPStatus.CONFLICT):
+    """The file that the study trains on is not what it was.
+
+    Its trials would all end INFEASIBLE, so none was started. Bring the file back as it was when the study was
+    posted, under its name, and try again; or clone the study, to search on the rows that the file has now.
+    """
+
+
 class InsufficientStorage(ServiceError, status=HTTPStatus.INSUFFICIENT_STORAGE):
     """The server's disk is full.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from api_schemas.errors import FieldError
+from api_schemas.tasks import TaskKind
 from service.studies.resampling import folds_problem
 from service.studies.study_draft import StudyDraft
 
@@ -62,8 +63,8 @@ def distillation_errors(draft: StudyDraft) -> Iterator[FieldError]:
 
 
 def task_errors(draft: StudyDraft) -> Iterator[FieldError]:
-    """Find splits that want more rows than there are, and texts longer than the backbone reads."""
-    configuration = draft.configuration
+    """Find splits that want more rows than there are, or too few to train every class, and too long texts."""
+    configuration, trained = draft.configuration, draft.configuration.task.train_rows
     for split, rows in zip(("train", "validation", "test"), draft.task.split_rows, strict=True):
         wanted = getattr(configuration.task, f"{split}_rows")
         if wanted is not None and wanted > rows:
@@ -72,6 +73,12 @@ def task_errors(draft: StudyDraft) -> Iterator[FieldError]:
                 detail=f"the {split} split of '{draft.task.name}' has {rows} rows; leave this out for all of "
                 "them",
             )
+    if draft.task.kind is TaskKind.CLASSIFICATION and trained is not None and trained < draft.task.classes:
+        yield FieldError(
+            pointer="/configuration/task/train_rows",
+            detail=f"'{draft.task.name}' has {draft.task.classes} classes, and {trained} rows leave some of "
+            "them untrained; take one row of each at least, better several, or leave this out for all rows",
+        )
     if configuration.training.max_length > draft.backbone.shape.max_positions:
         yield FieldError(
             pointer="/configuration/training/max_length",

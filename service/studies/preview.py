@@ -37,6 +37,7 @@ def preview(session: Session, valid: ValidStudy, *, tenant_id: str) -> StudyVali
         natural_references=valid.reference_defaults,
         first_trials=tuple(_first_trial(valid, point) for point in valid.starting_points[:MOST_FIRST_TRIALS]),
         estimate=next(_estimates(session, valid, tenant_id=tenant_id), None),
+        dropped=dict(valid.dropped),
         one_shot_trainings=0 if valid.one_shot is None else valid.one_shot.trainings,
     )
 
@@ -92,6 +93,7 @@ def _estimates(session: Session, valid: ValidStudy, *, tenant_id: str) -> Iterat
 
 def _what_takes_time(configuration: TrialConfiguration) -> tuple[object, ...]:
     training, task = configuration.training, configuration.task
-    rows = (task.name, task.sha256, task.revision, task.train_rows, task.validation_rows, task.test_rows)
+    # The same bytes are the same rows, whatever they are called.
+    rows = (task.sha256 or task.name, task.revision, task.train_rows, task.validation_rows, task.test_rows)
     recipe = (training.epochs, training.measurements_per_epoch, training.batch_size, training.max_length)
     return (configuration.backbone, configuration.quantisation, *rows, *recipe)

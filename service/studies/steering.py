@@ -17,6 +17,7 @@ from service.storage import queries
 from service.storage.audit_log import record_audit_event
 from service.storage.event_log import record_event
 from service.storage.models import Study
+from service.studies.task_file_changes import refuse_if_changed
 from service.trials import lifecycle, race_budget, replication, study_lifecycle
 from service.trials.wake_ups import wake_study_worker, wake_trial_worker
 
@@ -29,9 +30,16 @@ def pause(session: Session, study: Study) -> Study:
 
 
 def resume(session: Session, study: Study) -> Study:
-    """Go on; resuming an active study changes nothing."""
+    """Go on; resuming an active study changes nothing.
+
+    Raises:
+        TaskFileChanged: If it trains on a file that is not what it was.
+        WrongState: If it has ended.
+    """
     if study.state is StudyState.SUCCEEDED:
         raise WrongState("The study is SUCCEEDED: its budget is spent. Extend it to go on.")
+    if study.state is StudyState.PAUSED:
+        refuse_if_changed(study)
     if study.state is not StudyState.ACTIVE:
         study.state_reason = None
         # Fresh tries for one that the study worker had failed on.
@@ -50,6 +58,7 @@ def extend(session: Session, study: Study, *, trials: int) -> Study:
     Raises:
         InvalidStudy: If the budget would grow beyond reason.
         LimitReached: If it would become active again, and its tenant may have no further active study.
+        TaskFileChanged: If it trains on a file that is not what it was.
         WrongState: If the study was cancelled or has failed.
     """
     if study.state in (StudyState.CANCELLING, StudyState.CANCELLED, StudyState.FAILED):
@@ -59,6 +68,8 @@ def extend(session: Session, study: Study, *, trials: int) -> Study:
         raise InvalidStudy(detail, errors=[FieldError(pointer="/trials", detail=detail)])
     if study.state is StudyState.SUCCEEDED:
         limits.check_new_study(session, study.tenant_id)
+    # Under the tenant's lock, without which no file of its is replaced or deleted.
+    refuse_if_changed(study)
     study.trial_budget += trials
     race_budget.search_on(study)
     record_event(session, study, EventType.STUDY_EXTENDED, trials=trials, budget=study.trial_budget)

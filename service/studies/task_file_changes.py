@@ -5,7 +5,7 @@ So no two uploads pass a limit together, and no file goes while a study that rea
 
 import filecmp
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,8 +13,11 @@ from sqlalchemy.orm import Session
 from service.access import limits
 from service.catalogue import kept_uploads
 from service.catalogue.tasks.places import upload_folder
-from service.errors import LimitReached, NotFound
-from service.errors.conflicts import TaskFileInUse
+from service.catalogue.tasks.sources import settled
+from service.errors import InvalidTask, LimitReached, NotFound, UnknownTask
+from service.errors.conflicts import TaskFileChanged, TaskFileInUse
+from service.settings import settings
+from service.storage import typed_study
 from service.storage.database import transaction
 from service.storage.models import Study
 
@@ -64,6 +67,21 @@ def delete(session: Session, name: str, *, data_dir: Path, tenant_id: str) -> No
         raise NotFound("There is no such file. `GET /v1/task_files` lists your files.")
     _refuse_if_read(session, place, data_dir=data_dir, tenant_id=tenant_id, change="deleted")
     place.unlink(missing_ok=True)
+
+
+def refuse_if_changed(study: Study) -> None:
+    """Raise TaskFileChanged if a study's file is gone, or is not what it was when the study was posted."""
+    configuration = typed_study.configuration(study)
+    if configuration is None or not configuration.task.is_file:
+        return
+    task = configuration.task
+    name = PurePath(task.name).name
+    try:
+        settled(task, data_dir=settings().data_dir, tenant_id=study.tenant_id)
+    except UnknownTask as error:
+        raise TaskFileChanged(f"'{name}' is gone.") from error
+    except InvalidTask as error:
+        raise TaskFileChanged(f"'{name}' has other content than when the study was posted.") from error
 
 
 def does_not_fit(room: int) -> LimitReached:

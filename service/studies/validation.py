@@ -4,8 +4,8 @@ The checks are listed here and written in the modules that end in `_checks`. Eve
 at once, each with a JSON pointer.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from api_schemas.backbones import BackboneShape
@@ -111,6 +111,7 @@ class ValidStudy:
     starting_points: tuple[Parameterization, ...]
     reference_defaults: tuple[float | None, ...]
     one_shot: OneShotRun | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def validate_study(request: StudyCreate, *, tenant_id: str) -> ValidStudy:
@@ -137,6 +138,7 @@ def validate_study(request: StudyCreate, *, tenant_id: str) -> ValidStudy:
         starting_points=points,
         reference_defaults=reference_defaults(draft),
         one_shot=run,
+        dropped=draft.task.dropped,
     )
 
 

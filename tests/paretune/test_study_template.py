@@ -41,6 +41,13 @@ def test_many_rows_are_sampled_so_that_it_ends_in_minutes() -> None:
     assert "# All rows: 100 to train and validate on, in folds, 10 to test at the end.\n" in few
 
 
+def test_every_label_has_rows_to_train_on() -> None:
+    """However many labels there are."""
+    labels = tuple(map(str, range(200)))
+    many = Contents(TASK, labels, (50_000, 6_000, 6_000), {})
+    assert "train_rows: 1600\n" in study_text(many, path="a.csv", texts=["x"], gpu=False)
+
+
 def test_uneven_classes_are_scored_by_macro_f1() -> None:
     """Guessing the largest class has a high accuracy."""
     task = TASK.model_copy(update={"score": ScoreMetric.MACRO_F1})

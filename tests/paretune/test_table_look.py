@@ -3,10 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-import pytest
-
-from api_schemas.tasks import TaskKind
-from paretune.table_look import Column, Guess, first_line_is_data, guess_label, guess_text, kind_of
+from paretune.table_look import Column, Guess, first_line_is_data, guess_label, guess_text
 
 LONG = [f"a text that goes on for a while, number {number}" for number in range(40)]
 
@@ -37,21 +34,6 @@ def test_without_a_name_the_longest_cells_are_texts_and_what_repeats_is_a_label(
         guess_label([*columns[:2], column("n", [str(n * n) for n in range(40)])], text="body of it").column
         is None
     )
-
-
-@pytest.mark.parametrize(
-    ("cells", "kind"),
-    [
-        (["good", "bad"], TaskKind.CLASSIFICATION),
-        (["1", "2", "3", "4", "5"], TaskKind.CLASSIFICATION),
-        (["0.5", "1.0", "2.5"], TaskKind.REGRESSION),
-        ([str(n) for n in range(100)], TaskKind.REGRESSION),
-        (["joy|fear", "joy", "fear"], TaskKind.MULTI_LABEL),
-    ],
-)
-def test_labels_have_the_kind_of_their_cells(cells: list[str], kind: TaskKind) -> None:
-    """Stars are classes, a scale of many values is not; bars stand between several."""
-    assert kind_of(column("label", cells)) is kind
 
 
 def test_a_header_of_numbers_or_sentences_is_a_row() -> None:

@@ -6,10 +6,13 @@ import pytest
 
 from api_schemas.studies import StudyCreate
 from paretune.client import Client
-from paretune.task_file import with_task_file
+from paretune.errors import RequestRefused
+from paretune.task_file import checked_study, with_task_file
 from tests.conftest import study_body
 
 ROWS = "text,label\nfine,good\nbad,poor\n"
+MANY = "text,label\n" + "".join(f"text {n},{n % 2}\n" for n in range(80))
+EDITED = MANY.replace("text 0", "text zero")
 
 
 def study_on(name: str) -> StudyCreate:
@@ -43,4 +46,45 @@ def test_other_rows_are_left_to_the_server(
     (tmp_path / "a.csv").write_text(ROWS)
     monkeypatch.setenv("PARETUNE_DATA_DIR", str(tmp_path))
     with_task_file(client, study_on("file:a.csv"), study_file=tmp_path / "study.yaml")
+    assert client.task_files() == ()
+
+
+def test_a_check_leaves_the_uploads_as_they_are(client: Client, tmp_path: Path) -> None:
+    """Also while a study reads the file of that name; what is told has the file's own name."""
+    file, study_file = tmp_path / "a.csv", tmp_path / "study.yaml"
+    file.write_text(MANY)
+    kept = client.create_study(with_task_file(client, study_on("file:a.csv"), study_file=study_file))
+    file.write_text(EDITED)
+    found = checked_study(client, study_on("file:a.csv"), study_file=study_file)
+    assert task_of(found.study) == "file:a.csv"
+    first = found.first_trials[0].configuration
+    assert first is not None
+    assert first.task.name == "file:a.csv"
+    assert [file.name for file in client.task_files()] == ["a.csv"]
+    assert kept.configuration is not None
+    assert found.study.configuration is not None
+    assert found.study.configuration.task.sha256 != kept.configuration.task.sha256
+    file.write_text(MANY)
+    again = checked_study(client, study_on("file:a.csv"), study_file=study_file)
+    assert again.study.configuration is not None
+    assert again.study.configuration.task.sha256 == kept.configuration.task.sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.csv", MANY.replace("label", "mood"), "'a.csv' has no column 'label'"),
+        ("a.csv", "text,label\na,b,c\n", "'a.csv'"),
+        ("a.csv", "text,label\n,x\n,y\n", "every text of the column"),
+        ("my a.csv", MANY, "'my a.csv' must be letters"),
+    ],
+)
+def test_a_check_that_is_refused_leaves_nothing_and_names_the_file(
+    client: Client, tmp_path: Path, name: str, content: str, complaint: str
+) -> None:
+    """By its own name, which a study must be able to have."""
+    (tmp_path / name).write_text(content)
+    with pytest.raises(RequestRefused) as refused:
+        checked_study(client, study_on(f"file:{name}"), study_file=tmp_path / "study.yaml")
+    assert complaint in str(refused.value)
     assert client.task_files() == ()

@@ -47,6 +47,18 @@ def test_an_uploaded_file_is_called_as_its_owner_calls_it(study_file: Path, tmp_
     assert "on file:reviews.csv (classification, 2 outputs, 5 folds)" in output
 
 
+def test_rows_that_are_left_out_are_counted(study_file: Path, tmp_path: Path) -> None:
+    """By the reason, before anything trains on the rest."""
+    rows = "".join(f"a good film number {n % 30},yes\na dull film number {n % 29},no\n" for n in range(30))
+    (tmp_path / "reviews.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    task = {"name": "file:reviews.csv"}
+    study_file.write_text(
+        yaml.safe_dump(study_body(configuration={"backbone": "all-MiniLM-L6-v2", "task": task}))
+    )
+    output = CliRunner().invoke(app, ["validate", str(study_file)]).output
+    assert "left out: 1 repeated texts" in output
+
+
 def test_a_super_network_says_what_it_costs(study_file: Path) -> None:
     """Before it is paid for."""
     body = study_body(

@@ -74,7 +74,7 @@ class Classifier:
         """Return the predictions for texts, or for pairs of them, in their order.
 
         Raises:
-            UnfitInput: If it was trained on pairs and gets single texts, or vice versa.
+            UnfitInput: If it was trained on pairs and gets single texts, or vice versa; or gets no list.
         """
         pairs = split_pairs(texts, takes_pairs=self.saved.answers.takes_pairs)
         training = self.saved.configuration.training

@@ -71,11 +71,15 @@ def predictions(outputs: Float[Tensor, "n c"], form: AnswerForm) -> list[AnyPred
 
 
 def split_pairs(texts: Sequence[str | tuple[str, str]], *, takes_pairs: bool) -> list[tuple[str, str | None]]:
-    """Check that texts are single or pairs as the network was trained.
+    """Check that texts are a list, of single ones or of pairs as the network was trained.
 
     Raises:
-        UnfitInput: If one is not.
+        UnfitInput: If they are not, or one is not.
     """
+    # A text is a sequence of texts, too: its characters.
+    if isinstance(texts, str):
+        wanted = "pairs of texts" if takes_pairs else "texts"
+        raise UnfitInput(f"Give a list of {wanted}, also of one, and not the text {texts!r:.80} itself.")
     pairs: list[tuple[str, str | None]] = []
     for position, text in enumerate(texts):
         if takes_pairs == isinstance(text, str):

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from api_schemas.catalogue import LabelCount, TaskPreview
@@ -30,6 +30,8 @@ class TaskFacts:
     """Whether the source has a validation split of its own."""
     pool: PoolFacts | None = None
     """Of the rows that are dealt into folds; None where folds are neither asked for nor the default."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """How many rows of files are left out, by the reason."""
 
     @property
     def classes(self) -> int:
@@ -83,6 +85,11 @@ def read_task(task: Task, files: SourceFiles) -> TaskData:
     except InvalidTaskFile as error:
         raise InvalidTask({"name": error.detail}) from error
     splits = three_splits(rows.by_split, kind=kind)
+    dropped = {
+        **rows.dropped,
+        "groups_of_other_splits": sum(map(len, rows.by_split.values())) - sum(map(len, splits.values())),
+        "files_of_other_splits": files.left_out,
+    }
     may_be_dealt = task.folds is not None or len(splits["train"]) + len(splits["validation"]) < FEW_ROWS
     train, validation, test = (len(splits[split]) for split in SPLITS)
     facts = TaskFacts(
@@ -93,8 +100,9 @@ def read_task(task: Task, files: SourceFiles) -> TaskData:
         split_rows=(train, validation, test),
         names_validation="validation" in rows.by_split,
         pool=pool_facts(pool_of(splits, task, kind=kind), labels=rows.labels) if may_be_dealt else None,
+        dropped={reason: count for reason, count in dropped.items() if count},
     )
-    return TaskData(facts, splits, {**rows.dropped, "files_of_other_splits": files.left_out})
+    return TaskData(facts, splits, facts.dropped)
 
 
 def preview_of_rows(data: TaskData) -> TaskPreview:

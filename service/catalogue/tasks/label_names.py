@@ -77,7 +77,7 @@ def doubts(by_file: Mapping[str, FileLabels], *, kind: TaskKind, asked_for_missi
         or _as_printed(names)
         or _joined(names, kind=kind, untyped=untyped)
         or _alike(names)
-        or (None if asked_for_missing else _perhaps_missing(names))
+        or (None if asked_for_missing else _none_or_a_class(names))
     )
 
 
@@ -168,13 +168,18 @@ def _joined(names: Set[str], *, kind: TaskKind, untyped: bool) -> str | None:
     return None
 
 
-def _perhaps_missing(names: Set[str]) -> str | None:
-    """Find what may stand for no label: the one negative number, or what programs write for nothing."""
+def perhaps_missing(names: Set[str]) -> list[str]:
+    """Return what may stand for no label: the one negative number, and what programs write for nothing."""
     found = sorted(names & NOTHING)
     negative = [name for name in names if WHOLE.fullmatch(name) and name.startswith("-")]
     # -1 and 1 are two sides; -2, -1, 0, 1, 2 a scale.
     if len(negative) == 1 and names - {*negative, "1"}:
-        found = [*negative, *found]
+        return [*negative, *found]
+    return found
+
+
+def _none_or_a_class(names: Set[str]) -> str | None:
+    found = perhaps_missing(names)
     if not found:
         return None
     return (

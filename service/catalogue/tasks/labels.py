@@ -81,9 +81,9 @@ class LabelReader:
         return None if self.class_names and value == NO_CLASS else value
 
     def _class(self, cell: Any) -> str | None:
-        if isinstance(cell, str) and _is_collection(cell) and cell.startswith("{"):
+        if isinstance(cell, str) and is_collection(cell) and cell.startswith("{"):
             raise Unreadable(f"{shown(cell)} where a label should be")
-        if isinstance(cell, list) or (isinstance(cell, str) and _is_collection(cell)):
+        if isinstance(cell, list) or (isinstance(cell, str) and is_collection(cell)):
             raise Unreadable(f"a list of labels ({shown(cell)}); set kind to multi_label for those")
         if isinstance(cell, str) and FLAGS_IN_A_ROW.fullmatch(cell):
             raise Unreadable(f"{shown(cell)}, {AS_FLAGS}")
@@ -183,7 +183,7 @@ def _items(cell: Any) -> Iterator[Any]:
         yield cell
     elif FLAGS_IN_A_ROW.fullmatch(cell):
         raise Unreadable(f"{shown(cell)}, {AS_FLAGS}")
-    elif _is_collection(cell):
+    elif is_collection(cell):
         yield from _listed_in(cell)
     else:
         yield from (part.strip() for part in cell.split(LABEL_SEPARATOR) if part.strip())
@@ -197,7 +197,7 @@ def _are_flags(items: list[Any]) -> bool:
     )
 
 
-def _is_collection(text: str) -> bool:
+def is_collection(text: str) -> bool:
     """Return whether a text is a list or a mapping that was written into a cell; `[unk]` is a name."""
     if text[:1] + text[-1:] not in ("[]", "{}") or len(text) < 2:
         return False

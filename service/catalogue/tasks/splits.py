@@ -30,9 +30,13 @@ RARE = (-1,)
 def three_splits(by_split: Mapping[str, Sequence[Row]], *, kind: TaskKind) -> dict[str, list[Row]]:
     """Keep the splits that the source names; hold the missing ones out of train.
 
+    Rows whose group is in a later split of the source are left out.
+
     Raises:
-        InvalidTask: If a split stays empty, or train lacks a class that another split has.
+        InvalidTask: If a split stays empty, or train lacks a class that another split has, or that rows had
+            whose groups are elsewhere.
     """
+    by_split = _without_shared_groups(by_split)
     missing = [split for split in ("test", "validation") if split not in by_split]
     held_out = hold_out(by_split["train"], missing, kind=kind)
     found = {split: held_out.get(split) or list(by_split.get(split, ())) for split in SPLITS}
@@ -47,6 +51,39 @@ def three_splits(by_split: Mapping[str, Sequence[Row]], *, kind: TaskKind) -> di
     if kind is TaskKind.CLASSIFICATION:
         _check_classes(found)
     return {split: sorted(rows, key=row_hash) for split, rows in found.items()}
+
+
+def _without_shared_groups(by_split: Mapping[str, Sequence[Row]]) -> Mapping[str, Sequence[Row]]:
+    """Keep the rows of a group in one split: in the test split before validation before train."""
+    kept: dict[str, Sequence[Row]] = {}
+    elsewhere: set[str] = set()
+    for split in reversed(SPLITS):
+        rows = by_split.get(split, ())
+        kept[split] = [row for row in rows if row.group not in elsewhere]
+        if rows and not kept[split]:
+            raise _every_group_is_elsewhere(f"every row of the {split} split")
+        elsewhere |= {row.group for row in rows if row.group is not None}
+    if _labels_of(by_split["train"]) - _labels_of(kept["train"]):
+        raise _every_group_is_elsewhere("every training row of one of the labels")
+    return {split: kept[split] for split in by_split}
+
+
+def _every_group_is_elsewhere(rows: str) -> InvalidTask:
+    return InvalidTask(
+        {
+            "group_column": f"{rows} has a group that is also in a split to validate or test on, where "
+            "rows of a group stay together; leave group_column out, or bring rows of further groups"
+        }
+    )
+
+
+def _labels_of(rows: Sequence[Row]) -> set[int]:
+    """Return the numbers of the classes or labels of rows; none for values."""
+    found: set[int] = set()
+    for row in rows:
+        if not isinstance(row.label, float):
+            found |= set(row.label) if isinstance(row.label, tuple) else {row.label}
+    return found
 
 
 def hold_out(rows: Sequence[Row], names: Sequence[str], *, kind: TaskKind) -> dict[str, list[Row]]:

@@ -27,6 +27,7 @@ SIZE = {"type": "ordinal", "name": "peft.serial_adapter.bottleneck_size", "choic
         ({"quantisation": "4bit"}, "quantisation", "the files of 'b' are in 8bit already"),
         ({"training": {"max_length": 65}}, "training/max_length", "reads at most 64 tokens"),
         ({"task": {"name": "t", "test_rows": 11}}, "task/test_rows", "the test split of 't' has 10 rows"),
+        ({"task": {"name": "t", "train_rows": 1}}, "task/train_rows", "'t' has 2 classes"),
     ],
 )
 def test_what_cannot_work_is_named(configuration: dict[str, Any], field: str, detail: str) -> None:

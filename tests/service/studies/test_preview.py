@@ -72,6 +72,21 @@ def test_a_custom_study_has_its_points_as_they_stand(client: TestClient) -> None
     assert (found["first_trials"][0]["modules"], found["estimate"]) == (None, None)
 
 
+def test_time_is_estimated_by_the_same_rows_whatever_their_name(client: TestClient) -> None:
+    """A file that is only checked has a passing one."""
+    csv = "text,label\n" + "".join(f"text {n},{n % 2}\n" for n in range(80))
+    of = {name: {**CONFIGURATION, "task": {"name": f"file:{name}.csv"}} for name in ("a", "b", "c")}
+    for name, content in (("a", csv), ("b", csv), ("c", csv.replace("text 0", "text zero"))):
+        assert client.put(f"/v1/task_files/{name}.csv", content=content).status_code == 200
+    study_id = stored_study(trials=1, configuration=of["a"])
+    claimed = leases.claim("w")
+    assert claimed is not None
+    leases.complete(claimed.trial_id, claimed.attempt, REPORT)
+    found = [client.post(VALIDATE, json=study_body(configuration=of[name])).json() for name in ("b", "c")]
+    assert found[0]["estimate"]["study_id"] == study_id
+    assert found[1]["estimate"] is None
+
+
 def test_time_is_estimated_by_a_study_like_it(client: TestClient) -> None:
     """Trainings times the mean of its own, shared by the runners; another recipe says nothing."""
     study_id = stored_study(trials=1)

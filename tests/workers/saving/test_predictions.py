@@ -20,6 +20,8 @@ from workers.saving.predictions import (
     [
         (["a", ("b", "c")], False, "one text at a time; item 1"),
         (["a"], True, "a pair of texts at a time; item 0"),
+        ("a text", False, "list of texts, also of one.*'a text'"),
+        ("a text", True, "list of pairs of texts, also of one"),
     ],
 )
 def test_what_it_was_not_trained_on_is_refused(

@@ -110,3 +110,13 @@ def test_any_column_of_parquet_is_labels_or_refused(
         return
     check(data)
     assert not any(sign in name for name in data.facts.labels for sign in "{['")
+
+
+def test_rows_of_groups_in_another_split_are_counted(tmp_path: Path) -> None:
+    """Among what was left out, as facts and for provenance."""
+    for split, people in (("train", 12), ("test", 3)):
+        rows = "".join(f"{split} {n},{n % 2},author{n % people}\n" for n in range(96))
+        (tmp_path / f"{split}.csv").write_text(f"text,label,author\n{rows}", encoding="utf-8")
+    files = SourceFiles(tmp_path, (("train", ("train.csv",)), ("test", ("test.csv",))))
+    data = read_task(Task(name="hub:me/reviews", group_column="author"), files)
+    assert data.dropped == data.facts.dropped == {"groups_of_other_splits": 24}

@@ -136,6 +136,41 @@ def test_named_splits_are_kept_and_missing_ones_come_from_training() -> None:
     assert [len(found[part]) for part in SPLITS] == [210, 30, 10]
 
 
+@pytest.mark.parametrize("named", ["test", "validation"])
+def test_a_group_of_a_named_split_is_left_out_of_training(named: str) -> None:
+    """The rows of the others stay, and none of the named split goes."""
+    official = [Row(f"official {n}", n % 3, group=f"group {n % 6}") for n in range(12)]
+    found = three_splits({"train": rows_of(240, C, groups=20), named: official}, kind=C)
+    groups = [{row.group for row in found[part]} for part in SPLITS]
+    assert sum(map(len, groups)) == len(set().union(*groups)) == 20
+    assert len(found[named]) == 12
+    assert sum(map(len, found.values())) == 12 + 240 * 14 // 20
+
+
+def test_a_group_of_two_named_splits_stays_in_the_one_that_is_tested() -> None:
+    """Validation rows of a tested group would make its score too good, too."""
+    of_train = [Row(f"train {n}", n % 3) for n in range(60)]
+    held = {name: [Row(f"{name} {n}", n % 3, group=str(n % places)) for n in range(12)]
+            for name, places in (("validation", 12), ("test", 6))}  # fmt: skip
+    found = three_splits({"train": of_train, **held}, kind=C)
+    assert {row.group for row in found["validation"]} == {"6", "7", "8", "9", "10", "11"}
+
+
+@pytest.mark.parametrize(
+    ("of_train", "complaint"),
+    [
+        (rows_of(60, C, groups=6), "every row of the train split has a group"),
+        ([*rows_of(60, C, groups=6), *(Row(f"more {n}", n % 2) for n in range(60))], "one of the labels"),
+    ],
+)
+def test_training_rows_whose_groups_are_all_tested_are_refused(of_train: list[Row], complaint: str) -> None:
+    """Nothing is left to train on, or nothing of a class."""
+    official = [Row(f"official {n}", n % 3, group=f"group {n}") for n in range(6)]
+    with pytest.raises(InvalidTask, match=complaint) as refused:
+        three_splits({"train": of_train, "test": official}, kind=C)
+    assert refused.value.errors[0].pointer == "/configuration/task/group_column"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_fewer_rows_are_a_balanced_part_of_more(kind: TaskKind) -> None:
     """Asking for less moves no row to another split and keeps the strata's shares."""
