@@ -40,6 +40,10 @@ class EventType(StrEnum):
     IMPORTANCE_STORED = "importance.stored"
     FRONT_STORED = "front.stored"
     FRONT_BELIEVED = "front.believed"
+    ONE_SHOT_SCORED = "one_shot.scored"
+    ONE_SHOT_FAILED = "one_shot.failed"
+    ONE_SHOT_COMPARED = "one_shot.compared"
+    SEARCH_ENDED = "search.ended"
     RACE_ROUND = "race.round"
     RACE_ENDED = "race.ended"
 

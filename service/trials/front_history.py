@@ -7,11 +7,14 @@ from sqlalchemy.orm import Session
 from api_schemas.events import EventType
 from api_schemas.objectives import Objective
 from api_schemas.trials import TrialState
-from service.storage import typed_study
+from service.storage import queries, typed_study
 from service.storage.event_log import record_event
 from service.storage.models import StoredFront, Study, Trial
 from service.trials import pareto_front
 from service.trials.results import Result, members_of_front, results_before_reference, results_of
+
+FROM_OBJECTIVES = 5
+"""Of fewer, the whole volume of any front that we have measured is found in milliseconds."""
 
 
 def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None:
@@ -25,8 +28,9 @@ def store_front(session: Session, study: Study, trials: Sequence[Trial]) -> None
             objectives, study.reference_defaults, [result.metrics for result in results_of(session, study.id)]
         )
         study.reference_point = None if settled is None else list(settled)
-    members = _members(session, study, objectives, trials)
-    study.hypervolume = _hypervolume(objectives, members, study.reference_point)
+    last = _last_members(session, study, trials)
+    members = _members(session, study, objectives, trials, last=last)
+    study.hypervolume = _hypervolume(session, study, objectives, members, last=last)
     study.front_sequence += 1
     session.add(
         StoredFront(
@@ -54,41 +58,67 @@ def settle_anew(session: Session, study: Study, corrected: Trial) -> None:
     study.reference_point = None if settled is None else list(settled)
 
 
+def _last_members(session: Session, study: Study, trials: Sequence[Trial]) -> list[Result] | None:
+    """Return the members of the last front; None if there is none, or a member itself has changed."""
+    with session.no_autoflush:
+        members = members_of_front(session, study)
+    changed = {trial.id for trial in trials} & {member.trial_id for member in members}
+    return None if study.front_sequence == 0 or changed else members
+
+
 def _members(
-    session: Session, study: Study, objectives: Sequence[Objective], trials: Sequence[Trial]
+    session: Session,
+    study: Study,
+    objectives: Sequence[Objective],
+    trials: Sequence[Trial],
+    *,
+    last: Sequence[Result] | None,
 ) -> list[Result]:
     feasible = [
         result
-        for result in _candidates(session, study, trials)
+        for result in _candidates(session, study, trials, last=last)
         if pareto_front.satisfies(typed_study.constraints(study), result.metrics)
     ]
     positions = pareto_front.front_members(objectives, [result.metrics for result in feasible])
     return [feasible[position] for position in positions]
 
 
-def _candidates(session: Session, study: Study, trials: Sequence[Trial]) -> list[Result]:
+def _candidates(
+    session: Session, study: Study, trials: Sequence[Trial], *, last: Sequence[Result] | None
+) -> list[Result]:
     """Return, by number, the results among which the front is found: rarely all of them.
 
     What the last front dominated stays dominated, for domination is transitive, unless a member itself
     has become worse.
     """
-    with session.no_autoflush:
-        members = members_of_front(session, study)
-    if study.front_sequence == 0 or {trial.id for trial in trials} & {member.trial_id for member in members}:
+    if last is None:
         return results_of(session, study.id)
     accepted = [
         Result(trial.id, trial.number, trial.metrics, trial.metric_standard_errors)
         for trial in trials
         if trial.state is TrialState.SUCCEEDED
     ]
-    return sorted([*members, *accepted], key=lambda result: result.number)
+    return sorted([*last, *accepted], key=lambda result: result.number)
 
 
 def _hypervolume(
-    objectives: Sequence[Objective], members: Sequence[Result], reference: Sequence[float] | None
+    session: Session,
+    study: Study,
+    objectives: Sequence[Objective],
+    members: Sequence[Result],
+    *,
+    last: Sequence[Result] | None,
 ) -> float | None:
+    """Return the volume of a front: where it takes long, that of the last one and what new members add."""
+    reference, metrics = study.reference_point, [member.metrics for member in members]
     if reference is None:
         return None
-    return pareto_front.hypervolume(
-        objectives, [member.metrics for member in members], reference_point=reference
+    takes_long = len(objectives) >= FROM_OBJECTIVES
+    before = queries.latest_front(session, study) if takes_long else None
+    if last is None or before is None or before.hypervolume is None or before.reference_point != reference:
+        return pareto_front.hypervolume(objectives, metrics, reference_point=reference)
+    known = {member.trial_id for member in last}
+    new = [member.metrics for member in members if member.trial_id not in known]
+    return before.hypervolume + pareto_front.added_hypervolume(
+        objectives, [member.metrics for member in last], new, reference_point=reference
     )

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from api_schemas.objectives import Direction, Objective, OutcomeConstraint, log_scaled
 from service.clipping import reference_below
 
+SLOW_OBJECTIVES = 6
+DIRECT_AT_MOST = 200
+"""Points of so many objectives from which on the library's algorithm takes longer than point by point."""
+
 TRIALS_BEFORE_PINNING = 5
 """A reference without a natural bound is pinned once this many trials have been accepted."""
 
@@ -39,10 +43,24 @@ def hypervolume(
     """Measure the volume that the points dominate up to the reference point (in raw metric units)."""
     if not metrics:
         return 0.0
-    reference: dict[str, float] = {
-        objective.metric: value for objective, value in zip(objectives, reference_point, strict=True)
-    }
-    return float(moocore.hypervolume(costs(objectives, metrics), ref=costs(objectives, [reference])[0]))
+    points, reference = costs(objectives, metrics), _reference_costs(objectives, reference_point)
+    if len(objectives) >= SLOW_OBJECTIVES and len(points) > DIRECT_AT_MOST:
+        return _added(points[:0], points[np.argsort(points[:, 0])], reference)
+    return float(moocore.hypervolume(points, ref=reference))
+
+
+def added_hypervolume(
+    objectives: Sequence[Objective],
+    front: Sequence[Mapping[str, float]],
+    further: Sequence[Mapping[str, float]],
+    *,
+    reference_point: Sequence[float],
+) -> float:
+    """Return by how much further points enlarge the volume that a front dominates."""
+    if not further:
+        return 0.0
+    both = costs(objectives, [*front, *further])
+    return _added(both[: len(front)], both[len(front) :], _reference_costs(objectives, reference_point))
 
 
 def reference_point(
@@ -68,6 +86,39 @@ def reference_point(
 def follows_from_objectives(objectives: Sequence[Objective], defaults: Sequence[float | None]) -> bool:
     """Return whether the reference point needs no result."""
     return None not in _given(objectives, defaults)
+
+
+def _added(front: NDArray[np.float64], further: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    points = np.concatenate([front, further])
+    return sum(
+        _exclusive(points[:place], points[place], reference) for place in range(len(front), len(points))
+    )
+
+
+def _exclusive(
+    points: NDArray[np.float64], one: NDArray[np.float64], reference: NDArray[np.float64]
+) -> float:
+    """Return the volume that one point dominates and the others do not (WFG: While et al., 2012).
+
+    It is the point's box less what the others dominate of it: most of them fall behind a few of their own.
+    """
+    if (one >= reference).any():
+        return 0.0
+    box = float(np.prod(reference - one))
+    within = np.maximum(points, one)
+    if not len(within):
+        return box
+    others = moocore.hypervolume(moocore.filter_dominated(within), ref=reference)
+    return max(0.0, box - float(others))
+
+
+def _reference_costs(
+    objectives: Sequence[Objective], reference_point: Sequence[float]
+) -> NDArray[np.float64]:
+    metrics = [objective.metric for objective in objectives]
+    reference: dict[str, float] = dict(zip(metrics, reference_point, strict=True))
+    row: NDArray[np.float64] = costs(objectives, [reference])[0]
+    return row
 
 
 def _given(objectives: Sequence[Objective], defaults: Sequence[float | None]) -> list[float | None]:

@@ -79,6 +79,7 @@ def exhaust(session: Session, study: Study, *, reason: str = EXHAUSTED) -> None:
         return
     if race_budget.is_pending(study):
         race_budget.end_search(study, reason=reason)
+        record_event(session, study, EventType.SEARCH_ENDED, reason=reason)
         wake_study_worker(session, study)
     else:
         _finish_search(session, study, reason=reason)

@@ -9,17 +9,20 @@ row lock.
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import correlation
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api_schemas.architecture import Architecture, sub_network_key
 from api_schemas.backbones import BackboneShape
+from api_schemas.events import EventType
 from api_schemas.objectives import Metric
 from api_schemas.one_shot import Holder, OneShotNetwork, OneShotRun, SuperNetworkOrder
 from api_schemas.trial_configuration import patch
 from api_schemas.trials import TrialState
 from service.storage import queries, typed_study
+from service.storage.event_log import record_event
 from service.storage.models import Study, Trial
 from service.trials import lifecycle, replication, study_lifecycle
 
@@ -74,6 +77,7 @@ def record_scores(
     update = {"scores": tuple(scores), "seconds": seconds, "holder": None, "starting_points": tuple(points)}
     _store(study, run.model_copy(update=update))
     study_lifecycle.add_starting_points(session, study, points, place=run.place)
+    record_event(session, study, EventType.ONE_SHOT_SCORED, starting_points=len(points), seconds=seconds)
 
 
 def give_up(session: Session, study: Study, trial: Trial, *, attempt: int, reason: str) -> None:
@@ -92,6 +96,7 @@ def fail(session: Session, study: Study, run: OneShotRun, *, reason: str) -> Non
     """End a super-network without scores; the budget gets back what was kept for it."""
     _store(study, run.model_copy(update={"reason": reason, "holder": None, "trainings": 0}))
     study_lifecycle.give_budget_back(session, study, trainings=run.trainings)
+    record_event(session, study, EventType.ONE_SHOT_FAILED, reason=reason)
 
 
 def compare(session: Session, study_id: str) -> None:
@@ -111,9 +116,10 @@ def compare(session: Session, study_id: str) -> None:
         for network, score in zip(run.networks, run.scores, strict=True)
         if (key := _key(network)) in alone
     ]
-    update = {"compared": len(pairs), "rank_correlation": rank_correlation(pairs)}
+    update: dict[str, Any] = {"compared": len(pairs), "rank_correlation": rank_correlation(pairs)}
     if update != {name: getattr(run, name) for name in update}:
         _store(study, run.model_copy(update=update))
+        record_event(session, study, EventType.ONE_SHOT_COMPARED, **update)
 
 
 def best_of(run: OneShotRun, scores: Sequence[float], *, tried: frozenset[str]) -> list[OneShotNetwork]:

@@ -7,10 +7,12 @@ file comes as 200. Knows no study and no database.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
@@ -19,8 +21,12 @@ from service.api.protocol.entity_tags import NOT_MODIFIED, matches_weakly
 from service.api.protocol.problems import documented
 from service.artifacts.artifact_store import artifact_store
 from service.errors import ServiceError
+from service.runtime.loop_local import LoopLocal
 
 MEDIA_TYPE = "application/octet-stream"
+# Those of requests must not wait for a store that stalls: heartbeats are among them.
+THREADS = LoopLocal(partial(CapacityLimiter, 8))
+"""Of a process, for chunks on their way from the store; a further download waits for its next one."""
 # A position of more digits would be refused by Python before it could be called too large.
 ONE_RANGE = re.compile(r"bytes=(?:([0-9]{1,1000})-([0-9]{0,1000})|-([0-9]{1,1000}))", re.IGNORECASE)
 
@@ -95,8 +101,7 @@ def send(file: ArtifactRecord, request: Request, asked: Wanted) -> Response:
     else:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size_bytes}"
     return StreamingResponse(
-        # A generator that blocks: Starlette runs it in threads, a chunk at a time.
-        artifact_store().read(file.path, start=start, stop=stop),
+        _read_aside(artifact_store().read(file.path, start=start, stop=stop)),
         status_code=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
         headers={**headers, "Content-Length": str(stop - start)},
         media_type=MEDIA_TYPE,
@@ -137,6 +142,11 @@ def part_wanted(asked: Wanted, *, size_bytes: int, tag: str) -> Part | None:
     if part.start >= part.stop:
         raise RangeNotSatisfiable(size_bytes)
     return part
+
+
+async def _read_aside(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while chunk := await to_thread.run_sync(next, chunks, b"", limiter=THREADS.get()):
+        yield chunk
 
 
 def _check_stored(file: ArtifactRecord) -> None:

@@ -38,6 +38,11 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
+def most_connections() -> int:
+    """Return how many connections this process may have at once."""
+    return min(MOST_CONNECTIONS, most_open_files() - OTHER_FILES)
+
+
 class TooManyPipelined(Exception):
     """A connection has sent too many requests before the first was answered."""
 
@@ -138,7 +143,7 @@ class Guard:
 
     def takes(self, connection: GuardedConnection) -> bool:
         """Watch a connection; return whether one more is allowed."""
-        most = min(MOST_CONNECTIONS, most_open_files() - OTHER_FILES)
+        most = most_connections()
         if len(self.connections) >= most and not self._drop(max(1, int(most * DROPPED_AT_ONCE))):
             return False
         self.connections.add(connection)

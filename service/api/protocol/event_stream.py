@@ -11,6 +11,7 @@ import structlog
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from service.api.protocol.stream_places import STREAM_PLACES
 from service.events.feed import EventFeed
 
 log = structlog.get_logger(__name__)
@@ -29,20 +30,26 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: EventFeed, study_id: str, *, after: int) -> None:
+    def __init__(self, feed: EventFeed, study_id: str, *, tenant_id: str, after: int) -> None:
+        self._tenant_id = tenant_id
         self._frames = _frames(feed, study_id, after=after)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         super().__init__(self._frames, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events; disconnect a client that has stopped reading."""
+        """Send events; disconnect a client that has stopped reading.
+
+        Raises:
+            TooManyStreams: If as many are open as there may be.
+        """
 
         async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(STALL_SECONDS):
                 await send(message)
 
         try:
-            await super().__call__(scope, receive, send_in_time)
+            with STREAM_PLACES.get().place(self._tenant_id):
+                await super().__call__(scope, receive, send_in_time)
         except TimeoutError:
             log.info("a client that does not read its events is cut off", path=scope["path"])
         finally:

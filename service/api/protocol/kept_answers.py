@@ -1,5 +1,7 @@
 """A cache of answers in this process: the last of each address, within a bound of bytes.
 
+An entry counts with its address and what holds it, so that no run of small answers outgrows the bound.
+
 One answer of an address is made at a time. Requests that come meanwhile wait for it, or for the next one if
 the study had changed before they came. So no answer is older than its request, and many readers of a study
 that changes all the time cost no more than one. Belongs to the event loop.
@@ -14,6 +16,11 @@ from typing import Any
 
 MOST_BYTES = 16_000_000
 MOST_BYTES_OF_ONE = 1_000_000
+LONGEST_ADDRESS = 1_000
+"""Characters. A client asks for what is longer once: parameters that are repeated, or made to fill memory."""
+BYTES_OF_AN_ENTRY = 600
+"""What Python takes for an answer beside its address, its headers and its body."""
+BYTES_OF_A_HEADER = 150
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,11 @@ class KeptAnswer:
 
 
 Made = asyncio.Future[KeptAnswer | None]
+
+
+def _size(address: str, answer: KeptAnswer) -> int:
+    headers = sum(BYTES_OF_A_HEADER + len(name) + len(value) for name, value in answer.headers)
+    return BYTES_OF_AN_ENTRY + len(address) + headers + len(answer.body)
 
 
 class KeptAnswers:
@@ -74,10 +86,9 @@ class KeptAnswers:
             return
         self._answers[address] = answer
         self._answers.move_to_end(address)
-        self.bytes += len(answer.body) - (0 if before is None else len(before.body))
+        self.bytes += _size(address, answer) - (0 if before is None else _size(address, before))
         while self.bytes > MOST_BYTES:
-            _, oldest = self._answers.popitem(last=False)
-            self.bytes -= len(oldest.body)
+            self.bytes -= _size(*self._answers.popitem(last=False))
 
     def made(self, address: str, made: Made, answer: KeptAnswer | None) -> None:
         """Pass the answer to the requests that wait, and allow the next one to be made."""
@@ -96,7 +107,7 @@ class Making:
 
     def end(self, answer: KeptAnswer) -> None:
         """Keep the answer, and pass it to all that wait for it."""
-        if len(answer.body) <= MOST_BYTES_OF_ONE:
+        if len(answer.body) <= MOST_BYTES_OF_ONE and len(self._address) <= LONGEST_ADDRESS:
             self._answers.keep(self._address, answer)
         if self._made is not None:
             self._answers.made(self._address, self._made, answer)

@@ -169,7 +169,8 @@ class WorkQueue:
             # The tenant with the longest queue loses its last request to one with a shorter queue.
             last = queues[crowd][-1]
             self._withdraw(last)
-            last.turn.set_exception(self._overloaded("others, who ask for less, went first"))
+            if not last.turn.done():  # it may just have timed out, or its client have left
+                last.turn.set_exception(self._overloaded("others, who ask for less, went first"))
         place.turn = asyncio.get_running_loop().create_future()
         place.number = next(self._numbers)
         queues.setdefault(place.tenant, deque()).append(place)

@@ -1,6 +1,6 @@
 """The route of a study's events: a page of them, or a stream."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 
@@ -24,9 +24,18 @@ STREAM = {
     "There `id` is the sequence, `event` the type and `data` an `EventRead` in JSON.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
+REFUSED: dict[int | str, dict[str, Any]] = {
+    429: {
+        **documented(429)[429],
+        "description": "The key makes too many requests, or as many streams of its tenant (200 a process) or "
+        "of the process (half of its connections) are open as may be. `Retry-After` says when to ask again.",
+    }
+}
 
 
-@router.get("/{study_id}/events", response_model=EventPage, responses={200: STREAM, **NOT_MODIFIED})
+@router.get(
+    "/{study_id}/events", response_model=EventPage, responses={200: STREAM, **NOT_MODIFIED, **REFUSED}
+)
 def list_events(
     study_id: StudyId,
     request: Request,
@@ -44,7 +53,8 @@ def list_events(
     """
     queries.get_study(session, study_id, tenant_id=tenant_id)
     if "text/event-stream" in request.headers.get("accept", ""):
-        return EventStream(request.app.state.event_feed, study_id, after=max(after, last_event_id or 0))
+        start = max(after, last_event_id or 0)
+        return EventStream(request.app.state.event_feed, study_id, tenant_id=tenant_id, after=start)
     start = after if page_token is None else page_token
     found = event_log.list_events(session, study_id, after=start, page_size=page_size)
     token = str(found[-1].sequence) if len(found) == page_size else None

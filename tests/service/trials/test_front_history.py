@@ -13,7 +13,7 @@ from api_schemas.trials import TrialReport, TrialState
 from service.storage import queries
 from service.storage.database import engine
 from service.storage.models import Study, Trial
-from service.trials import lifecycle
+from service.trials import front_history, lifecycle
 from service.trials.pareto_front import front_members, hypervolume, satisfies
 from service.trials.results import results_of
 from tests.conftest import make_study_request
@@ -58,9 +58,16 @@ def statements() -> Iterator[list[str]]:
     event.remove(engine(), "before_cursor_execute", note)
 
 
+@pytest.mark.parametrize("from_objectives", [1, front_history.FROM_OBJECTIVES])
 @pytest.mark.parametrize("seed", range(3))
-def test_every_front_equals_a_recomputation(session: Session, seed: int) -> None:
-    """With a limit that some break, with equal points, and where a second seed makes a member worse."""
+def test_every_front_equals_a_recomputation(
+    session: Session, monkeypatch: pytest.MonkeyPatch, seed: int, from_objectives: int
+) -> None:
+    """With a limit that some break, with equal points, and where a second seed makes a member worse.
+
+    Also where a volume is the last one and what is added, as it is with many objectives.
+    """
+    monkeypatch.setattr(front_history, "FROM_OBJECTIVES", from_objectives)
     rng = random.Random(seed)
     request = make_study_request(budget={"trials": 40}, parallelism=40, constraints=[LIMIT])
     study = create(session, request)

@@ -2,8 +2,11 @@
 
 import base64
 import hashlib
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 
 from api_schemas.trials import ArtifactRecord
 from service.api.protocol.artifact_downloads import Part, RangeNotSatisfiable, Wanted, part_wanted
-from service.artifacts.artifact_store import ArtifactStore
+from service.artifacts.artifact_store import ArtifactStore, artifact_store
 from service.trials import leases
 from tests.conftest import API_KEY, Connect
 from tests.service.conftest import bearer
@@ -118,6 +121,42 @@ def test_a_lost_file_says_what_to_do(
     assert told in answer.json()["detail"]
     assert "Restore it from a backup" in answer.json()["detail"]
     assert client.head(url).status_code == 410
+
+
+def test_downloads_from_a_store_that_stalls_hold_up_nobody_else(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More wait than there are threads; a heartbeat is answered meanwhile, and at last they are, too."""
+    url, _ = stored_file(artifact_store())
+    study_id = stored_study(trials=1)
+    claimed = leases.claim("w")
+    assert claimed is not None
+    recovered = threading.Event()
+
+    def read(*_: object, **__: object) -> Iterator[bytes]:
+        recovered.wait(timeout=60)
+        yield CONTENT
+
+    monkeypatch.setattr(ArtifactStore, "read", read)
+    heartbeat = f"{server_url}/v1/studies/{study_id}/trials/{claimed.trial_id}:heartbeat"
+    key = bearer(API_KEY)
+    with ThreadPoolExecutor(60) as pool:
+        try:
+            begun = [threading.Event() for _ in range(60)]
+            downloads = [pool.submit(downloaded, server_url + url, event) for event in begun]
+            assert all(event.wait(timeout=60) for event in begun)
+            beaten = httpx.post(heartbeat, json={"attempt": claimed.attempt}, headers=key, timeout=10)
+            assert beaten.status_code == 200
+        finally:
+            recovered.set()
+        assert [download.result() for download in downloads] == [CONTENT] * 60
+
+
+def downloaded(url: str, begun: threading.Event) -> bytes:
+    with httpx.stream("GET", url, headers=bearer(API_KEY), timeout=60) as answer:
+        begun.set()
+        answer.raise_for_status()
+        return answer.read()
 
 
 def test_a_file_comes_whole_in_part_and_as_headers_alone(

@@ -1,5 +1,7 @@
 """Who has what it asks for gets a 304, and nobody is told 304 about something that has changed."""
 
+from collections.abc import Callable, Sequence
+
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, text, update
@@ -11,16 +13,18 @@ from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.access import key_uses
 from service.access.keys import key_hash
 from service.api.app import create_app
+from service.api.protocol import kept_answers
 from service.settings import settings
 from service.storage.database import transaction
 from service.storage.models import ApiKey, Study
-from service.trials import leases, study_lifecycle, sweeper
+from service.trials import leases, study_lifecycle, super_networks, sweeper
 from tests.conftest import API_KEY, OTHER_KEY
 from tests.service.api.test_metrics import HERE
 from tests.service.conftest import new_key
 from tests.service.studies.test_imported_trials import imported
 from tests.service.trials.test_ask_and_tell import METRICS, POINT, created
 from tests.service.trials.test_leases import expire_all_leases, stored_study
+from tests.service.trials.test_super_networks import SMALLER, by_depth, claim, finished
 
 REPORT = TrialReport(state=TrialState.SUCCEEDED, metrics={"score": 0.7, "trainable_parameters": 1000.0})
 
@@ -48,6 +52,37 @@ def urls(client: TestClient, study_id: str) -> list[str]:
         and "application/json"
         in operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
     ]
+
+
+@pytest.fixture
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build every answer anew: a kept one hides a change that its tag does not show."""
+    monkeypatch.setattr(kept_answers, "MOST_BYTES_OF_ONE", -1)
+
+
+def in_study(study_id: str, change: Callable[[Session, Study], None]) -> None:
+    with transaction() as session:
+        change(session, session.get_one(Study, study_id))
+
+
+def kinds_of_events(client: TestClient, study_id: str) -> set[str]:
+    return {event["type"] for event in client.get(f"/v1/studies/{study_id}/events").json()["events"]}
+
+
+def changes_with_a_new_tag(client: TestClient, study_id: str, steps: Sequence[Callable[[], object]]) -> int:
+    """How many bodies the steps changed; none may change under an old tag."""
+    watched = [url for url in urls(client, study_id) if url.startswith(f"/v1/studies/{study_id}")]
+    seen = {url: client.get(url) for url in watched}
+    changes = 0
+    for number, step in enumerate(steps):
+        step()
+        for url in watched:
+            now = client.get(url)
+            if now.content != seen[url].content:
+                assert now.headers["etag"] != seen[url].headers["etag"], (number, url)
+                changes += 1
+            seen[url] = now
+    return changes
 
 
 def test_whoever_has_it_is_told_so(client: TestClient) -> None:
@@ -147,6 +182,7 @@ def test_a_tag_belongs_to_one_url(client: TestClient) -> None:
         assert client.get(f"{study}/nothing", headers=known).status_code == 404
 
 
+@pytest.mark.usefixtures("nothing_kept")
 def test_every_change_that_can_be_seen_changes_the_tag(client: TestClient) -> None:
     """Through claims, measurements, lost leases, results, pauses and ends: no new body under an old tag."""
     study_id = stored_study(trials=3, parallelism=2, final_replicates=1)
@@ -178,18 +214,36 @@ def test_every_change_that_can_be_seen_changes_the_tag(client: TestClient) -> No
         lambda: client.post(f"{study}:extend", json={"trials": 1}),
         lambda: client.post(f"{study}:cancel"),
     ]
-    watched = [url for url in urls(client, study_id) if url.startswith(study)]
-    seen = {url: client.get(url) for url in watched}
-    changes = 0
-    for step in steps:
-        step()
-        for url in watched:
-            now = client.get(url)
-            if now.content != seen[url].content:
-                assert now.headers["etag"] != seen[url].headers["etag"], url
-                changes += 1
-            seen[url] = now
-    assert changes > len(steps)
+    assert changes_with_a_new_tag(client, study_id, steps) > len(steps)
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_super_network_and_the_end_of_a_search_change_the_tag(client: TestClient) -> None:
+    """Scores, their comparison with trials, and where the race may begin early: a study shows them all."""
+    study_id = stored_study(trials=3, budget=16, **SMALLER, race={"share": 0.25})
+    first, order = claim()
+    assert order is not None
+    scores = by_depth(order)
+    steps = [
+        lambda: leases.record_one_shot(first.trial_id, first.attempt, scores, seconds=1.0),
+        lambda: finished(first, layers=1, score=0.5),
+        lambda: finished(claim()[0], layers=2, score=0.6),
+        lambda: in_study(study_id, lambda session, study: super_networks.compare(session, study.id)),
+        lambda: finished(claim()[0], layers=3, score=0.7),
+        lambda: in_study(study_id, study_lifecycle.exhaust),
+    ]
+    assert changes_with_a_new_tag(client, study_id, steps) > len(steps)
+    assert {"one_shot.scored", "one_shot.compared", "search.ended"} <= kinds_of_events(client, study_id)
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_super_network_that_is_given_up_changes_the_tag(client: TestClient) -> None:
+    """It gives back what it would have cost, and says why it was not trained."""
+    study_id = stored_study(trials=1, budget=12, **SMALLER)
+    claimed, _ = claim()
+    steps = [lambda: leases.give_up_one_shot(claimed.trial_id, claimed.attempt, reason="out-of-memory")]
+    assert changes_with_a_new_tag(client, study_id, steps)
+    assert "one_shot.failed" in kinds_of_events(client, study_id)
 
 
 def test_a_change_names_the_version_that_it_changes(client: TestClient) -> None:

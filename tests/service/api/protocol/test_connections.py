@@ -3,6 +3,7 @@
 import resource
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import pytest
 
 from service.api.protocol import connections
 from service.runtime.open_files import most_open_files, raise_open_files
+from service.trials import leases
 from tests.conftest import API_KEY
 from tests.service.trials.test_leases import stored_study
 
@@ -168,19 +170,43 @@ def test_more_connections_than_there_may_be_make_room(
 
 
 def test_a_process_full_of_work_says_so(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """503 with when to come back, while no connection waits."""
+    """503 with when to come back, while no connection waits for a head."""
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 3)
-    study_id = stored_study(trials=1)
-    headers = {"Authorization": f"Bearer {API_KEY}", "Accept": "text/event-stream"}
-    lines: list[Iterator[str]] = []
     with ExitStack() as opened:
         for _ in range(3):
-            client = opened.enter_context(httpx.Client(headers=headers, timeout=20))
-            stream = client.stream("GET", f"{server_url}/v1/studies/{study_id}/events")
-            lines.append(opened.enter_context(stream).iter_lines())
-            next(lines[-1])
+            busy = opened.enter_context(connected(server_url))
+            busy.sendall(
+                f"POST /v1/studies HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {API_KEY}\r\n"
+                "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n".encode()
+            )
+            assert busy.recv(4096).startswith(b"HTTP/1.1 100 ")
         refused = httpx.get(f"{server_url}/healthz", timeout=20)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+
+
+def test_streams_leave_connections_to_others(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many a key opens, half are left: the next is told so, and heartbeats are answered."""
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 20)
+    study_id = stored_study(trials=1)
+    claimed = leases.claim("w")
+    assert claimed is not None
+    key = {"Authorization": f"Bearer {API_KEY}"}
+    study = f"{server_url}/v1/studies/{study_id}"
+    with ExitStack() as opened:
+        answers = [
+            opened.enter_context(
+                opened.enter_context(httpx.Client(timeout=20)).stream(
+                    "GET", f"{study}/events", headers={**key, "Accept": "text/event-stream"}
+                )
+            )
+            for _ in range(25)
+        ]
+        assert Counter(answer.status_code for answer in answers) == {200: 10, 429: 15}
+        assert answers[-1].headers["retry-after"] == "5"
+        assert httpx.get(f"{server_url}/healthz", timeout=20).status_code == 200
+        heartbeat = f"{study}/trials/{claimed.trial_id}:heartbeat"
+        beaten = httpx.post(heartbeat, json={"attempt": claimed.attempt}, headers=key, timeout=20)
+        assert beaten.status_code == 200
 
 
 def test_a_process_may_open_what_the_machine_allows() -> None:

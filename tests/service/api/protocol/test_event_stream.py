@@ -196,7 +196,7 @@ def test_a_client_that_does_not_read_is_cut_off(
 
     async def serve() -> None:
         scope = {"type": "http", "path": "/", "asgi": {"spec_version": "2.3"}}
-        await EventStream(feed, study_id, after=0)(scope, receive, send)  # type: ignore[arg-type]
+        await EventStream(feed, study_id, tenant_id="t", after=0)(scope, receive, send)  # type: ignore[arg-type]
 
     asyncio.run(serve())
     assert len(sent) == 2
@@ -212,7 +212,7 @@ def test_a_signal_that_stops_the_server_ends_streams(service_environment: None) 
 
     async def serve() -> list[object]:
         with closed_by_signals(feed):
-            frames = EventStream(feed, study_id, after=0).body_iterator
+            frames = EventStream(feed, study_id, tenant_id="t", after=0).body_iterator
             first = [await anext(frames), await anext(frames)]  # type: ignore[call-overload]
             os.kill(os.getpid(), signal.SIGTERM)
             return [*first, *[chunk async for chunk in frames]]

@@ -1,6 +1,7 @@
 """Answers in memory: the same bytes under the same tag, to nobody else, and within bounds."""
 
 import asyncio
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -117,10 +118,12 @@ def test_memory_is_bounded_whatever_is_kept(kept: list[tuple[str, int]]) -> None
     """The count is that of what is there, and the last is always among it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kept_answers, "MOST_BYTES", 50)
+        patch.setattr(kept_answers, "BYTES_OF_AN_ENTRY", 10)
         answers = KeptAnswers()
         for number, (address, size) in enumerate(kept):
             answers.keep(address, answer(number, size))
-            assert answers.bytes == sum(len(item.body) for item in answers._answers.values()) <= 50
+            there = [len(one) + len(item.body) + 10 for one, item in answers._answers.items()]
+            assert answers.bytes == sum(there) <= 50
             assert answers._answers[address].version == number
 
 
@@ -159,12 +162,43 @@ def test_one_large_answer_is_given_to_all_and_not_kept() -> None:
     assert asyncio.run(ask()) == 0
 
 
+def test_addresses_and_headers_count_as_bytes_do() -> None:
+    """Many small answers under different addresses take no more memory than there may be."""
+    tracemalloc.start()
+    try:
+        answers, before = KeptAnswers(), tracemalloc.get_traced_memory()[0]
+        for number in range(40_000):
+            address = f"/v1/studies/{number}?" + "page_size=1&" * 40
+            headers = tuple((b"header-%d" % place, b"%d-%d" % (number, place)) for place in range(6))
+            answers.keep(address, KeptAnswer(number, headers, b"{}" + str(number).encode(), None))
+        assert tracemalloc.get_traced_memory()[0] - before < 1.2 * kept_answers.MOST_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_answer_under_a_long_address_is_given_to_all_and_not_kept() -> None:
+    """Nobody asks twice for one that repeats its parameters over and over."""
+
+    async def ask() -> int:
+        answers = KeptAnswers()
+        address = "a" * (kept_answers.LONGEST_ADDRESS + 1)
+        with answers.making(address) as making:
+            waiting = asyncio.create_task(answers.find(address, 1))
+            await asyncio.sleep(0)
+            making.end(answer(1, 5))
+            assert await waiting is not None
+        return answers.bytes
+
+    assert asyncio.run(ask()) == 0
+
+
 def test_an_older_answer_takes_no_newer_ones_place() -> None:
     """Two that were made side by side may end in any order."""
     answers = KeptAnswers()
     for version in (3, 2, 4, 1):
         answers.keep("a", answer(version, version))
-    assert (answers._answers["a"].version, answers.bytes) == (4, 4)
+    assert answers._answers["a"].version == 4
+    assert answers.bytes == len("a") + 4 + kept_answers.BYTES_OF_AN_ENTRY
 
 
 def test_whoever_asks_after_a_change_waits_for_the_next() -> None:

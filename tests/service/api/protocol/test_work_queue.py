@@ -68,6 +68,30 @@ def test_a_tenant_that_sends_most_makes_room_for_others(two_reads: None) -> None
     assert [type(item) for item in ended] == [type(None), type(None), Overloaded, Overloaded, type(None)]
 
 
+def test_one_that_was_just_given_up_makes_room_like_any_other(two_reads: None) -> None:
+    """Its own request is over already; the one that came instead waits, and nobody gets an error of its."""
+
+    async def ask() -> list[object]:
+        queue, began = WorkQueue(), list[str]()
+        async with queue.place(Kind.READ, "a"), queue.place(Kind.READ, "a"):
+            crowd = [asyncio.create_task(in_line(queue, Kind.READ, "a", began)) for _ in range(3)]
+            await settle()
+            other = asyncio.create_task(in_line(queue, Kind.READ, "b", began))
+            # It ends at once, and leaves the line only after the other has come.
+            crowd[-1].cancel()
+            await settle()
+        return [began, *await asyncio.gather(*crowd, other, return_exceptions=True)]
+
+    began, *ended = asyncio.run(ask())
+    assert began == ["b", "a", "a"]
+    assert [type(item) for item in ended] == [
+        type(None),
+        type(None),
+        asyncio.CancelledError,
+        type(None),
+    ]
+
+
 def test_the_tenant_with_the_least_at_work_is_next(two_reads: None) -> None:
     """Though others have waited longer; of one tenant's, the oldest first."""
 
