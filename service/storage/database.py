@@ -7,6 +7,7 @@ from functools import cache
 from opentelemetry import trace
 from pydantic_core import from_json
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from service.runtime.broker import send_wake_ups
@@ -51,3 +52,8 @@ def transaction() -> Iterator[Session]:
             yield session
         with trace.use_span(span):
             send_wake_ups(session.info.pop("wake_ups", []))
+
+
+def is_away(error: OperationalError) -> bool:
+    """Return whether there was no connection, or it was lost; else the server refused a statement."""
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None
