@@ -8,7 +8,7 @@ import typer
 from paretune.command_groups import SERVER
 from paretune.command_options import StateDir, TrialWorkers
 from paretune.connection import running_server
-from paretune.console import agreed, say
+from paretune.console import agreed, note, say
 from paretune.errors import McpMissing, ParetuneError
 from paretune.ports import PortTaken, listening_port
 
@@ -64,19 +64,33 @@ def workers(
 
 @app.command(rich_help_panel=SERVER)
 def migrate() -> None:
-    """Bring the database to this version's schema, and register PARETUNE_API_KEY if it is set."""
+    """Bring the database to this version's schema, and register PARETUNE_API_KEY if it is set.
+
+    A database server that is still starting is waited for, for a minute.
+    """
+    from sqlalchemy.exc import OperationalError
+
     from service.access.tenants import register_key, weakness
     from service.settings import settings
-    from service.storage.database import engine, transaction
+    from service.storage.database import engine, is_away, transaction
     from service.storage.schema_version import SchemaInUse, SchemaNewer, upgrade
+    from service.storage.starting_server import wait_for_server
 
     key = settings().bootstrap_api_key
     if key is not None and (reason := weakness(key.get_secret_value())):
         raise ParetuneError(reason)
+    wait_for_server(settings().database_url.get_secret_value(), say=note)
     try:
         upgrade(engine())
     except (SchemaInUse, SchemaNewer) as error:
         raise ParetuneError(str(error)) from error
+    except OperationalError as error:
+        if not is_away(error):
+            raise
+        raise ParetuneError(
+            f"The database lets nobody in, and nothing has changed: {error.orig} Start it, or correct "
+            "DATABASE_URL and its password, and run `paretune migrate` again."
+        ) from error
     if key is not None:
         with transaction() as session:
             registered = register_key(session, key.get_secret_value())

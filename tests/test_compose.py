@@ -244,6 +244,11 @@ def test_nothing_starts_before_the_schema_is_there(services: dict[str, Any]) -> 
     assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
 
 
+def test_the_database_is_healthy_once_it_takes_connections(services: dict[str, Any]) -> None:
+    """At its port, not at the socket, where the temporary server that fills a new volume answers, too."""
+    assert services["postgres"]["healthcheck"]["test"][:4] == ["CMD", "pg_isready", "--host", "127.0.0.1"]
+
+
 def test_a_stopped_trial_worker_gives_its_trial_back(services: dict[str, Any]) -> None:
     """SIGQUIT is what releases a lease; compose waits longer than that takes."""
     for name in ("trial-worker-gpu", "trial-worker-cpu"):

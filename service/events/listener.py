@@ -10,6 +10,7 @@ import structlog
 
 from service.events.feed import EventFeed
 from service.settings import settings
+from service.storage.connections import connect_arguments
 
 log = structlog.get_logger(__name__)
 
@@ -35,12 +36,13 @@ async def listen(feed: EventFeed) -> None:
 
 async def _listen_once(feed: EventFeed) -> None:
     # As it is written: what SQLAlchemy would render has spaces of a password, which libpq does not take.
-    _, _, place = settings().database_url.get_secret_value().partition("://")
+    url = settings().database_url.get_secret_value()
+    _, _, place = url.partition("://")
     connection = await psycopg.AsyncConnection.connect(
         f"postgresql://{place}",
         autocommit=True,
-        connect_timeout=5,
         application_name=APPLICATION_NAME,
+        **connect_arguments(url),
     )
     async with connection:
         await connection.execute(f"LISTEN {CHANNEL}")

@@ -6,25 +6,26 @@ from functools import cache
 
 from opentelemetry import trace
 from pydantic_core import from_json
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from service.runtime.broker import send_wake_ups
 from service.runtime.telemetry import transaction_span
 from service.settings import settings
+from service.storage.connections import engine_on
 
 
 @cache
 def engine() -> Engine:
     """Connect lazily. The pool covers the API's thread pool, so that no request waits for a connection."""
-    return create_engine(
+    return engine_on(
         settings().database_url.get_secret_value(),
         pool_size=10,
         max_overflow=30,
         pool_pre_ping=True,
         # The standard library's parser takes most of the time of a read with many rows.
         json_deserializer=from_json,
-        connect_args={"connect_timeout": 5},
     )
 
 
@@ -34,12 +35,11 @@ def engine_of_single_reads() -> Engine:
 
     A connection that has died is noticed by its first statement, which fails with `OperationalError`.
     """
-    return create_engine(
+    return engine_on(
         settings().database_url.get_secret_value(),
         pool_size=1,
         max_overflow=0,
         isolation_level="AUTOCOMMIT",
-        connect_args={"connect_timeout": 5},
     )
 
 
@@ -51,3 +51,8 @@ def transaction() -> Iterator[Session]:
             yield session
         with trace.use_span(span):
             send_wake_ups(session.info.pop("wake_ups", []))
+
+
+def is_away(error: OperationalError) -> bool:
+    """Return whether there was no connection, or it was lost; else the server refused a statement."""
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None

@@ -284,7 +284,7 @@ class StoredFront(Base):
 
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
     sequence: Mapped[int] = mapped_column(primary_key=True)
-    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"))
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), index=True)
     member_trial_ids: Mapped[list[Any]]
     reference_point: Mapped[list[Any] | None]
     hypervolume: Mapped[float | None]

@@ -21,6 +21,7 @@ from api_schemas.studies import (
 )
 from api_schemas.trials import IMPORTED, TERMINAL_TRIAL_STATES, ArtifactRecord, Measurement, TrialState
 from service.errors import NotFound
+from service.storage.base_table import Base
 from service.storage.models import Artifact, Replicate, StoredFront, Study, Trial, TrialMeasurement
 
 Query = TypeVar("Query", bound=Select[Any])
@@ -263,17 +264,18 @@ def succeeded_elsewhere(session: Session, study: Study, configuration_key: str) 
     return list(session.scalars(query))
 
 
-def study_of_trial(session: Session, trial_id: str, *, lock: bool = False) -> Study | None:
-    """Read the study of a trial."""
+def study_of_trial(session: Session, trial_id: str, *, lock: bool = False, wait: bool = True) -> Study | None:
+    """Read the study of a trial; with `lock` and without `wait`, return None if its lock is held."""
     query = select(Study).join(Trial, Trial.study_id == Study.id).where(Trial.id == trial_id)
-    if lock:
-        query = query.with_for_update(of=Study).execution_options(populate_existing=True)
-    return session.scalar(query)
+    return session.scalar(locked(query, wait=wait, of=Study) if lock else query)
 
 
-def lock_trial(session: Session, trial_id: str) -> Trial | None:
-    """Take the row lock of a trial, and read its replicates with it. Its study's lock is held."""
-    return _with_replicates(session, select(Trial).where(Trial.id == trial_id))
+def lock_trial(session: Session, trial_id: str, *, wait: bool = True) -> Trial | None:
+    """Take the row lock of a trial, and read its replicates with it. Its study's lock is held.
+
+    Without `wait`, return None if somebody else holds it: a study that reuses its result, say.
+    """
+    return _with_replicates(session, select(Trial).where(Trial.id == trial_id), wait=wait)
 
 
 def next_queued(session: Session, study_id: str) -> Trial | None:
@@ -286,17 +288,6 @@ def next_queued(session: Session, study_id: str) -> Trial | None:
         .limit(1)
     )
     return _with_replicates(session, select(Trial).where(Trial.id == first.scalar_subquery()))
-
-
-def expired_leases(session: Session) -> list[Replicate]:
-    """Find running replicates whose lease is over by the database's clock. Takes no lock."""
-    return list(session.scalars(select(Replicate).where(_lease_is_over())))
-
-
-def lock_expired(session: Session, trial_id: str, *, attempt: int) -> Replicate | None:
-    """Take the row lock of a running replicate whose lease has expired; None if it was renewed meanwhile."""
-    mine = (Replicate.trial_id == trial_id) & (Replicate.attempt == attempt)
-    return session.scalar(locked(select(Replicate).where(mine, _lease_is_over())))
 
 
 def latest_front(session: Session, study: Study) -> StoredFront | None:
@@ -378,11 +369,10 @@ def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[Ar
     return by_trial
 
 
-def _with_replicates(session: Session, query: Select[Trial]) -> Trial | None:
+def _with_replicates(session: Session, query: Select[Trial], *, wait: bool = True) -> Trial | None:
     whole = query.join(Trial.replicates).options(contains_eager(Trial.replicates)).order_by(Replicate.number)
     # Under the study's lock none changes its state, and a heartbeat that extends a lease does not wait.
-    query = whole.with_for_update(of=Trial).execution_options(populate_existing=True)
-    return session.scalars(query).unique().one_or_none()
+    return session.scalars(locked(whole, wait=wait, of=Trial)).unique().one_or_none()
 
 
 def _one_of(column: InstrumentedAttribute[str], ids: Iterable[str]) -> ColumnElement[bool]:
@@ -390,11 +380,10 @@ def _one_of(column: InstrumentedAttribute[str], ids: Iterable[str]) -> ColumnEle
     return column == any_(literal(list(ids), ARRAY(String)))
 
 
-def _lease_is_over() -> ColumnElement[bool]:
-    return (Replicate.state == TrialState.RUNNING) & (Replicate.lease_expires_at < func.clock_timestamp())
+def locked(query: Query, *, wait: bool = True, of: type[Base] | None = None) -> Query:
+    """Return a query that locks the rows it finds; without `wait`, it skips rows that are locked.
 
-
-def locked(query: Query, *, wait: bool = True) -> Query:
-    """Return a query that locks the rows it finds; without `wait`, it skips rows that are locked."""
+    Of several tables, it locks the rows of `of`.
+    """
     # populate_existing: the row may have changed while we waited for its lock.
-    return query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)
+    return query.with_for_update(skip_locked=not wait, of=of).execution_options(populate_existing=True)

@@ -69,10 +69,14 @@ def delete_files(files: Files) -> None:
 
 
 def _delete_rows_of(session: Session, table: Table, *, study_id: str) -> None:
-    trial_ids = select(Trial.id).where(Trial.study_id == study_id)
-    conditions = [column == study_id for column in table.columns if column.references(STUDIES.c.id)]
-    conditions += [column.in_(trial_ids) for column in table.columns if column.references(TRIALS.c.id)]
     if table is STUDIES:
-        conditions.append(STUDIES.c.id == study_id)
-    if conditions:
-        session.execute(delete(table).where(or_(*conditions)))
+        session.execute(delete(table).where(STUDIES.c.id == study_id))
+        return
+    of_study = [column for column in table.columns if column.references(STUDIES.c.id)]
+    of_trial = [column for column in table.columns if column.references(TRIALS.c.id)]
+    # A table that has both is read by its study: with an OR of the two it would be read whole.
+    if of_study:
+        session.execute(delete(table).where(of_study[0] == study_id))
+    elif of_trial:
+        trial_ids = select(Trial.id).where(Trial.study_id == study_id)
+        session.execute(delete(table).where(of_trial[0].in_(trial_ids)))

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyKind, StudyState
@@ -40,22 +40,37 @@ def silent_turns(session: Session) -> list[str]:
 
 
 def lock_silent_turn(session: Session, study_id: str) -> Study | None:
-    """Take the row lock of a study whose turn has expired; None if it was renewed meanwhile."""
-    over = Study.turn_expires_at < func.clock_timestamp()
-    return session.scalar(queries.locked(select(Study).where(Study.id == study_id, over)))
+    """Take the row lock of a study whose turn has expired; None if it was renewed meanwhile, or is in use."""
+    return lock_where(session, Study.turn_expires_at < func.clock_timestamp(), study_id=study_id)
 
 
 def mend_times(session: Session, *, longest_pause: timedelta, lease: timedelta) -> None:
-    """Bring forward turns that are due later than any delay allows: the clock was set back since."""
+    """Bring forward turns that are due later than any delay allows: the clock was set back since.
+
+    Skips studies in use.
+    """
     now = func.clock_timestamp()
-    session.execute(update(Study).where(Study.turn_due_at > now + longest_pause).values(turn_due_at=now))
-    session.execute(
-        update(Study).where(Study.turn_expires_at > now + 2 * lease).values(turn_expires_at=now + lease)
-    )
+    for too_late, mended in (
+        (Study.turn_due_at > now + longest_pause, {"turn_due_at": now}),
+        (Study.turn_expires_at > now + 2 * lease, {"turn_expires_at": now + lease}),
+    ):
+        free = select(Study.id).where(too_late).with_for_update(skip_locked=True)
+        session.execute(update(Study).where(Study.id.in_(free)).values(**mended))
 
 
-def studies_to_wake(session: Session, *, silent_for: timedelta, at_most: timedelta) -> list[Study]:
-    """Find studies that are due and whose last wake-up is old, locked, skipping those in use.
+def ids_where(session: Session, condition: ColumnElement[bool], *, at_most: int, after: str) -> list[str]:
+    """Find the ids of studies that fulfil a condition, from the one after `after`. Takes no lock."""
+    query = select(Study.id).where(condition, Study.id > after).order_by(Study.id).limit(at_most)
+    return list(session.scalars(query))
+
+
+def lock_where(session: Session, condition: ColumnElement[bool], *, study_id: str) -> Study | None:
+    """Take the row lock of a study that fulfils a condition; None if it is in use, or no longer does."""
+    return session.scalar(queries.locked(select(Study).where(Study.id == study_id, condition), wait=False))
+
+
+def to_wake(*, silent_for: timedelta, at_most: timedelta) -> ColumnElement[bool]:
+    """Return the condition of studies that are due and whose last wake-up is old.
 
     The longer a study has waited, the older its last wake-up may be, so that a worker that was busy for long
     finds few of them; but never older than `at_most`.
@@ -64,40 +79,25 @@ def studies_to_wake(session: Session, *, silent_for: timedelta, at_most: timedel
     waited = func.least(at_most, Study.woken_at - Study.turn_due_at)
     # A time far in the future is from before the clock was set back.
     old = or_(Study.woken_at < now - func.greatest(silent_for, waited), Study.woken_at > now + silent_for)
-    query = (
-        select(Study)
-        .where(Study.turn_due_at <= now, Study.turn_holder.is_(None), old)
-        .with_for_update(skip_locked=True)
+    return and_(Study.turn_due_at <= now, Study.turn_holder.is_(None), old)
+
+
+def forgotten(*, silent_for: timedelta) -> ColumnElement[bool]:
+    """Return the condition of active studies that have not been due for long."""
+    return and_(
+        Study.state == StudyState.ACTIVE,
+        Study.turn_due_at.is_(None),
+        Study.turn_holder.is_(None),
+        Study.woken_at < func.clock_timestamp() - silent_for,
     )
-    return list(session.scalars(query))
 
 
-def forgotten_studies(session: Session, *, silent_for: timedelta) -> list[Study]:
-    """Find active studies that have not been due for long, locked, skipping those in use."""
-    query = (
-        select(Study)
-        .where(
-            Study.state == StudyState.ACTIVE,
-            Study.turn_due_at.is_(None),
-            Study.turn_holder.is_(None),
-            Study.woken_at < func.clock_timestamp() - silent_for,
-        )
-        .with_for_update(skip_locked=True)
-    )
-    return list(session.scalars(query))
-
-
-def studies_to_hint_at(session: Session, *, silent_for: timedelta) -> list[Study]:
-    """Find active studies of ours with waiting replicates and no late hint, locked, skipping those in use."""
+def to_hint_at(*, silent_for: timedelta) -> ColumnElement[bool]:
+    """Return the condition of active studies of ours with waiting replicates and no late hint."""
     waiting = exists().where(Replicate.study_id == Study.id, Replicate.state == TrialState.QUEUED)
-    query = (
-        select(Study)
-        .where(
-            Study.state == StudyState.ACTIVE,
-            Study.kind != StudyKind.CUSTOM,
-            Study.hinted_at < func.clock_timestamp() - silent_for,
-            waiting,
-        )
-        .with_for_update(skip_locked=True)
+    return and_(
+        Study.state == StudyState.ACTIVE,
+        Study.kind != StudyKind.CUSTOM,
+        Study.hinted_at < func.clock_timestamp() - silent_for,
+        waiting,
     )
-    return list(session.scalars(query))

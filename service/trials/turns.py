@@ -26,6 +26,7 @@ from service.storage.database import transaction
 from service.storage.models import Study, Tenant
 from service.trials import due_studies, study_lifecycle
 from service.trials.leases import retry_while_database_is_away
+from service.trials.one_by_one import do_each
 from service.trials.wake_ups import wake_study_worker
 
 log = structlog.get_logger(__name__)
@@ -132,12 +133,14 @@ def take_back_silent() -> None:
     """End the turns of workers that have gone silent, each in its own transaction."""
     with transaction() as session:
         silent = due_studies.silent_turns(session)
-    for study_id in silent:
-        with transaction() as session:
-            study = due_studies.lock_silent_turn(session, study_id)
-            if study is not None:
-                log.warning("study worker went silent", study_id=study.id, holder=study.turn_holder)
-                _failed(session, study, reason=WENT_SILENT)
+    do_each(silent, _take_back)
+
+
+def _take_back(session: Session, study_id: str) -> None:
+    study = due_studies.lock_silent_turn(session, study_id)
+    if study is not None:
+        log.warning("study worker went silent", study_id=study.id, holder=study.turn_holder)
+        _failed(session, study, reason=WENT_SILENT)
 
 
 def described(error: BaseException) -> str:

@@ -60,6 +60,16 @@ def test_workers_are_told_to_give_back(name: str) -> None:
     assert {("KillSignal", "SIGQUIT"), ("KillMode", "mixed")} <= set(read(name))
 
 
+def test_a_migration_that_failed_is_tried_again_and_then_starts_the_others() -> None:
+    """At a boot the database may be late, and what needs the schema is not started by a failed attempt."""
+    lines = read("paretune-migrate.service")
+    assert {("Type", "oneshot"), ("Restart", "on-failure")} <= set(lines)
+    [after] = [value for key, value in lines if key == "ExecStartPost"]
+    assert after.endswith("start paretune.target")
+    assert ("Requires", "paretune-migrate.service") in read("paretune-api.service")
+    assert ("WantedBy", "paretune.target") in read("paretune-api.service")
+
+
 def test_the_environment_has_settings_that_exist() -> None:
     """And no password: they are files."""
     text = (UNITS / "environment").read_text(encoding="utf-8")

@@ -154,3 +154,21 @@ def test_a_study_of_a_proposer_that_is_gone_is_proposed_for_by_the_default(postg
     assert found == {"own": {"proposer": "paretune", "ahead": 3}, "ours": {"proposer": "sobol"}}
     engine.dispose()
     run_on(postgres_url, "DROP DATABASE fewer_proposers WITH (FORCE)")
+
+
+FOREIGN_KEYS = """
+SELECT c.conrelid::regclass::text, c.conname, EXISTS (
+    SELECT FROM pg_index AS i WHERE i.indrelid = c.conrelid AND i.indisvalid AND i.indpred IS NULL
+    AND (i.indkey::smallint[])[0:cardinality(c.conkey) - 1] @> c.conkey)
+FROM pg_constraint AS c WHERE c.contype = 'f' ORDER BY 1, 2
+"""
+
+
+def test_every_foreign_key_has_an_index(database_url: str) -> None:
+    """Otherwise each row that is deleted of the one table costs a scan of the whole other."""
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        keys = connection.execute(text(FOREIGN_KEYS)).all()
+    engine.dispose()
+    assert len(keys) > 10
+    assert [f"{table}: {name}" for table, name, is_indexed in keys if not is_indexed] == []

@@ -2,12 +2,13 @@
 
 import hashlib
 import subprocess
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from typer.testing import CliRunner
 
 from api_schemas.ask_and_tell import ImportedObservation
@@ -17,7 +18,9 @@ from paretune.client import Client
 from paretune.errors import ParetuneError
 from paretune.export import NothingToExport
 from service.settings import settings
+from service.storage import database, starting_server
 from service.trials import leases
+from tests.chaos.postgres_proxy import postgres_proxy
 from tests.conftest import API_KEY, Connect, run_on
 from tests.service.trials.test_leases import REPORT, stored_study
 
@@ -123,6 +126,55 @@ def test_a_database_of_a_newer_version_is_left_alone(database_url: str, service_
     assert isinstance(done.exception, ParetuneError)
     assert "schema 9999" in str(done.exception)
     assert "restore a backup" in str(done.exception)
+
+
+def test_migrate_waits_for_a_database_that_is_starting(
+    database_url: str, service_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a boot; it says so on stderr, once, and then does its work."""
+    place = make_url(database_url)
+    with postgres_proxy(1) as proxy:
+        behind = place.set(host="127.0.0.1", port=proxy.port)
+        use_database(behind, monkeypatch)
+        starting = threading.Timer(2, setattr, [proxy, "server_port", place.port])
+        starting.start()
+        done = CliRunner().invoke(app, ["migrate"])
+        database.engine().dispose()
+        starting.join()
+    assert done.exit_code == 0
+    assert done.stderr.count(f"No database answers at 127.0.0.1:{proxy.port} yet. Waiting") == 1
+    assert done.stdout == ""
+
+
+def test_migrate_gives_up_on_a_database_that_does_not_come(
+    service_environment: None, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a sentence that says what to do."""
+    monkeypatch.setattr(starting_server, "PATIENCE_SECONDS", 0.1)
+    use_database(make_url(database_url).set(port=1), monkeypatch)
+    done = CliRunner().invoke(app, ["migrate"])
+    assert isinstance(done.exception, ParetuneError)
+    assert "Start it, or correct DATABASE_URL" in str(done.exception)
+
+
+@pytest.mark.parametrize("wrong", [{"database": "missing"}, {"username": "nobody", "password": "wrong"}])
+def test_migrate_does_not_wait_where_waiting_does_not_help(
+    service_environment: None, database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]
+) -> None:
+    """The server is there, and refuses: the reason is its own, and no secret is in it."""
+    use_database(make_url(database_url).set(**wrong), monkeypatch)
+    done = CliRunner().invoke(app, ["migrate"])
+    assert isinstance(done.exception, ParetuneError)
+    assert "FATAL" in str(done.exception)
+    assert "wrong" not in str(done.exception)
+    assert "Waiting" not in done.stderr
+
+
+def use_database(url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process have its database at another place."""
+    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+    settings.cache_clear()
+    database.engine.cache_clear()
 
 
 NEW_KEY = "the-key-that-this-server-was-given-0123"

@@ -1,15 +1,15 @@
 """The life of trials under random runners, owners and reapers: each rule commits on a real Postgres."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import func, select, text, tuple_, update
+from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from api_schemas.ask_and_tell import (
@@ -26,6 +26,7 @@ from service.errors.conflicts import ConflictingResult
 from service.events.feed import EventFeed
 from service.storage import queries
 from service.storage.database import transaction
+from service.storage.expired_leases import expired_leases
 from service.storage.models import Replicate, Study, Tenant, TrialMeasurement
 from service.studies import steering
 from service.studies.canonical_trials import canonical_trials
@@ -33,6 +34,7 @@ from service.studies.creation import create_study
 from service.studies.validation import validate_study
 from service.trials import ask_and_tell, lifecycle, replication, sweeper
 from service.trials.leases import lock_study_and_trial
+from service.trials.one_by_one import do_each
 from tests.conftest import examples
 from tests.service.studies.invariants import check_study, settled_facts
 
@@ -77,13 +79,6 @@ def replicate_of(session: Session, token: Token) -> Replicate | None:
     return session.scalar(
         select(Replicate).where(Replicate.trial_id == trial_id, Replicate.attempt == attempt)
     )
-
-
-def waiting() -> int:
-    """Count the transactions that wait for a lock."""
-    with transaction() as session:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        return int(session.execute(text(query)).scalar_one())
 
 
 async def never() -> bool:
@@ -292,20 +287,21 @@ class TrialMachine(RuleBasedStateMachine):
             which = tuple_(Replicate.trial_id, Replicate.attempt).in_(silent)
             session.execute(update(Replicate).where(which).values(lease_expires_at=past))
 
+        looked = Barrier(reapers)
+
         def reap() -> None:
             # Without the sweeper's own lock: the fence alone must be enough.
             with transaction() as session:
-                sweeper.reap_expired_leases(session)
+                leases = expired_leases(session, at_most=9)
+            looked.wait(timeout=20)
+            do_each(leases, sweeper.take_back)
 
         with ThreadPoolExecutor(reapers) as pool:
-            with transaction() as session:
-                # Held until each has found the same leases, and waits to take them back.
-                queries.lock_study(session, self.study_id)
-                reaping = [pool.submit(reap) for _ in range(reapers)]
-                while waiting() < sum(not one.done() for one in reaping):
-                    time.sleep(0.001)
-            for one in reaping:
+            for one in [pool.submit(reap) for _ in range(reapers)]:
                 one.result()
+        # What was in use when each of them came by.
+        with transaction() as session:
+            sweeper.reap_expired_leases(session)
         assert [self.lost(token) for token in silent] == [count + 1 for count in before]
 
     @rule(verb=st.sampled_from([steering.pause] * 3 + [steering.resume] * 3 + [steering.cancel]))

@@ -1,6 +1,5 @@
 """Whose turn it is at the study worker, and what becomes of studies that break it, on a real Postgres."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from service.runtime.broker import ADVANCE_STUDY
 from service.settings import settings
 from service.storage import queries
 from service.storage.counters import CounterName, totals
-from service.storage.database import engine, transaction
+from service.storage.database import transaction
 from service.storage.models import Event, Study, Tenant
 from service.studies import steering
 from service.studies.creation import create_study
@@ -26,7 +25,7 @@ from service.studies.validation import validate_study
 from service.study_worker import advance_study
 from service.trials import leases, sweeper, turns
 from tests.conftest import make_study_request
-from tests.service.trials.test_leases import REPORT, forget_wake_ups
+from tests.service.trials.test_leases import REPORT, forget_wake_ups, sent_by
 
 pytestmark = pytest.mark.usefixtures("service_environment")
 
@@ -61,12 +60,6 @@ def let_time_pass() -> None:
         due, held = Study.turn_due_at.is_not(None), Study.turn_holder.is_not(None)
         session.execute(update(Study).where(due).values(turn_due_at=hour_ago))
         session.execute(update(Study).where(held).values(turn_expires_at=hour_ago))
-
-
-def sent_by(action: Callable[[Session], object]) -> list[str]:
-    with Session(engine(), expire_on_commit=False) as session, session.begin():
-        action(session)
-        return [wake_up.task for wake_up in session.info.get("wake_ups", [])]
 
 
 def breaks(*_: Any, **__: Any) -> list[Suggestion]:
