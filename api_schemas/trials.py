@@ -90,7 +90,8 @@ class ClaimedTrial(Schema):
 
     The configuration carries the replicate's own seed. `artifacts_path` is where to save what was
     trained, in the artifact store; null means that nothing is kept of this replicate. `super_network` is
-    what to train and score for the study first.
+    what to train and score for the study first. With `is_timed_merged` what can be merged is timed merged,
+    as all trials of a study that makes its backbone smaller.
     """
 
     trial_id: str
@@ -101,6 +102,7 @@ class ClaimedTrial(Schema):
     configuration: TrialConfiguration
     artifacts_path: str | None
     super_network: SuperNetworkOrder | None = None
+    is_timed_merged: bool = False
 
 
 class TrialReport(Schema):

@@ -53,12 +53,14 @@ Measure = Callable[[float, Sequence[float]], bool]
 class Trial:
     """A trial to run; nothing is saved where `artifacts_path` is None.
 
-    `report` gets each measurement and returns whether the trial should stop there.
+    `report` gets each measurement and returns whether the trial should stop there. Where what can be merged
+    is not timed merged anyway, because the trial is of a sub-network, `is_timed_merged` asks for it.
     """
 
     configuration: TrialConfiguration
     artifacts_path: str | None
     report: Callable[[Measurement], bool]
+    is_timed_merged: bool = False
 
 
 @dataclass
@@ -247,7 +249,8 @@ def prepare(
     # Before training is timed: what earlier trials left in the cache must not change this one's cost.
     task = cache.taught(cache.task_from(configuration, layer=layer), configuration)
     # A sub-network is wanted for its speed, so it is timed as it is deployed: with what it learned merged.
-    is_merged = configuration.architecture is not None and modules.merges
+    # So is the whole network that it is compared with, whose configuration names no architecture.
+    is_merged = (trial.is_timed_merged or configuration.architecture is not None) and modules.merges
     with nullcontext() if is_merged else attached(modules, backbone=backbone):
         latency = latency_ms(modules, cache.task(configuration).validation, backbone=backbone)
     return PreparedTrial(trial, backbone, task, modules, needs, micro_batch_tokens, latency)

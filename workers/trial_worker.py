@@ -265,7 +265,10 @@ def _train(claimed: Sequence[ClaimedTrial], said: PackLog) -> Iterator[list[Tria
     from workers.run_trial import Trial, run_trial
 
     cache = _cache()
-    trials = [Trial(one.configuration, one.artifacts_path, partial(_report, one, said)) for one in claimed]
+    trials = [
+        Trial(one.configuration, one.artifacts_path, partial(_report, one, said), one.is_timed_merged)
+        for one in claimed
+    ]
     if len(trials) == 1:
         yield [run_trial(trials[0], cache=cache, store=artifact_store())]
     else:

@@ -18,7 +18,7 @@ from api_schemas.trials import ArtifactRecord, ClaimedTrial, Measurement, TrialR
 from service.access import limits
 from service.errors import StaleAttempt
 from service.settings import settings
-from service.storage import queries
+from service.storage import queries, typed_study
 from service.storage.database import engine, transaction
 from service.storage.models import Replicate, Study, Trial
 from service.storage.queries import OpenReplicates
@@ -217,7 +217,14 @@ def _start(session: Session, study: Study, trial: Trial, worker: str) -> Claimed
         configuration=_configuration(trial, replicate),
         artifacts_path=path if replicate.number == 0 else None,
         super_network=None,
+        is_timed_merged=_makes_smaller(study),
     )
+
+
+def _makes_smaller(study: Study) -> bool:
+    # Where an architecture is searched, the base has it written out.
+    base = typed_study.configuration(study)
+    return base is not None and base.architecture is not None
 
 
 def _configuration(trial: Trial, replicate: Replicate) -> TrialConfiguration:

@@ -21,9 +21,11 @@ def unexplained(features: Float[Tensor, "n h"], split: TokenisedSplit) -> float:
     targets = _targets(split).to(torch.float64)
     targets -= targets.mean(dim=0)
     columns = features.detach().to("cpu", torch.float64)
+    rows = len(columns)
+    if rows == 1:
+        return 1.0  # there is no other row to fit a head to
     spread = columns.std(dim=0).clamp_min(1e-12)
     left, sizes, _ = torch.linalg.svd((columns - columns.mean(dim=0)) / spread, full_matrices=False)
-    rows = len(columns)
     without_features = (targets * rows / (rows - 1)).square().sum()
     inside = left.T @ targets
     lowest = torch.inf

@@ -239,7 +239,8 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
 def frozen_dtype(device: torch.device) -> torch.dtype:
     """Choose the precision of the frozen weights: bfloat16 where the device multiplies it natively."""
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float32
     # Without AVX512-BF16 or AMX a CPU emulates bfloat16, which is slower than float32.
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32

@@ -373,3 +373,14 @@ def test_a_stop_without_a_measurement_is_a_failure_of_the_worker() -> None:
     again = leases.claim("w")
     assert again is not None
     assert (again.trial_id, again.attempt) == (claimed.trial_id, 2)
+
+
+@pytest.mark.parametrize(("preset", "expected"), [("depth", True), ("lora", False)])
+def test_trials_of_a_study_that_makes_its_backbone_smaller_are_timed_merged(
+    service_environment: None, preset: str, expected: bool
+) -> None:
+    """The whole network too, whose own configuration names no architecture."""
+    stored_study(trials=1, search_space={"preset": preset})
+    claimed = leases.claim("host:1")
+    assert claimed is not None
+    assert claimed.is_timed_merged is expected

@@ -33,6 +33,12 @@ def test_a_feature_that_is_the_answer_explains_it(kind: TaskKind, labels: list[o
     assert unexplained(torch.cat([answer, noise(5)], dim=1), split(labels, kind)) < 0.01
 
 
+def test_a_single_row_explains_nothing() -> None:
+    """There is no other to fit a head to."""
+    alone = TokenisedSplit(ids=((1,),), labels=(0.5,), kind=TaskKind.REGRESSION)
+    assert unexplained(torch.ones(1, 4), alone) == 1.0
+
+
 def test_features_of_noise_explain_nothing() -> None:
     """Even as many as there are rows: each row is predicted by a head that has not seen it."""
     labels = [row % 2 for row in range(ROWS)]

@@ -12,7 +12,7 @@ from peft import PeftModel
 from transformers import AutoModel
 
 from api_schemas.peft.counts import trainable_parameters
-from api_schemas.trial_configuration import TrialConfiguration
+from api_schemas.trial_configuration import TrialConfiguration, patch
 from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import store_at
 from tests.checkpoints import save_checkpoint
@@ -191,6 +191,24 @@ def test_what_can_be_merged_is_timed_merged(
     merging = {name: build_modules(one, cache).merges for name, one in (("full", full), ("lora", lora))}
     assert merging == {"full": True, "lora": True}
     assert not build_modules(smaller(small_trial), cache).merges
+
+
+@pytest.mark.parametrize("is_timed_merged", [False, True])
+def test_the_whole_network_is_timed_as_its_parts_are(
+    small_trial: TrialConfiguration, cache: ModelCache, monkeypatch: pytest.MonkeyPatch, is_timed_merged: bool
+) -> None:
+    """Where it is compared with them: no module of a method that can be merged is in the way."""
+    whole = patch(small_trial, {"peft": {"lora": {"rank": 2, "query": True}}})
+    model, hooks = cache.backbone(whole.backbone).model, list[int]()
+
+    def timed(*_: object, **__: object) -> float:
+        hooks.append(sum(len(one._forward_hooks) + len(one._forward_pre_hooks) for one in model.modules()))
+        return 1.0
+
+    monkeypatch.setattr("workers.run_trial.latency_ms", timed)
+    trial = Trial(whole, None, lambda _: False, is_timed_merged)
+    run_trial(trial, cache=cache, store=store_at("/nowhere"))
+    assert [bool(count) for count in hooks] == [not is_timed_merged]
 
 
 @pytest.mark.parametrize(

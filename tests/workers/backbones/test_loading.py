@@ -45,6 +45,17 @@ def test_a_cpu_without_instructions_for_bfloat16_does_not_emulate_it(
     assert frozen_dtype(CPU) == chosen
 
 
+@pytest.mark.parametrize(("native", "chosen"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_gpu_that_emulates_bfloat16_gets_float32(
+    monkeypatch: pytest.MonkeyPatch, *, native: bool, chosen: torch.dtype
+) -> None:
+    """Torch says of every GPU that it supports bfloat16, unless it is asked without emulation."""
+    monkeypatch.setattr(
+        "torch.cuda.is_bf16_supported", lambda including_emulation=True: including_emulation or native
+    )
+    assert frozen_dtype(torch.device("cuda")) == chosen
+
+
 def test_an_unknown_family_is_refused_with_a_list() -> None:
     """The message says what would work."""
     model = AlbertModel(
