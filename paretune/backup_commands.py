@@ -52,11 +52,18 @@ def restore(
     state_dir: StateDir = None,
 ) -> None:
     """Put a backup in the place of everything that a server has; stop that server before."""
-    from paretune.backup import holds_something, read_manifest
+    from paretune.backup import bring_back, holds_something, keeps_tables_of_before, read_manifest
     from paretune.backup import restore as put_back
 
     manifest = read_manifest(file)
     with _database(state_dir, new=True) as url:
+        if bring_back(url):
+            say("A restore was cut off here. What the server had before it is back.")
+        elif keeps_tables_of_before(url):
+            say(
+                "A restore ended well here, and was cut off before it dropped the tables of before it. "
+                "They are in the schema before_restore, and this restore drops them."
+            )
         if holds_something(url) and not yes:
             say(f"The backup is from {manifest['made_at']}, by Paretune {manifest['paretune']}.")
             insist("Replace every study, trial and key that the server has now by those of the backup?")

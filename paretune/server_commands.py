@@ -68,14 +68,14 @@ def migrate() -> None:
     from service.access.tenants import register_key, weakness
     from service.settings import settings
     from service.storage.database import engine, transaction
-    from service.storage.schema_version import SchemaInUse, SchemaNewer, upgrade
+    from service.storage.schema_version import RestoreCutOff, SchemaInUse, SchemaNewer, upgrade
 
     key = settings().bootstrap_api_key
     if key is not None and (reason := weakness(key.get_secret_value())):
         raise ParetuneError(reason)
     try:
         upgrade(engine())
-    except (SchemaInUse, SchemaNewer) as error:
+    except (RestoreCutOff, SchemaInUse, SchemaNewer) as error:
         raise ParetuneError(str(error)) from error
     if key is not None:
         with transaction() as session:
