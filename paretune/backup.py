@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 
 from paretune.errors import FileExists, ParetuneError
+from paretune.file_errors import check_writable
 from paretune.postgres_tools import plain, run_tool, server_major
 
 FORMAT = 1
@@ -55,12 +56,14 @@ def back_up(places: Places, target: Path) -> dict[str, int]:
 
     Raises:
         FileExists: If there is a file already.
+        FileUnusable: If its folder is missing, or cannot be written.
         ToolMissing: If there is no pg_dump of the server's major version; ToolFailed if it fails.
     """
     from service.storage.schema_version import SET_ASIDE, expected_revision
 
     if target.exists():
         raise FileExists(f"{target} is there already. Name another file.")
+    check_writable(target.parent, made=False)
     unfinished = target.with_name(f".{target.name}.unfinished")
     counts: dict[str, int] = {}
     try:
