@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from paretune.command_groups import SERVER
-from paretune.command_options import StateDir, TrialWorkers
+from paretune.command_options import OwnStateDir, StateDir, TrialWorkers
 from paretune.connection import running_server
 from paretune.console import agreed, say
 from paretune.errors import McpMissing, ParetuneError
@@ -21,7 +21,7 @@ StudyWorkers = Annotated[
 
 @app.command(rich_help_panel=SERVER)
 def up(
-    state_dir: StateDir = None,
+    state_dir: OwnStateDir = None,
     trial_workers: TrialWorkers = None,
     study_workers: StudyWorkers = 1,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
