@@ -50,6 +50,9 @@ ReportedState = Annotated[
 """How whoever ran a trial may say that it ended."""
 
 
+SHARE = "share"
+"""The metric of a measurement that is the share of the training done so far, up to 1."""
+
 CorrectedState = Annotated[TrialState, one_of(TrialState.SUCCEEDED, TrialState.INFEASIBLE)]
 """What a trial that was told wrongly proves to be."""
 

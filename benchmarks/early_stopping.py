@@ -18,8 +18,9 @@ import numpy as np
 
 from api_schemas.objectives import Direction, Metric, Objective
 from api_schemas.studies import EarlyStopping
+from api_schemas.trials import SHARE
 from benchmarks import json_lines
-from service.early_stopping.stopping_rule import SHARE, Curve, judge
+from service.early_stopping.stopping_rule import Curve, judge
 from service.trials.pareto_front import hypervolume
 
 RECORDED = Path(__file__).parent / "recorded"

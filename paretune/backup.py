@@ -19,14 +19,23 @@ from typing import Any
 import psycopg
 
 from paretune.errors import FileExists, ParetuneError
+from paretune.file_errors import check_writable
 from paretune.postgres_tools import plain, run_tool, server_major
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 DUMP = "database.dump"
 FOLDERS = ("artifacts", "uploads")
-SET_ASIDE = "before_restore"
-"""Schema under which the old tables stay until the new ones are there."""
+RESTORE_LOCK = 0x72657374
+"""Any constant that nobody else uses: of two processes that restore at once, the second is refused."""
+
+
+class RestoreUnderWay(ParetuneError):
+    """Another process restores a backup into the same database."""
+
+
+class RestoreLost(ParetuneError):
+    """The database went away in the middle of a restore."""
 
 
 class NoBackup(ParetuneError):
@@ -47,19 +56,27 @@ def back_up(places: Places, target: Path) -> dict[str, int]:
 
     Raises:
         FileExists: If there is a file already.
+        FileUnusable: If its folder is missing, or cannot be written.
         ToolMissing: If there is no pg_dump of the server's major version; ToolFailed if it fails.
     """
-    from service.storage.schema_version import expected_revision
+    from service.storage.schema_version import SET_ASIDE, expected_revision
 
     if target.exists():
         raise FileExists(f"{target} is there already. Name another file.")
+    check_writable(target.parent, made=False)
     unfinished = target.with_name(f".{target.name}.unfinished")
     counts: dict[str, int] = {}
     try:
         with tempfile.TemporaryDirectory(dir=target.parent) as folder, unfinished.open("xb") as file:
             unfinished.chmod(0o600)
             dump = Path(folder) / DUMP
-            run_tool("pg_dump", "--format=custom", f"--file={dump}", database_url=places.database_url)
+            run_tool(
+                "pg_dump",
+                "--format=custom",
+                f"--exclude-schema={SET_ASIDE}",
+                f"--file={dump}",
+                database_url=places.database_url,
+            )
             manifest = {
                 "format": FORMAT,
                 "paretune": version("paretune"),
@@ -102,10 +119,25 @@ def read_manifest(backup: Path) -> Mapping[str, Any]:
 
 
 def holds_something(database_url: str) -> bool:
-    """Return whether a database has tables."""
+    """Return whether a database has tables, or has some that a restore has set aside."""
     with psycopg.connect(plain(database_url)) as connection:
-        found = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
-    return found is not None and found[0] > 0
+        return any(_tables(connection))
+
+
+def keeps_tables_of_before(database_url: str) -> bool:
+    """Return whether a restore has ended well, and was cut off before it dropped the tables of before it."""
+    with psycopg.connect(plain(database_url)) as connection:
+        return all(_tables(connection))
+
+
+def bring_back(database_url: str) -> bool:
+    """Bring the old tables back if a restore was cut off; return whether one was.
+
+    Raises:
+        RestoreUnderWay: If it goes on in another process.
+    """
+    with _alone(database_url) as connection:
+        return _bring_back(connection)
 
 
 def restore(places: Places, backup: Path) -> dict[str, int]:
@@ -114,6 +146,8 @@ def restore(places: Places, backup: Path) -> dict[str, int]:
     The database changes whole or not at all; files that the backup does not have stay.
 
     Raises:
+        RestoreUnderWay: If another process restores into the same database.
+        RestoreLost: If the database goes away; the next restore brings the old tables back.
         ToolMissing: If there is no pg_restore of the server's major version; ToolFailed if it fails.
     """
     counts = dict.fromkeys(FOLDERS, 0)
@@ -143,7 +177,10 @@ def restore(places: Places, backup: Path) -> dict[str, int]:
 @contextmanager
 def _old_tables_aside(database_url: str) -> Iterator[None]:
     """Keep the tables of before under another name until a block has ended well; else bring them back."""
-    with psycopg.connect(plain(database_url), autocommit=True) as connection:
+    from service.storage.schema_version import SET_ASIDE
+
+    with _alone(database_url) as connection:
+        _bring_back(connection)
         with connection.transaction():
             connection.execute(f"DROP SCHEMA IF EXISTS {SET_ASIDE} CASCADE")
             connection.execute(f"ALTER SCHEMA public RENAME TO {SET_ASIDE}")
@@ -152,12 +189,45 @@ def _old_tables_aside(database_url: str) -> Iterator[None]:
             connection.execute("COMMENT ON SCHEMA public IS 'standard public schema'")
         try:
             yield
-        except BaseException:
-            with connection.transaction():
-                connection.execute("DROP SCHEMA public CASCADE")
-                connection.execute(f"ALTER SCHEMA {SET_ASIDE} RENAME TO public")
+        except BaseException as error:
+            try:
+                _bring_back(connection)
+            except psycopg.OperationalError:
+                raise RestoreLost(
+                    f"The database went away in the middle of the restore; its tables are in the schema "
+                    f"{SET_ASIDE}. Restore again: that brings them back before it asks anything."
+                ) from error
             raise
         connection.execute(f"DROP SCHEMA {SET_ASIDE} CASCADE")
+
+
+@contextmanager
+def _alone(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(plain(database_url), autocommit=True) as connection:
+        free = connection.execute("SELECT pg_try_advisory_lock(%s)", [RESTORE_LOCK]).fetchone()
+        if free != (True,):
+            raise RestoreUnderWay("Another process restores a backup into this database. Let it end.")
+        yield connection
+
+
+def _bring_back(connection: psycopg.Connection) -> bool:
+    from service.storage.schema_version import CUT_OFF, SET_ASIDE
+
+    with connection.transaction():
+        if connection.execute(CUT_OFF).fetchone() != (True,):
+            return False
+        connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
+        connection.execute(f"ALTER SCHEMA {SET_ASIDE} RENAME TO public")
+    return True
+
+
+def _tables(connection: psycopg.Connection) -> tuple[bool, bool]:
+    """Return whether there are tables in use, and whether some are set aside."""
+    from service.storage.schema_version import SET_ASIDE
+
+    query = "SELECT DISTINCT schemaname FROM pg_tables WHERE schemaname IN ('public', %s)"
+    schemas = {name for (name,) in connection.execute(query, [SET_ASIDE])}
+    return "public" in schemas, SET_ASIDE in schemas
 
 
 def _revision(database_url: str) -> str | None:

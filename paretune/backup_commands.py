@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paretune.command_groups import ADMINISTRATION
-from paretune.command_options import StateDir, Yes
+from paretune.command_options import OwnStateDir, Yes
 from paretune.console import insist, say, working
 from paretune.errors import ParetuneError
 
@@ -33,7 +33,7 @@ def backup(
     output: Annotated[
         Path | None, typer.Argument(help="The tar file to write; paretune-DATE.tar here if left out.")
     ] = None,
-    state_dir: StateDir = None,
+    state_dir: OwnStateDir = None,
 ) -> None:
     """Write database, artifacts and uploads into one file; studies may run."""
     from paretune.backup import back_up
@@ -49,14 +49,21 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(help="What `paretune backup` has written.")],
     yes: Yes = False,
-    state_dir: StateDir = None,
+    state_dir: OwnStateDir = None,
 ) -> None:
     """Put a backup in the place of everything that a server has; stop that server before."""
-    from paretune.backup import holds_something, read_manifest
+    from paretune.backup import bring_back, holds_something, keeps_tables_of_before, read_manifest
     from paretune.backup import restore as put_back
 
     manifest = read_manifest(file)
     with _database(state_dir, new=True) as url:
+        if bring_back(url):
+            say("A restore was cut off here. What the server had before it is back.")
+        elif keeps_tables_of_before(url):
+            say(
+                "A restore ended well here, and was cut off before it dropped the tables of before it. "
+                "They are in the schema before_restore, and this restore drops them."
+            )
         if holds_something(url) and not yes:
             say(f"The backup is from {manifest['made_at']}, by Paretune {manifest['paretune']}.")
             insist("Replace every study, trial and key that the server has now by those of the backup?")

@@ -20,6 +20,7 @@ from paretune import (
 from paretune.command_groups import ADMINISTRATION, GroupedCommands
 from paretune.console import complain, say
 from paretune.errors import ParetuneError
+from paretune.file_errors import FileUnusable, as_sentence
 
 app = typer.Typer(
     cls=GroupedCommands,
@@ -64,6 +65,12 @@ def main() -> None:
         app()
     except ParetuneError as error:
         complain(error)
+        raise SystemExit(1) from error
+    except OSError as error:
+        sentence = as_sentence(error)
+        if sentence is None:
+            raise
+        complain(FileUnusable(sentence))
         raise SystemExit(1) from error
 
 

@@ -1,5 +1,6 @@
 """Options that many commands share."""
 
+import os
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -36,9 +37,33 @@ StudyReference = Annotated[
         autocompletion=studies_beginning,
     ),
 ]
+
+
+def unless_an_address_is_set(
+    context: typer.Context, parameter: typer.CallbackParam, given: Path | None
+) -> Path | None:
+    """Return a state directory; None if it is the environment's and so is the address of a server.
+
+    Of two variables the address is the nearer; what is said on the command line wins over both.
+    """
+    source = context.get_parameter_source(parameter.name or "")
+    # By its name, for Typer's releases take the enumeration from different packages.
+    said_here = source is not None and source.name == "COMMANDLINE"
+    return given if said_here or not os.environ.get("PARETUNE_URL") else None
+
+
 StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="PARETUNE_STATE_DIR",
+        callback=unless_an_address_is_set,
+        help="Where the embedded server keeps everything; given here, it wins over PARETUNE_URL.",
+    ),
+]
+OwnStateDir = Annotated[
     Path | None, typer.Option(envvar="PARETUNE_STATE_DIR", help="Where the embedded server keeps everything.")
 ]
+"""For commands that never go to an address."""
 TrialWorkers = Annotated[
     int | None,
     typer.Option(min=1, max=64, help="Trial workers to start; left out: one for each GPU, 2 on a CPU."),

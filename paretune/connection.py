@@ -12,13 +12,19 @@ from paretune.errors import KeyMissing, NoServer
 
 @contextmanager
 def server(state_dir: Path | None, trial_workers: int | None) -> Iterator[tuple[Client, Callable[[], None]]]:
-    """Use the server at PARETUNE_URL, else the one running on the state directory, else start one.
+    """Use the server on a given state directory, else that at PARETUNE_URL; start one where none is.
 
     Gives a client, and what raises an error that ended the supervision of a server started here.
     """
     found = known_server(state_dir)
     if found is not None:
         url, key = found
+        if trial_workers:
+            note(
+                f"--trial-workers has no effect: a server runs already at {url}, with workers of its own. "
+                "For more, run `paretune workers` beside it, or stop it and start "
+                f"`paretune up --trial-workers {trial_workers}`."
+            )
         with Client(url, api_key=key) as client:
             yield client, lambda: None
         return
@@ -50,14 +56,14 @@ def server_that_runs(state_dir: Path | None) -> Iterator[Client]:
 
 
 def known_server(state_dir: Path | None) -> tuple[str, str] | None:
-    """Return address and key of the server at PARETUNE_URL, or of that on the state directory, or None.
+    """Return address and key of the server on a given state directory, or at PARETUNE_URL, or None.
 
     Raises:
         KeyMissing: If there is an address without a key.
         NoServer: If there is no address, and this installation has no server of its own.
     """
     url = os.environ.get("PARETUNE_URL")
-    if url:
+    if url and state_dir is None:
         key = os.environ.get("PARETUNE_API_KEY")
         if not key:
             raise KeyMissing(

@@ -12,6 +12,7 @@ from api_schemas.trials import TrialRead
 from paretune.client import Client
 from paretune.console import console, explain, say, working
 from paretune.export import export_trial, why_nothing
+from paretune.file_errors import results_kept
 from paretune.front_report import compare_with_probe, front_table, write_front
 from paretune.progress import follow
 from paretune.recommendation_report import recommendation_lines
@@ -24,6 +25,7 @@ def follow_to_the_end(client: Client, study_id: str, *, output: Path, check: Cal
     """Show a study until it ends, is paused or interrupted; of one that has ended, write what it found.
 
     Raises:
+        ResultsNotWritten: If there is no writing it; the message says which command writes it again.
         typer.Exit: With 130 if it was interrupted, with 1 if it failed.
     """
     try:
@@ -39,7 +41,8 @@ def follow_to_the_end(client: Client, study_id: str, *, output: Path, check: Cal
     say(f"{study.display_name}: {study.state}" + (f", {study.state_reason}" if study.state_reason else ""))
     if study.one_shot is not None:
         explain(study.one_shot.detail)
-    _write_results(client, study, folder=output / _folder_name(study))
+    with results_kept(study.id, output=output):
+        _write_results(client, study, folder=output / _folder_name(study))
     if study.state is StudyState.FAILED:
         raise typer.Exit(1)
 

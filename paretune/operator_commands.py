@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from rich.table import Column, Table
 
 from api_schemas.access import KeyRead, KeyScope
-from paretune.command_options import Json, Yes
+from paretune.command_options import Json, Yes, unless_an_address_is_set
 from paretune.connection import server, server_that_runs
 from paretune.console import console, insist, say, say_json, styled, working
 from paretune.errors import ParetuneError
@@ -30,11 +30,11 @@ keys = typer.Typer(
 )
 tenants = typer.Typer(no_args_is_help=True, help="Tenants and their limits. Needs the server's database.")
 
-StateDir = Annotated[
+STATE_DIR_HELP = "Of a running `paretune up`, where DATABASE_URL is not set."
+StateDir = Annotated[Path | None, typer.Option(envvar="PARETUNE_STATE_DIR", help=STATE_DIR_HELP)]
+StateDirOrAddress = Annotated[
     Path | None,
-    typer.Option(
-        envvar="PARETUNE_STATE_DIR", help="Of a running `paretune up`, where DATABASE_URL is not set."
-    ),
+    typer.Option(envvar="PARETUNE_STATE_DIR", callback=unless_an_address_is_set, help=STATE_DIR_HELP),
 ]
 TenantName = Annotated[
     str | None,
@@ -71,13 +71,13 @@ def create_key(
     expires_in_days: Annotated[
         float | None, typer.Option(min=0, max=36_500, help="Never if left out.")
     ] = None,
-    state_dir: StateDir = None,
+    state_dir: StateDirOrAddress = None,
 ) -> None:
     """Make a key, and show its secret this once."""
     expires_at = None
     if expires_in_days is not None:
         expires_at = datetime.now(UTC) + timedelta(days=expires_in_days)
-    if _is_remote(tenant):
+    if _is_remote(tenant, state_dir):
         with server(state_dir, trial_workers=0) as (client, _):
             made = client.create_key(name=name, scope=scope, expires_at=expires_at)
         _show_secret(made.id, scope, "your tenant", secret=made.secret)
@@ -101,10 +101,10 @@ def list_keys(
         str | None, typer.Option(help="For the operator: whose keys; 'default' if left out.")
     ] = None,
     as_json: Json = False,
-    state_dir: StateDir = None,
+    state_dir: StateDirOrAddress = None,
 ) -> None:
     """Show a tenant's keys, newest first."""
-    if _is_remote(tenant):
+    if _is_remote(tenant, state_dir):
         with server_that_runs(state_dir) as client:
             with working("Reading the keys"):
                 found = list(client.api_keys())
@@ -125,10 +125,10 @@ def revoke_key(
         str, typer.Argument(metavar="KEY", help="Its id, a unique beginning of that, or its name.")
     ],
     yes: Yes = False,
-    state_dir: StateDir = None,
+    state_dir: StateDirOrAddress = None,
 ) -> None:
     """End a key at once."""
-    if _is_remote(None):
+    if _is_remote(None, state_dir):
         with server_that_runs(state_dir) as client:
             key = client.revoke_key(_agreed_key(list(client.api_keys()), reference, yes=yes))
     else:
@@ -212,8 +212,8 @@ def limit_tenant(
     say(f"Done. `paretune tenants list` shows the limits of {name}.")
 
 
-def _is_remote(tenant: str | None) -> bool:
-    if os.environ.get("DATABASE_URL") or not os.environ.get("PARETUNE_URL"):
+def _is_remote(tenant: str | None, state_dir: Path | None) -> bool:
+    if state_dir is not None or os.environ.get("DATABASE_URL") or not os.environ.get("PARETUNE_URL"):
         return False
     if tenant is not None:
         raise DatabaseUnknown(

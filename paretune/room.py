@@ -1,6 +1,5 @@
 """Say that a disk is full, however that shows while a server starts."""
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +7,8 @@ from pathlib import Path
 
 from paretune.child_process import ChildDied
 from paretune.errors import ParetuneError
+from paretune.file_errors import FULL
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 WORDS = ("No space left on device", "Disk quota exceeded", "File too large", "File size limit exceeded")
 """What the C library says of them; children's logs quote it."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from paretune.command_groups import SERVER
-from paretune.command_options import StateDir, TrialWorkers
+from paretune.command_options import OwnStateDir, StateDir, TrialWorkers
 from paretune.connection import running_server
 from paretune.console import agreed, note, say
 from paretune.errors import McpMissing, ParetuneError
@@ -21,7 +21,7 @@ StudyWorkers = Annotated[
 
 @app.command(rich_help_panel=SERVER)
 def up(
-    state_dir: StateDir = None,
+    state_dir: OwnStateDir = None,
     trial_workers: TrialWorkers = None,
     study_workers: StudyWorkers = 1,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -73,7 +73,7 @@ def migrate() -> None:
     from service.access.tenants import register_key, weakness
     from service.settings import settings
     from service.storage.database import engine, is_away, transaction
-    from service.storage.schema_version import SchemaInUse, SchemaNewer, upgrade
+    from service.storage.schema_version import RestoreCutOff, SchemaInUse, SchemaNewer, upgrade
     from service.storage.starting_server import wait_for_server
 
     key = settings().bootstrap_api_key
@@ -82,7 +82,7 @@ def migrate() -> None:
     wait_for_server(settings().database_url.get_secret_value(), say=note)
     try:
         upgrade(engine())
-    except (SchemaInUse, SchemaNewer) as error:
+    except (RestoreCutOff, SchemaInUse, SchemaNewer) as error:
         raise ParetuneError(str(error)) from error
     except OperationalError as error:
         if not is_away(error):

@@ -13,6 +13,7 @@ from paretune.command_groups import STUDIES
 from paretune.command_options import Json, Output, StateDir, StudyReference, TrialWorkers
 from paretune.connection import known_server, server, server_that_runs
 from paretune.console import explain, note, say, say_json, working
+from paretune.file_errors import check_writable
 from paretune.finished_study import follow_to_the_end
 from paretune.progress import resumable, where_it_stands
 from paretune.study_file import lines_named, read_study_file
@@ -100,6 +101,7 @@ def run(
 ) -> None:
     """Run a study to its end, and take home the adapter that it recommends."""
     study = read_study_file(study_file)
+    check_writable(output)
     with server(state_dir, trial_workers) as (client, check):
         for other in client.studies():
             if other.state is StudyState.ACTIVE:
@@ -119,7 +121,8 @@ def resume(
     trial_workers: TrialWorkers = None,
     output: Output = Path("results"),
 ) -> None:
-    """Go on with a paused or interrupted study, to its end."""
+    """Go on with a paused or interrupted study, to its end; write the results of one that has ended."""
+    check_writable(output)
     with server(state_dir, trial_workers) as (client, check):
         study_id = find_study(client, reference)
         study = client.get_study(study_id)

@@ -14,6 +14,7 @@ import numpy as np
 
 from api_schemas.objectives import ConstraintOp, Direction, Metric, Objective, OutcomeConstraint
 from api_schemas.studies import EarlyStopping
+from api_schemas.trials import SHARE
 from service.early_stopping.learning_curves import Prediction, calibration, predict
 
 FINISHED_BEFORE_STOPPING = 8
@@ -22,9 +23,6 @@ FINISHED_BEFORE_STOPPING = 8
 SMALL_CHANCE = 0.1
 MISCALIBRATED = 4.0
 """Predictions whose squared errors exceed the predicted variance by this factor are not used."""
-
-SHARE = "share"
-"""The metric of a measurement that is the share of the training done so far, up to 1."""
 
 RANK_FROM_SHARE = 0.5
 RANK_KEEPS = 0.5
@@ -67,6 +65,13 @@ class Verdict:
 GO_ON = Verdict(stop=False)
 
 
+def may_stop(share: float, *, finished: int, objectives: Sequence[Objective], rule: EarlyStopping) -> bool:
+    """Return whether a rule may stop a trial at a share of its training, after so many that finished."""
+    if rule is EarlyStopping.NEVER or share >= 1 or finished < FINISHED_BEFORE_STOPPING:
+        return False
+    return share >= RANK_FROM_SHARE or _predicts(objectives, rule)
+
+
 def judge(
     own: Curve,
     others: Sequence[Curve],
@@ -79,12 +84,9 @@ def judge(
     """Return the verdict on a running trial at its latest measurement, against others at the same share."""
     share = own.measurements[-1][SHARE]
     finished = [curve for curve in others if curve.final is not None and curve.reaches(share)]
-    if rule is EarlyStopping.NEVER or share >= 1 or len(finished) < FINISHED_BEFORE_STOPPING:
+    if not may_stop(share, finished=len(finished), objectives=objectives, rule=rule):
         return GO_ON
-    maximises_score = any(
-        item.metric == Metric.SCORE and item.direction is Direction.MAXIMIZE for item in objectives
-    )
-    if rule is EarlyStopping.HYPERVOLUME and maximises_score:
+    if _predicts(objectives, rule):
         features = [_features(curve, share) for curve in finished]
         finals = [curve.final[Metric.SCORE] for curve in finished if curve.final is not None]
         if calibration(features, finals) <= MISCALIBRATED:
@@ -127,6 +129,12 @@ def threshold(
         ):
             bars.append(other[Metric.SCORE])
     return float(max(bars))
+
+
+def _predicts(objectives: Sequence[Objective], rule: EarlyStopping) -> bool:
+    return rule is EarlyStopping.HYPERVOLUME and any(
+        item.metric == Metric.SCORE and item.direction is Direction.MAXIMIZE for item in objectives
+    )
 
 
 def _by_hypervolume(

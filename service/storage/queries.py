@@ -4,7 +4,7 @@ Lock order, everywhere: the study's row first, then the trial's, then the replic
 transaction holds the study's row, it reads trials, counters and front as one consistent whole.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -333,25 +333,6 @@ def measurements_of(session: Session, attempts: Mapping[str, int]) -> dict[str, 
         if attempt == attempts[trial_id]:
             by_trial[trial_id].append(Measurement(step=step, metrics=metrics))
     return by_trial
-
-
-def curves_of(session: Session, study_id: str, needed: Set[str]) -> dict[str, list[dict[str, float]]]:
-    """Read what the first seed of each trial measured in its last attempt, by step, where it is complete."""
-    rows = session.execute(
-        select(TrialMeasurement.trial_id, TrialMeasurement.metrics)
-        .join(
-            Replicate,
-            (Replicate.trial_id == TrialMeasurement.trial_id)
-            & (Replicate.attempt == TrialMeasurement.attempt),
-        )
-        .where(Replicate.study_id == study_id, Replicate.number == 0)
-        .order_by(TrialMeasurement.trial_id, TrialMeasurement.step)
-    )
-    curves: dict[str, list[dict[str, float]]] = {}
-    for trial_id, metrics in rows:
-        if needed <= metrics.keys():
-            curves.setdefault(trial_id, []).append(metrics)
-    return curves
 
 
 def artifacts_of(session: Session, trials: Sequence[Trial]) -> dict[str, list[ArtifactRecord]]:

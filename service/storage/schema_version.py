@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 import migrations
@@ -16,9 +16,25 @@ LOCK_TIMEOUT_SECONDS = 3.0
 
 LOCK_NOT_AVAILABLE = "55P03"
 
+SET_ASIDE = "before_restore"
+"""Schema under which a restore keeps the old tables until the new ones are there."""
+
+CUT_OFF = """
+    SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'before_restore')
+    AND NOT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public')
+"""
+"""Whether a restore set the old tables aside and did not come to an end.
+
+All tables of a backup appear in one transaction, so there are some in `public` if and only if it did.
+"""
+
 
 class SchemaInUse(Exception):
     """A migration met a transaction that does not end; nothing has changed."""
+
+
+class RestoreCutOff(Exception):
+    """A restore has set all tables aside and put none in their place; nothing has changed."""
 
 
 class SchemaNewer(Exception):
@@ -49,11 +65,18 @@ def upgrade(engine: Engine) -> None:
     """Bring the schema to this version, whole or not at all. Two processes doing so at once take turns.
 
     Raises:
+        RestoreCutOff: If a new schema would take the place of tables that a restore has set aside.
         SchemaInUse: If a table is in use for longer than `LOCK_TIMEOUT_SECONDS`.
         SchemaNewer: If the schema is one that this version does not know.
     """
     try:
         with engine.begin() as connection:
+            if connection.scalar(text(CUT_OFF)):
+                raise RestoreCutOff(
+                    f"A restore of this database is under way or was cut off: its tables are in the schema "
+                    f"{SET_ASIDE}. Let it end, or run `paretune restore FILE` again: that brings them back "
+                    "before it asks anything."
+                )
             revision = MigrationContext.configure(connection).get_current_revision()
             if revision is not None and not is_known(revision):
                 raise SchemaNewer(

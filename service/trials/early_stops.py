@@ -4,16 +4,16 @@ A verdict is stored with the metrics of its measurement, so that a repeated repo
 clients can see why a trial was stopped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
 from api_schemas.objectives import Metric
 from api_schemas.studies import EarlyStopping
-from api_schemas.trials import Measurement, TrialReport, TrialState
+from api_schemas.trials import SHARE, Measurement, TrialReport, TrialState
 from service.early_stopping import stopping_rule
-from service.early_stopping.stopping_rule import SHARE, Curve, Reason, Verdict
-from service.storage import queries, typed_study
+from service.early_stopping.stopping_rule import Curve, Reason, Verdict
+from service.storage import curve_rows, queries, typed_study
 from service.storage.models import Replicate, Study, Trial
 
 STOP = "stop"
@@ -22,21 +22,33 @@ PREDICTED_DEVIATION = "predicted_score_deviation"
 CHANCE = "chance"
 
 
-def judge(session: Session, study: Study, trial: Trial, measurement: Measurement) -> dict[str, float]:
-    """Judge a running trial. Return what to store with the measurement: the prediction, and 1 for "stop"."""
+def judge(session: Session, study: Study, replicate: Replicate, measurement: Measurement) -> dict[str, float]:
+    """Judge a running first seed. Return what to store with the measurement: the prediction, 1 for "stop".
+
+    What cannot stop a trial here reads no curves: measurements are stored under the study's row lock.
+    """
     rule = EarlyStopping(study.early_stopping)
-    needed = {SHARE, "loss", "train_loss", *typed_study.named_metrics(study)}
-    if rule is EarlyStopping.NEVER or not needed <= measurement.metrics.keys():
+    named = typed_study.named_metrics(study)
+    needed = tuple(dict.fromkeys((SHARE, "loss", "train_loss", *named)))
+    if rule is EarlyStopping.NEVER or not measurement.metrics.keys() >= set(needed):
         return {}
-    curves = queries.curves_of(session, study.id, needed)
-    before = [metrics for metrics in curves.pop(trial.id, []) if metrics[SHARE] < measurement.metrics[SHARE]]
-    finals = {
-        other.id: other.metrics for other in queries.trials_in(session, study.id, [TrialState.SUCCEEDED])
-    }
+    share, objectives = measurement.metrics[SHARE], typed_study.objectives(study)
+    finished = queries.count_in(session, study.id, [TrialState.SUCCEEDED])
+    if not stopping_rule.may_stop(share, finished=finished, objectives=objectives, rule=rule):
+        return {}
+    others = curve_rows.curves_at(
+        session,
+        study.id,
+        share,
+        needed=needed,
+        ends=named,
+        besides=replicate.trial_id,
+        finished_only=share < stopping_rule.RANK_FROM_SHARE,
+    )
     verdict = stopping_rule.judge(
-        Curve((*before, measurement.metrics)),
-        [Curve(metrics, finals.get(other)) for other, metrics in curves.items()],
-        objectives=typed_study.objectives(study),
+        Curve((*_measured_before(session, replicate, needed, share=share), measurement.metrics)),
+        [Curve(*other) for other in others],
+        objectives=objectives,
         constraints=typed_study.constraints(study),
         reference_point=study.reference_point,
         rule=rule,
@@ -73,6 +85,15 @@ def metrics_to_learn(trial: Trial) -> dict[str, float]:
         return trial.metrics
     score = trial.metrics.get(PREDICTED_SCORE, trial.metrics[Metric.SCORE])
     return {**trial.metrics, Metric.SCORE: score}
+
+
+def _measured_before(
+    session: Session, replicate: Replicate, needed: Sequence[str], *, share: float
+) -> list[dict[str, float]]:
+    attempts = {replicate.trial_id: replicate.attempt}
+    measured = queries.measurements_of(session, attempts)[replicate.trial_id]
+    complete = [one.metrics for one in measured if one.metrics.keys() >= set(needed)]
+    return [metrics for metrics in complete if metrics[SHARE] < share]
 
 
 def _metrics_of(verdict: Verdict) -> dict[str, float]:

@@ -172,7 +172,7 @@ def record_measurement(
     measurement = measurement.model_copy(update={"metrics": counted})
     metrics = dict(counted)
     if replicate.number == 0:
-        metrics |= early_stops.judge(session, study, trial, measurement)
+        metrics |= early_stops.judge(session, study, replicate, measurement)
     row = TrialMeasurement(trial_id=trial.id, attempt=attempt, step=measurement.step, metrics=metrics)
     session.add(row)
     record_replicate_event(

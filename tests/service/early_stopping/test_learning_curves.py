@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from scipy import stats
 
 from service.early_stopping.learning_curves import Prediction, calibration, predict
@@ -64,3 +66,41 @@ def test_honest_data_are_calibrated_and_a_broken_relation_is_not() -> None:
     features.append([0.1, 0.1])
     finals.append(-5.0)
     assert calibration(features, finals) > 4
+
+
+def refitted(features: list[list[float]], finals: list[float]) -> float:
+    """Predict each trial by a regression on all the others."""
+    squares = []
+    for out, final in enumerate(finals):
+        rest = [position for position in range(len(finals)) if position != out]
+        found = predict([features[i] for i in rest], [finals[i] for i in rest], features[out])
+        squares.append(((final - found.location) / found.standard_deviation) ** 2)
+    return float(np.mean(squares))
+
+
+@st.composite
+def trials(draw: st.DrawFn) -> tuple[list[list[float]], list[float]]:
+    """Columns of few values or many, of any size, some of them constant or but for one trial, or copies."""
+    n, columns = draw(st.integers(8, 14)), []
+    for _ in range(draw(st.integers(2, 5))):
+        scale, most = draw(st.sampled_from([1e-4, 1.0, 1e4])), draw(st.sampled_from([0, 1, 1000]))
+        column = draw(st.lists(st.integers(0, most).map(float), min_size=n, max_size=n))
+        if draw(st.booleans()):
+            column = [0.7] * (n - 1) + [0.7 + draw(st.sampled_from([0.0, 1e-4, 1.0, 1e6]))]
+        columns.append([scale * value for value in column])
+    if draw(st.booleans()):
+        columns[0] = columns[-1]
+    *features, finals = columns
+    return [list(row) for row in zip(*features, strict=True)], finals
+
+
+@given(trials())
+@example(([[1.0, 2.0]] * 9, [0.7] * 9))
+@example(([[1.0, 2.0]] * 8 + [[3.0, 2.0]], [0.7] * 9))
+@example(([[1.0, 2.0]] * 9, [0.7] * 8 + [0.9]))
+@example(linear(30, noise=0.0))
+def test_leaving_one_out_in_closed_form_is_what_refits_find(
+    drawn: tuple[list[list[float]], list[float]],
+) -> None:
+    """To eight digits, for columns without spread, outliers and copies, too."""
+    assert calibration(*drawn) == pytest.approx(refitted(*drawn), rel=1e-8, abs=1e-8)

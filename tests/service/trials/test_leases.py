@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, event, func, select, update
 from sqlalchemy.orm import Session
 
 from api_schemas.studies import StudyCreate, StudyState
@@ -384,3 +384,22 @@ def test_trials_of_a_study_that_makes_its_backbone_smaller_are_timed_merged(
     claimed = leases.claim("host:1")
     assert claimed is not None
     assert claimed.is_timed_merged is expected
+
+
+@pytest.mark.parametrize(("finished", "share"), [(7, 0.5), (8, 1.0)])
+def test_no_curve_is_read_where_no_trial_can_be_stopped(finished: int, share: float) -> None:
+    """Before eight have finished, and at the end of a training."""
+    stored_study(trials=finished + 1)
+    for _ in range(finished):
+        train_to_the_end(0.7)
+    claimed = leases.claim("w")
+    assert claimed is not None
+    said: list[str] = []
+    listen = (engine(), "before_cursor_execute", lambda *words: said.append(words[2]))
+    event.listen(*listen)
+    try:
+        assert not leases.record_measurement(claimed.trial_id, claimed.attempt, measured(share, 0.51))
+    finally:
+        event.remove(*listen)
+    assert any("INSERT INTO measurements" in statement for statement in said)
+    assert not any("lag(" in statement for statement in said)
