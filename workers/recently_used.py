@@ -8,9 +8,15 @@ Value = TypeVar("Value")
 
 
 def kept_or_made(kept: dict[Key, Value], key: Key, make: Callable[[], Value], *, most: int) -> Value:
-    """Return the value of a key, made if it is not kept; beyond `most` values those used longest ago go."""
-    value = kept.pop(key) if key in kept else make()
+    """Return the value of a key, made if it is not kept; beyond `most` values those used longest ago go.
+
+    They go before the new one is made: a device may have no room for one more.
+    """
+    if key in kept:
+        value = kept.pop(key)
+    else:
+        while len(kept) >= most:
+            del kept[next(iter(kept))]
+        value = make()
     kept[key] = value
-    while len(kept) > most:
-        del kept[next(iter(kept))]
     return value

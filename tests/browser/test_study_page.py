@@ -179,10 +179,14 @@ def test_a_verb_that_is_refused_says_why(page: Page, server_url: str) -> None:
     """Somebody else cancelled the study between two polls: the conflict's detail is shown."""
     study_id = create_study(server_url)
     open_study(page, server_url, study_id)
+    # What the page reads meanwhile waits, or it could learn of the end in the moment of the click.
+    study_itself = re.compile(rf"/v1/studies/{study_id}(\?|$)")
+    page.route(study_itself, lambda _: None)
     headers = {"Authorization": f"Bearer {API_KEY}"}
     assert httpx.post(f"{server_url}/v1/studies/{study_id}:cancel", headers=headers).status_code == 200
     page.get_by_test_id("pause").click()
     expect(page.get_by_test_id("problem")).to_contain_text("The study is CANCELLED")
+    page.unroute(study_itself)  # which lets go on what waits
     expect(page.get_by_test_id("study-state")).to_have_text("cancelled")
     page.get_by_test_id("problem").get_by_role("button", name="Dismiss").click()
     expect(page.get_by_test_id("problem")).to_be_hidden()

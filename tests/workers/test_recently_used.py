@@ -19,3 +19,10 @@ def test_the_most_recently_used_are_kept() -> None:
         assert use(key) == 0
     assert made == ["a", "b", "c", "b"]
     assert list(kept) == ["a", "b"]
+
+
+def test_there_are_never_more_than_are_kept_even_while_one_is_made() -> None:
+    """Each may take what a device has left."""
+    kept = {"a": 1, "b": 2}
+    assert kept_or_made(kept, "c", lambda: len(kept), most=2) == 1
+    assert list(kept) == ["b", "c"]

@@ -23,8 +23,9 @@ from workers.recently_used import kept_or_made
 
 NETWORKS_KEPT = 2
 ORDERS_KEPT = 8
-MOMENTS_KEPT = 1
-"""Groups of layers; each takes up to `refitting.MOMENTS_BYTES`."""
+MOMENTS_KEPT = 2
+"""Groups of layers; each takes up to `refitting.MOMENTS_BYTES`. The narrower blocks of a backbone with more
+groups are not fitted: each trial would read all of them anew, and solve for minutes."""
 
 Order = tuple[tuple[int, ...], ...]
 """For each layer of a backbone."""
@@ -59,11 +60,13 @@ class SubNetworkCache:
         self, architecture: Architecture, backbone: Backbone, rows: TokenisedSplit, *, key: str
     ) -> Backbone:
         kept = self.sub_network(architecture, backbone=backbone, rows=rows, key=key)
+        groups = layer_groups(backbone)
         # Units by magnitude are what people do by hand, who fit nothing.
-        if architecture.units_by is UnitsBy.MAGNITUDE or all(units is None for units in kept.ffn_units):
+        by_hand = architecture.units_by is UnitsBy.MAGNITUDE
+        if by_hand or len(groups) > MOMENTS_KEPT or all(units is None for units in kept.ffn_units):
             return extracted(backbone, kept)
         weights: dict[str, Tensor] = {}
-        for layers in layer_groups(backbone):
+        for layers in groups:
             if not set(layers).isdisjoint(kept.layers):
                 weights |= refitted(backbone, kept, moments=self._moments_of(layers, backbone, rows, key=key))
         return extracted(backbone, kept, refitted=weights)

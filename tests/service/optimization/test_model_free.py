@@ -24,7 +24,7 @@ def nearly_nothing_allowed() -> Problem:
     return dataclasses.replace(autopeft_problem(12), constraints=(limit,))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_all_thirteen_configurations_within_a_tight_limit_are_found() -> None:
     """And then there is nothing."""
     allowed, rng = CandidateFilter(nearly_nothing_allowed()), np.random.default_rng(0)

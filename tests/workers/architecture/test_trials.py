@@ -17,6 +17,7 @@ from api_schemas.trials import Measurement, TrialReport, TrialState
 from service.artifacts.artifact_store import store_at
 from tests.checkpoints import save_checkpoint
 from tests.workers.conftest import counted_shape
+from workers.architecture import refitting, sub_network_cache
 from workers.architecture.extraction import extracted
 from workers.errors import ArtifactError
 from workers.model_cache import ModelCache
@@ -167,6 +168,20 @@ def test_units_by_magnitude_are_cut_as_people_do_it_by_hand(
     run(configuration, cache, tmp_path)
     assert not (tmp_path / "study/trial/1" / REFITTED).exists()
     assert not cache.network(configuration).refitted
+
+
+def test_a_backbone_whose_moments_cannot_all_be_kept_is_cut_and_not_fitted(
+    small_trial: TrialConfiguration, cache: ModelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each trial would read every group of its layers anew."""
+    read: list[object] = []
+    monkeypatch.setattr(sub_network_cache, "second_moments", lambda *_, **__: read.append(1) or {})
+    for width, groups, count in ((480, 2, 2), (448, 3, 0)):
+        monkeypatch.setattr(refitting, "MOMENTS_BYTES", 6 // groups * 4 * 1537**2)
+        whole = {"keep_layers": 6, "ffn_width": width}
+        assert not cache.network(smaller(small_trial, architecture=whole)).refitted
+        assert len(read) == count
+        read.clear()
 
 
 def test_a_trial_without_its_fitted_blocks_is_refused(
