@@ -18,14 +18,17 @@ from workers.backbones.loading import Backbone
 from workers.data.task_data import TokenisedSplit
 from workers.spans import tracer
 
-DAMPING = 0.01
-"""Of the mean square of a kept unit: what a changed weight costs. So much GPTQ takes (arXiv 2210.17323)."""
+PRIOR_TOKENS = 500.0
+"""A changed weight costs as much as so many tokens of the mean square of a kept unit: few rows change little.
+
+Measured by `python -m benchmarks.damping` on tokens that the fit has not seen.
+"""
 
 MOMENTS_BYTES = 2**30
 """How much the second moments of the layers that are read at once may take."""
 
 Moments = Float[Tensor, "f1 f1"]
-"""Mean products of the activations of a layer's units, and last of a constant 1, over the real tokens."""
+"""Products of the activations of a layer's units, and last of a constant 1, summed over the real tokens."""
 
 
 def layer_groups(backbone: Backbone) -> tuple[tuple[int, ...], ...]:
@@ -47,8 +50,8 @@ def second_moments(backbone: Backbone, split: TokenisedSplit, *, layers: Sequenc
         sums[layers[place]] += (with_one.T @ with_one).cpu()
 
     readers = [backbone.part(layer, "ffn_out") for layer in layers]
-    tokens = read_by_layers(readers, add, backbone=backbone, split=split)
-    return {layer: total.div_(tokens) for layer, total in sums.items()}
+    read_by_layers(readers, add, backbone=backbone, split=split)
+    return sums
 
 
 def refitted(
@@ -72,12 +75,17 @@ def refitted(
 
 
 def least_squares(
-    weight: Float[Tensor, "m f"], units: Sequence[int], *, moments: Moments, has_bias: bool
+    weight: Float[Tensor, "m f"],
+    units: Sequence[int],
+    *,
+    moments: Moments,
+    has_bias: bool,
+    prior_tokens: float = PRIOR_TOKENS,
 ) -> tuple[Float[Tensor, "m u"], Float[Tensor, " m"]]:
-    """Return V and c that minimise E |W x - V x_S - c|^2 + damping |V - W_S|^2; c is 0 without a bias.
+    """Return V and c that minimise the sum of |W x - V x_S - c|^2 and of damping |V - W_S|^2.
 
     With S the kept units, D the others and H their moments, V = W_S + W_D H_DS (H_SS + damping I)^-1. The
-    constant 1 is a unit that is always kept, and that no damping holds.
+    constant 1 is a unit that is always kept, and that no damping holds; without a bias c is 0.
     """
     whole, second = weight.detach().double().cpu(), moments.double()
     kept = torch.tensor([*units, *([whole.shape[1]] if has_bias else [])])
@@ -86,7 +94,8 @@ def least_squares(
     count = len(units)
     penalties = torch.zeros(len(kept), dtype=torch.float64)
     # A unit that is silent on every row would leave the system singular.
-    penalties[:count] = (DAMPING * system.diagonal()[:count].mean()).clamp_min(1e-12)
+    tokens = second[-1, -1]
+    penalties[:count] = (prior_tokens / tokens * system.diagonal()[:count].mean()).clamp_min(1e-12)
     lost = second[kept][:, cut] @ whole[:, cut].T
     change = torch.linalg.solve(system + penalties.diag(), lost).T
     fitted = whole[:, kept[:count]] + change[:, :count]

@@ -13,7 +13,7 @@ from tests.workers.conftest import unchanged
 from workers.architecture import refitting
 from workers.architecture.extraction import extracted
 from workers.architecture.refitting import (
-    DAMPING,
+    PRIOR_TOKENS,
     layer_groups,
     least_squares,
     refitted,
@@ -29,7 +29,7 @@ NARROW = SubNetwork(layers=LAYERS, ffn_units=(UNITS,) * 3)
 
 def moments_of(activations: Tensor) -> Tensor:
     with_one = torch.cat([activations, torch.ones(len(activations), 1, dtype=torch.float64)], dim=1)
-    return with_one.T @ with_one / len(activations)
+    return with_one.T @ with_one
 
 
 def drawn(*shape: int) -> Tensor:
@@ -74,6 +74,19 @@ def test_units_that_are_silent_leave_a_finite_fit() -> None:
     torch.testing.assert_close(fitted, weight[:, [1, 2]])
 
 
+def test_few_tokens_change_little() -> None:
+    """On tokens that it has not seen, a fit on fewer of them than units stay is not worse than none."""
+    mixing, weight, kept = drawn(40, 40), drawn(20, 40), range(30)
+    held = drawn(500, 40) @ mixing
+    seen = torch.randn(25, 40, generator=torch.Generator().manual_seed(1), dtype=torch.float64) @ mixing
+    fitted, constant = least_squares(weight, kept, moments=moments_of(seen), has_bias=True)
+
+    def error(of_kept: Tensor, constant: Tensor | float) -> float:
+        return float((held[:, :30] @ of_kept.T + constant - held @ weight.T).square().sum())
+
+    assert error(fitted, constant) < error(weight[:, :30], 0.0)
+
+
 def test_all_units_keep_their_weights() -> None:
     """Nothing is lost, so nothing is made up for."""
     weight = drawn(4, 9)
@@ -87,7 +100,7 @@ def test_the_fit_is_that_of_damped_least_squares() -> None:
     activations, weight, kept = drawn(50, 9) + 0.5, drawn(4, 9), [1, 2, 5]
     fitted, constant = least_squares(weight, kept, moments=moments_of(activations), has_bias=True)
     rows = activations[:, kept]
-    damping = np.sqrt(50 * DAMPING * float(rows.square().mean()))
+    damping = np.sqrt(PRIOR_TOKENS * float(rows.square().mean()))
     columns = np.block([[rows.numpy(), np.ones((50, 1))], [damping * np.eye(3), np.zeros((3, 1))]])
     targets = np.vstack([(activations @ weight.T).numpy(), damping * weight[:, kept].T.numpy()])
     solved = np.linalg.lstsq(columns, targets)[0]
@@ -95,13 +108,14 @@ def test_the_fit_is_that_of_damped_least_squares() -> None:
     np.testing.assert_allclose(constant, solved[3])
 
 
-def test_a_unit_that_others_repeat_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unit_that_others_repeat_costs_nothing() -> None:
     """The units that stay say what it said."""
-    monkeypatch.setattr(refitting, "DAMPING", 0.0)
     activations = drawn(50, 3)
     activations = torch.cat([activations, 2 * activations[:, :1] - activations[:, 1:2] + 3], dim=1)
     weight = drawn(4, 4)
-    fitted, constant = least_squares(weight, (0, 1, 2), moments=moments_of(activations), has_bias=True)
+    fitted, constant = least_squares(
+        weight, (0, 1, 2), moments=moments_of(activations), has_bias=True, prior_tokens=0.0
+    )
     torch.testing.assert_close(activations[:, :3] @ fitted.T + constant, activations @ weight.T)
 
 
