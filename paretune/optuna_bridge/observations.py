@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -18,13 +17,12 @@ from api_schemas.objectives import (
     RESERVED_METRICS,
     Objective,
     OutcomeConstraint,
+    is_metric_name,
 )
 from api_schemas.search_space import Parameterization, SearchSpace
 from api_schemas.trial_configuration import TrialConfiguration, canonical, patch
 from paretune.optuna_bridge.names import (
     INFEASIBLE,
-    LONGEST_METRIC,
-    METRIC_PATTERN,
     REASON,
     constraint_key,
     from_violation,
@@ -112,8 +110,7 @@ def is_metric_attribute(name: str, value: Any) -> bool:
         isinstance(value, int | float)
         and not isinstance(value, bool)
         and _is_metric(value)
-        and len(name) <= LONGEST_METRIC
-        and re.fullmatch(METRIC_PATTERN, name) is not None
+        and is_metric_name(name)
         and name not in RESERVED_METRICS
     )
 

@@ -8,20 +8,11 @@ from typer.testing import CliRunner, Result
 from paretune.cli import app
 from paretune.client import Client
 from paretune.errors import NoServer, ParetuneError
-from tests.conftest import API_KEY
 from tests.paretune.test_cli import with_imported_result
 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def served(client: Client, server_url: str, monkeypatch: pytest.MonkeyPatch) -> Client:
-    """The server that PARETUNE_URL names."""
-    monkeypatch.setenv("PARETUNE_URL", server_url)
-    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
-    return client
 
 
 def test_a_state_directory_on_the_command_line_is_the_server_that_is_meant(

@@ -10,17 +10,9 @@ from paretune import cli
 from paretune.cli import app
 from paretune.client import Client
 from paretune.file_errors import FileUnusable, as_sentence
-from tests.conftest import API_KEY
 from tests.paretune.test_cli import with_imported_result
 
 ROWS = "text,label\n" + "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(60))
-
-
-@pytest.fixture
-def served(client: Client, server_url: str, monkeypatch: pytest.MonkeyPatch) -> Client:
-    monkeypatch.setenv("PARETUNE_URL", server_url)
-    monkeypatch.setenv("PARETUNE_API_KEY", API_KEY)
-    return client
 
 
 def said_by(

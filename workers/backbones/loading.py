@@ -33,7 +33,7 @@ from service.catalogue.backbones.weights import layer_of
 from service.errors import DamagedBackbone
 from workers.architecture.sub_network import SubNetwork
 from workers.backbones.gguf_conversion import converted_directory
-from workers.backbones.quantisation import as_stored, quantised, stay_differentiable
+from workers.backbones.quantisation import as_stored, gpu_dtype, quantised, stay_differentiable
 from workers.errors import UnsupportedBackbone, is_out_of_memory
 from workers.spans import tracer
 
@@ -239,8 +239,7 @@ def freeze(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device)
 def frozen_dtype(device: torch.device) -> torch.dtype:
     """Choose the precision of the frozen weights: bfloat16 where the device multiplies it natively."""
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float32
+        return gpu_dtype()
     # Without AVX512-BF16 or AMX a CPU emulates bfloat16, which is slower than float32.
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32

@@ -24,7 +24,7 @@ def quantised(quantisation: Quantisation, *, device: torch.device) -> dict[str, 
         load_in_4bit=quantisation is Quantisation.FOUR_BIT,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if _has_bfloat16(device) else torch.float32,
+        bnb_4bit_compute_dtype=gpu_dtype() if device.type == "cuda" else torch.float32,
     )
     return {"quantization_config": configuration, "device_map": {"": device}}
 
@@ -39,8 +39,9 @@ def as_stored(quantisation: Quantisation, *, device: torch.device) -> dict[str, 
     return {"device_map": {"": device}}
 
 
-def _has_bfloat16(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+def gpu_dtype() -> torch.dtype:
+    """Return bfloat16 where the GPU multiplies it, and does not only emulate it as those before Ampere do."""
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 
 def _require_library(quantisation: Quantisation) -> None:
